@@ -1,0 +1,46 @@
+# The release build: build/Release/fsq.node here, prebuilds/ by prebuildify. Flags also stand in CMakeLists.txt.
+{
+    "targets": [
+        {
+            "target_name": "fsq",
+            "sources": ["<!@(cat native/sources.txt)"],
+            "defines": [
+                "NAPI_VERSION=8",
+                "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
+                # A worker thread that is being terminated cannot throw: without this node-addon-api aborts the process.
+                "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+            ],
+            "cflags": ["-fvisibility=hidden"],
+            "cflags_cc": [
+                "-std=c++20",
+                # As system headers: our warnings are not for them.
+                "-isystem <!(node -p \"path.dirname(require.resolve('node-addon-api'))\")",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                # Node's common.gypi turns this one off.
+                "-Wunused-parameter",
+                # Designated initialisers leave the other members zero on purpose.
+                "-Wno-missing-field-initializers",
+            ],
+            "configurations": {"Release": {"cflags": ["-O2"]}},
+            "xcode_settings": {
+                "MACOSX_DEPLOYMENT_TARGET": "11.0",
+                "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
+                "CLANG_CXX_LIBRARY": "libc++",
+                "GCC_ENABLE_CPP_EXCEPTIONS": "NO",
+                "GCC_ENABLE_CPP_RTTI": "NO",
+                "GCC_OPTIMIZATION_LEVEL": "2",
+                "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+                "OTHER_CPLUSPLUSFLAGS": [
+                    "-isystem <!(node -p \"path.dirname(require.resolve('node-addon-api'))\")",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-Wunused-parameter",
+                    "-Wno-missing-field-initializers",
+                ],
+            },
+        }
+    ]
+}

@@ -1,0 +1,14 @@
+// The export table. Context-aware: worker threads load it many times, and all that changes lives in AddonData.
+#include <napi.h>
+
+#include "addon_data.h"
+#include "bindings.h"
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new fsq::AddonData());
+  fsq::ExportQueueFunctions(env, exports);
+  fsq::ExportUtilityFunctions(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(fsq, Init)

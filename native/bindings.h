@@ -1,0 +1,11 @@
+// The functions that JavaScript calls, a group a declaration; src/native.ts says what each takes and answers.
+#pragma once
+
+#include <napi.h>
+
+namespace fsq {
+
+void ExportQueueFunctions(Napi::Env env, Napi::Object exports);
+void ExportUtilityFunctions(Napi::Env env, Napi::Object exports);
+
+}  // namespace fsq

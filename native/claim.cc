@@ -1,0 +1,275 @@
+#include "claim.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <optional>
+
+#include "fault_point.h"
+
+namespace fsq {
+namespace {
+
+constexpr int kTriesField = 4;
+constexpr size_t kMaxTriesDigits = 15;
+
+int64_t ToMilliseconds(const timespec& time) { return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000; }
+
+bool IsLater(const timespec& left, const timespec& right) {
+  return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
+}
+
+// Not mtime alone: a clock that steps back must not delay what was enqueued at once, whose mtime is never after its ctime.
+bool IsDelayed(const struct stat& info) {
+  const timespec& modified = platform::ModifiedAt(info);
+  if (!IsLater(modified, platform::ChangedAt(info))) return false;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return IsLater(modified, now);
+}
+
+platform::EntryType TypeOf(mode_t mode) {
+  if (S_ISREG(mode)) return platform::EntryType::kRegular;
+  if (S_ISDIR(mode)) return platform::EntryType::kDirectory;
+  if (S_ISLNK(mode)) return platform::EntryType::kSymlink;
+  if (S_ISFIFO(mode)) return platform::EntryType::kFifo;
+  if (S_ISSOCK(mode)) return platform::EntryType::kSocket;
+  if (S_ISCHR(mode)) return platform::EntryType::kCharacter;
+  if (S_ISBLK(mode)) return platform::EntryType::kBlock;
+  return platform::EntryType::kUnknown;
+}
+
+std::optional<int64_t> TriesOf(std::string_view name) {
+  size_t begin = 0;
+  size_t end = 0;
+  if (!FindField(name, kTriesField, &begin, &end) || end == begin || end - begin > kMaxTriesDigits) return std::nullopt;
+  int64_t tries = 0;
+  const auto parsed = std::from_chars(name.data() + begin, name.data() + end, tries);
+  if (parsed.ec != std::errc() || parsed.ptr != name.data() + end || tries < 0) return std::nullopt;
+  return tries;
+}
+
+// The same name with its tries changed by `step`; none: it has no such number.
+std::optional<std::string> WithTriesChanged(std::string_view name, int step) {
+  const auto tries = TriesOf(name);
+  size_t begin = 0;
+  size_t end = 0;
+  if (!tries || *tries + step < 0 || !FindField(name, kTriesField, &begin, &end)) return std::nullopt;
+  return std::string(name.substr(0, begin)) + std::to_string(*tries + step) + std::string(name.substr(end));
+}
+
+class Claimer {
+ public:
+  Claimer(const QueueDirectory& directory, size_t read_limit, ClaimBatch& batch)
+      : directory_(directory), read_limit_(read_limit), batch_(batch) {}
+
+  // False: stop, batch.failure says why.
+  bool Try(const Listing::Entry& entry, size_t position);
+
+ private:
+  bool Stop(const char* syscall, const Listing::Entry& entry);
+  void NoteForeign(const Listing::Entry& entry, platform::EntryType type);
+  void NoteUnreadable(const char* syscall, const Listing::Entry& entry);
+  std::optional<std::string> FindByInode(Place place, std::string_view but, const struct stat& info);
+  static bool WasLeft(std::string_view name, std::string_view other);
+  int CompleteHalfMove(const Listing::Entry& entry, const struct stat& info);
+  int RemoveFromQueue(const char* name);
+  void Read(Claim& claim);
+
+  const QueueDirectory& directory_;
+  const size_t read_limit_;
+  ClaimBatch& batch_;
+};
+
+bool Claimer::Stop(const char* syscall, const Listing::Entry& entry) {
+  batch_.failure = Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, entry.view()));
+  return false;
+}
+
+void Claimer::NoteForeign(const Listing::Entry& entry, platform::EntryType type) {
+  batch_.notes.push_back({ClaimNote::Kind::kForeign, std::string(entry.view()), type, {}});
+}
+
+void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
+  Failure failure = Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, entry.view()));
+  batch_.notes.push_back({ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
+}
+
+// The name in `place` under which this inode stands a second time; if any.
+std::optional<std::string> Claimer::FindByInode(Place place, std::string_view but, const struct stat& info) {
+  const Descriptor stream(RetryInterrupted([&] {
+    return FSQ_CALL("list.open", ::openat(directory_.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }));
+  if (!stream.valid()) return std::nullopt;
+  std::optional<std::string> found;
+  platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
+    if (entry.inode == info.st_ino && entry.name != but && !found) found = std::string(entry.name);
+  });
+  return found;
+}
+
+// Of two names of one inode in queue/, the one with fewer tries is the one that a retry meant to leave.
+bool Claimer::WasLeft(std::string_view name, std::string_view other) {
+  const auto tries = TriesOf(name);
+  const auto other_tries = TriesOf(other);
+  return tries && other_tries && *tries < *other_tries;
+}
+
+// A move made of link and unlink (or a power cut on btrfs) can leave both names of one inode. The work was done, or the
+// retry was made, so complete the move rather than run the item again. 1: completed, the item is not here any more;
+// 0: it is an item like any other (its other name is still in tmp/, or is somebody's backup); -1: errno.
+int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& info) {
+  const int building = directory_.HasTwin(Place::kTmp, entry.name, info);
+  if (building != 0) return building == 1 ? 0 : -1;
+  for (const Place place : {Place::kDone, Place::kFail}) {
+    const int twin = directory_.HasTwin(place, entry.name, info);
+    if (twin != 0) return twin == 1 ? RemoveFromQueue(entry.name) : -1;
+  }
+  for (const int step : {1, -1}) {
+    const auto other = WithTriesChanged(entry.view(), step);
+    const int twin = other ? directory_.HasTwin(Place::kQueue, other->c_str(), info) : 0;
+    if (twin == -1) return -1;
+    if (twin == 1) return step == 1 ? RemoveFromQueue(entry.name) : RemoveFromQueue(other->c_str()) == -1 ? -1 : 0;
+  }
+  // After a collision the other name differs in more than its place; only a move by link can have been cut in half then,
+  // so where renames are exclusive, directories of any size need not be searched.
+  if (directory_.RenamesExclusively()) return 0;
+  for (const Place place : {Place::kDone, Place::kFail, Place::kQueue}) {
+    const auto other = FindByInode(place, place == Place::kQueue ? entry.view() : std::string_view(), info);
+    if (!other || directory_.HasTwin(place, other->c_str(), info) != 1) continue;
+    if (place != Place::kQueue || WasLeft(entry.view(), *other)) return RemoveFromQueue(entry.name);
+    if (WasLeft(*other, entry.view())) return RemoveFromQueue(other->c_str()) == -1 ? -1 : 0;
+  }
+  return 0;
+}
+
+int Claimer::RemoveFromQueue(const char* name) {
+  const int queue = directory_.fd(Place::kQueue);
+  return FSQ_CALL("claim.complete", ::unlinkat(queue, name, 0)) == 0 ? 1 : -1;
+}
+
+void Claimer::Read(Claim& claim) {
+  if (claim.size < 0 || static_cast<size_t>(claim.size) > read_limit_) return;
+  const size_t offset = batch_.contents.size();
+  const auto size = static_cast<size_t>(claim.size);
+  batch_.contents.resize(offset + size);
+  size_t filled = 0;
+  while (filled < size) {
+    const ssize_t got = RetryInterrupted([&] {
+      return FSQ_CALL("claim.read", ::pread(claim.descriptor.get(), batch_.contents.data() + offset + filled,
+                                            size - filled, static_cast<off_t>(filled)));
+    });
+    if (got <= 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  // Whoever asks for the content later gets the error of that read; the claim itself is good.
+  if (filled < size) {
+    batch_.contents.resize(offset);
+    return;
+  }
+  claim.content_offset = offset;
+  claim.content_length = static_cast<ssize_t>(size);
+}
+
+bool Claimer::Try(const Listing::Entry& entry, size_t position) {
+  const int queue = directory_.fd(Place::kQueue);
+  struct stat named;
+  platform::EntryType type = entry.type;
+  if (type == platform::EntryType::kUnknown) {
+    if (::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1) return errno == ENOENT || Stop("fstatat", entry);
+    type = TypeOf(named.st_mode);
+  }
+  // Not even opened: opening a device, a FIFO or somebody's symlink has effects.
+  if (type != platform::EntryType::kRegular) {
+    NoteForeign(entry, type);
+    return true;
+  }
+
+  const LockKind kind = directory_.lock_kind();
+  const int access = kind == LockKind::kDescription ? O_RDWR : O_RDONLY;
+  Descriptor opened(RetryInterrupted([&] {
+    return FSQ_CALL("claim.open",
+                    ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  }));
+  if (!opened.valid()) {
+    if (errno == ENOENT) return true;
+    if (errno == EACCES || errno == EPERM) {
+      NoteUnreadable("openat", entry);
+      return true;
+    }
+    // It became something else since it was listed.
+    if (errno == ELOOP || errno == ENXIO || errno == EISDIR) {
+      NoteForeign(entry, platform::EntryType::kUnknown);
+      return true;
+    }
+    return Stop("openat", entry);
+  }
+  if (FSQ_CALL("claim.lock", TryLock(opened.get(), kind)) == -1) {
+    if (errno != EAGAIN) return Stop(kind == LockKind::kFlock ? "flock" : "fcntl", entry);
+    batch_.busy++;
+    return true;
+  }
+  Claim claim;
+  claim.descriptor = ClaimedDescriptor(opened.Release(), kind);
+
+  // Between our open and our lock another worker may have finished the item, or given it another name.
+  struct stat info;
+  if (FSQ_CALL("claim.fstat", ::fstat(claim.descriptor.get(), &info)) == -1) return Stop("fstat", entry);
+  if (FSQ_CALL("claim.fstatat", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1) {
+    return errno == ENOENT || Stop("fstatat", entry);
+  }
+  if (named.st_dev != info.st_dev || named.st_ino != info.st_ino || info.st_nlink == 0) return true;
+  if (!S_ISREG(info.st_mode)) {
+    NoteForeign(entry, TypeOf(info.st_mode));
+    return true;
+  }
+  if (IsDelayed(info)) {
+    const int64_t due = ToMilliseconds(platform::ModifiedAt(info));
+    if (batch_.delayed++ == 0 || due < batch_.next_due_ms) batch_.next_due_ms = due;
+    return true;
+  }
+  if (info.st_nlink > 1) {
+    const int completed = CompleteHalfMove(entry, info);
+    if (completed == -1 && errno != ENOENT) return Stop("unlinkat", entry);
+    if (completed != 0) {
+      batch_.notes.push_back({ClaimNote::Kind::kCompleted, std::string(entry.view()), type, {}});
+      return true;
+    }
+  }
+  claim.descriptor.Remember(info);
+  claim.name = entry.view();
+  claim.size = info.st_size;
+  claim.position = position;
+  Read(claim);
+  batch_.claims.push_back(std::move(claim));
+  return true;
+}
+
+}  // namespace
+
+ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit) {
+  ClaimBatch batch;
+  if (directory.CheckLockKind() == -1) {
+    batch.failure = Failure::FromErrno("fstatat", "lock-fcntl");
+    return batch;
+  }
+  batch.claims.reserve(limit);
+  Claimer claimer(directory, read_limit, batch);
+  while (listing.cursor < listing.size() && batch.claims.size() < limit) {
+    // Before each, not once: a walk over a backlog that others hold can be long.
+    const int down = directory.IsDown();
+    if (down == -1) batch.failure = Failure::FromErrno("fstatat", "down");
+    batch.down = down == 1;
+    if (down != 0) break;
+    const size_t position = listing.cursor++;
+    if (!claimer.Try(listing.at(position), position)) break;
+  }
+  batch.ended = listing.cursor >= listing.size() && !batch.failure;
+  return batch;
+}
+
+}  // namespace fsq

@@ -1,0 +1,119 @@
+#include "directory.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "fault_point.h"
+
+namespace fsq {
+
+std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking, Failure* failure) {
+  auto directory = std::make_shared<QueueDirectory>();
+  directory->path_ = std::move(path);
+  directory->layout_ = std::move(layout);
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+  directory->root_ = Descriptor(RetryInterrupted(
+      [&] { return FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kFlags)); }));
+  if (!directory->root_.valid()) {
+    *failure = Failure::FromErrno("open", directory->path_);
+    return nullptr;
+  }
+  for (size_t place = 0; place < kPlaces; place++) {
+    const char* const name = directory->layout_.names[place].c_str();
+    // O_NOFOLLOW: the queue may be a symlink, its four directories may not.
+    directory->places_[place] = Descriptor(RetryInterrupted([&] {
+      return FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kFlags | O_NOFOLLOW));
+    }));
+    if (!directory->places_[place].valid()) {
+      *failure = Failure::FromErrno("openat", JoinPath(directory->path_, name));
+      return nullptr;
+    }
+  }
+  std::array<struct stat, kPlaces> infos;
+  for (size_t place = 0; place < kPlaces; place++) {
+    const std::string where = JoinPath(directory->path_, directory->layout_.names[place]);
+    if (::fstat(directory->places_[place].get(), &infos[place]) == -1) {
+      *failure = Failure::FromErrno("fstat", where);
+      return nullptr;
+    }
+    // One directory under two names (a bind mount, a setting): a move from it into itself would lose items.
+    for (size_t earlier = 0; earlier < place; earlier++) {
+      if (infos[earlier].st_dev == infos[place].st_dev && infos[earlier].st_ino == infos[place].st_ino) {
+        *failure = Failure{-EINVAL, "fstat", where, {}};
+        return nullptr;
+      }
+    }
+  }
+  directory->device_ = infos[0].st_dev;
+  directory->inode_ = infos[0].st_ino;
+  directory->umask_ = platform::Umask();
+  directory->locking_ = locking;
+  if (directory->FindLockKind(&directory->lock_kind_) == -1) {
+    *failure = Failure::FromErrno("fstatat", JoinPath(directory->path_, directory->layout_.marker));
+    return nullptr;
+  }
+  return directory;
+}
+
+// Which kind of lock the others use must be known, not guessed: the two kinds do not see each other.
+int QueueDirectory::FindLockKind(LockKind* kind) const {
+  *kind = LockKind::kNone;
+  if (!locking_) return 0;
+  struct stat info;
+  *kind = LockKind::kDescription;
+  if (::fstatat(root_.get(), layout_.marker.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) return 0;
+  *kind = LockKind::kFlock;
+  return errno == ENOENT ? 0 : -1;
+}
+
+int QueueDirectory::CheckLockKind() const {
+  LockKind kind = LockKind::kNone;
+  if (FindLockKind(&kind) == -1) return -1;
+  if (kind == lock_kind_) return 0;
+  errno = ESTALE;
+  return -1;
+}
+
+bool QueueDirectory::Vanished(Place place) const {
+  struct stat info;
+  return ::fstat(fd(place), &info) == 0 && info.st_nlink == 0;
+}
+
+bool QueueDirectory::RenamesExclusively() const {
+  // A directory onto itself: EEXIST where the flag is known, and nothing happens in either case.
+  const char* const name = NameOf(Place::kTmp).c_str();
+  return platform::RenameExclusive(root_.get(), name, root_.get(), name) == 0 || errno == EEXIST;
+}
+
+int QueueDirectory::IsDown() const {
+  struct stat info;
+  const int result =
+      FSQ_CALL("claim.down", ::fstatat(root_.get(), layout_.down.c_str(), &info, AT_SYMLINK_NOFOLLOW));
+  if (result == 0) return 1;
+  return errno == ENOENT ? 0 : -1;
+}
+
+int QueueDirectory::CheckCurrent() const {
+  struct stat info;
+  const std::string path = JoinPath(path_, NameOf(Place::kQueue));
+  const int result = FSQ_CALL("enqueue.stat", ::stat(path.c_str(), &info));
+  if (result == 0 && info.st_dev == device_ && info.st_ino == inode_) return 0;
+  if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
+  return -1;
+}
+
+int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& info) const {
+  struct stat other;
+  const int result = FSQ_CALL("claim.twin", ::fstatat(fd(place), name, &other, AT_SYMLINK_NOFOLLOW));
+  if (result == 0) return other.st_dev == info.st_dev && other.st_ino == info.st_ino ? 1 : 0;
+  return errno == ENOENT || errno == ENAMETOOLONG ? 0 : -1;
+}
+
+bool QueueDirectory::CreatesExactly(mode_t mode) const {
+  return umask_ >= 0 && (mode & static_cast<mode_t>(umask_)) == 0 && !inexact_modes_.load(std::memory_order_relaxed);
+}
+
+}  // namespace fsq

@@ -1,0 +1,84 @@
+// An open queue directory: every call after this one is relative to it, so that a rename of the path changes nothing
+// half-way.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "descriptor.h"
+#include "failure.h"
+#include "file_lock.h"
+#include "platform.h"
+
+namespace fsq {
+
+enum class Place : int { kQueue, kTmp, kDone, kFail };
+constexpr size_t kPlaces = 4;
+
+class QueueDirectory {
+ public:
+  // `names`: of queue/, tmp/, done/ and fail/; `down` and `marker`: of the file that stops scans and of the one that asks
+  // for fcntl locks.
+  struct Layout {
+    std::array<std::string, kPlaces> names;
+    std::string down;
+    std::string marker;
+  };
+
+  static std::shared_ptr<QueueDirectory> Open(std::string path, Layout layout, bool locking, Failure* failure);
+
+  int fd(Place place) const { return places_[static_cast<size_t>(place)].get(); }
+  LockKind lock_kind() const { return lock_kind_; }
+  // For messages: "queue/NAME".
+  std::string PathOf(Place place, std::string_view name) const { return JoinPath(NameOf(place), name); }
+  const std::string& NameOf(Place place) const { return layout_.names[static_cast<size_t>(place)]; }
+
+  // 1: the file that stops scans is there; 0: it is not; -1: errno.
+  int IsDown() const;
+
+  // 0: workers of this queue still use the kind of lock that was found at opening; -1 with ESTALE: another by now.
+  int CheckLockKind() const;
+
+  // The directory was removed under us: nothing can be added to it any more.
+  bool Vanished(Place place) const;
+
+  // 0: the path still names the open queue/; -1 with ESTALE: it names another or none (uninstalled, installed anew).
+  int CheckCurrent() const;
+
+  // Another name of the same inode: 1 yes, 0 no or not there, -1 errno.
+  int HasTwin(Place place, const char* name, const struct stat& info) const;
+
+  // RENAME_NOREPLACE works here.
+  bool RenamesExclusively() const;
+
+  platform::LinkWay link_way() const { return link_way_.load(std::memory_order_relaxed); }
+  void set_link_way(platform::LinkWay way) { link_way_.store(way, std::memory_order_relaxed); }
+
+  // The umask leaves `mode` as it is, as far as is known.
+  bool CreatesExactly(mode_t mode) const;
+  void NoteInexactMode() { inexact_modes_.store(true, std::memory_order_relaxed); }
+
+ private:
+  int FindLockKind(LockKind* kind) const;
+
+  std::string path_;
+  Layout layout_;
+  bool locking_ = true;
+  Descriptor root_;
+  std::array<Descriptor, kPlaces> places_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+  int umask_ = -1;
+  LockKind lock_kind_ = LockKind::kFlock;
+  std::atomic<platform::LinkWay> link_way_{platform::FirstLinkWay()};
+  std::atomic<bool> inexact_modes_{false};
+};
+
+// Bytes of a file name that the standard allows; every file system that can hold a queue has at least these.
+constexpr size_t kNameMax = 255;
+
+}  // namespace fsq

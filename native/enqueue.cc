@@ -1,0 +1,248 @@
+#include "enqueue.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+
+#include "fault_point.h"
+#include "time_text.h"
+
+namespace fsq {
+namespace {
+
+// Descriptors that one group holds open between writing and linking.
+constexpr size_t kGroup = 64;
+// Collisions before we give up: with doubling jumps, far more names than any queue can hold.
+constexpr int kMaxCollisions = 64;
+constexpr uint64_t kMaxJump = uint64_t{1} << 20;
+
+// One for the process: all threads, and all copies of the JavaScript layer that share this binary.
+std::atomic<uint64_t> next_entropy{0};
+
+uint64_t TakeEntropy() { return next_entropy.fetch_add(1, std::memory_order_relaxed); }
+
+// Past a stretch of taken names: stepping by one is quadratic when another producer wrote them with the same pid and host.
+uint64_t JumpEntropy(int collisions) {
+  const uint64_t step = std::min(uint64_t{1} << std::min(collisions, 62), kMaxJump);
+  uint64_t noise = static_cast<uint64_t>(Now().microseconds) + static_cast<uint64_t>(::getpid()) * 0x9E3779B97F4A7C15u;
+  noise ^= noise >> 29;
+  const uint64_t jump = step + noise % (step + 1);
+  return next_entropy.fetch_add(jump + 1, std::memory_order_relaxed) + jump;
+}
+
+// Delimiter, escape and '/' as "%xx", NUL cannot occur: FormatTime makes none.
+void AppendEncoded(std::string* name, const std::string& field, const NameTemplate& name_template) {
+  constexpr char kHex[] = "0123456789abcdef";
+  for (const char byte : field) {
+    if (byte != name_template.delimiter && byte != name_template.escape && byte != '/') {
+      name->push_back(byte);
+      continue;
+    }
+    const auto value = static_cast<unsigned char>(byte);
+    name->push_back(name_template.escape);
+    name->push_back(kHex[value >> 4]);
+    name->push_back(kHex[value & 15]);
+  }
+}
+
+class Batch {
+ public:
+  Batch(QueueDirectory& directory, const NameTemplate& name_template, const ItemAttributes& attributes)
+      : directory_(directory), template_(name_template), attributes_(attributes) {}
+
+  void Run(std::vector<NewItem>& items);
+
+ private:
+  struct Building {
+    NewItem* item;
+    uint64_t entropy;
+    ItemFile file;
+  };
+
+  std::string NameOf(const NewItem& item, uint64_t entropy);
+  bool FitsOrFails(NewItem& item, const std::string& name) const;
+  bool IsCurrent(NewItem& item);
+  bool GoesStraight(const NewItem& item) const;
+  Failure Build(Building& building, platform::LinkWay way, std::string name);
+  void EnqueueEmpty(NewItem& item, uint64_t entropy);
+  void Link(Building& building);
+  bool Rebuild(Building& building, const std::string& name);
+  void LinkGroup(std::vector<Building>& group);
+  void SyncQueue(std::vector<NewItem>& items) const;
+
+  QueueDirectory& directory_;
+  const NameTemplate& template_;
+  const ItemAttributes& attributes_;
+  std::string time_text_;
+  int64_t time_second_ = INT64_MIN;
+  bool checked_ = false;
+};
+
+std::string Batch::NameOf(const NewItem& item, uint64_t entropy) {
+  const Instant now = Now();
+  // A second has many items; only %f tells them apart.
+  if (now.seconds != time_second_ || template_.time_format.find("%f") != std::string::npos) {
+    time_second_ = now.seconds;
+    time_text_.clear();
+    AppendEncoded(&time_text_, FormatTime(template_.time_format, now, template_.utc), template_);
+  }
+  std::string digits;
+  AppendEncoded(&digits, std::to_string(entropy), template_);
+  std::string name;
+  name.reserve(2 + time_text_.size() + digits.size() + item.suffix.size());
+  name.append(1, template_.delimiter).append(time_text_).append(1, template_.delimiter).append(digits);
+  name.append(item.suffix);
+  return name;
+}
+
+bool Batch::FitsOrFails(NewItem& item, const std::string& name) const {
+  if (name.size() <= kNameMax) return true;
+  item.name_bytes = name.size();
+  item.failure = Failure{-ENAMETOOLONG, "linkat", directory_.PathOf(Place::kQueue, name), {}};
+  return false;
+}
+
+// Once a batch, before its first link: the path must still name the directory that is open.
+bool Batch::IsCurrent(NewItem& item) {
+  if (checked_) return true;
+  if (directory_.CheckCurrent() == -1) {
+    item.failure = Failure::FromErrno("stat", directory_.NameOf(Place::kQueue));
+    return false;
+  }
+  checked_ = true;
+  return true;
+}
+
+bool Batch::GoesStraight(const NewItem& item) const {
+  return item.payload.kind == Payload::Kind::kEmpty && !attributes_.has_owner() && item.due_ms == 0 &&
+         directory_.CreatesExactly(attributes_.mode);
+}
+
+void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
+  if (!IsCurrent(item)) return;
+  for (int collisions = 0;; collisions++) {
+    std::string name = NameOf(item, entropy);
+    if (!FitsOrFails(item, name)) return;
+    if (CreateEmpty(directory_, name, attributes_.mode) == 0) {
+      item.name = std::move(name);
+      item.linked = true;
+      return;
+    }
+    if (errno != EEXIST || collisions == kMaxCollisions) {
+      if ((errno == ENOENT || errno == EPERM) && directory_.Vanished(Place::kQueue)) errno = ESTALE;
+      item.failure = Failure::FromErrno("open", directory_.PathOf(Place::kQueue, name));
+      return;
+    }
+    entropy = JumpEntropy(collisions);
+  }
+}
+
+// `name` is what the file is called in tmp/, where it needs a name; the one in queue/ may differ by its timestamp.
+Failure Batch::Build(Building& building, platform::LinkWay way, std::string name) {
+  NewItem& item = *building.item;
+  for (int collisions = 0;; collisions++) {
+    Failure failure = ItemFile::Create(directory_, way, name, item.payload, attributes_, item.due_ms, &building.file);
+    if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
+    building.entropy = JumpEntropy(collisions);
+    name = NameOf(item, building.entropy);
+  }
+}
+
+// The inode can get no name the short way here: build it in tmp/, once more from its payload.
+bool Batch::Rebuild(Building& building, const std::string& name) {
+  building.file = ItemFile();
+  Failure& failure = building.item->failure;
+  failure = Build(building, platform::LinkWay::kTemporary, name);
+  if (!failure && attributes_.durable) failure = building.file.Sync();
+  return !failure;
+}
+
+void Batch::Link(Building& building) {
+  NewItem& item = *building.item;
+  if (!IsCurrent(item)) return;
+  bool rebuilt = false;
+  for (int collisions = 0;;) {
+    std::string name = NameOf(item, building.entropy);
+    if (!FitsOrFails(item, name)) return;
+    if (building.file.Link(name) == 0) {
+      // Remembered only now that it worked: a way that failed may have failed for another reason.
+      if (rebuilt) directory_.set_link_way(platform::LinkWay::kTemporary);
+      item.name = std::move(name);
+      item.linked = true;
+      return;
+    }
+    if (errno == ENOTSUP && !rebuilt) {
+      rebuilt = true;
+      if (!Rebuild(building, name)) return;
+    } else if (errno == EEXIST && collisions < kMaxCollisions) {
+      building.entropy = JumpEntropy(collisions++);
+    } else {
+      item.failure = Failure::FromErrno("linkat", directory_.NameOf(Place::kTmp), directory_.PathOf(Place::kQueue, name));
+      if (item.failure.error == -ENOENT && directory_.Vanished(Place::kQueue)) item.failure.error = -ESTALE;
+      return;
+    }
+  }
+}
+
+// All contents durable, then all links.
+void Batch::LinkGroup(std::vector<Building>& group) {
+  if (attributes_.durable) {
+    for (Building& building : group) building.item->failure = building.file.Sync();
+  }
+  for (Building& building : group) {
+    if (!building.item->failure) Link(building);
+  }
+  group.clear();
+}
+
+void Batch::SyncQueue(std::vector<NewItem>& items) const {
+  const bool any = std::any_of(items.begin(), items.end(), [](const NewItem& item) { return item.linked; });
+  if (!any || !attributes_.durable) return;
+  // Never tried again: after EIO the kernel counts the pages as clean, and a second fsync would lie.
+  const int result = RetryInterrupted(
+      [&] { return FSQ_CALL("enqueue.fsyncdir", platform::SyncDirectory(directory_.fd(Place::kQueue))); });
+  if (result == 0) return;
+  const Failure failure = Failure::FromErrno("fsync", directory_.NameOf(Place::kQueue));
+  for (NewItem& item : items) {
+    if (item.linked) item.failure = failure;
+  }
+}
+
+void Batch::Run(std::vector<NewItem>& items) {
+  // Without durability an item is linked as soon as it is written: one descriptor, warm caches.
+  const size_t group_size = attributes_.durable ? kGroup : 1;
+  std::vector<Building> group;
+  group.reserve(group_size);
+  for (NewItem& item : items) {
+    Building building{&item, TakeEntropy(), {}};
+    const std::string name = NameOf(item, building.entropy);
+    if (!FitsOrFails(item, name)) continue;
+    if (GoesStraight(item)) {
+      LinkGroup(group);  // keeps the order of the links
+      EnqueueEmpty(item, building.entropy);
+      continue;
+    }
+    item.failure = Build(building, directory_.link_way(), name);
+    if ((item.failure.error == -EMFILE || item.failure.error == -ENFILE) && !group.empty()) {
+      LinkGroup(group);
+      item.failure = Build(building, directory_.link_way(), name);
+    }
+    if (item.failure) continue;
+    group.push_back(std::move(building));
+    if (group.size() == group_size) LinkGroup(group);
+  }
+  LinkGroup(group);
+  SyncQueue(items);
+}
+
+}  // namespace
+
+void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template, const ItemAttributes& attributes,
+                std::vector<NewItem>& items) {
+  Batch(directory, name_template, attributes).Run(items);
+}
+
+}  // namespace fsq

@@ -1,0 +1,38 @@
+// The enqueue of the standard (section 3), for one item or many: an item that can be seen in queue/ is complete.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "directory.h"
+#include "failure.h"
+#include "item_file.h"
+
+namespace fsq {
+
+// What a name is made of; the timestamp is taken and the name made just before the link.
+struct NameTemplate {
+  char delimiter = '_';
+  char escape = '%';
+  std::string time_format;
+  bool utc = false;
+};
+
+struct NewItem {
+  std::string suffix;  // the name after its entropy: "_PID_HOST_0_ARGS", encoded
+  Payload payload;
+  int64_t due_ms = 0;  // milliseconds since the epoch at which a delayed item is due; 0: at once
+
+  std::string name;  // out: its name in queue/ once linked
+  Failure failure;   // out
+  size_t name_bytes = 0;  // out, with ENAMETOOLONG: the bytes the name would need
+  bool linked = false;    // out: visible, and perhaps running already, whatever `failure` says
+};
+
+// Each item ends up linked, or failed with nothing left of it; one failure stops no other. Items are linked in order.
+// With a stale directory (see CheckCurrent) no item is linked and each fails with ESTALE. With `durable`, an item whose
+// directory could not be made durable is linked and has failed: it must not be added again.
+void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template, const ItemAttributes& attributes,
+                std::vector<NewItem>& items);
+
+}  // namespace fsq

@@ -1,0 +1,42 @@
+#include "file_lock.h"
+
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "failure.h"
+#include "fault_point.h"
+#include "platform.h"
+
+namespace fsq {
+
+int TryLock(int fd, LockKind kind, bool exclusive) {
+  int result = 0;
+  switch (kind) {
+    case LockKind::kNone: return 0;
+    case LockKind::kFlock:
+      result = RetryInterrupted([&] { return ::flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB); });
+      break;
+    case LockKind::kDescription: result = platform::LockDescription(fd, exclusive); break;
+  }
+  if (result == -1 && (errno == EWOULDBLOCK || errno == EACCES || errno == EBUSY)) errno = EAGAIN;
+  return result;
+}
+
+int Unlock(int fd, LockKind kind) {
+  switch (kind) {
+    case LockKind::kFlock: return RetryInterrupted([&] { return ::flock(fd, LOCK_UN); });
+    case LockKind::kDescription: return platform::UnlockDescription(fd);
+    case LockKind::kNone: return 0;
+  }
+  return 0;
+}
+
+void UnlockAndClose(int fd, LockKind kind) {
+  // A failed unlock changes nothing that could be done: the close that follows drops the lock too.
+  (void)FSQ_CALL("claim.unlock", Unlock(fd, kind));
+  ::close(fd);
+}
+
+}  // namespace fsq

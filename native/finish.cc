@@ -1,0 +1,130 @@
+#include "finish.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "fault_point.h"
+#include "item_file.h"
+
+namespace fsq {
+namespace {
+
+class Mover {
+ public:
+  Mover(const QueueDirectory& directory, Finish& item)
+      : directory_(directory), item_(item), queue_(directory.fd(Place::kQueue)), target_(directory.fd(item.to_place)) {}
+
+  Failure Move();
+
+ private:
+  Failure CheckOurs(struct stat* info) const;
+  Failure MoveByLink() const;
+  Failure ResolveCollision(const struct stat& info) const;
+  Failure FailureOf(const char* syscall) const {
+    return Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, item_.from),
+                              directory_.PathOf(item_.to_place, item_.to));
+  }
+  int RemoveSource() const {
+    return FSQ_CALL("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0));
+  }
+
+  const QueueDirectory& directory_;
+  Finish& item_;
+  const int queue_;
+  const int target_;
+};
+
+// The lock is advisory: somebody may have moved the file by hand, or a worker of another make may have put another item in
+// its place, which a blind rename would carry off.
+Failure Mover::CheckOurs(struct stat* info) const {
+  if (::fstat(item_.descriptor.get(), info) == -1) return FailureOf("fstat");
+  if (!item_.descriptor.Is(*info)) {
+    errno = EBADF;
+    return FailureOf("fstat");
+  }
+  struct stat named;
+  if (FSQ_CALL("finish.stat", ::fstatat(queue_, item_.from.c_str(), &named, AT_SYMLINK_NOFOLLOW)) == -1) {
+    if (errno == ENOENT) errno = ESTALE;
+    return FailureOf("fstatat");
+  }
+  if (named.st_dev == info->st_dev && named.st_ino == info->st_ino) return {};
+  errno = ESTALE;
+  return FailureOf("fstatat");
+}
+
+Failure Mover::MoveByLink() const {
+  if (FSQ_CALL("finish.link", ::linkat(queue_, item_.from.c_str(), target_, item_.to.c_str(), 0)) == -1) {
+    if (errno != EPERM) return FailureOf("linkat");
+    // fs.protected_hardlinks: only the owner may link. Nothing exclusive is left, so look first.
+    struct stat other;
+    if (::fstatat(target_, item_.to.c_str(), &other, AT_SYMLINK_NOFOLLOW) == 0) {
+      errno = EEXIST;
+      return FailureOf("linkat");
+    }
+    const int renamed =
+        FSQ_CALL("finish.rename", ::renameat(queue_, item_.from.c_str(), target_, item_.to.c_str()));
+    return renamed == 0 ? Failure{} : FailureOf("renameat");
+  }
+  return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+}
+
+// The name is taken. By this very inode, if a move was cut in half: rename(2) would then do nothing and say that it did.
+Failure Mover::ResolveCollision(const struct stat& info) const {
+  const int twin = directory_.HasTwin(item_.to_place, item_.to.c_str(), info);
+  if (twin == -1) return FailureOf("fstatat");
+  // Its only name must never be taken from it, whatever asked for a move onto itself.
+  if (twin == 1 && info.st_nlink < 2) {
+    errno = EINVAL;
+    return FailureOf("renameat2");
+  }
+  if (twin == 1) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+  errno = EEXIST;
+  return FailureOf("renameat2");
+}
+
+Failure Mover::Move() {
+  struct stat info;
+  if (Failure failure = CheckOurs(&info)) return failure;
+  if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDue(item_.descriptor.get(), item_.due_ms)) == -1) {
+    if (errno != EPERM) return FailureOf("futimens");
+    item_.undelayed = true;
+  }
+  const int renamed = FSQ_CALL(
+      "finish.rename", platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()));
+  Failure failure;
+  if (renamed == -1) {
+    failure = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? MoveByLink() : FailureOf("renameat2");
+  }
+  if (failure.error == -EEXIST) failure = ResolveCollision(info);
+  if (!failure && item_.discard) {
+    // The item has left queue/; what stays in tmp/ if this fails, the sweeper takes.
+    (void)FSQ_CALL("finish.unlink", ::unlinkat(target_, item_.to.c_str(), 0));
+  }
+  return failure;
+}
+
+}  // namespace
+
+void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool durable) {
+  for (Finish& item : items) {
+    item.failure = Mover(directory, item).Move();
+    item.moved = !item.failure;
+    if (item.moved) item.descriptor.Reset();
+  }
+  const bool any = std::any_of(items.begin(), items.end(), [](const Finish& item) { return item.moved; });
+  if (!durable || !any) return;
+  const int result = RetryInterrupted(
+      [&] { return FSQ_CALL("finish.fsyncdir", platform::SyncDirectory(directory.fd(Place::kQueue))); });
+  if (result == 0) return;
+  const Failure failure = Failure::FromErrno("fsync", directory.NameOf(Place::kQueue));
+  for (Finish& item : items) {
+    if (item.moved) item.failure = failure;
+  }
+}
+
+}  // namespace fsq

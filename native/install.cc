@@ -1,0 +1,168 @@
+#include "install.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "descriptor.h"
+#include "fault_point.h"
+#include "file_lock.h"
+#include "platform.h"
+
+namespace fsq {
+namespace {
+
+constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+class Installer {
+ public:
+  explicit Installer(Installation& installation) : plan_(installation) {}
+
+  Failure Run();
+
+ private:
+  Failure BuildHidden();
+  Failure MakeSubdirectory(const std::string& name);
+  Failure SetAttributes(int fd, const std::string& path) const;
+  Failure Publish();
+  Failure Replace();
+  void RemoveHidden();
+
+  Failure FailureAt(const char* syscall, const std::string& name) const {
+    return Failure::FromErrno(syscall, JoinPath(plan_.root, name));
+  }
+  Failure FailureOfRename() const {
+    return Failure::FromErrno("rename", JoinPath(plan_.root, plan_.hidden), JoinPath(plan_.root, plan_.name));
+  }
+  int Rename(const std::string& from, const std::string& to) const {
+    return FSQ_CALL("install.rename", ::renameat(root_.get(), from.c_str(), root_.get(), to.c_str()));
+  }
+
+  Installation& plan_;
+  Descriptor root_;
+  Descriptor hidden_;
+  std::vector<std::string> made_;
+};
+
+Failure SyncDirectory(const char* point, int fd, const std::string& path) {
+  (void)point;
+  const int result = RetryInterrupted([&] { return FSQ_CALL(point, platform::SyncDirectory(fd)); });
+  return result == 0 ? Failure{} : Failure::FromErrno("fsync", path);
+}
+
+Failure OpenRoot(const std::string& root, Descriptor* descriptor) {
+  *descriptor = Descriptor(RetryInterrupted(
+      [&] { return FSQ_CALL("install.openroot", ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }));
+  return descriptor->valid() ? Failure{} : Failure::FromErrno("open", root);
+}
+
+// fchmod last: a change of owner drops bits of the mode.
+Failure Installer::SetAttributes(int fd, const std::string& path) const {
+  if (plan_.user != -1 || plan_.group != -1) {
+    const int owned =
+        FSQ_CALL("install.chown", ::fchown(fd, static_cast<uid_t>(plan_.user), static_cast<gid_t>(plan_.group)));
+    if (owned == -1) return Failure::FromErrno("fchown", path);
+  }
+  if (FSQ_CALL("install.chmod", ::fchmod(fd, plan_.mode)) == -1) return Failure::FromErrno("fchmod", path);
+  return SyncDirectory("install.fsync", fd, path);
+}
+
+Failure Installer::MakeSubdirectory(const std::string& name) {
+  const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
+  if (FSQ_CALL("install.mkdir", ::mkdirat(hidden_.get(), name.c_str(), 0700)) == -1) {
+    return Failure::FromErrno("mkdirat", path);
+  }
+  made_.push_back(name);
+  const Descriptor made(RetryInterrupted(
+      [&] { return FSQ_CALL("install.opendir", ::openat(hidden_.get(), name.c_str(), kOpenFlags)); }));
+  if (!made.valid()) return Failure::FromErrno("openat", path);
+  return SetAttributes(made.get(), path);
+}
+
+Failure Installer::BuildHidden() {
+  const char* const name = plan_.hidden.c_str();
+  hidden_ = Descriptor(RetryInterrupted(
+      [&] { return FSQ_CALL("install.opendir", ::openat(root_.get(), name, kOpenFlags)); }));
+  if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
+  // Held while it is built, so that a repair removes only what nobody is building any more.
+  if (FSQ_CALL("install.lock", TryLock(hidden_.get(), LockKind::kFlock)) == -1) return FailureAt("flock", plan_.hidden);
+  for (const std::string& directory : plan_.directories) {
+    if (Failure failure = MakeSubdirectory(directory)) return failure;
+  }
+  return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden));
+}
+
+// Plain rename(2): it replaces an empty directory at most, and a queue is never empty.
+Failure Installer::Publish() {
+  if (Rename(plan_.hidden, plan_.name) == 0) {
+    plan_.published = true;
+  } else if (plan_.replace && (errno == ENOTEMPTY || errno == EEXIST)) {
+    if (Failure failure = Replace()) return failure;
+  } else {
+    return FailureOfRename();
+  }
+  return SyncDirectory("install.fsyncroot", root_.get(), plan_.root);
+}
+
+Failure Installer::Replace() {
+  const int exchanged = FSQ_CALL("install.rename", platform::RenameExchange(root_.get(), plan_.hidden.c_str(),
+                                                                            root_.get(), plan_.name.c_str()));
+  if (exchanged == -1 && errno != EINVAL && errno != ENOSYS) return FailureOfRename();
+  if (exchanged == -1) {
+    // In two steps, with a moment in between in which there is no queue.
+    const std::string aside = plan_.hidden + "-old";
+    if (Rename(plan_.name, aside) == -1) return FailureOfRename();
+    if (Rename(plan_.hidden, plan_.name) == -1) {
+      const Failure failure = FailureOfRename();
+      (void)Rename(aside, plan_.name);
+      return failure;
+    }
+    (void)Rename(aside, plan_.hidden);
+  }
+  plan_.published = true;
+  plan_.replaced = true;
+  return {};
+}
+
+void Installer::RemoveHidden() {
+  // Each tried twice, so that one interrupted or unlucky call leaves no half-made queue behind.
+  const auto remove = [](int directory, const std::string& name) {
+    for (int attempt = 0; attempt < 2; attempt++) {
+      if (FSQ_CALL("install.cleanup", ::unlinkat(directory, name.c_str(), AT_REMOVEDIR)) == 0 || errno == ENOENT) return;
+    }
+  };
+  for (const std::string& name : made_) remove(hidden_.get(), name);
+  remove(root_.get(), plan_.hidden);
+}
+
+Failure Installer::Run() {
+  if (Failure failure = OpenRoot(plan_.root, &root_)) return failure;
+  if (FSQ_CALL("install.mkdir", ::mkdirat(root_.get(), plan_.hidden.c_str(), 0700)) == -1) {
+    return FailureAt("mkdirat", plan_.hidden);
+  }
+  Failure failure = BuildHidden();
+  if (!failure) failure = Publish();
+  if (failure && !plan_.published) RemoveHidden();
+  if (hidden_.valid()) UnlockAndClose(hidden_.Release(), LockKind::kFlock);
+  return failure;
+}
+
+}  // namespace
+
+Failure Install(Installation& installation) { return Installer(installation).Run(); }
+
+Failure Relocate(const std::string& root, const std::string& from, const std::string& to) {
+  Descriptor directory;
+  if (Failure failure = OpenRoot(root, &directory)) return failure;
+  const int fd = directory.get();
+  int renamed = FSQ_CALL("retire.rename", platform::RenameExclusive(fd, from.c_str(), fd, to.c_str()));
+  // Plain rename(2) replaces nothing but an empty directory.
+  if (renamed == -1 && (errno == EINVAL || errno == ENOSYS)) renamed = ::renameat(fd, from.c_str(), fd, to.c_str());
+  if (renamed == -1) return Failure::FromErrno("rename", JoinPath(root, from), JoinPath(root, to));
+  return SyncDirectory("retire.fsyncroot", fd, root);
+}
+
+}  // namespace fsq

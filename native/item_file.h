@@ -1,0 +1,81 @@
+// The file of an item before it has its name in queue/: made, filled and given its owner where no worker sees it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "descriptor.h"
+#include "directory.h"
+#include "failure.h"
+
+namespace fsq {
+
+struct Payload {
+  enum class Kind { kEmpty, kBytes, kPath };
+
+  Kind kind = Kind::kEmpty;
+  std::string_view bytes;
+  std::string path;  // of a regular file whose content is copied
+};
+
+struct ItemAttributes {
+  static constexpr int64_t kLeave = -1;
+
+  int64_t user = kLeave;   // uid
+  int64_t group = kLeave;  // gid
+  mode_t mode = 0640;
+  bool durable = true;
+  const std::atomic<bool>* stopping = nullptr;  // set: a long copy gives up with ECANCELED, the process wants to exit
+
+  bool has_owner() const { return user != kLeave || group != kLeave; }
+};
+
+// An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed inode vanishes
+// with its descriptor, and a name in tmp/ is removed.
+class ItemFile {
+ public:
+  ItemFile() = default;
+  ItemFile(ItemFile&& other) noexcept;
+  ItemFile& operator=(ItemFile&& other) noexcept;
+  ItemFile(const ItemFile&) = delete;
+  ItemFile& operator=(const ItemFile&) = delete;
+  ~ItemFile();
+
+  // Opens, writes, sets owner, mode and, for a delayed item, the time at which it is due (milliseconds since the epoch;
+  // 0: at once). ESTALE: tmp/ was removed under us. `name` is used in tmp/ where an unnamed inode cannot be had; EEXIST then
+  // means that tmp/ holds this name already.
+  static Failure Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name, const Payload& payload,
+                        const ItemAttributes& attributes, int64_t due_ms, ItemFile* file);
+
+  // Makes the content survive a power cut.
+  Failure Sync() const;
+
+  // One more try to link: 0, or -1 with errno. ENOTSUP: this inode can never get a name here, so it has to be made anew
+  // in tmp/. ESTALE: queue/ was removed under us.
+  int Link(const std::string& name);
+
+  bool valid() const { return descriptor_.valid(); }
+
+ private:
+  Failure Write(const Payload& payload, const ItemAttributes& attributes) const;
+  Failure CopyFrom(const std::string& path, const std::atomic<bool>* stopping) const;
+  Failure SetAttributes(const ItemAttributes& attributes, int64_t due_ms) const;
+  std::string Path() const;
+  void Discard();
+
+  QueueDirectory* directory_ = nullptr;
+  Descriptor descriptor_;
+  std::string temporary_;  // its name in tmp/; empty: it has none
+};
+
+// Sets only the time of modification: the time at which a delayed item is due. 0 or -1 with errno.
+int SetDue(int fd, int64_t due_ms);
+
+// An empty item needs no place to be built in: it is complete when it is there. 0, or -1 with errno; EEXIST as for link.
+int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode);
+
+}  // namespace fsq

@@ -1,0 +1,70 @@
+#include "js_value.h"
+
+namespace fsq {
+
+napi_value JsBuilder::Bytes(std::string_view bytes) {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_create_string_latin1(env_, bytes.data(), bytes.size(), &value));
+  return value;
+}
+
+napi_value JsBuilder::Text(const char* text) {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_create_string_utf8(env_, text, NAPI_AUTO_LENGTH, &value));
+  return value;
+}
+
+napi_value JsBuilder::Number(double number) {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_create_double(env_, number, &value));
+  return value;
+}
+
+napi_value JsBuilder::Boolean(bool flag) {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_get_boolean(env_, flag, &value));
+  return value;
+}
+
+napi_value JsBuilder::Undefined() {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_get_undefined(env_, &value));
+  return value;
+}
+
+napi_value JsBuilder::Array(size_t length) {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_create_array_with_length(env_, length, &value));
+  return value;
+}
+
+napi_value JsBuilder::Object() {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_create_object(env_, &value));
+  return value;
+}
+
+napi_value JsBuilder::Buffer(std::string_view bytes) {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_create_buffer_copy(env_, bytes.size(), bytes.data(), nullptr, &value));
+  return value;
+}
+
+napi_value JsBuilder::FailureObject(const Failure& failure) {
+  napi_value object = Object();
+  Set(object, "errno", Number(failure.error));
+  Set(object, "syscall", Text(failure.syscall));
+  if (!failure.path.empty()) Set(object, "path", Bytes(failure.path));
+  if (!failure.dest.empty()) Set(object, "dest", Bytes(failure.dest));
+  return Checked(object);
+}
+
+void JsBuilder::Set(napi_value array, size_t index, napi_value value) {
+  if (ok_) Try(napi_set_element(env_, array, static_cast<uint32_t>(index), value));
+}
+
+void JsBuilder::Set(napi_value object, const char* key, napi_value value) {
+  if (ok_) Try(napi_set_named_property(env_, object, key, value));
+}
+
+}  // namespace fsq

@@ -1,0 +1,61 @@
+#include "listing.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+#include "descriptor.h"
+#include "fault_point.h"
+
+namespace fsq {
+
+std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Failure* failure) {
+  auto listing = std::make_unique<Listing>();
+  if (place == Place::kQueue && directory.CheckCurrent() == -1) {
+    *failure = Failure::FromErrno("stat", directory.NameOf(place));
+    return nullptr;
+  }
+  // A description of its own: the offset of the shared one would be moved by two listings at once.
+  const Descriptor stream(RetryInterrupted([&] {
+    return FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }));
+  if (!stream.valid()) {
+    // A directory that was removed under us holds nothing.
+    if (errno == ENOENT) return listing;
+    *failure = Failure::FromErrno("openat", directory.NameOf(place));
+    return nullptr;
+  }
+  bool too_large = false;
+  const int result = platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
+    const std::string_view name = entry.name;
+    if (listing->arena_.size() > std::numeric_limits<uint32_t>::max() - name.size() - 1) {
+      too_large = true;
+      return;
+    }
+    const auto offset = static_cast<uint32_t>(listing->arena_.size());
+    listing->arena_.insert(listing->arena_.end(), name.begin(), name.end());
+    listing->arena_.push_back('\0');
+    listing->index_.push_back({KeyOf(name), offset, static_cast<uint16_t>(name.size()), entry.type});
+  });
+  if (result == -1 && errno != ENOENT) {
+    *failure = Failure::FromErrno("getdents64", directory.NameOf(place));
+    return nullptr;
+  }
+  if (too_large) {
+    *failure = Failure{-EOVERFLOW, "getdents64", directory.NameOf(place), {}};
+    return nullptr;
+  }
+  std::sort(listing->index_.begin(), listing->index_.end(), [&](const IndexEntry& left, const IndexEntry& right) {
+    return ComesBefore(listing->NameOf(left), left.key, listing->NameOf(right), right.key);
+  });
+  return listing;
+}
+
+Listing::Entry Listing::at(size_t position) const {
+  const IndexEntry& entry = index_[position];
+  return {arena_.data() + entry.offset, entry.length, entry.type};
+}
+
+}  // namespace fsq

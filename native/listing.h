@@ -1,0 +1,48 @@
+// The names in one directory at one moment, in FIFO order. Names stay bytes in one arena until somebody wants them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "directory.h"
+#include "failure.h"
+#include "name_order.h"
+#include "platform.h"
+
+namespace fsq {
+
+class Listing {
+ public:
+  struct Entry {
+    const char* name;  // ends with NUL
+    size_t length;
+    platform::EntryType type;
+
+    std::string_view view() const { return {name, length}; }
+  };
+
+  static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Failure* failure);
+
+  size_t size() const { return index_.size(); }
+  Entry at(size_t position) const;
+
+  // Where the next claim goes on. Only one call at a time uses a listing.
+  size_t cursor = 0;
+
+ private:
+  struct IndexEntry {
+    NameKey key;
+    uint32_t offset;
+    uint16_t length;
+    platform::EntryType type;
+  };
+
+  std::string_view NameOf(const IndexEntry& entry) const { return {arena_.data() + entry.offset, entry.length}; }
+
+  std::vector<char> arena_;
+  std::vector<IndexEntry> index_;
+};
+
+}  // namespace fsq

@@ -1,0 +1,110 @@
+#ifdef __APPLE__
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "platform.h"
+
+namespace fsq::platform {
+
+LinkWay FirstLinkWay() { return LinkWay::kTemporary; }
+
+int OpenUnnamed(int, mode_t) {
+  errno = ENOTSUP;
+  return -1;
+}
+
+int LinkUnnamed(int, int, const char*, LinkWay) {
+  errno = ENOTSUP;
+  return -1;
+}
+
+static int RenameWith(int from_directory, const char* from, int to_directory, const char* to, unsigned flags) {
+  const int result = ::renameatx_np(from_directory, from, to_directory, to, flags);
+  if (result == -1 && errno == ENOTSUP) errno = EINVAL;
+  return result;
+}
+
+int RenameExclusive(int from_directory, const char* from, int to_directory, const char* to) {
+  return RenameWith(from_directory, from, to_directory, to, RENAME_EXCL);
+}
+
+int RenameExchange(int from_directory, const char* from, int to_directory, const char* to) {
+  return RenameWith(from_directory, from, to_directory, to, RENAME_SWAP);
+}
+
+// fsync(2) of macOS leaves the data in the drive's cache; F_FULLFSYNC empties it, where the file system knows how.
+int SyncFile(int fd) {
+  if (::fcntl(fd, F_FULLFSYNC) == 0) return 0;
+  if (::fcntl(fd, F_BARRIERFSYNC) == 0) return 0;
+  return ::fsync(fd);
+}
+
+int SyncDirectory(int fd) { return SyncFile(fd); }
+
+ssize_t CopyInKernel(int, int, size_t) {
+  errno = ENOTSUP;
+  return -1;
+}
+
+// Public since macOS 13's headers only; the numbers are the kernel's.
+#ifndef F_OFD_SETLK
+#define F_OFD_SETLK 90
+#endif
+
+static int SetDescriptionLock(int fd, short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return ::fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int LockDescription(int fd, bool exclusive) { return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK); }
+int UnlockDescription(int fd) { return SetDescriptionLock(fd, F_UNLCK); }
+
+static EntryType TypeOf(unsigned char type) {
+  switch (type) {
+    case DT_REG: return EntryType::kRegular;
+    case DT_DIR: return EntryType::kDirectory;
+    case DT_LNK: return EntryType::kSymlink;
+    case DT_FIFO: return EntryType::kFifo;
+    case DT_SOCK: return EntryType::kSocket;
+    case DT_CHR: return EntryType::kCharacter;
+    case DT_BLK: return EntryType::kBlock;
+    default: return EntryType::kUnknown;
+  }
+}
+
+int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit) {
+  const int own = ::dup(directory);
+  if (own == -1) return -1;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(own), ::closedir);
+  if (!stream) {
+    const int saved = errno;
+    ::close(own);
+    errno = saved;
+    return -1;
+  }
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(stream.get());
+    if (entry == nullptr) return errno == 0 ? 0 : -1;
+    const std::string_view name(entry->d_name, entry->d_namlen);
+    if (name != "." && name != "..") visit({name, TypeOf(entry->d_type), entry->d_ino});
+  }
+}
+
+int Umask() { return -1; }
+
+const timespec& ModifiedAt(const struct stat& info) { return info.st_mtimespec; }
+const timespec& ChangedAt(const struct stat& info) { return info.st_ctimespec; }
+
+}  // namespace fsq::platform
+
+#endif

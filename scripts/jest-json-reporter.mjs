@@ -1,0 +1,12 @@
+// Writes jest's aggregated result as JSON for .ci/run, which asks for it by FSQ_TEST_JSON (see jest.config.js).
+import { writeFileSync } from 'node:fs'
+
+export default class JsonReporter {
+  constructor(_config, { outputFile }) {
+    this.outputFile = outputFile
+  }
+
+  onRunComplete(_contexts, { testResults: _testResults, ...totals }) {
+    writeFileSync(this.outputFile, JSON.stringify(totals))
+  }
+}

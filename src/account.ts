@@ -1,0 +1,46 @@
+/**
+ * Users and groups of new items and queues.
+ *
+ * @module
+ */
+import { SettingError, fileSystemError } from './errors.js'
+import { isFailure, native } from './native.js'
+import type { Settings } from './settings.js'
+
+/** Ids as native code takes them; -1: leave. */
+export interface Owner {
+  readonly user: number
+  readonly group: number
+}
+
+const LEAVE = -1
+
+/**
+ * The ids of the owner of new items, or of new queues.
+ *
+ * @throws {@link SettingError} if nobody has the name.
+ */
+export function ownerOf(settings: Settings, what: 'item' | 'queue'): Owner {
+  const [user, group] =
+    what === 'item'
+      ? [settings.itemUser, settings.itemGroup]
+      : [settings.queueUser, settings.queueGroup]
+  return {
+    user: idOf(user, `FSQ_${what.toUpperCase()}_USER`, native.userId, 'the name of a user of this system'),
+    group: idOf(group, `FSQ_${what.toUpperCase()}_GROUP`, native.groupId, 'the name of a group of this system'),
+  }
+}
+
+function idOf(
+  account: string | number | undefined,
+  setting: string,
+  find: typeof native.userId,
+  expected: string,
+): number {
+  if (account === undefined) return LEAVE
+  if (typeof account === 'number') return account
+  const id = find(account)
+  if (isFailure(id)) throw fileSystemError(id, `look up ${setting}`)
+  if (id === undefined) throw new SettingError(setting, account, expected, 'Or give an id as a number')
+  return id
+}

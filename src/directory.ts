@@ -1,0 +1,188 @@
+/**
+ * The open directory of a queue: opened at first use, kept open, and opened once more where the path has come to name
+ * another queue meanwhile.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import os from 'node:os'
+import path from 'node:path'
+import { inspect } from 'node:util'
+
+import {
+  type Failure,
+  type FsqError,
+  NotAQueueError,
+  QueueClosedError,
+  QueueMissingError,
+  fileSystemError,
+  systemError,
+} from './errors.js'
+import { LOCK_MARKER, type Layout } from './layout.js'
+import { type QueueHandle, isFailure, native } from './native.js'
+import type { Settings } from './settings.js'
+
+const { ENOENT, ENOTDIR, ELOOP, EINVAL, ESTALE } = os.constants.errno
+
+/** Whether what is open is no longer what the path names: opening it anew may help. */
+export function isStale(failure: Failure): boolean {
+  return failure.errno === -ESTALE
+}
+
+export class QueueDirectory {
+  readonly layout: Layout
+  readonly #names: readonly string[]
+  readonly #locking: boolean
+  #handle: QueueHandle | undefined
+  #opening: Promise<QueueHandle> | undefined
+  #closed = false
+
+  constructor(layout: Layout, settings: Settings) {
+    this.layout = layout
+    this.#names = [...layout.directories, settings.down, LOCK_MARKER]
+    this.#locking = settings.lock
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** The handle, if it is open already. */
+  get handle(): QueueHandle | undefined {
+    return this.#handle
+  }
+
+  /**
+   * The handle, opened if need be.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
+   */
+  async open(): Promise<QueueHandle> {
+    this.#checkOpen()
+    if (this.#handle !== undefined) return this.#handle
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  /** {@link open}, here and now. */
+  openSync(): QueueHandle {
+    this.#checkOpen()
+    this.#handle ??= this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
+    return this.#handle
+  }
+
+  /** Forgets a handle that turned out stale, so that the next use opens what the path names now. */
+  forget(handle: QueueHandle): void {
+    if (this.#handle !== handle) return
+    this.#handle = undefined
+    native.closeQueue(handle)
+  }
+
+  /**
+   * Runs an operation; where it finds the directory stale, runs it once more on the directory opened anew.
+   *
+   * @throws What {@link open} throws, and the error for the failure.
+   */
+  async use<Result>(
+    operation: (handle: QueueHandle) => Promise<Result | Failure>,
+    doing: string,
+  ): Promise<Result> {
+    for (let attempt = 0; ; attempt++) {
+      const handle = await this.open()
+      const result = await operation(handle)
+      if (!isFailure(result)) return result
+      if (!isStale(result) || attempt > 0) throw this.error(result, doing)
+      this.forget(handle)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#handle !== undefined) this.forget(this.#handle)
+  }
+
+  /** The error for a failure on this queue. `doing` follows 'Cannot', as `scan`. */
+  error(failure: Failure, doing: string): FsqError {
+    return fileSystemError(this.located(failure), `${doing} the queue ${inspect(this.layout.name)}`)
+  }
+
+  /** The failure with its paths absolute and as text. */
+  located(failure: Failure): Failure {
+    const { errno, syscall } = failure
+    return {
+      errno,
+      syscall,
+      ...(failure.path === undefined ? {} : { path: this.#locate(failure.path) }),
+      ...(failure.dest === undefined ? {} : { dest: this.#locate(failure.dest) }),
+    }
+  }
+
+  #locate(raw: string): string {
+    return path.resolve(this.layout.path, Buffer.from(raw, 'latin1').toString('utf8'))
+  }
+
+  #checkOpen(): void {
+    if (!this.#closed) return
+    throw new QueueClosedError(
+      `The handle of the queue ${inspect(this.layout.name)} has been closed. Make another with new Queue()`,
+    )
+  }
+
+  async #openNow(): Promise<QueueHandle> {
+    const handle = this.#opened(await native.openQueue(this.layout.path, this.#names, this.#locking))
+    if (this.#closed) {
+      native.closeQueue(handle)
+      this.#checkOpen()
+    }
+    // A synchronous call may have been faster.
+    if (this.#handle === undefined) this.#handle = handle
+    else native.closeQueue(handle)
+    return this.#handle
+  }
+
+  #opened(result: QueueHandle | Failure): QueueHandle {
+    if (isFailure(result)) throw this.#openError(this.located(result))
+    return result
+  }
+
+  #openError(failure: Failure): FsqError {
+    const { name, root, path: queuePath } = this.layout
+    const shown = inspect(name)
+    const cause = systemError(failure)
+    const isQueueItself = failure.path === queuePath
+    if (isQueueItself && failure.errno === -ENOENT) {
+      return new QueueMissingError(
+        `There is no queue ${shown} in ${root}. Install it with Queue.install(${shown}), or set the option 'root' ` +
+          '(FSQ_ROOT) to the directory that it is in',
+        { cause },
+      )
+    }
+    if (isQueueItself && failure.errno === -ENOTDIR) {
+      return new NotAQueueError(
+        `${queuePath} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
+        { cause },
+      )
+    }
+    if (!isQueueItself && [ENOENT, ENOTDIR, ELOOP, EINVAL].includes(-failure.errno)) {
+      return new NotAQueueError(
+        `${queuePath} is not a queue: ${failure.path ?? ''} ${notDirectory(failure.errno)}. Put the directory back with ` +
+          'the owner and mode of the others, or install the queue anew',
+        { cause },
+      )
+    }
+    return fileSystemError(failure, `open the queue ${shown}`)
+  }
+}
+
+function notDirectory(errno: number): string {
+  switch (-errno) {
+    case ENOENT:
+      return 'is missing'
+    case EINVAL:
+      return 'is the same directory as another part of the queue'
+    default:
+      return 'is not a directory (symbolic links are not followed)'
+  }
+}

@@ -1,0 +1,455 @@
+/**
+ * Every error of this package: one class and one `code` a situation.
+ *
+ * @module
+ */
+import os from 'node:os'
+import { getSystemErrorMap, inspect } from 'node:util'
+
+/** What a failed system call leaves behind: what native code reports instead of throwing. */
+export interface Failure {
+  /** The error number, negative as Node has it: -2 for ENOENT. */
+  readonly errno: number
+  /** The system call that failed, as 'openat'. */
+  readonly syscall: string
+  /** What it was called on. */
+  readonly path?: string
+  /** Where it was to go, for calls on two paths. */
+  readonly dest?: string
+}
+
+/** A system error in Node's own shape; `dest` is what Node's types forget. */
+export type SystemError = NodeJS.ErrnoException & { dest?: string }
+
+// Errors that libuv has no name for, so that Node does not know them either.
+const UNKNOWN_TO_NODE: Readonly<Record<string, string>> = {
+  EDQUOT: 'disk quota exceeded',
+  ESTALE: 'stale file handle',
+}
+
+function describeErrno(errno: number): readonly [code: string, text: string] {
+  const known = getSystemErrorMap().get(errno)
+  if (known !== undefined) return known
+  for (const [code, number] of Object.entries(os.constants.errno)) {
+    if (number === -errno) return [code, UNKNOWN_TO_NODE[code] ?? 'unknown error']
+  }
+  return [`Unknown system error ${errno}`, 'unknown error']
+}
+
+/**
+ * Makes the error that `node:fs` would have thrown for a failed system call: the same message, and `errno` (negative),
+ * `code`, `syscall`, `path` and `dest`.
+ *
+ * @param failure - What failed.
+ * @example
+ * ```ts
+ * systemError({ errno: -2, syscall: 'open', path: '/x' }).message
+ * // ENOENT: no such file or directory, open '/x'
+ * ```
+ */
+export function systemError(failure: Failure): SystemError {
+  const { errno, syscall, path, dest } = failure
+  const [code, text] = describeErrno(errno)
+  const from = path === undefined ? '' : ` '${path}'`
+  const to = dest === undefined ? '' : ` -> '${dest}'`
+  const error: SystemError = new Error(`${code}: ${text}, ${syscall}${from}${to}`)
+  Error.captureStackTrace(error, systemError)
+  error.errno = errno
+  error.code = code
+  error.syscall = syscall
+  if (path !== undefined) error.path = path
+  if (dest !== undefined) error.dest = dest
+  return error
+}
+
+// On the prototype and not enumerable, as the names of the built-in errors are: minifiers cannot change it and
+// util.inspect() does not print it twice.
+function setName(constructor: { readonly prototype: object }, name: string): void {
+  Object.defineProperty(constructor.prototype, 'name', { value: name, configurable: true, writable: true })
+}
+
+/**
+ * The base of all errors of this package. `code` tells the situation; where a system call failed, `cause` is Node's
+ * error for it, and `errno`, `syscall`, `path` and `dest` are repeated here.
+ */
+export class FsqError extends Error {
+  /** The code of all errors of a class. */
+  static readonly code: string = 'ERR_FSQ'
+  static {
+    setName(this, 'FsqError')
+  }
+
+  /** `ERR_FSQ_…`: stays the same from release to release, which messages do not. */
+  readonly code: string
+  /** The negative error number of the system call that failed, if one did. */
+  declare readonly errno?: number
+  /** The system call that failed, if one did. */
+  declare readonly syscall?: string
+  /** What the system call was called on. */
+  declare readonly path?: string
+  /** The second path of the system call. */
+  declare readonly dest?: string
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = new.target.code
+    if (!(this.cause instanceof Error)) return
+    const { errno, syscall, path, dest } = this.cause as SystemError
+    if (typeof errno !== 'number' || typeof syscall !== 'string') return
+    this.errno = errno
+    this.syscall = syscall
+    if (path !== undefined) this.path = path
+    if (dest !== undefined) this.dest = dest
+  }
+}
+
+/** There is no such queue. */
+export class QueueMissingError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_QUEUE_MISSING'
+  static {
+    setName(this, 'QueueMissingError')
+  }
+}
+
+/** A queue, or something else that is in the way, has the name already. */
+export class QueueExistsError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_QUEUE_EXISTS'
+  static {
+    setName(this, 'QueueExistsError')
+  }
+}
+
+/** The queue has been taken down: it must not be scanned. */
+export class QueueDownError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_QUEUE_DOWN'
+  static {
+    setName(this, 'QueueDownError')
+  }
+}
+
+/** What has the name of the queue lacks the directories of one. */
+export class NotAQueueError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_NOT_A_QUEUE'
+  static {
+    setName(this, 'NotAQueueError')
+  }
+}
+
+/** Items wait in the queue, so it is not removed. */
+export class QueueNotEmptyError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_QUEUE_NOT_EMPTY'
+  static {
+    setName(this, 'QueueNotEmptyError')
+  }
+}
+
+/** The text cannot be the name of a queue (fsq standard, section 1). */
+export class QueueNameError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_QUEUE_NAME'
+  static {
+    setName(this, 'QueueNameError')
+  }
+}
+
+/** The handle of the queue has been closed. */
+export class QueueClosedError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_QUEUE_CLOSED'
+  static {
+    setName(this, 'QueueClosedError')
+  }
+}
+
+/** Something cannot be written into an item name, or the way to write it (delimiter, encode character) is not legal. */
+export class EncodingError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_ENCODING'
+  static {
+    setName(this, 'EncodingError')
+  }
+}
+
+/** A name, or a part of one, that cannot be read (fsq standard, section 2). */
+export class MalformedNameError extends EncodingError {
+  static override readonly code: string = 'ERR_FSQ_MALFORMED_NAME'
+  static {
+    setName(this, 'MalformedNameError')
+  }
+
+  /** What is wrong with the name, without the name. */
+  readonly reason: string
+
+  /**
+   * @param reason - What is wrong with the name.
+   * @param name - The name, made fit to be shown.
+   */
+  constructor(reason: string, name: string, options?: ErrorOptions) {
+    super(`${inspect(name)} cannot be read as an item name: ${reason}`, options)
+    this.reason = reason
+  }
+}
+
+/** The name of an item would be longer than the file system takes. */
+export class NameTooLongError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_NAME_TOO_LONG'
+  static {
+    setName(this, 'NameTooLongError')
+  }
+
+  /** How many bytes the name would have. */
+  readonly bytes: number
+  /** How many bytes it may have. */
+  readonly limit: number
+
+  constructor(bytes: number, limit: number, options?: ErrorOptions) {
+    super(
+      `The name of the item would have ${bytes} bytes, and ${limit} are allowed. ` +
+        'Put what is long into the payload and keep the arguments short',
+      options,
+    )
+    this.bytes = bytes
+    this.limit = limit
+  }
+}
+
+/** A setting has a value that it cannot have (fsq standard, section 8). */
+export class SettingError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_SETTING'
+  static {
+    setName(this, 'SettingError')
+  }
+
+  /** The environment variable, or the option, that has the value. */
+  readonly setting: string
+  readonly value: unknown
+  /** What the value should have been. */
+  readonly expected: string
+
+  /**
+   * @param next - What to do about it, as a sentence without its full stop.
+   */
+  constructor(setting: string, value: unknown, expected: string, next?: string) {
+    const shown = inspect(value, { depth: 0, maxStringLength: 80 })
+    super(`${setting} is ${shown}, expected ${expected}${next === undefined ? '' : `. ${next}`}`)
+    this.setting = setting
+    this.value = value
+    this.expected = expected
+  }
+}
+
+/** What was given as the contents of an item cannot be its contents. */
+export class PayloadError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_PAYLOAD'
+  static {
+    setName(this, 'PayloadError')
+  }
+}
+
+/**
+ * The item is in the queue and may run at any moment, but it could not be made sure that it survives a power cut
+ * (fsq standard, section 3).
+ */
+export class NotDurableError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_NOT_DURABLE'
+  static {
+    setName(this, 'NotDurableError')
+  }
+
+  /** The item that was enqueued. */
+  readonly id: string
+
+  constructor(id: string, options?: ErrorOptions) {
+    super(
+      `The item ${inspect(id)} is in the queue and may run, but a power cut may undo that: making the directory ` +
+        'durable failed. Do not enqueue it again; check the disk (see the cause)',
+      options,
+    )
+    this.id = id
+  }
+}
+
+/** What became of one entry of a bulk enqueue. */
+export type EnqueueOutcome = { readonly id: string } | { readonly error: FsqError }
+
+/** Some entries of a bulk enqueue failed; the others are in the queue. */
+export class EnqueueManyError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_ENQUEUE_MANY'
+  static {
+    setName(this, 'EnqueueManyError')
+  }
+
+  /** One outcome an entry, in the order of the entries. */
+  readonly outcomes: readonly EnqueueOutcome[]
+
+  constructor(outcomes: readonly EnqueueOutcome[]) {
+    const errors = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []))
+    super(
+      `${errors.length} of ${outcomes.length} items failed to be enqueued, the first one thus: ` +
+        `${errors[0]?.message ?? 'unknown'}. What became of each is in 'outcomes', in the order of the entries`,
+      { cause: errors[0] },
+    )
+    this.outcomes = outcomes
+  }
+}
+
+/** The work on an item has been done, but the item could not be moved to where that shows. */
+export class FinishError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_FINISH'
+  static {
+    setName(this, 'FinishError')
+  }
+
+  /** The item that stays claimed. */
+  readonly id: string
+  /** What could not be done: 'done', 'fail', 'retry' or 'discard'. */
+  readonly action: string
+
+  constructor(id: string, action: string, options?: ErrorOptions) {
+    const { cause } = options ?? {}
+    super(
+      `The item ${inspect(id)} could not be finished (${action})` +
+        `${cause instanceof Error ? `: ${cause.message}` : ''}. ` +
+        'It stays claimed, so that nobody else runs it, and finishing it is tried again until the queue is closed',
+      options,
+    )
+    this.id = id
+    this.action = action
+  }
+}
+
+/** The item has been finished or released already. */
+export class ItemFinishedError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_ITEM_FINISHED'
+  static {
+    setName(this, 'ItemFinishedError')
+  }
+}
+
+/** Somebody else has moved or removed the file of a claimed item. */
+export class ItemGoneError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_ITEM_GONE'
+  static {
+    setName(this, 'ItemGoneError')
+  }
+}
+
+/** The native part of this package cannot be loaded here. */
+export class AddonMissingError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_ADDON_MISSING'
+  static {
+    setName(this, 'AddonMissingError')
+  }
+}
+
+/** The directories of a queue are on separate mounts, and files cannot be moved from one to another. */
+export class SeparateMountsError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_SEPARATE_MOUNTS'
+  static {
+    setName(this, 'SeparateMountsError')
+  }
+}
+
+/** A system call failed. */
+export class FileSystemError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'
+  static {
+    setName(this, 'FileSystemError')
+  }
+}
+
+/** The user of this process may not do it. */
+export class PermissionError extends FileSystemError {
+  static override readonly code: string = 'ERR_FSQ_PERMISSION'
+  static {
+    setName(this, 'PermissionError')
+  }
+}
+
+/** The file system is mounted read-only. */
+export class ReadOnlyError extends FileSystemError {
+  static override readonly code: string = 'ERR_FSQ_READ_ONLY'
+  static {
+    setName(this, 'ReadOnlyError')
+  }
+}
+
+/** No space, no inodes or no quota is left. */
+export class DiskFullError extends FileSystemError {
+  static override readonly code: string = 'ERR_FSQ_DISK_FULL'
+  static {
+    setName(this, 'DiskFullError')
+  }
+}
+
+/** The process or the system has no file descriptors left. */
+export class TooManyFilesError extends FileSystemError {
+  static override readonly code: string = 'ERR_FSQ_TOO_MANY_FILES'
+  static {
+    setName(this, 'TooManyFilesError')
+  }
+}
+
+type FsqErrorClass = new (message: string, options?: ErrorOptions) => FsqError
+
+const ADVICE: Readonly<Record<string, readonly [FsqErrorClass, string]>> = {
+  EACCES: [PermissionError, 'Give the user of this process read, write and search permission for it'],
+  EPERM: [PermissionError, 'Only its owner or root may do this; run as one of them, or change its owner'],
+  EROFS: [ReadOnlyError, 'Mount the file system for writing, or put FSQ_ROOT on one that is'],
+  ENOSPC: [
+    DiskFullError,
+    'Make room (also of inodes: see df -i), for example in done/ and fail/, and try again',
+  ],
+  EDQUOT: [
+    DiskFullError,
+    'Make room, for example in done/ and fail/, or have the quota raised, and try again',
+  ],
+  EMFILE: [TooManyFilesError, 'Hold fewer items and files at a time, or raise the limit (ulimit -n)'],
+  ENFILE: [TooManyFilesError, 'The whole system has too many open files; raise fs.file-max or close some'],
+  EXDEV: [
+    SeparateMountsError,
+    'Parts of the queue are on separate mounts (Docker volumes?): mount the whole queue, or FSQ_ROOT, as one',
+  ],
+  ENOENT: [
+    FileSystemError,
+    'Check that it exists; a queue that has lost a directory must be installed again',
+  ],
+  ENOTDIR: [FileSystemError, 'Something on the path is not a directory; move it out of the way'],
+  EEXIST: [FileSystemError, 'Something is there already; move it out of the way'],
+  ELOOP: [
+    FileSystemError,
+    'Symbolic links are not followed here; put the real file or directory in its place',
+  ],
+  ENAMETOOLONG: [FileSystemError, 'Use a shorter name or path'],
+  EBUSY: [FileSystemError, 'It is in use, for example as a mount point; mount FSQ_ROOT instead'],
+  EIO: [FileSystemError, 'The device reports errors: look into the log of the kernel before going on'],
+  ESTALE: [FileSystemError, 'What was open is no longer what the path names; open the queue anew'],
+  EFBIG: [FileSystemError, 'The file would be larger than the file system or the limits (ulimit -f) allow'],
+  ENOTSUP: [FileSystemError, 'This file system cannot do it; put the queue on a local one'],
+  ENOSYS: [FileSystemError, 'This kernel, or the sandbox of this process, does not offer the call'],
+  EINVAL: [FileSystemError, 'This file system may not offer the call; try a queue on another one'],
+}
+
+const NO_ADVICE = [FileSystemError, 'The man page of the system call tells what the error means'] as const
+
+/**
+ * Makes the typed error for a failed system call: its class by the error number, a message that says what was being
+ * done, on what, and what to do next, and Node's error for it as the `cause`.
+ *
+ * @param failure - What failed.
+ * @param doing - What it was part of, to follow 'Cannot', as `enqueue into 'a_queue'`.
+ * @example
+ * ```ts
+ * throw fileSystemError({ errno: -13, syscall: 'openat', path: '/var/fsq/a/queue' }, "open the queue 'a'")
+ * // PermissionError: Cannot open the queue 'a': permission denied (EACCES, openat '/var/fsq/a/queue'). Give the …
+ * ```
+ */
+export function fileSystemError(failure: Failure, doing: string): FsqError {
+  const { errno, syscall, path, dest } = failure
+  const [code, text] = describeErrno(errno)
+  const [ErrorClass, advice] = ADVICE[code] ?? NO_ADVICE
+  const from = path === undefined ? '' : ` ${inspect(path)}`
+  const to = dest === undefined ? '' : ` -> ${inspect(dest)}`
+  const error = new ErrorClass(`Cannot ${doing}: ${text} (${code}, ${syscall}${from}${to}). ${advice}`, {
+    cause: systemError(failure),
+  })
+  Error.captureStackTrace(error, fileSystemError)
+  return error
+}

@@ -1,0 +1,103 @@
+/**
+ * File names are bytes. Those of items are handled as {@link RawName}s, which keep each byte, also where it is not
+ * valid in the charset, and become text by the charset of the queue.
+ *
+ * @module
+ */
+import { Buffer, isUtf8 } from 'node:buffer'
+
+import { EncodingError, MalformedNameError } from '../errors.js'
+
+/** A file name as its bytes: one character, U+0000 to U+00FF, a byte. Equal bytes are equal strings. */
+export type RawName = string
+
+/** The charsets that names can be in (fsq standard, section 2). */
+export type Charset = 'utf8' | 'ascii' | 'latin-1'
+
+const CHARSETS: Readonly<Record<string, Charset>> = {
+  utf8: 'utf8',
+  'utf-8': 'utf8',
+  ascii: 'ascii',
+  'us-ascii': 'ascii',
+  latin1: 'latin-1',
+  'latin-1': 'latin-1',
+  'iso-8859-1': 'latin-1',
+}
+
+const ASCII_ONLY = /^[^\u0080-\uffff]*$/
+// With the flag u, a surrogate that is half of a pair is no match.
+const LONE_SURROGATE = /[\ud800-\udfff]/u
+// Controls, what breaks lines, and what reorders or hides text on a terminal.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+const UNPRINTABLE_BYTE = /[^ -~]/g
+
+/**
+ * The charset that a text means, whatever its case: `UTF-8` and `utf8`, `us-ascii`, `latin1`, `iso-8859-1` and so on.
+ *
+ * @returns `undefined` if names cannot be in it.
+ */
+export function parseCharset(text: string): Charset | undefined {
+  const name = text.toLowerCase()
+  return Object.hasOwn(CHARSETS, name) ? CHARSETS[name] : undefined
+}
+
+/**
+ * The bytes of a text.
+ *
+ * @throws {@link EncodingError} if the text has a lone surrogate, or a character that the charset lacks: nothing that
+ * cannot be read back is ever written.
+ */
+export function toRaw(text: string, charset: Charset): RawName {
+  if (ASCII_ONLY.test(text)) return text
+  if (LONE_SURROGATE.test(text)) {
+    throw new EncodingError(
+      `${show(text)} has a lone surrogate, half of a character. Cut texts between characters, or put it into the payload`,
+    )
+  }
+  if (charset === 'utf8') return Buffer.from(text, 'utf8').toString('latin1')
+  const highest = charset === 'ascii' ? 0x7f : 0xff
+  for (const character of text) {
+    if ((character.codePointAt(0) ?? 0) <= highest) continue
+    throw new EncodingError(
+      `${show(text)} has ${show(character)}, which the charset ${charset} lacks. ` +
+        'Set FSQ_CHARSET to utf8, or put the text into the payload',
+    )
+  }
+  return text
+}
+
+/**
+ * The text that bytes are. Strict: overlong forms and surrogates are not UTF-8. A byte order mark is kept.
+ *
+ * @throws {@link MalformedNameError} if the bytes are not valid in the charset.
+ */
+export function fromRaw(raw: RawName, charset: Charset): string {
+  if (ASCII_ONLY.test(raw) || charset === 'latin-1') return raw
+  if (charset === 'utf8') {
+    const bytes = Buffer.from(raw, 'latin1')
+    if (isUtf8(bytes)) return bytes.toString('utf8')
+  }
+  throw new MalformedNameError(`its bytes are not valid ${charset} (FSQ_CHARSET)`, printable(raw))
+}
+
+/**
+ * A name made fit for a message or a terminal: as UTF-8 if it is that, with control characters and the like escaped;
+ * else each byte outside printable ASCII as `\xNN`. Not to be turned back into a name.
+ */
+export function printable(raw: RawName): string {
+  const bytes = Buffer.from(raw, 'latin1')
+  if (isUtf8(bytes)) return bytes.toString('utf8').replace(UNPRINTABLE, escapeCharacter)
+  return raw.replace(UNPRINTABLE_BYTE, escapeCharacter)
+}
+
+function escapeCharacter(character: string): string {
+  const code = character.codePointAt(0) ?? 0
+  const hex = code.toString(16)
+  if (code <= 0xff) return `\\x${hex.padStart(2, '0')}`
+  return code <= 0xffff ? `\\u${hex.padStart(4, '0')}` : `\\u{${hex}}`
+}
+
+function show(text: string): string {
+  const short = text.length > 80 ? `${text.slice(0, 80)}…` : text
+  return `'${short.replace(UNPRINTABLE, escapeCharacter)}'`
+}

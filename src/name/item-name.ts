@@ -1,0 +1,351 @@
+/**
+ * The names of items (fsq standard, section 2).
+ *
+ *     _20120710213904_0_13044_mss_0_args_to_enqueue
+ *     | timestamp     | pid   |   | arguments
+ *     |               entropy |   tries
+ *     delimiter               hostname
+ *
+ * @module
+ */
+import { EncodingError, MalformedNameError } from '../errors.js'
+import { type Settings, getConst } from '../settings.js'
+import { type RawName, fromRaw, printable } from './charset.js'
+import { delimiterOf } from './construct.js'
+import { type Codec, type NameArgument, codecFor, encodeArgument, splitOutsideEscapes } from './encode.js'
+import { isTimestamp } from './timestamp.js'
+
+/** What an item name says. */
+export interface ItemFields {
+  /** The delimiter this name was written with. */
+  readonly delimiter: string
+  /** When the item was enqueued, as text in `FSQ_TIMEFMT`. */
+  readonly timestamp: string
+  /** What makes the name unique. Opaque when read. */
+  readonly entropy: string
+  /** The process that enqueued the item. Opaque when read. */
+  readonly pid: string
+  /** The host of that process. */
+  readonly hostname: string
+  /** How many attempts have failed so far. */
+  readonly tries: number
+  readonly args: readonly string[]
+}
+
+/** The settings that reading a name depends on. */
+export type ReadSettings = Pick<Settings, 'charset' | 'encode' | 'timefmt' | 'utc'>
+
+/** The settings that writing a name depends on. */
+export type WriteSettings = Pick<Settings, 'charset' | 'delimiter' | 'encode'>
+
+const REQUIRED_FIELDS = 5
+const ENTROPY = 1
+const TRIES = 4
+const LONGEST_NAME = 255
+const MOST_DIGITS = 15
+const DIGITS = /^[0-9]+$/
+const TRIES_DIGITS = /^[0-9]{1,15}$/
+
+/** A valid item name, taken apart. All of it has been checked; the arguments are decoded when asked for. */
+export class ParsedName implements ItemFields {
+  readonly raw: RawName
+  readonly delimiter: string
+  readonly timestamp: string
+  readonly entropy: string
+  readonly pid: string
+  readonly hostname: string
+  readonly tries: number
+  readonly #fields: readonly string[]
+  #args: readonly string[] | undefined
+
+  /** For {@link parseItemName}, which checks all of it first. */
+  constructor(raw: RawName, delimiter: string, fields: readonly string[]) {
+    const [timestamp = '', entropy = '', pid = '', hostname = '', tries = ''] = fields
+    this.raw = raw
+    this.delimiter = delimiter
+    this.timestamp = timestamp
+    this.entropy = entropy
+    this.pid = pid
+    this.hostname = hostname
+    this.tries = Number(tries)
+    this.#fields = fields
+  }
+
+  get args(): readonly string[] {
+    return (this.#args ??= Object.freeze(this.#fields.slice(REQUIRED_FIELDS)))
+  }
+}
+
+/**
+ * Reads the name of an item.
+ *
+ * @param raw - The name as its bytes.
+ * @throws {@link MalformedNameError} if the name is not valid; its `reason` says why. The bytes are not valid in the
+ * charset, the delimiter is not ASCII, there are fewer than five fields, an escape is malformed, the timestamp is not
+ * what the format writes, or the tries are not 1 to 15 decimal digits.
+ */
+export function parseItemName(raw: RawName, settings: ReadSettings): ParsedName {
+  try {
+    return parse(raw, settings)
+  } catch (error) {
+    throw error instanceof MalformedNameError ? new MalformedNameError(error.reason, printable(raw)) : error
+  }
+}
+
+function parse(raw: RawName, settings: ReadSettings): ParsedName {
+  const name = fromRaw(raw, settings.charset)
+  const codec = codecFor(delimiterOf(name, settings.encode), settings.encode, settings.charset)
+  const encoded = codec.split(name.slice(1))
+  if (encoded.length < REQUIRED_FIELDS) {
+    throw new MalformedNameError(
+      `it has ${encoded.length} fields, expected ${REQUIRED_FIELDS} at least`,
+      name,
+    )
+  }
+  // Most names have no escapes at all.
+  const fields = name.includes(settings.encode) ? encoded.map((field) => codec.decode(field)) : encoded
+  const [timestamp = '', , , , tries = ''] = fields
+  if (!isTimestamp(timestamp, settings)) {
+    throw new MalformedNameError(`its timestamp is not what ${settings.timefmt} (FSQ_TIMEFMT) writes`, name)
+  }
+  if (!TRIES_DIGITS.test(tries)) {
+    throw new MalformedNameError(`its tries are not 1 to ${MOST_DIGITS} decimal digits`, name)
+  }
+  return new ParsedName(raw, codec.delimiter, fields)
+}
+
+/** The fields of a name as its bytes have them. Good for any bytes, also those of malformed names. */
+function rawFields(raw: RawName, encode: string): string[] {
+  const delimiter = raw.charAt(0)
+  if (delimiter === '') return []
+  const body = raw.slice(1)
+  // Only a hex digit can be a delimiter here and part of an escape there.
+  return delimiter !== encode && /[0-9a-fA-F]/.test(delimiter)
+    ? splitOutsideEscapes(body, delimiter, encode)
+    : body.split(delimiter)
+}
+
+function requireFields(raw: RawName, encode: string): string[] {
+  const fields = rawFields(raw, encode)
+  if (fields.length >= REQUIRED_FIELDS) return fields
+  throw new MalformedNameError(
+    `it has ${fields.length} fields, expected ${REQUIRED_FIELDS} at least`,
+    printable(raw),
+  )
+}
+
+function replaceField(raw: RawName, index: number, text: string, encode: string): RawName {
+  const fields = requireFields(raw, encode)
+  const delimiter = raw.charAt(0)
+  // A digit can be the delimiter or the encode character, and then it must not stand for itself.
+  fields[index] =
+    delimiter === encode || (!DIGITS.test(delimiter) && !DIGITS.test(encode))
+      ? text
+      : codecFor(delimiter, encode, 'latin-1').encode(text)
+  return delimiter + fields.join(delimiter)
+}
+
+/**
+ * The name with other tries; byte for byte the same otherwise.
+ *
+ * @param tries - A whole number of at most 15 digits.
+ * @param encode - `FSQ_ENCODE`; of use only where a digit is the delimiter or the encode character.
+ * @throws {@link EncodingError} if the tries are not such a number, {@link MalformedNameError} if the name has no tries.
+ */
+export function withTries(raw: RawName, tries: number, encode: string = getConst('FSQ_ENCODE')): RawName {
+  return replaceField(raw, TRIES, triesText(tries), encode)
+}
+
+function triesText(tries: number): string {
+  const text = String(tries)
+  if (TRIES_DIGITS.test(text)) return text
+  throw new EncodingError(`The tries are ${text}, expected a whole number of at most ${MOST_DIGITS} digits`)
+}
+
+/**
+ * The name with another entropy; byte for byte the same otherwise.
+ *
+ * @param encode - As for {@link withTries}.
+ * @throws {@link EncodingError} if the entropy is not decimal digits, {@link MalformedNameError} if the name has none.
+ */
+export function withEntropy(
+  raw: RawName,
+  entropy: string | number | bigint,
+  encode: string = getConst('FSQ_ENCODE'),
+): RawName {
+  const text = String(entropy)
+  if (!DIGITS.test(text)) throw new EncodingError(`The entropy is ${text}, expected decimal digits`)
+  return replaceField(raw, ENTROPY, text, encode)
+}
+
+/**
+ * The name without its tries: what stays the same from try to try. A name that has no tries is its own key.
+ *
+ * @param encode - As for {@link withTries}.
+ */
+export function itemKey(raw: RawName, encode: string = getConst('FSQ_ENCODE')): RawName {
+  const fields = rawFields(raw, encode)
+  if (fields.length < REQUIRED_FIELDS) return raw
+  fields.splice(TRIES, 1)
+  const delimiter = raw.charAt(0)
+  return delimiter + fields.join(delimiter)
+}
+
+/** What a new name says after its entropy. */
+export interface SuffixFields {
+  readonly pid: string | number
+  readonly hostname: string
+  readonly tries: number
+  readonly args: readonly NameArgument[]
+}
+
+/**
+ * All of a new name that follows its entropy, from the delimiter before the pid on, encoded, as bytes.
+ *
+ * @throws {@link EncodingError} if an argument cannot be written (the message tells which, from 0), or the tries or the
+ * hostname cannot.
+ * @example
+ * ```ts
+ * nameSuffix({ pid: 13044, hostname: 'mss', tries: 0, args: ['a_b'] }, settings) // '_13044_mss_0_a%5fb'
+ * ```
+ */
+export function nameSuffix(fields: SuffixFields, settings: WriteSettings): RawName {
+  const codec = codecFor(settings.delimiter, settings.encode, settings.charset)
+  const { delimiter } = codec
+  return (
+    suffixHead(fields, codec) +
+    fields.args.map((arg, index) => delimiter + encodeArgument(codec, arg, index)).join('')
+  )
+}
+
+// All items that a process enqueues have the same one.
+const latestHead: { codec?: Codec; pid?: string | number; hostname?: string; tries?: number; raw: RawName } =
+  { raw: '' }
+
+function suffixHead(fields: SuffixFields, codec: Codec): RawName {
+  const { pid, hostname, tries } = fields
+  if (
+    latestHead.codec !== codec ||
+    latestHead.pid !== pid ||
+    latestHead.hostname !== hostname ||
+    latestHead.tries !== tries
+  ) {
+    const encoded = [pid, hostname, triesText(tries)].map((field) => encodeArgument(codec, field, 0))
+    Object.assign(latestHead, {
+      codec,
+      pid,
+      hostname,
+      tries,
+      raw: codec.delimiter + encoded.join(codec.delimiter),
+    })
+  }
+  return latestHead.raw
+}
+
+const TRIES_OF_A_WIDTH = 8
+const SWEEP = 1000
+
+/**
+ * Names to try, one after the other, where another file has this one: with entropies of no more digits than its own,
+ * then with longer ones while the name stays within 255 bytes. The steps grow (1, 2, 4, ... and a random part each), as
+ * stepping by one would be quadratic where many names collide. Ends after a bounded number of names.
+ *
+ * A name of fewer than five fields has no entropy. It gets a suffix, `~1` and so on, and loses bytes at its end if it
+ * would be too long: it was not readable before, and a file that keeps its place is never overwritten.
+ *
+ * @param encode - As for {@link withTries}.
+ */
+export function* freeEntropies(
+  raw: RawName,
+  encode: string = getConst('FSQ_ENCODE'),
+): Generator<RawName, void, undefined> {
+  const entropy = rawFields(raw, encode)[ENTROPY] ?? ''
+  const seen = new Set([raw])
+  for (const candidate of candidates(raw, entropy, encode)) {
+    if (candidate.length > LONGEST_NAME || seen.has(candidate)) continue
+    seen.add(candidate)
+    yield candidate
+  }
+}
+
+function* candidates(raw: RawName, entropy: string, encode: string): Generator<RawName, void, undefined> {
+  if (rawFields(raw, encode).length < REQUIRED_FIELDS) {
+    for (let step = 1; step < 2 ** 40; step *= 2) {
+      const suffix = `~${step + random(step)}`
+      yield raw.slice(0, LONGEST_NAME - suffix.length) + suffix
+    }
+    return
+  }
+
+  const width = Math.min(Math.max(entropy.length, 1), MOST_DIGITS)
+  const span = 10 ** width
+  const start = TRIES_DIGITS.test(entropy) ? Number(entropy) : 0
+  const within = (offset: number): RawName => withEntropy(raw, (start + offset) % span, encode)
+  // Of one digit there are so few that steps would miss most of them.
+  if (width === 1) {
+    for (let offset = 1; offset < span; offset++) yield within(offset)
+  } else {
+    for (let step = 1; step < span; step *= 2) yield within(step + random(step))
+  }
+
+  const room = LONGEST_NAME - raw.length + entropy.length
+  for (let digits = width + 1; digits <= Math.min(room, MOST_DIGITS); digits++) {
+    for (let count = 0; count < TRIES_OF_A_WIDTH; count++) {
+      const least = 10 ** (digits - 1)
+      yield withEntropy(raw, least + random(9 * least), encode)
+    }
+  }
+  if (room > width) return
+  for (let offset = 1; offset < Math.min(span, SWEEP); offset++) yield within(offset)
+}
+
+function random(below: number): number {
+  return Math.floor(Math.random() * below)
+}
+
+/**
+ * The order of work, first in, first out (fsq standard, section 2): the timestamp as bytes; then entropies of digits
+ * only by value, whatever their length, before all others by bytes; then all that follows the entropy, from its
+ * delimiter on, as bytes; last the whole name as bytes. A total order: 0 is for equal names only.
+ *
+ * Malformed names come last, by bytes. Malformed to this order is a name of fewer than five fields, split at each of
+ * its own first byte; it looks at nothing else, and not at escapes.
+ *
+ * @returns A negative number if `a` comes first, a positive one if `b` does.
+ */
+export function compareItemNames(a: RawName, b: RawName): number {
+  const fieldsOfA = a.slice(1).split(a.charAt(0))
+  const fieldsOfB = b.slice(1).split(b.charAt(0))
+  const isMalformedA = a === '' || fieldsOfA.length < REQUIRED_FIELDS
+  const isMalformedB = b === '' || fieldsOfB.length < REQUIRED_FIELDS
+  if (isMalformedA !== isMalformedB) return isMalformedA ? 1 : -1
+  if (isMalformedA) return compareBytes(a, b)
+
+  const [timestampOfA = '', entropyOfA = ''] = fieldsOfA
+  const [timestampOfB = '', entropyOfB = ''] = fieldsOfB
+  return (
+    compareBytes(timestampOfA, timestampOfB) ||
+    compareEntropies(entropyOfA, entropyOfB) ||
+    compareBytes(
+      a.slice(1 + timestampOfA.length + 1 + entropyOfA.length),
+      b.slice(1 + timestampOfB.length + 1 + entropyOfB.length),
+    ) ||
+    compareBytes(a, b)
+  )
+}
+
+function compareEntropies(a: string, b: string): number {
+  const isNumberA = DIGITS.test(a)
+  const isNumberB = DIGITS.test(b)
+  if (isNumberA !== isNumberB) return isNumberA ? -1 : 1
+  if (!isNumberA) return compareBytes(a, b)
+  const digitsOfA = a.replace(/^0+/, '')
+  const digitsOfB = b.replace(/^0+/, '')
+  return digitsOfA.length - digitsOfB.length || compareBytes(digitsOfA, digitsOfB)
+}
+
+// Raw names have one character a byte, so this is the order of the bytes.
+function compareBytes(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}

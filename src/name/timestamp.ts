@@ -1,0 +1,77 @@
+/**
+ * The timestamps of item names (fsq standard, section 2): `FSQ_TIMEFMT` in local time, or in UTC with `FSQ_UTC`. One is
+ * valid if and only if formatting its fields gives the same text back.
+ *
+ * @module
+ */
+import { inspect } from 'node:util'
+
+import { EncodingError } from '../errors.js'
+import { native } from '../native.js'
+import type { Settings } from '../settings.js'
+
+/** The settings that timestamps depend on. */
+export type TimestampSettings = Pick<Settings, 'timefmt' | 'utc'>
+
+const DEFAULT_FORMAT = '%Y%m%d%H%M%S'
+const FOURTEEN_DIGITS = /^[0-9]{14}$/
+const DAYS_IN_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
+const LAST_MICROSECOND = 999_999
+
+/**
+ * The text of an instant.
+ *
+ * @param date - A date, or milliseconds since the epoch; a fraction counts down to microseconds.
+ * @throws {@link EncodingError} if the date is none.
+ */
+export function formatTimestamp(date: Date | number, settings: TimestampSettings): string {
+  const milliseconds = Number(date)
+  if (!Number.isFinite(milliseconds))
+    throw new EncodingError(`The date is ${inspect(date)}, expected a valid one`)
+  const seconds = Math.floor(milliseconds / 1000)
+  const microseconds = Math.min(Math.round((milliseconds - seconds * 1000) * 1000), LAST_MICROSECOND)
+  return native.formatTime(settings.timefmt, seconds, microseconds, settings.utc)
+}
+
+/**
+ * The instant that a timestamp names, the later one if an hour came twice.
+ *
+ * @returns Milliseconds since the epoch, or `undefined` if the text is not a valid timestamp.
+ */
+export function parseTimestamp(text: string, settings: TimestampSettings): number | undefined {
+  // This check is the stricter one of the two: strptime takes a year 0000.
+  if (settings.timefmt === DEFAULT_FORMAT && !isDefaultTimestamp(text)) return undefined
+  return native.parseTime(settings.timefmt, text, settings.utc)
+}
+
+// Items that follow each other are often of one second.
+const latest = { text: '', timefmt: '', utc: false, valid: false }
+
+/** Whether a text is a valid timestamp. */
+export function isTimestamp(text: string, settings: TimestampSettings): boolean {
+  const { timefmt, utc } = settings
+  if (latest.text === text && latest.timefmt === timefmt && latest.utc === utc) return latest.valid
+  latest.valid =
+    timefmt === DEFAULT_FORMAT ? isDefaultTimestamp(text) : native.parseTime(timefmt, text, utc) !== undefined
+  latest.text = text
+  latest.timefmt = timefmt
+  latest.utc = utc
+  return latest.valid
+}
+
+// Seconds end at 59: a clock of POSIX never shows a 60, and the first implementation does not read one.
+function isDefaultTimestamp(text: string): boolean {
+  if (!FOURTEEN_DIGITS.test(text)) return false
+  const year = Number(text.slice(0, 4))
+  const month = Number(text.slice(4, 6))
+  const day = Number(text.slice(6, 8))
+  const isLeapDay = month === 2 && day === 29 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  return (
+    year >= 1 &&
+    day >= 1 &&
+    (day <= (DAYS_IN_MONTH[month - 1] ?? 0) || isLeapDay) &&
+    text.slice(8, 10) <= '23' &&
+    text.slice(10, 12) <= '59' &&
+    text.slice(12, 14) <= '59'
+  )
+}

@@ -1,0 +1,191 @@
+/**
+ * The seam: the one place that knows the addon. Native code is mechanism (directories, locks, links, renames); it
+ * answers with plain values, and with a {@link Failure} where a system call failed. What that means is decided above.
+ *
+ * Names cross the seam as {@link RawName}s, one character a byte; paths of the caller's as plain strings.
+ *
+ * @module
+ */
+import { createRequire } from 'node:module'
+import process from 'node:process'
+
+import { AddonMissingError, type Failure } from './errors.js'
+import type { RawName } from './name/charset.js'
+
+declare const handleOf: unique symbol
+
+/** An open queue directory: descriptors of the queue and of its four directories. */
+export interface QueueHandle {
+  readonly [handleOf]: 'queue'
+}
+
+/** The names in a directory at one moment, in FIFO order, kept outside the JavaScript heap. */
+export interface ListingHandle {
+  readonly [handleOf]: 'listing'
+}
+
+/** The four directories of a queue, by their number in native code. */
+export const Place = { queue: 0, tmp: 1, done: 2, fail: 3 } as const
+export type Place = (typeof Place)[keyof typeof Place]
+
+/** What a directory entry is, by its number in native code. */
+export const ENTRY_TYPES = [
+  'something unknown',
+  'a regular file',
+  'a directory',
+  'a symbolic link',
+  'a FIFO',
+  'a socket',
+  'a character device',
+  'a block device',
+] as const
+export const REGULAR_FILE = 1
+
+/** Why a name was skipped, by its number in native code. */
+export const NoteKind = { foreign: 0, unreadable: 1, completed: 2 } as const
+
+export interface ClaimNote {
+  readonly kind: number
+  readonly name: RawName
+  readonly type: number
+  readonly failure?: Failure
+}
+
+/** What one call of `claim` brought. */
+export interface ClaimBatch {
+  /** Five values a claim: name, descriptor, size, offset of its content in `contents` (-1: not read), position. */
+  readonly claims: readonly (RawName | number)[]
+  readonly contents: Buffer
+  readonly notes: readonly ClaimNote[]
+  /** How many were held by others. */
+  readonly busy: number
+  /** How many are not due yet, and when the first of them is, in milliseconds since the epoch. */
+  readonly delayed: number
+  readonly nextDue: number
+  readonly down: boolean
+  /** The listing is used up. */
+  readonly ended: boolean
+  /** What stopped the batch; the claims before it are good. */
+  readonly failure?: Failure
+}
+
+/** How the name and the file of a new item are made. */
+export interface ItemForm {
+  /** Character codes. */
+  readonly delimiter: number
+  readonly escape: number
+  readonly timeFormat: string
+  readonly utc: boolean
+  /** Ids, -1: leave. */
+  readonly user: number
+  readonly group: number
+  readonly mode: number
+  readonly durable: boolean
+}
+
+/** What is written into an item: bytes that nobody else changes, the path of a file, or nothing. */
+export type NativePayload = Uint8Array | string | null
+
+/** The name of the new item, or what failed. With a `name`, the item is in the queue, but not durably. */
+export type EnqueueResult = RawName | (Failure & { readonly name?: RawName; readonly nameBytes?: number })
+
+/** Nothing where all went well. `moved`: the item has left, whatever failed then; `errno` 0: only `undelayed`. */
+export type FinishResult = (Failure & { readonly moved: boolean; readonly undelayed: boolean }) | undefined
+
+export interface InstallPlan {
+  readonly root: string
+  readonly hidden: string
+  readonly name: string
+  readonly directories: readonly string[]
+  readonly mode: number
+  readonly user: number
+  readonly group: number
+  readonly replace: boolean
+}
+
+export type InstallResult = Partial<Failure> & { readonly published: boolean; readonly replaced: boolean }
+
+interface Native {
+  /** `names`: of queue, tmp, done, fail, of the down file, and of the marker of fcntl locks. */
+  openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
+  openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
+  closeQueue(queue: QueueHandle): void
+
+  list(queue: QueueHandle, place: Place): Promise<ListingHandle | Failure>
+  closeListing(listing: ListingHandle): void
+  listingSize(listing: ListingHandle): number
+  /** Name and type by turns. */
+  listingEntries(listing: ListingHandle, from: number, count: number): (RawName | number)[]
+  seekListing(listing: ListingHandle, position: number): void
+
+  isDownSync(queue: QueueHandle): boolean | Failure
+  claim(queue: QueueHandle, listing: ListingHandle, limit: number, readLimit: number): Promise<ClaimBatch>
+  /** Takes the claims; those that could not be moved are held again when it resolves. */
+  finish(
+    queue: QueueHandle,
+    descriptors: readonly number[],
+    from: readonly RawName[],
+    places: readonly Place[],
+    to: readonly RawName[],
+    dues: readonly number[],
+    durable: boolean,
+  ): Promise<FinishResult[]>
+  /** Unlocks and closes claims; a descriptor that is no claim is left alone. */
+  release(descriptors: readonly number[]): void
+
+  enqueue(
+    queue: QueueHandle,
+    form: ItemForm,
+    suffixes: readonly RawName[],
+    payloads: readonly NativePayload[],
+    dues: readonly number[],
+  ): Promise<EnqueueResult[]>
+  enqueueSync(
+    queue: QueueHandle,
+    form: ItemForm,
+    suffixes: readonly RawName[],
+    payloads: readonly NativePayload[],
+    dues: readonly number[],
+  ): EnqueueResult[]
+
+  install(plan: InstallPlan): Promise<InstallResult>
+  /** Renames within `root`, never replacing, and makes it durable. */
+  relocate(root: string, from: string, to: string): Promise<Failure | undefined>
+
+  formatTime(format: string, seconds: number, microseconds: number, utc: boolean): string
+  /** Milliseconds since the epoch; `undefined` if the text is not exactly what the format writes. */
+  parseTime(format: string, text: string, utc: boolean): number | undefined
+  /** `undefined`: nobody has the name. */
+  userId(name: string): number | Failure | undefined
+  groupId(name: string): number | Failure | undefined
+
+  /** flock(2) without waiting, by descriptor. */
+  tryLock(descriptor: number, exclusive: boolean): Failure | undefined
+  unlock(descriptor: number): Failure | undefined
+
+  /** How many claims this thread holds. */
+  heldClaims(): number
+  /** The process exits: what has not begun will not. */
+  stop(): void
+}
+
+function load(): Native {
+  try {
+    return createRequire(import.meta.url)('../binding.cjs') as Native
+  } catch (error) {
+    // The loader says what is missing and which command builds it.
+    throw new AddonMissingError(error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+export const native: Native = load()
+
+// The pool is emptied before a process may end: without this, `process.exit()` would wait for all that is still queued.
+process.once('exit', () => {
+  native.stop()
+})
+
+/** Whether native code reports a failure rather than a value. */
+export function isFailure(value: unknown): value is Failure {
+  return typeof value === 'object' && value !== null && 'errno' in value && 'syscall' in value
+}

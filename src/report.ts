@@ -1,0 +1,85 @@
+/**
+ * What a scan finds and cannot hand out is reported, and the scan goes on.
+ *
+ * @module
+ */
+import process from 'node:process'
+import { inspect } from 'node:util'
+
+import type { FsqError } from './errors.js'
+import { type RawName, printable } from './name/charset.js'
+
+/**
+ * What happened to a file in the queue that was not handed out.
+ *
+ * - `malformed`: its name is not that of an item; moved to fail/.
+ * - `expired`: it is older than the TTL; moved to fail/.
+ * - `exhausted`: it has been tried as often as it may be; moved to fail/.
+ * - `foreign`: it is not a regular file; left alone, never opened.
+ * - `unreadable`: it may not be opened; left alone.
+ * - `completed`: it was both here and where it had been moved to, as after a crash; the move was completed.
+ * - `unmovable`: it should have gone to fail/ and could not; left alone.
+ * - `ungrowable`: it should have been tried again, and its name would have been too long; moved to fail/.
+ * - `undelayed`: it is to be tried again at once, as only the owner of a file may set its time.
+ * - `recovered`: a finish that had failed has succeeded now.
+ */
+export type ReportType =
+  | 'malformed'
+  | 'expired'
+  | 'exhausted'
+  | 'foreign'
+  | 'unreadable'
+  | 'completed'
+  | 'unmovable'
+  | 'ungrowable'
+  | 'undelayed'
+  | 'recovered'
+
+/** One thing worth knowing about one file. */
+export interface Report {
+  readonly type: ReportType
+  /** The queue. */
+  readonly queue: string
+  /** The name of the file, made fit to be shown. */
+  readonly name: string
+  /** The name as it is: one character a byte. `Buffer.from(rawName, 'latin1')` has the bytes. */
+  readonly rawName: string
+  /** What happened, in a sentence. */
+  readonly message: string
+  readonly error?: FsqError
+}
+
+export type ReportListener = (report: Report) => void
+
+// Enough for any queue that is looked after; after that some are reported again, rather than memory filled up.
+const MOST_REMEMBERED = 10_000
+
+/** Passes reports on, each once: to a listener, or as a warning of the process. */
+export class Reporter {
+  readonly #queue: string
+  readonly #listener: ReportListener | undefined
+  readonly #reported = new Set<string>()
+
+  constructor(queue: string, listener: ReportListener | undefined) {
+    this.#queue = queue
+    this.#listener = listener
+  }
+
+  report(type: ReportType, rawName: RawName, message: string, error?: FsqError): void {
+    // A scan comes by again and again; what stays where it is would be reported each time.
+    const key = `${type} ${rawName}`
+    if (this.#reported.has(key)) return
+    if (this.#reported.size === MOST_REMEMBERED) this.#reported.clear()
+    this.#reported.add(key)
+    const name = printable(rawName)
+    if (this.#listener !== undefined) {
+      const report: Report = { type, queue: this.#queue, name, rawName, message }
+      this.#listener(error === undefined ? report : { ...report, error })
+      return
+    }
+    process.emitWarning(`${inspect(name)} in the queue ${inspect(this.#queue)} ${message}`, {
+      type: 'FsqWarning',
+      code: `FSQ_${type.toUpperCase()}`,
+    })
+  }
+}

@@ -1,0 +1,391 @@
+/**
+ * The settings (fsq standard, section 8). Each is an environment variable, read once when this module is loaded, can be
+ * set for the process by {@link setConst}, and can be overridden by each queue handle.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import process from 'node:process'
+
+import { SettingError } from './errors.js'
+import { type Charset, parseCharset } from './name/charset.js'
+
+/** All settings, checked and in their own types. */
+export interface Settings {
+  /** `FSQ_ROOT` (/var/fsq): the directory that holds the queues. */
+  readonly root: string
+  /** `FSQ_QUEUE` (queue): the directory of the items that wait. */
+  readonly queue: string
+  /** `FSQ_TMP` (tmp): the directory of the items under construction. */
+  readonly tmp: string
+  /** `FSQ_DONE` (done): the directory of the items that succeeded. */
+  readonly done: string
+  /** `FSQ_FAIL` (fail): the directory of the items that failed for good. */
+  readonly fail: string
+  /** `FSQ_DOWN` (down): the file whose presence forbids scans. */
+  readonly down: string
+  /** `FSQ_TRIGGER` (trigger-s): the FIFO that wakes a listener. */
+  readonly trigger: string
+  /** `FSQ_HOSTS` (hosts): the directory of the host queues. */
+  readonly hosts: string
+  /** `FSQ_HOSTS_TRIGGER` (hosts-trigger-s): the FIFO of the host queues. */
+  readonly hostsTrigger: string
+  /** `FSQ_CHARSET` (utf8): the charset of item names. */
+  readonly charset: Charset
+  /** `FSQ_DELIMITER` (_): the character before each field of the names that are written. */
+  readonly delimiter: string
+  /** `FSQ_ENCODE` (%): the character that starts an escape in a name. */
+  readonly encode: string
+  /** `FSQ_TIMEFMT` (%Y%m%d%H%M%S): the format of the timestamp, strftime(3)'s and `%f` for microseconds. */
+  readonly timefmt: string
+  /** `FSQ_ITEM_USER`: the owner of new items, a name or an id; `undefined`: leave it. */
+  readonly itemUser: string | number | undefined
+  /** `FSQ_ITEM_GROUP`: the group of new items, a name or an id; `undefined`: leave it. */
+  readonly itemGroup: string | number | undefined
+  /** `FSQ_QUEUE_USER`: the owner of new queues, a name or an id; `undefined`: leave it. */
+  readonly queueUser: string | number | undefined
+  /** `FSQ_QUEUE_GROUP`: the group of new queues, a name or an id; `undefined`: leave it. */
+  readonly queueGroup: string | number | undefined
+  /** `FSQ_ITEM_MODE` (00640): the mode bits of new items. Octal in a string, taken as it is if a number. */
+  readonly itemMode: number
+  /** `FSQ_QUEUE_MODE` (02770): the mode bits of the directories of new queues. As `itemMode`. */
+  readonly queueMode: number
+  /** `FSQ_SUCCESS` (0): the exit code of a program that succeeded. */
+  readonly success: number
+  /** `FSQ_FAIL_TMP` (111): the exit code of a program that failed temporarily. */
+  readonly failTmp: number
+  /** `FSQ_FAIL_PERM` (100): the exit code of a program that failed for good. */
+  readonly failPerm: number
+  /** `FSQ_USE_TRIGGER` (0): whether an enqueue pulls the trigger. */
+  readonly useTrigger: boolean
+  /** `FSQ_LOCK` (1): whether a scan locks items. */
+  readonly lock: boolean
+  /** `FSQ_MAX_TRIES` (1): how often an item may be tried; 0: without limit. */
+  readonly maxTries: number
+  /** `FSQ_TTL` (0): after how many seconds an item fails unrun; 0: never. */
+  readonly ttl: number
+  /** `FSQ_EXEC_DIR`: not used here; kept for the programs that share the environment. */
+  readonly execDir: string
+  /** `FSQ_UTC` (0): whether timestamps are in UTC instead of local time. */
+  readonly utc: boolean
+  /** `FSQ_DURABILITY` (enqueue): what survives a power cut: nothing, enqueued items, or finished items too. */
+  readonly durability: 'none' | 'enqueue' | 'full'
+  /** `FSQ_SYNC` (auto): how that is made sure: by what is known of the file system, or by plain fsync. */
+  readonly sync: 'auto' | 'plain'
+}
+
+/** The name of a setting in options. */
+export type SettingKey = keyof Settings
+
+/**
+ * Settings for one queue handle: a value of the setting's type, or a string that its environment variable would take.
+ * `undefined`: not overridden.
+ */
+export type SettingOverrides = { readonly [Key in SettingKey]?: Settings[Key] | string | undefined }
+
+// Settings can be `undefined`, so that cannot say 'does not parse'.
+const INVALID = Symbol('invalid')
+
+interface Kind<Value> {
+  readonly expected: string
+  readonly parse: (value: unknown) => Value | typeof INVALID
+}
+
+const LARGEST = 999_999_999_999_999
+// The user and group id -1 means 'leave' to chown(2).
+const LARGEST_ID = 0xffff_fffe
+const LARGEST_MODE = 0o7777
+const LONGEST_NAME = 255
+
+function wholeNumber(least: number, most: number): Kind<number> {
+  return {
+    expected: `a whole number from ${least} to ${most}`,
+    parse: (value) => {
+      const number = typeof value === 'string' && /^[0-9]{1,15}$/.test(value) ? Number(value) : value
+      return typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most
+        ? number
+        : INVALID
+    },
+  }
+}
+
+function text(expected: string, isLegal: (value: string) => boolean): Kind<string> {
+  return {
+    expected,
+    // A lone surrogate would be written as something else.
+    parse: (value) =>
+      typeof value === 'string' && !/[\0\ud800-\udfff]/u.test(value) && isLegal(value) ? value : INVALID,
+  }
+}
+
+function oneOf<const Value extends string>(...values: readonly Value[]): Kind<Value> {
+  return {
+    expected: `one of ${values.map((value) => `'${value}'`).join(', ')}`,
+    parse: (value) => values.find((candidate) => candidate === value) ?? INVALID,
+  }
+}
+
+const entryName = text(
+  `the name of a directory entry: 1 to ${LONGEST_NAME} bytes, neither '.' nor '..', without '/' and NUL`,
+  (value) =>
+    value !== '' &&
+    value !== '.' &&
+    value !== '..' &&
+    !value.includes('/') &&
+    Buffer.byteLength(value) <= LONGEST_NAME,
+)
+
+const directoryPath = text('a path that is not empty, without NUL', (value) => value !== '')
+
+const anyText = text('a text without NUL', () => true)
+
+const character = text("one ASCII character other than '/' and NUL", (value) =>
+  /^[^\0/\u0080-\uffff]$/.test(value),
+)
+
+const timeFormat = text(
+  "a strftime format that is not empty, without NUL and without a '%' that stands alone at its end",
+  (value) => /^(?:[^%]|%[^])+$/.test(value),
+)
+
+const charset: Kind<Charset> = {
+  expected: 'one of utf8, ascii and latin-1',
+  parse: (value) => (typeof value === 'string' ? (parseCharset(value) ?? INVALID) : INVALID),
+}
+
+const account: Kind<string | number | undefined> = {
+  expected: `a name, an id from 0 to ${LARGEST_ID}, or nothing (leave it as it is)`,
+  parse: (value) => {
+    if (value === '' || value === undefined) return undefined
+    if (typeof value === 'number' || (typeof value === 'string' && /^[-+]?[0-9]+$/.test(value))) {
+      return wholeNumber(0, LARGEST_ID).parse(value)
+    }
+    return anyText.parse(value)
+  },
+}
+
+const mode: Kind<number> = {
+  expected: 'mode bits from 0 to 07777, octal in a string',
+  parse: (value) => {
+    const bits = typeof value === 'string' && /^[0-7]{1,12}$/.test(value) ? Number.parseInt(value, 8) : value
+    return typeof bits === 'number' ? wholeNumber(0, LARGEST_MODE).parse(bits) : INVALID
+  },
+}
+
+const flag: Kind<boolean> = {
+  expected: '0 or 1',
+  parse: (value) => {
+    if (value === true || value === 1 || value === '1') return true
+    return value === false || value === 0 || value === '0' ? false : INVALID
+  },
+}
+
+const count = wholeNumber(0, LARGEST)
+const exitCode = wholeNumber(0, 255)
+
+interface Definition<Variable extends string, Value> {
+  readonly variable: Variable
+  readonly kind: Kind<Value>
+  readonly fallback: Value
+}
+
+function define<const Variable extends string, Value>(
+  variable: Variable,
+  kind: Kind<Value>,
+  fallback: NoInfer<Value>,
+): Definition<Variable, Value> {
+  return { variable, kind, fallback }
+}
+
+const definitions = {
+  root: define('FSQ_ROOT', directoryPath, '/var/fsq'),
+  queue: define('FSQ_QUEUE', entryName, 'queue'),
+  tmp: define('FSQ_TMP', entryName, 'tmp'),
+  done: define('FSQ_DONE', entryName, 'done'),
+  fail: define('FSQ_FAIL', entryName, 'fail'),
+  down: define('FSQ_DOWN', entryName, 'down'),
+  trigger: define('FSQ_TRIGGER', entryName, 'trigger-s'),
+  hosts: define('FSQ_HOSTS', entryName, 'hosts'),
+  hostsTrigger: define('FSQ_HOSTS_TRIGGER', entryName, 'hosts-trigger-s'),
+  charset: define('FSQ_CHARSET', charset, 'utf8'),
+  delimiter: define('FSQ_DELIMITER', character, '_'),
+  encode: define('FSQ_ENCODE', character, '%'),
+  timefmt: define('FSQ_TIMEFMT', timeFormat, '%Y%m%d%H%M%S'),
+  itemUser: define('FSQ_ITEM_USER', account, undefined),
+  itemGroup: define('FSQ_ITEM_GROUP', account, undefined),
+  queueUser: define('FSQ_QUEUE_USER', account, undefined),
+  queueGroup: define('FSQ_QUEUE_GROUP', account, undefined),
+  itemMode: define('FSQ_ITEM_MODE', mode, 0o640),
+  queueMode: define('FSQ_QUEUE_MODE', mode, 0o2770),
+  success: define('FSQ_SUCCESS', exitCode, 0),
+  failTmp: define('FSQ_FAIL_TMP', exitCode, 111),
+  failPerm: define('FSQ_FAIL_PERM', exitCode, 100),
+  useTrigger: define('FSQ_USE_TRIGGER', flag, false),
+  lock: define('FSQ_LOCK', flag, true),
+  maxTries: define('FSQ_MAX_TRIES', count, 1),
+  ttl: define('FSQ_TTL', count, 0),
+  execDir: define('FSQ_EXEC_DIR', anyText, ''),
+  utc: define('FSQ_UTC', flag, false),
+  durability: define('FSQ_DURABILITY', oneOf('none', 'enqueue', 'full'), 'enqueue'),
+  sync: define('FSQ_SYNC', oneOf('auto', 'plain'), 'auto'),
+} satisfies { readonly [Key in SettingKey]: Definition<string, Settings[Key]> }
+
+type Definitions = typeof definitions
+
+/** The settings by the names of their environment variables. */
+export type Constants = { readonly [Key in SettingKey as Definitions[Key]['variable']]: Settings[Key] }
+
+const KEYS = Object.keys(definitions) as SettingKey[]
+const KEY_OF_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
+  KEYS.map((key) => [definitions[key].variable, key]),
+)
+
+// Entries of a queue that have their names from settings, so that two could come to have one name.
+const ENTRY_KEYS = ['queue', 'tmp', 'done', 'fail', 'down', 'trigger', 'hosts', 'hostsTrigger'] as const
+const LOCK_MARKER = 'lock-fcntl'
+
+// Read once: a later change of the environment is for the programs that this process starts.
+const environment: Readonly<Record<string, string | undefined>> = Object.fromEntries(
+  KEYS.map((key) => [key, process.env[definitions[key].variable]]),
+)
+const values = new Map<SettingKey, unknown>()
+
+function parse<Key extends SettingKey>(
+  key: Key,
+  value: unknown,
+  setting: string,
+  next: string,
+): Settings[Key] {
+  // The compiler does not see that the definition of a key has the key's own type.
+  const kind = definitions[key].kind as Kind<Settings[Key]>
+  const parsed = kind.parse(value)
+  if (parsed === INVALID) throw new SettingError(setting, value, kind.expected, next)
+  return parsed
+}
+
+function parseEnvironment<Key extends SettingKey>(key: Key): Settings[Key] {
+  const value = environment[key]
+  if (value === undefined) return definitions[key].fallback as Settings[Key]
+  return parse(
+    key,
+    value,
+    definitions[key].variable,
+    'Correct the environment variable, or unset it to have the default',
+  )
+}
+
+function valueOf<Key extends SettingKey>(key: Key): Settings[Key] {
+  // Not at load: a bad value must not break programs that never come to use it.
+  if (!values.has(key)) values.set(key, parseEnvironment(key))
+  return values.get(key) as Settings[Key]
+}
+
+function keyOf(name: string): SettingKey {
+  const key = KEY_OF_VARIABLE.get(name)
+  if (key !== undefined) return key
+  throw new SettingError(
+    name,
+    undefined,
+    'one of the settings',
+    `There are ${[...KEY_OF_VARIABLE.keys()].join(', ')}`,
+  )
+}
+
+/**
+ * A setting of this process: what {@link setConst} has set, else the environment variable, else the default
+ * (fsq standard, section 8).
+ *
+ * @throws {@link SettingError} if the environment variable has a value that does not parse. An empty one does not,
+ * except where it means something: no owner or group to set, no `FSQ_EXEC_DIR`.
+ * @example
+ * ```ts
+ * getConst('FSQ_MAX_TRIES') // 1
+ * ```
+ */
+export function getConst<Name extends keyof Constants>(name: Name): Constants[Name] {
+  return valueOf(keyOf(name)) as Constants[Name]
+}
+
+/**
+ * Sets a setting for this process; queue handles made before keep what they have.
+ *
+ * @param value - A value of the setting's type, or a string that the environment variable would take; `undefined`:
+ * return to the environment or the default.
+ * @throws {@link SettingError} if the value does not parse; the setting stays as it was.
+ * @example
+ * ```ts
+ * setConst('FSQ_MAX_TRIES', 5)
+ * setConst('FSQ_ITEM_MODE', '0600')
+ * ```
+ */
+export function setConst<Name extends keyof Constants>(
+  name: Name,
+  value: Constants[Name] | string | undefined,
+): void {
+  const key = keyOf(name)
+  if (value === undefined) values.delete(key)
+  else values.set(key, parse(key, value, name, 'Pass a value that fits, or undefined to have the default'))
+}
+
+/**
+ * The settings for a queue handle: those of the process, with some overridden, all of them checked, also against each
+ * other.
+ *
+ * @throws {@link SettingError} if a value does not parse, if no setting has a name, if the delimiter is the encode
+ * character, or if two entries of a queue would have one name.
+ * @example
+ * ```ts
+ * resolveSettings({ root: '/srv/queues', itemMode: '0600', maxTries: 5 })
+ * ```
+ */
+export function resolveSettings(overrides: SettingOverrides = {}): Settings {
+  for (const name of Object.keys(overrides)) {
+    if (Object.hasOwn(definitions, name)) continue
+    const given = (overrides as Readonly<Record<string, unknown>>)[name]
+    throw new SettingError(
+      name,
+      given,
+      'not to be given, as no setting has this name',
+      `There are ${KEYS.join(', ')}`,
+    )
+  }
+  const resolved = Object.fromEntries(
+    KEYS.map((key) => {
+      const override = overrides[key]
+      if (override === undefined) return [key, valueOf(key)]
+      return [
+        key,
+        parse(key, override, key, `It stands for ${definitions[key].variable}; leave it out to have that`),
+      ]
+    }),
+  )
+  // Each entry comes from the definition of its key.
+  const settings = resolved as unknown as Settings
+  checkTogether(settings, (key) => (overrides[key] === undefined ? definitions[key].variable : key))
+  return Object.freeze(settings)
+}
+
+function checkTogether(settings: Settings, settingName: (key: SettingKey) => string): void {
+  if (settings.delimiter === settings.encode) {
+    throw new SettingError(
+      settingName('delimiter'),
+      settings.delimiter,
+      `another character than ${settingName('encode')}`,
+      'Change one of the two',
+    )
+  }
+  const taken = new Map([[LOCK_MARKER, 'the marker of fcntl locks']])
+  for (const key of ENTRY_KEYS) {
+    const name = settings[key]
+    const holder = taken.get(name)
+    if (holder !== undefined) {
+      throw new SettingError(
+        settingName(key),
+        name,
+        `another name than ${holder} has`,
+        'Change one of the two',
+      )
+    }
+    taken.set(name, settingName(key))
+  }
+}

@@ -1,0 +1,269 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import { inspect } from 'node:util'
+
+import { describe, expect, test } from '@jest/globals'
+
+import * as errors from '../src/errors.js'
+
+const {
+  EnqueueManyError,
+  FinishError,
+  FsqError,
+  MalformedNameError,
+  NameTooLongError,
+  NotDurableError,
+  SettingError,
+  fileSystemError,
+  systemError,
+} = errors
+
+type ErrorClass = new (message: string, options?: ErrorOptions) => errors.FsqError
+type ErrorCode = keyof typeof os.constants.errno
+
+const errno = (code: ErrorCode): number => -os.constants.errno[code]
+
+const CODES: Readonly<Record<string, string>> = {
+  FsqError: 'ERR_FSQ',
+  QueueMissingError: 'ERR_FSQ_QUEUE_MISSING',
+  QueueExistsError: 'ERR_FSQ_QUEUE_EXISTS',
+  QueueDownError: 'ERR_FSQ_QUEUE_DOWN',
+  NotAQueueError: 'ERR_FSQ_NOT_A_QUEUE',
+  QueueNotEmptyError: 'ERR_FSQ_QUEUE_NOT_EMPTY',
+  QueueNameError: 'ERR_FSQ_QUEUE_NAME',
+  QueueClosedError: 'ERR_FSQ_QUEUE_CLOSED',
+  EncodingError: 'ERR_FSQ_ENCODING',
+  MalformedNameError: 'ERR_FSQ_MALFORMED_NAME',
+  NameTooLongError: 'ERR_FSQ_NAME_TOO_LONG',
+  SettingError: 'ERR_FSQ_SETTING',
+  PayloadError: 'ERR_FSQ_PAYLOAD',
+  NotDurableError: 'ERR_FSQ_NOT_DURABLE',
+  EnqueueManyError: 'ERR_FSQ_ENQUEUE_MANY',
+  FinishError: 'ERR_FSQ_FINISH',
+  ItemFinishedError: 'ERR_FSQ_ITEM_FINISHED',
+  ItemGoneError: 'ERR_FSQ_ITEM_GONE',
+  SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
+  AddonMissingError: 'ERR_FSQ_ADDON_MISSING',
+  FileSystemError: 'ERR_FSQ_FILE_SYSTEM',
+  PermissionError: 'ERR_FSQ_PERMISSION',
+  ReadOnlyError: 'ERR_FSQ_READ_ONLY',
+  DiskFullError: 'ERR_FSQ_DISK_FULL',
+  TooManyFilesError: 'ERR_FSQ_TOO_MANY_FILES',
+}
+
+/** Those that are not made of a message alone. */
+const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
+  MalformedNameError: () => new MalformedNameError('it is bad', '_x'),
+  NameTooLongError: () => new NameTooLongError(300, 255),
+  SettingError: () => new SettingError('FSQ_TTL', 'x', 'a number'),
+  NotDurableError: () => new NotDurableError('_x'),
+  EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
+  FinishError: () => new FinishError('_x', 'done'),
+}
+
+function make(name: string): errors.FsqError {
+  const maker = MAKERS[name]
+  if (maker !== undefined) return maker()
+  const ErrorOfName = errors[name as keyof typeof errors] as unknown as ErrorClass
+  return new ErrorOfName('what happened')
+}
+
+function fieldsOf(error: unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(error as Error))
+}
+
+test('every class is listed here', () => {
+  const classes = Object.entries(errors).filter(
+    ([, value]) => 'prototype' in value && value.prototype instanceof Error,
+  )
+  expect(classes.map(([name]) => name).sort()).toEqual(Object.keys(CODES).sort())
+})
+
+describe.each(Object.entries(CODES))('%s', (name, code) => {
+  test('has its name and code, and is what it is', () => {
+    const error = make(name)
+    expect(error).toBeInstanceOf(errors[name as keyof typeof errors])
+    expect(error).toBeInstanceOf(FsqError)
+    expect(error).toBeInstanceOf(Error)
+    expect(error.name).toBe(name)
+    expect(error.code).toBe(code)
+    expect(String(error)).toBe(`${name}: ${error.message}`)
+    expect(error.stack).toMatch(new RegExp(`^${name}: `))
+    expect(Object.keys(error)).not.toContain('name')
+    for (const field of ['errno', 'syscall', 'path', 'dest']) expect(error).not.toHaveProperty(field)
+  })
+
+  test('is readable when it is inspected', () => {
+    const error = make(name)
+    const shown = inspect(error)
+    expect(shown.startsWith(`${name}: ${error.message}\n    at `)).toBe(true)
+    expect(shown.split(error.message)).toHaveLength(2)
+    expect(shown).toContain(`code: '${code}'`)
+  })
+})
+
+test('the subclasses are those of their kind', () => {
+  expect(make('MalformedNameError')).toBeInstanceOf(errors.EncodingError)
+  for (const name of ['PermissionError', 'ReadOnlyError', 'DiskFullError', 'TooManyFilesError']) {
+    expect(make(name)).toBeInstanceOf(errors.FileSystemError)
+  }
+  expect(make('SeparateMountsError')).not.toBeInstanceOf(errors.FileSystemError)
+})
+
+describe('systemError', () => {
+  test.each([
+    [
+      'open',
+      () => fs.openSync('/nowhere/x', 'r'),
+      { errno: errno('ENOENT'), syscall: 'open', path: '/nowhere/x' },
+    ],
+    [
+      'link',
+      () => fs.linkSync('/nowhere/x', '/nowhere/y'),
+      { errno: errno('ENOENT'), syscall: 'link', path: '/nowhere/x', dest: '/nowhere/y' },
+    ],
+    ['fsync', () => fs.fsyncSync(1_000_000), { errno: errno('EBADF'), syscall: 'fsync' }],
+  ])('is what node:fs throws: %s', (_call, fail, failure) => {
+    let thrown: unknown
+    try {
+      fail()
+    } catch (error) {
+      thrown = error
+    }
+    const ours = systemError(failure)
+    expect(ours).toBeInstanceOf(Error)
+    expect(fieldsOf(ours)).toEqual(fieldsOf(thrown))
+    expect(ours.message).toBe((thrown as Error).message)
+    expect(Object.keys(ours)).toEqual(Object.keys(thrown as Error))
+  })
+
+  test.each([
+    ['EDQUOT', 'EDQUOT: disk quota exceeded, write'],
+    ['ESTALE', 'ESTALE: stale file handle, write'],
+  ] as const)('knows %s, which Node does not', (code, message) => {
+    expect(systemError({ errno: errno(code), syscall: 'write' })).toMatchObject({ code, message })
+  })
+
+  test('takes an error number that nobody knows', () => {
+    expect(systemError({ errno: -9999, syscall: 'write' })).toMatchObject({
+      errno: -9999,
+      code: 'Unknown system error -9999',
+    })
+  })
+})
+
+describe('the cause', () => {
+  test('of a system error is repeated on the error', () => {
+    const cause = systemError({ errno: errno('ENOENT'), syscall: 'rename', path: '/a', dest: '/b' })
+    const error = new errors.QueueMissingError('no queue', { cause })
+    expect(error.cause).toBe(cause)
+    expect(fieldsOf(error)).toEqual({
+      code: 'ERR_FSQ_QUEUE_MISSING',
+      errno: cause.errno,
+      syscall: 'rename',
+      path: '/a',
+      dest: '/b',
+    })
+    expect(inspect(error)).toContain("[cause]: Error: ENOENT: no such file or directory, rename '/a' -> '/b'")
+  })
+
+  test('that is no system error is only the cause', () => {
+    const cause = Object.assign(new TypeError('bad'), { code: 'ERR_INVALID_ARG_TYPE' })
+    expect(fieldsOf(new FsqError('x', { cause }))).toEqual({ code: 'ERR_FSQ' })
+    expect(new FsqError('x', { cause: 'text' }).cause).toBe('text')
+  })
+})
+
+describe('fileSystemError', () => {
+  test.each([
+    ['EACCES', 'PermissionError', /permission/],
+    ['EPERM', 'PermissionError', /owner or root/],
+    ['EROFS', 'ReadOnlyError', /for writing/],
+    ['ENOSPC', 'DiskFullError', /Make room/],
+    ['EDQUOT', 'DiskFullError', /quota/],
+    ['EMFILE', 'TooManyFilesError', /ulimit -n/],
+    ['ENFILE', 'TooManyFilesError', /file-max/],
+    ['EXDEV', 'SeparateMountsError', /separate mounts \(Docker volumes\?\)/],
+    ['ENAMETOOLONG', 'FileSystemError', /shorter/],
+    ['ENOENT', 'FileSystemError', /installed again/],
+    ['ENOTDIR', 'FileSystemError', /not a directory/],
+    ['ELOOP', 'FileSystemError', /Symbolic links/],
+    ['EIO', 'FileSystemError', /kernel/],
+    ['ESTALE', 'FileSystemError', /open the queue anew/],
+    ['EOPNOTSUPP', 'FileSystemError', /local one/],
+    ['ECHILD', 'FileSystemError', /man page/],
+  ] as const)('%s is a %s', (code, name, advice) => {
+    const error = fileSystemError(
+      { errno: errno(code), syscall: 'openat', path: '/q/queue' },
+      "open the queue 'q'",
+    )
+    expect(error.name).toBe(name)
+    expect(error.code).toBe(CODES[name])
+    expect(error).toMatchObject({ errno: errno(code), syscall: 'openat', path: '/q/queue' })
+    expect(error.cause).toMatchObject({ errno: errno(code), syscall: 'openat', path: '/q/queue' })
+    expect(error.message).toMatch(/^Cannot open the queue 'q': /)
+    expect(error.message).toContain("openat '/q/queue'")
+    expect(error.message).toMatch(advice)
+  })
+
+  test('says all that is needed', () => {
+    const failure = {
+      errno: errno('EACCES'),
+      syscall: 'renameat2',
+      path: '/q/queue/_a',
+      dest: '/q/done/_a\n',
+    }
+    expect(fileSystemError(failure, 'finish the item').message).toBe(
+      "Cannot finish the item: permission denied (EACCES, renameat2 '/q/queue/_a' -> '/q/done/_a\\n'). " +
+        'Give the user of this process read, write and search permission for it',
+    )
+  })
+
+  test('points at the caller', () => {
+    expect(fileSystemError({ errno: -2, syscall: 'open' }, 'x').stack?.split('\n')[1]).toContain(
+      'errors.test.ts',
+    )
+  })
+})
+
+describe('the classes with fields', () => {
+  test('NameTooLongError', () => {
+    expect(new NameTooLongError(300, 255)).toMatchObject({ bytes: 300, limit: 255 })
+    expect(new NameTooLongError(300, 255).message).toMatch(/300 bytes, and 255 are allowed.*payload/)
+  })
+
+  test('SettingError', () => {
+    expect(new SettingError('FSQ_TTL', '1h', 'a number', 'Correct it')).toMatchObject({
+      setting: 'FSQ_TTL',
+      value: '1h',
+      expected: 'a number',
+      message: "FSQ_TTL is '1h', expected a number. Correct it",
+    })
+    expect(new SettingError('x', 'y'.repeat(1000), 'less').message.length).toBeLessThan(200)
+  })
+
+  test('NotDurableError', () => {
+    const cause = systemError({ errno: errno('EIO'), syscall: 'fsync' })
+    expect(new NotDurableError('_a', { cause })).toMatchObject({
+      id: '_a',
+      errno: errno('EIO'),
+      syscall: 'fsync',
+    })
+  })
+
+  test('FinishError', () => {
+    const cause = fileSystemError({ errno: errno('ENOSPC'), syscall: 'renameat2' }, 'finish')
+    const error = new FinishError('_a', 'retry', { cause })
+    expect(error).toMatchObject({ id: '_a', action: 'retry', errno: errno('ENOSPC'), cause })
+    expect(error.message).toContain(cause.message)
+  })
+
+  test('EnqueueManyError', () => {
+    const first = new errors.PayloadError('the payload is bad')
+    const outcomes = [{ id: '_a' }, { error: first }, { error: new FsqError('other') }]
+    const error = new EnqueueManyError(outcomes)
+    expect(error.outcomes).toEqual(outcomes)
+    expect(error.cause).toBe(first)
+    expect(error.message).toMatch(/^2 of 3 items failed to be enqueued.*the payload is bad/)
+  })
+})
