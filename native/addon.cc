@@ -1,4 +1,5 @@
-// The export table. Context-aware: worker threads load it many times, and all that changes lives in AddonData.
+// The export table. Context-aware: worker threads load it many times, and all that changes lives in
+// AddonData.
 #include <napi.h>
 
 #include "addon_data.h"

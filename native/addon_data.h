@@ -9,13 +9,15 @@
 
 namespace fsq {
 
-// Destroyed with its environment: a worker thread that is terminated unlocks and closes all that it had claimed, which
-// the kernel does for a process only. Touched by the environment's own thread only, but for `stopping`.
+// Destroyed with its environment: a worker thread that is terminated unlocks and closes all that it had
+// claimed, which the kernel does for a process only. Touched by the environment's own thread only, but for
+// `stopping`.
 struct AddonData {
   // Claims that JavaScript holds, by the number of their descriptor.
   std::unordered_map<int, ClaimedDescriptor> claims;
 
-  // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with running tasks.
+  // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
+  // running tasks.
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -17,13 +17,16 @@ namespace {
 constexpr int kTriesField = 4;
 constexpr size_t kMaxTriesDigits = 15;
 
-int64_t ToMilliseconds(const timespec& time) { return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000; }
+int64_t ToMilliseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+}
 
 bool IsLater(const timespec& left, const timespec& right) {
   return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
 }
 
-// Not mtime alone: a clock that steps back must not delay what was enqueued at once, whose mtime is never after its ctime.
+// Not mtime alone: a clock that steps back must not delay what was enqueued at once, whose mtime is never
+// after its ctime.
 bool IsDelayed(const struct stat& info) {
   const timespec& modified = platform::ModifiedAt(info);
   if (!IsLater(modified, platform::ChangedAt(info))) return false;
@@ -46,7 +49,8 @@ platform::EntryType TypeOf(mode_t mode) {
 std::optional<int64_t> TriesOf(std::string_view name) {
   size_t begin = 0;
   size_t end = 0;
-  if (!FindField(name, kTriesField, &begin, &end) || end == begin || end - begin > kMaxTriesDigits) return std::nullopt;
+  if (!FindField(name, kTriesField, &begin, &end) || end == begin || end - begin > kMaxTriesDigits)
+    return std::nullopt;
   int64_t tries = 0;
   const auto parsed = std::from_chars(name.data() + begin, name.data() + end, tries);
   if (parsed.ec != std::errc() || parsed.ptr != name.data() + end || tries < 0) return std::nullopt;
@@ -96,7 +100,8 @@ void Claimer::NoteForeign(const Listing::Entry& entry, platform::EntryType type)
 
 void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
   Failure failure = Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, entry.view()));
-  batch_.notes.push_back({ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
+  batch_.notes.push_back(
+      {ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
 }
 
 // The name in `place` under which this inode stands a second time; if any.
@@ -119,9 +124,10 @@ bool Claimer::WasLeft(std::string_view name, std::string_view other) {
   return tries && other_tries && *tries < *other_tries;
 }
 
-// A move made of link and unlink (or a power cut on btrfs) can leave both names of one inode. The work was done, or the
-// retry was made, so complete the move rather than run the item again. 1: completed, the item is not here any more;
-// 0: it is an item like any other (its other name is still in tmp/, or is somebody's backup); -1: errno.
+// A move made of link and unlink (or a power cut on btrfs) can leave both names of one inode. The work was
+// done, or the retry was made, so complete the move rather than run the item again. 1: completed, the item is
+// not here any more; 0: it is an item like any other (its other name is still in tmp/, or is somebody's
+// backup); -1: errno.
 int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& info) {
   const int building = directory_.HasTwin(Place::kTmp, entry.name, info);
   if (building != 0) return building == 1 ? 0 : -1;
@@ -133,10 +139,11 @@ int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& in
     const auto other = WithTriesChanged(entry.view(), step);
     const int twin = other ? directory_.HasTwin(Place::kQueue, other->c_str(), info) : 0;
     if (twin == -1) return -1;
-    if (twin == 1) return step == 1 ? RemoveFromQueue(entry.name) : RemoveFromQueue(other->c_str()) == -1 ? -1 : 0;
+    if (twin == 1)
+      return step == 1 ? RemoveFromQueue(entry.name) : RemoveFromQueue(other->c_str()) == -1 ? -1 : 0;
   }
-  // After a collision the other name differs in more than its place; only a move by link can have been cut in half then,
-  // so where renames are exclusive, directories of any size need not be searched.
+  // After a collision the other name differs in more than its place; only a move by link can have been cut in
+  // half then, so where renames are exclusive, directories of any size need not be searched.
   if (directory_.RenamesExclusively()) return 0;
   for (const Place place : {Place::kDone, Place::kFail, Place::kQueue}) {
     const auto other = FindByInode(place, place == Place::kQueue ? entry.view() : std::string_view(), info);
@@ -180,7 +187,8 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   struct stat named;
   platform::EntryType type = entry.type;
   if (type == platform::EntryType::kUnknown) {
-    if (::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1) return errno == ENOENT || Stop("fstatat", entry);
+    if (::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1)
+      return errno == ENOENT || Stop("fstatat", entry);
     type = TypeOf(named.st_mode);
   }
   // Not even opened: opening a device, a FIFO or somebody's symlink has effects.

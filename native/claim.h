@@ -18,7 +18,8 @@ struct Claim {
   ClaimedDescriptor descriptor;
   off_t size = 0;
   size_t position = 0;  // in the listing
-  // Where its content stands in ClaimBatch::contents; length -1: it was not read (too large, or reading failed).
+  // Where its content stands in ClaimBatch::contents; length -1: it was not read (too large, or reading
+  // failed).
   size_t content_offset = 0;
   ssize_t content_length = -1;
 };
@@ -37,7 +38,7 @@ struct ClaimBatch {
   std::vector<Claim> claims;
   std::vector<ClaimNote> notes;
   std::string contents;
-  size_t busy = 0;     // held by others
+  size_t busy = 0;  // held by others
   size_t delayed = 0;
   int64_t next_due_ms = 0;  // of the delayed ones seen, the first; milliseconds since the epoch
   bool down = false;
@@ -45,8 +46,8 @@ struct ClaimBatch {
   Failure failure;     // what stopped the batch; the claims before it are good
 };
 
-// Goes on in the listing from its cursor until `limit` items are claimed. Contents of up to `read_limit` bytes are read
-// along with the claim.
+// Goes on in the listing from its cursor until `limit` items are claimed. Contents of up to `read_limit`
+// bytes are read along with the claim.
 ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit);
 
 }  // namespace fsq

@@ -9,8 +9,9 @@
 
 namespace fsq {
 
-// Unlocks before it closes. It knows its inode, because its number is lent to JavaScript: where somebody else closed it
-// (a stream with autoClose, say), the number may by now be another file, which is not ours to close.
+// Unlocks before it closes. It knows its inode, because its number is lent to JavaScript: where somebody else
+// closed it (a stream with autoClose, say), the number may by now be another file, which is not ours to
+// close.
 class ClaimedDescriptor {
  public:
   ClaimedDescriptor() = default;

@@ -9,14 +9,15 @@
 
 namespace fsq {
 
-std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking, Failure* failure) {
+std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking,
+                                                     Failure* failure) {
   auto directory = std::make_shared<QueueDirectory>();
   directory->path_ = std::move(path);
   directory->layout_ = std::move(layout);
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-  directory->root_ = Descriptor(RetryInterrupted(
-      [&] { return FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kFlags)); }));
+  directory->root_ = Descriptor(
+      RetryInterrupted([&] { return FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kFlags)); }));
   if (!directory->root_.valid()) {
     *failure = Failure::FromErrno("open", directory->path_);
     return nullptr;
@@ -113,7 +114,8 @@ int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& in
 }
 
 bool QueueDirectory::CreatesExactly(mode_t mode) const {
-  return umask_ >= 0 && (mode & static_cast<mode_t>(umask_)) == 0 && !inexact_modes_.load(std::memory_order_relaxed);
+  return umask_ >= 0 && (mode & static_cast<mode_t>(umask_)) == 0 &&
+         !inexact_modes_.load(std::memory_order_relaxed);
 }
 
 }  // namespace fsq

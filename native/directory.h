@@ -1,5 +1,5 @@
-// An open queue directory: every call after this one is relative to it, so that a rename of the path changes nothing
-// half-way.
+// An open queue directory: every call after this one is relative to it, so that a rename of the path changes
+// nothing half-way.
 #pragma once
 
 #include <sys/stat.h>
@@ -21,15 +21,16 @@ constexpr size_t kPlaces = 4;
 
 class QueueDirectory {
  public:
-  // `names`: of queue/, tmp/, done/ and fail/; `down` and `marker`: of the file that stops scans and of the one that asks
-  // for fcntl locks.
+  // `names`: of queue/, tmp/, done/ and fail/; `down` and `marker`: of the file that stops scans and of the
+  // one that asks for fcntl locks.
   struct Layout {
     std::array<std::string, kPlaces> names;
     std::string down;
     std::string marker;
   };
 
-  static std::shared_ptr<QueueDirectory> Open(std::string path, Layout layout, bool locking, Failure* failure);
+  static std::shared_ptr<QueueDirectory> Open(std::string path, Layout layout, bool locking,
+                                              Failure* failure);
 
   int fd(Place place) const { return places_[static_cast<size_t>(place)].get(); }
   LockKind lock_kind() const { return lock_kind_; }
@@ -40,13 +41,15 @@ class QueueDirectory {
   // 1: the file that stops scans is there; 0: it is not; -1: errno.
   int IsDown() const;
 
-  // 0: workers of this queue still use the kind of lock that was found at opening; -1 with ESTALE: another by now.
+  // 0: workers of this queue still use the kind of lock that was found at opening; -1 with ESTALE: another by
+  // now.
   int CheckLockKind() const;
 
   // The directory was removed under us: nothing can be added to it any more.
   bool Vanished(Place place) const;
 
-  // 0: the path still names the open queue/; -1 with ESTALE: it names another or none (uninstalled, installed anew).
+  // 0: the path still names the open queue/; -1 with ESTALE: it names another or none (uninstalled, installed
+  // anew).
   int CheckCurrent() const;
 
   // Another name of the same inode: 1 yes, 0 no or not there, -1 errno.

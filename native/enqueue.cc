@@ -22,12 +22,16 @@ constexpr uint64_t kMaxJump = uint64_t{1} << 20;
 // One for the process: all threads, and all copies of the JavaScript layer that share this binary.
 std::atomic<uint64_t> next_entropy{0};
 
-uint64_t TakeEntropy() { return next_entropy.fetch_add(1, std::memory_order_relaxed); }
+uint64_t TakeEntropy() {
+  return next_entropy.fetch_add(1, std::memory_order_relaxed);
+}
 
-// Past a stretch of taken names: stepping by one is quadratic when another producer wrote them with the same pid and host.
+// Past a stretch of taken names: stepping by one is quadratic when another producer wrote them with the same
+// pid and host.
 uint64_t JumpEntropy(int collisions) {
   const uint64_t step = std::min(uint64_t{1} << std::min(collisions, 62), kMaxJump);
-  uint64_t noise = static_cast<uint64_t>(Now().microseconds) + static_cast<uint64_t>(::getpid()) * 0x9E3779B97F4A7C15u;
+  uint64_t noise =
+      static_cast<uint64_t>(Now().microseconds) + static_cast<uint64_t>(::getpid()) * 0x9E3779B97F4A7C15u;
   noise ^= noise >> 29;
   const uint64_t jump = step + noise % (step + 1);
   return next_entropy.fetch_add(jump + 1, std::memory_order_relaxed) + jump;
@@ -140,11 +144,13 @@ void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
   }
 }
 
-// `name` is what the file is called in tmp/, where it needs a name; the one in queue/ may differ by its timestamp.
+// `name` is what the file is called in tmp/, where it needs a name; the one in queue/ may differ by its
+// timestamp.
 Failure Batch::Build(Building& building, platform::LinkWay way, std::string name) {
   NewItem& item = *building.item;
   for (int collisions = 0;; collisions++) {
-    Failure failure = ItemFile::Create(directory_, way, name, item.payload, attributes_, item.due_ms, &building.file);
+    Failure failure =
+        ItemFile::Create(directory_, way, name, item.payload, attributes_, item.due_ms, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
     building.entropy = JumpEntropy(collisions);
     name = NameOf(item, building.entropy);
@@ -180,7 +186,8 @@ void Batch::Link(Building& building) {
     } else if (errno == EEXIST && collisions < kMaxCollisions) {
       building.entropy = JumpEntropy(collisions++);
     } else {
-      item.failure = Failure::FromErrno("linkat", directory_.NameOf(Place::kTmp), directory_.PathOf(Place::kQueue, name));
+      item.failure = Failure::FromErrno("linkat", directory_.NameOf(Place::kTmp),
+                                        directory_.PathOf(Place::kQueue, name));
       if (item.failure.error == -ENOENT && directory_.Vanished(Place::kQueue)) item.failure.error = -ESTALE;
       return;
     }
@@ -240,8 +247,8 @@ void Batch::Run(std::vector<NewItem>& items) {
 
 }  // namespace
 
-void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template, const ItemAttributes& attributes,
-                std::vector<NewItem>& items) {
+void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template,
+                const ItemAttributes& attributes, std::vector<NewItem>& items) {
   Batch(directory, name_template, attributes).Run(items);
 }
 

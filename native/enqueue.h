@@ -1,4 +1,5 @@
-// The enqueue of the standard (section 3), for one item or many: an item that can be seen in queue/ is complete.
+// The enqueue of the standard (section 3), for one item or many: an item that can be seen in queue/ is
+// complete.
 #pragma once
 
 #include <string>
@@ -23,16 +24,17 @@ struct NewItem {
   Payload payload;
   int64_t due_ms = 0;  // milliseconds since the epoch at which a delayed item is due; 0: at once
 
-  std::string name;  // out: its name in queue/ once linked
-  Failure failure;   // out
+  std::string name;       // out: its name in queue/ once linked
+  Failure failure;        // out
   size_t name_bytes = 0;  // out, with ENAMETOOLONG: the bytes the name would need
   bool linked = false;    // out: visible, and perhaps running already, whatever `failure` says
 };
 
-// Each item ends up linked, or failed with nothing left of it; one failure stops no other. Items are linked in order.
-// With a stale directory (see CheckCurrent) no item is linked and each fails with ESTALE. With `durable`, an item whose
-// directory could not be made durable is linked and has failed: it must not be added again.
-void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template, const ItemAttributes& attributes,
-                std::vector<NewItem>& items);
+// Each item ends up linked, or failed with nothing left of it; one failure stops no other. Items are linked
+// in order. With a stale directory (see CheckCurrent) no item is linked and each fails with ESTALE. With
+// `durable`, an item whose directory could not be made durable is linked and has failed: it must not be added
+// again.
+void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template,
+                const ItemAttributes& attributes, std::vector<NewItem>& items);
 
 }  // namespace fsq

@@ -5,7 +5,8 @@
 namespace fsq {
 
 Failure Failure::FromErrno(const char* syscall, std::string path, std::string dest) {
-  // An errno of 0 would read as success; no call that failed leaves it so, but a value that lies is worse than EIO.
+  // An errno of 0 would read as success; no call that failed leaves it so, but a value that lies is worse
+  // than EIO.
   const int error = errno == 0 ? -EIO : -errno;
   return Failure{error, syscall, std::move(path), std::move(dest)};
 }

@@ -21,15 +21,15 @@ namespace {
 
 // Every point there is, so that a test can walk them all and none is forgotten: an unlisted one aborts.
 constexpr const char* kPoints[] = {
-    "open.directory",  "list.open",          "list.getdents",      "claim.down",      "claim.open",
-    "claim.lock",      "claim.fstat",        "claim.fstatat",      "claim.twin",      "claim.complete",
-    "claim.read",      "claim.unlock",       "enqueue.source",     "enqueue.open",    "enqueue.write",
-    "enqueue.copy",    "enqueue.chown",      "enqueue.chmod",      "enqueue.utimens", "enqueue.fsync",
-    "enqueue.stat",    "enqueue.link",       "enqueue.unlink",     "enqueue.fsyncdir", "finish.utimens",
-    "finish.stat",     "finish.rename",      "finish.link",        "finish.unlink",   "finish.unlock",
-    "finish.fsyncdir", "install.openroot",   "install.mkdir",      "install.opendir", "install.lock",
-    "install.chown",   "install.chmod",      "install.fsync",      "install.rename",  "install.fsyncroot",
-    "install.cleanup", "retire.rename",      "retire.fsyncroot",
+    "open.directory",  "list.open",        "list.getdents",    "claim.down",       "claim.open",
+    "claim.lock",      "claim.fstat",      "claim.fstatat",    "claim.twin",       "claim.complete",
+    "claim.read",      "claim.unlock",     "enqueue.source",   "enqueue.open",     "enqueue.write",
+    "enqueue.copy",    "enqueue.chown",    "enqueue.chmod",    "enqueue.utimens",  "enqueue.fsync",
+    "enqueue.stat",    "enqueue.link",     "enqueue.unlink",   "enqueue.fsyncdir", "finish.utimens",
+    "finish.stat",     "finish.rename",    "finish.link",      "finish.unlink",    "finish.unlock",
+    "finish.fsyncdir", "install.openroot", "install.mkdir",    "install.opendir",  "install.lock",
+    "install.chown",   "install.chmod",    "install.fsync",    "install.rename",   "install.fsyncroot",
+    "install.cleanup", "retire.rename",    "retire.fsyncroot",
 };
 
 struct Rule {
@@ -63,7 +63,8 @@ std::vector<Rule> ParseRules(std::string_view text) {
     std::string_view where = part.substr(0, equals);
     std::string_view what = part.substr(equals + 1);
     if (const size_t hash = where.find('#'); hash != std::string_view::npos) {
-      rule.nth = static_cast<unsigned>(std::strtoul(std::string(where.substr(hash + 1)).c_str(), nullptr, 10));
+      rule.nth =
+          static_cast<unsigned>(std::strtoul(std::string(where.substr(hash + 1)).c_str(), nullptr, 10));
       where = where.substr(0, hash);
     }
     if (const size_t colon = what.find(':'); colon != std::string_view::npos) {
@@ -85,7 +86,8 @@ void LoadEnvironmentOnce() {
 }
 
 bool Listed(std::string_view point) {
-  return std::any_of(std::begin(kPoints), std::end(kPoints), [&](const char* known) { return point == known; });
+  return std::any_of(std::begin(kPoints), std::end(kPoints),
+                     [&](const char* known) { return point == known; });
 }
 
 void PauseUntilRemoved(const std::string& file) {
@@ -93,7 +95,8 @@ void PauseUntilRemoved(const std::string& file) {
   if (fd >= 0) ::close(fd);
   const timespec step{0, 200'000};
   struct stat info;
-  for (int waited = 0; waited < 600'000 && ::stat(file.c_str(), &info) == 0; waited++) ::nanosleep(&step, nullptr);
+  for (int waited = 0; waited < 600'000 && ::stat(file.c_str(), &info) == 0; waited++)
+    ::nanosleep(&step, nullptr);
 }
 
 bool Matches(const Rule& rule, std::string_view point, unsigned hit) {
@@ -109,7 +112,9 @@ void Set(const std::string& specification) {
   state.hits.clear();
 }
 
-std::vector<std::string> Points() { return {std::begin(kPoints), std::end(kPoints)}; }
+std::vector<std::string> Points() {
+  return {std::begin(kPoints), std::end(kPoints)};
+}
 
 bool Enter(const char* point) {
   LoadEnvironmentOnce();

@@ -1,7 +1,7 @@
 // Numbered points around each system call, for tests that need a race or a crash to be certain.
 //
-// In the release build FSQ_CALL(point, call) is the call. In the fault-point build (FSQ_FAULT_POINTS) a test chooses, by
-// the variable FSQ_FAULTS or by setFaults(), what happens there:
+// In the release build FSQ_CALL(point, call) is the call. In the fault-point build (FSQ_FAULT_POINTS) a test
+// chooses, by the variable FSQ_FAULTS or by setFaults(), what happens there:
 //
 //     point[#n]=action[;...]      #n: only the n-th time this point is reached
 //     kill | kill-after           SIGKILL to this process before or after the call

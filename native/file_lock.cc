@@ -14,11 +14,14 @@ namespace fsq {
 int TryLock(int fd, LockKind kind, bool exclusive) {
   int result = 0;
   switch (kind) {
-    case LockKind::kNone: return 0;
+    case LockKind::kNone:
+      return 0;
     case LockKind::kFlock:
       result = RetryInterrupted([&] { return ::flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB); });
       break;
-    case LockKind::kDescription: result = platform::LockDescription(fd, exclusive); break;
+    case LockKind::kDescription:
+      result = platform::LockDescription(fd, exclusive);
+      break;
   }
   if (result == -1 && (errno == EWOULDBLOCK || errno == EACCES || errno == EBUSY)) errno = EAGAIN;
   return result;
@@ -26,9 +29,12 @@ int TryLock(int fd, LockKind kind, bool exclusive) {
 
 int Unlock(int fd, LockKind kind) {
   switch (kind) {
-    case LockKind::kFlock: return RetryInterrupted([&] { return ::flock(fd, LOCK_UN); });
-    case LockKind::kDescription: return platform::UnlockDescription(fd);
-    case LockKind::kNone: return 0;
+    case LockKind::kFlock:
+      return RetryInterrupted([&] { return ::flock(fd, LOCK_UN); });
+    case LockKind::kDescription:
+      return platform::UnlockDescription(fd);
+    case LockKind::kNone:
+      return 0;
   }
   return 0;
 }

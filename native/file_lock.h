@@ -13,8 +13,8 @@ enum class LockKind : int {
 int TryLock(int fd, LockKind kind, bool exclusive = true);
 int Unlock(int fd, LockKind kind);
 
-// Unlocks, then closes. Explicitly, because a fork in another thread may hold a copy of the descriptor until its exec,
-// and the lock lives as long as any copy.
+// Unlocks, then closes. Explicitly, because a fork in another thread may hold a copy of the descriptor until
+// its exec, and the lock lives as long as any copy.
 void UnlockAndClose(int fd, LockKind kind);
 
 }  // namespace fsq

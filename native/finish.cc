@@ -17,7 +17,10 @@ namespace {
 class Mover {
  public:
   Mover(const QueueDirectory& directory, Finish& item)
-      : directory_(directory), item_(item), queue_(directory.fd(Place::kQueue)), target_(directory.fd(item.to_place)) {}
+      : directory_(directory),
+        item_(item),
+        queue_(directory.fd(Place::kQueue)),
+        target_(directory.fd(item.to_place)) {}
 
   Failure Move();
 
@@ -29,9 +32,7 @@ class Mover {
     return Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, item_.from),
                               directory_.PathOf(item_.to_place, item_.to));
   }
-  int RemoveSource() const {
-    return FSQ_CALL("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0));
-  }
+  int RemoveSource() const { return FSQ_CALL("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); }
 
   const QueueDirectory& directory_;
   Finish& item_;
@@ -39,8 +40,8 @@ class Mover {
   const int target_;
 };
 
-// The lock is advisory: somebody may have moved the file by hand, or a worker of another make may have put another item in
-// its place, which a blind rename would carry off.
+// The lock is advisory: somebody may have moved the file by hand, or a worker of another make may have put
+// another item in its place, which a blind rename would carry off.
 Failure Mover::CheckOurs(struct stat* info) const {
   if (::fstat(item_.descriptor.get(), info) == -1) return FailureOf("fstat");
   if (!item_.descriptor.Is(*info)) {
@@ -73,7 +74,8 @@ Failure Mover::MoveByLink() const {
   return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
 }
 
-// The name is taken. By this very inode, if a move was cut in half: rename(2) would then do nothing and say that it did.
+// The name is taken. By this very inode, if a move was cut in half: rename(2) would then do nothing and say
+// that it did.
 Failure Mover::ResolveCollision(const struct stat& info) const {
   const int twin = directory_.HasTwin(item_.to_place, item_.to.c_str(), info);
   if (twin == -1) return FailureOf("fstatat");
@@ -98,7 +100,8 @@ Failure Mover::Move() {
       "finish.rename", platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()));
   Failure failure;
   if (renamed == -1) {
-    failure = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? MoveByLink() : FailureOf("renameat2");
+    failure =
+        errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? MoveByLink() : FailureOf("renameat2");
   }
   if (failure.error == -EEXIST) failure = ResolveCollision(info);
   if (!failure && item_.discard) {

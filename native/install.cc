@@ -54,16 +54,17 @@ Failure SyncDirectory(const char* point, int fd, const std::string& path) {
 }
 
 Failure OpenRoot(const std::string& root, Descriptor* descriptor) {
-  *descriptor = Descriptor(RetryInterrupted(
-      [&] { return FSQ_CALL("install.openroot", ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }));
+  *descriptor = Descriptor(RetryInterrupted([&] {
+    return FSQ_CALL("install.openroot", ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }));
   return descriptor->valid() ? Failure{} : Failure::FromErrno("open", root);
 }
 
 // fchmod last: a change of owner drops bits of the mode.
 Failure Installer::SetAttributes(int fd, const std::string& path) const {
   if (plan_.user != -1 || plan_.group != -1) {
-    const int owned =
-        FSQ_CALL("install.chown", ::fchown(fd, static_cast<uid_t>(plan_.user), static_cast<gid_t>(plan_.group)));
+    const int owned = FSQ_CALL("install.chown",
+                               ::fchown(fd, static_cast<uid_t>(plan_.user), static_cast<gid_t>(plan_.group)));
     if (owned == -1) return Failure::FromErrno("fchown", path);
   }
   if (FSQ_CALL("install.chmod", ::fchmod(fd, plan_.mode)) == -1) return Failure::FromErrno("fchmod", path);
@@ -84,11 +85,12 @@ Failure Installer::MakeSubdirectory(const std::string& name) {
 
 Failure Installer::BuildHidden() {
   const char* const name = plan_.hidden.c_str();
-  hidden_ = Descriptor(RetryInterrupted(
-      [&] { return FSQ_CALL("install.opendir", ::openat(root_.get(), name, kOpenFlags)); }));
+  hidden_ = Descriptor(
+      RetryInterrupted([&] { return FSQ_CALL("install.opendir", ::openat(root_.get(), name, kOpenFlags)); }));
   if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
   // Held while it is built, so that a repair removes only what nobody is building any more.
-  if (FSQ_CALL("install.lock", TryLock(hidden_.get(), LockKind::kFlock)) == -1) return FailureAt("flock", plan_.hidden);
+  if (FSQ_CALL("install.lock", TryLock(hidden_.get(), LockKind::kFlock)) == -1)
+    return FailureAt("flock", plan_.hidden);
   for (const std::string& directory : plan_.directories) {
     if (Failure failure = MakeSubdirectory(directory)) return failure;
   }
@@ -131,7 +133,9 @@ void Installer::RemoveHidden() {
   // Each tried twice, so that one interrupted or unlucky call leaves no half-made queue behind.
   const auto remove = [](int directory, const std::string& name) {
     for (int attempt = 0; attempt < 2; attempt++) {
-      if (FSQ_CALL("install.cleanup", ::unlinkat(directory, name.c_str(), AT_REMOVEDIR)) == 0 || errno == ENOENT) return;
+      if (FSQ_CALL("install.cleanup", ::unlinkat(directory, name.c_str(), AT_REMOVEDIR)) == 0 ||
+          errno == ENOENT)
+        return;
     }
   };
   for (const std::string& name : made_) remove(hidden_.get(), name);
@@ -152,7 +156,9 @@ Failure Installer::Run() {
 
 }  // namespace
 
-Failure Install(Installation& installation) { return Installer(installation).Run(); }
+Failure Install(Installation& installation) {
+  return Installer(installation).Run();
+}
 
 Failure Relocate(const std::string& root, const std::string& from, const std::string& to) {
   Descriptor directory;
@@ -160,7 +166,8 @@ Failure Relocate(const std::string& root, const std::string& from, const std::st
   const int fd = directory.get();
   int renamed = FSQ_CALL("retire.rename", platform::RenameExclusive(fd, from.c_str(), fd, to.c_str()));
   // Plain rename(2) replaces nothing but an empty directory.
-  if (renamed == -1 && (errno == EINVAL || errno == ENOSYS)) renamed = ::renameat(fd, from.c_str(), fd, to.c_str());
+  if (renamed == -1 && (errno == EINVAL || errno == ENOSYS))
+    renamed = ::renameat(fd, from.c_str(), fd, to.c_str());
   if (renamed == -1) return Failure::FromErrno("rename", JoinPath(root, from), JoinPath(root, to));
   return SyncDirectory("retire.fsyncroot", fd, root);
 }

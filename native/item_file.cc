@@ -54,7 +54,8 @@ int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode)
   if (!made.valid()) return -1;
   struct stat info;
   if (::fstat(made.get(), &info) == 0 && (info.st_mode & 07777) != mode) {
-    // The umask changed since, or a default ACL has its say: set it right now, and use the slower way from here on.
+    // The umask changed since, or a default ACL has its say: set it right now, and use the slower way from
+    // here on.
     directory.NoteInexactMode();
     (void)::fchmod(made.get(), mode);
   }
@@ -76,7 +77,9 @@ ItemFile& ItemFile::operator=(ItemFile&& other) noexcept {
   return *this;
 }
 
-ItemFile::~ItemFile() { Discard(); }
+ItemFile::~ItemFile() {
+  Discard();
+}
 
 void ItemFile::Discard() {
   if (temporary_.empty()) return;
@@ -89,13 +92,14 @@ void ItemFile::Discard() {
 }
 
 Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name,
-                         const Payload& payload, const ItemAttributes& attributes, int64_t due_ms, ItemFile* file) {
+                         const Payload& payload, const ItemAttributes& attributes, int64_t due_ms,
+                         ItemFile* file) {
   ItemFile made;
   made.directory_ = &directory;
   const int tmp = directory.fd(Place::kTmp);
   if (way != platform::LinkWay::kTemporary) {
-    made.descriptor_ = Descriptor(
-        RetryInterrupted([&] { return FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, attributes.mode)); }));
+    made.descriptor_ = Descriptor(RetryInterrupted(
+        [&] { return FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, attributes.mode)); }));
     if (!made.valid() && errno == ENOTSUP) {
       way = platform::LinkWay::kTemporary;
       directory.set_link_way(way);
@@ -103,16 +107,18 @@ Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const
   }
   if (way == platform::LinkWay::kTemporary) {
     made.descriptor_ = Descriptor(RetryInterrupted([&] {
-      return FSQ_CALL("enqueue.open", ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
-                                               attributes.mode));
+      return FSQ_CALL(
+          "enqueue.open",
+          ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, attributes.mode));
     }));
     if (made.valid()) made.temporary_ = name;
   }
   if (!made.valid()) {
     // ext4 says EPERM of a directory that was removed, others ENOENT.
     if ((errno == ENOENT || errno == EPERM) && directory.Vanished(Place::kTmp)) errno = ESTALE;
-    return Failure::FromErrno("open", way == platform::LinkWay::kTemporary ? directory.PathOf(Place::kTmp, name)
-                                                                           : directory.NameOf(Place::kTmp));
+    return Failure::FromErrno("open", way == platform::LinkWay::kTemporary
+                                          ? directory.PathOf(Place::kTmp, name)
+                                          : directory.NameOf(Place::kTmp));
   }
   if (Failure failure = made.Write(payload, attributes)) return failure;
   if (Failure failure = made.SetAttributes(attributes, due_ms)) return failure;
@@ -126,9 +132,12 @@ std::string ItemFile::Path() const {
 
 Failure ItemFile::Write(const Payload& payload, const ItemAttributes& attributes) const {
   switch (payload.kind) {
-    case Payload::Kind::kEmpty: return {};
-    case Payload::Kind::kPath: return CopyFrom(payload.path, attributes.stopping);
-    case Payload::Kind::kBytes: break;
+    case Payload::Kind::kEmpty:
+      return {};
+    case Payload::Kind::kPath:
+      return CopyFrom(payload.path, attributes.stopping);
+    case Payload::Kind::kBytes:
+      break;
   }
   return WriteAll(descriptor_.get(), payload.bytes) == 0 ? Failure{} : Failure::FromErrno("write", Path());
 }
@@ -148,8 +157,9 @@ Failure ItemFile::CopyFrom(const std::string& path, const std::atomic<bool>* sto
       return Failure{-ECANCELED, "copy_file_range", path, Path()};
     }
     const ssize_t copied = RetryInterrupted([&] {
-      return FSQ_CALL("enqueue.copy", in_kernel ? platform::CopyInKernel(source.get(), descriptor_.get(), kCopyStep)
-                                                : CopyThroughBuffer(source.get(), descriptor_.get()));
+      return FSQ_CALL("enqueue.copy", in_kernel
+                                          ? platform::CopyInKernel(source.get(), descriptor_.get(), kCopyStep)
+                                          : CopyThroughBuffer(source.get(), descriptor_.get()));
     });
     if (copied > 0) continue;
     if (copied == -1 && in_kernel && errno == ENOTSUP) {
@@ -168,10 +178,12 @@ Failure ItemFile::SetAttributes(const ItemAttributes& attributes, int64_t due_ms
   if (attributes.has_owner()) {
     const auto user = static_cast<uid_t>(attributes.user);
     const auto group = static_cast<gid_t>(attributes.group);
-    if (FSQ_CALL("enqueue.chown", ::fchown(fd, user, group)) == -1) return Failure::FromErrno("fchown", Path());
+    if (FSQ_CALL("enqueue.chown", ::fchown(fd, user, group)) == -1)
+      return Failure::FromErrno("fchown", Path());
   }
   // Always: the umask and a default ACL had their say when the file was made, and fchown drops bits.
-  if (FSQ_CALL("enqueue.chmod", ::fchmod(fd, attributes.mode)) == -1) return Failure::FromErrno("fchmod", Path());
+  if (FSQ_CALL("enqueue.chmod", ::fchmod(fd, attributes.mode)) == -1)
+    return Failure::FromErrno("fchmod", Path());
   if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
     return Failure::FromErrno("futimens", Path());
   }
@@ -199,8 +211,8 @@ int ItemFile::Link(const std::string& name) {
       directory_->set_link_way(way);
       return 0;
     }
-    // ENOENT is how AT_EMPTY_PATH says 'not permitted' before Linux 6.10, and how a missing /proc shows. It is also how a
-    // removed queue/ shows.
+    // ENOENT is how AT_EMPTY_PATH says 'not permitted' before Linux 6.10, and how a missing /proc shows. It
+    // is also how a removed queue/ shows.
     if (errno != ENOENT && errno != EPERM && errno != EINVAL && errno != EACCES) return -1;
     if (directory_->Vanished(Place::kQueue)) {
       errno = ESTALE;

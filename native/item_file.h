@@ -1,4 +1,5 @@
-// The file of an item before it has its name in queue/: made, filled and given its owner where no worker sees it.
+// The file of an item before it has its name in queue/: made, filled and given its owner where no worker sees
+// it.
 #pragma once
 
 #include <sys/types.h>
@@ -29,13 +30,14 @@ struct ItemAttributes {
   int64_t group = kLeave;  // gid
   mode_t mode = 0640;
   bool durable = true;
-  const std::atomic<bool>* stopping = nullptr;  // set: a long copy gives up with ECANCELED, the process wants to exit
+  const std::atomic<bool>* stopping =
+      nullptr;  // set: a long copy gives up with ECANCELED, the process wants to exit
 
   bool has_owner() const { return user != kLeave || group != kLeave; }
 };
 
-// An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed inode vanishes
-// with its descriptor, and a name in tmp/ is removed.
+// An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed
+// inode vanishes with its descriptor, and a name in tmp/ is removed.
 class ItemFile {
  public:
   ItemFile() = default;
@@ -45,17 +47,18 @@ class ItemFile {
   ItemFile& operator=(const ItemFile&) = delete;
   ~ItemFile();
 
-  // Opens, writes, sets owner, mode and, for a delayed item, the time at which it is due (milliseconds since the epoch;
-  // 0: at once). ESTALE: tmp/ was removed under us. `name` is used in tmp/ where an unnamed inode cannot be had; EEXIST then
-  // means that tmp/ holds this name already.
-  static Failure Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name, const Payload& payload,
-                        const ItemAttributes& attributes, int64_t due_ms, ItemFile* file);
+  // Opens, writes, sets owner, mode and, for a delayed item, the time at which it is due (milliseconds since
+  // the epoch; 0: at once). ESTALE: tmp/ was removed under us. `name` is used in tmp/ where an unnamed inode
+  // cannot be had; EEXIST then means that tmp/ holds this name already.
+  static Failure Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name,
+                        const Payload& payload, const ItemAttributes& attributes, int64_t due_ms,
+                        ItemFile* file);
 
   // Makes the content survive a power cut.
   Failure Sync() const;
 
-  // One more try to link: 0, or -1 with errno. ENOTSUP: this inode can never get a name here, so it has to be made anew
-  // in tmp/. ESTALE: queue/ was removed under us.
+  // One more try to link: 0, or -1 with errno. ENOTSUP: this inode can never get a name here, so it has to be
+  // made anew in tmp/. ESTALE: queue/ was removed under us.
   int Link(const std::string& name);
 
   bool valid() const { return descriptor_.valid(); }
@@ -75,7 +78,8 @@ class ItemFile {
 // Sets only the time of modification: the time at which a delayed item is due. 0 or -1 with errno.
 int SetDue(int fd, int64_t due_ms);
 
-// An empty item needs no place to be built in: it is complete when it is there. 0, or -1 with errno; EEXIST as for link.
+// An empty item needs no place to be built in: it is complete when it is there. 0, or -1 with errno; EEXIST
+// as for link.
 int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode);
 
 }  // namespace fsq

@@ -47,9 +47,10 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     *failure = Failure{-EOVERFLOW, "getdents64", directory.NameOf(place), {}};
     return nullptr;
   }
-  std::sort(listing->index_.begin(), listing->index_.end(), [&](const IndexEntry& left, const IndexEntry& right) {
-    return ComesBefore(listing->NameOf(left), left.key, listing->NameOf(right), right.key);
-  });
+  std::sort(listing->index_.begin(), listing->index_.end(),
+            [&](const IndexEntry& left, const IndexEntry& right) {
+              return ComesBefore(listing->NameOf(left), left.key, listing->NameOf(right), right.key);
+            });
   return listing;
 }
 

@@ -1,4 +1,5 @@
-// The names in one directory at one moment, in FIFO order. Names stay bytes in one arena until somebody wants them.
+// The names in one directory at one moment, in FIFO order. Names stay bytes in one arena until somebody wants
+// them.
 #pragma once
 
 #include <memory>
@@ -39,7 +40,9 @@ class Listing {
     platform::EntryType type;
   };
 
-  std::string_view NameOf(const IndexEntry& entry) const { return {arena_.data() + entry.offset, entry.length}; }
+  std::string_view NameOf(const IndexEntry& entry) const {
+    return {arena_.data() + entry.offset, entry.length};
+  }
 
   std::vector<char> arena_;
   std::vector<IndexEntry> index_;

@@ -9,7 +9,9 @@ namespace {
 constexpr int kItemFields = 5;
 constexpr size_t kMaxValueDigits = 19;  // 10^19 - 1 fits into 64 bits
 
-bool IsDigit(char byte) { return byte >= '0' && byte <= '9'; }
+bool IsDigit(char byte) {
+  return byte >= '0' && byte <= '9';
+}
 
 std::string_view EntropyOf(std::string_view name, const NameKey& key) {
   return name.substr(key.timestamp_end + size_t{1}, key.entropy_end - key.timestamp_end - size_t{1});
@@ -19,9 +21,11 @@ std::string_view WithoutLeadingZeros(std::string_view digits) {
   return digits.substr(std::min(digits.find_first_not_of('0'), digits.size()));
 }
 
-int CompareEntropies(std::string_view left, const NameKey& left_key, std::string_view right, const NameKey& right_key) {
+int CompareEntropies(std::string_view left, const NameKey& left_key, std::string_view right,
+                     const NameKey& right_key) {
   if (left_key.kind != right_key.kind) return left_key.kind < right_key.kind ? -1 : 1;
-  if (left_key.kind == NameKey::Kind::kOpaque) return EntropyOf(left, left_key).compare(EntropyOf(right, right_key));
+  if (left_key.kind == NameKey::Kind::kOpaque)
+    return EntropyOf(left, left_key).compare(EntropyOf(right, right_key));
   if (left_key.entropy != right_key.entropy) return left_key.entropy < right_key.entropy ? -1 : 1;
   if (left_key.entropy != std::numeric_limits<uint64_t>::max()) return 0;
   const std::string_view left_digits = WithoutLeadingZeros(EntropyOf(left, left_key));
@@ -67,7 +71,8 @@ NameKey KeyOf(std::string_view name) {
   return key;
 }
 
-bool ComesBefore(std::string_view left, const NameKey& left_key, std::string_view right, const NameKey& right_key) {
+bool ComesBefore(std::string_view left, const NameKey& left_key, std::string_view right,
+                 const NameKey& right_key) {
   const bool left_malformed = left_key.kind == NameKey::Kind::kMalformed;
   const bool right_malformed = right_key.kind == NameKey::Kind::kMalformed;
   if (left_malformed != right_malformed) return right_malformed;

@@ -1,4 +1,5 @@
-// All that Linux and macOS name or do differently. Each function returns -1 with errno set, as the call it stands for does.
+// All that Linux and macOS name or do differently. Each function returns -1 with errno set, as the call it
+// stands for does.
 #pragma once
 
 #include <sys/stat.h>
@@ -14,15 +15,16 @@ namespace fsq::platform {
 
 // How an inode without a name gets its first one.
 enum class LinkWay : int {
-  kEmptyPath,    // linkat(fd, "", AT_EMPTY_PATH): needs no /proc; unprivileged from Linux 6.10
-  kProcSelfFd,   // linkat("/proc/self/fd/N", AT_SYMLINK_FOLLOW)
-  kTemporary,    // no unnamed inodes here: a file in tmp/ is linked, then unlinked
+  kEmptyPath,   // linkat(fd, "", AT_EMPTY_PATH): needs no /proc; unprivileged from Linux 6.10
+  kProcSelfFd,  // linkat("/proc/self/fd/N", AT_SYMLINK_FOLLOW)
+  kTemporary,   // no unnamed inodes here: a file in tmp/ is linked, then unlinked
 };
 
 // The first way that is worth trying on this platform.
 LinkWay FirstLinkWay();
 
-// A new regular file without a name, for writing. ENOTSUP where the platform or the file system has no such thing.
+// A new regular file without a name, for writing. ENOTSUP where the platform or the file system has no such
+// thing.
 int OpenUnnamed(int directory, mode_t mode);
 
 // Gives the unnamed inode a name; never replaces. Not for LinkWay::kTemporary.
@@ -38,17 +40,27 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
 int SyncFile(int fd);
 int SyncDirectory(int fd);
 
-// Copies up to `length` bytes between the two current offsets: bytes copied, 0 at the end. ENOTSUP where the bytes have to
-// pass through this process.
+// Copies up to `length` bytes between the two current offsets: bytes copied, 0 at the end. ENOTSUP where the
+// bytes have to pass through this process.
 ssize_t CopyInKernel(int from, int to, size_t length);
 
 // An exclusive or shared open-file-description lock on the whole file, without waiting.
 int LockDescription(int fd, bool exclusive);
 int UnlockDescription(int fd);
 
-enum class EntryType : uint8_t { kUnknown, kRegular, kDirectory, kSymlink, kFifo, kSocket, kCharacter, kBlock };
+enum class EntryType : uint8_t {
+  kUnknown,
+  kRegular,
+  kDirectory,
+  kSymlink,
+  kFifo,
+  kSocket,
+  kCharacter,
+  kBlock
+};
 
-// Calls `visit` for each entry but "." and ".."; `directory` is a descriptor of its own, read from its offset.
+// Calls `visit` for each entry but "." and ".."; `directory` is a descriptor of its own, read from its
+// offset.
 struct DirectoryEntry {
   std::string_view name;
   EntryType type;

@@ -13,7 +13,9 @@
 
 namespace fsq::platform {
 
-LinkWay FirstLinkWay() { return LinkWay::kTemporary; }
+LinkWay FirstLinkWay() {
+  return LinkWay::kTemporary;
+}
 
 int OpenUnnamed(int, mode_t) {
   errno = ENOTSUP;
@@ -25,7 +27,8 @@ int LinkUnnamed(int, int, const char*, LinkWay) {
   return -1;
 }
 
-static int RenameWith(int from_directory, const char* from, int to_directory, const char* to, unsigned flags) {
+static int RenameWith(int from_directory, const char* from, int to_directory, const char* to,
+                      unsigned flags) {
   const int result = ::renameatx_np(from_directory, from, to_directory, to, flags);
   if (result == -1 && errno == ENOTSUP) errno = EINVAL;
   return result;
@@ -39,14 +42,17 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
   return RenameWith(from_directory, from, to_directory, to, RENAME_SWAP);
 }
 
-// fsync(2) of macOS leaves the data in the drive's cache; F_FULLFSYNC empties it, where the file system knows how.
+// fsync(2) of macOS leaves the data in the drive's cache; F_FULLFSYNC empties it, where the file system knows
+// how.
 int SyncFile(int fd) {
   if (::fcntl(fd, F_FULLFSYNC) == 0) return 0;
   if (::fcntl(fd, F_BARRIERFSYNC) == 0) return 0;
   return ::fsync(fd);
 }
 
-int SyncDirectory(int fd) { return SyncFile(fd); }
+int SyncDirectory(int fd) {
+  return SyncFile(fd);
+}
 
 ssize_t CopyInKernel(int, int, size_t) {
   errno = ENOTSUP;
@@ -65,19 +71,31 @@ static int SetDescriptionLock(int fd, short type) {
   return ::fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int LockDescription(int fd, bool exclusive) { return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK); }
-int UnlockDescription(int fd) { return SetDescriptionLock(fd, F_UNLCK); }
+int LockDescription(int fd, bool exclusive) {
+  return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK);
+}
+int UnlockDescription(int fd) {
+  return SetDescriptionLock(fd, F_UNLCK);
+}
 
 static EntryType TypeOf(unsigned char type) {
   switch (type) {
-    case DT_REG: return EntryType::kRegular;
-    case DT_DIR: return EntryType::kDirectory;
-    case DT_LNK: return EntryType::kSymlink;
-    case DT_FIFO: return EntryType::kFifo;
-    case DT_SOCK: return EntryType::kSocket;
-    case DT_CHR: return EntryType::kCharacter;
-    case DT_BLK: return EntryType::kBlock;
-    default: return EntryType::kUnknown;
+    case DT_REG:
+      return EntryType::kRegular;
+    case DT_DIR:
+      return EntryType::kDirectory;
+    case DT_LNK:
+      return EntryType::kSymlink;
+    case DT_FIFO:
+      return EntryType::kFifo;
+    case DT_SOCK:
+      return EntryType::kSocket;
+    case DT_CHR:
+      return EntryType::kCharacter;
+    case DT_BLK:
+      return EntryType::kBlock;
+    default:
+      return EntryType::kUnknown;
   }
 }
 
@@ -100,10 +118,16 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
   }
 }
 
-int Umask() { return -1; }
+int Umask() {
+  return -1;
+}
 
-const timespec& ModifiedAt(const struct stat& info) { return info.st_mtimespec; }
-const timespec& ChangedAt(const struct stat& info) { return info.st_ctimespec; }
+const timespec& ModifiedAt(const struct stat& info) {
+  return info.st_mtimespec;
+}
+const timespec& ChangedAt(const struct stat& info) {
+  return info.st_ctimespec;
+}
 
 }  // namespace fsq::platform
 

@@ -19,7 +19,9 @@
 
 namespace fsq::platform {
 
-LinkWay FirstLinkWay() { return LinkWay::kEmptyPath; }
+LinkWay FirstLinkWay() {
+  return LinkWay::kEmptyPath;
+}
 
 int OpenUnnamed(int directory, mode_t mode) {
   // Without O_EXCL: with it the inode could never be linked.
@@ -50,12 +52,17 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
   return Rename2(from_directory, from, to_directory, to, RENAME_EXCHANGE);
 }
 
-int SyncFile(int fd) { return ::fsync(fd); }
-int SyncDirectory(int fd) { return ::fsync(fd); }
+int SyncFile(int fd) {
+  return ::fsync(fd);
+}
+int SyncDirectory(int fd) {
+  return ::fsync(fd);
+}
 
 ssize_t CopyInKernel(int from, int to, size_t length) {
   const ssize_t copied = ::copy_file_range(from, nullptr, to, nullptr, length, 0);
-  if (copied == -1 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
+  if (copied == -1 &&
+      (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
     errno = ENOTSUP;
   }
   return copied;
@@ -68,19 +75,31 @@ static int SetDescriptionLock(int fd, short type) {
   return ::fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int LockDescription(int fd, bool exclusive) { return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK); }
-int UnlockDescription(int fd) { return SetDescriptionLock(fd, F_UNLCK); }
+int LockDescription(int fd, bool exclusive) {
+  return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK);
+}
+int UnlockDescription(int fd) {
+  return SetDescriptionLock(fd, F_UNLCK);
+}
 
 static EntryType TypeOf(unsigned char type) {
   switch (type) {
-    case DT_REG: return EntryType::kRegular;
-    case DT_DIR: return EntryType::kDirectory;
-    case DT_LNK: return EntryType::kSymlink;
-    case DT_FIFO: return EntryType::kFifo;
-    case DT_SOCK: return EntryType::kSocket;
-    case DT_CHR: return EntryType::kCharacter;
-    case DT_BLK: return EntryType::kBlock;
-    default: return EntryType::kUnknown;
+    case DT_REG:
+      return EntryType::kRegular;
+    case DT_DIR:
+      return EntryType::kDirectory;
+    case DT_LNK:
+      return EntryType::kSymlink;
+    case DT_FIFO:
+      return EntryType::kFifo;
+    case DT_SOCK:
+      return EntryType::kSocket;
+    case DT_CHR:
+      return EntryType::kCharacter;
+    case DT_BLK:
+      return EntryType::kBlock;
+    default:
+      return EntryType::kUnknown;
   }
 }
 
@@ -97,8 +116,8 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
   constexpr size_t kBuffer = 64 * 1024;
   const auto buffer = std::make_unique<uint64_t[]>(kBuffer / sizeof(uint64_t));
   for (;;) {
-    const long size =
-        FSQ_CALL("list.getdents", ::syscall(SYS_getdents64, directory, buffer.get(), static_cast<unsigned>(kBuffer)));
+    const long size = FSQ_CALL(
+        "list.getdents", ::syscall(SYS_getdents64, directory, buffer.get(), static_cast<unsigned>(kBuffer)));
     if (size < 0) return -1;
     if (size == 0) return 0;
     const char* const bytes = reinterpret_cast<const char*>(buffer.get());
@@ -128,8 +147,12 @@ int Umask() {
   return parsed.ec == std::errc() ? mask : -1;
 }
 
-const timespec& ModifiedAt(const struct stat& info) { return info.st_mtim; }
-const timespec& ChangedAt(const struct stat& info) { return info.st_ctim; }
+const timespec& ModifiedAt(const struct stat& info) {
+  return info.st_mtim;
+}
+const timespec& ChangedAt(const struct stat& info) {
+  return info.st_ctim;
+}
 
 }  // namespace fsq::platform
 

@@ -20,8 +20,8 @@
 namespace fsq {
 namespace {
 
-// What the opaque handles of JavaScript point to. The shared pointers keep directories and listings open while tasks use
-// them, whatever JavaScript closes meanwhile.
+// What the opaque handles of JavaScript point to. The shared pointers keep directories and listings open
+// while tasks use them, whatever JavaScript closes meanwhile.
 struct QueueBox {
   static constexpr napi_type_tag kTag{0x6673712d71756575, 0x652d64697265637d};
   std::shared_ptr<QueueDirectory> value;
@@ -46,8 +46,8 @@ template <typename Box>
 Box* BoxOf(const Napi::Value& handle) {
   void* data = nullptr;
   bool ours = false;
-  if (handle.IsExternal() && napi_check_object_type_tag(handle.Env(), handle, &Box::kTag, &ours) == napi_ok && ours &&
-      napi_get_value_external(handle.Env(), handle, &data) == napi_ok) {
+  if (handle.IsExternal() && napi_check_object_type_tag(handle.Env(), handle, &Box::kTag, &ours) == napi_ok &&
+      ours && napi_get_value_external(handle.Env(), handle, &data) == napi_ok) {
     return static_cast<Box*>(data);
   }
   Napi::TypeError::New(handle.Env(), "not a handle of this addon").ThrowAsJavaScriptException();
@@ -76,9 +76,15 @@ std::string BytesOf(const Napi::Value& value) {
   return bytes;
 }
 
-std::string TextOf(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
-int64_t IntegerOf(const Napi::Value& value) { return value.As<Napi::Number>().Int64Value(); }
-bool FlagOf(const Napi::Value& value) { return value.As<Napi::Boolean>().Value(); }
+std::string TextOf(const Napi::Value& value) {
+  return value.As<Napi::String>().Utf8Value();
+}
+int64_t IntegerOf(const Napi::Value& value) {
+  return value.As<Napi::Number>().Int64Value();
+}
+bool FlagOf(const Napi::Value& value) {
+  return value.As<Napi::Boolean>().Value();
+}
 
 class OpenTask : public Task {
  public:
@@ -154,7 +160,8 @@ class ClaimTask : public Task {
       js.Set(claims, at++, js.Bytes(claim.name));
       js.Set(claims, at++, js.Number(claim.descriptor.get()));
       js.Set(claims, at++, js.Number(static_cast<double>(claim.size)));
-      js.Set(claims, at++, js.Number(claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset)));
+      js.Set(claims, at++,
+             js.Number(claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset)));
       js.Set(claims, at++, js.Number(static_cast<double>(claim.position)));
     }
     js.Set(result, "claims", claims);
@@ -167,7 +174,8 @@ class ClaimTask : public Task {
     js.Set(result, "ended", js.Boolean(batch_.ended));
     if (batch_.failure) js.Set(result, "failure", js.FailureObject(batch_.failure));
     if (!js.ok()) return nullptr;
-    for (Claim& claim : batch_.claims) data.claims.insert_or_assign(claim.descriptor.get(), std::move(claim.descriptor));
+    for (Claim& claim : batch_.claims)
+      data.claims.insert_or_assign(claim.descriptor.get(), std::move(claim.descriptor));
     return result;
   }
 
@@ -217,7 +225,8 @@ class FinishTask : public Task {
     }
     task->durable_ = FlagOf(info[6]);
     if (info.Env().IsExceptionPending()) return nullptr;
-    // Taken out of the table before the task runs: once it has closed a descriptor, the number may be another claim's.
+    // Taken out of the table before the task runs: once it has closed a descriptor, the number may be another
+    // claim's.
     for (uint32_t at = 0; at < descriptors.Length(); at++) {
       const auto held = data.claims.find(static_cast<int>(IntegerOf(descriptors[at])));
       if (held == data.claims.end()) continue;  // CheckOurs finds no descriptor: EBADF
@@ -302,7 +311,8 @@ class EnqueueTask : public Task {
   }
 
  private:
-  // The name of an item that is in the queue, or {errno, ..., name?: it is in the queue, but not durably, nameBytes?}.
+  // The name of an item that is in the queue, or {errno, ..., name?: it is in the queue, but not durably,
+  // nameBytes?}.
   static napi_value ResultOf(JsBuilder& js, const NewItem& item) {
     if (!item.failure) return js.Bytes(item.name);
     napi_value result = js.FailureObject(item.failure);
@@ -311,7 +321,8 @@ class EnqueueTask : public Task {
     return result;
   }
 
-  // Nothing: empty. A string: the path of a file. Bytes: lent by the caller, who must not change them meanwhile.
+  // Nothing: empty. A string: the path of a file. Bytes: lent by the caller, who must not change them
+  // meanwhile.
   static Payload PayloadOf(const Napi::Value& value) {
     Payload payload;
     if (value.IsString()) {
@@ -368,7 +379,8 @@ Napi::Value ListingEntries(const Napi::CallbackInfo& info) {
   return {info.Env(), js.Checked(entries)};
 }
 
-// (queue) -> boolean, or a failure. One cheap call, so that it can be asked before each item that is handed out.
+// (queue) -> boolean, or a failure. One cheap call, so that it can be asked before each item that is handed
+// out.
 Napi::Value IsDownSync(const Napi::CallbackInfo& info) {
   const auto directory = Opened<QueueBox>(info[0]);
   if (!directory) return {};

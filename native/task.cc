@@ -4,8 +4,8 @@
 
 namespace fsq {
 
-// Plain Node-API, each status looked at: while a worker thread is terminated, any call may refuse, and the C++ wrapper
-// would end the process for it.
+// Plain Node-API, each status looked at: while a worker thread is terminated, any call may refuse, and the
+// C++ wrapper would end the process for it.
 class PendingTask {
  public:
   static napi_value Start(napi_env env, std::unique_ptr<Task> task) {
@@ -16,7 +16,8 @@ class PendingTask {
     napi_value name = nullptr;
     if (napi_create_promise(env, &pending->deferred_, &promise) != napi_ok ||
         napi_create_string_utf8(env, "fsq", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-        napi_create_async_work(env, nullptr, name, Execute, Complete, pending.get(), &pending->work_) != napi_ok) {
+        napi_create_async_work(env, nullptr, name, Execute, Complete, pending.get(), &pending->work_) !=
+            napi_ok) {
       return nullptr;
     }
     if (napi_queue_async_work(env, pending->work_) != napi_ok) {
@@ -30,7 +31,8 @@ class PendingTask {
  private:
   static void Execute(napi_env, void* data) {
     auto* pending = static_cast<PendingTask*>(data);
-    // At process.exit the pool is emptied before the process may end; what nobody waits for any more is not begun.
+    // At process.exit the pool is emptied before the process may end; what nobody waits for any more is not
+    // begun.
     if (pending->stopping_->load(std::memory_order_relaxed)) return;
     pending->task_->Run();
     pending->ran_ = true;
@@ -65,9 +67,13 @@ class PendingTask {
   bool ran_ = false;
 };
 
-void Task::KeepAlive(Napi::Value value) { kept_ = Napi::Reference<Napi::Value>::New(value, 1); }
+void Task::KeepAlive(Napi::Value value) {
+  kept_ = Napi::Reference<Napi::Value>::New(value, 1);
+}
 
-AddonData& DataOf(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
+AddonData& DataOf(Napi::Env env) {
+  return *env.GetInstanceData<AddonData>();
+}
 
 Napi::Value RunInPool(Napi::Env env, std::unique_ptr<Task> task) {
   return Napi::Value(env, PendingTask::Start(env, std::move(task)));

@@ -1,5 +1,5 @@
-// One operation as JavaScript sees it: parsed on the JavaScript thread, run there or on a thread of the pool, answered on
-// the JavaScript thread.
+// One operation as JavaScript sees it: parsed on the JavaScript thread, run there or on a thread of the pool,
+// answered on the JavaScript thread.
 #pragma once
 
 #include <napi.h>
@@ -18,8 +18,8 @@ class Task {
   // Not on the JavaScript thread, unless the form is synchronous.
   virtual void Run() = 0;
 
-  // The answer; null: JavaScript cannot run any more (the thread is being terminated). What is not handed over is closed
-  // by the destructor.
+  // The answer; null: JavaScript cannot run any more (the thread is being terminated). What is not handed
+  // over is closed by the destructor.
   virtual napi_value Answer(napi_env env, AddonData& data) = 0;
 
   // Keeps a JavaScript value, and so the memory that the task borrows from it, alive until the task ends.

@@ -38,8 +38,8 @@ size_t ConversionEnd(std::string_view format, size_t begin) {
   return at < format.size() ? at + 1 : at;
 }
 
-// The common conversions are written here: the same digits on every C library (%Y of year 1 is "1" to one and "0001" to
-// another), and no look at the environment (strftime calls tzset) from a pool thread.
+// The common conversions are written here: the same digits on every C library (%Y of year 1 is "1" to one and
+// "0001" to another), and no look at the environment (strftime calls tzset) from a pool thread.
 void AppendFields(std::string* text, std::string_view format, const struct tm& fields, int microseconds) {
   for (size_t at = 0; at < format.size();) {
     if (format[at] != '%' || at + 1 == format.size()) {
@@ -85,8 +85,10 @@ std::optional<int> TakeDigits(std::string_view* text, size_t digits) {
   return value;
 }
 
-// A format of fixed-width numbers and literal bytes only; false: it has other conversions, or the text does not fit.
-bool ParseSimple(std::string_view format, std::string_view text, struct tm* fields, int* microseconds, bool* simple) {
+// A format of fixed-width numbers and literal bytes only; false: it has other conversions, or the text does
+// not fit.
+bool ParseSimple(std::string_view format, std::string_view text, struct tm* fields, int* microseconds,
+                 bool* simple) {
   *simple = true;
   for (size_t at = 0; at < format.size();) {
     if (format[at] != '%' || at + 1 == format.size()) {
@@ -109,26 +111,42 @@ bool ParseSimple(std::string_view format, std::string_view text, struct tm* fiel
     const std::optional<int> value = TakeDigits(&text, digits);
     if (!value) return false;
     switch (conversion) {
-      case 'Y': fields->tm_year = *value - kBaseYear; break;
-      case 'm': fields->tm_mon = *value - 1; break;
-      case 'd': fields->tm_mday = *value; break;
-      case 'H': fields->tm_hour = *value; break;
-      case 'M': fields->tm_min = *value; break;
-      case 'S': fields->tm_sec = *value; break;
-      default: *microseconds = *value; break;
+      case 'Y':
+        fields->tm_year = *value - kBaseYear;
+        break;
+      case 'm':
+        fields->tm_mon = *value - 1;
+        break;
+      case 'd':
+        fields->tm_mday = *value;
+        break;
+      case 'H':
+        fields->tm_hour = *value;
+        break;
+      case 'M':
+        fields->tm_min = *value;
+        break;
+      case 'S':
+        fields->tm_sec = *value;
+        break;
+      default:
+        *microseconds = *value;
+        break;
     }
   }
   return text.empty();
 }
 
 // strptime for the stretches between the %f, which it does not know.
-bool ParseByLibrary(const std::string& format, const std::string& text, struct tm* fields, int* microseconds) {
+bool ParseByLibrary(const std::string& format, const std::string& text, struct tm* fields,
+                    int* microseconds) {
   const char* rest = text.c_str();
   std::string stretch;
   for (size_t at = 0;;) {
     const bool at_end = at >= format.size();
     const size_t end = at_end || format[at] != '%' ? at + 1 : ConversionEnd(format, at);
-    const std::string_view piece = at_end ? std::string_view() : std::string_view(format).substr(at, end - at);
+    const std::string_view piece =
+        at_end ? std::string_view() : std::string_view(format).substr(at, end - at);
     if (!at_end && piece != "%f") {
       stretch.append(piece);
       at = end;
@@ -215,7 +233,8 @@ std::optional<Instant> ParseTime(const std::string& format, const std::string& t
   const std::optional<time_t> seconds = ToInstant(fields, utc, &zone);
   if (!seconds) return std::nullopt;
 
-  // timegm makes a real date of the fields (30 February becomes 1 March), so that only a real one comes back as it was.
+  // timegm makes a real date of the fields (30 February becomes 1 March), so that only a real one comes back
+  // as it was.
   struct tm real = fields;
   ::timegm(&real);
   real.tm_isdst = zone.tm_isdst;

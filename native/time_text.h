@@ -19,7 +19,8 @@ Instant Now();
 // An empty result: the format makes nothing of this instant.
 std::string FormatTime(const std::string& format, Instant instant, bool utc);
 
-// The instant, if and only if formatting the parsed fields gives `text` back. Of an hour that comes twice, the later one.
+// The instant, if and only if formatting the parsed fields gives `text` back. Of an hour that comes twice,
+// the later one.
 std::optional<Instant> ParseTime(const std::string& format, const std::string& text, bool utc);
 
 }  // namespace fsq

@@ -93,7 +93,8 @@ Napi::Value ParseTimeJs(const Napi::CallbackInfo& info) {
   const std::string text = info[1].As<Napi::String>().Utf8Value();
   const auto instant = ParseTime(format, text, info[2].As<Napi::Boolean>().Value());
   if (!instant) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), static_cast<double>(instant->seconds) * 1000 + instant->microseconds / 1000.0);
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(instant->seconds) * 1000 + instant->microseconds / 1000.0);
 }
 
 // getpwnam_r and getgrnam_r alike: the id, a failure, or undefined for a name that nobody has.
@@ -157,7 +158,8 @@ Napi::Value SetFaults(const Napi::CallbackInfo& info) {
 
 Napi::Value FaultPoints(const Napi::CallbackInfo& info) {
   const Napi::Array names = Napi::Array::New(info.Env());
-  for (const std::string& point : fault::Points()) names.Set(names.Length(), Napi::String::New(info.Env(), point));
+  for (const std::string& point : fault::Points())
+    names.Set(names.Length(), Napi::String::New(info.Env(), point));
   return names;
 }
 

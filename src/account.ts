@@ -22,12 +22,15 @@ const LEAVE = -1
  */
 export function ownerOf(settings: Settings, what: 'item' | 'queue'): Owner {
   const [user, group] =
-    what === 'item'
-      ? [settings.itemUser, settings.itemGroup]
-      : [settings.queueUser, settings.queueGroup]
+    what === 'item' ? [settings.itemUser, settings.itemGroup] : [settings.queueUser, settings.queueGroup]
   return {
     user: idOf(user, `FSQ_${what.toUpperCase()}_USER`, native.userId, 'the name of a user of this system'),
-    group: idOf(group, `FSQ_${what.toUpperCase()}_GROUP`, native.groupId, 'the name of a group of this system'),
+    group: idOf(
+      group,
+      `FSQ_${what.toUpperCase()}_GROUP`,
+      native.groupId,
+      'the name of a group of this system',
+    ),
   }
 }
 

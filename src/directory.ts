@@ -47,18 +47,13 @@ export class QueueDirectory {
     return this.#closed
   }
 
-  /** The handle, if it is open already. */
-  get handle(): QueueHandle | undefined {
-    return this.#handle
-  }
-
   /**
    * The handle, opened if need be.
    *
    * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
    */
   async open(): Promise<QueueHandle> {
-    this.#checkOpen()
+    this.checkOpen()
     if (this.#handle !== undefined) return this.#handle
     this.#opening ??= this.#openNow().finally(() => {
       this.#opening = undefined
@@ -68,16 +63,17 @@ export class QueueDirectory {
 
   /** {@link open}, here and now. */
   openSync(): QueueHandle {
-    this.#checkOpen()
+    this.checkOpen()
     this.#handle ??= this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
     return this.#handle
   }
 
-  /** Forgets a handle that turned out stale, so that the next use opens what the path names now. */
+  /**
+   * Forgets a handle that turned out stale, so that the next use opens what the path names now. It is not closed: items
+   * claimed through it are finished through it. The garbage collector closes it after the last of them.
+   */
   forget(handle: QueueHandle): void {
-    if (this.#handle !== handle) return
-    this.#handle = undefined
-    native.closeQueue(handle)
+    if (this.#handle === handle) this.#handle = undefined
   }
 
   /**
@@ -100,7 +96,8 @@ export class QueueDirectory {
 
   close(): void {
     this.#closed = true
-    if (this.#handle !== undefined) this.forget(this.#handle)
+    if (this.#handle !== undefined) native.closeQueue(this.#handle)
+    this.#handle = undefined
   }
 
   /** The error for a failure on this queue. `doing` follows 'Cannot', as `scan`. */
@@ -123,7 +120,8 @@ export class QueueDirectory {
     return path.resolve(this.layout.path, Buffer.from(raw, 'latin1').toString('utf8'))
   }
 
-  #checkOpen(): void {
+  /** @throws {@link QueueClosedError} */
+  checkOpen(): void {
     if (!this.#closed) return
     throw new QueueClosedError(
       `The handle of the queue ${inspect(this.layout.name)} has been closed. Make another with new Queue()`,
@@ -134,7 +132,7 @@ export class QueueDirectory {
     const handle = this.#opened(await native.openQueue(this.layout.path, this.#names, this.#locking))
     if (this.#closed) {
       native.closeQueue(handle)
-      this.#checkOpen()
+      this.checkOpen()
     }
     // A synchronous call may have been faster.
     if (this.#handle === undefined) this.#handle = handle

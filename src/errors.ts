@@ -244,8 +244,8 @@ export class PayloadError extends FsqError {
 }
 
 /**
- * The item is in the queue and may run at any moment, but it could not be made sure that it survives a power cut
- * (fsq standard, section 3).
+ * What was asked for has happened, but it could not be made sure that it survives a power cut (fsq standard, sections 3
+ * and 5): an enqueued item is in the queue and may run at any moment, a finished one has left.
  */
 export class NotDurableError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_DURABLE'
@@ -253,13 +253,17 @@ export class NotDurableError extends FsqError {
     setName(this, 'NotDurableError')
   }
 
-  /** The item that was enqueued. */
+  /** The item. */
   readonly id: string
 
-  constructor(id: string, options?: ErrorOptions) {
+  /**
+   * @param action - What was done with the item: 'enqueue', 'done', 'fail', 'retry' or 'discard'.
+   */
+  constructor(id: string, options?: ErrorOptions, action = 'enqueue') {
+    const state = action === 'enqueue' ? 'is in the queue and may run' : `has been finished (${action})`
     super(
-      `The item ${inspect(id)} is in the queue and may run, but a power cut may undo that: making the directory ` +
-        'durable failed. Do not enqueue it again; check the disk (see the cause)',
+      `The item ${inspect(id)} ${state}, but a power cut may undo that: making the directory durable failed. ` +
+        `Do not ${action} it again; check the disk (see the cause)`,
       options,
     )
     this.id = id

@@ -48,7 +48,8 @@ function problemOf(name: unknown): string | undefined {
   if (name === '') return 'it is empty'
   if (name.includes('/')) return "it has a '/'"
   if (name.includes('\0')) return 'it has a NUL'
-  if (name.startsWith('.')) return "it starts with '.', which is kept for queues under installation or removal"
+  if (name.startsWith('.'))
+    return "it starts with '.', which is kept for queues under installation or removal"
   if (!name.isWellFormed()) return 'it has a lone surrogate, half of a character'
   const bytes = Buffer.byteLength(name)
   return bytes > LONGEST_NAME ? `it has ${bytes} bytes, and ${LONGEST_NAME} are allowed` : undefined

@@ -239,6 +239,17 @@ describe('nameSuffix', () => {
     expect(nameSuffix({ pid: 1, hostname: 'h', tries: 0, args: [''] }, settings)).toBe('_1_h_0_')
   })
 
+  test('is made anew when any of its fields is another', () => {
+    const fields = { pid: 1, hostname: 'h', tries: 0, args: [] }
+    expect(nameSuffix(fields, settings)).toBe('_1_h_0')
+    expect(nameSuffix({ ...fields, hostname: 'g' }, settings)).toBe('_1_g_0')
+    expect(nameSuffix({ ...fields, hostname: 'g', tries: 1 }, settings)).toBe('_1_g_1')
+    expect(nameSuffix({ ...fields, hostname: 'g', tries: 1, pid: 2 }, settings)).toBe('_2_g_1')
+    expect(
+      nameSuffix({ ...fields, hostname: 'g', tries: 1, pid: 2 }, resolveSettings({ delimiter: '-' })),
+    ).toBe('-2-g-1')
+  })
+
   test('says which argument cannot be written', () => {
     const fields = { pid: 1, hostname: 'h', tries: 0 }
     const args = ['a', null] as unknown as NameArgument[]
@@ -294,6 +305,17 @@ describe('freeEntropies', () => {
     expect(two.every((entropy) => entropy.length <= 2)).toBe(true)
     const grown = [...freeEntropies(nameWith('42', 254))]
     expect(grown.some((name) => name.length === 255)).toBe(true)
+  })
+
+  test('counts the bytes of escaped digits, and ends at once where nothing fits', () => {
+    const name = `1${TIMESTAMP.replaceAll('1', '%31')}15151h10`
+    const full = `${name}1${'x'.repeat(254 - name.length)}`
+    expect(itemKey(full, '%').length).toBe(253)
+    const others = [...freeEntropies(full, '%')]
+    expect(others.map((other) => other.slice(21, 23)).sort()).toEqual(
+      ['0', '2', '3', '4', '6', '7', '8', '9'].map((digit) => `1${digit}`),
+    )
+    expect([...freeEntropies(nameWith('', 255))]).toEqual([])
   })
 
   test('takes an entropy that is no number, or a very long one', () => {
@@ -386,6 +408,8 @@ describe('compareItemNames', () => {
       '_2012_0_1_h_0',
       '_2012_2_1_h_0',
       '_2012_2_1_h_0_a',
+      '_2012_02_1_h_0_b',
+      '_2012_2_1_h_0_b',
       '-2012-3-1-h-0',
       '_2012_3_1_h_0',
       '_2012_003_2_h_0',

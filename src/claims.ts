@@ -1,0 +1,76 @@
+/**
+ * What one queue handle holds: its claims, and the finishes that have failed so far.
+ *
+ * @module
+ */
+import process from 'node:process'
+import { inspect } from 'node:util'
+
+import type { FinishError } from './errors.js'
+import { native } from './native.js'
+
+interface Held {
+  readonly claims: Claims
+  readonly descriptor: number
+  readonly id: string
+}
+
+interface Unfinished {
+  readonly error: FinishError
+  /** Stops the attempts. */
+  readonly cancel: () => void
+}
+
+// One for all: a registry an item would be a registry too many.
+const abandoned = new FinalizationRegistry<Held>(({ claims, descriptor, id }) => {
+  claims.release(descriptor)
+  process.emitWarning(
+    `The claim of ${inspect(id)} was garbage-collected and has been released. Finish or release each item`,
+    { type: 'FsqWarning', code: 'FSQ_ABANDONED' },
+  )
+})
+
+/** The claims of one queue handle. */
+export class Claims {
+  readonly #held = new Set<number>()
+  readonly #unfinished = new Map<object, Unfinished>()
+
+  /** Takes charge of a claim; released with a warning if `owner` is garbage-collected. */
+  hold(descriptor: number, owner: object, id: string): void {
+    this.#held.add(descriptor)
+    abandoned.register(owner, { claims: this, descriptor, id }, owner)
+  }
+
+  /** The claim is on its way out: whatever happens to its owner, nobody else may close the descriptor now. */
+  surrender(descriptor: number, owner: object): void {
+    this.#held.delete(descriptor)
+    abandoned.unregister(owner)
+  }
+
+  release(descriptor: number, owner?: object): void {
+    if (owner !== undefined) abandoned.unregister(owner)
+    if (this.#held.delete(descriptor)) native.release([descriptor])
+  }
+
+  releaseAll(): void {
+    for (const { cancel } of this.#unfinished.values()) cancel()
+    this.#unfinished.clear()
+    native.release([...this.#held])
+    this.#held.clear()
+  }
+
+  /** The work on an item has run, but the item could not be moved: no more items until that is mended. */
+  addUnfinished(owner: object, error: FinishError, cancel: () => void): void {
+    this.#unfinished.set(owner, { error, cancel })
+  }
+
+  removeUnfinished(owner: object): void {
+    this.#unfinished.delete(owner)
+  }
+
+  /** The first of the finishes that have failed. */
+  get unfinished(): FinishError | undefined {
+    const [first] = this.#unfinished.values()
+    return first?.error
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Taking a queue down and up (fsq standard, section 7): while the file `down` exists, the queue is not scanned.
+ *
+ * @module
+ */
+import { constants } from 'node:fs'
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import { inspect } from 'node:util'
+
+import { ownerOf } from './account.js'
+import { type FsqError, NotAQueueError, QueueMissingError, fileSystemError, systemError } from './errors.js'
+import { type Layout, placePath } from './layout.js'
+import { Place } from './native.js'
+import type { Settings } from './settings.js'
+
+const { EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO } = os.constants.errno
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
+
+/**
+ * Makes the file, and sets its mode and owner even if it was there.
+ *
+ * @returns Whether it was not there before.
+ * @throws {@link QueueMissingError}, {@link NotAQueueError} for what is no plain file of one name, or a file system error.
+ */
+export async function makeDown(layout: Layout, settings: Settings): Promise<boolean> {
+  await checkQueue(layout)
+  const { file, made } = await openDown(layout, settings.itemMode)
+  try {
+    // As root in a queue that a group may write to, a planted link must not lead us to somebody else's file.
+    const info = await file.stat()
+    if (!info.isFile() || info.nlink !== 1) throw notPlain(layout)
+    const { user, group } = ownerOf(settings, 'queue')
+    if (user !== -1 || group !== -1)
+      await file.chown(user === -1 ? info.uid : user, group === -1 ? info.gid : group)
+    await file.chmod(settings.itemMode)
+  } catch (error) {
+    throw downError(error, layout, 'take down')
+  } finally {
+    await file.close()
+  }
+  return made
+}
+
+/** Removes the file; nothing happens if it is not there. */
+export async function removeDown(layout: Layout): Promise<void> {
+  await checkQueue(layout)
+  try {
+    await fs.unlink(layout.downPath)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw downError(error, layout, 'take up')
+  }
+}
+
+/** Whether the file is there. */
+export async function isDown(layout: Layout): Promise<boolean> {
+  await checkQueue(layout)
+  try {
+    await fs.lstat(layout.downPath)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw downError(error, layout, 'look at')
+  }
+}
+
+/** A missing queue is an error of its own: it must not look like one that is up. */
+async function checkQueue(layout: Layout): Promise<void> {
+  try {
+    if ((await fs.stat(placePath(layout, Place.queue))).isDirectory()) return
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw downError(error, layout, 'find')
+    const isThere = await fs.stat(layout.path).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) {
+      const cause = systemError({ errno: -ENOENT, syscall: 'stat', path: layout.path })
+      throw new QueueMissingError(
+        `There is no queue ${inspect(layout.name)} in ${layout.root}. Install it with Queue.install(), or set the ` +
+          "option 'root' (FSQ_ROOT) to the directory that it is in",
+        { cause },
+      )
+    }
+  }
+  throw new NotAQueueError(
+    `${layout.path} is not a queue: it has no directory of waiting items. Install the queue anew`,
+  )
+}
+
+async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHandle; made: boolean }> {
+  // O_NONBLOCK: if it is a FIFO, there is nobody to wait for.
+  const flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK
+  try {
+    return { file: await fs.open(layout.downPath, flags | O_EXCL, mode), made: true }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw downError(error, layout, 'take down')
+  }
+  try {
+    return { file: await fs.open(layout.downPath, flags, mode), made: false }
+  } catch (error) {
+    throw downError(error, layout, 'take down')
+  }
+}
+
+function downError(error: unknown, layout: Layout, doing: string): FsqError {
+  const { errno = 0, syscall = 'open' } = error as NodeJS.ErrnoException
+  if (error instanceof NotAQueueError) return error
+  if ([ELOOP, EISDIR, ENXIO, EEXIST].includes(-errno)) return notPlain(layout)
+  if (errno === -ENOTDIR) return new NotAQueueError(`${layout.path} is not a queue, as it is not a directory`)
+  return fileSystemError(
+    { errno, syscall, path: layout.downPath },
+    `${doing} the queue ${inspect(layout.name)}`,
+  )
+}
+
+function notPlain(layout: Layout): NotAQueueError {
+  return new NotAQueueError(
+    `${layout.downPath} is not a plain file of one name (a link, a directory or a device, perhaps planted). Nothing was ` +
+      'changed; remove it',
+  )
+}

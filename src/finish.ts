@@ -1,0 +1,101 @@
+/**
+ * Moving a claimed item to where it belongs (fsq standard, section 5).
+ *
+ * @module
+ */
+import os from 'node:os'
+
+import { Batcher } from './batch.js'
+import type { QueueDirectory } from './directory.js'
+import type { Failure } from './errors.js'
+import { type RawName } from './name/charset.js'
+import { freeEntropies } from './name/item-name.js'
+import { type FinishResult, type Place, type QueueHandle, native } from './native.js'
+import type { Settings } from './settings.js'
+
+const { EBADF, EEXIST, ESTALE } = os.constants.errno
+const BATCH_LIMIT = 256
+
+/** Whether somebody else has moved the item, or its descriptor is not the claim's any more. */
+export function isGone(failure: Failure): boolean {
+  return failure.errno === -ESTALE || failure.errno === -EBADF
+}
+
+/** One move. */
+export interface Move {
+  /** Through which the item was claimed. */
+  readonly handle: QueueHandle
+  readonly descriptor: number
+  readonly from: RawName
+  readonly place: Place
+  readonly to: RawName
+  /** Milliseconds since the epoch; 0: at once. */
+  readonly due: number
+}
+
+/** What became of a move. */
+export interface Moved {
+  /** The name that the item has now. */
+  readonly name: RawName
+  readonly failure?: Failure
+  /** The item has left, whatever failed then; if not, it is still claimed. */
+  readonly left: boolean
+  /** The item is due at once, as its time could not be set. */
+  readonly undelayed: boolean
+}
+
+/** Moves the items of one queue. */
+export class Finisher {
+  readonly #directory: QueueDirectory
+  readonly #encode: string
+  readonly #durable: boolean
+  readonly #batcher: Batcher<Move, FinishResult>
+
+  constructor(directory: QueueDirectory, settings: Settings) {
+    this.#directory = directory
+    this.#encode = settings.encode
+    this.#durable = settings.durability === 'full'
+    this.#batcher = new Batcher((moves) => this.#moveAll(moves), BATCH_LIMIT)
+  }
+
+  /** Moves an item; where its name is taken, under the next free one. Never overwrites, never throws for a failed call. */
+  async move(move: Move): Promise<Moved> {
+    let { to } = move
+    let names: Generator<RawName, void, undefined> | undefined
+    for (;;) {
+      const result = await this.#batcher.submit({ ...move, to })
+      if (result === undefined) return { name: to, left: true, undelayed: false }
+      const { moved: left, undelayed } = result
+      if (result.errno === 0) return { name: to, left, undelayed }
+      const failure = this.#directory.located(result)
+      if (left || result.errno !== -EEXIST) return { name: to, failure, left, undelayed }
+      names ??= freeEntropies(to, this.#encode)
+      const next = names.next()
+      if (next.done === true) return { name: to, failure, left, undelayed }
+      to = next.value
+    }
+  }
+
+  async #moveAll(moves: readonly Move[]): Promise<FinishResult[]> {
+    const [first] = moves
+    // Of one handle, unless the queue was installed anew while items of the old one were claimed.
+    if (first !== undefined && moves.every(({ handle }) => handle === first.handle)) {
+      return this.#moveThrough(first.handle, moves)
+    }
+    const results: FinishResult[] = []
+    for (const move of moves) results.push(...(await this.#moveThrough(move.handle, [move])))
+    return results
+  }
+
+  #moveThrough(handle: QueueHandle, moves: readonly Move[]): Promise<FinishResult[]> {
+    return native.finish(
+      handle,
+      moves.map(({ descriptor }) => descriptor),
+      moves.map(({ from }) => from),
+      moves.map(({ place }) => place),
+      moves.map(({ to }) => to),
+      moves.map(({ due }) => due),
+      this.#durable,
+    )
+  }
+}

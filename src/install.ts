@@ -1,0 +1,255 @@
+/**
+ * Making and removing queues (fsq standard, section 1). Either shows at once and whole: a queue is built and taken apart
+ * under a hidden name beside its own.
+ *
+ * @module
+ */
+import { randomInt } from 'node:crypto'
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { inspect } from 'node:util'
+
+import { ownerOf } from './account.js'
+import { makeDown, removeDown } from './down.js'
+import {
+  type Failure,
+  type FsqError,
+  NotAQueueError,
+  NotDurableError,
+  QueueExistsError,
+  QueueMissingError,
+  QueueNotEmptyError,
+  fileSystemError,
+  systemError,
+} from './errors.js'
+import { type Layout, placePath } from './layout.js'
+import { type InstallResult, Place, native } from './native.js'
+import type { Settings } from './settings.js'
+
+const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
+const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
+const HIDDEN_LENGTH = 6
+const MOST_ATTEMPTS = 20
+
+/** How a queue is installed. */
+export interface InstallOptions {
+  /** Replace a queue that is there already, with all that is in it. */
+  readonly force?: boolean | undefined
+}
+
+/** How a queue is uninstalled. */
+export interface UninstallOptions {
+  /** Remove it even if items wait in it. */
+  readonly force?: boolean | undefined
+}
+
+/** Makes the queue. See {@link Queue.install}. */
+export async function install(layout: Layout, settings: Settings, options: InstallOptions): Promise<void> {
+  const replace = options.force ?? false
+  if (replace) await checkReplaceable(layout)
+  const owner = ownerOf(settings, 'queue')
+  for (let attempt = 1; ; attempt++) {
+    const hidden = hiddenName()
+    const result = await native.install({
+      root: layout.root,
+      hidden,
+      name: layout.name,
+      directories: layout.directories,
+      mode: settings.queueMode,
+      ...owner,
+      replace,
+    })
+    if (result.replaced) await fs.rm(path.join(layout.root, hidden), { recursive: true, force: true })
+    const failure = failureOf(result)
+    if (failure === undefined) return
+    // Somebody else's hidden name, not this queue's.
+    if (failure.errno === -EEXIST && failure.syscall === 'mkdirat' && attempt < MOST_ATTEMPTS) continue
+    throw installError(layout, failure, result.published)
+  }
+}
+
+/** Removes the queue. See {@link Queue.uninstall}. */
+export async function uninstall(
+  layout: Layout,
+  settings: Settings,
+  options: UninstallOptions,
+): Promise<void> {
+  const force = options.force ?? false
+  const target = await realLayout(layout)
+  const madeDown = await makeDown(target, settings)
+  try {
+    if (!force) await checkEmpty(target)
+    await takeApart(target, force)
+  } catch (error) {
+    if (madeDown) await removeDown(target).catch(() => undefined)
+    throw error
+  }
+  // The queue was a symbolic link; what it led to is gone.
+  if (target.path !== layout.path) await fs.unlink(layout.path)
+}
+
+function hiddenName(): string {
+  let name = '.fsq-'
+  for (let count = 0; count < HIDDEN_LENGTH; count++) {
+    name += HIDDEN_CHARACTERS.charAt(randomInt(HIDDEN_CHARACTERS.length))
+  }
+  return name
+}
+
+function failureOf({ errno, syscall, path: where, dest }: InstallResult): Failure | undefined {
+  if (errno === undefined || syscall === undefined) return undefined
+  return {
+    errno,
+    syscall,
+    ...(where === undefined ? {} : { path: text(where) }),
+    ...(dest === undefined ? {} : { dest: text(dest) }),
+  }
+}
+
+// Paths come back from native code as bytes.
+function text(raw: string): string {
+  return Buffer.from(raw, 'latin1').toString('utf8')
+}
+
+/** Only a queue may be replaced: what else has its name is somebody's data. */
+async function checkReplaceable(layout: Layout): Promise<void> {
+  const present = await Promise.all([
+    isDirectory(layout.path),
+    ...layout.directories.map((_, place) => isPlace(place)),
+  ])
+  if (present[0] !== true || present.every(Boolean)) return
+  const entries = await fs.readdir(layout.path)
+  if (entries.length === 0) return
+  throw new NotAQueueError(
+    `${layout.path} is not a queue, so it is not replaced. Move it out of the way, or choose another name`,
+  )
+
+  async function isPlace(place: number): Promise<boolean> {
+    return isDirectory(placePath(layout, place as Place))
+  }
+}
+
+async function isDirectory(directory: string): Promise<boolean> {
+  try {
+    return (await fs.lstat(directory)).isDirectory()
+  } catch {
+    return false
+  }
+}
+
+function installError(layout: Layout, failure: Failure, published: boolean): FsqError {
+  const cause = systemError(failure)
+  const name = inspect(layout.name)
+  if (published) return new NotDurableError(layout.name, { cause }, 'install')
+  const isRename = failure.syscall === 'rename'
+  if (isRename && (failure.errno === -ENOTEMPTY || failure.errno === -EEXIST)) {
+    return new QueueExistsError(
+      `The queue ${name} exists in ${layout.root}. Use it with new Queue(${name}), or replace it with all its items by ` +
+        'the option force',
+      { cause },
+    )
+  }
+  if (isRename && failure.errno === -ENOTDIR) {
+    return new QueueExistsError(
+      `${layout.path} is in the way of the queue ${name}, and not a directory. Move it away, or choose another name`,
+      { cause },
+    )
+  }
+  if (isRename && failure.errno === -EBUSY) {
+    return new QueueExistsError(
+      `${layout.path} is a mount point, which cannot become a queue. Mount ${layout.root} (FSQ_ROOT) instead`,
+      { cause },
+    )
+  }
+  if (failure.errno === -ENOENT && failure.path === layout.root) {
+    return new QueueMissingError(
+      `The directory for queues, ${layout.root} (FSQ_ROOT), does not exist. Make it, or set the option 'root'`,
+      { cause },
+    )
+  }
+  return fileSystemError(failure, `install the queue ${name}`)
+}
+
+/** The layout of the directory that the queue is, where its name is a symbolic link. */
+async function realLayout(layout: Layout): Promise<Layout> {
+  const real = await fs.realpath(layout.path).catch((error: unknown) => {
+    throw missing(layout, error)
+  })
+  const root = path.dirname(real)
+  const isLink = (await fs.lstat(layout.path)).isSymbolicLink()
+  if (!isLink) return layout
+  return {
+    ...layout,
+    name: path.basename(real),
+    root,
+    path: real,
+    downPath: path.join(real, path.basename(layout.downPath)),
+  }
+}
+
+function missing(layout: Layout, error: unknown): FsqError {
+  const { errno = -ENOENT, syscall = 'realpath' } = error as NodeJS.ErrnoException
+  const cause = systemError({ errno, syscall, path: layout.path })
+  if (errno !== -ENOENT) return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
+  return new QueueMissingError(
+    `There is no queue ${inspect(layout.name)} in ${layout.root}, so there is nothing to uninstall`,
+    { cause },
+  )
+}
+
+async function checkEmpty(layout: Layout): Promise<void> {
+  const entries = await fs.readdir(placePath(layout, Place.queue)).catch((error: unknown) => {
+    const { errno = -ENOENT, syscall = 'scandir' } = error as NodeJS.ErrnoException
+    const failure = { errno, syscall, path: placePath(layout, Place.queue) }
+    throw new NotAQueueError(
+      `${layout.path} is not a queue: its directory of waiting items cannot be read. Remove it by hand, if it is yours`,
+      { cause: systemError(failure) },
+    )
+  })
+  if (entries.length > 0) throw notEmpty(layout, entries.length)
+}
+
+function notEmpty(layout: Layout, count: number): QueueNotEmptyError {
+  return new QueueNotEmptyError(
+    `${count} items wait in the queue ${inspect(layout.name)}, so it is not uninstalled. Let them be worked, or remove ` +
+      'them with the queue by the option force',
+  )
+}
+
+async function takeApart(layout: Layout, force: boolean): Promise<void> {
+  const hidden = hiddenName()
+  const failure = await native.relocate(layout.root, layout.name, hidden)
+  if (failure !== undefined)
+    throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
+  const aside = path.join(layout.root, hidden)
+  if (!force) await removeEmptyQueue(layout, aside, hidden)
+  await fs.rm(aside, { recursive: true, force: true })
+}
+
+/**
+ * Removing the directory itself, not what is in it: a producer that was about to add an item either was faster, and then
+ * the queue comes back, or finds no directory, and then its enqueue fails. No item is lost in between.
+ */
+async function removeEmptyQueue(layout: Layout, aside: string, hidden: string): Promise<void> {
+  const directory = path.join(aside, layout.directories[Place.queue] ?? '')
+  try {
+    await fs.rmdir(directory)
+  } catch (error) {
+    const { errno = 0, syscall = 'rmdir' } = error as NodeJS.ErrnoException
+    const failure = await native.relocate(layout.root, hidden, layout.name)
+    if (failure !== undefined) {
+      throw fileSystemError(
+        { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },
+        `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
+      )
+    }
+    if (errno === -ENOTEMPTY || errno === -EEXIST)
+      throw notEmpty(layout, (await fs.readdir(placePath(layout, Place.queue))).length)
+    throw fileSystemError({ errno, syscall, path: directory }, `uninstall the queue ${inspect(layout.name)}`)
+  }
+}
+
+function pathsAsText(failure: Failure): Failure {
+  return failureOf({ ...failure, published: false, replaced: false }) ?? failure
+}

@@ -1,0 +1,421 @@
+/**
+ * An item that this process has claimed: locked, valid, and nobody else's until it is finished or released.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs'
+import os from 'node:os'
+import { inspect, promisify } from 'node:util'
+
+import type { Claims } from './claims.js'
+import type { QueueDirectory } from './directory.js'
+import { dueAfter } from './enqueue.js'
+import {
+  FinishError,
+  ItemFinishedError,
+  ItemGoneError,
+  NotDurableError,
+  QueueClosedError,
+  fileSystemError,
+  systemError,
+} from './errors.js'
+import { type Finisher, type Moved, isGone } from './finish.js'
+import { placePath } from './layout.js'
+import { type RawName, fromRaw } from './name/charset.js'
+import { type ParsedName, itemKey, parseItemName, withTries } from './name/item-name.js'
+import { parseTimestamp } from './name/timestamp.js'
+import { Place, type QueueHandle } from './native.js'
+import type { Reporter } from './report.js'
+import type { Settings } from './settings.js'
+
+const read = promisify(fs.read)
+
+const { EBADF } = os.constants.errno
+const LONGEST_NAME = 255
+const MOST_TRIES = 999_999_999_999_999
+const READ_STEP = 1024 * 1024
+const FIRST_BACKOFF = 100
+const LONGEST_BACKOFF = 30_000
+
+/** All that the items of one queue handle share. */
+export interface ItemContext {
+  readonly directory: QueueDirectory
+  readonly settings: Settings
+  readonly claims: Claims
+  readonly finisher: Finisher
+  readonly reporter: Reporter
+}
+
+/** How often and how long an item may be tried. */
+export interface Limits {
+  /** 0: without limit. */
+  readonly maxTries: number
+  /** Seconds; 0: without limit. */
+  readonly ttl: number
+}
+
+/** One claim, as native code gives it. */
+export interface ClaimedFile {
+  readonly handle: QueueHandle
+  readonly name: RawName
+  readonly descriptor: number
+  readonly size: number
+  /** Read along with the claim, if it is small. */
+  readonly content: Buffer | undefined
+}
+
+/** How an item is given back to be tried again. */
+export interface RetryOptions {
+  /** Milliseconds until it is due again. */
+  readonly delay?: number | undefined
+}
+
+/** Where an item is after {@link WorkItem.retry}. */
+export type RetryOutcome = 'waiting' | 'failed'
+
+type Action = 'done' | 'fail' | 'retry' | 'discard'
+
+// claimed -> finishing -> finished; finishing -> unfinished (the move failed) -> finishing; claimed -> released
+type State = 'claimed' | 'finishing' | 'unfinished' | 'finished' | 'released'
+
+interface Target {
+  readonly action: Action
+  readonly place: Place
+  readonly to: RawName
+  readonly due: number
+}
+
+/**
+ * A claimed item. It stays claimed until it is finished (done, fail, retry, discard) or released; the kernel releases it
+ * when this process ends.
+ */
+export class WorkItem {
+  readonly #context: ItemContext
+  readonly #limits: Limits
+  readonly #file: ClaimedFile
+  #parsed: ParsedName
+  #state: State = 'claimed'
+  #reading: Promise<unknown> | undefined
+  #finishing: Promise<void> | undefined
+  #target: Target | undefined
+  #backoff = FIRST_BACKOFF
+  #timer: NodeJS.Timeout | undefined
+
+  /** @internal */
+  constructor(context: ItemContext, file: ClaimedFile, parsed: ParsedName, limits: Limits) {
+    this.#context = context
+    this.#file = file
+    this.#parsed = parsed
+    this.#limits = limits
+    context.claims.hold(file.descriptor, this, file.name)
+  }
+
+  /** The name of the item's file. It changes with the tries; {@link key} does not. */
+  get id(): string {
+    return fromRaw(this.#parsed.raw, this.#context.settings.charset)
+  }
+
+  /** The name without the tries: the same from try to try. */
+  get key(): string {
+    return fromRaw(itemKey(this.#parsed.raw, this.#context.settings.encode), this.#context.settings.charset)
+  }
+
+  /** What the item was enqueued with. */
+  get args(): readonly string[] {
+    return this.#parsed.args
+  }
+
+  /** {@link args}, by the name that the first implementation has for it. */
+  get arguments(): readonly string[] {
+    return this.#parsed.args
+  }
+
+  /** How many attempts have failed before this one. */
+  get tries(): number {
+    return this.#parsed.tries
+  }
+
+  /** When the item was enqueued, by the clock of the enqueuer. */
+  get enqueuedAt(): Date {
+    return new Date(parseTimestamp(this.#parsed.timestamp, this.#context.settings) ?? Number.NaN)
+  }
+
+  /** The host that enqueued the item. */
+  get hostname(): string {
+    return this.#parsed.hostname
+  }
+
+  /** The process that enqueued the item; opaque. */
+  get pid(): string {
+    return this.#parsed.pid
+  }
+
+  /** What makes the name unique; opaque. */
+  get entropy(): string {
+    return this.#parsed.entropy
+  }
+
+  /** Bytes of the contents. */
+  get size(): number {
+    return this.#file.size
+  }
+
+  /** The path of the item's file while it is claimed. */
+  get path(): string {
+    return placePath(this.#context.directory.layout, Place.queue, this.id)
+  }
+
+  /**
+   * The descriptor of the item's file, at offset 0, for a child's stdin. The lock lives on it: do not close it, and do
+   * not finish the item before the child has ended.
+   *
+   * @throws {@link ItemFinishedError} if the item is not claimed any more.
+   */
+  get fd(): number {
+    this.#checkHeld('use the descriptor of')
+    return this.#file.descriptor
+  }
+
+  /** Whether the item is still claimed by this object. */
+  get claimed(): boolean {
+    return (
+      (this.#state === 'claimed' || this.#state === 'unfinished' || this.#state === 'finishing') &&
+      !this.#context.directory.closed
+    )
+  }
+
+  /**
+   * The contents as bytes.
+   *
+   * @throws {@link ItemFinishedError} if the item is not claimed any more, or an error of the file system.
+   */
+  async bytes(): Promise<Buffer> {
+    const { content } = this.#file
+    // A copy: the original shares its memory with other items.
+    if (content !== undefined) return Buffer.from(content)
+    this.#checkHeld('read')
+    const reading = this.#readAll()
+    // A finish waits for it, as the descriptor's number may be another file's afterwards.
+    this.#reading = Promise.allSettled([this.#reading, reading])
+    return reading
+  }
+
+  /** The contents as text (UTF-8). Throws as {@link bytes}. */
+  async text(): Promise<string> {
+    return (this.#file.content ?? (await this.bytes())).toString('utf8')
+  }
+
+  /**
+   * The contents as the value that their JSON stands for. Throws as {@link bytes}, and a SyntaxError for what is no JSON.
+   */
+  async json<T = unknown>(): Promise<T> {
+    return JSON.parse(await this.text()) as T
+  }
+
+  /**
+   * The work has been done: moves the item to done/.
+   *
+   * @throws {@link FinishError} if it cannot be moved; it stays claimed then, this handle hands out no more items, and
+   * the move is tried again (100 ms, 200 ms ... 30 s) until it succeeds or the queue is closed.
+   * @throws {@link ItemFinishedError} if the item was finished or released before.
+   * @throws {@link ItemGoneError} if somebody else has moved or removed the file.
+   * @throws {@link NotDurableError} at durability 'full', if it has moved, but perhaps not for good.
+   */
+  async done(): Promise<void> {
+    await this.#finish({ action: 'done', place: Place.done, to: this.#parsed.raw, due: 0 })
+  }
+
+  /** The work has failed for good: moves the item to fail/. Throws as {@link done}. */
+  async fail(): Promise<void> {
+    await this.#finish({ action: 'fail', place: Place.fail, to: this.#parsed.raw, due: 0 })
+  }
+
+  /** The work has been done and nobody wants to see it again: removes the item. Throws as {@link done}. */
+  async discard(): Promise<void> {
+    await this.#finish({ action: 'discard', place: Place.tmp, to: this.#parsed.raw, due: 0 })
+  }
+
+  /**
+   * The work has failed for now: gives the item back with one try more, and `item.id` is its new name. Where that reaches
+   * the limit of tries, or the item is past its TTL, it goes to fail/ instead, its name unchanged.
+   *
+   * @returns Where it is now. Throws as {@link done}.
+   * @example
+   * ```ts
+   * if ((await item.retry({ delay: 60_000 })) === 'failed') console.error(`${item.id} has failed for good`)
+   * ```
+   */
+  async retry(options: RetryOptions = {}): Promise<RetryOutcome> {
+    const due = dueAfter(options.delay)
+    const tries = this.tries + 1
+    const { raw } = this.#parsed
+    const fits = tries <= MOST_TRIES
+    const to = fits ? withTries(raw, tries, this.#context.settings.encode) : raw
+    const isUngrowable = !fits || to.length > LONGEST_NAME
+    if (isUngrowable || this.#isExhausted(tries) || this.#isExpired()) {
+      await this.#finish({ action: 'retry', place: Place.fail, to: raw, due: 0 })
+      if (isUngrowable) {
+        this.#context.reporter.report(
+          'ungrowable',
+          raw,
+          'cannot be tried again, as its name would be too long: moved to fail/',
+        )
+      }
+      return 'failed'
+    }
+    await this.#finish({ action: 'retry', place: Place.queue, to, due })
+    return 'waiting'
+  }
+
+  /** Gives the item back as it was, for any worker to claim at once. Does nothing if it is not claimed any more. */
+  release(): void {
+    if (this.#state !== 'claimed') return
+    this.#state = 'released'
+    this.#context.claims.release(this.#file.descriptor, this)
+  }
+
+  /** Releases the item if it has not been finished; waits for a finish that is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([this.#reading, this.#finishing])
+    this.release()
+  }
+
+  #isExhausted(tries: number): boolean {
+    return this.#limits.maxTries > 0 && tries >= this.#limits.maxTries
+  }
+
+  #isExpired(): boolean {
+    return this.#limits.ttl > 0 && Date.now() - this.enqueuedAt.getTime() >= this.#limits.ttl * 1000
+  }
+
+  #checkHeld(doing: string): void {
+    if (this.#context.directory.closed) {
+      throw new QueueClosedError(
+        `Cannot ${doing} the item ${inspect(this.id)}: the handle of its queue has been closed, which released it`,
+      )
+    }
+    if (this.#state === 'claimed' || this.#state === 'unfinished') return
+    const what = this.#state === 'released' ? 'released' : 'finished'
+    throw new ItemFinishedError(
+      `Cannot ${doing} the item ${inspect(this.id)}: it has been ${what} already. Do so once for each item`,
+    )
+  }
+
+  async #readAll(): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafe(this.#file.size)
+    let filled = 0
+    while (filled < buffer.length) {
+      const length = Math.min(buffer.length - filled, READ_STEP)
+      const { bytesRead } = await this.#readAt(buffer, filled, length)
+      if (bytesRead === 0) break
+      filled += bytesRead
+    }
+    return buffer.subarray(0, filled)
+  }
+
+  async #readAt(buffer: Buffer, position: number, length: number): Promise<{ bytesRead: number }> {
+    try {
+      // With a position, so that the offset, which a child may inherit, stays 0.
+      return await read(this.#file.descriptor, buffer, position, length, position)
+    } catch (error) {
+      const { errno = -os.constants.errno.EIO } = error as NodeJS.ErrnoException
+      throw fileSystemError({ errno, syscall: 'read', path: this.path }, `read the item ${inspect(this.id)}`)
+    }
+  }
+
+  async #finish(target: Target): Promise<void> {
+    if (this.#state === 'unfinished' && this.#target?.action !== target.action) {
+      throw new ItemFinishedError(
+        `Cannot ${target.action} the item ${inspect(this.id)}: ${this.#target?.action ?? 'another finish'} was asked for, ` +
+          'has failed, and is tried again until it succeeds or the queue is closed',
+      )
+    }
+    this.#checkHeld('finish')
+    // What was asked for first stays: the time of a retry, say, is not moved by asking again.
+    this.#finishing = this.#attempt(this.#target ?? target)
+    await this.#finishing
+  }
+
+  async #attempt(target: Target): Promise<void> {
+    const { claims, finisher } = this.#context
+    const { handle, descriptor } = this.#file
+    this.#state = 'finishing'
+    this.#target = target
+    clearTimeout(this.#timer)
+    claims.surrender(descriptor, this)
+    if (this.#reading !== undefined) await this.#reading
+    const from = this.#parsed.raw
+    const moved = await finisher.move({ handle, descriptor, from, ...target })
+    if (moved.left) this.#settle(target, moved)
+    else this.#keep(target, moved)
+  }
+
+  /** The item has moved. */
+  #settle({ action, place, due }: Target, { name, failure, undelayed }: Moved): void {
+    const { claims, reporter, settings } = this.#context
+    this.#state = 'finished'
+    claims.removeUnfinished(this)
+    if (name !== this.#parsed.raw) this.#parsed = parseItemName(name, settings)
+    if (undelayed && place === Place.queue && due !== 0) {
+      reporter.report('undelayed', name, 'is due at once: only its owner may set its time')
+    }
+    if (failure === undefined) return
+    throw new NotDurableError(this.id, { cause: systemError(failure) }, action)
+  }
+
+  /** The item has not moved: it is still claimed, or lost. */
+  #keep(target: Target, { failure }: Moved): void {
+    const { claims, directory } = this.#context
+    const { descriptor } = this.#file
+    const cause = failure === undefined ? undefined : systemError(failure)
+    claims.hold(descriptor, this, this.#parsed.raw)
+    if (failure !== undefined && isGone(failure)) {
+      this.#state = 'finished'
+      claims.removeUnfinished(this)
+      claims.release(descriptor, this)
+      const what =
+        failure.errno === -EBADF
+          ? 'its descriptor was closed by somebody else, and with it its lock is gone'
+          : 'somebody else has moved or removed its file, or has put another in its place'
+      throw new ItemGoneError(
+        `Cannot finish (${target.action}) the item ${inspect(this.id)}: ${what}. Leave claimed items to their worker; ` +
+          'whether the work has to be done again, only you know',
+        { cause },
+      )
+    }
+    this.#state = 'unfinished'
+    const error = new FinishError(this.id, target.action, { cause })
+    if (directory.closed) {
+      claims.release(descriptor, this)
+    } else {
+      claims.addUnfinished(this, error, () => {
+        clearTimeout(this.#timer)
+      })
+      this.#tryAgainLater(target)
+    }
+    throw error
+  }
+
+  /**
+   * The work has run: ending the process now would have it run again, so the timer keeps it alive until the item has
+   * moved or the queue is closed.
+   */
+  #tryAgainLater(target: Target): void {
+    this.#timer = setTimeout(() => {
+      if (this.#context.directory.closed || this.#state !== 'unfinished') return
+      const report = (): void => {
+        this.#context.reporter.report(
+          'recovered',
+          this.#parsed.raw,
+          `could be finished after all (${target.action})`,
+        )
+      }
+      // An attempt that fails has seen to the next one itself, and its error is known to the caller of the first.
+      this.#attempt(target)
+        .then(report)
+        .catch(() => undefined)
+    }, this.#backoff)
+    this.#backoff = Math.min(this.#backoff * 2, LONGEST_BACKOFF)
+  }
+}

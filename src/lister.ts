@@ -1,0 +1,208 @@
+/**
+ * Looking at items without claiming them. Nothing here locks anything: a lock taken for a look, however short, would make
+ * a worker pass the item by.
+ *
+ * @module
+ */
+import fs from 'node:fs/promises'
+import { inspect } from 'node:util'
+
+import type { QueueDirectory } from './directory.js'
+import { MalformedNameError, SettingError, fileSystemError } from './errors.js'
+import { placePath } from './layout.js'
+import { type RawName, fromRaw, toRaw } from './name/charset.js'
+import { type ParsedName, itemKey, parseItemName } from './name/item-name.js'
+import { parseTimestamp } from './name/timestamp.js'
+import { type ListingHandle, Place, REGULAR_FILE, native } from './native.js'
+import type { Settings } from './settings.js'
+
+/** Where an item can be. One that a worker holds is still waiting, as its file is still in queue/. */
+export type ItemState = 'waiting' | 'done' | 'failed'
+
+const PLACE_OF: Readonly<Record<ItemState, Place>> = {
+  waiting: Place.queue,
+  done: Place.done,
+  failed: Place.fail,
+}
+const STATES = Object.keys(PLACE_OF) as ItemState[]
+const PAGE = 1000
+// An item that moves while we look may be missed where it was and where it comes to be.
+const ROUNDS = 3
+
+/** An item as it was seen, which may be somewhere else by now. */
+export class ListedItem {
+  readonly state: ItemState
+  readonly #directory: QueueDirectory
+  readonly #settings: Settings
+  readonly #parsed: ParsedName
+
+  /** @internal */
+  constructor(directory: QueueDirectory, settings: Settings, state: ItemState, parsed: ParsedName) {
+    this.#directory = directory
+    this.#settings = settings
+    this.state = state
+    this.#parsed = parsed
+  }
+
+  /** The name of the item's file. */
+  get id(): string {
+    return fromRaw(this.#parsed.raw, this.#settings.charset)
+  }
+
+  /** The name without the tries: the same from try to try. */
+  get key(): string {
+    return fromRaw(itemKey(this.#parsed.raw, this.#settings.encode), this.#settings.charset)
+  }
+
+  get args(): readonly string[] {
+    return this.#parsed.args
+  }
+
+  /** How many attempts have failed. */
+  get tries(): number {
+    return this.#parsed.tries
+  }
+
+  /** When the item was enqueued, by the clock of the enqueuer. */
+  get enqueuedAt(): Date {
+    return new Date(parseTimestamp(this.#parsed.timestamp, this.#settings) ?? Number.NaN)
+  }
+
+  get hostname(): string {
+    return this.#parsed.hostname
+  }
+
+  get pid(): string {
+    return this.#parsed.pid
+  }
+
+  get entropy(): string {
+    return this.#parsed.entropy
+  }
+
+  /** Where its file was seen. */
+  get path(): string {
+    return placePath(this.#directory.layout, PLACE_OF[this.state], this.id)
+  }
+}
+
+/** Which items are listed. */
+export interface ItemsOptions {
+  /** Left out: `waiting`. */
+  readonly state?: ItemState | undefined
+}
+
+/** How many files there are in each directory of a queue. */
+export interface Counts {
+  /** In queue/: all that wait, those that are worked on or delayed included. */
+  readonly waiting: number
+  readonly done: number
+  readonly failed: number
+  /** In tmp/: items under construction, and what crashed producers left. */
+  readonly tmp: number
+}
+
+/** Lists the items of one queue. */
+export class Lister {
+  readonly #directory: QueueDirectory
+  readonly #settings: Settings
+
+  constructor(directory: QueueDirectory, settings: Settings) {
+    this.#directory = directory
+    this.#settings = settings
+  }
+
+  async *items(options: ItemsOptions): AsyncGenerator<ListedItem, void, undefined> {
+    const { state = 'waiting' } = options
+    if (!STATES.includes(state)) {
+      throw new SettingError('state', state, `one of ${STATES.map((known) => inspect(known)).join(', ')}`)
+    }
+    for await (const name of this.#names(PLACE_OF[state])) {
+      const parsed = this.#parse(name)
+      if (parsed !== undefined) yield new ListedItem(this.#directory, this.#settings, state, parsed)
+    }
+  }
+
+  async find(idOrKey: string): Promise<ListedItem | undefined> {
+    const wanted = toRaw(idOrKey, this.#settings.charset)
+    if (wanted.includes('/') || wanted.includes('\0') || wanted === '') return undefined
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const state of STATES) {
+        const parsed = (await this.#exists(state, wanted)) ? this.#parse(wanted) : undefined
+        if (parsed !== undefined) return new ListedItem(this.#directory, this.#settings, state, parsed)
+      }
+    }
+    return this.#findByKey(wanted)
+  }
+
+  async counts(): Promise<Counts> {
+    const [waiting, done, failed, tmp] = await Promise.all(
+      [Place.queue, Place.done, Place.fail, Place.tmp].map(async (place) => this.#count(place)),
+    )
+    return { waiting: waiting ?? 0, done: done ?? 0, failed: failed ?? 0, tmp: tmp ?? 0 }
+  }
+
+  /** The id has changed with the tries, or it was a key from the first. */
+  async #findByKey(wanted: RawName): Promise<ListedItem | undefined> {
+    const { encode } = this.#settings
+    const key = this.#parse(wanted) === undefined ? wanted : itemKey(wanted, encode)
+    for (const state of STATES) {
+      for await (const name of this.#names(PLACE_OF[state])) {
+        if (itemKey(name, encode) !== key) continue
+        const parsed = this.#parse(name)
+        if (parsed !== undefined) return new ListedItem(this.#directory, this.#settings, state, parsed)
+      }
+    }
+    return undefined
+  }
+
+  async #exists(state: ItemState, name: RawName): Promise<boolean> {
+    const path = placePath(this.#directory.layout, PLACE_OF[state], fromRaw(name, this.#settings.charset))
+    try {
+      return (await fs.lstat(path)).isFile()
+    } catch (error) {
+      const { code, errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT' || code === 'ENAMETOOLONG') {
+        // Not the item is missing, perhaps, but the queue.
+        await this.#directory.open()
+        return false
+      }
+      throw fileSystemError({ errno, syscall, path }, 'look for an item')
+    }
+  }
+
+  #parse(name: RawName): ParsedName | undefined {
+    try {
+      return parseItemName(name, this.#settings)
+    } catch (error) {
+      if (error instanceof MalformedNameError) return undefined
+      throw error
+    }
+  }
+
+  async #list(place: Place): Promise<ListingHandle> {
+    return this.#directory.use((handle) => native.list(handle, place), 'list')
+  }
+
+  /** The names of the regular files, in FIFO order. */
+  async *#names(place: Place): AsyncGenerator<RawName, void, undefined> {
+    const listing = await this.#list(place)
+    try {
+      const size = native.listingSize(listing)
+      for (let from = 0; from < size; from += PAGE) {
+        const entries = native.listingEntries(listing, from, PAGE)
+        for (let at = 0; at < entries.length; at += 2) {
+          if (entries[at + 1] === REGULAR_FILE) yield entries[at] as RawName
+        }
+      }
+    } finally {
+      native.closeListing(listing)
+    }
+  }
+
+  async #count(place: Place): Promise<number> {
+    let count = 0
+    for await (const name of this.#names(place)) if (name !== '') count++
+    return count
+  }
+}

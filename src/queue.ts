@@ -1,0 +1,226 @@
+/**
+ * A queue, as one process sees it.
+ *
+ * @module
+ */
+import { Claims } from './claims.js'
+import { QueueDirectory } from './directory.js'
+import { isDown, makeDown, removeDown } from './down.js'
+import { type EnqueueEntry, type EnqueueOptions, Enqueuer } from './enqueue.js'
+import { Finisher } from './finish.js'
+import { type InstallOptions, type UninstallOptions, install, uninstall } from './install.js'
+import type { ItemContext, WorkItem } from './item.js'
+import { type Layout, layoutOf } from './layout.js'
+import { type Counts, type ItemsOptions, type ListedItem, Lister } from './lister.js'
+import type { NameArgument } from './name/encode.js'
+import type { Payload } from './payload.js'
+import { type ReportListener, Reporter } from './report.js'
+import { type ScanOptions, scan } from './scan.js'
+import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+
+/** Settings that this handle has for itself, and who hears of its reports. */
+export interface QueueOptions extends SettingOverrides {
+  /**
+   * Hears of malformed, expired, foreign and unreadable files, once each; left out, each is a warning of the process. What
+   * it throws ends the scan that had something to report.
+   */
+  readonly onReport?: ReportListener | undefined
+}
+
+/**
+ * A handle on a queue. Making one touches no file; the directory is opened at the first use, and kept open.
+ *
+ * @example
+ * ```ts
+ * const queue = await Queue.install('a_queue', { root: '/var/fsq' })
+ * await queue.enqueue('data', ['args', 'to', 'enqueue'])
+ * for await (const item of queue.scan()) {
+ *   console.log(item.args, await item.text())
+ *   await item.done()
+ * }
+ * ```
+ */
+export class Queue {
+  readonly #layout: Layout
+  readonly #settings: Settings
+  readonly #directory: QueueDirectory
+  readonly #context: ItemContext
+  readonly #enqueuer: Enqueuer
+  readonly #lister: Lister
+
+  /**
+   * @param name - Not empty, without `/` and NUL, at most 255 bytes, and not starting with `.`.
+   * @throws {@link QueueNameError} or {@link SettingError}. Whether there is such a queue shows at the first use.
+   */
+  constructor(name: string, options: QueueOptions = {}) {
+    const { onReport, ...overrides } = options
+    this.#settings = resolveSettings(overrides)
+    this.#layout = layoutOf(name, this.#settings)
+    this.#directory = new QueueDirectory(this.#layout, this.#settings)
+    this.#context = {
+      directory: this.#directory,
+      settings: this.#settings,
+      claims: new Claims(),
+      finisher: new Finisher(this.#directory, this.#settings),
+      reporter: new Reporter(name, onReport),
+    }
+    this.#enqueuer = new Enqueuer(this.#directory, this.#settings)
+    this.#lister = new Lister(this.#directory, this.#settings)
+  }
+
+  /**
+   * Makes a queue: its directories, with owner and mode, appear complete and durable under its name, or not at all (fsq
+   * standard, section 1).
+   *
+   * @param options - `force: true` replaces a queue that is there, with all its items.
+   * @returns A handle on it.
+   * @throws {@link QueueExistsError} if something has the name, {@link QueueMissingError} if there is no `root`,
+   * {@link NotAQueueError} if `force` would replace something else than a queue, or a file system error.
+   */
+  static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
+    const { force, ...rest } = options
+    const queue = new Queue(name, rest)
+    await install(queue.#layout, queue.#settings, { force })
+    return queue
+  }
+
+  get name(): string {
+    return this.#layout.name
+  }
+
+  /** The absolute path of the queue. */
+  get path(): string {
+    return this.#layout.path
+  }
+
+  /** The settings of this handle. */
+  get settings(): Settings {
+    return this.#settings
+  }
+
+  /**
+   * Adds an item (fsq standard, section 3). It can be seen only when it is complete, and it is durable, as far as the
+   * setting `durability` promises, when this resolves.
+   *
+   * @param data - Its contents. Bytes are taken as they are at the call.
+   * @param args - Its arguments. They share the 255 bytes of a file name: keep them short.
+   * @param options - `delay`: milliseconds until it is due.
+   * @returns The id of the item.
+   * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} for what cannot be an item,
+   * {@link QueueMissingError}, {@link NotAQueueError}, {@link SettingError}, or a file system error: nothing has been
+   * added. {@link NotDurableError}: the item has been added, and must not be added again.
+   * @example
+   * ```ts
+   * const id = await queue.enqueue({ json: { to: 'a@example.org' } }, ['mail'], { delay: 60_000 })
+   * ```
+   */
+  async enqueue(
+    data: Payload,
+    args: readonly NameArgument[] = [],
+    options: EnqueueOptions = {},
+  ): Promise<string> {
+    return this.#enqueuer.enqueue(data, args, options)
+  }
+
+  /** {@link enqueue}, on this thread, which waits for the disk. For scripts, and for items without durability. */
+  enqueueSync(data: Payload, args: readonly NameArgument[] = [], options: EnqueueOptions = {}): string {
+    return this.#enqueuer.enqueueSync(data, args, options)
+  }
+
+  /**
+   * Adds items in the order of the array, in few crossings into native code. Not atomic: each is added by itself.
+   *
+   * @returns Their ids, in their order.
+   * @throws {@link EnqueueManyError} if some could not be added; it has the outcome of each. A queue that is missing is an
+   * error of its own.
+   */
+  async enqueueMany(entries: readonly EnqueueEntry[]): Promise<string[]> {
+    return this.#enqueuer.enqueueMany(entries)
+  }
+
+  /**
+   * Claims the items that wait, one after the other, in FIFO order (fsq standard, section 4). Each is locked, checked and
+   * yours until it is finished or released, also after the loop has gone on. Leaving the loop early releases the item that
+   * it was left at, unless that is finished or being finished.
+   *
+   * One walk over what was waiting at its beginning; items held by others and those not due yet are passed by. Malformed,
+   * expired and exhausted items go to fail/ and are reported.
+   *
+   * @throws {@link QueueDownError} if the queue is down, or comes down on the way; {@link QueueMissingError};
+   * {@link FinishError} while an item of this handle could not be finished; a file system error.
+   * @example
+   * ```ts
+   * for await (const item of queue.scan()) {
+   *   try {
+   *     await work(await item.json(), item.args)
+   *   } catch {
+   *     await item.retry()
+   *     continue
+   *   }
+   *   await item.done()
+   * }
+   * ```
+   */
+  scan(options: ScanOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
+    return scan(this.#context, options)
+  }
+
+  /**
+   * Lists items without claiming or locking anything, in FIFO order. Files whose names are not those of items are left
+   * out.
+   */
+  items(options: ItemsOptions = {}): AsyncGenerator<ListedItem, void, undefined> {
+    return this.#lister.items(options)
+  }
+
+  /**
+   * Finds an item by its id, wherever it is, also after its tries have changed, or by its key. Locks nothing.
+   *
+   * @returns `undefined`: there is no such item.
+   */
+  async find(idOrKey: string): Promise<ListedItem | undefined> {
+    return this.#lister.find(idOrKey)
+  }
+
+  /** Counts the files in the directories of the queue, without locking anything. */
+  async counts(): Promise<Counts> {
+    return this.#lister.counts()
+  }
+
+  /** Forbids scans of this queue, by any process, until {@link up}. Items that are being worked on are not stopped. */
+  async down(): Promise<void> {
+    await makeDown(this.#layout, this.#settings)
+  }
+
+  /** Allows scans again. */
+  async up(): Promise<void> {
+    await removeDown(this.#layout)
+  }
+
+  async isDown(): Promise<boolean> {
+    return isDown(this.#layout)
+  }
+
+  /**
+   * Removes the queue with all that is done and failed, and closes this handle.
+   *
+   * @param options - `force: true` removes waiting items, too.
+   * @throws {@link QueueNotEmptyError} if items wait: the queue stays as it was, and so does the handle.
+   */
+  async uninstall(options: UninstallOptions = {}): Promise<void> {
+    await uninstall(this.#layout, this.#settings, options)
+    this.close()
+  }
+
+  /** Releases all that this handle has claimed and closes it. Harmless if it is closed already. */
+  close(): void {
+    this.#context.claims.releaseAll()
+    this.#directory.close()
+  }
+
+  /** {@link close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+    return Promise.resolve()
+  }
+}
