@@ -90,7 +90,7 @@ class Claimer {
 };
 
 bool Claimer::Stop(const char* syscall, const Listing::Entry& entry) {
-  batch_.failure = Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, entry.view()));
+  batch_.failure = Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, entry.view())};
   return false;
 }
 
@@ -99,7 +99,7 @@ void Claimer::NoteForeign(const Listing::Entry& entry, platform::EntryType type)
 }
 
 void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
-  Failure failure = Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, entry.view()));
+  Failure failure = Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, entry.view())};
   batch_.notes.push_back(
       {ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
 }
@@ -262,7 +262,7 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
 ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit) {
   ClaimBatch batch;
   if (directory.CheckLockKind() == -1) {
-    batch.failure = Failure::FromErrno("fstatat", "lock-fcntl");
+    batch.failure = Failure{LastError(), "fstatat", "lock-fcntl"};
     return batch;
   }
   batch.claims.reserve(limit);
@@ -270,7 +270,7 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
   while (listing.cursor < listing.size() && batch.claims.size() < limit) {
     // Before each, not once: a walk over a backlog that others hold can be long.
     const int down = directory.IsDown();
-    if (down == -1) batch.failure = Failure::FromErrno("fstatat", "down");
+    if (down == -1) batch.failure = Failure{LastError(), "fstatat", "down"};
     batch.down = down == 1;
     if (down != 0) break;
     const size_t position = listing.cursor++;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -19,7 +20,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   directory->root_ = Descriptor(
       RetryInterrupted([&] { return FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kFlags)); }));
   if (!directory->root_.valid()) {
-    *failure = Failure::FromErrno("open", directory->path_);
+    *failure = Failure{LastError(), "open", directory->path_};
     return nullptr;
   }
   for (size_t place = 0; place < kPlaces; place++) {
@@ -29,7 +30,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
       return FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kFlags | O_NOFOLLOW));
     }));
     if (!directory->places_[place].valid()) {
-      *failure = Failure::FromErrno("openat", JoinPath(directory->path_, name));
+      *failure = Failure{LastError(), "openat", JoinPath(directory->path_, name)};
       return nullptr;
     }
   }
@@ -37,7 +38,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   for (size_t place = 0; place < kPlaces; place++) {
     const std::string where = JoinPath(directory->path_, directory->layout_.names[place]);
     if (::fstat(directory->places_[place].get(), &infos[place]) == -1) {
-      *failure = Failure::FromErrno("fstat", where);
+      *failure = Failure{LastError(), "fstat", where};
       return nullptr;
     }
     // One directory under two names (a bind mount, a setting): a move from it into itself would lose items.
@@ -50,10 +51,12 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   }
   directory->device_ = infos[0].st_dev;
   directory->inode_ = infos[0].st_ino;
+  const long name_max = ::fpathconf(directory->fd(Place::kQueue), _PC_NAME_MAX);
+  if (name_max > 0) directory->name_max_ = std::min(kNameMax, static_cast<size_t>(name_max));
   directory->umask_ = platform::Umask();
   directory->locking_ = locking;
   if (directory->FindLockKind(&directory->lock_kind_) == -1) {
-    *failure = Failure::FromErrno("fstatat", JoinPath(directory->path_, directory->layout_.marker));
+    *failure = Failure{LastError(), "fstatat", JoinPath(directory->path_, directory->layout_.marker)};
     return nullptr;
   }
   return directory;

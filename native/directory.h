@@ -19,6 +19,9 @@ namespace fsq {
 enum class Place : int { kQueue, kTmp, kDone, kFail };
 constexpr size_t kPlaces = 4;
 
+// Bytes of a file name that the standard allows.
+constexpr size_t kNameMax = 255;
+
 class QueueDirectory {
  public:
   // `names`: of queue/, tmp/, done/ and fail/; `down` and `marker`: of the file that stops scans and of the
@@ -44,6 +47,9 @@ class QueueDirectory {
   // 0: workers of this queue still use the kind of lock that was found at opening; -1 with ESTALE: another by
   // now.
   int CheckLockKind() const;
+
+  // The most bytes that a name can have: what the standard allows, or less on some file systems (eCryptfs).
+  size_t name_max() const { return name_max_; }
 
   // The directory was removed under us: nothing can be added to it any more.
   bool Vanished(Place place) const;
@@ -76,12 +82,10 @@ class QueueDirectory {
   dev_t device_ = 0;
   ino_t inode_ = 0;
   int umask_ = -1;
+  size_t name_max_ = kNameMax;
   LockKind lock_kind_ = LockKind::kFlock;
   std::atomic<platform::LinkWay> link_way_{platform::FirstLinkWay()};
   std::atomic<bool> inexact_modes_{false};
 };
-
-// Bytes of a file name that the standard allows; every file system that can hold a queue has at least these.
-constexpr size_t kNameMax = 255;
 
 }  // namespace fsq

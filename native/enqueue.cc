@@ -103,8 +103,9 @@ std::string Batch::NameOf(const NewItem& item, uint64_t entropy) {
 }
 
 bool Batch::FitsOrFails(NewItem& item, const std::string& name) const {
-  if (name.size() <= kNameMax) return true;
+  if (name.size() <= directory_.name_max()) return true;
   item.name_bytes = name.size();
+  item.name_limit = directory_.name_max();
   item.failure = Failure{-ENAMETOOLONG, "linkat", directory_.PathOf(Place::kQueue, name), {}};
   return false;
 }
@@ -113,7 +114,7 @@ bool Batch::FitsOrFails(NewItem& item, const std::string& name) const {
 bool Batch::IsCurrent(NewItem& item) {
   if (checked_) return true;
   if (directory_.CheckCurrent() == -1) {
-    item.failure = Failure::FromErrno("stat", directory_.NameOf(Place::kQueue));
+    item.failure = Failure{LastError(), "stat", directory_.NameOf(Place::kQueue)};
     return false;
   }
   checked_ = true;
@@ -137,7 +138,7 @@ void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
     }
     if (errno != EEXIST || collisions == kMaxCollisions) {
       if ((errno == ENOENT || errno == EPERM) && directory_.Vanished(Place::kQueue)) errno = ESTALE;
-      item.failure = Failure::FromErrno("open", directory_.PathOf(Place::kQueue, name));
+      item.failure = Failure{LastError(), "open", directory_.PathOf(Place::kQueue, name)};
       return;
     }
     entropy = JumpEntropy(collisions);
@@ -186,8 +187,8 @@ void Batch::Link(Building& building) {
     } else if (errno == EEXIST && collisions < kMaxCollisions) {
       building.entropy = JumpEntropy(collisions++);
     } else {
-      item.failure = Failure::FromErrno("linkat", directory_.NameOf(Place::kTmp),
-                                        directory_.PathOf(Place::kQueue, name));
+      item.failure = Failure{LastError(), "linkat", directory_.NameOf(Place::kTmp),
+                             directory_.PathOf(Place::kQueue, name)};
       if (item.failure.error == -ENOENT && directory_.Vanished(Place::kQueue)) item.failure.error = -ESTALE;
       return;
     }
@@ -212,7 +213,7 @@ void Batch::SyncQueue(std::vector<NewItem>& items) const {
   const int result = RetryInterrupted(
       [&] { return FSQ_CALL("enqueue.fsyncdir", platform::SyncDirectory(directory_.fd(Place::kQueue))); });
   if (result == 0) return;
-  const Failure failure = Failure::FromErrno("fsync", directory_.NameOf(Place::kQueue));
+  const Failure failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
   for (NewItem& item : items) {
     if (item.linked) item.failure = failure;
   }

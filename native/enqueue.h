@@ -26,6 +26,7 @@ struct NewItem {
 
   std::string name;       // out: its name in queue/ once linked
   Failure failure;        // out
+  size_t name_limit = 0;  // out, with ENAMETOOLONG: the bytes the name may have
   size_t name_bytes = 0;  // out, with ENAMETOOLONG: the bytes the name would need
   bool linked = false;    // out: visible, and perhaps running already, whatever `failure` says
 };

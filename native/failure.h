@@ -14,10 +14,11 @@ struct Failure {
   std::string dest;
 
   explicit operator bool() const { return error != 0; }
-
-  // Reads errno, so it must be made right after the call that failed.
-  static Failure FromErrno(const char* syscall, std::string path = {}, std::string dest = {});
 };
+
+// -errno. In `Failure{LastError(), ..., PathOf(...)}` it is read before the rest is made, as braces keep the
+// order.
+int LastError();
 
 // "queue" and "NAME" to "queue/NAME".
 std::string JoinPath(std::string_view directory, std::string_view name);

@@ -29,8 +29,8 @@ class Mover {
   Failure MoveByLink() const;
   Failure ResolveCollision(const struct stat& info) const;
   Failure FailureOf(const char* syscall) const {
-    return Failure::FromErrno(syscall, directory_.PathOf(Place::kQueue, item_.from),
-                              directory_.PathOf(item_.to_place, item_.to));
+    return Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, item_.from),
+                   directory_.PathOf(item_.to_place, item_.to)};
   }
   int RemoveSource() const { return FSQ_CALL("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); }
 
@@ -124,7 +124,7 @@ void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool
   const int result = RetryInterrupted(
       [&] { return FSQ_CALL("finish.fsyncdir", platform::SyncDirectory(directory.fd(Place::kQueue))); });
   if (result == 0) return;
-  const Failure failure = Failure::FromErrno("fsync", directory.NameOf(Place::kQueue));
+  const Failure failure = Failure{LastError(), "fsync", directory.NameOf(Place::kQueue)};
   for (Finish& item : items) {
     if (item.moved) item.failure = failure;
   }

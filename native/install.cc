@@ -32,10 +32,11 @@ class Installer {
   void RemoveHidden();
 
   Failure FailureAt(const char* syscall, const std::string& name) const {
-    return Failure::FromErrno(syscall, JoinPath(plan_.root, name));
+    return Failure{LastError(), syscall, JoinPath(plan_.root, name)};
   }
   Failure FailureOfRename() const {
-    return Failure::FromErrno("rename", JoinPath(plan_.root, plan_.hidden), JoinPath(plan_.root, plan_.name));
+    return Failure{LastError(), "rename", JoinPath(plan_.root, plan_.hidden),
+                   JoinPath(plan_.root, plan_.name)};
   }
   int Rename(const std::string& from, const std::string& to) const {
     return FSQ_CALL("install.rename", ::renameat(root_.get(), from.c_str(), root_.get(), to.c_str()));
@@ -50,14 +51,14 @@ class Installer {
 Failure SyncDirectory(const char* point, int fd, const std::string& path) {
   (void)point;
   const int result = RetryInterrupted([&] { return FSQ_CALL(point, platform::SyncDirectory(fd)); });
-  return result == 0 ? Failure{} : Failure::FromErrno("fsync", path);
+  return result == 0 ? Failure{} : Failure{LastError(), "fsync", path};
 }
 
 Failure OpenRoot(const std::string& root, Descriptor* descriptor) {
   *descriptor = Descriptor(RetryInterrupted([&] {
     return FSQ_CALL("install.openroot", ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }));
-  return descriptor->valid() ? Failure{} : Failure::FromErrno("open", root);
+  return descriptor->valid() ? Failure{} : Failure{LastError(), "open", root};
 }
 
 // fchmod last: a change of owner drops bits of the mode.
@@ -65,21 +66,21 @@ Failure Installer::SetAttributes(int fd, const std::string& path) const {
   if (plan_.user != -1 || plan_.group != -1) {
     const int owned = FSQ_CALL("install.chown",
                                ::fchown(fd, static_cast<uid_t>(plan_.user), static_cast<gid_t>(plan_.group)));
-    if (owned == -1) return Failure::FromErrno("fchown", path);
+    if (owned == -1) return Failure{LastError(), "fchown", path};
   }
-  if (FSQ_CALL("install.chmod", ::fchmod(fd, plan_.mode)) == -1) return Failure::FromErrno("fchmod", path);
+  if (FSQ_CALL("install.chmod", ::fchmod(fd, plan_.mode)) == -1) return Failure{LastError(), "fchmod", path};
   return SyncDirectory("install.fsync", fd, path);
 }
 
 Failure Installer::MakeSubdirectory(const std::string& name) {
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
   if (FSQ_CALL("install.mkdir", ::mkdirat(hidden_.get(), name.c_str(), 0700)) == -1) {
-    return Failure::FromErrno("mkdirat", path);
+    return Failure{LastError(), "mkdirat", path};
   }
   made_.push_back(name);
   const Descriptor made(RetryInterrupted(
       [&] { return FSQ_CALL("install.opendir", ::openat(hidden_.get(), name.c_str(), kOpenFlags)); }));
-  if (!made.valid()) return Failure::FromErrno("openat", path);
+  if (!made.valid()) return Failure{LastError(), "openat", path};
   return SetAttributes(made.get(), path);
 }
 
@@ -168,7 +169,7 @@ Failure Relocate(const std::string& root, const std::string& from, const std::st
   // Plain rename(2) replaces nothing but an empty directory.
   if (renamed == -1 && (errno == EINVAL || errno == ENOSYS))
     renamed = ::renameat(fd, from.c_str(), fd, to.c_str());
-  if (renamed == -1) return Failure::FromErrno("rename", JoinPath(root, from), JoinPath(root, to));
+  if (renamed == -1) return Failure{LastError(), "rename", JoinPath(root, from), JoinPath(root, to)};
   return SyncDirectory("retire.fsyncroot", fd, root);
 }
 

@@ -116,9 +116,9 @@ Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const
   if (!made.valid()) {
     // ext4 says EPERM of a directory that was removed, others ENOENT.
     if ((errno == ENOENT || errno == EPERM) && directory.Vanished(Place::kTmp)) errno = ESTALE;
-    return Failure::FromErrno("open", way == platform::LinkWay::kTemporary
-                                          ? directory.PathOf(Place::kTmp, name)
-                                          : directory.NameOf(Place::kTmp));
+    return Failure{LastError(), "open",
+                   way == platform::LinkWay::kTemporary ? directory.PathOf(Place::kTmp, name)
+                                                        : directory.NameOf(Place::kTmp)};
   }
   if (Failure failure = made.Write(payload, attributes)) return failure;
   if (Failure failure = made.SetAttributes(attributes, due_ms)) return failure;
@@ -139,7 +139,7 @@ Failure ItemFile::Write(const Payload& payload, const ItemAttributes& attributes
     case Payload::Kind::kBytes:
       break;
   }
-  return WriteAll(descriptor_.get(), payload.bytes) == 0 ? Failure{} : Failure::FromErrno("write", Path());
+  return WriteAll(descriptor_.get(), payload.bytes) == 0 ? Failure{} : Failure{LastError(), "write", Path()};
 }
 
 Failure ItemFile::CopyFrom(const std::string& path, const std::atomic<bool>* stopping) const {
@@ -147,9 +147,9 @@ Failure ItemFile::CopyFrom(const std::string& path, const std::atomic<bool>* sto
   const Descriptor source(RetryInterrupted([&] {
     return FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   }));
-  if (!source.valid()) return Failure::FromErrno("open", path);
+  if (!source.valid()) return Failure{LastError(), "open", path};
   struct stat info;
-  if (::fstat(source.get(), &info) == -1) return Failure::FromErrno("fstat", path);
+  if (::fstat(source.get(), &info) == -1) return Failure{LastError(), "fstat", path};
   if (!S_ISREG(info.st_mode)) return Failure{S_ISDIR(info.st_mode) ? -EISDIR : -EINVAL, "read", path, {}};
   bool in_kernel = true;
   for (;;) {
@@ -166,7 +166,7 @@ Failure ItemFile::CopyFrom(const std::string& path, const std::atomic<bool>* sto
       in_kernel = false;
       continue;
     }
-    if (copied == -1) return Failure::FromErrno("copy_file_range", path, Path());
+    if (copied == -1) return Failure{LastError(), "copy_file_range", path, Path()};
     // Some virtual file systems (/proc) answer 0 to copy_file_range for files that read(2) finds full.
     if (!in_kernel) return {};
     in_kernel = false;
@@ -179,13 +179,13 @@ Failure ItemFile::SetAttributes(const ItemAttributes& attributes, int64_t due_ms
     const auto user = static_cast<uid_t>(attributes.user);
     const auto group = static_cast<gid_t>(attributes.group);
     if (FSQ_CALL("enqueue.chown", ::fchown(fd, user, group)) == -1)
-      return Failure::FromErrno("fchown", Path());
+      return Failure{LastError(), "fchown", Path()};
   }
   // Always: the umask and a default ACL had their say when the file was made, and fchown drops bits.
   if (FSQ_CALL("enqueue.chmod", ::fchmod(fd, attributes.mode)) == -1)
-    return Failure::FromErrno("fchmod", Path());
+    return Failure{LastError(), "fchmod", Path()};
   if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
-    return Failure::FromErrno("futimens", Path());
+    return Failure{LastError(), "futimens", Path()};
   }
   return {};
 }
@@ -193,7 +193,7 @@ Failure ItemFile::SetAttributes(const ItemAttributes& attributes, int64_t due_ms
 Failure ItemFile::Sync() const {
   const int result =
       RetryInterrupted([&] { return FSQ_CALL("enqueue.fsync", platform::SyncFile(descriptor_.get())); });
-  return result == 0 ? Failure{} : Failure::FromErrno("fsync", Path());
+  return result == 0 ? Failure{} : Failure{LastError(), "fsync", Path()};
 }
 
 int ItemFile::Link(const std::string& name) {

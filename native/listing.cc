@@ -14,7 +14,7 @@ namespace fsq {
 std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Failure* failure) {
   auto listing = std::make_unique<Listing>();
   if (place == Place::kQueue && directory.CheckCurrent() == -1) {
-    *failure = Failure::FromErrno("stat", directory.NameOf(place));
+    *failure = Failure{LastError(), "stat", directory.NameOf(place)};
     return nullptr;
   }
   // A description of its own: the offset of the shared one would be moved by two listings at once.
@@ -24,7 +24,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
   if (!stream.valid()) {
     // A directory that was removed under us holds nothing.
     if (errno == ENOENT) return listing;
-    *failure = Failure::FromErrno("openat", directory.NameOf(place));
+    *failure = Failure{LastError(), "openat", directory.NameOf(place)};
     return nullptr;
   }
   bool too_large = false;
@@ -40,7 +40,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     listing->index_.push_back({KeyOf(name), offset, static_cast<uint16_t>(name.size()), entry.type});
   });
   if (result == -1 && errno != ENOENT) {
-    *failure = Failure::FromErrno("getdents64", directory.NameOf(place));
+    *failure = Failure{LastError(), "getdents64", directory.NameOf(place)};
     return nullptr;
   }
   if (too_large) {

@@ -317,7 +317,10 @@ class EnqueueTask : public Task {
     if (!item.failure) return js.Bytes(item.name);
     napi_value result = js.FailureObject(item.failure);
     if (item.linked) js.Set(result, "name", js.Bytes(item.name));
-    if (item.name_bytes > 0) js.Set(result, "nameBytes", js.Number(static_cast<double>(item.name_bytes)));
+    if (item.name_bytes > 0) {
+      js.Set(result, "nameBytes", js.Number(static_cast<double>(item.name_bytes)));
+      js.Set(result, "nameLimit", js.Number(static_cast<double>(item.name_limit)));
+    }
     return result;
   }
 
@@ -386,7 +389,7 @@ Napi::Value IsDownSync(const Napi::CallbackInfo& info) {
   if (!directory) return {};
   const int down = directory->IsDown();
   JsBuilder js(info.Env());
-  if (down == -1) return {info.Env(), js.FailureObject(Failure::FromErrno("fstatat", "down"))};
+  if (down == -1) return {info.Env(), js.FailureObject(Failure{LastError(), "fstatat", "down"})};
   return {info.Env(), js.Boolean(down == 1)};
 }
 

@@ -229,6 +229,8 @@ std::optional<Instant> ParseTime(const std::string& format, const std::string& t
     microseconds = 0;
     if (!ParseByLibrary(format, text, &fields, &microseconds)) return std::nullopt;
   }
+  // The year 0 has a number, but no implementation of the standard reads it as a date.
+  if (fields.tm_year + kBaseYear < 1) return std::nullopt;
   struct tm zone {};
   const std::optional<time_t> seconds = ToInstant(fields, utc, &zone);
   if (!seconds) return std::nullopt;

@@ -125,7 +125,7 @@ Napi::Value GroupId(const Napi::CallbackInfo& info) {
 
 Napi::Value LockResult(Napi::Env env, int result, const char* syscall) {
   JsBuilder js(env);
-  return {env, result == 0 ? js.Undefined() : js.FailureObject(Failure::FromErrno(syscall))};
+  return {env, result == 0 ? js.Undefined() : js.FailureObject(Failure{LastError(), syscall})};
 }
 
 // (descriptor, exclusive) -> undefined or a failure (EAGAIN: taken); flock, without waiting

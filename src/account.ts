@@ -24,11 +24,16 @@ export function ownerOf(settings: Settings, what: 'item' | 'queue'): Owner {
   const [user, group] =
     what === 'item' ? [settings.itemUser, settings.itemGroup] : [settings.queueUser, settings.queueGroup]
   return {
-    user: idOf(user, `FSQ_${what.toUpperCase()}_USER`, native.userId, 'the name of a user of this system'),
+    user: idOf(
+      user,
+      `FSQ_${what.toUpperCase()}_USER`,
+      (name) => native.userId(name),
+      'the name of a user of this system',
+    ),
     group: idOf(
       group,
       `FSQ_${what.toUpperCase()}_GROUP`,
-      native.groupId,
+      (name) => native.groupId(name),
       'the name of a group of this system',
     ),
   }
@@ -37,7 +42,7 @@ export function ownerOf(settings: Settings, what: 'item' | 'queue'): Owner {
 function idOf(
   account: string | number | undefined,
   setting: string,
-  find: typeof native.userId,
+  find: (name: string) => ReturnType<typeof native.userId>,
   expected: string,
 ): number {
   if (account === undefined) return LEAVE

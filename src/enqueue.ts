@@ -204,7 +204,7 @@ export class Enqueuer {
     const cause = systemError(this.#directory.located(result))
     if (result.name !== undefined)
       throw new NotDurableError(fromRaw(result.name, this.#settings.charset), { cause })
-    if (result.nameBytes !== undefined) throw new NameTooLongError(result.nameBytes, NAME_LIMIT, { cause })
+    if (result.nameBytes !== undefined) throw new NameTooLongError(result.nameBytes, result.nameLimit ?? NAME_LIMIT, { cause })
     if (isPath(entry) && isAboutSource(result)) throw sourceError(entry.payload, cause)
     throw this.#directory.error(result, 'enqueue into')
   }

@@ -118,7 +118,7 @@ async function checkReplaceable(layout: Layout): Promise<void> {
     isDirectory(layout.path),
     ...layout.directories.map((_, place) => isPlace(place)),
   ])
-  if (present[0] !== true || present.every(Boolean)) return
+  if (!present[0] || present.every(Boolean)) return
   const entries = await fs.readdir(layout.path)
   if (entries.length === 0) return
   throw new NotAQueueError(

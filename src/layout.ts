@@ -8,7 +8,7 @@ import path from 'node:path'
 import { inspect } from 'node:util'
 
 import { QueueNameError } from './errors.js'
-import { Place } from './native.js'
+import type { Place } from './native.js'
 import type { Settings } from './settings.js'
 
 const LONGEST_NAME = 255

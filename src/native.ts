@@ -87,7 +87,7 @@ export interface ItemForm {
 export type NativePayload = Uint8Array | string | null
 
 /** The name of the new item, or what failed. With a `name`, the item is in the queue, but not durably. */
-export type EnqueueResult = RawName | (Failure & { readonly name?: RawName; readonly nameBytes?: number })
+export type EnqueueResult = RawName | (Failure & { readonly name?: RawName; readonly nameBytes?: number; readonly nameLimit?: number })
 
 /** Nothing where all went well. `moved`: the item has left, whatever failed then; `errno` 0: only `undelayed`. */
 export type FinishResult = (Failure & { readonly moved: boolean; readonly undelayed: boolean }) | undefined

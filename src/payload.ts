@@ -76,7 +76,7 @@ function checkAttached(view: NodeJS.ArrayBufferView): void {
 function jsonBytes(value: unknown): Uint8Array {
   let text: string | undefined
   try {
-    text = JSON.stringify(value)
+    text = JSON.stringify(value) as string | undefined
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new PayloadError(`The payload cannot be written as JSON: ${reason}`, { cause })
@@ -88,7 +88,7 @@ function jsonBytes(value: unknown): Uint8Array {
 }
 
 function filePath(given: string | URL): string {
-  const text = given instanceof URL ? urlPath(given) : given
+  const text: unknown = given instanceof URL ? urlPath(given) : given
   if (typeof text !== 'string' || text === '' || text.includes('\0')) {
     throw new PayloadError(`The path of the payload is ${inspect(text)}, expected the path of a regular file`)
   }

@@ -5,7 +5,8 @@
  */
 import { debuglog, inspect } from 'node:util'
 
-import { FsqError, MalformedNameError, QueueDownError, SettingError, fileSystemError } from './errors.js'
+import type { FsqError } from './errors.js'
+import { MalformedNameError, QueueDownError, SettingError, fileSystemError } from './errors.js'
 import { isGone } from './finish.js'
 import { type ItemContext, type Limits, WorkItem } from './item.js'
 import { type RawName, printable } from './name/charset.js'
