@@ -15,6 +15,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   auto directory = std::make_shared<QueueDirectory>();
   directory->path_ = std::move(path);
   directory->layout_ = std::move(layout);
+  directory->queue_path_ = JoinPath(directory->path_, directory->NameOf(Place::kQueue));
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
   directory->root_ = Descriptor(
@@ -102,8 +103,7 @@ int QueueDirectory::IsDown() const {
 
 int QueueDirectory::CheckCurrent() const {
   struct stat info;
-  const std::string path = JoinPath(path_, NameOf(Place::kQueue));
-  const int result = FSQ_CALL("enqueue.stat", ::stat(path.c_str(), &info));
+  const int result = FSQ_CALL("enqueue.stat", ::stat(queue_path_.c_str(), &info));
   if (result == 0 && info.st_dev == device_ && info.st_ino == inode_) return 0;
   if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
   return -1;

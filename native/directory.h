@@ -75,6 +75,7 @@ class QueueDirectory {
   int FindLockKind(LockKind* kind) const;
 
   std::string path_;
+  std::string queue_path_;
   Layout layout_;
   bool locking_ = true;
   Descriptor root_;

@@ -38,15 +38,15 @@ uint64_t JumpEntropy(int collisions) {
 }
 
 // Delimiter, escape and '/' as "%xx", NUL cannot occur: FormatTime makes none.
-void AppendEncoded(std::string* name, const std::string& field, const NameTemplate& name_template) {
+void AppendEncoded(std::string* name, const std::string& field, const ItemForm& form) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char byte : field) {
-    if (byte != name_template.delimiter && byte != name_template.escape && byte != '/') {
+    if (byte != form.delimiter && byte != form.escape && byte != '/') {
       name->push_back(byte);
       continue;
     }
     const auto value = static_cast<unsigned char>(byte);
-    name->push_back(name_template.escape);
+    name->push_back(form.escape);
     name->push_back(kHex[value >> 4]);
     name->push_back(kHex[value & 15]);
   }
@@ -54,8 +54,8 @@ void AppendEncoded(std::string* name, const std::string& field, const NameTempla
 
 class Batch {
  public:
-  Batch(QueueDirectory& directory, const NameTemplate& name_template, const ItemAttributes& attributes)
-      : directory_(directory), template_(name_template), attributes_(attributes) {}
+  Batch(QueueDirectory& directory, const ItemForm& form, Stopping stopping)
+      : directory_(directory), form_(form), stopping_(stopping) {}
 
   void Run(std::vector<NewItem>& items);
 
@@ -78,8 +78,8 @@ class Batch {
   void SyncQueue(std::vector<NewItem>& items) const;
 
   QueueDirectory& directory_;
-  const NameTemplate& template_;
-  const ItemAttributes& attributes_;
+  const ItemForm& form_;
+  const Stopping stopping_;
   std::string time_text_;
   int64_t time_second_ = INT64_MIN;
   bool checked_ = false;
@@ -88,16 +88,16 @@ class Batch {
 std::string Batch::NameOf(const NewItem& item, uint64_t entropy) {
   const Instant now = Now();
   // A second has many items; only %f tells them apart.
-  if (now.seconds != time_second_ || template_.time_format.find("%f") != std::string::npos) {
+  if (now.seconds != time_second_ || form_.time_format.find("%f") != std::string::npos) {
     time_second_ = now.seconds;
     time_text_.clear();
-    AppendEncoded(&time_text_, FormatTime(template_.time_format, now, template_.utc), template_);
+    AppendEncoded(&time_text_, FormatTime(form_.time_format, now, form_.utc), form_);
   }
   std::string digits;
-  AppendEncoded(&digits, std::to_string(entropy), template_);
+  AppendEncoded(&digits, std::to_string(entropy), form_);
   std::string name;
   name.reserve(2 + time_text_.size() + digits.size() + item.suffix.size());
-  name.append(1, template_.delimiter).append(time_text_).append(1, template_.delimiter).append(digits);
+  name.append(1, form_.delimiter).append(time_text_).append(1, form_.delimiter).append(digits);
   name.append(item.suffix);
   return name;
 }
@@ -122,8 +122,8 @@ bool Batch::IsCurrent(NewItem& item) {
 }
 
 bool Batch::GoesStraight(const NewItem& item) const {
-  return item.payload.kind == Payload::Kind::kEmpty && !attributes_.has_owner() && item.due_ms == 0 &&
-         directory_.CreatesExactly(attributes_.mode);
+  return item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
+         directory_.CreatesExactly(form_.mode);
 }
 
 void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
@@ -131,7 +131,7 @@ void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
   for (int collisions = 0;; collisions++) {
     std::string name = NameOf(item, entropy);
     if (!FitsOrFails(item, name)) return;
-    if (CreateEmpty(directory_, name, attributes_.mode) == 0) {
+    if (CreateEmpty(directory_, name, form_.mode) == 0) {
       item.name = std::move(name);
       item.linked = true;
       return;
@@ -151,7 +151,7 @@ Failure Batch::Build(Building& building, platform::LinkWay way, std::string name
   NewItem& item = *building.item;
   for (int collisions = 0;; collisions++) {
     Failure failure =
-        ItemFile::Create(directory_, way, name, item.payload, attributes_, item.due_ms, &building.file);
+        ItemFile::Create(directory_, way, name, item.payload, form_, item.due_ms, stopping_, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
     building.entropy = JumpEntropy(collisions);
     name = NameOf(item, building.entropy);
@@ -163,7 +163,7 @@ bool Batch::Rebuild(Building& building, const std::string& name) {
   building.file = ItemFile();
   Failure& failure = building.item->failure;
   failure = Build(building, platform::LinkWay::kTemporary, name);
-  if (!failure && attributes_.durable) failure = building.file.Sync();
+  if (!failure && form_.durable) failure = building.file.Sync();
   return !failure;
 }
 
@@ -197,7 +197,7 @@ void Batch::Link(Building& building) {
 
 // All contents durable, then all links.
 void Batch::LinkGroup(std::vector<Building>& group) {
-  if (attributes_.durable) {
+  if (form_.durable) {
     for (Building& building : group) building.item->failure = building.file.Sync();
   }
   for (Building& building : group) {
@@ -208,7 +208,7 @@ void Batch::LinkGroup(std::vector<Building>& group) {
 
 void Batch::SyncQueue(std::vector<NewItem>& items) const {
   const bool any = std::any_of(items.begin(), items.end(), [](const NewItem& item) { return item.linked; });
-  if (!any || !attributes_.durable) return;
+  if (!any || !form_.durable) return;
   // Never tried again: after EIO the kernel counts the pages as clean, and a second fsync would lie.
   const int result = RetryInterrupted(
       [&] { return FSQ_CALL("enqueue.fsyncdir", platform::SyncDirectory(directory_.fd(Place::kQueue))); });
@@ -221,7 +221,7 @@ void Batch::SyncQueue(std::vector<NewItem>& items) const {
 
 void Batch::Run(std::vector<NewItem>& items) {
   // Without durability an item is linked as soon as it is written: one descriptor, warm caches.
-  const size_t group_size = attributes_.durable ? kGroup : 1;
+  const size_t group_size = form_.durable ? kGroup : 1;
   std::vector<Building> group;
   group.reserve(group_size);
   for (NewItem& item : items) {
@@ -248,9 +248,9 @@ void Batch::Run(std::vector<NewItem>& items) {
 
 }  // namespace
 
-void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template,
-                const ItemAttributes& attributes, std::vector<NewItem>& items) {
-  Batch(directory, name_template, attributes).Run(items);
+void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
+                Stopping stopping) {
+  Batch(directory, form, stopping).Run(items);
 }
 
 }  // namespace fsq

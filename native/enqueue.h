@@ -11,14 +11,6 @@
 
 namespace fsq {
 
-// What a name is made of; the timestamp is taken and the name made just before the link.
-struct NameTemplate {
-  char delimiter = '_';
-  char escape = '%';
-  std::string time_format;
-  bool utc = false;
-};
-
 struct NewItem {
   std::string suffix;  // the name after its entropy: "_PID_HOST_0_ARGS", encoded
   Payload payload;
@@ -31,11 +23,11 @@ struct NewItem {
   bool linked = false;    // out: visible, and perhaps running already, whatever `failure` says
 };
 
-// Each item ends up linked, or failed with nothing left of it; one failure stops no other. Items are linked
-// in order. With a stale directory (see CheckCurrent) no item is linked and each fails with ESTALE. With
-// `durable`, an item whose directory could not be made durable is linked and has failed: it must not be added
-// again.
-void EnqueueAll(QueueDirectory& directory, const NameTemplate& name_template,
-                const ItemAttributes& attributes, std::vector<NewItem>& items);
+// The timestamp is taken, and the name made, just before the link. Each item ends up linked, or failed with
+// nothing left of it; one failure stops no other. Items are linked in order. With a stale directory (see
+// CheckCurrent) no item is linked and each fails with ESTALE. With `durable`, an item whose directory could
+// not be made durable is linked and has failed: it must not be added again.
+void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
+                Stopping stopping);
 
 }  // namespace fsq

@@ -92,14 +92,14 @@ void ItemFile::Discard() {
 }
 
 Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name,
-                         const Payload& payload, const ItemAttributes& attributes, int64_t due_ms,
+                         const Payload& payload, const ItemForm& form, int64_t due_ms, Stopping stopping,
                          ItemFile* file) {
   ItemFile made;
   made.directory_ = &directory;
   const int tmp = directory.fd(Place::kTmp);
   if (way != platform::LinkWay::kTemporary) {
-    made.descriptor_ = Descriptor(RetryInterrupted(
-        [&] { return FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, attributes.mode)); }));
+    made.descriptor_ = Descriptor(
+        RetryInterrupted([&] { return FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, form.mode)); }));
     if (!made.valid() && errno == ENOTSUP) {
       way = platform::LinkWay::kTemporary;
       directory.set_link_way(way);
@@ -109,7 +109,7 @@ Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const
     made.descriptor_ = Descriptor(RetryInterrupted([&] {
       return FSQ_CALL(
           "enqueue.open",
-          ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, attributes.mode));
+          ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, form.mode));
     }));
     if (made.valid()) made.temporary_ = name;
   }
@@ -120,8 +120,8 @@ Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const
                    way == platform::LinkWay::kTemporary ? directory.PathOf(Place::kTmp, name)
                                                         : directory.NameOf(Place::kTmp)};
   }
-  if (Failure failure = made.Write(payload, attributes)) return failure;
-  if (Failure failure = made.SetAttributes(attributes, due_ms)) return failure;
+  if (Failure failure = made.Write(payload, stopping)) return failure;
+  if (Failure failure = made.SetAttributes(form, due_ms)) return failure;
   *file = std::move(made);
   return {};
 }
@@ -130,19 +130,19 @@ std::string ItemFile::Path() const {
   return temporary_.empty() ? directory_->NameOf(Place::kTmp) : directory_->PathOf(Place::kTmp, temporary_);
 }
 
-Failure ItemFile::Write(const Payload& payload, const ItemAttributes& attributes) const {
+Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
   switch (payload.kind) {
     case Payload::Kind::kEmpty:
       return {};
     case Payload::Kind::kPath:
-      return CopyFrom(payload.path, attributes.stopping);
+      return CopyFrom(payload.path, stopping);
     case Payload::Kind::kBytes:
       break;
   }
   return WriteAll(descriptor_.get(), payload.bytes) == 0 ? Failure{} : Failure{LastError(), "write", Path()};
 }
 
-Failure ItemFile::CopyFrom(const std::string& path, const std::atomic<bool>* stopping) const {
+Failure ItemFile::CopyFrom(const std::string& path, Stopping stopping) const {
   // O_NONBLOCK: a FIFO without a writer must not stop a thread of the pool for ever; it is refused below.
   const Descriptor source(RetryInterrupted([&] {
     return FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -173,16 +173,19 @@ Failure ItemFile::CopyFrom(const std::string& path, const std::atomic<bool>* sto
   }
 }
 
-Failure ItemFile::SetAttributes(const ItemAttributes& attributes, int64_t due_ms) const {
+Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
   const int fd = descriptor_.get();
-  if (attributes.has_owner()) {
-    const auto user = static_cast<uid_t>(attributes.user);
-    const auto group = static_cast<gid_t>(attributes.group);
+  if (form.has_owner()) {
+    const auto user = static_cast<uid_t>(form.user);
+    const auto group = static_cast<gid_t>(form.group);
     if (FSQ_CALL("enqueue.chown", ::fchown(fd, user, group)) == -1)
       return Failure{LastError(), "fchown", Path()};
   }
-  // Always: the umask and a default ACL had their say when the file was made, and fchown drops bits.
-  if (FSQ_CALL("enqueue.chmod", ::fchmod(fd, attributes.mode)) == -1)
+  // The umask and a default ACL had their say when the file was made, and fchown drops bits. Looking is
+  // cheaper than setting, which writes to the journal.
+  struct stat info;
+  const bool exact = ::fstat(fd, &info) == 0 && (info.st_mode & 07777) == form.mode;
+  if (!exact && FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
     return Failure{LastError(), "fchmod", Path()};
   if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
     return Failure{LastError(), "futimens", Path()};

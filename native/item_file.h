@@ -23,18 +23,25 @@ struct Payload {
   std::string path;  // of a regular file whose content is copied
 };
 
-struct ItemAttributes {
+// How the items of one producer are named and owned.
+struct ItemForm {
   static constexpr int64_t kLeave = -1;
+
+  char delimiter = '_';
+  char escape = '%';
+  std::string time_format;
+  bool utc = false;
 
   int64_t user = kLeave;   // uid
   int64_t group = kLeave;  // gid
   mode_t mode = 0640;
   bool durable = true;
-  const std::atomic<bool>* stopping =
-      nullptr;  // set: a long copy gives up with ECANCELED, the process wants to exit
 
   bool has_owner() const { return user != kLeave || group != kLeave; }
 };
+
+// Set: the process wants to exit, and a long copy gives up with ECANCELED. May be null.
+using Stopping = const std::atomic<bool>*;
 
 // An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed
 // inode vanishes with its descriptor, and a name in tmp/ is removed.
@@ -51,7 +58,7 @@ class ItemFile {
   // the epoch; 0: at once). ESTALE: tmp/ was removed under us. `name` is used in tmp/ where an unnamed inode
   // cannot be had; EEXIST then means that tmp/ holds this name already.
   static Failure Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name,
-                        const Payload& payload, const ItemAttributes& attributes, int64_t due_ms,
+                        const Payload& payload, const ItemForm& form, int64_t due_ms, Stopping stopping,
                         ItemFile* file);
 
   // Makes the content survive a power cut.
@@ -64,9 +71,9 @@ class ItemFile {
   bool valid() const { return descriptor_.valid(); }
 
  private:
-  Failure Write(const Payload& payload, const ItemAttributes& attributes) const;
-  Failure CopyFrom(const std::string& path, const std::atomic<bool>* stopping) const;
-  Failure SetAttributes(const ItemAttributes& attributes, int64_t due_ms) const;
+  Failure Write(const Payload& payload, Stopping stopping) const;
+  Failure CopyFrom(const std::string& path, Stopping stopping) const;
+  Failure SetAttributes(const ItemForm& form, int64_t due_ms) const;
   std::string Path() const;
   void Discard();
 

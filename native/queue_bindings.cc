@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,80 +10,15 @@
 #include "bindings.h"
 #include "claim.h"
 #include "directory.h"
-#include "enqueue.h"
 #include "finish.h"
+#include "handle.h"
+#include "js_argument.h"
 #include "js_value.h"
 #include "listing.h"
 #include "task.h"
 
 namespace fsq {
 namespace {
-
-// What the opaque handles of JavaScript point to. The shared pointers keep directories and listings open
-// while tasks use them, whatever JavaScript closes meanwhile.
-struct QueueBox {
-  static constexpr napi_type_tag kTag{0x6673712d71756575, 0x652d64697265637d};
-  std::shared_ptr<QueueDirectory> value;
-};
-struct ListingBox {
-  static constexpr napi_type_tag kTag{0x6673712d6c697374, 0x696e672d6e616d65};
-  std::shared_ptr<Listing> value;
-};
-
-template <typename Box>
-napi_value NewHandle(napi_env env, decltype(Box::value) value) {
-  auto box = std::make_unique<Box>();
-  box->value = std::move(value);
-  napi_value handle = nullptr;
-  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Box*>(data); };
-  if (napi_create_external(env, box.get(), finalize, nullptr, &handle) != napi_ok) return nullptr;
-  box.release();  // the finalizer owns it
-  return napi_type_tag_object(env, handle, &Box::kTag) == napi_ok ? handle : nullptr;
-}
-
-template <typename Box>
-Box* BoxOf(const Napi::Value& handle) {
-  void* data = nullptr;
-  bool ours = false;
-  if (handle.IsExternal() && napi_check_object_type_tag(handle.Env(), handle, &Box::kTag, &ours) == napi_ok &&
-      ours && napi_get_value_external(handle.Env(), handle, &data) == napi_ok) {
-    return static_cast<Box*>(data);
-  }
-  Napi::TypeError::New(handle.Env(), "not a handle of this addon").ThrowAsJavaScriptException();
-  return nullptr;
-}
-
-// The object behind a handle that is still open; throws otherwise.
-template <typename Box>
-decltype(Box::value) Opened(const Napi::Value& handle) {
-  Box* const box = BoxOf<Box>(handle);
-  if (box != nullptr && !box->value) {
-    Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
-  }
-  return box == nullptr ? nullptr : box->value;
-}
-
-// Names come as strings of one character a byte (see JsBuilder::Bytes).
-std::string BytesOf(const Napi::Value& value) {
-  size_t length = 0;
-  if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok) {
-    Napi::TypeError::New(value.Env(), "expected a string of bytes").ThrowAsJavaScriptException();
-    return {};
-  }
-  std::string bytes(length, '\0');
-  napi_get_value_string_latin1(value.Env(), value, bytes.data(), length + 1, &length);
-  return bytes;
-}
-
-std::string TextOf(const Napi::Value& value) {
-  return value.As<Napi::String>().Utf8Value();
-}
-int64_t IntegerOf(const Napi::Value& value) {
-  return value.As<Napi::Number>().Int64Value();
-}
-bool FlagOf(const Napi::Value& value) {
-  return value.As<Napi::Boolean>().Value();
-}
 
 class OpenTask : public Task {
  public:
@@ -269,83 +203,6 @@ class FinishTask : public Task {
   bool durable_ = false;
 };
 
-class EnqueueTask : public Task {
- public:
-  static std::unique_ptr<EnqueueTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<EnqueueTask>();
-    task->directory_ = Opened<QueueBox>(info[0]);
-    if (!task->directory_) return nullptr;
-    const auto form = info[1].As<Napi::Object>();
-    task->template_.delimiter = static_cast<char>(IntegerOf(form["delimiter"]));
-    task->template_.escape = static_cast<char>(IntegerOf(form["escape"]));
-    task->template_.time_format = TextOf(form["timeFormat"]);
-    task->template_.utc = FlagOf(form["utc"]);
-    task->attributes_.user = IntegerOf(form["user"]);
-    task->attributes_.group = IntegerOf(form["group"]);
-    task->attributes_.mode = static_cast<mode_t>(IntegerOf(form["mode"]));
-    task->attributes_.durable = FlagOf(form["durable"]);
-    task->stopping_ = DataOf(info.Env()).stopping;
-    task->attributes_.stopping = task->stopping_.get();
-    const auto suffixes = info[2].As<Napi::Array>();
-    const auto payloads = info[3].As<Napi::Array>();
-    const auto due = info[4].As<Napi::Array>();
-    task->items_.resize(suffixes.Length());
-    for (uint32_t at = 0; at < suffixes.Length(); at++) {
-      NewItem& item = task->items_[at];
-      item.suffix = BytesOf(suffixes[at]);
-      item.payload = PayloadOf(payloads[at]);
-      item.due_ms = IntegerOf(due[at]);
-    }
-    if (info.Env().IsExceptionPending()) return nullptr;
-    task->KeepAlive(payloads);
-    return task;
-  }
-
-  void Run() override { EnqueueAll(*directory_, template_, attributes_, items_); }
-
-  napi_value Answer(napi_env env, AddonData&) override {
-    JsBuilder js(env);
-    napi_value results = js.Array(items_.size());
-    for (size_t at = 0; at < items_.size(); at++) js.Set(results, at, ResultOf(js, items_[at]));
-    return js.Checked(results);
-  }
-
- private:
-  // The name of an item that is in the queue, or {errno, ..., name?: it is in the queue, but not durably,
-  // nameBytes?}.
-  static napi_value ResultOf(JsBuilder& js, const NewItem& item) {
-    if (!item.failure) return js.Bytes(item.name);
-    napi_value result = js.FailureObject(item.failure);
-    if (item.linked) js.Set(result, "name", js.Bytes(item.name));
-    if (item.name_bytes > 0) {
-      js.Set(result, "nameBytes", js.Number(static_cast<double>(item.name_bytes)));
-      js.Set(result, "nameLimit", js.Number(static_cast<double>(item.name_limit)));
-    }
-    return result;
-  }
-
-  // Nothing: empty. A string: the path of a file. Bytes: lent by the caller, who must not change them
-  // meanwhile.
-  static Payload PayloadOf(const Napi::Value& value) {
-    Payload payload;
-    if (value.IsString()) {
-      payload.kind = Payload::Kind::kPath;
-      payload.path = value.As<Napi::String>().Utf8Value();
-    } else if (value.IsTypedArray()) {
-      const auto bytes = value.As<Napi::Uint8Array>();
-      payload.kind = bytes.ByteLength() == 0 ? Payload::Kind::kEmpty : Payload::Kind::kBytes;
-      payload.bytes = {reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()};
-    }
-    return payload;
-  }
-
-  std::shared_ptr<QueueDirectory> directory_;
-  NameTemplate template_;
-  ItemAttributes attributes_;
-  std::shared_ptr<std::atomic<bool>> stopping_;
-  std::vector<NewItem> items_;
-};
-
 template <typename Box>
 Napi::Value Close(const Napi::CallbackInfo& info) {
   if (Box* const box = BoxOf<Box>(info[0])) box->value.reset();
@@ -421,8 +278,6 @@ void ExportQueueFunctions(Napi::Env env, Napi::Object exports) {
   add("claim", Start<ClaimTask>);
   add("finish", Start<FinishTask>);
   add("release", Release);
-  add("enqueue", Start<EnqueueTask>);
-  add("enqueueSync", StartSync<EnqueueTask>);
 }
 
 }  // namespace fsq

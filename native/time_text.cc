@@ -1,7 +1,7 @@
 #include "time_text.h"
 
-#include <cerrno>
-#include <cstdio>
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -12,10 +12,13 @@ namespace {
 constexpr int kBaseYear = 1900;
 constexpr size_t kFractionDigits = 6;
 
-void AppendNumber(std::string* text, int value, int digits) {
+// At least `digits` of them, zeros in front.
+void AppendNumber(std::string* text, int value, size_t digits) {
   char buffer[16];
-  std::snprintf(buffer, sizeof buffer, "%0*d", digits, value);
-  text->append(buffer);
+  const auto written = std::to_chars(buffer, buffer + sizeof buffer, value);
+  const auto size = static_cast<size_t>(written.ptr - buffer);
+  if (size < digits) text->append(digits - size, '0');
+  text->append(buffer, size);
 }
 
 // One conversion that we leave to the C library, e.g. "%a" or "%-d".
@@ -64,7 +67,7 @@ void AppendFields(std::string* text, std::string_view format, const struct tm& f
     } else if (conversion == "%j") {
       AppendNumber(text, fields.tm_yday + 1, 3);
     } else if (conversion == "%f") {
-      AppendNumber(text, microseconds, static_cast<int>(kFractionDigits));
+      AppendNumber(text, microseconds, kFractionDigits);
     } else if (conversion == "%%") {
       text->push_back('%');
     } else {
@@ -180,22 +183,30 @@ std::optional<time_t> LocalInstant(const struct tm& fields, int daylight_saving,
   return seconds;
 }
 
-std::optional<time_t> ToInstant(const struct tm& fields, bool utc, struct tm* zone) {
+struct Candidate {
+  time_t seconds;
+  struct tm zone;  // its normalised fields, with the zone of that instant
+};
+
+// The instants that have these fields, the later one first: in local time, an hour can come twice.
+std::vector<Candidate> InstantsOf(const struct tm& fields, bool utc) {
   struct tm copy = fields;
   if (utc) {
     const time_t seconds = ::timegm(&copy);
-    *zone = copy;
-    return seconds;
+    return {{seconds, copy}};
   }
-  std::optional<time_t> latest;
+  std::vector<Candidate> found;
   for (const int daylight_saving : {-1, 0, 1}) {
     const std::optional<time_t> seconds = LocalInstant(fields, daylight_saving, &copy);
-    if (!seconds || !SameFields(copy, fields) || (latest && *latest >= *seconds)) continue;
-    latest = seconds;
-    *zone = copy;
+    if (seconds && SameFields(copy, fields)) found.push_back({*seconds, copy});
   }
+  std::sort(found.begin(), found.end(),
+            [](const Candidate& left, const Candidate& right) { return left.seconds > right.seconds; });
+  if (!found.empty()) return found;
   // An hour that the clocks leave out: no local time has these fields, and mktime knows best what was meant.
-  return latest ? latest : LocalInstant(fields, -1, zone);
+  if (const std::optional<time_t> seconds = LocalInstant(fields, -1, &copy))
+    found.push_back({*seconds, copy});
+  return found;
 }
 
 }  // namespace
@@ -231,21 +242,21 @@ std::optional<Instant> ParseTime(const std::string& format, const std::string& t
   }
   // The year 0 has a number, but no implementation of the standard reads it as a date.
   if (fields.tm_year + kBaseYear < 1) return std::nullopt;
-  struct tm zone {};
-  const std::optional<time_t> seconds = ToInstant(fields, utc, &zone);
-  if (!seconds) return std::nullopt;
 
   // timegm makes a real date of the fields (30 February becomes 1 March), so that only a real one comes back
   // as it was.
   struct tm real = fields;
   ::timegm(&real);
-  real.tm_isdst = zone.tm_isdst;
-  real.tm_gmtoff = zone.tm_gmtoff;
-  real.tm_zone = zone.tm_zone;
-  std::string again;
-  AppendFields(&again, format, real, microseconds);
-  if (again != text) return std::nullopt;
-  return Instant{*seconds, microseconds};
+  // A format with a zone in it tells the two passes of an hour apart; any other takes the first candidate.
+  for (const Candidate& candidate : InstantsOf(fields, utc)) {
+    real.tm_isdst = candidate.zone.tm_isdst;
+    real.tm_gmtoff = candidate.zone.tm_gmtoff;
+    real.tm_zone = candidate.zone.tm_zone;
+    std::string again;
+    AppendFields(&again, format, real, microseconds);
+    if (again == text) return Instant{candidate.seconds, microseconds};
+  }
+  return std::nullopt;
 }
 
 }  // namespace fsq

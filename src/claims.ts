@@ -23,7 +23,7 @@ interface Unfinished {
 
 // One for all: a registry an item would be a registry too many.
 const abandoned = new FinalizationRegistry<Held>(({ claims, descriptor, id }) => {
-  claims.release(descriptor)
+  if (!claims.release(descriptor)) return
   process.emitWarning(
     `The claim of ${inspect(id)} was garbage-collected and has been released. Finish or release each item`,
     { type: 'FsqWarning', code: 'FSQ_ABANDONED' },
@@ -33,6 +33,9 @@ const abandoned = new FinalizationRegistry<Held>(({ claims, descriptor, id }) =>
 /** The claims of one queue handle. */
 export class Claims {
   readonly #held = new Set<number>()
+  /** How many reads of a descriptor are under way. */
+  readonly #reads = new Map<number, number>()
+  readonly #releaseAfterRead = new Set<number>()
   readonly #unfinished = new Map<object, Unfinished>()
 
   /** Takes charge of a claim; released with a warning if `owner` is garbage-collected. */
@@ -47,16 +50,36 @@ export class Claims {
     abandoned.unregister(owner)
   }
 
-  release(descriptor: number, owner?: object): void {
+  /**
+   * Unlocks and closes a claim; one that is being read, after that: its number may be another file's at once.
+   *
+   * @returns Whether it was held.
+   */
+  release(descriptor: number, owner?: object): boolean {
     if (owner !== undefined) abandoned.unregister(owner)
-    if (this.#held.delete(descriptor)) native.release([descriptor])
+    if (!this.#held.delete(descriptor)) return false
+    if (this.#reads.has(descriptor)) this.#releaseAfterRead.add(descriptor)
+    else native.release([descriptor])
+    return true
   }
 
   releaseAll(): void {
     for (const { cancel } of this.#unfinished.values()) cancel()
     this.#unfinished.clear()
-    native.release([...this.#held])
-    this.#held.clear()
+    for (const descriptor of [...this.#held]) this.release(descriptor)
+  }
+
+  /** Runs a read of a claim's descriptor, which stays open so long. */
+  async reading<Result>(descriptor: number, read: () => Promise<Result>): Promise<Result> {
+    this.#reads.set(descriptor, (this.#reads.get(descriptor) ?? 0) + 1)
+    try {
+      return await read()
+    } finally {
+      const others = (this.#reads.get(descriptor) ?? 1) - 1
+      if (others > 0) this.#reads.set(descriptor, others)
+      else this.#reads.delete(descriptor)
+      if (others === 0 && this.#releaseAfterRead.delete(descriptor)) native.release([descriptor])
+    }
   }
 
   /** The work on an item has run, but the item could not be moved: no more items until that is mended. */

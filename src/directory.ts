@@ -87,6 +87,7 @@ export class QueueDirectory {
   ): Promise<Result> {
     for (let attempt = 0; ; attempt++) {
       const handle = await this.open()
+      this.checkOpen()
       const result = await operation(handle)
       if (!isFailure(result)) return result
       if (!isStale(result) || attempt > 0) throw this.error(result, doing)
@@ -94,8 +95,12 @@ export class QueueDirectory {
     }
   }
 
+  /** No use begins after this. The descriptors are closed by {@link closeDescriptors}. */
   close(): void {
     this.#closed = true
+  }
+
+  closeDescriptors(): void {
     if (this.#handle !== undefined) native.closeQueue(this.#handle)
     this.#handle = undefined
   }

@@ -48,10 +48,19 @@ export interface EnqueueEntry extends EnqueueOptions {
   readonly args?: readonly NameArgument[]
 }
 
+type Result = EnqueueResult | FsqError
+
 interface Prepared {
   readonly suffix: RawName
   readonly payload: NativePayload
   readonly due: number
+}
+
+let knownHostName: string | undefined
+
+// A system call each time otherwise, and a host does not change its name under a running process.
+function hostName(): string {
+  return (knownHostName ??= os.hostname())
 }
 
 const NAME_LIMIT = 255
@@ -63,7 +72,7 @@ const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 export class Enqueuer {
   readonly #directory: QueueDirectory
   readonly #settings: Settings
-  readonly #batcher: Batcher<Prepared, EnqueueResult>
+  readonly #batcher: Batcher<Prepared, Result>
   #form: ItemForm | undefined
 
   constructor(directory: QueueDirectory, settings: Settings) {
@@ -83,13 +92,7 @@ export class Enqueuer {
     const entry = this.#prepare(data, args, options, false)
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
-      const [result] = native.enqueueSync(
-        handle,
-        this.#itemForm(),
-        [entry.suffix],
-        [entry.payload],
-        [entry.due],
-      )
+      const result = native.enqueueSync(handle, this.#itemForm(), entry.suffix, entry.payload, entry.due)
       if (!isLost(result) || attempt > 0) return this.#idOf(result, entry)
       this.#directory.forget(handle)
     }
@@ -108,8 +111,10 @@ export class Enqueuer {
     const good = prepared.filter((entry): entry is Prepared => !(entry instanceof FsqError))
     for (let from = 0; from < good.length; from += BULK_LIMIT) {
       const part = good.slice(from, from + BULK_LIMIT)
-      const results = await this.#enqueueAll(part)
-      part.forEach((entry, index) => outcomes.set(entry, this.#outcomeOf(results[index], entry)))
+      const results = await this.#enqueueAll(part).catch(toFsqError)
+      part.forEach((entry, index) => {
+        outcomes.set(entry, isResults(results) ? this.#outcomeOf(results[index], entry) : { error: results })
+      })
     }
     const all = prepared.map((entry): EnqueueOutcome => {
       if (entry instanceof FsqError) return { error: entry }
@@ -124,7 +129,7 @@ export class Enqueuer {
     if (!Array.isArray(args)) {
       throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
     }
-    const fields = { pid: process.pid, hostname: os.hostname(), tries: 0, args }
+    const fields = { pid: process.pid, hostname: hostName(), tries: 0, args }
     return {
       suffix: nameSuffix(fields, this.#settings),
       payload: nativePayload(data, own),
@@ -145,7 +150,7 @@ export class Enqueuer {
 
   #itemForm(): ItemForm {
     const settings = this.#settings
-    this.#form ??= {
+    this.#form ??= native.newItemForm({
       delimiter: settings.delimiter.charCodeAt(0),
       escape: settings.encode.charCodeAt(0),
       timeFormat: settings.timefmt,
@@ -153,33 +158,40 @@ export class Enqueuer {
       ...ownerOf(settings, 'item'),
       mode: settings.itemMode,
       durable: settings.durability !== 'none',
-    }
+    })
     return this.#form
   }
 
-  async #enqueueOne(entry: Prepared): Promise<EnqueueResult | undefined> {
+  async #enqueueOne(entry: Prepared): Promise<Result | undefined> {
     const [result] = await this.#enqueueAll([entry])
     return result
   }
 
   /** One result an entry; those that met a directory that is gone are tried again in the one that took its place. */
-  async #enqueueAll(entries: readonly Prepared[]): Promise<EnqueueResult[]> {
+  async #enqueueAll(entries: readonly Prepared[]): Promise<Result[]> {
     const handle = await this.#directory.open()
     const results = await this.#enqueueInto(handle, entries)
     const lost = results.flatMap((result, index) => (isLost(result) ? [index] : []))
     if (lost.length === 0) return results
     this.#directory.forget(handle)
-    const again = await this.#enqueueInto(
-      await this.#directory.open(),
-      lost.map((index) => entries[index] as Prepared),
-    )
+    const again = await this.#enqueueAgain(lost.map((index) => entries[index] as Prepared))
     lost.forEach((index, position) => {
-      results[index] = again[position] as EnqueueResult
+      results[index] = isResults(again) ? (again[position] as Result) : again
     })
     return results
   }
 
-  #enqueueInto(handle: QueueHandle, entries: readonly Prepared[]): Promise<EnqueueResult[]> {
+  /** An error is the result of these entries alone: others of their batch are in the queue, and must be told so. */
+  async #enqueueAgain(entries: readonly Prepared[]): Promise<Result[] | FsqError> {
+    try {
+      return await this.#enqueueInto(await this.#directory.open(), entries)
+    } catch (error) {
+      return toFsqError(error)
+    }
+  }
+
+  async #enqueueInto(handle: QueueHandle, entries: readonly Prepared[]): Promise<Result[]> {
+    this.#directory.checkOpen()
     return native.enqueue(
       handle,
       this.#itemForm(),
@@ -189,7 +201,7 @@ export class Enqueuer {
     )
   }
 
-  #outcomeOf(result: EnqueueResult | undefined, entry: Prepared): EnqueueOutcome {
+  #outcomeOf(result: Result | undefined, entry: Prepared): EnqueueOutcome {
     try {
       return { id: this.#idOf(result, entry) }
     } catch (error) {
@@ -198,24 +210,35 @@ export class Enqueuer {
     }
   }
 
-  #idOf(result: EnqueueResult | undefined, entry: Prepared): string {
+  #idOf(result: Result | undefined, entry: Prepared): string {
     if (typeof result === 'string') return fromRaw(result, this.#settings.charset)
     if (result === undefined) throw new FsqError('The item was not enqueued')
+    if (result instanceof FsqError) throw result
     const cause = systemError(this.#directory.located(result))
     if (result.name !== undefined)
       throw new NotDurableError(fromRaw(result.name, this.#settings.charset), { cause })
-    if (result.nameBytes !== undefined) throw new NameTooLongError(result.nameBytes, result.nameLimit ?? NAME_LIMIT, { cause })
+    if (result.nameBytes !== undefined)
+      throw new NameTooLongError(result.nameBytes, result.nameLimit ?? NAME_LIMIT, { cause })
     if (isPath(entry) && isAboutSource(result)) throw sourceError(entry.payload, cause)
     throw this.#directory.error(result, 'enqueue into')
   }
+}
+
+function isResults<Value>(results: readonly Value[] | FsqError): results is Value[] {
+  return Array.isArray(results)
+}
+
+function toFsqError(error: unknown): FsqError {
+  if (error instanceof FsqError) return error
+  throw error
 }
 
 function isPath(entry: Prepared): entry is Prepared & { readonly payload: string } {
   return typeof entry.payload === 'string'
 }
 
-function isLost(result: EnqueueResult | undefined): boolean {
-  return isFailure(result) && result.name === undefined && isStale(result)
+function isLost(result: Result | undefined): boolean {
+  return !(result instanceof FsqError) && isFailure(result) && result.name === undefined && isStale(result)
 }
 
 // The other calls have the new item's file in them; a copy that fails has both, and most often it is the disk.

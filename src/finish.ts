@@ -50,6 +50,8 @@ export class Finisher {
   readonly #encode: string
   readonly #durable: boolean
   readonly #batcher: Batcher<Move, FinishResult>
+  #moving = 0
+  readonly #idle: (() => void)[] = []
 
   constructor(directory: QueueDirectory, settings: Settings) {
     this.#directory = directory
@@ -60,6 +62,22 @@ export class Finisher {
 
   /** Moves an item; where its name is taken, under the next free one. Never overwrites, never throws for a failed call. */
   async move(move: Move): Promise<Moved> {
+    this.#moving++
+    try {
+      return await this.#moveOne(move)
+    } finally {
+      this.#moving--
+      if (this.#moving === 0) for (const callback of this.#idle.splice(0)) callback()
+    }
+  }
+
+  /** Calls back once no move is under way: now, or after the last one. */
+  whenIdle(callback: () => void): void {
+    if (this.#moving === 0) callback()
+    else this.#idle.push(callback)
+  }
+
+  async #moveOne(move: Move): Promise<Moved> {
     let { to } = move
     let names: Generator<RawName, void, undefined> | undefined
     for (;;) {

@@ -191,19 +191,13 @@ export class WorkItem {
    * @throws {@link ItemFinishedError} if the item is not claimed any more, or an error of the file system.
    */
   async bytes(): Promise<Buffer> {
-    const { content } = this.#file
     // A copy: the original shares its memory with other items.
-    if (content !== undefined) return Buffer.from(content)
-    this.#checkHeld('read')
-    const reading = this.#readAll()
-    // A finish waits for it, as the descriptor's number may be another file's afterwards.
-    this.#reading = Promise.allSettled([this.#reading, reading])
-    return reading
+    return Buffer.from(await this.#content())
   }
 
   /** The contents as text (UTF-8). Throws as {@link bytes}. */
   async text(): Promise<string> {
-    return (this.#file.content ?? (await this.bytes())).toString('utf8')
+    return (await this.#content()).toString('utf8')
   }
 
   /**
@@ -302,12 +296,23 @@ export class WorkItem {
     )
   }
 
+  async #content(): Promise<Buffer> {
+    this.#checkHeld('read')
+    const { content, descriptor } = this.#file
+    if (content !== undefined) return content
+    const reading = this.#context.claims.reading(descriptor, () => this.#readAll())
+    // A finish waits for it.
+    this.#reading = Promise.allSettled([this.#reading, reading])
+    return reading
+  }
+
   async #readAll(): Promise<Buffer> {
     const buffer = Buffer.allocUnsafe(this.#file.size)
     let filled = 0
     while (filled < buffer.length) {
       const length = Math.min(buffer.length - filled, READ_STEP)
       const { bytesRead } = await this.#readAt(buffer, filled, length)
+      if (this.#state === 'released') this.#checkHeld('read')
       if (bytesRead === 0) break
       filled += bytesRead
     }

@@ -70,7 +70,7 @@ export interface ClaimBatch {
 }
 
 /** How the name and the file of a new item are made. */
-export interface ItemForm {
+export interface ItemFormValues {
   /** Character codes. */
   readonly delimiter: number
   readonly escape: number
@@ -83,11 +83,17 @@ export interface ItemForm {
   readonly durable: boolean
 }
 
+/** {@link ItemFormValues}, read once. */
+export interface ItemForm {
+  readonly [handleOf]: 'form'
+}
+
 /** What is written into an item: bytes that nobody else changes, the path of a file, or nothing. */
 export type NativePayload = Uint8Array | string | null
 
 /** The name of the new item, or what failed. With a `name`, the item is in the queue, but not durably. */
-export type EnqueueResult = RawName | (Failure & { readonly name?: RawName; readonly nameBytes?: number; readonly nameLimit?: number })
+export type EnqueueResult =
+  RawName | (Failure & { readonly name?: RawName; readonly nameBytes?: number; readonly nameLimit?: number })
 
 /** Nothing where all went well. `moved`: the item has left, whatever failed then; `errno` 0: only `undelayed`. */
 export type FinishResult = (Failure & { readonly moved: boolean; readonly undelayed: boolean }) | undefined
@@ -133,6 +139,7 @@ interface Native {
   /** Unlocks and closes claims; a descriptor that is no claim is left alone. */
   release(descriptors: readonly number[]): void
 
+  newItemForm(values: ItemFormValues): ItemForm
   enqueue(
     queue: QueueHandle,
     form: ItemForm,
@@ -143,10 +150,10 @@ interface Native {
   enqueueSync(
     queue: QueueHandle,
     form: ItemForm,
-    suffixes: readonly RawName[],
-    payloads: readonly NativePayload[],
-    dues: readonly number[],
-  ): EnqueueResult[]
+    suffix: RawName,
+    payload: NativePayload,
+    due: number,
+  ): EnqueueResult
 
   install(plan: InstallPlan): Promise<InstallResult>
   /** Renames within `root`, never replacing, and makes it durable. */

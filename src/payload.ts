@@ -40,7 +40,7 @@ export function nativePayload(data: Payload, own: boolean): NativePayload {
   if (typeof data === 'string') return textBytes(data)
   if (typeof data !== 'object') throw unfit(data)
   if (ArrayBuffer.isView(data)) return viewBytes(data, own)
-  if (types.isAnyArrayBuffer(data)) return viewBytes(new Uint8Array(data), own)
+  if (types.isAnyArrayBuffer(data)) return viewBytes(attachedView(data), own)
   if ('json' in data) return jsonBytes(data.json)
   if ('path' in data) return filePath(data.path)
   throw unfit(data)
@@ -58,33 +58,38 @@ function textBytes(text: string): Uint8Array {
 
 function viewBytes(view: NodeJS.ArrayBufferView, own: boolean): Uint8Array {
   // A view whose buffer has been transferred is empty, and so would be the item.
-  if (view.byteLength === 0) checkAttached(view)
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+  if (view.byteLength === 0) attachedView(view.buffer)
+  const bytes =
+    view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
   return own ? Buffer.from(bytes) : bytes
 }
 
-function checkAttached(view: NodeJS.ArrayBufferView): void {
+function attachedView(buffer: ArrayBufferLike): Uint8Array {
   try {
-    new Uint8Array(view.buffer)
+    return new Uint8Array(buffer)
   } catch (cause) {
-    throw new PayloadError('The payload is a view of a buffer that has been transferred away. Pass a copy', {
+    throw new PayloadError('The payload is in a buffer that has been transferred away. Pass a copy of it', {
       cause,
     })
   }
 }
 
 function jsonBytes(value: unknown): Uint8Array {
-  let text: string | undefined
-  try {
-    text = JSON.stringify(value) as string | undefined
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new PayloadError(`The payload cannot be written as JSON: ${reason}`, { cause })
-  }
+  const text = jsonText(value)
   if (text !== undefined) return Buffer.from(text, 'utf8')
   throw new PayloadError(
     `The payload cannot be written as JSON: there is no JSON for ${inspect(value, { depth: 0 })}`,
   )
+}
+
+// Its type in TypeScript forgets that there is no JSON for undefined, functions and symbols.
+function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new PayloadError(`The payload cannot be written as JSON: ${reason}`, { cause })
+  }
 }
 
 function filePath(given: string | URL): string {
@@ -96,8 +101,14 @@ function filePath(given: string | URL): string {
 }
 
 function urlPath(url: URL): string {
-  if (url.protocol === 'file:') return fileURLToPath(url)
-  throw new PayloadError(`The path of the payload is ${inspect(url.href)}, expected a file: URL`)
+  try {
+    return fileURLToPath(url)
+  } catch (cause) {
+    throw new PayloadError(
+      `The path of the payload is ${inspect(url.href)}, expected a file: URL of this host`,
+      { cause },
+    )
+  }
 }
 
 function unfit(data: unknown): PayloadError {

@@ -13,6 +13,7 @@ import type { ItemContext, WorkItem } from './item.js'
 import { type Layout, layoutOf } from './layout.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './lister.js'
 import type { NameArgument } from './name/encode.js'
+import { checkTimestampFormat } from './name/timestamp.js'
 import type { Payload } from './payload.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type ScanOptions, scan } from './scan.js'
@@ -55,6 +56,7 @@ export class Queue {
   constructor(name: string, options: QueueOptions = {}) {
     const { onReport, ...overrides } = options
     this.#settings = resolveSettings(overrides)
+    checkTimestampFormat(this.#settings)
     this.#layout = layoutOf(name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
     this.#context = {
@@ -209,18 +211,25 @@ export class Queue {
    */
   async uninstall(options: UninstallOptions = {}): Promise<void> {
     await uninstall(this.#layout, this.#settings, options)
-    this.close()
+    await this.close()
   }
 
-  /** Releases all that this handle has claimed and closes it. Harmless if it is closed already. */
-  close(): void {
-    this.#context.claims.releaseAll()
+  /**
+   * Releases at once all that this handle has claimed, and closes it when the finishes that are under way have ended.
+   * Harmless if it is closed already.
+   */
+  async close(): Promise<void> {
+    const { claims, finisher } = this.#context
     this.#directory.close()
+    claims.releaseAll()
+    await new Promise<void>((resolve) => {
+      finisher.whenIdle(resolve)
+    })
+    this.#directory.closeDescriptors()
   }
 
   /** {@link close}, for `await using`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close()
-    return Promise.resolve()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 }

@@ -5,6 +5,7 @@
  */
 import { debuglog, inspect } from 'node:util'
 
+import { isStale } from './directory.js'
 import type { FsqError } from './errors.js'
 import { MalformedNameError, QueueDownError, SettingError, fileSystemError } from './errors.js'
 import { isGone } from './finish.js'
@@ -117,6 +118,7 @@ class Scan {
       this.#handle = handle
       return native.list(handle, Place.queue)
     }, 'scan')
+    directory.checkOpen()
     this.#checkDown()
     debug('scan %s: %d names', directory.layout.path, native.listingSize(this.#listing))
   }
@@ -162,8 +164,13 @@ class Scan {
     for (const note of batch.notes) this.#report(note)
     this.#prefetch.filled()
     if (this.#ready.length > 1) this.#watchIdle()
-    if (batch.failure !== undefined) this.#error = directory.error(batch.failure, 'scan')
-    else if (batch.down) this.#error = this.#downError()
+    if (batch.failure !== undefined) {
+      // The kind of lock has changed under this scan (the marker of fcntl locks): the next one opens the queue anew.
+      if (isStale(batch.failure)) directory.forget(handle)
+      this.#error = directory.error(batch.failure, 'scan')
+    } else if (batch.down) {
+      this.#error = this.#downError()
+    }
   }
 
   #take(handle: QueueHandle, { claims, contents }: ClaimBatch): Claimed[] {

@@ -6,7 +6,7 @@
  */
 import { inspect } from 'node:util'
 
-import { EncodingError } from '../errors.js'
+import { EncodingError, SettingError } from '../errors.js'
 import { native } from '../native.js'
 import type { Settings } from '../settings.js'
 
@@ -42,6 +42,35 @@ export function parseTimestamp(text: string, settings: TimestampSettings): numbe
   // This check is the stricter one of the two: strptime takes a year 0000.
   if (settings.timefmt === DEFAULT_FORMAT && !isDefaultTimestamp(text)) return undefined
   return native.parseTime(settings.timefmt, text, settings.utc)
+}
+
+// A winter and a summer day, a day and an hour of one digit and of two, before and after noon.
+const PROBES = [Date.UTC(2026, 0, 2, 3, 4, 5), Date.UTC(2026, 6, 31, 15, 44, 55)]
+const readable = new Map<string, boolean>()
+
+/**
+ * Checks that the format reads what it writes: otherwise each item would be malformed to its own queue.
+ *
+ * @throws {@link SettingError}
+ */
+export function checkTimestampFormat(settings: TimestampSettings): void {
+  const { timefmt, utc } = settings
+  const key = `${timefmt}${utc ? ' UTC' : ''}`
+  let isReadable = timefmt === DEFAULT_FORMAT || readable.get(key)
+  if (isReadable === undefined) {
+    isReadable = PROBES.every((probe) => {
+      const text = formatTimestamp(probe, settings)
+      return text !== '' && !text.includes('\0') && native.parseTime(timefmt, text, utc) !== undefined
+    })
+    readable.set(key, isReadable)
+  }
+  if (isReadable) return
+  throw new SettingError(
+    'FSQ_TIMEFMT',
+    timefmt,
+    'a format that can be read back, as %Y%m%d%H%M%S',
+    'strptime(3) must understand each conversion, and the next one must not begin where it could go on',
+  )
 }
 
 // Items that follow each other are often of one second.

@@ -1,0 +1,134 @@
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs'
+import { link, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+
+import { lanes } from '../lib/lanes.mjs'
+
+// One read takes a whole payload.
+const LARGEST = 4096
+
+/**
+ * The calls that a file queue comes down to, by plain node:fs: write in tmp/, link into queue/, remove from tmp/; read,
+ * rename to done/. Without what makes it a queue: no locks, no checks, no settings.
+ */
+export async function openNodeFs(folder, { durability = 'none' } = {}) {
+  for (const name of ['queue', 'tmp', 'done']) await mkdir(join(folder, name))
+  return new NodeFsStore(folder, durability !== 'none')
+}
+
+class NodeFsStore {
+  #queue
+  #tmp
+  #done
+  #directory
+  #durable
+  #count = 0
+  #second = 0
+  #timestamp = ''
+  #buffer = Buffer.allocUnsafe(LARGEST)
+  #suffix = `_${process.pid}_${hostname()}_0`
+
+  constructor(folder, durable) {
+    this.#queue = join(folder, 'queue')
+    this.#tmp = join(folder, 'tmp')
+    this.#done = join(folder, 'done')
+    this.#durable = durable
+    this.#directory = fs.openSync(this.#queue, 'r')
+  }
+
+  enqueueSync(payload) {
+    const name = this.#nextName()
+    const temporary = `${this.#tmp}/${name}`
+    const descriptor = fs.openSync(temporary, 'wx')
+    fs.writeSync(descriptor, payload)
+    if (this.#durable) fs.fsyncSync(descriptor)
+    fs.closeSync(descriptor)
+    fs.linkSync(temporary, `${this.#queue}/${name}`)
+    fs.unlinkSync(temporary)
+    if (this.#durable) fs.fsyncSync(this.#directory)
+    return name
+  }
+
+  async enqueue(payload) {
+    const name = this.#nextName()
+    const temporary = `${this.#tmp}/${name}`
+    const file = await open(temporary, 'wx')
+    await file.write(payload)
+    if (this.#durable) await file.sync()
+    await file.close()
+    await link(temporary, `${this.#queue}/${name}`)
+    await unlink(temporary)
+    if (this.#durable) await this.#syncDirectory()
+    return name
+  }
+
+  async enqueueMany(payloads) {
+    return payloads.map((payload) => this.enqueueSync(payload))
+  }
+
+  drainSync() {
+    return fs
+      .readdirSync(this.#queue)
+      .sort()
+      .map((name) => this.#takeSync(name))
+  }
+
+  async drain() {
+    const taken = []
+    for (const name of (await readdir(this.#queue)).sort()) taken.push(await this.#take(name))
+    return taken
+  }
+
+  async drainInFlight(width) {
+    const names = (await readdir(this.#queue)).sort()
+    const taken = []
+    await lanes(names.length, width, async (index) => {
+      taken[index] = await this.#take(names[index])
+    })
+    return taken
+  }
+
+  close() {
+    fs.closeSync(this.#directory)
+  }
+
+  #nextName() {
+    const second = Math.floor(Date.now() / 1000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#timestamp = new Date(second * 1000)
+        .toISOString()
+        .replace(/[^0-9]/g, '')
+        .slice(0, 14)
+    }
+    // In the form of ours, but the number at its full width, so that a plain sort is FIFO.
+    return `_${this.#timestamp}_${String(this.#count++).padStart(8, '0')}${this.#suffix}`
+  }
+
+  #syncDirectory() {
+    return new Promise((resolve, reject) => {
+      fs.fsync(this.#directory, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  #takeSync(name) {
+    const path = `${this.#queue}/${name}`
+    const descriptor = fs.openSync(path, 'r')
+    const size = fs.readSync(descriptor, this.#buffer)
+    fs.closeSync(descriptor)
+    fs.renameSync(path, `${this.#done}/${name}`)
+    return { name, text: this.#buffer.toString('utf8', 0, size) }
+  }
+
+  async #take(name) {
+    const path = `${this.#queue}/${name}`
+    const file = await open(path, 'r')
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(LARGEST))
+    await file.close()
+    await rename(path, `${this.#done}/${name}`)
+    return { name, text: buffer.toString('utf8', 0, bytesRead) }
+  }
+}

@@ -1,0 +1,56 @@
+/** A process of its own for the backlog: node backlog-reader.mjs fsq|node:fs|nothing ROOT, prints JSON. */
+import { readFileSync } from 'node:fs'
+import { open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import process from 'node:process'
+
+import { Queue } from 'fsq'
+
+const READERS = {
+  async fsq(root) {
+    const queue = new Queue('backlog', { root })
+    for await (const item of queue.scan()) {
+      await item.text()
+      return item.id
+    }
+  },
+
+  async 'node:fs'(root) {
+    const folder = join(root, 'backlog', 'queue')
+    const names = await readdir(folder)
+    // FIFO: the timestamp, then the number, which is not at full width.
+    const keys = new Map(names.map((name) => [name, name.split('_', 3)]))
+    names.sort((a, b) => {
+      const [, timeOfA, numberOfA] = keys.get(a)
+      const [, timeOfB, numberOfB] = keys.get(b)
+      return timeOfA < timeOfB ? -1 : timeOfA > timeOfB ? 1 : numberOfA - numberOfB
+    })
+    const file = await open(join(folder, names[0]))
+    await file.readFile('utf8')
+    await file.close()
+    return names[0]
+  },
+
+  async nothing() {
+    return undefined
+  },
+}
+
+const [, , reader, root] = process.argv
+const begin = performance.now()
+const id = await READERS[reader](root)
+const milliseconds = performance.now() - begin
+console.log(
+  JSON.stringify({ id, milliseconds, peakMB: peakMB(), maxRssMB: process.resourceUsage().maxRSS / 1024 }),
+)
+
+// ru_maxrss outlives execve(2): it starts from what the parent had. VmHWM is of this program alone.
+function peakMB() {
+  try {
+    const status = readFileSync('/proc/self/status', 'utf8')
+    return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)[1]) / 1024
+  } catch {
+    return process.resourceUsage().maxRSS / 1024
+  }
+}

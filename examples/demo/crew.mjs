@@ -1,0 +1,98 @@
+// The worker processes.
+import { fork } from 'node:child_process'
+import { readFile, readdir, readlink } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { OffError } from './endings.mjs'
+import { now } from './records.mjs'
+
+const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url))
+
+export class Crew {
+  #work
+  #members = []
+  #failure
+  #dismissed = false
+
+  /** @param work - The folder of this run of the demo. */
+  constructor(work) {
+    this.#work = work
+  }
+
+  /** Starts one more worker. */
+  hire() {
+    if (this.#dismissed) throw new Error('The crew has been dismissed')
+    const number = this.#members.length + 1
+    // In a session of its own, so that Ctrl-C reaches the demo alone, which then sees to its workers.
+    const child = fork(WORKER, [this.#work, String(number)], {
+      detached: true,
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    const member = { number, child, pid: child.pid, running: true, killed: false, ended: undefined }
+    member.ended = new Promise((resolve) => {
+      const end = (how) => {
+        member.running = false
+        if (how !== undefined && !member.killed) {
+          this.#failure ??= new OffError(
+            `Worker ${number} (process ${child.pid}) ended before its time: ${how}`,
+          )
+        }
+        resolve()
+      }
+      child.once('error', (error) => end(error.message))
+      child.once('exit', (code, signal) => end(code === 0 ? undefined : (signal ?? `exit code ${code}`)))
+    })
+    this.#members.push(member)
+    return member
+  }
+
+  /**
+   * Whether any worker is running.
+   *
+   * @throws {OffError} if one has crashed.
+   */
+  isWorking() {
+    if (this.#failure !== undefined) throw this.#failure
+    return this.#members.some(({ running }) => running)
+  }
+
+  /** The worker that stands still in the middle of its work, if there is one by now. */
+  async stalled() {
+    const pid = await readFile(path.join(this.#work, 'stalled'), 'utf8').catch(() => '')
+    return this.#members.find((member) => pid === `${member.pid}\n`)
+  }
+
+  /**
+   * Kills a worker with SIGKILL, which no process can see coming.
+   *
+   * @returns Who it was, when, and the names of the items that it held.
+   */
+  async kill(member, queueFolder) {
+    const held = await openFiles(member.pid, queueFolder)
+    member.killed = true
+    const at = now()
+    member.child.kill('SIGKILL')
+    await member.ended
+    return { number: member.number, pid: member.pid, at, held }
+  }
+
+  /** Kills all that run, and waits until they have ended. */
+  async dismiss() {
+    this.#dismissed = true
+    for (const member of this.#members) {
+      member.killed = true
+      member.child.kill('SIGKILL')
+    }
+    await Promise.all(this.#members.map(({ ended }) => ended))
+  }
+}
+
+/** The names of the files in a folder that a process has open. Only Linux tells; elsewhere none. */
+async function openFiles(pid, folder) {
+  const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => [])
+  const targets = await Promise.all(
+    descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '')),
+  )
+  return targets.filter((target) => path.dirname(target) === folder).map((target) => path.basename(target))
+}

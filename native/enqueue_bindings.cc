@@ -1,0 +1,137 @@
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "enqueue.h"
+#include "handle.h"
+#include "js_argument.h"
+#include "js_value.h"
+#include "task.h"
+
+namespace fsq {
+namespace {
+
+// Nothing: empty. A string: the path of a file. Bytes: lent by the caller, who must not change them
+// meanwhile.
+Payload PayloadOf(const Napi::Value& value) {
+  Payload payload;
+  napi_env env = value.Env();
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  if (type == napi_string) {
+    payload.kind = Payload::Kind::kPath;
+    payload.path = TextOf(value);
+    return payload;
+  }
+  void* data = nullptr;
+  size_t length = 0;
+  if (type == napi_object &&
+      napi_get_typedarray_info(env, value, nullptr, &length, &data, nullptr, nullptr) == napi_ok &&
+      length > 0) {
+    payload.kind = Payload::Kind::kBytes;
+    payload.bytes = {static_cast<const char*>(data), length};
+  }
+  return payload;
+}
+
+NewItem ItemOf(const Napi::Value& suffix, const Napi::Value& payload, const Napi::Value& due) {
+  NewItem item;
+  item.suffix = BytesOf(suffix);
+  item.payload = PayloadOf(payload);
+  item.due_ms = IntegerOf(due);
+  return item;
+}
+
+// The name of an item that is in the queue, or {errno, ..., name?: it is in the queue, but not durably,
+// nameBytes?}.
+napi_value ResultOf(JsBuilder& js, const NewItem& item) {
+  if (!item.failure) return js.Bytes(item.name);
+  napi_value result = js.FailureObject(item.failure);
+  if (item.linked) js.Set(result, "name", js.Bytes(item.name));
+  if (item.name_bytes > 0) {
+    js.Set(result, "nameBytes", js.Number(static_cast<double>(item.name_bytes)));
+    js.Set(result, "nameLimit", js.Number(static_cast<double>(item.name_limit)));
+  }
+  return result;
+}
+
+class EnqueueTask : public Task {
+ public:
+  static std::unique_ptr<EnqueueTask> Parse(const Napi::CallbackInfo& info) {
+    auto task = std::make_unique<EnqueueTask>();
+    task->directory_ = Opened<QueueBox>(info[0]);
+    task->form_ = Opened<FormBox>(info[1]);
+    if (!task->directory_ || !task->form_) return nullptr;
+    task->stopping_ = DataOf(info.Env()).stopping;
+    const auto suffixes = info[2].As<Napi::Array>();
+    const auto payloads = info[3].As<Napi::Array>();
+    const auto due = info[4].As<Napi::Array>();
+    const uint32_t count = suffixes.Length();
+    task->items_.reserve(count);
+    for (uint32_t at = 0; at < count; at++)
+      task->items_.push_back(ItemOf(suffixes[at], payloads[at], due[at]));
+    if (info.Env().IsExceptionPending()) return nullptr;
+    task->KeepAlive(payloads);
+    return task;
+  }
+
+  void Run() override { EnqueueAll(*directory_, *form_, items_, stopping_.get()); }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    napi_value results = js.Array(items_.size());
+    for (size_t at = 0; at < items_.size(); at++) js.Set(results, at, ResultOf(js, items_[at]));
+    return js.Checked(results);
+  }
+
+ private:
+  std::shared_ptr<QueueDirectory> directory_;
+  std::shared_ptr<const ItemForm> form_;
+  std::shared_ptr<std::atomic<bool>> stopping_;
+  std::vector<NewItem> items_;
+};
+
+// (queue, form, suffix, payload, due): one item, here and now. Without a task: the fastest way that there is.
+Napi::Value EnqueueSync(const Napi::CallbackInfo& info) {
+  const auto directory = Opened<QueueBox>(info[0]);
+  const auto form = Opened<FormBox>(info[1]);
+  if (!directory || !form) return {};
+  std::vector<NewItem> items;
+  items.push_back(ItemOf(info[2], info[3], info[4]));
+  if (info.Env().IsExceptionPending()) return {};
+  EnqueueAll(*directory, *form, items, nullptr);
+  JsBuilder js(info.Env());
+  return {info.Env(), js.Checked(ResultOf(js, items.front()))};
+}
+
+// ({delimiter, escape, timeFormat, utc, user, group, mode, durable}) -> a handle, so that it is read once
+Napi::Value NewItemForm(const Napi::CallbackInfo& info) {
+  const auto values = info[0].As<Napi::Object>();
+  auto form = std::make_shared<ItemForm>();
+  form->delimiter = static_cast<char>(IntegerOf(values.Get("delimiter")));
+  form->escape = static_cast<char>(IntegerOf(values.Get("escape")));
+  form->time_format = TextOf(values.Get("timeFormat"));
+  form->utc = FlagOf(values.Get("utc"));
+  form->user = IntegerOf(values.Get("user"));
+  form->group = IntegerOf(values.Get("group"));
+  form->mode = static_cast<mode_t>(IntegerOf(values.Get("mode")));
+  form->durable = FlagOf(values.Get("durable"));
+  if (info.Env().IsExceptionPending()) return {};
+  return {info.Env(), NewHandle<FormBox>(info.Env(), std::move(form))};
+}
+
+}  // namespace
+
+void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("newItemForm", NewItemForm);
+  add("enqueue", Start<EnqueueTask>);
+  add("enqueueSync", EnqueueSync);
+}
+
+}  // namespace fsq

@@ -1,0 +1,69 @@
+// What the opaque handles of JavaScript point to.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "directory.h"
+#include "enqueue.h"
+#include "listing.h"
+
+namespace fsq {
+
+// The shared pointers keep directories and listings open while tasks use them, whatever JavaScript closes
+// meanwhile.
+//
+// A handle says what it is by a number of its own: a type tag of Node-API costs more than the rest of a call.
+// Only src/native.ts passes handles, so it guards against a mix-up, not against strangers.
+struct QueueBox {
+  static constexpr uint64_t kMark = 0x6673712d71756575;
+  uint64_t mark = kMark;
+  std::shared_ptr<QueueDirectory> value;
+};
+struct ListingBox {
+  static constexpr uint64_t kMark = 0x6673712d6c697374;
+  uint64_t mark = kMark;
+  std::shared_ptr<Listing> value;
+};
+struct FormBox {
+  static constexpr uint64_t kMark = 0x6673712d6974656d;
+  uint64_t mark = kMark;
+  std::shared_ptr<const ItemForm> value;
+};
+
+template <typename Box>
+napi_value NewHandle(napi_env env, decltype(Box::value) value) {
+  auto box = std::make_unique<Box>();
+  box->value = std::move(value);
+  napi_value handle = nullptr;
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Box*>(data); };
+  if (napi_create_external(env, box.get(), finalize, nullptr, &handle) != napi_ok) return nullptr;
+  box.release();  // the finalizer owns it
+  return handle;
+}
+
+template <typename Box>
+Box* BoxOf(const Napi::Value& handle) {
+  void* data = nullptr;
+  if (napi_get_value_external(handle.Env(), handle, &data) == napi_ok && data != nullptr) {
+    auto* const box = static_cast<Box*>(data);
+    if (box->mark == Box::kMark) return box;
+  }
+  Napi::TypeError::New(handle.Env(), "not a handle of this addon").ThrowAsJavaScriptException();
+  return nullptr;
+}
+
+// The object behind a handle that is still open; throws otherwise.
+template <typename Box>
+decltype(Box::value) Opened(const Napi::Value& handle) {
+  Box* const box = BoxOf<Box>(handle);
+  if (box != nullptr && !box->value) {
+    Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
+  }
+  return box == nullptr ? nullptr : box->value;
+}
+
+}  // namespace fsq

@@ -1,0 +1,24 @@
+// Reading what JavaScript passes. Where a value is not what it should be, an exception is pending afterwards.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <string>
+
+namespace fsq {
+
+// A name: a string of one character a byte (see JsBuilder::Bytes).
+std::string BytesOf(const Napi::Value& value);
+
+inline std::string TextOf(const Napi::Value& value) {
+  return value.As<Napi::String>().Utf8Value();
+}
+inline int64_t IntegerOf(const Napi::Value& value) {
+  return value.As<Napi::Number>().Int64Value();
+}
+inline bool FlagOf(const Napi::Value& value) {
+  return value.As<Napi::Boolean>().Value();
+}
+
+}  // namespace fsq

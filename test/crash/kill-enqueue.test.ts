@@ -1,0 +1,12 @@
+import { test } from '@jest/globals'
+
+import { makeDirectory } from '../support/child.js'
+import { killEverywhere, namesOf } from './kill.js'
+
+test.each(namesOf('enqueue'))(
+  'killed at any call, nothing is lost: %s',
+  async (name) => {
+    await killEverywhere(name, makeDirectory())
+  },
+  120_000,
+)

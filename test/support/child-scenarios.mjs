@@ -1,0 +1,288 @@
+// What the crash and errno tests let a child process do: one operation each, on a queue `q` in `<dir>/root`.
+// Each item carries its label and its size in its arguments, so that anybody can tell what its content must be.
+import fs from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+
+export const NAME = 'q'
+
+/** The content of the item with these arguments. */
+export function contentOf(label, size) {
+  return Buffer.alloc(Number(size), label)
+}
+
+function argsOf({ label, size }) {
+  return [label, String(size)]
+}
+
+function payloadOf({ dir }, { label, size, kind }) {
+  if (kind !== 'path') return size === 0 ? null : contentOf(label, size)
+  const source = path.join(dir, `source-${label}`)
+  fs.writeFileSync(source, contentOf(label, size))
+  return { path: source }
+}
+
+async function enqueueAll(context, queue, items) {
+  for (const item of items)
+    await queue.enqueue(payloadOf(context, item), argsOf(item), { delay: item.delay ?? 0 })
+}
+
+/** Says what became of each entry; rejects as the enqueue did. */
+async function acknowledge(items, say, enqueueing) {
+  const outcomes = await enqueueing.then(
+    (ids) => ids.map((id) => ({ id })),
+    (error) => error.outcomes ?? items.map(() => ({ error })),
+  )
+  outcomes.forEach(({ id, error }, index) => {
+    const { label } = items[index]
+    if (id !== undefined) say({ ack: id, label })
+    else if (error.code === 'ERR_FSQ_NOT_DURABLE') say({ undurable: error.id, label })
+  })
+  await enqueueing
+}
+
+function enqueueing({ items, way = 'each', faults = '', umask = 0o022, options = {} }) {
+  return {
+    kind: 'enqueue',
+    labels: items.map(({ label }) => label),
+    faults,
+    options,
+    async setup({ Queue, root }) {
+      return { queue: await Queue.install(NAME, { root, ...options }) }
+    },
+    async act(context, { queue }) {
+      process.umask(umask)
+      const payloads = items.map((item) => payloadOf(context, item))
+      if (way === 'many') {
+        const entries = items.map((item, index) => ({ data: payloads[index], args: argsOf(item) }))
+        return acknowledge(items, context.say, queue.enqueueMany(entries))
+      }
+      for (const [index, item] of items.entries()) {
+        const add = async () => [
+          way === 'sync'
+            ? queue.enqueueSync(payloads[index], argsOf(item))
+            : await queue.enqueue(payloads[index], argsOf(item), { delay: item.delay ?? 0 }),
+        ]
+        await acknowledge([item], context.say, add())
+      }
+    },
+  }
+}
+
+function working({
+  items = [
+    { label: 'a', size: 10 },
+    { label: 'b', size: 0 },
+  ],
+  action = 'done',
+  together = false,
+  argument,
+  faults = '',
+  options = {},
+  scan = {},
+  labels = items.map(({ label }) => label),
+  runs = true,
+  prepare = async () => {},
+}) {
+  return {
+    kind: 'work',
+    labels,
+    runs,
+    action,
+    faults,
+    options: { maxTries: 5, ...options },
+    async setup(context) {
+      const { Queue, root } = context
+      const queue = await Queue.install(NAME, { root, ...this.options, onReport: context.report })
+      await enqueueAll(context, queue, items)
+      return { queue: (await prepare(context, queue)) ?? queue }
+    },
+    async act({ say, finish }, { queue }) {
+      const perform = async (item) => {
+        const [label] = item.args
+        await finish(item, action, async () => item[action](argument))
+        say({ did: action, label, id: item.id })
+      }
+      const taken = []
+      const prefetch = together ? items.length : 1
+      for await (const item of queue.scan({ prefetch, ...scan })) {
+        say({ start: item.args[0], id: item.id })
+        const content = await item.bytes()
+        if (!content.equals(contentOf(...item.args))) say({ torn: item.id })
+        if (together) taken.push(perform(item))
+        else await perform(item)
+      }
+      await Promise.all(taken)
+    },
+  }
+}
+
+function installing({ faults = '', options = {}, force = false, before = false }) {
+  return {
+    kind: 'install',
+    labels: before ? ['old'] : [],
+    faults,
+    options,
+    before,
+    async setup(context) {
+      if (!before) return {}
+      const queue = await context.Queue.install(NAME, { root: context.root })
+      await enqueueAll(context, queue, [{ label: 'old', size: 3 }])
+      queue.close()
+      return {}
+    },
+    async act({ Queue, root, say }) {
+      const queue = await Queue.install(NAME, { root, force, ...options })
+      say({ installed: true })
+      queue.close()
+    },
+  }
+}
+
+function uninstalling({ faults = '', force = false, items = [] }) {
+  return {
+    kind: 'uninstall',
+    labels: items.map(({ label }) => label),
+    faults,
+    options: {},
+    async setup(context) {
+      const queue = await context.Queue.install(NAME, { root: context.root })
+      await enqueueAll(context, queue, items)
+      return { queue }
+    },
+    async act({ say }, { queue }) {
+      await queue.uninstall({ force })
+      say({ uninstalled: true })
+    },
+  }
+}
+
+const onlyName = (directory) => fs.readdirSync(directory)[0]
+const inQueue = (queue, place) => path.join(queue.path, place)
+const TWO = [
+  { label: 'a', size: 3000 },
+  { label: 'b', size: 10 },
+]
+const MANY = [
+  { label: 'a', size: 5000 },
+  { label: 'b', size: 0 },
+  { label: 'c', size: 300_000, kind: 'path' },
+  { label: 'd', size: 1 },
+]
+const BYTES = [{ label: 'a', size: 10_000 }]
+const EMPTY = [{ label: 'a', size: 0 }]
+const RENAME_MISSING = 'finish.rename=errno:22'
+const UNNAMED_MISSING = 'enqueue.open#1=errno:95'
+const full = { durability: 'full' }
+const none = { durability: 'none' }
+
+async function takeNamesInDone(context, queue) {
+  for (const name of fs.readdirSync(inQueue(queue, 'queue')))
+    fs.writeFileSync(path.join(inQueue(queue, 'done'), name), 'taken')
+}
+
+export const scenarios = {
+  'enqueue bytes': enqueueing({ items: BYTES }),
+  'enqueue bytes, durability none': enqueueing({ items: BYTES, options: none }),
+  'enqueue a path': enqueueing({ items: [{ label: 'a', size: 300_000, kind: 'path' }] }),
+  'enqueue nothing': enqueueing({ items: EMPTY }),
+  'enqueue nothing, inexact umask': enqueueing({ items: EMPTY, umask: 0o077 }),
+  'enqueue with owner and delay': enqueueing({
+    items: [{ label: 'a', size: 100, delay: 30 }],
+    options: { itemUser: process.getuid(), itemGroup: process.getgid() },
+  }),
+  'enqueue many': enqueueing({ items: MANY, way: 'many' }),
+  'enqueue many, durability none': enqueueing({ items: MANY, way: 'many', options: none }),
+  'enqueue synchronously': enqueueing({ items: TWO, way: 'sync' }),
+  'enqueue through tmp': enqueueing({ items: TWO, faults: UNNAMED_MISSING }),
+  'enqueue many through tmp': enqueueing({ items: MANY, way: 'many', faults: UNNAMED_MISSING }),
+  'enqueue through proc': enqueueing({ items: TWO, faults: 'enqueue.link#1=errno:2' }),
+  'enqueue built again in tmp': enqueueing({
+    items: BYTES,
+    faults: 'enqueue.link#1=errno:2;enqueue.link#2=errno:2',
+  }),
+  'enqueue, name taken': enqueueing({ items: BYTES, faults: 'enqueue.link#1=errno:17' }),
+  'enqueue, name taken in tmp': enqueueing({
+    items: BYTES,
+    faults: `${UNNAMED_MISSING};enqueue.open#2=errno:17`,
+  }),
+
+  install: installing({}),
+  'install with owner': installing({
+    options: { queueUser: process.getuid(), queueGroup: process.getgid() },
+  }),
+  'install by force': installing({ force: true, before: true }),
+  'install by force, no exchange': installing({
+    force: true,
+    before: true,
+    faults: 'install.rename#2=errno:22',
+  }),
+  'install by force where nothing is': installing({ force: true }),
+
+  uninstall: uninstalling({}),
+  'uninstall by force': uninstalling({ force: true, items: TWO }),
+  'uninstall, no exclusive rename': uninstalling({ faults: 'retire.rename#1=errno:22' }),
+
+  done: working({}),
+  'done, large': working({ items: [{ label: 'a', size: 100_000 }] }),
+  'done, full, together': working({ action: 'done', together: true, options: full }),
+  fail: working({ action: 'fail' }),
+  discard: working({ action: 'discard', options: full }),
+  retry: working({ action: 'retry', argument: {} }),
+  'retry with delay, full': working({ action: 'retry', argument: { delay: 20 }, options: full }),
+  release: working({ action: 'release' }),
+  'done by link': working({ faults: RENAME_MISSING }),
+  'done by link, full, together': working({ faults: RENAME_MISSING, together: true, options: full }),
+  'fail by link': working({ action: 'fail', faults: RENAME_MISSING }),
+  'retry by link': working({ action: 'retry', argument: {}, faults: RENAME_MISSING }),
+  'discard by link': working({ action: 'discard', faults: RENAME_MISSING }),
+  'done, name taken': working({ prepare: takeNamesInDone }),
+  'done by link, name taken': working({ faults: RENAME_MISSING, prepare: takeNamesInDone }),
+  'done, link not permitted': working({
+    items: [{ label: 'a', size: 10 }],
+    faults: 'finish.rename#1=errno:22;finish.link#1=errno:1',
+  }),
+  malformed: working({
+    items: [],
+    labels: ['_garbage'],
+    runs: false,
+    async prepare(context, queue) {
+      fs.writeFileSync(path.join(inQueue(queue, 'queue'), '_garbage'), 'x')
+    },
+  }),
+  exhausted: working({
+    items: [{ label: 'a', size: 5 }],
+    scan: { maxTries: 1 },
+    runs: false,
+    async prepare(context, queue) {
+      const name = onlyName(inQueue(queue, 'queue'))
+      const tried = name.replace(/^(_[^_]*_[^_]*_[^_]*_[^_]*)_0_/, '$1_3_')
+      fs.renameSync(path.join(inQueue(queue, 'queue'), name), path.join(inQueue(queue, 'queue'), tried))
+    },
+  }),
+  'half moved to done': working({
+    runs: false,
+    items: [{ label: 'a', size: 5 }],
+    async prepare(context, queue) {
+      const name = onlyName(inQueue(queue, 'queue'))
+      fs.linkSync(path.join(inQueue(queue, 'queue'), name), path.join(inQueue(queue, 'done'), name))
+    },
+  }),
+  'half retried': working({
+    items: [{ label: 'a', size: 5 }],
+    async prepare(context, queue) {
+      const name = onlyName(inQueue(queue, 'queue'))
+      const tried = name.replace(/^(_[^_]*_[^_]*_[^_]*_[^_]*)_0_/, '$1_1_')
+      fs.linkSync(path.join(inQueue(queue, 'queue'), name), path.join(inQueue(queue, 'queue'), tried))
+    },
+  }),
+  'done, fcntl locks': working({
+    async prepare(context, queue) {
+      queue.close()
+      fs.writeFileSync(path.join(queue.path, 'lock-fcntl'), '')
+      return new context.Queue(NAME, { root: context.root, maxTries: 5, onReport: context.report })
+    },
+  }),
+}
+
+export const SCENARIOS = Object.keys(scenarios)

@@ -1,0 +1,91 @@
+// What the child programs of the tests share: the addon that they run on, and lines for the parent.
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import process from 'node:process'
+
+export const addon = createRequire(import.meta.url)('../../binding.cjs')
+
+export const job = JSON.parse(process.argv[2] ?? '{}')
+
+/** A line on standard output, written before anything else happens: a kill right after it cannot lose it. */
+export function say(message) {
+  const bytes = Buffer.from(`${JSON.stringify(message)}\n`)
+  for (let from = 0; from < bytes.length;) {
+    try {
+      from += fs.writeSync(1, bytes, from)
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error
+    }
+  }
+}
+
+/** How an error is told to the parent. */
+export function describe(error, FsqError) {
+  const { name, code, errno, syscall, message, id } = error
+  return {
+    name,
+    code,
+    errno,
+    syscall,
+    message,
+    id,
+    typed: error instanceof FsqError,
+    cause: error.cause?.code,
+  }
+}
+
+/** What is open below the directory. */
+export function openBelow(directory) {
+  return fs
+    .readdirSync('/proc/self/fd')
+    .flatMap((fd) => {
+      try {
+        return [fs.readlinkSync(`/proc/self/fd/${fd}`)]
+      } catch {
+        return []
+      }
+    })
+    .filter((target) => target.startsWith(directory))
+}
+
+/** Whether nobody holds the file's lock, found out through a description of our own. */
+export function isFree(file, { fcntl = false } = {}) {
+  if (fcntl) throw new Error('the parent looks at fcntl locks')
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  try {
+    return addon.tryLock(fd, true) === undefined
+  } finally {
+    addon.unlock(fd)
+    fs.closeSync(fd)
+  }
+}
+
+/** The files of the queue whose lock somebody holds. */
+export function lockedFiles(queuePath) {
+  return ['queue', 'tmp', 'done', 'fail'].flatMap((place) =>
+    fs
+      .readdirSync(path.join(queuePath, place))
+      .map((name) => path.join(queuePath, place, name))
+      .filter((file) => !isFree(file)),
+  )
+}
+
+/** Resolves when the file is there; rejects after a generous time. */
+export async function appears(file) {
+  const deadline = Date.now() + 30_000
+  while (!fs.existsSync(file)) {
+    if (Date.now() > deadline) throw new Error(`${file} did not appear`)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+/** Resolves when the condition holds; rejects after a generous time. */
+export async function until(what, condition, patience = 30_000) {
+  const deadline = Date.now() + patience
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`not so in time: ${what}`)
+    globalThis.gc?.()
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}

@@ -1,0 +1,382 @@
+/** What the tests of the queue share: a temporary FSQ_ROOT, a look at its files, and programs of their own. */
+import { Buffer } from 'node:buffer'
+import { execFile } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+
+import { afterEach, beforeEach, expect } from '@jest/globals'
+
+import type { FsqError } from '../../src/errors.js'
+import type { InstallOptions } from '../../src/install.js'
+import type { WorkItem } from '../../src/item.js'
+import { isFailure, native } from '../../src/native.js'
+import { Queue, type QueueOptions } from '../../src/queue.js'
+import type { Report } from '../../src/report.js'
+import type { ScanOptions } from '../../src/scan.js'
+
+export type Directory = 'queue' | 'tmp' | 'done' | 'fail'
+
+export const isRoot = process.getuid?.() === 0
+/** The user and group that programs become which give up root. */
+export const NOBODY = 65534
+const { EAGAIN } = os.constants.errno
+const PATIENCE_MS = 20_000
+
+/** A directory for queues that lives as long as one test, and what is in it. */
+export class TestBed {
+  #root = ''
+  readonly #queues: Queue[] = []
+  readonly #descriptors: number[] = []
+  /** What the queues of {@link install} and {@link open} have reported. */
+  readonly reports: Report[] = []
+
+  get root(): string {
+    return this.#root
+  }
+
+  begin(): void {
+    this.#root = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fsq-test-'))
+    // Programs that give up root must reach what is below.
+    fs.chmodSync(this.#root, 0o755)
+  }
+
+  end(): void {
+    for (const queue of this.#queues.splice(0)) queue.close()
+    for (const descriptor of this.#descriptors.splice(0)) fs.closeSync(descriptor)
+    fs.rmSync(this.#root, { recursive: true, force: true })
+    this.reports.length = 0
+  }
+
+  async install(options: QueueOptions & InstallOptions = {}, name = 'q'): Promise<Queue> {
+    return this.#keep(await Queue.install(name, this.#withDefaults(options)))
+  }
+
+  /** One more handle. */
+  open(options: QueueOptions = {}, name = 'q'): Queue {
+    return this.#keep(new Queue(name, this.#withDefaults(options)))
+  }
+
+  /** A path in the directory of the test. */
+  path(...parts: string[]): string {
+    return path.join(this.#root, ...parts)
+  }
+
+  /** Opens a file until the end of the test. */
+  descriptor(file: string | Buffer): number {
+    const descriptor = fs.openSync(file, 'r')
+    this.#descriptors.push(descriptor)
+    return descriptor
+  }
+
+  /** Locks a file as another worker would, until the end of the test or until `unlock`. */
+  lock(file: string | Buffer): { unlock: () => void } {
+    const descriptor = this.descriptor(file)
+    const failure = native.tryLock(descriptor, true)
+    if (failure !== undefined) throw new Error(`locked by another: ${String(file)}`)
+    return { unlock: () => void native.unlock(descriptor) }
+  }
+
+  reportTypes(): string[] {
+    return this.reports.map(({ type }) => type)
+  }
+
+  #withDefaults<Options extends QueueOptions>(options: Options): Options {
+    return { root: this.#root, onReport: (report: Report) => void this.reports.push(report), ...options }
+  }
+
+  #keep(queue: Queue): Queue {
+    this.#queues.push(queue)
+    return queue
+  }
+}
+
+/** For each test of the file: a bed, and afterwards no claim left behind. */
+export function useTestBed(): TestBed {
+  const bed = new TestBed()
+  beforeEach(() => {
+    bed.begin()
+  })
+  afterEach(() => {
+    bed.end()
+    expect(native.heldClaims()).toBe(0)
+  })
+  return bed
+}
+
+/** The raw names in a directory of a queue, sorted by their bytes. */
+export function names(queue: Queue, directory: Directory): string[] {
+  const entries = fs.readdirSync(path.join(queue.path, queue.settings[directory]), { encoding: 'buffer' })
+  return entries.map((entry) => entry.toString('latin1')).sort()
+}
+
+/** All that there is in the four directories. */
+export function contents(queue: Queue): Record<Directory, string[]> {
+  return {
+    queue: names(queue, 'queue'),
+    tmp: names(queue, 'tmp'),
+    done: names(queue, 'done'),
+    fail: names(queue, 'fail'),
+  }
+}
+
+/** The path of an entry as bytes, so that the name need not be text. */
+export function pathOf(queue: Queue, directory: Directory, rawName: string): Buffer {
+  return Buffer.concat([
+    Buffer.from(`${path.join(queue.path, queue.settings[directory])}/`),
+    Buffer.from(rawName, 'latin1'),
+  ])
+}
+
+/** Puts a file into a queue as if somebody else had. */
+export function plant(queue: Queue, rawName: string, content = '', directory: Directory = 'queue'): Buffer {
+  const file = pathOf(queue, directory, rawName)
+  fs.writeFileSync(file, content, { flag: 'wx', mode: 0o640 })
+  return file
+}
+
+export function contentOf(queue: Queue, directory: Directory, rawName: string): string {
+  return fs.readFileSync(pathOf(queue, directory, rawName), 'utf8')
+}
+
+interface NameParts {
+  timestamp?: string
+  entropy?: string | number
+  tries?: string | number
+  args?: string[]
+  delimiter?: string
+}
+
+/** A name such as another host would write; the arguments are taken as they are. */
+export function itemName(parts: NameParts = {}): string {
+  const { timestamp = '20120710213904', entropy = 0, tries = 0, args = ['x'], delimiter = '_' } = parts
+  return ['', timestamp, entropy, 13044, 'mss', tries, ...args].join(delimiter)
+}
+
+/** Whether somebody holds a lock on the file. */
+export function isLocked(file: string | Buffer): boolean {
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY)
+  try {
+    return isLockedBesides(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+/** {@link isLocked} by a descriptor, which survives a rename. */
+export function isLockedBesides(descriptor: number): boolean {
+  const failure = native.tryLock(descriptor, true)
+  if (failure === undefined) {
+    native.unlock(descriptor)
+    return false
+  }
+  if (isFailure(failure) && failure.errno === -EAGAIN) return true
+  throw new Error(`flock: ${failure.errno}`)
+}
+
+/** Hands out one item after the other, and leaves the loop to the test. */
+export class Taker {
+  readonly #scan: AsyncGenerator<WorkItem, void, undefined>
+
+  constructor(queue: Queue, options?: ScanOptions) {
+    this.#scan = queue.scan(options)
+  }
+
+  async take(): Promise<WorkItem> {
+    const { value } = await this.#scan.next()
+    if (value === undefined) throw new Error('no item waits')
+    return value
+  }
+
+  async next(): Promise<WorkItem | undefined> {
+    const { value } = await this.#scan.next()
+    return value ?? undefined
+  }
+
+  async leave(): Promise<void> {
+    await this.#scan.return()
+  }
+}
+
+/** Claims the first item that waits. */
+export async function takeOne(queue: Queue, options?: ScanOptions): Promise<WorkItem> {
+  return new Taker(queue, options).take()
+}
+
+/** Works off all that waits: the ids, in the order in which they were handed out. */
+export async function drain(queue: Queue, options?: ScanOptions): Promise<string[]> {
+  const ids: string[] = []
+  for await (const item of queue.scan(options)) {
+    ids.push(item.id)
+    await item.done()
+  }
+  return ids
+}
+
+/** Waits for a condition, looking again and again. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + PATIENCE_MS
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`In vain waited until ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** The error that a call is expected to end with. */
+export async function errorOf(run: () => unknown): Promise<unknown> {
+  try {
+    await run()
+  } catch (error) {
+    return error
+  }
+  throw new Error('It did not fail')
+}
+
+type FsqErrorClass = (new (...args: never[]) => FsqError) & { readonly code: string }
+
+export interface ExpectedError {
+  readonly type: FsqErrorClass
+  /** Such as 'ENOENT'; left out: no system call failed. */
+  readonly cause?: keyof typeof os.constants.errno
+  readonly syscall?: string
+  readonly path?: string
+  /** What the message says to do. */
+  readonly says: RegExp
+}
+
+/** How a program of ours shows an error; {@link checkError} takes it as well as the error itself. */
+export interface ShownError {
+  readonly name: string
+  readonly code: string
+  readonly message: string
+  readonly errno?: number
+  readonly syscall?: string
+  readonly path?: string
+  readonly dest?: string
+  readonly cause?: ShownError
+}
+
+/** Checks all that an error owes to whoever meets it. */
+export function checkError(error: unknown, expected: ExpectedError): void {
+  const { type, cause, syscall, path: where, says } = expected
+  if (error instanceof Error) expect(error).toBeInstanceOf(type)
+  const shown = error as ShownError
+  expect({ name: shown.name, code: shown.code }).toEqual({ name: type.name, code: type.code })
+  expect(shown.message).toMatch(says)
+  if (cause !== undefined) {
+    const errno = -os.constants.errno[cause]
+    expect({ errno: shown.errno, syscall: shown.syscall }).toEqual({
+      errno,
+      syscall: syscall ?? expect.any(String),
+    })
+    expect({ code: shown.cause?.code, errno: shown.cause?.errno }).toEqual({ code: cause, errno })
+  }
+  if (where !== undefined) expect(shown.path).toBe(where)
+}
+
+export interface ProgramOptions {
+  /** What the program finds in `given`. */
+  readonly given?: unknown
+  /** Flags of node. */
+  readonly flags?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Run before node, by sh: `ulimit -n 64`. */
+  readonly shell?: string
+  /** In a user and a mount namespace of its own, as their root. */
+  readonly namespace?: boolean
+  /** Gives up root before anything else, if it is root. */
+  readonly nobody?: boolean
+  /** Where dist/ is. */
+  readonly distribution?: string
+}
+
+const PROJECT = path.resolve(import.meta.dirname, '../..')
+
+const PRELUDE = `
+import fs from 'node:fs'
+import path from 'node:path'
+import { execFileSync, spawnSync } from 'node:child_process'
+const given = JSON.parse(process.env.FSQ_TEST_GIVEN)
+const becomeNobody = () => {
+  if (process.getuid() !== 0) return
+  process.setgroups([])
+  process.setgid(${NOBODY})
+  process.setuid(${NOBODY})
+}
+if (process.env.FSQ_TEST_NOBODY === '1') becomeNobody()
+const fsq = await import(process.env.FSQ_TEST_INDEX)
+const { Queue } = fsq
+const show = (error) => ({
+  name: error.name, code: error.code, message: error.message, errno: error.errno, syscall: error.syscall,
+  path: error.path, dest: error.dest,
+  ...(error.cause instanceof Error ? { cause: show(error.cause) } : {}),
+})
+const errorOf = async (run) => {
+  try {
+    await run()
+  } catch (error) {
+    return show(error)
+  }
+  return { name: 'none', code: 'none', message: 'It did not fail' }
+}
+const until = async (condition) => {
+  const end = Date.now() + ${PATIENCE_MS}
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error('waited in vain until ' + condition)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+const main = async () => {
+`
+
+const EPILOGUE = `
+}
+fs.writeFileSync(1, JSON.stringify({ answer: await main() }))
+`
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command to its end, whatever that is. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Ended> {
+  return new Promise((resolve) => {
+    const options = { env, timeout: 50_000, killSignal: 'SIGKILL', maxBuffer: 2 ** 26 } as const
+    const child = execFile(command, args, options, (_error, stdout, stderr) => {
+      resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr })
+    })
+  })
+}
+
+/**
+ * Runs the body of an async function in a process of its own, on dist/, and gives back what it returns. It has `given`,
+ * `Queue`, `fsq`, `fs`, `path`, `execFileSync`, `spawnSync`, `errorOf`, `until` and `becomeNobody`.
+ */
+export async function inProgram<Answer>(body: string, options: ProgramOptions = {}): Promise<Answer> {
+  const { given = null, flags = [], shell, namespace = false, nobody = false } = options
+  const distribution = options.distribution ?? PROJECT
+  const source = PRELUDE + body + EPILOGUE
+  let command = [process.execPath, ...flags, '--input-type=module', '--eval', source]
+  if (shell !== undefined) command = ['sh', '-c', `${shell}; exec "$@"`, 'sh', ...command]
+  if (namespace) command = ['unshare', '--map-root-user', '--mount', ...command]
+  const [file = '', ...args] = command
+  const ended = await run(file, args, {
+    ...process.env,
+    ...options.env,
+    FSQ_TEST_GIVEN: JSON.stringify(given),
+    FSQ_TEST_INDEX: `file://${distribution}/dist/index.js`,
+    FSQ_TEST_NOBODY: nobody ? '1' : '0',
+  })
+  if (ended.code !== 0 || ended.stdout === '') {
+    throw new Error(`The program ended with ${ended.code ?? ended.signal}: ${ended.stderr}${ended.stdout}`)
+  }
+  return (JSON.parse(ended.stdout) as { answer: Answer }).answer
+}
