@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include "claimed_descriptor.h"
 
@@ -15,6 +16,14 @@ namespace fsq {
 struct AddonData {
   // Claims that JavaScript holds, by the number of their descriptor.
   std::unordered_map<int, ClaimedDescriptor> claims;
+
+  void Hold(ClaimedDescriptor claim) {
+    const int fd = claim.get();
+    const auto [held, added] = claims.try_emplace(fd);
+    // Somebody closed the descriptor of an earlier claim, and its number has come again.
+    if (!added) held->second.Forget();
+    held->second = std::move(claim);
+  }
 
   // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
   // running tasks.

@@ -40,6 +40,9 @@ class ClaimedDescriptor {
   }
   bool Is(const struct stat& info) const { return info.st_dev == device_ && info.st_ino == inode_; }
 
+  // The kernel has given the number to somebody else, so it is not ours any more.
+  void Forget() { (void)Release(); }
+
   void Reset() {
     const int fd = Release();
     if (fd < 0) return;

@@ -9,6 +9,15 @@
 #include "fault_point.h"
 
 namespace fsq {
+namespace {
+
+constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+bool SameInode(const struct stat& left, const struct stat& right) {
+  return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+}
+
+}  // namespace
 
 std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking,
                                                      Failure* failure) {
@@ -16,10 +25,9 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   directory->path_ = std::move(path);
   directory->layout_ = std::move(layout);
   directory->queue_path_ = JoinPath(directory->path_, directory->NameOf(Place::kQueue));
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-  directory->root_ = Descriptor(
-      RetryInterrupted([&] { return FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kFlags)); }));
+  directory->root_ = Descriptor(RetryInterrupted(
+      [&] { return FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kOpenFlags)); }));
   if (!directory->root_.valid()) {
     *failure = Failure{LastError(), "open", directory->path_};
     return nullptr;
@@ -28,14 +36,14 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
     const char* const name = directory->layout_.names[place].c_str();
     // O_NOFOLLOW: the queue may be a symlink, its four directories may not.
     directory->places_[place] = Descriptor(RetryInterrupted([&] {
-      return FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kFlags | O_NOFOLLOW));
+      return FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kOpenFlags | O_NOFOLLOW));
     }));
     if (!directory->places_[place].valid()) {
       *failure = Failure{LastError(), "openat", JoinPath(directory->path_, name)};
       return nullptr;
     }
   }
-  std::array<struct stat, kPlaces> infos;
+  std::array<struct stat, kPlaces>& infos = directory->infos_;
   for (size_t place = 0; place < kPlaces; place++) {
     const std::string where = JoinPath(directory->path_, directory->layout_.names[place]);
     if (::fstat(directory->places_[place].get(), &infos[place]) == -1) {
@@ -44,14 +52,12 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
     }
     // One directory under two names (a bind mount, a setting): a move from it into itself would lose items.
     for (size_t earlier = 0; earlier < place; earlier++) {
-      if (infos[earlier].st_dev == infos[place].st_dev && infos[earlier].st_ino == infos[place].st_ino) {
+      if (SameInode(infos[earlier], infos[place])) {
         *failure = Failure{-EINVAL, "fstat", where, {}};
         return nullptr;
       }
     }
   }
-  directory->device_ = infos[0].st_dev;
-  directory->inode_ = infos[0].st_ino;
   const long name_max = ::fpathconf(directory->fd(Place::kQueue), _PC_NAME_MAX);
   if (name_max > 0) directory->name_max_ = std::min(kNameMax, static_cast<size_t>(name_max));
   directory->umask_ = platform::Umask();
@@ -104,9 +110,27 @@ int QueueDirectory::IsDown() const {
 int QueueDirectory::CheckCurrent() const {
   struct stat info;
   const int result = FSQ_CALL("enqueue.stat", ::stat(queue_path_.c_str(), &info));
-  if (result == 0 && info.st_dev == device_ && info.st_ino == inode_) return 0;
+  if (result == 0 && SameInode(info, infos_[0])) return 0;
   if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
   return -1;
+}
+
+int QueueDirectory::CheckAllCurrent() const {
+  if (CheckCurrent() == -1) return -1;
+  for (size_t place = 1; place < kPlaces; place++) {
+    struct stat info;
+    const int result = ::fstatat(root_.get(), layout_.names[place].c_str(), &info, AT_SYMLINK_NOFOLLOW);
+    if (result == 0 && SameInode(info, infos_[place])) continue;
+    if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
+    return -1;
+  }
+  return 0;
+}
+
+Descriptor QueueDirectory::OpenAgain(Place place) const {
+  return Descriptor(RetryInterrupted([&] {
+    return FSQ_CALL("open.directory", ::openat(root_.get(), NameOf(place).c_str(), kOpenFlags | O_NOFOLLOW));
+  }));
 }
 
 int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& info) const {

@@ -58,6 +58,12 @@ class QueueDirectory {
   // anew).
   int CheckCurrent() const;
 
+  // The same for all four directories: one that was lost and put back is another.
+  int CheckAllCurrent() const;
+
+  // The directory that has this name now, opened anew.
+  Descriptor OpenAgain(Place place) const;
+
   // Another name of the same inode: 1 yes, 0 no or not there, -1 errno.
   int HasTwin(Place place, const char* name, const struct stat& info) const;
 
@@ -80,8 +86,7 @@ class QueueDirectory {
   bool locking_ = true;
   Descriptor root_;
   std::array<Descriptor, kPlaces> places_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  std::array<struct stat, kPlaces> infos_{};
   int umask_ = -1;
   size_t name_max_ = kNameMax;
   LockKind lock_kind_ = LockKind::kFlock;

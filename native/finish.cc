@@ -32,12 +32,17 @@ class Mover {
     return Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, item_.from),
                    directory_.PathOf(item_.to_place, item_.to)};
   }
+  int Rename() const {
+    return FSQ_CALL("finish.rename",
+                    platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()));
+  }
   int RemoveSource() const { return FSQ_CALL("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); }
 
   const QueueDirectory& directory_;
   Finish& item_;
   const int queue_;
-  const int target_;
+  int target_;
+  Descriptor target_again_;  // of a directory that was lost and put back since
 };
 
 // The lock is advisory: somebody may have moved the file by hand, or a worker of another make may have put
@@ -77,14 +82,15 @@ Failure Mover::MoveByLink() const {
 // The name is taken. By this very inode, if a move was cut in half: rename(2) would then do nothing and say
 // that it did.
 Failure Mover::ResolveCollision(const struct stat& info) const {
-  const int twin = directory_.HasTwin(item_.to_place, item_.to.c_str(), info);
-  if (twin == -1) return FailureOf("fstatat");
+  struct stat other;
+  if (::fstatat(target_, item_.to.c_str(), &other, AT_SYMLINK_NOFOLLOW) == -1) return FailureOf("fstatat");
+  const bool twin = item_.descriptor.Is(other);
   // Its only name must never be taken from it, whatever asked for a move onto itself.
-  if (twin == 1 && info.st_nlink < 2) {
+  if (twin && info.st_nlink < 2) {
     errno = EINVAL;
     return FailureOf("renameat2");
   }
-  if (twin == 1) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+  if (twin) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   errno = EEXIST;
   return FailureOf("renameat2");
 }
@@ -96,8 +102,13 @@ Failure Mover::Move() {
     if (errno != EPERM) return FailureOf("futimens");
     item_.undelayed = true;
   }
-  const int renamed = FSQ_CALL(
-      "finish.rename", platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()));
+  int renamed = Rename();
+  if (renamed == -1 && (errno == ENOENT || errno == EPERM) && directory_.Vanished(item_.to_place)) {
+    target_again_ = directory_.OpenAgain(item_.to_place);
+    if (!target_again_.valid()) return FailureOf("renameat2");
+    target_ = target_again_.get();
+    renamed = Rename();
+  }
   Failure failure;
   if (renamed == -1) {
     failure =

@@ -13,7 +13,7 @@ namespace fsq {
 
 std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Failure* failure) {
   auto listing = std::make_unique<Listing>();
-  if (directory.CheckCurrent() == -1) {
+  if (directory.CheckAllCurrent() == -1) {
     *failure = Failure{LastError(), "stat", directory.NameOf(place)};
     return nullptr;
   }

@@ -108,8 +108,7 @@ class ClaimTask : public Task {
     js.Set(result, "ended", js.Boolean(batch_.ended));
     if (batch_.failure) js.Set(result, "failure", js.FailureObject(batch_.failure));
     if (!js.ok()) return nullptr;
-    for (Claim& claim : batch_.claims)
-      data.claims.insert_or_assign(claim.descriptor.get(), std::move(claim.descriptor));
+    for (Claim& claim : batch_.claims) data.Hold(std::move(claim.descriptor));
     return result;
   }
 
@@ -181,9 +180,7 @@ class FinishTask : public Task {
     }
     // An item that could not be moved stays claimed.
     for (Finish& item : items_) {
-      if (item.descriptor.valid()) {
-        data.claims.insert_or_assign(item.descriptor.get(), std::move(item.descriptor));
-      }
+      if (item.descriptor.valid()) data.Hold(std::move(item.descriptor));
     }
     return js.Checked(results);
   }

@@ -24,6 +24,9 @@ import type { Settings } from './settings.js'
 
 const { ENOENT, ENOTDIR, ELOOP, EINVAL, ESTALE } = os.constants.errno
 
+/** How often a call opens the queue anew: each time, it was installed anew under it. */
+export const MOST_REOPENINGS = 5
+
 /** Whether what is open is no longer what the path names: opening it anew may help. */
 export function isStale(failure: Failure): boolean {
   return failure.errno === -ESTALE
@@ -90,7 +93,7 @@ export class QueueDirectory {
       this.checkOpen()
       const result = await operation(handle)
       if (!isFailure(result)) return result
-      if (!isStale(result) || attempt > 0) throw this.error(result, doing)
+      if (!isStale(result) || attempt === MOST_REOPENINGS) throw this.error(result, doing)
       this.forget(handle)
     }
   }

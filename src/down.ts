@@ -9,7 +9,7 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'
-import { type FsqError, NotAQueueError, QueueMissingError, fileSystemError, systemError } from './errors.js'
+import { FsqError, NotAQueueError, QueueMissingError, fileSystemError, systemError } from './errors.js'
 import { type Layout, placePath } from './layout.js'
 import { Place } from './native.js'
 import type { Settings } from './settings.js'
@@ -25,16 +25,18 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
  */
 export async function makeDown(layout: Layout, settings: Settings): Promise<boolean> {
   await checkQueue(layout)
+  const { user, group } = ownerOf(settings, 'queue')
   const { file, made } = await openDown(layout, settings.itemMode)
   try {
     // As root in a queue that a group may write to, a planted link must not lead us to somebody else's file.
     const info = await file.stat()
     if (!info.isFile() || info.nlink !== 1) throw notPlain(layout)
-    const { user, group } = ownerOf(settings, 'queue')
     if (user !== -1 || group !== -1)
       await file.chown(user === -1 ? info.uid : user, group === -1 ? info.gid : group)
     await file.chmod(settings.itemMode)
   } catch (error) {
+    // What could not be made as asked for must not keep the queue down.
+    if (made) await fs.unlink(layout.downPath).catch(() => undefined)
     throw downError(error, layout, 'take down')
   } finally {
     await file.close()
@@ -106,7 +108,7 @@ async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHa
 
 function downError(error: unknown, layout: Layout, doing: string): FsqError {
   const { errno = 0, syscall = 'open' } = error as NodeJS.ErrnoException
-  if (error instanceof NotAQueueError) return error
+  if (error instanceof FsqError) return error
   if ([ELOOP, EISDIR, ENXIO, EEXIST].includes(-errno)) return notPlain(layout)
   if (errno === -ENOTDIR) return new NotAQueueError(`${layout.path} is not a queue, as it is not a directory`)
   return fileSystemError(

@@ -9,7 +9,7 @@ import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'
 import { Batcher } from './batch.js'
-import { type QueueDirectory, isStale } from './directory.js'
+import { MOST_REOPENINGS, type QueueDirectory, isStale } from './directory.js'
 import {
   EncodingError,
   EnqueueManyError,
@@ -93,7 +93,7 @@ export class Enqueuer {
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
       const result = native.enqueueSync(handle, this.#itemForm(), entry.suffix, entry.payload, entry.due)
-      if (!isLost(result) || attempt > 0) return this.#idOf(result, entry)
+      if (!isLost(result) || attempt === MOST_REOPENINGS) return this.#idOf(result, entry)
       this.#directory.forget(handle)
     }
   }
@@ -169,25 +169,27 @@ export class Enqueuer {
 
   /** One result an entry; those that met a directory that is gone are tried again in the one that took its place. */
   async #enqueueAll(entries: readonly Prepared[]): Promise<Result[]> {
-    const handle = await this.#directory.open()
-    const results = await this.#enqueueInto(handle, entries)
-    const lost = results.flatMap((result, index) => (isLost(result) ? [index] : []))
-    if (lost.length === 0) return results
-    this.#directory.forget(handle)
-    const again = await this.#enqueueAgain(lost.map((index) => entries[index] as Prepared))
-    lost.forEach((index, position) => {
-      results[index] = isResults(again) ? (again[position] as Result) : again
-    })
-    return results
-  }
-
-  /** An error is the result of these entries alone: others of their batch are in the queue, and must be told so. */
-  async #enqueueAgain(entries: readonly Prepared[]): Promise<Result[] | FsqError> {
-    try {
-      return await this.#enqueueInto(await this.#directory.open(), entries)
-    } catch (error) {
-      return toFsqError(error)
+    let handle = await this.#directory.open()
+    const results: Result[] = await this.#enqueueInto(handle, entries)
+    for (let attempt = 0; attempt < MOST_REOPENINGS; attempt++) {
+      const lost = results.flatMap((result, index) => (isLost(result) ? [index] : []))
+      if (lost.length === 0) break
+      this.#directory.forget(handle)
+      try {
+        handle = await this.#directory.open()
+        const again = await this.#enqueueInto(
+          handle,
+          lost.map((index) => entries[index] as Prepared),
+        )
+        lost.forEach((index, position) => {
+          results[index] = again[position] as Result
+        })
+      } catch (error) {
+        // The result of these entries alone: others of their batch are in the queue, and must be told so.
+        for (const index of lost) results[index] = toFsqError(error)
+      }
     }
+    return results
   }
 
   async #enqueueInto(handle: QueueHandle, entries: readonly Prepared[]): Promise<Result[]> {

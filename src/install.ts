@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import process from 'node:process'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'
@@ -60,7 +61,7 @@ export async function install(layout: Layout, settings: Settings, options: Insta
       ...owner,
       replace,
     })
-    if (result.replaced) await fs.rm(path.join(layout.root, hidden), { recursive: true, force: true })
+    if (result.replaced) await removeAside(path.join(layout.root, hidden))
     const failure = failureOf(result)
     if (failure === undefined) return
     // Somebody else's hidden name, not this queue's.
@@ -86,7 +87,16 @@ export async function uninstall(
     throw error
   }
   // The queue was a symbolic link; what it led to is gone.
-  if (target.path !== layout.path) await fs.unlink(layout.path)
+  if (target.path !== layout.path) await attempt('remove the link to', layout, () => fs.unlink(layout.path))
+}
+
+async function attempt<Result>(doing: string, layout: Layout, call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call()
+  } catch (error) {
+    const { errno = 0, syscall = 'stat' } = error as NodeJS.ErrnoException
+    throw fileSystemError({ errno, syscall, path: layout.path }, `${doing} the queue ${inspect(layout.name)}`)
+  }
 }
 
 function hiddenName(): string {
@@ -112,6 +122,22 @@ function text(raw: string): string {
   return Buffer.from(raw, 'latin1').toString('utf8')
 }
 
+/**
+ * Removes what has been put aside. Producers and workers that still have it open may add files meanwhile, so it is tried
+ * for a while; what is left then is no reason to say that the queue has not been replaced or removed.
+ */
+async function removeAside(aside: string): Promise<void> {
+  try {
+    await fs.rm(aside, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    process.emitWarning(`${aside}, which was a queue, could not be removed: ${reason}. Remove it by hand`, {
+      type: 'FsqWarning',
+      code: 'FSQ_LEFTOVER',
+    })
+  }
+}
+
 /** Only a queue may be replaced: what else has its name is somebody's data. */
 async function checkReplaceable(layout: Layout): Promise<void> {
   const present = await Promise.all([
@@ -119,7 +145,7 @@ async function checkReplaceable(layout: Layout): Promise<void> {
     ...layout.directories.map((_, place) => isPlace(place)),
   ])
   if (!present[0] || present.every(Boolean)) return
-  const entries = await fs.readdir(layout.path)
+  const entries = await attempt('look into', layout, () => fs.readdir(layout.path))
   if (entries.length === 0) return
   throw new NotAQueueError(
     `${layout.path} is not a queue, so it is not replaced. Move it out of the way, or choose another name`,
@@ -177,7 +203,7 @@ async function realLayout(layout: Layout): Promise<Layout> {
     throw missing(layout, error)
   })
   const root = path.dirname(real)
-  const isLink = (await fs.lstat(layout.path)).isSymbolicLink()
+  const isLink = (await attempt('find', layout, () => fs.lstat(layout.path))).isSymbolicLink()
   if (!isLink) return layout
   return {
     ...layout,
@@ -224,7 +250,7 @@ async function takeApart(layout: Layout, force: boolean): Promise<void> {
     throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
   const aside = path.join(layout.root, hidden)
   if (!force) await removeEmptyQueue(layout, aside, hidden)
-  await fs.rm(aside, { recursive: true, force: true })
+  await removeAside(aside)
 }
 
 /**

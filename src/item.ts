@@ -22,7 +22,7 @@ import {
 } from './errors.js'
 import { type Finisher, type Moved, isGone } from './finish.js'
 import { placePath } from './layout.js'
-import { type RawName, fromRaw } from './name/charset.js'
+import { type RawName, fromRaw, pathText } from './name/charset.js'
 import { type ParsedName, itemKey, parseItemName, withTries } from './name/item-name.js'
 import { parseTimestamp } from './name/timestamp.js'
 import { Place, type QueueHandle } from './native.js'
@@ -163,7 +163,7 @@ export class WorkItem {
 
   /** The path of the item's file while it is claimed. */
   get path(): string {
-    return placePath(this.#context.directory.layout, Place.queue, this.id)
+    return placePath(this.#context.directory.layout, Place.queue, pathText(this.#parsed.raw))
   }
 
   /**

@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { Buffer } from 'node:buffer'
 import fs from 'node:fs/promises'
 import { inspect } from 'node:util'
 
 import type { QueueDirectory } from './directory.js'
 import { MalformedNameError, SettingError, fileSystemError } from './errors.js'
 import { placePath } from './layout.js'
-import { type RawName, fromRaw, toRaw } from './name/charset.js'
+import { type RawName, fromRaw, pathText, toRaw } from './name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from './name/item-name.js'
 import { parseTimestamp } from './name/timestamp.js'
 import { type ListingHandle, Place, REGULAR_FILE, native } from './native.js'
@@ -82,7 +83,7 @@ export class ListedItem {
 
   /** Where its file was seen. */
   get path(): string {
-    return placePath(this.#directory.layout, PLACE_OF[this.state], this.id)
+    return placePath(this.#directory.layout, PLACE_OF[this.state], pathText(this.#parsed.raw))
   }
 }
 
@@ -157,7 +158,8 @@ export class Lister {
   }
 
   async #exists(state: ItemState, name: RawName): Promise<boolean> {
-    const path = placePath(this.#directory.layout, PLACE_OF[state], fromRaw(name, this.#settings.charset))
+    const directory = placePath(this.#directory.layout, PLACE_OF[state])
+    const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
     try {
       return (await fs.lstat(path)).isFile()
     } catch (error) {
@@ -167,7 +169,7 @@ export class Lister {
         await this.#directory.open()
         return false
       }
-      throw fileSystemError({ errno, syscall, path }, 'look for an item')
+      throw fileSystemError({ errno, syscall, path: path.toString() }, 'look for an item')
     }
   }
 

@@ -11,10 +11,19 @@ export class CannotRunError extends Error {}
 /** The demo ran, and something is off; the message says all. */
 export class OffError extends Error {}
 
-/** @returns The exit code and what to print. */
+/** Somebody wants the demo to stop. */
+class StoppedError extends Error {
+  constructor(signal, message) {
+    super(message)
+    this.exitCode = 128 + os.constants.signals[signal]
+  }
+}
+
+/** @returns The exit code, and what to say. */
 export function endingOf(error) {
   if (error instanceof UsageError) return { code: 100, text: `${error.message}. Try: npm run demo -- --help` }
   if (error instanceof OffError) return { code: 1, text: error.message }
+  if (error instanceof StoppedError) return { code: error.exitCode, text: error.message }
   // Errors of fsq, and of Node's own file system calls, say in words what is wrong and where.
   if (error instanceof CannotRunError || error instanceof FsqError || error?.syscall !== undefined) {
     return { code: 111, text: error.message }
@@ -23,15 +32,17 @@ export function endingOf(error) {
 }
 
 /**
- * Resolves to an exit code when the demo is told to stop, or nobody reads its output any more; rejects with what nobody
- * has caught. Ending by an exception of its own, the process would leave its workers and its folder behind.
+ * Rejects when the demo is told to stop, when nobody reads its output any more, and with what nobody has caught. Ending
+ * right then, the process would leave its workers and its folder behind.
  */
 export function interruption() {
-  return new Promise((resolve, reject) => {
+  return new Promise((_, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-      process.on(signal, () => resolve(128 + os.constants.signals[signal]))
+      const stop = () =>
+        reject(new StoppedError(signal, `${signal}: workers killed, temporary folder removed`))
+      process.on(signal, stop)
     }
-    process.stdout.on('error', () => resolve(128 + os.constants.signals.SIGPIPE))
+    process.stdout.on('error', () => reject(new StoppedError('SIGPIPE', '')))
     process.on('uncaughtException', reject)
   })
 }

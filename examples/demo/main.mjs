@@ -19,7 +19,7 @@ import { OffError, endingOf, interruption } from './endings.mjs'
 import { findFiles } from './files.mjs'
 import { planJobs } from './jobs.mjs'
 import { USAGE, readOptions } from './options.mjs'
-import { Progress, color, count, number, print, printTable, seconds, status } from './output.mjs'
+import { Progress, color, count, number, print, printError, printTable, seconds, status } from './output.mjs'
 import { now } from './records.mjs'
 import { QUEUE, settingsIn } from './settings.mjs'
 import { rowsOf } from './table.mjs'
@@ -30,8 +30,7 @@ try {
   process.exit(await main())
 } catch (error) {
   const { code, text } = endingOf(error)
-  print()
-  console.error(text)
+  if (text !== '') printError(text)
   process.exit(code)
 }
 
@@ -65,12 +64,8 @@ async function main() {
 async function demo(jobs, workers, work, crew) {
   const started = Date.now()
   const settings = settingsIn(work)
-  for (const folder of [
-    settings.root,
-    ...['outputs', 'parts', 'logs'].map((name) => path.join(work, name)),
-  ]) {
-    await mkdir(folder)
-  }
+  await mkdir(settings.root)
+  for (const name of ['outputs', 'parts', 'logs']) await mkdir(path.join(work, name))
 
   // A queue is a directory: it appears whole, or not at all.
   const queue = await Queue.install(QUEUE, settings)
@@ -80,10 +75,9 @@ async function demo(jobs, workers, work, crew) {
   let since = now()
   status(`  enqueuing ${count(jobs.length, 'item')}`)
   await queue.enqueueMany(jobs.map(({ label, ...job }) => ({ data: { json: job }, args: [label] })))
-  print(`  ${count(jobs.length, 'item')} enqueued in ${seconds(now() - since)}, each of them durable`)
-
   const enqueued = await readdir(path.join(queue.path, queue.settings.queue))
-  print(`  one of them is ${inspect(enqueued[0])}`)
+  print(`  ${count(jobs.length, 'item')} enqueued durably in ${seconds(now() - since)}, one file each:`)
+  print(`  ${inspect(enqueued[0])}`)
 
   since = now()
   for (let worker = 0; worker < workers; worker++) crew.hire()
@@ -105,7 +99,7 @@ async function demo(jobs, workers, work, crew) {
     )
   }
   const took = now() - since
-  queue.close()
+  await queue.close()
 
   status('  reading the directories, unpacking the outputs')
   const found = await check({ queue, work, enqueued, jobs, killed, started })

@@ -42,7 +42,8 @@ function parse(args) {
       },
     })
   } catch (error) {
-    throw new UsageError(error.message)
+    // The first sentence says it; the rest explains the syntax at length.
+    throw new UsageError(error.message.split('. ')[0])
   }
 }
 

@@ -14,9 +14,13 @@ const PLAIN_MS = 1000
 let statusShown = false
 
 export function print(text = '') {
-  if (statusShown) stdout.write('\r\x1b[K')
-  statusShown = false
+  clearStatus()
   stdout.write(`${text}\n`)
+}
+
+export function printError(text) {
+  clearStatus()
+  process.stderr.write(`${text}\n`)
 }
 
 export function color(format, text) {
@@ -41,6 +45,11 @@ export function status(text) {
   // One that wraps could not.
   stdout.write(`\r${text.slice(0, (stdout.columns ?? 80) - 1)}\x1b[K`)
   statusShown = true
+}
+
+function clearStatus() {
+  if (statusShown) stdout.write('\r\x1b[K')
+  statusShown = false
 }
 
 /** How far the queue is: a bar on a terminal, elsewhere a line a second. */

@@ -29,7 +29,7 @@ const queue = new Queue(QUEUE, settingsIn(work))
 while ((await queue.counts()).waiting > 0) {
   if (!(await walk())) await setTimeout(POLL_MS)
 }
-queue.close()
+await queue.close()
 
 /**
  * Works on what it finds on one walk over the queue, oldest first. A walk knows what waited when it began, and passes by

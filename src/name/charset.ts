@@ -81,6 +81,14 @@ export function fromRaw(raw: RawName, charset: Charset): string {
 }
 
 /**
+ * A name as it stands in a path that Node is given, which writes paths as UTF-8. A name that is not UTF-8 has no such
+ * text; what stands in its place then names no file.
+ */
+export function pathText(raw: RawName): string {
+  return ASCII_ONLY.test(raw) ? raw : Buffer.from(raw, 'latin1').toString('utf8')
+}
+
+/**
  * A name made fit for a message or a terminal: as UTF-8 if it is that, with control characters and the like escaped;
  * else each byte outside printable ASCII as `\xNN`. Not to be turned back into a name.
  */

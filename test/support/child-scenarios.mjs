@@ -70,10 +70,7 @@ function enqueueing({ items, way = 'each', faults = '', umask = 0o022, options =
 }
 
 function working({
-  items = [
-    { label: 'a', size: 10 },
-    { label: 'b', size: 0 },
-  ],
+  items = [{ label: 'a', size: 10 }],
   action = 'done',
   together = false,
   argument,
@@ -169,6 +166,7 @@ const MANY = [
   { label: 'c', size: 300_000, kind: 'path' },
   { label: 'd', size: 1 },
 ]
+const THREE = [...TWO, { label: 'c', size: 0 }]
 const BYTES = [{ label: 'a', size: 10_000 }]
 const EMPTY = [{ label: 'a', size: 0 }]
 const RENAME_MISSING = 'finish.rename=errno:22'
@@ -192,10 +190,10 @@ export const scenarios = {
     options: { itemUser: process.getuid(), itemGroup: process.getgid() },
   }),
   'enqueue many': enqueueing({ items: MANY, way: 'many' }),
-  'enqueue many, durability none': enqueueing({ items: MANY, way: 'many', options: none }),
-  'enqueue synchronously': enqueueing({ items: TWO, way: 'sync' }),
+  'enqueue many, durability none': enqueueing({ items: TWO, way: 'many', options: none }),
+  'enqueue synchronously': enqueueing({ items: BYTES, way: 'sync' }),
   'enqueue through tmp': enqueueing({ items: TWO, faults: UNNAMED_MISSING }),
-  'enqueue many through tmp': enqueueing({ items: MANY, way: 'many', faults: UNNAMED_MISSING }),
+  'enqueue many through tmp': enqueueing({ items: TWO, way: 'many', faults: UNNAMED_MISSING }),
   'enqueue through proc': enqueueing({ items: TWO, faults: 'enqueue.link#1=errno:2' }),
   'enqueue built again in tmp': enqueueing({
     items: BYTES,
@@ -225,14 +223,19 @@ export const scenarios = {
 
   done: working({}),
   'done, large': working({ items: [{ label: 'a', size: 100_000 }] }),
-  'done, full, together': working({ action: 'done', together: true, options: full }),
+  'done, full, together': working({ items: THREE, together: true, options: full }),
   fail: working({ action: 'fail' }),
   discard: working({ action: 'discard', options: full }),
   retry: working({ action: 'retry', argument: {} }),
   'retry with delay, full': working({ action: 'retry', argument: { delay: 20 }, options: full }),
   release: working({ action: 'release' }),
   'done by link': working({ faults: RENAME_MISSING }),
-  'done by link, full, together': working({ faults: RENAME_MISSING, together: true, options: full }),
+  'done by link, full, together': working({
+    items: TWO,
+    faults: RENAME_MISSING,
+    together: true,
+    options: full,
+  }),
   'fail by link': working({ action: 'fail', faults: RENAME_MISSING }),
   'retry by link': working({ action: 'retry', argument: {}, faults: RENAME_MISSING }),
   'discard by link': working({ action: 'discard', faults: RENAME_MISSING }),

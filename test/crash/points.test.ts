@@ -1,0 +1,19 @@
+import { expect, test } from '@jest/globals'
+
+import { inParallel, makeDirectory } from '../support/child.js'
+import { SCENARIOS } from '../support/child-scenarios.mjs'
+import { type ScenarioName, trace } from './kill.js'
+
+// Reached by what the other tests of this folder do, and by no scenario.
+const ELSEWHERE: readonly string[] = ['install.cleanup']
+
+test('each fault point that there is lies on the way of a scenario that is killed at it', async () => {
+  const reached = new Set(ELSEWHERE)
+  let all: readonly string[] = []
+  await inParallel(SCENARIOS as ScenarioName[], 3, async (name) => {
+    const { calls, points } = await trace(name, makeDirectory())
+    all = points
+    for (const { point } of calls) reached.add(point)
+  })
+  expect([...reached].toSorted()).toEqual(all.toSorted())
+}, 120_000)
