@@ -96,7 +96,9 @@ bool QueueDirectory::Vanished(Place place) const {
 bool QueueDirectory::RenamesExclusively() const {
   // A directory onto itself: EEXIST where the flag is known, and nothing happens in either case.
   const char* const name = NameOf(Place::kTmp).c_str();
-  return platform::RenameExclusive(root_.get(), name, root_.get(), name) == 0 || errno == EEXIST;
+  const int renamed =
+      FSQ_CALL("claim.exclusive", platform::RenameExclusive(root_.get(), name, root_.get(), name));
+  return renamed == 0 || errno == EEXIST;
 }
 
 int QueueDirectory::IsDown() const {

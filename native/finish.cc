@@ -64,6 +64,9 @@ Failure Mover::CheckOurs(struct stat* info) const {
 }
 
 Failure Mover::MoveByLink() const {
+  // Nothing is kept of a discarded item. By way of tmp/ it would have two names in between, which a claim
+  // could not tell from those of a producer that is about to remove its own.
+  if (item_.discard) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   if (FSQ_CALL("finish.link", ::linkat(queue_, item_.from.c_str(), target_, item_.to.c_str(), 0)) == -1) {
     if (errno != EPERM) return FailureOf("linkat");
     // fs.protected_hardlinks: only the owner may link. Nothing exclusive is left, so look first.
@@ -115,7 +118,7 @@ Failure Mover::Move() {
         errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? MoveByLink() : FailureOf("renameat2");
   }
   if (failure.error == -EEXIST) failure = ResolveCollision(info);
-  if (!failure && item_.discard) {
+  if (!failure && item_.discard && renamed == 0) {
     // The item has left queue/; what stays in tmp/ if this fails, the sweeper takes.
     (void)FSQ_CALL("finish.unlink", ::unlinkat(target_, item_.to.c_str(), 0));
   }

@@ -19,6 +19,7 @@ import {
   NameTooLongError,
   NotDurableError,
   PayloadError,
+  SettingError,
   systemError,
 } from './errors.js'
 import { type RawName, fromRaw } from './name/charset.js'
@@ -32,6 +33,7 @@ import {
   isFailure,
   native,
 } from './native.js'
+import { checkOptions } from './options.js'
 import { type Payload, nativePayload } from './payload.js'
 import type { Settings } from './settings.js'
 
@@ -63,6 +65,8 @@ function hostName(): string {
   return (knownHostName ??= os.hostname())
 }
 
+const OPTIONS = ['delay'] as const
+const ENTRY_KEYS = ['data', 'args', 'delay'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
 const BULK_LIMIT = 1024
@@ -82,6 +86,7 @@ export class Enqueuer {
   }
 
   async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {
+    checkOptions('enqueue', options, OPTIONS)
     const entry = this.#prepare(data, args, options, true)
     // A file can be large: it must not hold up the items that would share its batch.
     const result = isPath(entry) ? this.#enqueueOne(entry) : this.#batcher.submit(entry)
@@ -89,6 +94,7 @@ export class Enqueuer {
   }
 
   enqueueSync(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): string {
+    checkOptions('enqueueSync', options, OPTIONS)
     const entry = this.#prepare(data, args, options, false)
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
@@ -139,8 +145,7 @@ export class Enqueuer {
 
   #prepareOrFail(entry: EnqueueEntry): Prepared | FsqError {
     try {
-      if (typeof entry !== 'object')
-        throw new PayloadError(`An entry is ${inspect(entry)}, expected { data, args }`)
+      checkOptions('an entry of enqueueMany', entry, ENTRY_KEYS)
       return this.#prepare(entry.data ?? null, entry.args ?? [], entry, true)
     } catch (error) {
       if (error instanceof FsqError) return error
@@ -259,5 +264,5 @@ function sourceError(path: string, cause: Error): PayloadError {
 export function dueAfter(delay: number | undefined): number {
   if (delay === undefined || delay === 0) return 0
   if (Number.isFinite(delay) && delay > 0 && delay <= LONGEST_DELAY) return Date.now() + Math.ceil(delay)
-  throw new PayloadError(`The delay is ${inspect(delay)}, expected milliseconds from 0 to ${LONGEST_DELAY}`)
+  throw new SettingError('delay', delay, `milliseconds from 0 to ${LONGEST_DELAY}`)
 }

@@ -225,13 +225,19 @@ export class SettingError extends FsqError {
 
   /**
    * @param next - What to do about it, as a sentence without its full stop.
+   * @param message - Instead of the message that the other parameters make.
    */
-  constructor(setting: string, value: unknown, expected: string, next?: string) {
+  constructor(setting: string, value: unknown, expected: string, next?: string, message?: string) {
     const shown = inspect(value, { depth: 0, maxStringLength: 80 })
-    super(`${setting} is ${shown}, expected ${expected}${next === undefined ? '' : `. ${next}`}`)
+    super(message ?? `${setting} is ${shown}, expected ${expected}${next === undefined ? '' : `. ${next}`}`)
     this.setting = setting
     this.value = value
     this.expected = expected
+  }
+
+  /** The error for something that is set and that does not exist. */
+  static unknown(setting: string, value: unknown, message: string): SettingError {
+    return new SettingError(setting, value, 'a setting that there is', undefined, message)
   }
 }
 

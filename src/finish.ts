@@ -60,10 +60,14 @@ export class Finisher {
     this.#batcher = new Batcher((moves) => this.#moveAll(moves), BATCH_LIMIT)
   }
 
-  /** Moves an item; where its name is taken, under the next free one. Never overwrites, never throws for a failed call. */
-  async move(move: Move): Promise<Moved> {
+  /** Moves an item; where its name is taken, under the next free one. Never overwrites, never throws for a failed call.
+   *
+   * @param ready - Waited for first; a queue that is closed meanwhile keeps its descriptors until the move is made.
+   */
+  async move(move: Move, ready?: Promise<unknown>): Promise<Moved> {
     this.#moving++
     try {
+      await ready
       return await this.#moveOne(move)
     } finally {
       this.#moving--

@@ -26,6 +26,7 @@ import { type RawName, fromRaw, pathText } from './name/charset.js'
 import { type ParsedName, itemKey, parseItemName, withTries } from './name/item-name.js'
 import { parseTimestamp } from './name/timestamp.js'
 import { Place, type QueueHandle } from './native.js'
+import { checkOptions } from './options.js'
 import type { Reporter } from './report.js'
 import type { Settings } from './settings.js'
 
@@ -70,6 +71,8 @@ export interface RetryOptions {
   /** Milliseconds until it is due again. */
   readonly delay?: number | undefined
 }
+
+const RETRY_OPTIONS = ['delay'] as const
 
 /** Where an item is after {@link WorkItem.retry}. */
 export type RetryOutcome = 'waiting' | 'failed'
@@ -191,8 +194,9 @@ export class WorkItem {
    * @throws {@link ItemFinishedError} if the item is not claimed any more, or an error of the file system.
    */
   async bytes(): Promise<Buffer> {
-    // A copy: the original shares its memory with other items.
-    return Buffer.from(await this.#content())
+    const content = await this.#content()
+    // Small contents share their memory with those of other items.
+    return content === this.#file.content ? Buffer.from(content) : content
   }
 
   /** The contents as text (UTF-8). Throws as {@link bytes}. */
@@ -235,12 +239,17 @@ export class WorkItem {
    * the limit of tries, or the item is past its TTL, it goes to fail/ instead, its name unchanged.
    *
    * @returns Where it is now. Throws as {@link done}.
+   * The limit is 1 unless it is set (`maxTries`, `FSQ_MAX_TRIES`): the first retry fails the item then, as the standard has
+   * it.
+   *
    * @example
    * ```ts
+   * const queue = new Queue('a_queue', { maxTries: 5 })
    * if ((await item.retry({ delay: 60_000 })) === 'failed') console.error(`${item.id} has failed for good`)
    * ```
    */
   async retry(options: RetryOptions = {}): Promise<RetryOutcome> {
+    checkOptions('retry', options, RETRY_OPTIONS)
     const due = dueAfter(options.delay)
     const tries = this.tries + 1
     const { raw } = this.#parsed
@@ -349,9 +358,8 @@ export class WorkItem {
     this.#target = target
     clearTimeout(this.#timer)
     claims.surrender(descriptor, this)
-    if (this.#reading !== undefined) await this.#reading
     const from = this.#parsed.raw
-    const moved = await finisher.move({ handle, descriptor, from, ...target })
+    const moved = await finisher.move({ handle, descriptor, from, ...target }, this.#reading)
     if (moved.left) this.#settle(target, moved)
     else this.#keep(target, moved)
   }

@@ -15,6 +15,7 @@ import { type RawName, fromRaw, pathText, toRaw } from './name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from './name/item-name.js'
 import { parseTimestamp } from './name/timestamp.js'
 import { type ListingHandle, Place, REGULAR_FILE, native } from './native.js'
+import { checkOptions } from './options.js'
 import type { Settings } from './settings.js'
 
 /** Where an item can be. One that a worker holds is still waiting, as its file is still in queue/. */
@@ -114,6 +115,7 @@ export class Lister {
   }
 
   async *items(options: ItemsOptions): AsyncGenerator<ListedItem, void, undefined> {
+    checkOptions('items', options, ['state'])
     const { state = 'waiting' } = options
     if (!STATES.includes(state)) {
       throw new SettingError('state', state, `one of ${STATES.map((known) => inspect(known)).join(', ')}`)
@@ -124,7 +126,9 @@ export class Lister {
     }
   }
 
-  async find(idOrKey: string): Promise<ListedItem | undefined> {
+  async find(idOrKey: unknown): Promise<ListedItem | undefined> {
+    if (typeof idOrKey !== 'string')
+      throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
     const wanted = toRaw(idOrKey, this.#settings.charset)
     if (wanted.includes('/') || wanted.includes('\0') || wanted === '') return undefined
     for (let round = 0; round < ROUNDS; round++) {

@@ -14,6 +14,8 @@ import { type Layout, layoutOf } from './layout.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './lister.js'
 import type { NameArgument } from './name/encode.js'
 import { checkTimestampFormat } from './name/timestamp.js'
+import { SettingError } from './errors.js'
+import { checkOptions } from './options.js'
 import type { Payload } from './payload.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type ScanOptions, scan } from './scan.js'
@@ -54,6 +56,9 @@ export class Queue {
    * @throws {@link QueueNameError} or {@link SettingError}. Whether there is such a queue shows at the first use.
    */
   constructor(name: string, options: QueueOptions = {}) {
+    if (typeof options !== 'object' || (options as unknown) === null) {
+      throw new SettingError('options', options, 'an object of settings')
+    }
     const { onReport, ...overrides } = options
     this.#settings = resolveSettings(overrides)
     checkTimestampFormat(this.#settings)
@@ -210,6 +215,7 @@ export class Queue {
    * @throws {@link QueueNotEmptyError} if items wait: the queue stays as it was, and so does the handle.
    */
   async uninstall(options: UninstallOptions = {}): Promise<void> {
+    checkOptions('uninstall', options, ['force'])
     await uninstall(this.#layout, this.#settings, options)
     await this.close()
   }

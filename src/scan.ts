@@ -24,6 +24,7 @@ import {
   isFailure,
   native,
 } from './native.js'
+import { checkOptions } from './options.js'
 import { type ReportListener, type ReportType, Reporter } from './report.js'
 
 const debug = debuglog('fsq')
@@ -43,6 +44,7 @@ export interface ScanOptions {
   readonly onReport?: ReportListener | undefined
 }
 
+const SCAN_OPTIONS = ['prefetch', 'maxTries', 'ttl', 'onReport'] as const
 const MOST_PREFETCHED = 16
 const LARGEST_PREFETCH = 1024
 // Small contents are read along with the claim, which spares a crossing.
@@ -100,6 +102,7 @@ class Scan {
   #idle: NodeJS.Timeout | undefined
 
   constructor(context: ItemContext, options: ScanOptions) {
+    checkOptions('scan', options, SCAN_OPTIONS)
     const { maxTries, ttl, onReport } = options
     this.#limits = {
       maxTries: limit('maxTries', maxTries, context.settings.maxTries),

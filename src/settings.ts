@@ -283,11 +283,10 @@ function valueOf<Key extends SettingKey>(key: Key): Settings[Key] {
 function keyOf(name: string): SettingKey {
   const key = KEY_OF_VARIABLE.get(name)
   if (key !== undefined) return key
-  throw new SettingError(
+  throw SettingError.unknown(
     name,
     undefined,
-    'one of the settings',
-    `There are ${[...KEY_OF_VARIABLE.keys()].join(', ')}`,
+    `There is no setting ${name}. There are ${[...KEY_OF_VARIABLE.keys()].join(', ')}`,
   )
 }
 
@@ -342,12 +341,7 @@ export function resolveSettings(overrides: SettingOverrides = {}): Settings {
   for (const name of Object.keys(overrides)) {
     if (Object.hasOwn(definitions, name)) continue
     const given = (overrides as Readonly<Record<string, unknown>>)[name]
-    throw new SettingError(
-      name,
-      given,
-      'not to be given, as no setting has this name',
-      `There are ${KEYS.join(', ')}`,
-    )
+    throw SettingError.unknown(name, given, `There is no option ${name}. There are ${KEYS.join(', ')}`)
   }
   const resolved = Object.fromEntries(
     KEYS.map((key) => {

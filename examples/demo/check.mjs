@@ -70,7 +70,7 @@ export async function check({ queue, work, enqueued, jobs, killed, started }) {
   const hopeless = jobs.filter((job) => job.hopeless).length
   expect(onPurpose === hopeless, `${hopeless} were to fail, but ${onPurpose} did`)
   const unreadable = reasons.filter((reason) => reason !== 'on purpose')
-  const retried = [...done, ...failed].filter((name) => triesOf(name) > 0)
+  const retried = done.filter((name) => triesOf(name) > 0)
 
   const pickedUp = pickUps(killed, runs)
   expect(pickedUp.size > 0, 'the killed worker held nothing')

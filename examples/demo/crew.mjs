@@ -4,7 +4,7 @@ import { readFile, readdir, readlink } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { OffError } from './endings.mjs'
+import { CannotRunError, OffError } from './endings.mjs'
 import { now } from './records.mjs'
 
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url))
@@ -31,17 +31,15 @@ export class Crew {
     })
     const member = { number, child, pid: child.pid, running: true, killed: false, ended: undefined }
     member.ended = new Promise((resolve) => {
-      const end = (how) => {
+      const end = (failure) => {
         member.running = false
-        if (how !== undefined && !member.killed) {
-          this.#failure ??= new OffError(
-            `Worker ${number} (process ${child.pid}) ended before its time: ${how}`,
-          )
-        }
+        if (failure !== undefined && !member.killed) this.#failure ??= failure
         resolve()
       }
-      child.once('error', (error) => end(error.message))
-      child.once('exit', (code, signal) => end(code === 0 ? undefined : (signal ?? `exit code ${code}`)))
+      child.once('error', end)
+      child.once('exit', (code, signal) =>
+        end(failureOf(`Worker ${number} (process ${child.pid})`, code, signal)),
+      )
     })
     this.#members.push(member)
     return member
@@ -50,7 +48,7 @@ export class Crew {
   /**
    * Whether any worker is running.
    *
-   * @throws {OffError} if one has crashed.
+   * @throws {OffError|CannotRunError} if one has crashed.
    */
   isWorking() {
     if (this.#failure !== undefined) throw this.#failure
@@ -86,6 +84,12 @@ export class Crew {
     }
     await Promise.all(this.#members.map(({ ended }) => ended))
   }
+}
+
+function failureOf(who, code, signal) {
+  if (code === 0) return undefined
+  if (code === 111) return new CannotRunError(`${who} could not go on`)
+  return new OffError(`${who} ended before its time: ${signal ?? `exit code ${code}`}`)
 }
 
 /** The names of the files in a folder that a process has open. Only Linux tells; elsewhere none. */

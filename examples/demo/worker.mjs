@@ -10,6 +10,7 @@ import { createGzip } from 'node:zlib'
 
 import { Queue } from 'fsq'
 
+import { endingOf } from './endings.mjs'
 import { Log, now } from './records.mjs'
 import { QUEUE, settingsIn } from './settings.mjs'
 
@@ -17,19 +18,29 @@ const WALK_MS = 100
 const POLL_MS = 20
 const BACKOFF_MS = 200
 
-const [work, number] = process.argv.slice(2)
-const log = new Log(path.join(work, 'logs'), number)
+const [folder, number] = process.argv.slice(2)
+const log = new Log(path.join(folder, 'logs'), number)
 
 // If the demo is gone, there is nobody to work for. Listening for that must not keep this process alive.
 process.once('disconnect', () => process.exit(1))
-process.channel.unref()
+process.channel?.unref()
 
-const queue = new Queue(QUEUE, settingsIn(work))
-// What waits includes what others hold. They may die and leave it to us, so it is not over before that is done, too.
-while ((await queue.counts()).waiting > 0) {
-  if (!(await walk())) await setTimeout(POLL_MS)
+try {
+  await work()
+} catch (error) {
+  const { code, text } = endingOf(error)
+  console.error(`worker ${number}: ${text}`)
+  process.exit(code) // which releases whatever was claimed
 }
-await queue.close()
+
+async function work() {
+  const queue = new Queue(QUEUE, settingsIn(folder))
+  // What waits includes what others hold. They may die and leave it to us, so it is not over before that is done, too.
+  while ((await queue.counts()).waiting > 0) {
+    if (!(await walk(queue))) await setTimeout(POLL_MS)
+  }
+  await queue.close()
+}
 
 /**
  * Works on what it finds on one walk over the queue, oldest first. A walk knows what waited when it began, and passes by
@@ -37,7 +48,7 @@ await queue.close()
  *
  * @returns Whether there was anything to do.
  */
-async function walk() {
+async function walk(queue) {
   const begun = now()
   let any = false
   for await (const item of queue.scan()) {
@@ -71,7 +82,7 @@ async function run(item) {
   }
 
   // A file under its final name is a whole one. The number: nobody else writes this one, dead or alive.
-  const part = path.join(work, 'parts', `${number}.gz`)
+  const part = path.join(folder, 'parts', `${number}.gz`)
   let sha256
   try {
     sha256 = await compress(job.path, part)
@@ -82,7 +93,7 @@ async function run(item) {
     await item.fail()
     return
   }
-  await rename(part, path.join(work, 'outputs', `${key}.gz`))
+  await rename(part, path.join(folder, 'outputs', `${key}.gz`))
 
   log.write({ event: 'end', key, outcome: 'done', sha256 })
   await item.done() // it goes to done/
@@ -112,7 +123,7 @@ async function compress(file, part) {
  */
 function standStillOnce() {
   try {
-    writeFileSync(path.join(work, 'stalled'), `${process.pid}\n`, { flag: 'wx' })
+    writeFileSync(path.join(folder, 'stalled'), `${process.pid}\n`, { flag: 'wx' })
   } catch (error) {
     if (error.code === 'EEXIST') return
     throw error

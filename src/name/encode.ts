@@ -188,7 +188,12 @@ function numberText(value: number): string {
 
 /** An argument as it is written into a name, as bytes. */
 export function encodeArgument(codec: Codec, value: unknown, index: number): RawName {
-  return toRaw(codec.encode(argumentText(value, index)), codec.charset)
+  const text = codec.encode(argumentText(value, index))
+  try {
+    return toRaw(text, codec.charset)
+  } catch (error) {
+    throw error instanceof EncodingError ? new EncodingError(`Argument ${index}: ${error.message}`) : error
+  }
 }
 
 /**

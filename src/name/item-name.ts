@@ -269,7 +269,8 @@ export function* freeEntropies(
 }
 
 function* candidates(raw: RawName, entropy: string, encode: string): Generator<RawName, void, undefined> {
-  if (rawFields(raw, encode).length < REQUIRED_FIELDS) {
+  // A name without an entropy that could change was not readable before.
+  if (rawFields(raw, encode).length < REQUIRED_FIELDS || (entropy === '' && raw.length === LONGEST_NAME)) {
     for (let step = 1; step < 2 ** 40; step *= 2) {
       const suffix = `~${step + random(step)}`
       yield raw.slice(0, LONGEST_NAME - suffix.length) + suffix

@@ -53,7 +53,7 @@ const readable = new Map<string, boolean>()
  *
  * @throws {@link SettingError}
  */
-export function checkTimestampFormat(settings: TimestampSettings): void {
+export function checkTimestampFormat(settings: TimestampSettings & Pick<Settings, 'charset'>): void {
   const { timefmt, utc } = settings
   const key = `${timefmt}${utc ? ' UTC' : ''}`
   let isReadable = timefmt === DEFAULT_FORMAT || readable.get(key)
@@ -64,11 +64,12 @@ export function checkTimestampFormat(settings: TimestampSettings): void {
     })
     readable.set(key, isReadable)
   }
-  if (isReadable) return
+  // Formatted text is written as it is, in UTF-8, whatever the charset of the names.
+  if (isReadable && (settings.charset === 'utf8' || /^[\0-\x7f]*$/.test(timefmt))) return
   throw new SettingError(
     'FSQ_TIMEFMT',
     timefmt,
-    'a format that can be read back, as %Y%m%d%H%M%S',
+    'a format that can be read back, as %Y%m%d%H%M%S, in ASCII unless FSQ_CHARSET is utf8',
     'strptime(3) must understand each conversion, and the next one must not begin where it could go on',
   )
 }
