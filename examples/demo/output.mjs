@@ -24,7 +24,7 @@ export function printError(text) {
 }
 
 export function color(format, text) {
-  return hasColors ? styleText(format, text) : text
+  return hasColors && text !== '' ? styleText(format, text) : text
 }
 
 export function number(value, digits = 0) {

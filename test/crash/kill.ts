@@ -10,7 +10,8 @@ import { NAME, contentOf, scenarios } from '../support/child-scenarios.mjs'
 
 const WIDTH = 3
 const CHANGING =
-  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir)|claim\.(lock|complete|unlock)|install\.(mkdir|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
+  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir)|claim\.(complete|unlock)|install\.(mkdir|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
+const killedAt = new Set<string>()
 const TAKEN = 'taken'
 const DIRECTORIES = ['done', 'fail', 'queue', 'tmp']
 
@@ -93,11 +94,12 @@ function allPoints(directory: string): Promise<string[]> {
 export async function killEverywhere(name: ScenarioName, directory: string): Promise<void> {
   const { calls } = await trace(name, directory)
   expect(calls.length).toBeGreaterThan(0)
-  // Around a call that changes nothing it is as before the next one: once is enough.
+  // Around a call that changes nothing it is as before the next one: once in a file of tests is enough.
   const cases = calls.flatMap(({ point, nth }) => {
-    const isChanging = CHANGING.test(point)
-    if (isChanging) return ['kill', 'kill-after'].map((action) => ({ point, nth, action }))
-    return nth === 1 ? [{ point, nth, action: 'kill' }] : []
+    if (CHANGING.test(point)) return ['kill', 'kill-after'].map((action) => ({ point, nth, action }))
+    const isNew = !killedAt.has(point)
+    killedAt.add(point)
+    return isNew ? [{ point, nth, action: 'kill' }] : []
   })
   const scenario = scenarioOf(name)
   await inParallel(cases, WIDTH, async ({ point, nth, action }) => {

@@ -1,4 +1,4 @@
-// An ordinary worker: { root, name?, log, options?, prefetch?, action?, untilEmpty? }. Each item leaves two lines in the log, 'start ID'
+// An ordinary worker: { root, name?, log, options?, prefetch?, action?, untilEmpty?, once? }. Each item leaves two lines in the log, 'start ID'
 // before the work and 'done ID' after it, each written before anything else happens.
 import fs from 'node:fs'
 import { setTimeout as later } from 'node:timers/promises'
@@ -31,6 +31,7 @@ try {
       note(`done ${id}`)
       if (isStopped) break
     }
+    if (job.once) break
     await later(1)
   }
 } catch (error) {

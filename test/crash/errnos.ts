@@ -1,0 +1,301 @@
+// Lets each call of a scenario fail with each plausible error number, and looks at what it makes of it.
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+
+import { expect } from '@jest/globals'
+
+import { Child, type Line, filesOf, workOff } from '../support/child.js'
+import { NAME } from '../support/child-scenarios.mjs'
+import { type Scenario, type ScenarioName, expectWhole, labelOf, scenarioOf, trace } from './kill.js'
+
+type Code = keyof typeof os.constants.errno
+
+const OPENING: readonly Code[] = [
+  'EACCES',
+  'ENOENT',
+  'ENOTDIR',
+  'ELOOP',
+  'EMFILE',
+  'ENFILE',
+  'EIO',
+  'ENOMEM',
+  'EINTR',
+]
+const MAKING: readonly Code[] = ['ENOSPC', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOMEM']
+const SYNCING: readonly Code[] = ['EIO', 'ENOSPC', 'EDQUOT', 'EROFS', 'EINVAL', 'EINTR']
+const LOOKING: readonly Code[] = ['EACCES', 'EIO', 'ENOMEM', 'ENOENT']
+
+/** What each call may plausibly fail with. */
+const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
+  'open.directory': OPENING,
+  'list.open': OPENING,
+  'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
+  'claim.down': ['EACCES', 'EIO', 'ENOMEM'],
+  'claim.open': ['ENOENT', 'EACCES', 'EPERM', 'ELOOP', 'ENXIO', 'EMFILE', 'ENFILE', 'EIO', 'EROFS', 'EINTR'],
+  'claim.lock': ['EAGAIN', 'ENOLCK', 'EINVAL', 'ENOSYS', 'EIO'],
+  'claim.fstat': ['EIO', 'EOVERFLOW'],
+  'claim.fstatat': LOOKING,
+  'claim.twin': ['EIO', 'EACCES', 'ENOENT'],
+  'claim.exclusive': ['EINVAL', 'ENOSYS', 'EIO'],
+  'claim.complete': ['ENOENT', 'EIO', 'EROFS', 'EACCES'],
+  'claim.read': ['EIO', 'EINTR'],
+  'claim.unlock': ['EIO', 'ENOLCK'],
+  'enqueue.source': ['ENOENT', 'EACCES', 'EMFILE', 'ENFILE', 'EIO', 'ELOOP', 'EINTR'],
+  'enqueue.open': [...MAKING, 'EMFILE', 'ENFILE', 'EINTR', 'ENOTSUP', 'EEXIST'],
+  'enqueue.write': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG', 'EINTR'],
+  'enqueue.copy': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG', 'EINTR', 'ENOTSUP'],
+  'enqueue.chown': ['EPERM', 'EIO', 'EROFS', 'EINVAL', 'EDQUOT'],
+  'enqueue.chmod': ['EPERM', 'EIO', 'EROFS'],
+  'enqueue.utimens': ['EPERM', 'EIO', 'EROFS'],
+  'enqueue.fsync': SYNCING,
+  'enqueue.stat': LOOKING,
+  'enqueue.link': [...MAKING, 'EEXIST', 'EINVAL', 'EXDEV', 'EMLINK'],
+  'enqueue.unlink': ['EIO', 'EACCES', 'EBUSY', 'EROFS'],
+  'enqueue.fsyncdir': SYNCING,
+  'finish.utimens': ['EPERM', 'EIO', 'EROFS'],
+  'finish.stat': LOOKING,
+  'finish.rename': [...MAKING, 'EXDEV', 'EBUSY', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],
+  'finish.link': [...MAKING, 'EXDEV', 'EMLINK'],
+  'finish.unlink': ['EIO', 'EACCES', 'EROFS', 'EBUSY'],
+  'finish.fsyncdir': SYNCING,
+  'install.openroot': ['ENOENT', 'EACCES', 'ENOTDIR', 'EMFILE', 'ENFILE', 'EIO', 'EINTR'],
+  'install.mkdir': [...MAKING, 'EEXIST', 'EMLINK'],
+  'install.opendir': OPENING,
+  'install.lock': ['ENOLCK', 'ENOSYS', 'EAGAIN'],
+  'install.chown': ['EPERM', 'EIO', 'EROFS', 'EINVAL'],
+  'install.chmod': ['EPERM', 'EIO', 'EROFS'],
+  'install.fsync': SYNCING,
+  'install.rename': [
+    'ENOSPC',
+    'EIO',
+    'EACCES',
+    'EROFS',
+    'EXDEV',
+    'EBUSY',
+    'ENOTEMPTY',
+    'EEXIST',
+    'ENOTDIR',
+    'EINVAL',
+  ],
+  'install.fsyncroot': SYNCING,
+  'install.cleanup': ['EIO', 'EBUSY'],
+  'retire.rename': ['EACCES', 'EBUSY', 'EIO', 'EROFS', 'EINVAL', 'ENOSYS', 'ENOENT'],
+  'retire.fsyncroot': SYNCING,
+}
+
+/** Where a failure is not one of the operation: there is another way, or the item is skipped, or it does not matter. */
+const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
+  'open.directory': ['EINTR'],
+  'list.open': ['EINTR', 'ENOENT'],
+  'list.getdents': ['ENOENT'],
+  'claim.open': ['ENOENT', 'EACCES', 'EPERM', 'ELOOP', 'ENXIO', 'EINTR'],
+  'claim.lock': ['EAGAIN'],
+  'claim.fstatat': ['ENOENT'],
+  'claim.twin': ['ENOENT'],
+  'claim.exclusive': 'all',
+  'claim.complete': ['ENOENT'],
+  'claim.read': 'all',
+  'claim.unlock': 'all',
+  'enqueue.source': ['EINTR'],
+  'enqueue.open': ['EINTR', 'ENOTSUP', 'EEXIST'],
+  'enqueue.write': ['EINTR'],
+  'enqueue.copy': ['EINTR', 'ENOTSUP'],
+  'enqueue.fsync': ['EINTR'],
+  'enqueue.stat': ['ENOENT'],
+  'enqueue.link': ['EEXIST', 'ENOENT', 'EPERM', 'EINVAL', 'EACCES'],
+  'enqueue.unlink': 'all',
+  'enqueue.fsyncdir': ['EINTR'],
+  'finish.utimens': ['EPERM'],
+  'finish.rename': ['EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],
+  'finish.link': ['EPERM'],
+  'finish.fsyncdir': ['EINTR'],
+  'install.openroot': ['EINTR'],
+  'install.mkdir': ['EEXIST'],
+  'install.opendir': ['EINTR'],
+  'install.fsync': ['EINTR'],
+  'install.rename': ['EINVAL', 'EEXIST', 'ENOTEMPTY'],
+  'install.fsyncroot': ['EINTR'],
+  'install.cleanup': 'all',
+  'retire.rename': ['EINVAL', 'ENOSYS'],
+  'retire.fsyncroot': ['EINTR'],
+}
+
+/** What an error number comes out as, where that is another one: the meaning is clear from where it happened. */
+const TRANSLATED: Readonly<Record<string, Partial<Record<Code, Code>>>> = {
+  'finish.stat': { ENOENT: 'ESTALE' },
+  'enqueue.link': { EACCES: 'ENOTSUP' },
+}
+
+interface Case {
+  readonly point: string
+  readonly nth: number
+  readonly errno: number
+  readonly code: Code
+}
+
+interface Told {
+  readonly name: string
+  readonly code: string
+  readonly errno: number
+  readonly typed: boolean
+  readonly message: string
+}
+
+interface Result {
+  readonly number: number
+  readonly outcome?: Told
+  readonly said: readonly Line[]
+  readonly locked: readonly string[]
+  readonly claims: number
+  readonly open: readonly string[]
+}
+
+function casesOf(
+  calls: readonly { point: string; nth: number }[],
+  isSettled: (key: string) => boolean,
+): Case[] {
+  return calls.flatMap(({ point, nth }) =>
+    (ERRNOS[point] ?? []).flatMap((code) => {
+      // Scenarios share many calls; the first time tells.
+      const key = `${point}#${nth} ${code}`
+      return isSettled(key) ? [] : [{ point, nth, code, errno: os.constants.errno[code] }]
+    }),
+  )
+}
+
+export function isHarmless({ point, code }: { point: string; code: Code }): boolean {
+  const harmless = HARMLESS[point]
+  return harmless === 'all' || harmless?.includes(code) === true
+}
+
+/** Lets each call of the scenario fail, once with each error number. */
+export async function failEverywhere(name: ScenarioName, directory: string): Promise<void> {
+  const { calls } = await trace(name, directory)
+  for (const { point } of calls) expect(Object.keys(ERRNOS)).toContain(point)
+  const cases = casesOf(calls, () => false)
+  const scenario = scenarioOf(name)
+  const dir = path.join(directory, 'cases')
+  const child = new Child(
+    'child-errnos.mjs',
+    { scenario: name, dir, cases },
+    { faultBuild: true, node: ['--expose-gc'] },
+  )
+  const ending = await child.ended
+  const wrong: string[] = []
+  for (const [number, one] of cases.entries()) {
+    const { point, nth, code } = one
+    const result = child.said('number').find((line) => line['number'] === number) as Result | undefined
+    try {
+      if (result === undefined) throw new Error(`no result: ${JSON.stringify(ending)} ${child.stderr}`)
+      await verify(scenario, one, result, path.join(dir, String(number), 'root'))
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      wrong.push(`${name}: ${point}#${nth} ${code}: ${message}\\n${JSON.stringify(result)}`)
+    }
+    if (result === undefined) break
+  }
+  if (wrong.length > 0)
+    throw new Error(`${wrong.length} of ${cases.length} wrong:\n${wrong.slice(0, 8).join('\n\n')}`)
+  expect({ ending, stderr: child.stderr }).toEqual({ ending: { code: 0, signal: null }, stderr: '' })
+}
+
+async function verify(scenario: Scenario, one: Case, result: Result, root: string): Promise<void> {
+  const { outcome, said, locked, claims, open } = result
+  expect({ locked, claims, open }).toEqual({ locked: [], claims: 0, open: [] })
+  const unfinished = said.flatMap((line) => ('unfinished' in line ? [line] : []))
+  const errors = [
+    ...(outcome === undefined ? [] : [outcome]),
+    ...unfinished.map((line) => line['unfinished'] as Told),
+  ]
+  for (const error of errors) {
+    expect(error.typed).toBe(true)
+    expect(error.code).toMatch(/^ERR_FSQ/)
+    if (error.code !== 'ERR_FSQ_ENQUEUE_MANY' || error.errno !== undefined)
+      expect(error.errno).toBe(-os.constants.errno[TRANSLATED[one.point]?.[one.code] ?? one.code])
+  }
+  for (const line of unfinished)
+    expect(line).toMatchObject({ held: true, unfinished: { code: 'ERR_FSQ_FINISH' } })
+  const isCertain = !one.point.startsWith('install.rename') && !one.point.startsWith('finish.unlink')
+  if (isHarmless(one) && isCertain) expect(errors).toEqual([])
+  if (!isHarmless(one) && isCertain) expect(errors.length).toBeGreaterThan(0)
+  switch (scenario.kind) {
+    case 'enqueue':
+      return verifyEnqueue(one, result, root)
+    case 'work':
+      return verifyWork(scenario, one, result, root)
+    case 'install':
+      return verifyInstall(one, result, root)
+    default:
+      return verifyUninstall(scenario, one, result, root)
+  }
+}
+
+async function verifyEnqueue(one: Case, { outcome, said }: Result, root: string): Promise<void> {
+  expect(fs.readdirSync(root)).toEqual([NAME])
+  const files = filesOf(path.join(root, NAME))
+  const inQueue = files.filter(({ where }) => where === 'queue')
+  expect(files).toHaveLength(inQueue.length)
+  expectWhole(inQueue)
+  const acknowledged = said.flatMap((line) => ('ack' in line ? [line['ack']] : []))
+  const undurable = said.flatMap((line) => ('undurable' in line ? [line['undurable']] : []))
+  expect([...acknowledged, ...undurable].toSorted()).toEqual(inQueue.map(({ name }) => name).toSorted())
+  const isSync = one.point === 'enqueue.fsyncdir' && one.code !== 'EINTR'
+  expect(undurable.length > 0).toBe(isSync)
+  if (isSync) expect(['ERR_FSQ_NOT_DURABLE', 'ERR_FSQ_ENQUEUE_MANY']).toContain(outcome?.code)
+}
+
+async function verifyWork(
+  scenario: Scenario,
+  one: Case,
+  { outcome, said }: Result,
+  root: string,
+): Promise<void> {
+  const ours = filesOf(path.join(root, NAME)).filter(({ content }) => content.toString() !== 'taken')
+  expectWhole(ours)
+  const isLeftOver = scenario.action === 'discard' && one.point === 'finish.unlink'
+  if (!isLeftOver) expect(ours.filter(({ where }) => where === 'tmp')).toEqual([])
+  const did = said.flatMap((line) => ('did' in line ? [line['label'] as string] : []))
+  const started = said.flatMap((line) => ('start' in line ? [line['start'] as string] : []))
+  if (scenario.runs === false) expect(started).toEqual([])
+  if (one.point === 'finish.fsyncdir' && one.code !== 'EINTR') {
+    expect(outcome?.code).toBe('ERR_FSQ_NOT_DURABLE')
+    expect(ours.filter(({ where }) => where === 'queue').length).toBe(scenario.action === 'retry' ? 1 : 0)
+  }
+  for (const label of scenario.labels) {
+    const names = ours.filter(({ name }) => labelOf(name) === label)
+    const isGone = scenario.action === 'discard' && (did.includes(label) || one.point === 'finish.fsyncdir')
+    expect(names.filter(({ where }) => where !== 'tmp')).toHaveLength(isGone ? 0 : 1)
+  }
+  // One failure loses nobody: what has not run runs now.
+  const { ran } = await workOff(root, NAME)
+  if (scenario.action === 'retry' || scenario.action === 'release') return
+  for (const label of ran.map(labelOf)) expect(did).not.toContain(label)
+}
+
+async function verifyInstall(one: Case, { outcome, said }: Result, root: string): Promise<void> {
+  const isInstalled = said.some((line) => 'installed' in line)
+  const entries = fs.readdirSync(root)
+  expect(entries.filter((entry) => entry !== NAME)).toEqual([])
+  expect(isInstalled).toBe(outcome === undefined)
+  if (one.point === 'install.fsyncroot' && outcome !== undefined) {
+    expect(outcome.code).toBe('ERR_FSQ_NOT_DURABLE')
+    expect(entries).toEqual([NAME])
+  }
+  if (entries.length > 0) await workOff(root, NAME)
+}
+
+async function verifyUninstall(
+  scenario: Scenario,
+  one: Case,
+  { outcome }: Result,
+  root: string,
+): Promise<void> {
+  const entries = fs.readdirSync(root)
+  if (outcome === undefined || one.point === 'retire.fsyncroot') expect(entries).toEqual([])
+  if (entries.length === 0) return
+  expect(entries).toEqual([NAME])
+  // As it was, and not down.
+  const { ran } = await workOff(root, NAME)
+  expect(ran.map(labelOf).toSorted()).toEqual(scenario.labels.toSorted())
+}
