@@ -15,6 +15,8 @@ import { Place } from './native.js'
 import type { Settings } from './settings.js'
 
 const { EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO } = os.constants.errno
+// Others may remove it and make it between our two looks.
+const MOST_ATTEMPTS = 10
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
 
 /**
@@ -93,15 +95,27 @@ async function checkQueue(layout: Layout): Promise<void> {
 
 async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHandle; made: boolean }> {
   // O_NONBLOCK: if it is a FIFO, there is nobody to wait for.
-  const flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK
-  try {
-    return { file: await fs.open(layout.downPath, flags | O_EXCL, mode), made: true }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw downError(error, layout, 'take down')
+  const flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK
+  for (let attempt = 1; ; attempt++) {
+    const made = await openOr('EEXIST', layout, flags | O_CREAT | O_EXCL, mode)
+    if (made !== undefined) return { file: made, made: true }
+    // Without O_CREAT: whoever makes it must know that it has, so as to remove it again.
+    const found = await openOr(attempt < MOST_ATTEMPTS ? 'ENOENT' : '', layout, flags, mode)
+    if (found !== undefined) return { file: found, made: false }
   }
+}
+
+/** The open file; `undefined`: it failed with the code. */
+async function openOr(
+  code: string,
+  layout: Layout,
+  flags: number,
+  mode: number,
+): Promise<fs.FileHandle | undefined> {
   try {
-    return { file: await fs.open(layout.downPath, flags, mode), made: false }
+    return await fs.open(layout.downPath, flags, mode)
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === code) return undefined
     throw downError(error, layout, 'take down')
   }
 }

@@ -20,7 +20,7 @@ import {
   fileSystemError,
   systemError,
 } from './errors.js'
-import { type Finisher, type Moved, isGone } from './finish.js'
+import { type Finisher, type Move, type Moved, isGone } from './finish.js'
 import { placePath } from './layout.js'
 import { type RawName, fromRaw, pathText } from './name/charset.js'
 import { type ParsedName, itemKey, parseItemName, withTries } from './name/item-name.js'
@@ -352,16 +352,29 @@ export class WorkItem {
   }
 
   async #attempt(target: Target): Promise<void> {
-    const { claims, finisher } = this.#context
+    const { claims } = this.#context
     const { handle, descriptor } = this.#file
     this.#state = 'finishing'
     this.#target = target
     clearTimeout(this.#timer)
     claims.surrender(descriptor, this)
     const from = this.#parsed.raw
-    const moved = await finisher.move({ handle, descriptor, from, ...target }, this.#reading)
+    const moved = await this.#move({ handle, descriptor, from, ...target })
     if (moved.left) this.#settle(target, moved)
     else this.#keep(target, moved)
+  }
+
+  async #move(move: Move): Promise<Moved> {
+    const { claims, finisher } = this.#context
+    try {
+      return await finisher.move(move, this.#reading)
+    } catch (error) {
+      // Not a failed call, which is no error here, but a handle that is closed: nobody would release the claim.
+      this.#state = 'released'
+      claims.hold(move.descriptor, this, move.from)
+      claims.release(move.descriptor, this)
+      throw error
+    }
   }
 
   /** The item has moved. */

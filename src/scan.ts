@@ -33,7 +33,7 @@ const debug = debuglog('fsq')
 export interface ScanOptions {
   /**
    * How many items are claimed ahead, the one handed out included: so many locks are held. Left out: one at first, and
-   * up to 16 while they are used up within milliseconds. 1 holds just the one that is handed out.
+   * up to 32 while they are used up within milliseconds. 1 holds just the one that is handed out.
    */
   readonly prefetch?: number | undefined
   /** Overrides the setting of the queue; 0: without limit. */
@@ -45,7 +45,7 @@ export interface ScanOptions {
 }
 
 const SCAN_OPTIONS = ['prefetch', 'maxTries', 'ttl', 'onReport'] as const
-const MOST_PREFETCHED = 16
+const MOST_PREFETCHED = 32
 const LARGEST_PREFETCH = 1024
 // Small contents are read along with the claim, which spares a crossing.
 const READ_LIMIT = 4096
@@ -64,7 +64,7 @@ interface Ready {
 class Prefetch {
   readonly #fixed: number | undefined
   #size = 1
-  #since = 0
+  #since = Number.NaN
 
   constructor(fixed: number | undefined) {
     if (fixed !== undefined && !(Number.isInteger(fixed) && fixed >= 1 && fixed <= LARGEST_PREFETCH)) {
@@ -73,19 +73,15 @@ class Prefetch {
     this.#fixed = fixed
   }
 
-  /** The size of the next batch, now that the last one is used up. */
+  /** How many to hold, now that it is time to claim more. */
   next(): number {
     if (this.#fixed !== undefined) return this.#fixed
-    const taken = performance.now() - this.#since
-    if (this.#since === 0) this.#size = 1
-    else if (taken < QUICK_MS) this.#size = Math.min(this.#size * 2, MOST_PREFETCHED)
+    const now = performance.now()
+    const taken = now - this.#since
+    this.#since = now
+    if (taken < QUICK_MS) this.#size = Math.min(this.#size * 2, MOST_PREFETCHED)
     else if (taken > SLOW_MS) this.#size = Math.max(1, Math.floor(this.#size / 2))
     return this.#size
-  }
-
-  /** A batch has come. */
-  filled(): void {
-    this.#since = performance.now()
   }
 }
 
@@ -98,7 +94,10 @@ class Scan {
   #listing: ListingHandle | undefined
   #ready: Ready[] = []
   #ended = false
-  #error: FsqError | undefined
+  #error: Error | undefined
+  #filling: Promise<void> | undefined
+  #size = 1
+  #over = false
   #idle: NodeJS.Timeout | undefined
 
   constructor(context: ItemContext, options: ScanOptions) {
@@ -129,44 +128,74 @@ class Scan {
   /** The next item, claimed; none: the walk is over. */
   async next(): Promise<WorkItem | undefined> {
     while (this.#ready.length === 0) {
-      if (this.#error !== undefined) throw this.#error
-      if (this.#ended) return undefined
       this.#checkUnfinished()
-      await this.#fill()
+      if (this.#filling === undefined) {
+        if (this.#error !== undefined) throw this.#error
+        if (this.#ended) return undefined
+        this.#size = this.#prefetch.next()
+        this.#startFill(this.#size)
+      }
+      await this.#filling
     }
     this.#checkUnfinished()
     // Whatever was claimed ahead: nothing is begun in a queue that is down.
     this.#checkDown()
     const ready = this.#ready.shift()
     if (this.#ready.length === 0) clearTimeout(this.#idle)
+    this.#fillAhead()
     return ready?.item
   }
 
   /** Releases what was claimed ahead. */
-  end(): void {
+  async end(): Promise<void> {
+    this.#over = true
+    this.#releaseReady()
+    await this.#filling
     this.#releaseReady()
     if (this.#listing !== undefined) native.closeListing(this.#listing)
     this.#listing = undefined
   }
 
-  async #fill(): Promise<void> {
+  /** Claims more while the last ones are being worked on, so that neither waits for the other. */
+  #fillAhead(): void {
+    const ahead = this.#size - 1
+    if (this.#ready.length > ahead / 2 || ahead === 0) return
+    if (this.#filling !== undefined || this.#ended || this.#error !== undefined) return
+    this.#size = this.#prefetch.next()
+    const room = this.#size - 1 - this.#ready.length
+    if (room > 0) this.#startFill(room)
+  }
+
+  #startFill(count: number): void {
+    this.#filling = this.#fill(count)
+      .catch((error: unknown) => {
+        // For the loop, once what has been claimed is handed out.
+        this.#error ??= error instanceof Error ? error : new Error(String(error))
+        this.#ended = true
+      })
+      .finally(() => {
+        this.#filling = undefined
+      })
+  }
+
+  async #fill(count: number): Promise<void> {
     const { directory } = this.#context
     const handle = this.#handle
     const listing = this.#listing
     if (handle === undefined || listing === undefined) return
     directory.checkOpen()
-    const batch = await native.claim(handle, listing, this.#prefetch.next(), READ_LIMIT)
+    const batch = await native.claim(handle, listing, count, READ_LIMIT)
     const claimed = this.#take(handle, batch)
-    // Closed meanwhile: nobody else knows of these claims.
-    if (directory.closed) {
+    // Left or closed meanwhile: nobody else knows of these claims.
+    if (directory.closed || this.#over) {
       native.release(claimed.map(({ descriptor }) => descriptor))
       directory.checkOpen()
+      return
     }
     this.#ended = batch.ended
     await this.#sort(handle, claimed)
     for (const note of batch.notes) this.#report(note)
-    this.#prefetch.filled()
-    if (this.#ready.length > 1) this.#watchIdle()
+    if (this.#ready.length > 0) this.#watchIdle()
     if (batch.failure !== undefined) {
       // The kind of lock has changed under this scan (the marker of fcntl locks): the next one opens the queue anew.
       if (isStale(batch.failure)) directory.forget(handle)
@@ -300,6 +329,10 @@ class Scan {
     this.#idle = setTimeout(() => {
       const [first] = this.#ready
       if (first === undefined || this.#listing === undefined) return
+      if (this.#filling !== undefined) {
+        this.#watchIdle()
+        return
+      }
       this.#releaseReady()
       // They are claimed again when their turn comes, unless somebody else was faster.
       native.seekListing(this.#listing, first.position)
@@ -352,7 +385,7 @@ export async function* scan(
       yield current
     }
   } finally {
-    walk.end()
+    await walk.end()
     // The loop was left at this item. One that is being finished, or whose finish failed, keeps its claim.
     current?.release()
   }

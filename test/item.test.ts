@@ -5,6 +5,7 @@ import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import {
   FinishError,
+  FsqError,
   ItemFinishedError,
   ItemGoneError,
   PayloadError,
@@ -173,7 +174,7 @@ describe('retry', () => {
   test.each([
     ['-20120710213904-0-13044-mss-7-%5Fx-a_b', '-20120710213904-0-13044-mss-8-%5Fx-a_b'],
     ['_20120710213904_00_%31_m%2Fs_007_x', '_20120710213904_00_%31_m%2Fs_8_x'],
-    ['_20120710213904___0', '_20120710213904___1'],
+    ['_20120710213904____0', '_20120710213904____1'],
     ['_20120710213904_0_1_h_9_x', '_20120710213904_0_1_h_10_x'],
     ['_20120710213904_0_1_h_%31_x', '_20120710213904_0_1_h_2_x'],
     ['5%32012071021390450515h51', '5%32012071021390450515h52'],
@@ -517,7 +518,7 @@ describe('a finish that fails', () => {
     expect(item.claimed).toBe(true)
     // No more work while what was done cannot be put away, in this loop and in others of the handle.
     expect(await errorOf(async () => taker.next())).toBeInstanceOf(FinishError)
-    expect(await errorOf(async () => drain(queue))).toBeInstanceOf(FinishError)
+    expect(await errorOf(async () => drain(queue))).toBeInstanceOf(FsqError)
     for (const other of ['fail', 'retry', 'discard'] as const) {
       const refused = await errorOf(async () => finish(item, other))
       checkError(refused, {
@@ -563,9 +564,10 @@ describe('a finish that fails', () => {
     const descriptor = bed.descriptor(item.path)
     fs.rmdirSync(path.join(queue.path, 'done'))
     expect(await errorOf(async () => item.done())).toBeInstanceOf(FinishError)
-    queue.close()
+    const closing = queue.close()
     expect(isLockedBesides(descriptor)).toBe(false)
     expect(item.claimed).toBe(false)
+    await closing
     expect(await errorOf(async () => item.done())).toBeInstanceOf(QueueClosedError)
     fs.mkdirSync(path.join(queue.path, 'done'))
     expect(await drain(bed.open())).toEqual([itemName()])
@@ -584,7 +586,7 @@ describe('a finish that fails', () => {
       const { value: item } = await queue.scan().next()
       fs.rmdirSync(done)
       const failed = await errorOf(() => item.done())
-      if (given.close) queue.close()
+      if (given.close) await queue.close()
       else process.once('beforeExit', () => {})
       fs.mkdirSync(done)
       return { failed }`
@@ -665,8 +667,9 @@ describe('a lock ends', () => {
     const descriptors: number[] = []
     for await (const item of queue.scan()) descriptors.push(bed.descriptor(item.path))
     expect(descriptors.map(isLockedBesides)).toEqual([true, true])
-    queue.close()
+    const closing = queue.close()
     expect(descriptors.map(isLockedBesides)).toEqual([false, false])
+    await closing
   })
 
   test('when an item is disposed of, after a finish that is under way', async () => {

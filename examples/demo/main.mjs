@@ -42,11 +42,10 @@ async function main() {
     return 0
   }
   const { files, skipped } = await findFiles(options.folder, options.files)
-  print(`${color('bold', 'fsq demo')}: ${count(files.length, 'file')} of ${inspect(options.folder)}`)
-  for (const [reason, times] of skipped) print(`  skipped, ${reason}: ${number(times)}`)
-
   // From here on there is something to clean up, however this ends.
   const interrupted = interruption()
+  print(`${color('bold', 'fsq demo')}: ${count(files.length, 'file')} of ${inspect(options.folder)}`)
+  for (const [reason, times] of skipped) print(`  skipped, ${reason}: ${number(times)}`)
   const work = mkdtempSync(path.join(realpathSync(os.tmpdir()), 'fsq-demo-'))
   const crew = new Crew(work)
   try {

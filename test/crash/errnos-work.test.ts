@@ -7,7 +7,7 @@ import { namesOf } from './kill.js'
 test.each(namesOf('work'))(
   'one call fails, a typed error or another way, and nothing is lost or left: %s',
   async (name) => {
-    await failEverywhere(name, makeDirectory())
+    await failEverywhere(name, makeDirectory({ quick: true }))
   },
   120_000,
 )

@@ -6,7 +6,7 @@ import { killEverywhere, namesOf } from './kill.js'
 test.each(namesOf('work'))(
   'killed at any call, nothing is lost: %s',
   async (name) => {
-    await killEverywhere(name, makeDirectory())
+    await killEverywhere(name, makeDirectory({ quick: true }))
   },
   120_000,
 )

@@ -102,12 +102,16 @@ function working({
       }
       const taken = []
       const prefetch = together ? items.length : 1
-      for await (const item of queue.scan({ prefetch, ...scan })) {
-        say({ start: item.args[0], id: item.id })
-        const content = await item.bytes()
-        if (!content.equals(contentOf(...item.args))) say({ torn: item.id })
-        if (together) taken.push(perform(item))
-        else await perform(item)
+      try {
+        for await (const item of queue.scan({ prefetch, ...scan })) {
+          say({ start: item.args[0], id: item.id })
+          const content = await item.bytes()
+          if (!content.equals(contentOf(...item.args))) say({ torn: item.id })
+          if (together) taken.push(perform(item))
+          else await perform(item)
+        }
+      } finally {
+        await Promise.allSettled(taken)
       }
       await Promise.all(taken)
     },

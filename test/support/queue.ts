@@ -42,8 +42,8 @@ export class TestBed {
     fs.chmodSync(this.#root, 0o755)
   }
 
-  end(): void {
-    for (const queue of this.#queues.splice(0)) queue.close()
+  async end(): Promise<void> {
+    for (const queue of this.#queues.splice(0)) await queue.close()
     for (const descriptor of this.#descriptors.splice(0)) fs.closeSync(descriptor)
     fs.rmSync(this.#root, { recursive: true, force: true })
     this.reports.length = 0
@@ -98,8 +98,8 @@ export function useTestBed(): TestBed {
   beforeEach(() => {
     bed.begin()
   })
-  afterEach(() => {
-    bed.end()
+  afterEach(async () => {
+    await bed.end()
     expect(native.heldClaims()).toBe(0)
   })
   return bed

@@ -1,0 +1,125 @@
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs'
+
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+
+import { LOCK_MARKER } from '../src/layout.js'
+import { compareItemNames } from '../src/name/item-name.js'
+import { Place, REGULAR_FILE, isFailure, native } from '../src/native.js'
+import type { Queue } from '../src/queue.js'
+import { type Directory, itemName, names, pathOf, plant, useTestBed } from './support/queue.js'
+
+const bed = useTestBed()
+
+/** The order in which native code lists the names, and that all of them are files. */
+async function listed(queue: Queue, place: Directory): Promise<string[]> {
+  const { settings, path } = queue
+  const parts = [settings.queue, settings.tmp, settings.done, settings.fail, settings.down, LOCK_MARKER]
+  const handle = await native.openQueue(path, parts, true)
+  if (isFailure(handle)) throw new Error(handle.syscall)
+  const listing = await native.list(handle, Place[place])
+  if (isFailure(listing)) throw new Error(listing.syscall)
+  const entries = native.listingEntries(listing, 0, native.listingSize(listing))
+  native.closeListing(listing)
+  native.closeQueue(handle)
+  const found = entries.filter((_, index) => index % 2 === 0) as string[]
+  expect(entries.filter((_, index) => index % 2 === 1)).toEqual(found.map(() => REGULAR_FILE))
+  return found
+}
+
+const byte = fc.integer({ min: 1, max: 255 }).filter((code) => code !== 0x2f)
+const isEntry = (name: string): boolean => name !== '' && name !== '.' && name !== '..' && name.length <= 255
+const bytes = (maxLength: number): fc.Arbitrary<string> =>
+  fc.array(byte, { maxLength }).map((codes) => Buffer.from(codes).toString('latin1'))
+const digits = (maxLength: number): fc.Arbitrary<string> =>
+  fc.string({ unit: fc.constantFrom(...'0123456789'), maxLength })
+
+// Few values, so that names differ late and numbers in more than their digits.
+const entropy = fc.oneof(
+  digits(3),
+  digits(25),
+  fc.nat(20).map(String),
+  fc.nat(9).map((digit) => `000${digit}`),
+  fc.constantFrom('', 'abc', '-1', '1a', ' 1', '١', '18446744073709551615', '18446744073709551616'),
+  bytes(4),
+)
+const fields = fc.tuple(
+  fc.constantFrom('20120710213904', '20120710213905', '2012', '', 'x'),
+  entropy,
+  fc.constantFrom('1', '10', '2', 'p'),
+  fc.constantFrom('h', 'host', ''),
+  fc.constantFrom('0', '1', '10', '007'),
+)
+const structured = fc
+  .tuple(fc.constantFrom('_', '-', '~', '5', '\xc3'), fields, fc.array(bytes(3), { maxLength: 3 }))
+  .map(([delimiter, required, args]) => delimiter + [...required, ...args].join(delimiter))
+const short = fc
+  .tuple(fc.constantFrom('_', '-', '5'), fc.array(fc.constantFrom('1', '2', '10', 'x', ''), { maxLength: 5 }))
+  .map(([delimiter, parts]) => delimiter + parts.join(delimiter))
+const anyName = fc
+  .oneof({ weight: 5, arbitrary: structured }, { weight: 2, arbitrary: short }, bytes(30), bytes(255))
+  .filter((name) => isEntry(name) && !name.includes('/') && !name.includes('\0'))
+
+describe.each(['queue', 'done', 'fail', 'tmp'] as const)('%s/', (place) => {
+  test('is listed in the order of compareItemNames, whatever the names', async () => {
+    const queue = await bed.install()
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(anyName, { maxLength: 40 }), async (all) => {
+        for (const name of all) plant(queue, name, '', place)
+        try {
+          expect(await listed(queue, place)).toEqual([...all].sort(compareItemNames))
+        } finally {
+          for (const name of names(queue, place)) fs.rmSync(pathOf(queue, place, name))
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
+
+test('a scan hands out in that order', async () => {
+  const queue = await bed.install({ maxTries: 0, durability: 'none' })
+  const valid = fc
+    .tuple(
+      fc.constantFrom('_', '-'),
+      fc.constantFrom('20120710213904', '20120710213905', '19991231235959'),
+      fc.oneof(digits(25), fc.constantFrom('abc', 'b')),
+      fc.constantFrom('1', '10', '2'),
+      fc.nat(12),
+    )
+    .map(([delimiter, timestamp, number, pid, tries]) =>
+      ['', timestamp, number, pid, 'host', tries].join(delimiter),
+    )
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(valid, { maxLength: 40 }), async (all) => {
+      for (const name of all) plant(queue, name)
+      const order: string[] = []
+      for await (const item of queue.scan()) {
+        order.push(item.id)
+        await item.discard()
+      }
+      expect(order).toEqual([...all].sort(compareItemNames))
+      expect(names(queue, 'queue')).toEqual([])
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('names that only look like numbers in order', async () => {
+  const queue = await bed.install()
+  const expected = [
+    ...['0', '1', '9', '10', '0100', '101', '9007199254740993', '18446744073709551616'].map((number) =>
+      itemName({ entropy: number }),
+    ),
+    itemName({ entropy: '' }),
+    itemName({ entropy: '-1' }),
+    itemName({ entropy: '1a' }),
+    itemName({ entropy: 'a' }),
+    // Malformed, so last, and by their bytes.
+    '_20120710213903_0_1_h',
+    'x',
+  ]
+  for (const name of [...expected].reverse()) plant(queue, name)
+  expect(await listed(queue, 'queue')).toEqual(expected)
+})
