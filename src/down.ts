@@ -71,7 +71,7 @@ export async function isDown(layout: Layout): Promise<boolean> {
 /** A missing queue is an error of its own: it must not look like one that is up. */
 async function checkQueue(layout: Layout): Promise<void> {
   try {
-    if ((await fs.stat(placePath(layout, Place.queue))).isDirectory()) return
+    if ((await fs.lstat(placePath(layout, Place.queue))).isDirectory()) return
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw downError(error, layout, 'find')

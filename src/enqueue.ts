@@ -111,7 +111,8 @@ export class Enqueuer {
       )
     }
     const prepared = entries.map((entry: EnqueueEntry) => this.#prepareOrFail(entry))
-    // No entry can be added without the queue, so one error says it better than one an entry.
+    // No entry can be added without the queue and its settings, so one error says it better than one an entry.
+    this.#itemForm()
     await this.#directory.open()
     const outcomes = new Map<Prepared, EnqueueOutcome>()
     const good = prepared.filter((entry): entry is Prepared => !(entry instanceof FsqError))

@@ -11,6 +11,7 @@ import type { Failure } from './errors.js'
 import { type RawName } from './name/charset.js'
 import { freeEntropies } from './name/item-name.js'
 import { type FinishResult, type Place, type QueueHandle, native } from './native.js'
+import type { Pending } from './pending.js'
 import type { Settings } from './settings.js'
 
 const { EBADF, EEXIST, ESTALE } = os.constants.errno
@@ -50,12 +51,12 @@ export class Finisher {
   readonly #encode: string
   readonly #durable: boolean
   readonly #batcher: Batcher<Move, FinishResult>
-  #moving = 0
-  readonly #idle: (() => void)[] = []
+  readonly #pending: Pending
 
-  constructor(directory: QueueDirectory, settings: Settings) {
+  constructor(directory: QueueDirectory, settings: Settings, pending: Pending) {
     this.#directory = directory
     this.#encode = settings.encode
+    this.#pending = pending
     this.#durable = settings.durability === 'full'
     this.#batcher = new Batcher((moves) => this.#moveAll(moves), BATCH_LIMIT)
   }
@@ -64,21 +65,11 @@ export class Finisher {
    *
    * @param ready - Waited for first; a queue that is closed meanwhile keeps its descriptors until the move is made.
    */
-  async move(move: Move, ready?: Promise<unknown>): Promise<Moved> {
-    this.#moving++
-    try {
+  move(move: Move, ready?: Promise<unknown>): Promise<Moved> {
+    return this.#pending.run(async () => {
       await ready
-      return await this.#moveOne(move)
-    } finally {
-      this.#moving--
-      if (this.#moving === 0) for (const callback of this.#idle.splice(0)) callback()
-    }
-  }
-
-  /** Calls back once no move is under way: now, or after the last one. */
-  whenIdle(callback: () => void): void {
-    if (this.#moving === 0) callback()
-    else this.#idle.push(callback)
+      return this.#moveOne(move)
+    })
   }
 
   async #moveOne(move: Move): Promise<Moved> {

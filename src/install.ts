@@ -78,6 +78,7 @@ export async function uninstall(
 ): Promise<void> {
   const force = options.force ?? false
   const target = await realLayout(layout)
+  await checkIsQueue(target)
   const madeDown = await makeDown(target, settings)
   try {
     if (!force) await checkEmpty(target)
@@ -138,22 +139,26 @@ async function removeAside(aside: string): Promise<void> {
   }
 }
 
-/** Only a queue may be replaced: what else has its name is somebody's data. */
+/** Only a queue may be replaced, or an empty directory: what else has its name is somebody's data. */
 async function checkReplaceable(layout: Layout): Promise<void> {
-  const present = await Promise.all([
-    isDirectory(layout.path),
-    ...layout.directories.map((_, place) => isPlace(place)),
-  ])
-  if (!present[0] || present.every(Boolean)) return
+  if (!(await isDirectory(layout.path)) || (await hasAllPlaces(layout))) return
   const entries = await attempt('look into', layout, () => fs.readdir(layout.path))
   if (entries.length === 0) return
   throw new NotAQueueError(
     `${layout.path} is not a queue, so it is not replaced. Move it out of the way, or choose another name`,
   )
+}
 
-  async function isPlace(place: number): Promise<boolean> {
-    return isDirectory(placePath(layout, place as Place))
-  }
+async function checkIsQueue(layout: Layout): Promise<void> {
+  if (await hasAllPlaces(layout)) return
+  throw new NotAQueueError(
+    `${layout.path} lacks directories of a queue, so it is not uninstalled. Remove it by hand, if it is yours`,
+  )
+}
+
+async function hasAllPlaces(layout: Layout): Promise<boolean> {
+  const places = layout.directories.map((_, place) => isDirectory(placePath(layout, place as Place)))
+  return (await Promise.all(places)).every(Boolean)
 }
 
 async function isDirectory(directory: string): Promise<boolean> {

@@ -27,6 +27,7 @@ import { type ParsedName, itemKey, parseItemName, withTries } from './name/item-
 import { parseTimestamp } from './name/timestamp.js'
 import { Place, type QueueHandle } from './native.js'
 import { checkOptions } from './options.js'
+import type { Pending } from './pending.js'
 import type { Reporter } from './report.js'
 import type { Settings } from './settings.js'
 
@@ -45,6 +46,7 @@ export interface ItemContext {
   readonly settings: Settings
   readonly claims: Claims
   readonly finisher: Finisher
+  readonly pending: Pending
   readonly reporter: Reporter
 }
 

@@ -17,6 +17,7 @@ import { checkTimestampFormat } from './name/timestamp.js'
 import { SettingError } from './errors.js'
 import { checkOptions } from './options.js'
 import type { Payload } from './payload.js'
+import { Pending } from './pending.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type ScanOptions, scan } from './scan.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
@@ -64,11 +65,13 @@ export class Queue {
     checkTimestampFormat(this.#settings)
     this.#layout = layoutOf(name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
+    const pending = new Pending()
     this.#context = {
       directory: this.#directory,
       settings: this.#settings,
       claims: new Claims(),
-      finisher: new Finisher(this.#directory, this.#settings),
+      finisher: new Finisher(this.#directory, this.#settings, pending),
+      pending,
       reporter: new Reporter(name, onReport),
     }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings)
@@ -221,16 +224,14 @@ export class Queue {
   }
 
   /**
-   * Releases at once all that this handle has claimed, and closes it when the finishes that are under way have ended.
+   * Releases at once all that this handle has claimed, and closes it when the claims and finishes that are under way have ended.
    * Harmless if it is closed already.
    */
   async close(): Promise<void> {
-    const { claims, finisher } = this.#context
+    const { claims, pending } = this.#context
     this.#directory.close()
     claims.releaseAll()
-    await new Promise<void>((resolve) => {
-      finisher.whenIdle(resolve)
-    })
+    await pending.idle()
     this.#directory.closeDescriptors()
   }
 

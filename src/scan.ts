@@ -167,7 +167,8 @@ class Scan {
   }
 
   #startFill(count: number): void {
-    this.#filling = this.#fill(count)
+    this.#filling = this.#context.pending
+      .run(() => this.#fill(count))
       .catch((error: unknown) => {
         // For the loop, once what has been claimed is handed out.
         this.#error ??= error instanceof Error ? error : new Error(String(error))

@@ -9,7 +9,7 @@ import type { Queue } from '../src/queue.js'
 import { NOBODY, checkError, drain, errorOf, isRoot, useTestBed } from './support/queue.js'
 
 const bed = useTestBed()
-const umask = process.umask()
+const umask = process.umask(0o022)
 
 afterEach(() => {
   process.umask(umask)

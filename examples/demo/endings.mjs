@@ -2,7 +2,7 @@
 import os from 'node:os'
 import process from 'node:process'
 
-import { FsqError } from 'fsq'
+import { FsqError, ItemGoneError } from 'fsq'
 
 /** The command line is wrong. */
 export class UsageError extends Error {}
@@ -22,7 +22,8 @@ class StoppedError extends Error {
 /** @returns The exit code, and what to say. */
 export function endingOf(error) {
   if (error instanceof UsageError) return { code: 100, text: `${error.message}. Try: npm run demo -- --help` }
-  if (error instanceof OffError) return { code: 1, text: error.message }
+  // That an item which is ours is moved by others must not happen, and is no bad luck either.
+  if (error instanceof OffError || error instanceof ItemGoneError) return { code: 1, text: error.message }
   if (error instanceof StoppedError) return { code: error.exitCode, text: error.message }
   // Errors of fsq, and of Node's own file system calls, say in words what is wrong and where.
   if (error instanceof CannotRunError || error instanceof FsqError || error?.syscall !== undefined) {
