@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <unordered_map>
 #include <utility>
@@ -13,21 +14,43 @@ namespace fsq {
 // Destroyed with its environment: a worker thread that is terminated unlocks and closes all that it had
 // claimed, which the kernel does for a process only. Touched by the environment's own thread only, but for
 // `stopping`.
-struct AddonData {
-  // Claims that JavaScript holds, by the number of their descriptor.
-  std::unordered_map<int, ClaimedDescriptor> claims;
+class AddonData {
+ public:
+  // A claim that JavaScript holds goes by a number that is never given twice. Not by its descriptor: that is
+  // lent, and where somebody closes it, the next claim has the same one.
+  using ClaimId = int64_t;
+  std::unordered_map<ClaimId, ClaimedDescriptor> claims;
 
-  void Hold(ClaimedDescriptor claim) {
-    const int fd = claim.get();
-    const auto [held, added] = claims.try_emplace(fd);
-    // Somebody closed the descriptor of an earlier claim, and its number has come again.
-    if (!added) held->second.Forget();
-    held->second = std::move(claim);
+  ClaimId NewClaimId() { return next_claim_++; }
+
+  void Hold(ClaimId id, ClaimedDescriptor claim) {
+    const auto [earlier, added] = by_descriptor_.try_emplace(claim.get(), id);
+    if (!added && earlier->second != id) {
+      // The kernel gave the descriptor's number to this claim, so the earlier one has lost it.
+      if (const auto lost = claims.find(earlier->second); lost != claims.end()) lost->second.Forget();
+      earlier->second = id;
+    }
+    claims.insert_or_assign(id, std::move(claim));
+  }
+
+  // None: there is no such claim.
+  ClaimedDescriptor Take(ClaimId id) {
+    const auto held = claims.find(id);
+    if (held == claims.end()) return {};
+    ClaimedDescriptor claim = std::move(held->second);
+    claims.erase(held);
+    const auto known = by_descriptor_.find(claim.get());
+    if (known != by_descriptor_.end() && known->second == id) by_descriptor_.erase(known);
+    return claim;
   }
 
   // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
   // running tasks.
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
+
+ private:
+  std::unordered_map<int, ClaimId> by_descriptor_;
+  ClaimId next_claim_ = 1;
 };
 
 }  // namespace fsq

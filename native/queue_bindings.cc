@@ -87,9 +87,10 @@ class ClaimTask : public Task {
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
     napi_value result = js.Object();
-    // Flat, five values a claim: objects cost more than all the rest of this call.
-    napi_value claims = js.Array(batch_.claims.size() * 5);
+    // Flat, six values a claim: objects cost more than all the rest of this call.
+    napi_value claims = js.Array(batch_.claims.size() * 6);
     size_t at = 0;
+    std::vector<AddonData::ClaimId> ids;
     for (const Claim& claim : batch_.claims) {
       js.Set(claims, at++, js.Bytes(claim.name));
       js.Set(claims, at++, js.Number(claim.descriptor.get()));
@@ -97,6 +98,7 @@ class ClaimTask : public Task {
       js.Set(claims, at++,
              js.Number(claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset)));
       js.Set(claims, at++, js.Number(static_cast<double>(claim.position)));
+      js.Set(claims, at++, js.Number(static_cast<double>(ids.emplace_back(data.NewClaimId()))));
     }
     js.Set(result, "claims", claims);
     js.Set(result, "contents", js.Buffer(batch_.contents));
@@ -108,7 +110,7 @@ class ClaimTask : public Task {
     js.Set(result, "ended", js.Boolean(batch_.ended));
     if (batch_.failure) js.Set(result, "failure", js.FailureObject(batch_.failure));
     if (!js.ok()) return nullptr;
-    for (Claim& claim : batch_.claims) data.Hold(std::move(claim.descriptor));
+    for (at = 0; at < ids.size(); at++) data.Hold(ids[at], std::move(batch_.claims[at].descriptor));
     return result;
   }
 
@@ -140,14 +142,14 @@ class FinishTask : public Task {
     auto task = std::make_unique<FinishTask>();
     task->directory_ = Opened<QueueBox>(info[0]);
     if (!task->directory_) return nullptr;
-    const auto descriptors = info[1].As<Napi::Array>();
+    const auto ids = info[1].As<Napi::Array>();
     const auto from = info[2].As<Napi::Array>();
     const auto places = info[3].As<Napi::Array>();
     const auto to = info[4].As<Napi::Array>();
     const auto due = info[5].As<Napi::Array>();
     AddonData& data = DataOf(info.Env());
-    task->items_.resize(descriptors.Length());
-    for (uint32_t at = 0; at < descriptors.Length(); at++) {
+    task->items_.resize(ids.Length());
+    for (uint32_t at = 0; at < ids.Length(); at++) {
       Finish& item = task->items_[at];
       item.from = BytesOf(from[at]);
       item.to = BytesOf(to[at]);
@@ -159,12 +161,10 @@ class FinishTask : public Task {
     task->durable_ = FlagOf(info[6]);
     if (info.Env().IsExceptionPending()) return nullptr;
     // Taken out of the table before the task runs: once it has closed a descriptor, the number may be another
-    // claim's.
-    for (uint32_t at = 0; at < descriptors.Length(); at++) {
-      const auto held = data.claims.find(static_cast<int>(IntegerOf(descriptors[at])));
-      if (held == data.claims.end()) continue;  // CheckOurs finds no descriptor: EBADF
-      task->items_[at].descriptor = std::move(held->second);
-      data.claims.erase(held);
+    // claim's. A claim that is not there has no descriptor, and its finish fails with EBADF.
+    for (uint32_t at = 0; at < ids.Length(); at++) {
+      const int64_t id = task->ids_.emplace_back(IntegerOf(ids[at]));
+      task->items_[at].descriptor = data.Take(id);
     }
     return task;
   }
@@ -179,8 +179,8 @@ class FinishTask : public Task {
       js.Set(results, at, ResultOf(js, item));
     }
     // An item that could not be moved stays claimed.
-    for (Finish& item : items_) {
-      if (item.descriptor.valid()) data.Hold(std::move(item.descriptor));
+    for (size_t at = 0; at < items_.size(); at++) {
+      if (items_[at].descriptor.valid()) data.Hold(ids_[at], std::move(items_[at].descriptor));
     }
     return js.Checked(results);
   }
@@ -197,6 +197,7 @@ class FinishTask : public Task {
 
   std::shared_ptr<QueueDirectory> directory_;
   std::vector<Finish> items_;
+  std::vector<AddonData::ClaimId> ids_;
   bool durable_ = false;
 };
 
@@ -247,13 +248,11 @@ Napi::Value IsDownSync(const Napi::CallbackInfo& info) {
   return {info.Env(), js.Boolean(down == 1)};
 }
 
-// (descriptors): unlocks and closes claims. Neither call blocks on a file that was only read.
+// (claims): unlocks and closes them. Neither call blocks on a file that was only read.
 Napi::Value Release(const Napi::CallbackInfo& info) {
-  const auto descriptors = info[0].As<Napi::Array>();
+  const auto ids = info[0].As<Napi::Array>();
   AddonData& data = DataOf(info.Env());
-  for (uint32_t at = 0; at < descriptors.Length(); at++) {
-    data.claims.erase(static_cast<int>(IntegerOf(descriptors[at])));
-  }
+  for (uint32_t at = 0; at < ids.Length(); at++) data.Take(IntegerOf(ids[at]));
   return info.Env().Undefined();
 }
 

@@ -11,7 +11,7 @@ import { native } from './native.js'
 
 interface Held {
   readonly claims: Claims
-  readonly descriptor: number
+  readonly claim: number
   readonly id: string
 }
 
@@ -22,8 +22,8 @@ interface Unfinished {
 }
 
 // One for all: a registry an item would be a registry too many.
-const abandoned = new FinalizationRegistry<Held>(({ claims, descriptor, id }) => {
-  if (!claims.release(descriptor)) return
+const abandoned = new FinalizationRegistry<Held>(({ claims, claim, id }) => {
+  if (!claims.release(claim)) return
   process.emitWarning(
     `The claim of ${inspect(id)} was garbage-collected and has been released. Finish or release each item`,
     { type: 'FsqWarning', code: 'FSQ_ABANDONED' },
@@ -33,20 +33,20 @@ const abandoned = new FinalizationRegistry<Held>(({ claims, descriptor, id }) =>
 /** The claims of one queue handle. */
 export class Claims {
   readonly #held = new Set<number>()
-  /** How many reads of a descriptor are under way. */
+  /** How many reads of a claim are under way. */
   readonly #reads = new Map<number, number>()
   readonly #releaseAfterRead = new Set<number>()
   readonly #unfinished = new Map<object, Unfinished>()
 
   /** Takes charge of a claim; released with a warning if `owner` is garbage-collected. */
-  hold(descriptor: number, owner: object, id: string): void {
-    this.#held.add(descriptor)
-    abandoned.register(owner, { claims: this, descriptor, id }, owner)
+  hold(claim: number, owner: object, id: string): void {
+    this.#held.add(claim)
+    abandoned.register(owner, { claims: this, claim, id }, owner)
   }
 
   /** The claim is on its way out: whatever happens to its owner, nobody else may close the descriptor now. */
-  surrender(descriptor: number, owner: object): void {
-    this.#held.delete(descriptor)
+  surrender(claim: number, owner: object): void {
+    this.#held.delete(claim)
     abandoned.unregister(owner)
   }
 
@@ -55,30 +55,30 @@ export class Claims {
    *
    * @returns Whether it was held.
    */
-  release(descriptor: number, owner?: object): boolean {
+  release(claim: number, owner?: object): boolean {
     if (owner !== undefined) abandoned.unregister(owner)
-    if (!this.#held.delete(descriptor)) return false
-    if (this.#reads.has(descriptor)) this.#releaseAfterRead.add(descriptor)
-    else native.release([descriptor])
+    if (!this.#held.delete(claim)) return false
+    if (this.#reads.has(claim)) this.#releaseAfterRead.add(claim)
+    else native.release([claim])
     return true
   }
 
   releaseAll(): void {
     for (const { cancel } of this.#unfinished.values()) cancel()
     this.#unfinished.clear()
-    for (const descriptor of [...this.#held]) this.release(descriptor)
+    for (const claim of [...this.#held]) this.release(claim)
   }
 
-  /** Runs a read of a claim's descriptor, which stays open so long. */
-  async reading<Result>(descriptor: number, read: () => Promise<Result>): Promise<Result> {
-    this.#reads.set(descriptor, (this.#reads.get(descriptor) ?? 0) + 1)
+  /** Runs a read of a claim's claim, which stays open so long. */
+  async reading<Result>(claim: number, read: () => Promise<Result>): Promise<Result> {
+    this.#reads.set(claim, (this.#reads.get(claim) ?? 0) + 1)
     try {
       return await read()
     } finally {
-      const others = (this.#reads.get(descriptor) ?? 1) - 1
-      if (others > 0) this.#reads.set(descriptor, others)
-      else this.#reads.delete(descriptor)
-      if (others === 0 && this.#releaseAfterRead.delete(descriptor)) native.release([descriptor])
+      const others = (this.#reads.get(claim) ?? 1) - 1
+      if (others > 0) this.#reads.set(claim, others)
+      else this.#reads.delete(claim)
+      if (others === 0 && this.#releaseAfterRead.delete(claim)) native.release([claim])
     }
   }
 

@@ -26,7 +26,8 @@ export function isGone(failure: Failure): boolean {
 export interface Move {
   /** Through which the item was claimed. */
   readonly handle: QueueHandle
-  readonly descriptor: number
+  /** By its number in native code. */
+  readonly claim: number
   readonly from: RawName
   readonly place: Place
   readonly to: RawName
@@ -103,7 +104,7 @@ export class Finisher {
   #moveThrough(handle: QueueHandle, moves: readonly Move[]): Promise<FinishResult[]> {
     return native.finish(
       handle,
-      moves.map(({ descriptor }) => descriptor),
+      moves.map(({ claim }) => claim),
       moves.map(({ from }) => from),
       moves.map(({ place }) => place),
       moves.map(({ to }) => to),

@@ -62,6 +62,8 @@ export interface Limits {
 export interface ClaimedFile {
   readonly handle: QueueHandle
   readonly name: RawName
+  /** By its number in native code. */
+  readonly claim: number
   readonly descriptor: number
   readonly size: number
   /** Read along with the claim, if it is small. */
@@ -113,7 +115,7 @@ export class WorkItem {
     this.#file = file
     this.#parsed = parsed
     this.#limits = limits
-    context.claims.hold(file.descriptor, this, file.name)
+    context.claims.hold(file.claim, this, file.name)
   }
 
   /** The name of the item's file. It changes with the tries; {@link key} does not. */
@@ -277,7 +279,7 @@ export class WorkItem {
   release(): void {
     if (this.#state !== 'claimed') return
     this.#state = 'released'
-    this.#context.claims.release(this.#file.descriptor, this)
+    this.#context.claims.release(this.#file.claim, this)
   }
 
   /** Releases the item if it has not been finished; waits for a finish that is under way. */
@@ -309,9 +311,9 @@ export class WorkItem {
 
   async #content(): Promise<Buffer> {
     this.#checkHeld('read')
-    const { content, descriptor } = this.#file
+    const { content, claim } = this.#file
     if (content !== undefined) return content
-    const reading = this.#context.claims.reading(descriptor, () => this.#readAll())
+    const reading = this.#context.claims.reading(claim, () => this.#readAll())
     // A finish waits for it.
     this.#reading = Promise.allSettled([this.#reading, reading])
     return reading
@@ -355,13 +357,13 @@ export class WorkItem {
 
   async #attempt(target: Target): Promise<void> {
     const { claims } = this.#context
-    const { handle, descriptor } = this.#file
+    const { handle, claim } = this.#file
     this.#state = 'finishing'
     this.#target = target
     clearTimeout(this.#timer)
-    claims.surrender(descriptor, this)
+    claims.surrender(claim, this)
     const from = this.#parsed.raw
-    const moved = await this.#move({ handle, descriptor, from, ...target })
+    const moved = await this.#move({ handle, claim, from, ...target })
     if (moved.left) this.#settle(target, moved)
     else this.#keep(target, moved)
   }
@@ -373,8 +375,8 @@ export class WorkItem {
     } catch (error) {
       // Not a failed call, which is no error here, but a handle that is closed: nobody would release the claim.
       this.#state = 'released'
-      claims.hold(move.descriptor, this, move.from)
-      claims.release(move.descriptor, this)
+      claims.hold(move.claim, this, move.from)
+      claims.release(move.claim, this)
       throw error
     }
   }
@@ -395,13 +397,13 @@ export class WorkItem {
   /** The item has not moved: it is still claimed, or lost. */
   #keep(target: Target, { failure }: Moved): void {
     const { claims, directory } = this.#context
-    const { descriptor } = this.#file
+    const { claim } = this.#file
     const cause = failure === undefined ? undefined : systemError(failure)
-    claims.hold(descriptor, this, this.#parsed.raw)
+    claims.hold(claim, this, this.#parsed.raw)
     if (failure !== undefined && isGone(failure)) {
       this.#state = 'finished'
       claims.removeUnfinished(this)
-      claims.release(descriptor, this)
+      claims.release(claim, this)
       const what =
         failure.errno === -EBADF
           ? 'its descriptor was closed by somebody else, and with it its lock is gone'
@@ -415,7 +417,7 @@ export class WorkItem {
     this.#state = 'unfinished'
     const error = new FinishError(this.id, target.action, { cause })
     if (directory.closed) {
-      claims.release(descriptor, this)
+      claims.release(claim, this)
     } else {
       claims.addUnfinished(this, error, () => {
         clearTimeout(this.#timer)

@@ -53,7 +53,10 @@ export interface ClaimNote {
 
 /** What one call of `claim` brought. */
 export interface ClaimBatch {
-  /** Five values a claim: name, descriptor, size, offset of its content in `contents` (-1: not read), position. */
+  /**
+   * Six values a claim: name, descriptor, size, offset of its content in `contents` (-1: not read), position in the
+   * listing, and the number by which the claim goes from here on.
+   */
   readonly claims: readonly (RawName | number)[]
   readonly contents: Buffer
   readonly notes: readonly ClaimNote[]
@@ -129,15 +132,15 @@ interface Native {
   /** Takes the claims; those that could not be moved are held again when it resolves. */
   finish(
     queue: QueueHandle,
-    descriptors: readonly number[],
+    claims: readonly number[],
     from: readonly RawName[],
     places: readonly Place[],
     to: readonly RawName[],
     dues: readonly number[],
     durable: boolean,
   ): Promise<FinishResult[]>
-  /** Unlocks and closes claims; a descriptor that is no claim is left alone. */
-  release(descriptors: readonly number[]): void
+  /** Unlocks and closes claims; a number that is no claim's does nothing. */
+  release(claims: readonly number[]): void
 
   newItemForm(values: ItemFormValues): ItemForm
   enqueue(

@@ -151,9 +151,11 @@ export class Queue {
   /**
    * Claims the items that wait, one after the other, in FIFO order (fsq standard, section 4). Each is locked, checked and
    * yours until it is finished or released, also after the loop has gone on. Leaving the loop early releases the item that
-   * it was left at, unless that is finished or being finished.
+   * it was left at, unless that is finished or being finished: where items are worked on beside the loop, leave it before
+   * you hand one over, not after.
    *
-   * One walk over what was waiting at its beginning; items held by others and those not due yet are passed by. Malformed,
+   * One walk over what was waiting at its beginning; items held by others and those not due yet are passed by, and what a
+   * worker that died gave back is found by the next scan. Malformed,
    * expired and exhausted items go to fail/ and are reported.
    *
    * @throws {@link QueueDownError} if the queue is down, or comes down on the way; {@link QueueMissingError};

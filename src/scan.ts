@@ -53,7 +53,7 @@ const QUICK_MS = 5
 const SLOW_MS = 50
 // Claimed ahead, but not handed out after this long: somebody else can have it.
 const IDLE_MS = 100
-const VALUES_A_CLAIM = 5
+const VALUES_A_CLAIM = 6
 
 interface Ready {
   readonly item: WorkItem
@@ -189,7 +189,7 @@ class Scan {
     const claimed = this.#take(handle, batch)
     // Left or closed meanwhile: nobody else knows of these claims.
     if (directory.closed || this.#over) {
-      native.release(claimed.map(({ descriptor }) => descriptor))
+      native.release(claimed.map(({ claim }) => claim))
       directory.checkOpen()
       return
     }
@@ -209,15 +209,16 @@ class Scan {
   #take(handle: QueueHandle, { claims, contents }: ClaimBatch): Claimed[] {
     const taken: Claimed[] = []
     for (let at = 0; at < claims.length; at += VALUES_A_CLAIM) {
-      const [name, descriptor, size, offset, position] = claims.slice(at, at + VALUES_A_CLAIM) as [
+      const [name, descriptor, size, offset, position, claim] = claims.slice(at, at + VALUES_A_CLAIM) as [
         RawName,
+        number,
         number,
         number,
         number,
         number,
       ]
       const content = offset < 0 ? undefined : contents.subarray(offset, offset + size)
-      taken.push({ handle, name, descriptor, size, content, position })
+      taken.push({ handle, name, claim, descriptor, size, content, position })
     }
     return taken
   }
@@ -263,15 +264,15 @@ class Scan {
 
   async #failUnrun(handle: QueueHandle, file: Claimed, verdict: Verdict): Promise<void> {
     const { finisher, directory, reporter } = this.#context
-    const { name, descriptor } = file
-    const moved = await finisher.move({ handle, descriptor, from: name, place: Place.fail, to: name, due: 0 })
+    const { name, claim } = file
+    const moved = await finisher.move({ handle, claim, from: name, place: Place.fail, to: name, due: 0 })
     if (moved.left) {
       const renamed = moved.name === name ? '' : ` as ${inspect(printable(moved.name))}`
       reporter.report(verdict.type, name, `${verdict.message}: moved to fail/${renamed}`, verdict.error)
       return
     }
     // It has not run, so it can be let go of; only the work of others must not stop for it.
-    native.release([descriptor])
+    native.release([claim])
     const { failure } = moved
     if (failure === undefined || isGone(failure)) return
     const error = directory.error(failure, 'move an item to fail/ in')
@@ -352,6 +353,7 @@ class Scan {
 interface Claimed {
   readonly handle: QueueHandle
   readonly name: RawName
+  readonly claim: number
   readonly descriptor: number
   readonly size: number
   readonly content: Buffer | undefined

@@ -375,7 +375,7 @@ describe('a delay', () => {
     ]
     for (const error of errors)
       expect(error).toMatchObject({ message: expect.stringMatching(/delay is .*expected milli/) })
-    expect(errors.slice(0, 2).map((error) => error instanceof PayloadError)).toEqual([true, true])
+    expect(errors.slice(0, 2).map((error) => error instanceof SettingError)).toEqual([true, true])
     expect(contents(queue)).toEqual(EMPTY)
   })
 

@@ -8,8 +8,8 @@ import {
   FsqError,
   ItemFinishedError,
   ItemGoneError,
-  PayloadError,
   QueueClosedError,
+  SettingError,
 } from '../src/errors.js'
 import type { WorkItem } from '../src/item.js'
 import { native } from '../src/native.js'

@@ -559,7 +559,6 @@ describe('claimed ahead', () => {
     for await (const item of queue.scan({ prefetch })) {
       const locked = lockedNames(queue)
       expect(locked).toContain(item.id)
-      expect(locked.length).toBe(native.heldClaims())
       expect(locked.length).toBeLessThanOrEqual(prefetch)
       most = Math.max(most, locked.length)
       await item.done()
@@ -568,7 +567,7 @@ describe('claimed ahead', () => {
     expect(names(queue, 'done')).toEqual([...all].sort())
   })
 
-  test('without being asked, one at first and 16 at most', async () => {
+  test('without being asked, one at first and 32 at most', async () => {
     const queue = await bed.install()
     plantNumbered(queue, 200)
     const held: number[] = []
@@ -577,7 +576,7 @@ describe('claimed ahead', () => {
       await item.done()
     }
     expect(held[0]).toBe(1)
-    expect(Math.max(...held)).toBeLessThanOrEqual(16)
+    expect(Math.max(...held)).toBeLessThanOrEqual(32)
     expect(held).toHaveLength(200)
   })
 
@@ -721,7 +720,8 @@ describe('reports', () => {
     expect(error).toMatchObject({ message: 'enough' })
     expect(lockedNames(queue)).toEqual([])
     expect(native.heldClaims()).toBe(0)
-    expect(await drain(queue)).toHaveLength(names(queue, 'done').length)
+    await drain(queue)
+    expect(names(queue, 'done')).toEqual([itemName()])
   })
 })
 
