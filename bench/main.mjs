@@ -23,7 +23,7 @@ const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
   --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
 const FULL = { rounds: 7, counts: { items: 5000, durable: 500, warmUp: 1000, waiting: 100_000 } }
-const QUICK = { rounds: 3, counts: { items: 1000, durable: 100, warmUp: 100, waiting: 10_000 } }
+const QUICK = { rounds: 3, counts: { items: 1000, durable: 100, warmUp: 500, waiting: 10_000 } }
 
 const { values: options, positionals } = argumentsOrExit()
 if (options.help) {

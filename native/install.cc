@@ -123,10 +123,10 @@ Failure Installer::Replace() {
       (void)Rename(aside, plan_.name);
       return failure;
     }
-    (void)Rename(aside, plan_.hidden);
+    plan_.leftover = aside;
   }
+  if (plan_.leftover.empty()) plan_.leftover = plan_.hidden;
   plan_.published = true;
-  plan_.replaced = true;
   return {};
 }
 
@@ -161,7 +161,7 @@ Failure Install(Installation& installation) {
   return Installer(installation).Run();
 }
 
-Failure Relocate(const std::string& root, const std::string& from, const std::string& to) {
+Failure Relocate(const std::string& root, const std::string& from, const std::string& to, bool* moved) {
   Descriptor directory;
   if (Failure failure = OpenRoot(root, &directory)) return failure;
   const int fd = directory.get();
@@ -170,6 +170,7 @@ Failure Relocate(const std::string& root, const std::string& from, const std::st
   if (renamed == -1 && (errno == EINVAL || errno == ENOSYS))
     renamed = ::renameat(fd, from.c_str(), fd, to.c_str());
   if (renamed == -1) return Failure{LastError(), "rename", JoinPath(root, from), JoinPath(root, to)};
+  *moved = true;
   return SyncDirectory("retire.fsyncroot", fd, root);
 }
 

@@ -22,13 +22,14 @@ struct Installation {
   bool replace = false;
 
   bool published = false;  // out: the queue is in place, whatever the failure says
-  bool replaced = false;   // out: what was there before is now called `hidden`
+  std::string leftover;    // out: what was there before is now called this; empty: nothing was
 };
 
 // Durable once it has succeeded. Leaves nothing behind when it fails before the queue is in place.
 Failure Install(Installation& installation);
 
-// Gives a queue another name in the same root, never replacing, and makes that durable.
-Failure Relocate(const std::string& root, const std::string& from, const std::string& to);
+// Gives a queue another name in the same root, never replacing, and makes that durable. `moved`: it has the
+// name, whatever failed then.
+Failure Relocate(const std::string& root, const std::string& from, const std::string& to, bool* moved);
 
 }  // namespace fsq

@@ -47,7 +47,7 @@ class InstallTask : public Task {
     JsBuilder js(env);
     napi_value result = failure_ ? js.FailureObject(failure_) : js.Object();
     js.Set(result, "published", js.Boolean(installation_.published));
-    js.Set(result, "replaced", js.Boolean(installation_.replaced));
+    if (!installation_.leftover.empty()) js.Set(result, "leftover", js.Bytes(installation_.leftover));
     return js.Checked(result);
   }
 
@@ -66,17 +66,21 @@ class RelocateTask : public Task {
     return info.Env().IsExceptionPending() ? nullptr : std::move(task);
   }
 
-  void Run() override { failure_ = Relocate(root_, from_, to_); }
+  void Run() override { failure_ = Relocate(root_, from_, to_, &moved_); }
 
   napi_value Answer(napi_env env, AddonData&) override {
     JsBuilder js(env);
-    return failure_ ? js.FailureObject(failure_) : js.Checked(js.Undefined());
+    if (!failure_) return js.Checked(js.Undefined());
+    napi_value result = js.FailureObject(failure_);
+    js.Set(result, "moved", js.Boolean(moved_));
+    return js.Checked(result);
   }
 
  private:
   std::string root_;
   std::string from_;
   std::string to_;
+  bool moved_ = false;
   Failure failure_;
 };
 

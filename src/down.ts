@@ -32,7 +32,7 @@ export async function makeDown(layout: Layout, settings: Settings): Promise<bool
   try {
     // As root in a queue that a group may write to, a planted link must not lead us to somebody else's file.
     const info = await file.stat()
-    if (!info.isFile() || info.nlink !== 1) throw notPlain(layout)
+    if (!info.isFile() || info.nlink > 1) throw notPlain(layout)
     if (user !== -1 || group !== -1)
       await file.chown(user === -1 ? info.uid : user, group === -1 ? info.gid : group)
     await file.chmod(settings.itemMode)

@@ -259,20 +259,33 @@ export class NotDurableError extends FsqError {
     setName(this, 'NotDurableError')
   }
 
-  /** The item. */
+  /** The item, or the name of the queue. */
   readonly id: string
 
   /**
-   * @param action - What was done with the item: 'enqueue', 'done', 'fail', 'retry' or 'discard'.
+   * @param action - What was done with the item: 'enqueue', 'done', 'fail', 'retry' or 'discard'; or with a queue: 'install' or
+   * 'uninstall'.
    */
   constructor(id: string, options?: ErrorOptions, action = 'enqueue') {
-    const state = action === 'enqueue' ? 'is in the queue and may run' : `has been finished (${action})`
     super(
-      `The item ${inspect(id)} ${state}, but a power cut may undo that: making the directory durable failed. ` +
+      `${describeOutcome(id, action)}, but a power cut may undo that: making the directory durable failed. ` +
         `Do not ${action} it again; check the disk (see the cause)`,
       options,
     )
     this.id = id
+  }
+}
+
+function describeOutcome(id: string, action: string): string {
+  const name = inspect(id)
+  switch (action) {
+    case 'enqueue':
+      return `The item ${name} is in the queue and may run`
+    case 'install':
+    case 'uninstall':
+      return `The queue ${name} has been ${action}ed`
+    default:
+      return `The item ${name} has been finished (${action})`
   }
 }
 

@@ -61,7 +61,7 @@ export async function install(layout: Layout, settings: Settings, options: Insta
       ...owner,
       replace,
     })
-    if (result.replaced) await removeAside(path.join(layout.root, hidden))
+    if (result.leftover !== undefined) await removeAside(path.join(layout.root, text(result.leftover)))
     const failure = failureOf(result)
     if (failure === undefined) return
     // Somebody else's hidden name, not this queue's.
@@ -251,11 +251,14 @@ function notEmpty(layout: Layout, count: number): QueueNotEmptyError {
 async function takeApart(layout: Layout, force: boolean): Promise<void> {
   const hidden = hiddenName()
   const failure = await native.relocate(layout.root, layout.name, hidden)
-  if (failure !== undefined)
+  if (failure?.moved === false) {
     throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
+  }
   const aside = path.join(layout.root, hidden)
   if (!force) await removeEmptyQueue(layout, aside, hidden)
   await removeAside(aside)
+  if (failure === undefined) return
+  throw new NotDurableError(layout.name, { cause: systemError(pathsAsText(failure)) }, 'uninstall')
 }
 
 /**
@@ -269,7 +272,7 @@ async function removeEmptyQueue(layout: Layout, aside: string, hidden: string): 
   } catch (error) {
     const { errno = 0, syscall = 'rmdir' } = error as NodeJS.ErrnoException
     const failure = await native.relocate(layout.root, hidden, layout.name)
-    if (failure !== undefined) {
+    if (failure?.moved === false) {
       throw fileSystemError(
         { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },
         `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
@@ -282,5 +285,5 @@ async function removeEmptyQueue(layout: Layout, aside: string, hidden: string): 
 }
 
 function pathsAsText(failure: Failure): Failure {
-  return failureOf({ ...failure, published: false, replaced: false }) ?? failure
+  return failureOf({ ...failure, published: false }) ?? failure
 }

@@ -129,6 +129,7 @@ export class Lister {
   async find(idOrKey: unknown): Promise<ListedItem | undefined> {
     if (typeof idOrKey !== 'string')
       throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
+    this.#directory.checkOpen()
     const wanted = toRaw(idOrKey, this.#settings.charset)
     if (wanted.includes('/') || wanted.includes('\0') || wanted === '') return undefined
     for (let round = 0; round < ROUNDS; round++) {

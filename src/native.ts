@@ -112,7 +112,8 @@ export interface InstallPlan {
   readonly replace: boolean
 }
 
-export type InstallResult = Partial<Failure> & { readonly published: boolean; readonly replaced: boolean }
+/** `leftover`: what the queue that was replaced is called now. */
+export type InstallResult = Partial<Failure> & { readonly published: boolean; readonly leftover?: RawName }
 
 interface Native {
   /** `names`: of queue, tmp, done, fail, of the down file, and of the marker of fcntl locks. */
@@ -160,7 +161,11 @@ interface Native {
 
   install(plan: InstallPlan): Promise<InstallResult>
   /** Renames within `root`, never replacing, and makes it durable. */
-  relocate(root: string, from: string, to: string): Promise<Failure | undefined>
+  relocate(
+    root: string,
+    from: string,
+    to: string,
+  ): Promise<(Failure & { readonly moved: boolean }) | undefined>
 
   formatTime(format: string, seconds: number, microseconds: number, utc: boolean): string
   /** Milliseconds since the epoch; `undefined` if the text is not exactly what the format writes. */

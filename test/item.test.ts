@@ -255,7 +255,7 @@ describe('retry', () => {
       const queue = await bed.install({ maxTries: 0 })
       const item = await claim(queue)
       checkError(await errorOf(async () => item.retry({ delay })), {
-        type: PayloadError,
+        type: SettingError,
         says: /delay is .*expected milli/,
       })
       expect(item.claimed).toBe(true)

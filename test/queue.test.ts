@@ -104,20 +104,23 @@ describe('close', () => {
       false,
       false,
     ])
-    const uses: (() => unknown)[] = [
-      async () => queue.enqueue('x'),
-      () => queue.enqueueSync('x'),
-      async () => queue.enqueueMany([{ data: 'x' }]),
-      async () => drain(queue),
-      async () => taker.next(),
-      async () => queue.items().next(),
-      async () => queue.find(item.id),
-      async () => queue.counts(),
-      async () => item.done(),
-      async () => item.retry(),
-    ]
-    for (const use of uses)
-      checkError(await errorOf(use), { type: QueueClosedError, says: /has been closed/ })
+    const uses: Record<string, () => unknown> = {
+      enqueue: async () => queue.enqueue('x'),
+      enqueueSync: () => queue.enqueueSync('x'),
+      enqueueMany: async () => queue.enqueueMany([{ data: 'x' }]),
+      scan: async () => drain(queue),
+      next: async () => taker.next(),
+      items: async () => queue.items().next(),
+      find: async () => queue.find(item.id),
+      counts: async () => queue.counts(),
+      done: async () => item.done(),
+      retry: async () => item.retry(),
+    }
+    const ends: Record<string, unknown> = {}
+    for (const [name, use] of Object.entries(uses)) ends[name] = await errorOf(use).catch(() => 'no error')
+    expect(ends).toEqual(
+      Object.fromEntries(Object.keys(uses).map((name) => [name, expect.any(QueueClosedError)])),
+    )
     expect(names(queue, 'queue')).toHaveLength(3)
     expect(await drain(bed.open())).toHaveLength(3)
   })

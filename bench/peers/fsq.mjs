@@ -52,7 +52,7 @@ class FsqStore {
     return taken
   }
 
-  close() {
-    this.#queue.close()
+  async close() {
+    await this.#queue.close()
   }
 }

@@ -91,7 +91,7 @@ class NodeFsStore {
     return taken
   }
 
-  close() {
+  async close() {
     fs.closeSync(this.#directory)
   }
 

@@ -18,7 +18,7 @@ export async function measureBacklog({ counts, rounds, folder }) {
   // Empty, which is the cheapest to make.
   const entries = Array.from({ length: BULK }, () => ({ data: null }))
   for (let made = 0; made < counts.waiting; made += BULK) await queue.enqueueMany(entries)
-  queue.close()
+  await queue.close()
 
   const readers = ['fsq', 'node:fs', 'nothing']
   const samples = Object.fromEntries(readers.map((reader) => [reader, []]))

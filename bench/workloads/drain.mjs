@@ -40,7 +40,7 @@ function contender(name, open, run, size) {
       const store = await open(folder)
       await store.enqueueMany(items)
       const { milliseconds, result } = await timed(() => run(store))
-      store.close()
+      await store.close()
       checkDrained(folder, result, items)
       return milliseconds
     },

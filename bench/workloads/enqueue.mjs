@@ -66,7 +66,7 @@ function contender(name, open, run, { size, durability }) {
       const items = payloads(count, size)
       const store = await open(folder, { durability })
       const { milliseconds, result } = await timed(() => run(store, items))
-      store.close()
+      await store.close()
       checkEnqueued(folder, result, items)
       return milliseconds
     },

@@ -150,3 +150,16 @@ test.each(['terminate', 'thread-exit'])(
   },
   120_000,
 )
+
+test('many threads that hold items end, each in its way, and the process goes on', async () => {
+  const setting = await makeSetting()
+  const child = new Child('child-threads.mjs', { root: setting.root, threads: 16 })
+  expect({ ...(await child.ended), stderr: child.stderr }).toEqual({ code: 0, signal: null, stderr: '' })
+  const [line] = child.said('codes')
+  expect(line?.['codes']).toEqual(Array.from({ length: 16 }, (_, index) => [0, 9, 1, 1][index % 4]))
+  expect(line).toMatchObject({ claimed: true })
+  const files = filesOf(path.join(setting.root, 'q'))
+  expect(files.map(({ where, path: file }) => [where, isFree(file)])).toEqual(
+    Array.from({ length: 4 + 16 }, () => ['queue', true]),
+  )
+}, 60_000)

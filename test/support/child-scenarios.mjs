@@ -158,6 +158,8 @@ function uninstalling({ faults = '', force = false, items = [] }) {
   }
 }
 
+const withTries = (name, tries) => name.replace(/^((?:_[^_]*){4})_[^_]*/, `$1_${tries}`)
+const withEntropy = (name) => name.replace(/^(_[^_]*)_[^_]*/, '$1_9')
 const onlyName = (directory) => fs.readdirSync(directory)[0]
 const inQueue = (queue, place) => path.join(queue.path, place)
 const TWO = [
@@ -227,6 +229,7 @@ export const scenarios = {
 
   done: working({}),
   'done, large': working({ items: [{ label: 'a', size: 100_000 }] }),
+  'done, full': working({ options: full }),
   'done, full, together': working({ items: THREE, together: true, options: full }),
   fail: working({ action: 'fail' }),
   discard: working({ action: 'discard', options: full }),
@@ -263,7 +266,7 @@ export const scenarios = {
     runs: false,
     async prepare(context, queue) {
       const name = onlyName(inQueue(queue, 'queue'))
-      const tried = name.replace(/^(_[^_]*_[^_]*_[^_]*_[^_]*)_0_/, '$1_3_')
+      const tried = withTries(name, 3)
       fs.renameSync(path.join(inQueue(queue, 'queue'), name), path.join(inQueue(queue, 'queue'), tried))
     },
   }),
@@ -279,8 +282,35 @@ export const scenarios = {
     items: [{ label: 'a', size: 5 }],
     async prepare(context, queue) {
       const name = onlyName(inQueue(queue, 'queue'))
-      const tried = name.replace(/^(_[^_]*_[^_]*_[^_]*_[^_]*)_0_/, '$1_1_')
+      const tried = withTries(name, 1)
       fs.linkSync(path.join(inQueue(queue, 'queue'), name), path.join(inQueue(queue, 'queue'), tried))
+    },
+  }),
+  'done, a backup by hard link': working({
+    async prepare({ dir }, queue) {
+      const name = onlyName(inQueue(queue, 'queue'))
+      fs.linkSync(path.join(inQueue(queue, 'queue'), name), path.join(dir, 'backup'))
+    },
+  }),
+  'half moved under another name': working({
+    runs: false,
+    faults: 'claim.exclusive=errno:22',
+    async prepare(context, queue) {
+      const name = onlyName(inQueue(queue, 'queue'))
+      fs.linkSync(
+        path.join(inQueue(queue, 'queue'), name),
+        path.join(inQueue(queue, 'done'), withEntropy(name)),
+      )
+    },
+  }),
+  'half retried under another name': working({
+    faults: 'claim.exclusive=errno:22',
+    async prepare(context, queue) {
+      const name = onlyName(inQueue(queue, 'queue'))
+      fs.linkSync(
+        path.join(inQueue(queue, 'queue'), name),
+        path.join(inQueue(queue, 'queue'), withEntropy(withTries(name, 1))),
+      )
     },
   }),
   'done, fcntl locks': working({
