@@ -15,6 +15,7 @@ namespace fsq {
 namespace {
 
 constexpr int kTriesField = 4;
+constexpr size_t kNamesALook = 64;  // names between two looks for the file that stops scans
 constexpr size_t kMaxTriesDigits = 15;
 
 int64_t ToMilliseconds(const timespec& time) {
@@ -267,12 +268,15 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
   }
   batch.claims.reserve(limit);
   Claimer claimer(directory, read_limit, batch);
-  while (listing.cursor < listing.size() && batch.claims.size() < limit) {
-    // Before each, not once: a walk over a backlog that others hold can be long.
-    const int down = directory.IsDown();
-    if (down == -1) batch.failure = Failure{LastError(), "fstatat", "down"};
-    batch.down = down == 1;
-    if (down != 0) break;
+  for (size_t looked = 0; listing.cursor < listing.size() && batch.claims.size() < limit; looked++) {
+    // Not once: a walk over a backlog that others hold can be long. Not each time: who hands an item out
+    // looks again.
+    if (looked % kNamesALook == 0) {
+      const int down = directory.IsDown();
+      if (down == -1) batch.failure = Failure{LastError(), "fstatat", "down"};
+      batch.down = down == 1;
+      if (down != 0) break;
+    }
     const size_t position = listing.cursor++;
     if (!claimer.Try(listing.at(position), position)) break;
   }

@@ -44,11 +44,15 @@ class ClaimedDescriptor {
   void Forget() { (void)Release(); }
 
   void Reset() {
-    const int fd = Release();
-    if (fd < 0) return;
     struct stat info;
-    const bool lent_and_lost = inode_ != 0 && (::fstat(fd, &info) == -1 || !Is(info));
-    if (!lent_and_lost) UnlockAndClose(fd, kind_);
+    const bool lent_and_lost = valid() && inode_ != 0 && (::fstat(fd_, &info) == -1 || !Is(info));
+    if (lent_and_lost) Forget();
+    ResetVerified();
+  }
+
+  // Where the inode has been looked at just now.
+  void ResetVerified() {
+    if (const int fd = Release(); fd >= 0) UnlockAndClose(fd, kind_);
   }
 
  private:

@@ -131,7 +131,7 @@ void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool
   for (Finish& item : items) {
     item.failure = Mover(directory, item).Move();
     item.moved = !item.failure;
-    if (item.moved) item.descriptor.Reset();
+    if (item.moved) item.descriptor.ResetVerified();
   }
   const bool any = std::any_of(items.begin(), items.end(), [](const Finish& item) { return item.moved; });
   if (!durable || !any) return;

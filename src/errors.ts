@@ -329,7 +329,7 @@ export class FinishError extends FsqError {
     const { cause } = options ?? {}
     super(
       `The item ${inspect(id)} could not be finished (${action})` +
-        `${cause instanceof Error ? `: ${cause.message}` : ''}. ` +
+        `${cause instanceof Error ? `: ${cause.message}. ${adviceOn(cause)}` : ''}. ` +
         'It stays claimed, so that nobody else runs it, and finishing it is tried again until the queue is closed',
       options,
     )
@@ -451,6 +451,12 @@ const ADVICE: Readonly<Record<string, readonly [FsqErrorClass, string]>> = {
 }
 
 const NO_ADVICE = [FileSystemError, 'The man page of the system call tells what the error means'] as const
+
+// The code of Node's error for a failed call is the name of its errno.
+function adviceOn(cause: Error): string {
+  const [, advice] = ADVICE[(cause as SystemError).code ?? ''] ?? NO_ADVICE
+  return advice
+}
 
 /**
  * Makes the typed error for a failed system call: its class by the error number, a message that says what was being

@@ -11,7 +11,6 @@ import type { Failure } from './errors.js'
 import { type RawName } from './name/charset.js'
 import { freeEntropies } from './name/item-name.js'
 import { type FinishResult, type Place, type QueueHandle, native } from './native.js'
-import type { Pending } from './pending.js'
 import type { Settings } from './settings.js'
 
 const { EBADF, EEXIST, ESTALE } = os.constants.errno
@@ -52,41 +51,38 @@ export class Finisher {
   readonly #encode: string
   readonly #durable: boolean
   readonly #batcher: Batcher<Move, FinishResult>
-  readonly #pending: Pending
 
-  constructor(directory: QueueDirectory, settings: Settings, pending: Pending) {
+  constructor(directory: QueueDirectory, settings: Settings) {
     this.#directory = directory
     this.#encode = settings.encode
-    this.#pending = pending
     this.#durable = settings.durability === 'full'
     this.#batcher = new Batcher((moves) => this.#moveAll(moves), BATCH_LIMIT)
   }
 
-  /** Moves an item; where its name is taken, under the next free one. Never overwrites, never throws for a failed call.
+  /**
+   * Moves an item. Where its name is taken, or something failed, {@link resolve} has the rest.
    *
-   * @param ready - Waited for first; a queue that is closed meanwhile keeps its descriptors until the move is made.
+   * @returns `undefined`: it has the name that was asked for. Rejects only if the handle is closed.
    */
-  move(move: Move, ready?: Promise<unknown>): Promise<Moved> {
-    return this.#pending.run(async () => {
-      await ready
-      return this.#moveOne(move)
-    })
+  submit(move: Move): Promise<FinishResult> {
+    return this.#batcher.submit(move)
   }
 
-  async #moveOne(move: Move): Promise<Moved> {
+  /** What became of a move; one whose name was taken is made under the next free name. Never overwrites. */
+  async resolve(move: Move, first: FinishResult): Promise<Moved> {
     let { to } = move
-    let names: Generator<RawName, void, undefined> | undefined
+    let result = first
+    const names = freeEntropies(to, this.#encode)
     for (;;) {
-      const result = await this.#batcher.submit({ ...move, to })
       if (result === undefined) return { name: to, left: true, undelayed: false }
       const { moved: left, undelayed } = result
       if (result.errno === 0) return { name: to, left, undelayed }
       const failure = this.#directory.located(result)
       if (left || result.errno !== -EEXIST) return { name: to, failure, left, undelayed }
-      names ??= freeEntropies(to, this.#encode)
       const next = names.next()
       if (next.done === true) return { name: to, failure, left, undelayed }
       to = next.value
+      result = await this.submit({ ...move, to })
     }
   }
 
@@ -102,14 +98,18 @@ export class Finisher {
   }
 
   #moveThrough(handle: QueueHandle, moves: readonly Move[]): Promise<FinishResult[]> {
-    return native.finish(
-      handle,
-      moves.map(({ claim }) => claim),
-      moves.map(({ from }) => from),
-      moves.map(({ place }) => place),
-      moves.map(({ to }) => to),
-      moves.map(({ due }) => due),
-      this.#durable,
-    )
+    const claims: number[] = []
+    const from: RawName[] = []
+    const places: Place[] = []
+    const to: RawName[] = []
+    const dues: number[] = []
+    for (const move of moves) {
+      claims.push(move.claim)
+      from.push(move.from)
+      places.push(move.place)
+      to.push(move.to)
+      dues.push(move.due)
+    }
+    return native.finish(handle, claims, from, places, to, dues, this.#durable)
   }
 }

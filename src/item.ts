@@ -13,6 +13,7 @@ import type { QueueDirectory } from './directory.js'
 import { dueAfter } from './enqueue.js'
 import {
   FinishError,
+  type FsqError,
   ItemFinishedError,
   ItemGoneError,
   NotDurableError,
@@ -66,8 +67,9 @@ export interface ClaimedFile {
   readonly claim: number
   readonly descriptor: number
   readonly size: number
-  /** Read along with the claim, if it is small. */
-  readonly content: Buffer | undefined
+  /** What was read along with this claim and others, and where this one's content begins in it; -1: it was not read. */
+  readonly contents: Buffer
+  readonly offset: number
 }
 
 /** How an item is given back to be tried again. */
@@ -198,14 +200,19 @@ export class WorkItem {
    * @throws {@link ItemFinishedError} if the item is not claimed any more, or an error of the file system.
    */
   async bytes(): Promise<Buffer> {
-    const content = await this.#content()
-    // Small contents share their memory with those of other items.
-    return content === this.#file.content ? Buffer.from(content) : content
+    const { contents, offset, size } = this.#file
+    if (offset < 0) return this.#read()
+    this.#checkHeld('read')
+    // A copy: it shares its memory with the contents of other items.
+    return Buffer.from(contents.subarray(offset, offset + size))
   }
 
   /** The contents as text (UTF-8). Throws as {@link bytes}. */
   async text(): Promise<string> {
-    return (await this.#content()).toString('utf8')
+    const { contents, offset, size } = this.#file
+    if (offset < 0) return (await this.#read()).toString('utf8')
+    this.#checkHeld('read')
+    return contents.toString('utf8', offset, offset + size)
   }
 
   /**
@@ -224,18 +231,18 @@ export class WorkItem {
    * @throws {@link ItemGoneError} if somebody else has moved or removed the file.
    * @throws {@link NotDurableError} at durability 'full', if it has moved, but perhaps not for good.
    */
-  async done(): Promise<void> {
-    await this.#finish({ action: 'done', place: Place.done, to: this.#parsed.raw, due: 0 })
+  done(): Promise<void> {
+    return this.#finish({ action: 'done', place: Place.done, to: this.#parsed.raw, due: 0 })
   }
 
   /** The work has failed for good: moves the item to fail/. Throws as {@link done}. */
-  async fail(): Promise<void> {
-    await this.#finish({ action: 'fail', place: Place.fail, to: this.#parsed.raw, due: 0 })
+  fail(): Promise<void> {
+    return this.#finish({ action: 'fail', place: Place.fail, to: this.#parsed.raw, due: 0 })
   }
 
   /** The work has been done and nobody wants to see it again: removes the item. Throws as {@link done}. */
-  async discard(): Promise<void> {
-    await this.#finish({ action: 'discard', place: Place.tmp, to: this.#parsed.raw, due: 0 })
+  discard(): Promise<void> {
+    return this.#finish({ action: 'discard', place: Place.tmp, to: this.#parsed.raw, due: 0 })
   }
 
   /**
@@ -297,23 +304,26 @@ export class WorkItem {
   }
 
   #checkHeld(doing: string): void {
+    const error = this.#heldError(doing)
+    if (error !== undefined) throw error
+  }
+
+  #heldError(doing: string): FsqError | undefined {
     if (this.#context.directory.closed) {
-      throw new QueueClosedError(
+      return new QueueClosedError(
         `Cannot ${doing} the item ${inspect(this.id)}: the handle of its queue has been closed, which released it`,
       )
     }
-    if (this.#state === 'claimed' || this.#state === 'unfinished') return
+    if (this.#state === 'claimed' || this.#state === 'unfinished') return undefined
     const what = this.#state === 'released' ? 'released' : 'finished'
-    throw new ItemFinishedError(
+    return new ItemFinishedError(
       `Cannot ${doing} the item ${inspect(this.id)}: it has been ${what} already. Do so once for each item`,
     )
   }
 
-  async #content(): Promise<Buffer> {
+  async #read(): Promise<Buffer> {
     this.#checkHeld('read')
-    const { content, claim } = this.#file
-    if (content !== undefined) return content
-    const reading = this.#context.claims.reading(claim, () => this.#readAll())
+    const reading = this.#context.claims.reading(this.#file.claim, () => this.#readAll())
     // A finish waits for it.
     this.#reading = Promise.allSettled([this.#reading, reading])
     return reading
@@ -342,43 +352,56 @@ export class WorkItem {
     }
   }
 
-  async #finish(target: Target): Promise<void> {
-    if (this.#state === 'unfinished' && this.#target?.action !== target.action) {
-      throw new ItemFinishedError(
-        `Cannot ${target.action} the item ${inspect(this.id)}: ${this.#target?.action ?? 'another finish'} was asked for, ` +
-          'has failed, and is tried again until it succeeds or the queue is closed',
-      )
-    }
-    this.#checkHeld('finish')
+  // Few promises: this is the way of every item.
+  #finish(target: Target): Promise<void> {
+    const refusal = this.#refusalOf(target)
+    if (refusal !== undefined) return Promise.reject(refusal)
     // What was asked for first stays: the time of a retry, say, is not moved by asking again.
     this.#finishing = this.#attempt(this.#target ?? target)
-    await this.#finishing
+    return this.#finishing
+  }
+
+  #refusalOf({ action }: Target): FsqError | undefined {
+    if (this.#state !== 'unfinished' || this.#target?.action === action) return this.#heldError('finish')
+    return new ItemFinishedError(
+      `Cannot ${action} the item ${inspect(this.id)}: ${this.#target?.action ?? 'another finish'} was asked for, has ` +
+        'failed, and is tried again until it succeeds or the queue is closed',
+    )
   }
 
   async #attempt(target: Target): Promise<void> {
-    const { claims } = this.#context
+    const { claims, finisher, pending } = this.#context
     const { handle, claim } = this.#file
+    const { place, to, due } = target
     this.#state = 'finishing'
     this.#target = target
-    clearTimeout(this.#timer)
     claims.surrender(claim, this)
-    const from = this.#parsed.raw
-    const moved = await this.#move({ handle, claim, from, ...target })
+    pending.begin()
+    let moved: Moved
+    try {
+      if (this.#timer !== undefined) clearTimeout(this.#timer)
+      if (this.#reading !== undefined) await this.#reading
+      const move: Move = { handle, claim, from: this.#parsed.raw, place, to, due }
+      const result = await finisher.submit(move)
+      moved =
+        result === undefined
+          ? { name: to, left: true, undelayed: false }
+          : await finisher.resolve(move, result)
+    } catch (error) {
+      // Not a failed call, but a handle that is closed: nobody else would release the claim.
+      this.#abandon()
+      throw error
+    } finally {
+      pending.end()
+    }
     if (moved.left) this.#settle(target, moved)
     else this.#keep(target, moved)
   }
 
-  async #move(move: Move): Promise<Moved> {
-    const { claims, finisher } = this.#context
-    try {
-      return await finisher.move(move, this.#reading)
-    } catch (error) {
-      // Not a failed call, which is no error here, but a handle that is closed: nobody would release the claim.
-      this.#state = 'released'
-      claims.hold(move.claim, this, move.from)
-      claims.release(move.claim, this)
-      throw error
-    }
+  #abandon(): void {
+    this.#state = 'released'
+    this.#context.claims.hold(this.#file.claim, this, this.#parsed.raw)
+    this.#context.claims.release(this.#file.claim, this)
   }
 
   /** The item has moved. */

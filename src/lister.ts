@@ -169,7 +169,7 @@ export class Lister {
       return (await fs.lstat(path)).isFile()
     } catch (error) {
       const { code, errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT' || code === 'ENAMETOOLONG') {
+      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') {
         // Not the item is missing, perhaps, but the queue.
         await this.#directory.open()
         return false

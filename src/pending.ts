@@ -7,15 +7,13 @@ export class Pending {
   #count = 0
   readonly #idle: (() => void)[] = []
 
-  /** Runs an operation, counted from here to its end. */
-  async run<Result>(operation: () => Promise<Result>): Promise<Result> {
+  begin(): void {
     this.#count++
-    try {
-      return await operation()
-    } finally {
-      this.#count--
-      if (this.#count === 0) for (const callback of this.#idle.splice(0)) callback()
-    }
+  }
+
+  end(): void {
+    this.#count--
+    if (this.#count === 0) for (const callback of this.#idle.splice(0)) callback()
   }
 
   /** Resolves when nothing is under way. */

@@ -70,7 +70,7 @@ export class Queue {
       directory: this.#directory,
       settings: this.#settings,
       claims: new Claims(),
-      finisher: new Finisher(this.#directory, this.#settings, pending),
+      finisher: new Finisher(this.#directory, this.#settings),
       pending,
       reporter: new Reporter(name, onReport),
     }

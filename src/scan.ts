@@ -9,7 +9,7 @@ import { isStale } from './directory.js'
 import type { FsqError } from './errors.js'
 import { MalformedNameError, QueueDownError, SettingError, fileSystemError } from './errors.js'
 import { isGone } from './finish.js'
-import { type ItemContext, type Limits, WorkItem } from './item.js'
+import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
 import { type RawName, printable } from './name/charset.js'
 import { type ParsedName, parseItemName } from './name/item-name.js'
 import { parseTimestamp } from './name/timestamp.js'
@@ -167,14 +167,16 @@ class Scan {
   }
 
   #startFill(count: number): void {
-    this.#filling = this.#context.pending
-      .run(() => this.#fill(count))
+    const { pending } = this.#context
+    pending.begin()
+    this.#filling = this.#fill(count)
       .catch((error: unknown) => {
         // For the loop, once what has been claimed is handed out.
         this.#error ??= error instanceof Error ? error : new Error(String(error))
         this.#ended = true
       })
       .finally(() => {
+        pending.end()
         this.#filling = undefined
       })
   }
@@ -209,16 +211,16 @@ class Scan {
   #take(handle: QueueHandle, { claims, contents }: ClaimBatch): Claimed[] {
     const taken: Claimed[] = []
     for (let at = 0; at < claims.length; at += VALUES_A_CLAIM) {
-      const [name, descriptor, size, offset, position, claim] = claims.slice(at, at + VALUES_A_CLAIM) as [
-        RawName,
-        number,
-        number,
-        number,
-        number,
-        number,
-      ]
-      const content = offset < 0 ? undefined : contents.subarray(offset, offset + size)
-      taken.push({ handle, name, claim, descriptor, size, content, position })
+      taken.push({
+        handle,
+        contents,
+        name: claims[at] as RawName,
+        descriptor: claims[at + 1] as number,
+        size: claims[at + 2] as number,
+        offset: claims[at + 3] as number,
+        position: claims[at + 4] as number,
+        claim: claims[at + 5] as number,
+      })
     }
     return taken
   }
@@ -265,7 +267,8 @@ class Scan {
   async #failUnrun(handle: QueueHandle, file: Claimed, verdict: Verdict): Promise<void> {
     const { finisher, directory, reporter } = this.#context
     const { name, claim } = file
-    const moved = await finisher.move({ handle, claim, from: name, place: Place.fail, to: name, due: 0 })
+    const move = { handle, claim, from: name, place: Place.fail, to: name, due: 0 }
+    const moved = await finisher.resolve(move, await finisher.submit(move))
     if (moved.left) {
       const renamed = moved.name === name ? '' : ` as ${inspect(printable(moved.name))}`
       reporter.report(verdict.type, name, `${verdict.message}: moved to fail/${renamed}`, verdict.error)
@@ -350,13 +353,7 @@ class Scan {
   }
 }
 
-interface Claimed {
-  readonly handle: QueueHandle
-  readonly name: RawName
-  readonly claim: number
-  readonly descriptor: number
-  readonly size: number
-  readonly content: Buffer | undefined
+interface Claimed extends ClaimedFile {
   readonly position: number
 }
 

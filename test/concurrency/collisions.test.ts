@@ -58,7 +58,7 @@ test('two processes never collide', async () => {
   for (const child of children) await child.says('ready')
   for (const child of children) child.tell('go')
   await expectAll(children, queue.path, ['a', 'b'])
-  queue.close()
+  await queue.close()
 }, 60_000)
 
 test('two threads never collide', async () => {
@@ -66,5 +66,5 @@ test('two threads never collide', async () => {
   const queue = await Queue.install('q', { root })
   const job = { root, pid: 1, host: 'container', count: COUNT, label: 't', threads: 2 }
   await expectAll([new Child('child-producer.mjs', job)], queue.path, ['t0', 't1'])
-  queue.close()
+  await queue.close()
 }, 60_000)

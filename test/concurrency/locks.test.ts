@@ -15,7 +15,7 @@ async function countBusy(job: {
   const root = path.join(makeDirectory(), 'root')
   fs.mkdirSync(root)
   const queue = await Queue.install('q', { root })
-  queue.close()
+  await queue.close()
   const child = new Child('child-locks.mjs', { root, ...job }, { faultBuild: job.faults !== undefined })
   expect({ ...(await child.ended), stderr: child.stderr }).toEqual({ code: 0, signal: null, stderr: '' })
   const [line] = child.said('busy')

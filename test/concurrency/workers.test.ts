@@ -46,7 +46,7 @@ test(`${WORKERS} processes run each of ${COUNT} items exactly once`, async () =>
   // All had their share: it was a race, not a queue of workers.
   for (const log of logs) expect(linesOf(log, 'start').length).toBeGreaterThan(0)
   expect(await queue.counts()).toEqual({ waiting: 0, done: COUNT, failed: 0, tmp: 0 })
-  queue.close()
+  await queue.close()
 }, 120_000)
 
 test('workers are killed again and again: nothing is lost, and only what they held runs again', async () => {
@@ -115,7 +115,7 @@ test('workers are killed again and again: nothing is lost, and only what they he
     for (const id of held) heldAtDeath.set(id, (heldAtDeath.get(id) ?? 0) + 1)
   }
   for (const [id, count] of runs) expect(count).toBeLessThanOrEqual(1 + (heldAtDeath.get(id) ?? 0))
-  queue.close()
+  await queue.close()
 }, 120_000)
 
 test('the lock of a killed worker is free at once', async () => {
@@ -138,5 +138,5 @@ test('the lock of a killed worker is free at once', async () => {
     for await (const item of queue.scan()) await item.done()
   }
   expect(await queue.counts()).toMatchObject({ waiting: 0, done: 15 })
-  queue.close()
+  await queue.close()
 }, 60_000)

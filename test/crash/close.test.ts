@@ -23,8 +23,9 @@ test.each(['done', 'fail', 'retry', 'discard'] as const)(
       // The first is under way by then, the others wait behind it.
       if (count === 0) await Promise.resolve()
     }
-    queue.close()
+    const closing = queue.close()
     outcomes.push(...(await Promise.allSettled(finishing)))
+    await closing
     for (const outcome of outcomes)
       if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(FsqError)
     expect(native.heldClaims()).toBe(0)

@@ -53,7 +53,7 @@ async function makeSetting(): Promise<Setting> {
   fs.mkdirSync(root)
   const queue = await Queue.install('q', { root })
   await queue.enqueueMany(['a', 'b', 'c', 'd'].map((label) => ({ data: label.repeat(10), args: [label] })))
-  queue.close()
+  await queue.close()
   fs.writeFileSync(path.join(dir, 'big'), '')
   fs.truncateSync(path.join(dir, 'big'), 150 * 1024 * 1024)
   return { dir, root }
@@ -121,7 +121,7 @@ test.each(['terminate', 'thread-exit'])(
       const queue = new Queue('q', { root: setting.root })
       // Each finish takes one.
       await queue.enqueueMany(points.map((_, index) => ({ data: 'more', args: [`more${index}`] })))
-      queue.close()
+      await queue.close()
       const job = {
         ...setting,
         operation,

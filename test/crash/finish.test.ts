@@ -17,7 +17,7 @@ async function makeQueue(count: number): Promise<{ root: string; path: string; l
   fs.mkdirSync(root)
   const queue = await Queue.install('q', { root })
   await queue.enqueueMany(Array.from({ length: count }, (_, index) => ({ args: [index] })))
-  queue.close()
+  await queue.close()
   return { root, path: queue.path, log: path.join(directory, 'log') }
 }
 

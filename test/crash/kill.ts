@@ -33,7 +33,7 @@ export interface Call {
 }
 
 export function scenarioOf(name: ScenarioName): Scenario {
-  return scenarios[name] as unknown as Scenario
+  return scenarios[name]
 }
 
 export function namesOf(...kinds: readonly string[]): ScenarioName[] {
@@ -284,7 +284,7 @@ async function verifyInstall(scenario: Scenario, child: Child, root: string): Pr
 
   const handle = new Queue(NAME, { root })
   const id = await handle.enqueue('new', ['new'])
-  handle.close()
+  await handle.close()
   const { ran } = await workOff(root, NAME)
   expect(ran).toContain(id)
   expect(ran).toHaveLength(old.length + 1)
@@ -300,7 +300,7 @@ async function verifyUninstall(scenario: Scenario, child: Child, root: string): 
   // Not gone: then it is there as it was, and perhaps down.
   const handle = new Queue(NAME, { root })
   await handle.up()
-  handle.close()
+  await handle.close()
   expectComplete(queue)
   const { ran } = await workOff(root, NAME)
   expect(ran.map(labelOf).toSorted()).toEqual(scenario.labels.toSorted())

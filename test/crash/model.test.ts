@@ -99,7 +99,7 @@ class Run {
       await item.done()
     }
     expect(ran).toEqual(waiting.toSorted(compareItemNames))
-    this.queue.close()
+    await this.queue.close()
   }
 
   get queue(): Queue {

@@ -69,7 +69,7 @@ test.each(['done', 'fail', 'discard', 'retry'])(
     expect(slow.said('report')).toEqual([])
     expect(filesOf(queue.path).map(({ where, name }) => ({ where, name }))).toEqual(before)
     for (const { path: file } of filesOf(queue.path)) expect(isFree(file)).toBe(true)
-    queue.close()
+    await queue.close()
   },
 )
 
@@ -93,7 +93,7 @@ test('an item whose name came to be another item meanwhile is not taken for it',
   expect(waiting.map(({ name, content }) => ({ name, content: content.toString() }))).toEqual([
     { name: id, content: 'another' },
   ])
-  queue.close()
+  await queue.close()
 })
 
 test('a worker that comes to a locked item skips it in silence, and it is nobody else’s', async () => {
@@ -112,5 +112,5 @@ test('a worker that comes to a locked item skips it in silence, and it is nobody
   fs.unlinkSync(pause)
   await runToEnd(holder)
   expect([started('holder').length, started('other').length]).toEqual([1, 0])
-  queue.close()
+  await queue.close()
 })

@@ -45,6 +45,6 @@ test.each([10, 300_000])(
       await item.done()
     }
     expect(ran).toEqual([id])
-    queue.close()
+    await queue.close()
   },
 )

@@ -52,7 +52,7 @@ for (const [number, { point, nth, errno }] of job.cases.entries()) {
   const queuePath = path.join(root, 'q')
   const locked = fs.existsSync(path.join(queuePath, 'queue')) ? lockedFiles(queuePath) : []
   const claims = addon.heldClaims()
-  state.queue?.close()
+  await state.queue?.close()
   // Handles that were given up are closed by the garbage collector.
   await until(`nothing open below ${dir}`, () => openBelow(dir).length === 0, 2_000).catch(() => undefined)
   say({ number, outcome, said, locked, claims, open: openBelow(dir) })

@@ -33,7 +33,7 @@ if (isMainThread) {
   addon.setFaults?.('')
   await spawner.terminate()
   say({ busy, tried, spawned })
-  queue.close()
+  await queue.close()
 } else {
   let count = 0
   const next = () => {

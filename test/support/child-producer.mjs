@@ -24,7 +24,7 @@ async function produce(name) {
     else for (const { data, args } of entries) ids.push(queue.enqueueSync(data, args))
     at += entries.length
   }
-  queue.close()
+  await queue.close()
   return ids
 }
 
@@ -35,7 +35,7 @@ if (!isMainThread) {
     { length: job.threads },
     (_, index) => new Worker(new URL(import.meta.url), { workerData: { ...job, label: `${label}${index}` } }),
   )
-  queue.close()
+  await queue.close()
   for (const thread of threads) {
     thread.on('message', say)
     thread.on('error', (error) => say({ error: error.message }))

@@ -129,13 +129,13 @@ function installing({ faults = '', options = {}, force = false, before = false }
       if (!before) return {}
       const queue = await context.Queue.install(NAME, { root: context.root })
       await enqueueAll(context, queue, [{ label: 'old', size: 3 }])
-      queue.close()
+      await queue.close()
       return {}
     },
     async act({ Queue, root, say }) {
       const queue = await Queue.install(NAME, { root, force, ...options })
       say({ installed: true })
-      queue.close()
+      await queue.close()
     },
   }
 }
@@ -315,7 +315,7 @@ export const scenarios = {
   }),
   'done, fcntl locks': working({
     async prepare(context, queue) {
-      queue.close()
+      await queue.close()
       fs.writeFileSync(path.join(queue.path, 'lock-fcntl'), '')
       return new context.Queue(NAME, { root: context.root, maxTries: 5, onReport: context.report })
     },

@@ -22,7 +22,7 @@ if (isMainThread) {
   const queue = new Queue('q', { root: job.root })
   const { value: item } = await queue.scan().next()
   say({ codes, claimed: item !== undefined, claims: addon.heldClaims() })
-  queue.close()
+  await queue.close()
 } else {
   const { parentPort } = await import('node:worker_threads')
   const queue = new Queue('q', { root: workerData.root, durability: 'none' })

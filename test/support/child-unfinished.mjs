@@ -4,18 +4,17 @@ import fs from 'node:fs'
 import { FsqError, Queue } from '../../dist/index.js'
 import { addon, describe, isFree, job, say } from './child-setup.mjs'
 
-let item
 const queue = new Queue('q', {
   root: job.root,
   maxTries: 5,
   onReport({ type }) {
     const left = !fs.existsSync(file) || job.action === 'retry'
     say({ report: type, left, free: addon.heldClaims() === 0 })
-    queue.close()
+    void queue.close()
   },
 })
 const scan = queue.scan({ prefetch: 1 })
-item = (await scan.next()).value
+const { value: item } = await scan.next()
 const file = item.path
 const failed = await item[job.action]().then(
   () => undefined,
@@ -28,6 +27,6 @@ const next = await scan.next().then(
 )
 say({ error: failed, held: held && !isFree(file), next })
 if (job.close) {
-  queue.close()
+  await queue.close()
   say({ closed: true, free: isFree(file) })
 }

@@ -37,5 +37,5 @@ try {
 } catch (error) {
   say({ error: describe(error, FsqError) })
 }
-queue.close()
+await queue.close()
 say({ end: true })

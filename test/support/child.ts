@@ -231,7 +231,7 @@ export async function workOff(
       await later(1) // some are delayed
     }
   } finally {
-    queue.close()
+    await queue.close()
   }
   return { ran, contents, reports }
 }
