@@ -61,6 +61,9 @@ class ItemFile {
                         const Payload& payload, const ItemForm& form, int64_t due_ms, Stopping stopping,
                         ItemFile* file);
 
+  // A hint that Sync comes soon.
+  void StartSync() const { platform::StartWriteback(descriptor_.get()); }
+
   // Makes the content survive a power cut.
   Failure Sync() const;
 

@@ -40,6 +40,9 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
 int SyncFile(int fd);
 int SyncDirectory(int fd);
 
+// A hint: the file's data can go to the disk now, so that a later SyncFile finds less to do. Never waits.
+void StartWriteback(int fd);
+
 // Copies up to `length` bytes between the two current offsets: bytes copied, 0 at the end. ENOTSUP where the
 // bytes have to pass through this process.
 ssize_t CopyInKernel(int from, int to, size_t length);

@@ -54,6 +54,8 @@ int SyncDirectory(int fd) {
   return SyncFile(fd);
 }
 
+void StartWriteback(int) {}
+
 ssize_t CopyInKernel(int, int, size_t) {
   errno = ENOTSUP;
   return -1;

@@ -59,6 +59,10 @@ int SyncDirectory(int fd) {
   return ::fsync(fd);
 }
 
+void StartWriteback(int fd) {
+  (void)::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 ssize_t CopyInKernel(int from, int to, size_t length) {
   const ssize_t copied = ::copy_file_range(from, nullptr, to, nullptr, length, 0);
   if (copied == -1 &&

@@ -159,7 +159,7 @@ function uninstalling({ faults = '', force = false, items = [] }) {
 }
 
 const withTries = (name, tries) => name.replace(/^((?:_[^_]*){4})_[^_]*/, `$1_${tries}`)
-const withEntropy = (name) => name.replace(/^(_[^_]*)_[^_]*/, '$1_9')
+const withEntropy = (name) => name.replace(/^(_[^_]*)_[^_]*/, '$1_999999')
 const onlyName = (directory) => fs.readdirSync(directory)[0]
 const inQueue = (queue, place) => path.join(queue.path, place)
 const TWO = [
