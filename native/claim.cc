@@ -79,7 +79,7 @@ class Claimer {
   bool Stop(const char* syscall, const Listing::Entry& entry);
   void NoteForeign(const Listing::Entry& entry, platform::EntryType type);
   void NoteUnreadable(const char* syscall, const Listing::Entry& entry);
-  std::optional<std::string> FindByInode(Place place, std::string_view but, const struct stat& info);
+  int FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found);
   static bool WasLeft(std::string_view name, std::string_view other);
   int CompleteHalfMove(const Listing::Entry& entry, const struct stat& info);
   int RemoveFromQueue(const char* name);
@@ -105,17 +105,19 @@ void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
       {ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
 }
 
-// The name in `place` under which this inode stands a second time; if any.
-std::optional<std::string> Claimer::FindByInode(Place place, std::string_view but, const struct stat& info) {
+// The name in `place`, other than `but`, under which this inode stands: 1 found, 0 there is none, -1 errno.
+int Claimer::FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found) {
   const Descriptor stream(RetryInterrupted([&] {
     return FSQ_CALL("list.open", ::openat(directory_.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }));
-  if (!stream.valid()) return std::nullopt;
-  std::optional<std::string> found;
-  platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
-    if (entry.inode == info.st_ino && entry.name != but && !found) found = std::string(entry.name);
+  if (!stream.valid()) return errno == ENOENT ? 0 : -1;
+  found->clear();
+  const int result = platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
+    if (entry.inode == info.st_ino && entry.name != but) *found = std::string(entry.name);
   });
-  return found;
+  if (result == -1) return errno == ENOENT ? 0 : -1;
+  // The number alone does not say on which device.
+  return found->empty() ? 0 : directory_.HasTwin(place, found->c_str(), info);
 }
 
 // Of two names of one inode in queue/, the one with fewer tries is the one that a retry meant to leave.
@@ -147,10 +149,13 @@ int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& in
   // half then, so where renames are exclusive, directories of any size need not be searched.
   if (directory_.RenamesExclusively()) return 0;
   for (const Place place : {Place::kDone, Place::kFail, Place::kQueue}) {
-    const auto other = FindByInode(place, place == Place::kQueue ? entry.view() : std::string_view(), info);
-    if (!other || directory_.HasTwin(place, other->c_str(), info) != 1) continue;
-    if (place != Place::kQueue || WasLeft(entry.view(), *other)) return RemoveFromQueue(entry.name);
-    if (WasLeft(*other, entry.view())) return RemoveFromQueue(other->c_str()) == -1 ? -1 : 0;
+    std::string other;
+    const int twin =
+        FindByInode(place, place == Place::kQueue ? entry.view() : std::string_view(), info, &other);
+    if (twin == -1) return -1;
+    if (twin == 0) continue;
+    if (place != Place::kQueue || WasLeft(entry.view(), other)) return RemoveFromQueue(entry.name);
+    if (WasLeft(other, entry.view())) return RemoveFromQueue(other.c_str()) == -1 ? -1 : 0;
   }
   return 0;
 }

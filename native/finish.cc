@@ -86,7 +86,11 @@ Failure Mover::MoveByLink() const {
 // that it did.
 Failure Mover::ResolveCollision(const struct stat& info) const {
   struct stat other;
-  if (::fstatat(target_, item_.to.c_str(), &other, AT_SYMLINK_NOFOLLOW) == -1) return FailureOf("fstatat");
+  if (::fstatat(target_, item_.to.c_str(), &other, AT_SYMLINK_NOFOLLOW) == -1) {
+    // Taken a moment ago, gone now: the next free name will do.
+    if (errno == ENOENT) errno = EEXIST;
+    return FailureOf("renameat2");
+  }
   const bool twin = item_.descriptor.Is(other);
   // Its only name must never be taken from it, whatever asked for a move onto itself.
   if (twin && info.st_nlink < 2) {

@@ -5,9 +5,10 @@ import process from 'node:process'
 
 import { describe, expect, test } from '@jest/globals'
 
+import type {
+  EnqueueManyError} from '../src/errors.js';
 import {
   DiskFullError,
-  EnqueueManyError,
   FinishError,
   FileSystemError,
   NotAQueueError,
