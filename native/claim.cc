@@ -36,17 +36,6 @@ bool IsDelayed(const struct stat& info) {
   return IsLater(modified, now);
 }
 
-platform::EntryType TypeOf(mode_t mode) {
-  if (S_ISREG(mode)) return platform::EntryType::kRegular;
-  if (S_ISDIR(mode)) return platform::EntryType::kDirectory;
-  if (S_ISLNK(mode)) return platform::EntryType::kSymlink;
-  if (S_ISFIFO(mode)) return platform::EntryType::kFifo;
-  if (S_ISSOCK(mode)) return platform::EntryType::kSocket;
-  if (S_ISCHR(mode)) return platform::EntryType::kCharacter;
-  if (S_ISBLK(mode)) return platform::EntryType::kBlock;
-  return platform::EntryType::kUnknown;
-}
-
 std::optional<int64_t> TriesOf(std::string_view name) {
   size_t begin = 0;
   size_t end = 0;
@@ -195,7 +184,7 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   if (type == platform::EntryType::kUnknown) {
     if (::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1)
       return errno == ENOENT || Stop("fstatat", entry);
-    type = TypeOf(named.st_mode);
+    type = platform::TypeOfMode(named.st_mode);
   }
   // Not even opened: opening a device, a FIFO or somebody's symlink has effects.
   if (type != platform::EntryType::kRegular) {
@@ -238,7 +227,7 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   }
   if (named.st_dev != info.st_dev || named.st_ino != info.st_ino || info.st_nlink == 0) return true;
   if (!S_ISREG(info.st_mode)) {
-    NoteForeign(entry, TypeOf(info.st_mode));
+    NoteForeign(entry, platform::TypeOfMode(info.st_mode));
     return true;
   }
   if (IsDelayed(info)) {

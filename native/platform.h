@@ -62,6 +62,10 @@ enum class EntryType : uint8_t {
   kBlock
 };
 
+// Of a directory entry's d_type, and of a file's st_mode.
+EntryType TypeOfEntry(unsigned char type);
+EntryType TypeOfMode(mode_t mode);
+
 // Calls `visit` for each entry but "." and ".."; `directory` is a descriptor of its own, read from its
 // offset.
 struct DirectoryEntry {

@@ -61,46 +61,6 @@ ssize_t CopyInKernel(int, int, size_t) {
   return -1;
 }
 
-// Public since macOS 13's headers only; the numbers are the kernel's.
-#ifndef F_OFD_SETLK
-#define F_OFD_SETLK 90
-#endif
-
-static int SetDescriptionLock(int fd, short type) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  return ::fcntl(fd, F_OFD_SETLK, &lock);
-}
-
-int LockDescription(int fd, bool exclusive) {
-  return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK);
-}
-int UnlockDescription(int fd) {
-  return SetDescriptionLock(fd, F_UNLCK);
-}
-
-static EntryType TypeOf(unsigned char type) {
-  switch (type) {
-    case DT_REG:
-      return EntryType::kRegular;
-    case DT_DIR:
-      return EntryType::kDirectory;
-    case DT_LNK:
-      return EntryType::kSymlink;
-    case DT_FIFO:
-      return EntryType::kFifo;
-    case DT_SOCK:
-      return EntryType::kSocket;
-    case DT_CHR:
-      return EntryType::kCharacter;
-    case DT_BLK:
-      return EntryType::kBlock;
-    default:
-      return EntryType::kUnknown;
-  }
-}
-
 int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit) {
   const int own = ::dup(directory);
   if (own == -1) return -1;
@@ -116,7 +76,7 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
     const dirent* const entry = ::readdir(stream.get());
     if (entry == nullptr) return errno == 0 ? 0 : -1;
     const std::string_view name(entry->d_name, entry->d_namlen);
-    if (name != "." && name != "..") visit({name, TypeOf(entry->d_type), entry->d_ino});
+    if (name != "." && name != "..") visit({name, TypeOfEntry(entry->d_type), entry->d_ino});
   }
 }
 

@@ -72,41 +72,6 @@ ssize_t CopyInKernel(int from, int to, size_t length) {
   return copied;
 }
 
-static int SetDescriptionLock(int fd, short type) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  return ::fcntl(fd, F_OFD_SETLK, &lock);
-}
-
-int LockDescription(int fd, bool exclusive) {
-  return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK);
-}
-int UnlockDescription(int fd) {
-  return SetDescriptionLock(fd, F_UNLCK);
-}
-
-static EntryType TypeOf(unsigned char type) {
-  switch (type) {
-    case DT_REG:
-      return EntryType::kRegular;
-    case DT_DIR:
-      return EntryType::kDirectory;
-    case DT_LNK:
-      return EntryType::kSymlink;
-    case DT_FIFO:
-      return EntryType::kFifo;
-    case DT_SOCK:
-      return EntryType::kSocket;
-    case DT_CHR:
-      return EntryType::kCharacter;
-    case DT_BLK:
-      return EntryType::kBlock;
-    default:
-      return EntryType::kUnknown;
-  }
-}
-
 int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit) {
   // The kernel's own record (struct linux_dirent64), which no libc header spells out.
   struct Record {
@@ -129,7 +94,8 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
       const auto* record = reinterpret_cast<const Record*>(bytes + at);
       at += record->length;
       const std::string_view name(record->name);
-      if (name != "." && name != "..") visit({name, TypeOf(record->type), static_cast<ino_t>(record->inode)});
+      if (name != "." && name != "..")
+        visit({name, TypeOfEntry(record->type), static_cast<ino_t>(record->inode)});
     }
   }
 }

@@ -23,9 +23,9 @@ import {
 } from './errors.js'
 import { type Finisher, type Move, type Moved, isGone } from './finish.js'
 import { placePath } from './layout.js'
-import { type RawName, fromRaw, pathText } from './name/charset.js'
-import { type ParsedName, itemKey, parseItemName, withTries } from './name/item-name.js'
-import { parseTimestamp } from './name/timestamp.js'
+import { type RawName, pathText } from './name/charset.js'
+import { type ParsedName, parseItemName, withTries } from './name/item-name.js'
+import { NamedItem } from './named-item.js'
 import { Place, type QueueHandle } from './native.js'
 import { checkOptions } from './options.js'
 import type { Pending } from './pending.js'
@@ -99,11 +99,10 @@ interface Target {
  * A claimed item. It stays claimed until it is finished (done, fail, retry, discard) or released; the kernel releases it
  * when this process ends.
  */
-export class WorkItem {
+export class WorkItem extends NamedItem {
   readonly #context: ItemContext
   readonly #limits: Limits
   readonly #file: ClaimedFile
-  #parsed: ParsedName
   #state: State = 'claimed'
   #reading: Promise<unknown> | undefined
   #finishing: Promise<void> | undefined
@@ -113,56 +112,11 @@ export class WorkItem {
 
   /** @internal */
   constructor(context: ItemContext, file: ClaimedFile, parsed: ParsedName, limits: Limits) {
+    super(parsed, context.settings)
     this.#context = context
     this.#file = file
-    this.#parsed = parsed
     this.#limits = limits
     context.claims.hold(file.claim, this, file.name)
-  }
-
-  /** The name of the item's file. It changes with the tries; {@link key} does not. */
-  get id(): string {
-    return fromRaw(this.#parsed.raw, this.#context.settings.charset)
-  }
-
-  /** The name without the tries: the same from try to try. */
-  get key(): string {
-    return fromRaw(itemKey(this.#parsed.raw, this.#context.settings.encode), this.#context.settings.charset)
-  }
-
-  /** What the item was enqueued with. */
-  get args(): readonly string[] {
-    return this.#parsed.args
-  }
-
-  /** {@link args}, by the name that the first implementation has for it. */
-  get arguments(): readonly string[] {
-    return this.#parsed.args
-  }
-
-  /** How many attempts have failed before this one. */
-  get tries(): number {
-    return this.#parsed.tries
-  }
-
-  /** When the item was enqueued, by the clock of the enqueuer. */
-  get enqueuedAt(): Date {
-    return new Date(parseTimestamp(this.#parsed.timestamp, this.#context.settings) ?? Number.NaN)
-  }
-
-  /** The host that enqueued the item. */
-  get hostname(): string {
-    return this.#parsed.hostname
-  }
-
-  /** The process that enqueued the item; opaque. */
-  get pid(): string {
-    return this.#parsed.pid
-  }
-
-  /** What makes the name unique; opaque. */
-  get entropy(): string {
-    return this.#parsed.entropy
   }
 
   /** Bytes of the contents. */
@@ -172,7 +126,7 @@ export class WorkItem {
 
   /** The path of the item's file while it is claimed. */
   get path(): string {
-    return placePath(this.#context.directory.layout, Place.queue, pathText(this.#parsed.raw))
+    return placePath(this.#context.directory.layout, Place.queue, pathText(this.parsed.raw))
   }
 
   /**
@@ -232,17 +186,17 @@ export class WorkItem {
    * @throws {@link NotDurableError} at durability 'full', if it has moved, but perhaps not for good.
    */
   done(): Promise<void> {
-    return this.#finish({ action: 'done', place: Place.done, to: this.#parsed.raw, due: 0 })
+    return this.#finish({ action: 'done', place: Place.done, to: this.parsed.raw, due: 0 })
   }
 
   /** The work has failed for good: moves the item to fail/. Throws as {@link done}. */
   fail(): Promise<void> {
-    return this.#finish({ action: 'fail', place: Place.fail, to: this.#parsed.raw, due: 0 })
+    return this.#finish({ action: 'fail', place: Place.fail, to: this.parsed.raw, due: 0 })
   }
 
   /** The work has been done and nobody wants to see it again: removes the item. Throws as {@link done}. */
   discard(): Promise<void> {
-    return this.#finish({ action: 'discard', place: Place.tmp, to: this.#parsed.raw, due: 0 })
+    return this.#finish({ action: 'discard', place: Place.tmp, to: this.parsed.raw, due: 0 })
   }
 
   /**
@@ -263,7 +217,7 @@ export class WorkItem {
     checkOptions('retry', options, RETRY_OPTIONS)
     const due = dueAfter(options.delay)
     const tries = this.tries + 1
-    const { raw } = this.#parsed
+    const { raw } = this.parsed
     const fits = tries <= MOST_TRIES
     const to = fits ? withTries(raw, tries, this.#context.settings.encode) : raw
     const isUngrowable = !fits || to.length > LONGEST_NAME
@@ -381,7 +335,7 @@ export class WorkItem {
     try {
       if (this.#timer !== undefined) clearTimeout(this.#timer)
       if (this.#reading !== undefined) await this.#reading
-      const move: Move = { handle, claim, from: this.#parsed.raw, place, to, due }
+      const move: Move = { handle, claim, from: this.parsed.raw, place, to, due }
       const result = await finisher.submit(move)
       moved =
         result === undefined
@@ -400,7 +354,7 @@ export class WorkItem {
 
   #abandon(): void {
     this.#state = 'released'
-    this.#context.claims.hold(this.#file.claim, this, this.#parsed.raw)
+    this.#context.claims.hold(this.#file.claim, this, this.parsed.raw)
     this.#context.claims.release(this.#file.claim, this)
   }
 
@@ -409,7 +363,7 @@ export class WorkItem {
     const { claims, reporter, settings } = this.#context
     this.#state = 'finished'
     claims.removeUnfinished(this)
-    if (name !== this.#parsed.raw) this.#parsed = parseItemName(name, settings)
+    if (name !== this.parsed.raw) this.rename(parseItemName(name, settings))
     if (undelayed && place === Place.queue && due !== 0) {
       reporter.report('undelayed', name, 'is due at once: only its owner may set its time')
     }
@@ -422,7 +376,7 @@ export class WorkItem {
     const { claims, directory } = this.#context
     const { claim } = this.#file
     const cause = failure === undefined ? undefined : systemError(failure)
-    claims.hold(claim, this, this.#parsed.raw)
+    claims.hold(claim, this, this.parsed.raw)
     if (failure !== undefined && isGone(failure)) {
       this.#state = 'finished'
       claims.removeUnfinished(this)
@@ -460,7 +414,7 @@ export class WorkItem {
       const report = (): void => {
         this.#context.reporter.report(
           'recovered',
-          this.#parsed.raw,
+          this.parsed.raw,
           `could be finished after all (${target.action})`,
         )
       }

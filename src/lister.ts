@@ -11,9 +11,9 @@ import { inspect } from 'node:util'
 import type { QueueDirectory } from './directory.js'
 import { MalformedNameError, SettingError, fileSystemError } from './errors.js'
 import { placePath } from './layout.js'
-import { type RawName, fromRaw, pathText, toRaw } from './name/charset.js'
+import { type RawName, pathText, toRaw } from './name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from './name/item-name.js'
-import { parseTimestamp } from './name/timestamp.js'
+import { NamedItem } from './named-item.js'
 import { type ListingHandle, Place, REGULAR_FILE, native } from './native.js'
 import { checkOptions } from './options.js'
 import type { Settings } from './settings.js'
@@ -32,59 +32,20 @@ const PAGE = 1000
 const ROUNDS = 3
 
 /** An item as it was seen, which may be somewhere else by now. */
-export class ListedItem {
+export class ListedItem extends NamedItem {
   readonly state: ItemState
   readonly #directory: QueueDirectory
-  readonly #settings: Settings
-  readonly #parsed: ParsedName
 
   /** @internal */
   constructor(directory: QueueDirectory, settings: Settings, state: ItemState, parsed: ParsedName) {
+    super(parsed, settings)
     this.#directory = directory
-    this.#settings = settings
     this.state = state
-    this.#parsed = parsed
-  }
-
-  /** The name of the item's file. */
-  get id(): string {
-    return fromRaw(this.#parsed.raw, this.#settings.charset)
-  }
-
-  /** The name without the tries: the same from try to try. */
-  get key(): string {
-    return fromRaw(itemKey(this.#parsed.raw, this.#settings.encode), this.#settings.charset)
-  }
-
-  get args(): readonly string[] {
-    return this.#parsed.args
-  }
-
-  /** How many attempts have failed. */
-  get tries(): number {
-    return this.#parsed.tries
-  }
-
-  /** When the item was enqueued, by the clock of the enqueuer. */
-  get enqueuedAt(): Date {
-    return new Date(parseTimestamp(this.#parsed.timestamp, this.#settings) ?? Number.NaN)
-  }
-
-  get hostname(): string {
-    return this.#parsed.hostname
-  }
-
-  get pid(): string {
-    return this.#parsed.pid
-  }
-
-  get entropy(): string {
-    return this.#parsed.entropy
   }
 
   /** Where its file was seen. */
   get path(): string {
-    return placePath(this.#directory.layout, PLACE_OF[this.state], pathText(this.#parsed.raw))
+    return placePath(this.#directory.layout, PLACE_OF[this.state], pathText(this.parsed.raw))
   }
 }
 
