@@ -5,8 +5,7 @@ import process from 'node:process'
 
 import { describe, expect, test } from '@jest/globals'
 
-import type {
-  EnqueueManyError} from '../src/errors.js';
+import type { EnqueueManyError } from '../src/errors.js'
 import {
   DiskFullError,
   FinishError,

@@ -313,7 +313,7 @@ describe('settings that do not go together', () => {
 test('an override that no setting has is an error', () => {
   const overrides = { maxtries: 5 } as SettingOverrides
   expect(() => resolveSettings(overrides)).toThrow(settingError('maxtries', 5))
-  expect(() => resolveSettings(overrides)).toThrow(/no setting has this name.*maxTries/s)
+  expect(() => resolveSettings(overrides)).toThrow(/no option maxtries.*maxTries/s)
   expect(() => resolveSettings({ toString: 1 } as unknown as SettingOverrides)).toThrow(SettingError)
 })
 

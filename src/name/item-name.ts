@@ -269,8 +269,11 @@ export function* freeEntropies(
 }
 
 function* candidates(raw: RawName, entropy: string, encode: string): Generator<RawName, void, undefined> {
-  // A name without an entropy that could change was not readable before.
-  if (rawFields(raw, encode).length < REQUIRED_FIELDS || (entropy === '' && raw.length === LONGEST_NAME)) {
+  const fields = rawFields(raw, encode)
+  // Full, with an entropy that cannot grow, and not readable as an item anyway.
+  const isFullAndMalformed =
+    entropy === '' && raw.length === LONGEST_NAME && !TRIES_DIGITS.test(fields[TRIES] ?? '')
+  if (fields.length < REQUIRED_FIELDS || isFullAndMalformed) {
     for (let step = 1; step < 2 ** 40; step *= 2) {
       const suffix = `~${step + random(step)}`
       yield raw.slice(0, LONGEST_NAME - suffix.length) + suffix
