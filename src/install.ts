@@ -164,8 +164,11 @@ async function hasAllPlaces(layout: Layout): Promise<boolean> {
 async function isDirectory(directory: string): Promise<boolean> {
   try {
     return (await fs.lstat(directory)).isDirectory()
-  } catch {
-    return false
+  } catch (error) {
+    const { errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
+    if (errno === -ENOENT || errno === -ENOTDIR) return false
+    // What may not be looked at is not to be called missing.
+    throw fileSystemError({ errno, syscall, path: directory }, 'look at the queue')
   }
 }
 
