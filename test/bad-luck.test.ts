@@ -170,7 +170,7 @@ ifMounts(
       const queue = await Queue.install('q', { root: given.root })
       const id = await queue.enqueue('x')
       const { value: item } = await queue.scan().next()
-      execFileSync('mount', ['-o', 'remount,ro', given.root])
+      execFileSync('mount', ['-o', 'remount,bind,ro', given.root])
       const errors = {}
       for (const [name, use] of Object.entries({
         enqueue: () => queue.enqueue('x'),

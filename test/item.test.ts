@@ -498,44 +498,48 @@ describe('two names of one file', () => {
 })
 
 describe('a finish that fails', () => {
-  test('keeps the claim, stops the scan, and works once it is mended', async () => {
-    const queue = await bed.install()
-    plant(queue, itemName({ entropy: 1 }), 'content')
-    const waiting = itemName({ entropy: 2 })
-    plant(queue, waiting)
-    const taker = new Taker(queue, { prefetch: 1 })
-    const item = await taker.take()
-    const descriptor = bed.descriptor(item.path)
-    const done = path.join(queue.path, 'done')
-    fs.rmdirSync(done)
+  test.each([1, 4])(
+    'keeps the claim, stops the scan, and works once it is mended (%i claimed ahead)',
+    async (prefetch) => {
+      const queue = await bed.install()
+      plant(queue, itemName({ entropy: 1 }), 'content')
+      const waiting = itemName({ entropy: 2 })
+      plant(queue, waiting)
+      const taker = new Taker(queue, { prefetch })
+      const item = await taker.take()
+      const descriptor = bed.descriptor(item.path)
+      const done = path.join(queue.path, 'done')
+      fs.rmdirSync(done)
 
-    const error = await errorOf(async () => item.done())
-    const says =
-      /could not be finished \(done\): ENOENT: .*It stays claimed, so that nobody else runs it, and finishing it is tried again until the queue is closed/
-    checkError(error, { type: FinishError, cause: 'ENOENT', says })
-    expect(error).toMatchObject({ id: itemName({ entropy: 1 }), action: 'done' })
-    expect(isLockedBesides(descriptor)).toBe(true)
-    expect(item.claimed).toBe(true)
-    // No more work while what was done cannot be put away, in this loop and in others of the handle.
-    expect(await errorOf(async () => taker.next())).toBeInstanceOf(FinishError)
-    expect(await errorOf(async () => drain(queue))).toBeInstanceOf(FsqError)
-    for (const other of ['fail', 'retry', 'discard'] as const) {
-      const refused = await errorOf(async () => finish(item, other))
-      checkError(refused, {
-        type: ItemFinishedError,
-        says: /done was asked for, has failed, and is tried again/,
-      })
-    }
-    item.release()
-    expect(isLockedBesides(descriptor)).toBe(true)
-    expect(await item.text()).toBe('content')
+      const error = await errorOf(async () => item.done())
+      const says =
+        /could not be finished \(done\): ENOENT: .*It stays claimed, so that nobody else runs it, and finishing it is tried again until the queue is closed/
+      checkError(error, { type: FinishError, cause: 'ENOENT', says })
+      expect(error).toMatchObject({ id: itemName({ entropy: 1 }), action: 'done' })
+      expect(isLockedBesides(descriptor)).toBe(true)
+      expect(item.claimed).toBe(true)
+      // No more work while what was done cannot be put away, in this loop and in others of the handle.
+      expect(await errorOf(async () => taker.next())).toBeInstanceOf(FinishError)
+      expect(isLocked(pathOf(queue, 'queue', waiting))).toBe(false)
+      expect(await errorOf(async () => drain(queue))).toBeInstanceOf(FsqError)
+      for (const other of ['fail', 'retry', 'discard'] as const) {
+        const refused = await errorOf(async () => finish(item, other))
+        checkError(refused, {
+          type: ItemFinishedError,
+          says: /done was asked for, has failed, and is tried again/,
+        })
+      }
+      item.release()
+      expect(isLockedBesides(descriptor)).toBe(true)
+      expect(await item.text()).toBe('content')
 
-    fs.mkdirSync(done)
-    await item.done()
-    expect(contents(queue)).toEqual({ ...EMPTY, queue: [waiting], done: [itemName({ entropy: 1 })] })
-    expect(isLockedBesides(descriptor)).toBe(false)
-    expect(await drain(queue)).toEqual([waiting])
-  })
+      fs.mkdirSync(done)
+      await item.done()
+      expect(contents(queue)).toEqual({ ...EMPTY, queue: [waiting], done: [itemName({ entropy: 1 })] })
+      expect(isLockedBesides(descriptor)).toBe(false)
+      expect(await drain(queue)).toEqual([waiting])
+    },
+  )
 
   test('is tried again by itself, and says so when it succeeds', async () => {
     const queue = await bed.install()

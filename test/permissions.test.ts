@@ -9,7 +9,6 @@ import { describe, expect, test } from '@jest/globals'
 
 import { PayloadError, PermissionError } from '../src/errors.js'
 import {
-  NOBODY,
   type ShownError,
   checkError,
   contents,
@@ -354,9 +353,9 @@ describe('FSQ_ROOT that may not be written to', () => {
     const root = openRoot()
     const error = await inNobody<ShownError>(
       `
-      if (process.getuid() !== ${NOBODY}) fs.chmodSync(given.root, 0o555)
-      return errorOf(() => Queue.install('q', { root: given.root === '' ? '/' : given.root }))`,
-      { root: isRoot ? path.dirname(root) : root },
+      if (given.own) fs.chmodSync(given.root, 0o555)
+      return errorOf(() => Queue.install('q', { root: given.root }))`,
+      { root: isRoot ? path.dirname(root) : root, own: !isRoot },
     )
     checkError(error, { type: PermissionError, cause: 'EACCES', syscall: 'mkdirat', says: advice })
     expect(path.basename(error.path ?? '')).toMatch(/^\.fsq-\w{6}$/)
