@@ -142,6 +142,16 @@ int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& in
   return errno == ENOENT || errno == ENAMETOOLONG ? 0 : -1;
 }
 
+bool QueueDirectory::WritesOut() const {
+  Known known = writes_out_.load(std::memory_order_relaxed);
+  if (known == Known::kUnknown) {
+    const int answer = FSQ_CALL("enqueue.writesout", platform::WritesOut(fd(Place::kQueue)) ? 1 : 0);
+    known = answer == 1 ? Known::kYes : Known::kNo;
+    writes_out_.store(known, std::memory_order_relaxed);
+  }
+  return known == Known::kYes;
+}
+
 bool QueueDirectory::CreatesExactly(mode_t mode) const {
   return umask_ >= 0 && (mode & static_cast<mode_t>(umask_)) == 0 &&
          !inexact_modes_.load(std::memory_order_relaxed);

@@ -73,6 +73,9 @@ class QueueDirectory {
   platform::LinkWay link_way() const { return link_way_.load(std::memory_order_relaxed); }
   void set_link_way(platform::LinkWay way) { link_way_.store(way, std::memory_order_relaxed); }
 
+  // See platform::WritesOut. Looked up at the first use.
+  bool WritesOut() const;
+
   // The umask leaves `mode` as it is, as far as is known.
   bool CreatesExactly(mode_t mode) const;
   void NoteInexactMode() { inexact_modes_.store(true, std::memory_order_relaxed); }
@@ -92,6 +95,8 @@ class QueueDirectory {
   LockKind lock_kind_ = LockKind::kFlock;
   std::atomic<platform::LinkWay> link_way_{platform::FirstLinkWay()};
   std::atomic<bool> inexact_modes_{false};
+  enum class Known : int { kUnknown, kNo, kYes };
+  mutable std::atomic<Known> writes_out_{Known::kUnknown};
 };
 
 }  // namespace fsq

@@ -55,7 +55,10 @@ void AppendEncoded(std::string* name, const std::string& field, const ItemForm& 
 class Batch {
  public:
   Batch(QueueDirectory& directory, const ItemForm& form, Stopping stopping)
-      : directory_(directory), form_(form), stopping_(stopping) {}
+      : directory_(directory),
+        form_(form),
+        stopping_(stopping),
+        write_out_(form.durable && !form.plain_sync && directory.WritesOut()) {}
 
   void Run(std::vector<NewItem>& items);
 
@@ -80,6 +83,7 @@ class Batch {
   QueueDirectory& directory_;
   const ItemForm& form_;
   const Stopping stopping_;
+  const bool write_out_;
   std::string time_text_;
   int64_t time_second_ = INT64_MIN;
   bool checked_ = false;
@@ -163,7 +167,7 @@ bool Batch::Rebuild(Building& building, const std::string& name) {
   building.file = ItemFile();
   Failure& failure = building.item->failure;
   failure = Build(building, platform::LinkWay::kTemporary, name);
-  if (!failure && form_.durable) failure = building.file.Sync();
+  if (!failure && form_.durable) failure = building.file.Sync(write_out_);
   return !failure;
 }
 
@@ -198,11 +202,12 @@ void Batch::Link(Building& building) {
 // All contents durable, then all links.
 void Batch::LinkGroup(std::vector<Building>& group) {
   if (form_.durable) {
-    // All on their way at once: the first fsync then commits what the others would have committed one by one.
+    // All on their way at once. The wait for one is then the wait for all; a first fsync commits what the
+    // others would have committed one by one.
     if (group.size() > 1) {
       for (const Building& building : group) building.file.StartSync();
     }
-    for (Building& building : group) building.item->failure = building.file.Sync();
+    for (Building& building : group) building.item->failure = building.file.Sync(write_out_);
   }
   for (Building& building : group) {
     if (!building.item->failure) Link(building);

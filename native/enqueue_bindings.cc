@@ -107,7 +107,8 @@ Napi::Value EnqueueSync(const Napi::CallbackInfo& info) {
   return {info.Env(), js.Checked(ResultOf(js, items.front()))};
 }
 
-// ({delimiter, escape, timeFormat, utc, user, group, mode, durable}) -> a handle, so that it is read once
+// ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync}) -> a handle, so that it is
+// read once
 Napi::Value NewItemForm(const Napi::CallbackInfo& info) {
   const auto values = info[0].As<Napi::Object>();
   auto form = std::make_shared<ItemForm>();
@@ -119,6 +120,7 @@ Napi::Value NewItemForm(const Napi::CallbackInfo& info) {
   form->group = IntegerOf(values.Get("group"));
   form->mode = static_cast<mode_t>(IntegerOf(values.Get("mode")));
   form->durable = FlagOf(values.Get("durable"));
+  form->plain_sync = FlagOf(values.Get("plainSync"));
   if (info.Env().IsExceptionPending()) return {};
   return {info.Env(), NewHandle<FormBox>(info.Env(), std::move(form))};
 }

@@ -6,6 +6,7 @@
 //     point[#n]=action[;...]      #n: only the n-th time this point is reached
 //     kill | kill-after           SIGKILL to this process before or after the call
 //     errno:N                     the call is not made; it fails with errno N
+//     answer:N                    the call is not made; it returns N
 //     pause:FILE | pause-after:FILE   makes FILE and waits until somebody removes it
 #pragma once
 
@@ -16,8 +17,9 @@
 
 namespace fsq::fault {
 
-// True: the call must not be made and fails with the errno that is set now.
+// True: the call must not be made; it returns Answer(), with the errno that is set now.
 bool Enter(const char* point);
+int Answer();
 void Leave(const char* point);
 void Set(const std::string& specification);
 std::vector<std::string> Points();
@@ -30,7 +32,8 @@ Result LeaveWith(const char* point, Result result) {
 
 }  // namespace fsq::fault
 
-#define FSQ_CALL(point, call) (::fsq::fault::Enter(point) ? -1 : ::fsq::fault::LeaveWith(point, (call)))
+#define FSQ_CALL(point, call) \
+  (::fsq::fault::Enter(point) ? ::fsq::fault::Answer() : ::fsq::fault::LeaveWith(point, (call)))
 
 #else
 

@@ -193,10 +193,11 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
   return {};
 }
 
-Failure ItemFile::Sync() const {
-  const int result =
-      RetryInterrupted([&] { return FSQ_CALL("enqueue.fsync", platform::SyncFile(descriptor_.get())); });
-  return result == 0 ? Failure{} : Failure{LastError(), "fsync", Path()};
+Failure ItemFile::Sync(bool write_out) const {
+  const int fd = descriptor_.get();
+  const int result = RetryInterrupted(
+      [&] { return FSQ_CALL("enqueue.fsync", write_out ? platform::WriteOut(fd) : platform::SyncFile(fd)); });
+  return result == 0 ? Failure{} : Failure{LastError(), write_out ? "sync_file_range" : "fsync", Path()};
 }
 
 int ItemFile::Link(const std::string& name) {

@@ -36,6 +36,7 @@ struct ItemForm {
   int64_t group = kLeave;  // gid
   mode_t mode = 0640;
   bool durable = true;
+  bool plain_sync = false;  // by fsync alone, whatever is known of the file system
 
   bool has_owner() const { return user != kLeave || group != kLeave; }
 };
@@ -64,8 +65,9 @@ class ItemFile {
   // A hint that Sync comes soon.
   void StartSync() const { platform::StartWriteback(descriptor_.get()); }
 
-  // Makes the content survive a power cut.
-  Failure Sync() const;
+  // Makes the content survive a power cut: by itself, or (`write_out`, see platform::WritesOut) together with
+  // its name.
+  Failure Sync(bool write_out) const;
 
   // One more try to link: 0, or -1 with errno. ENOTSUP: this inode can never get a name here, so it has to be
   // made anew in tmp/. ESTALE: queue/ was removed under us.

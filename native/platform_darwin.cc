@@ -56,6 +56,14 @@ int SyncDirectory(int fd) {
 
 void StartWriteback(int) {}
 
+int WriteOut(int fd) {
+  return SyncFile(fd);
+}
+
+bool WritesOut(int) {
+  return false;
+}
+
 ssize_t CopyInKernel(int, int, size_t) {
   errno = ENOTSUP;
   return -1;

@@ -2,15 +2,22 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "descriptor.h"
 #include "failure.h"
@@ -61,6 +68,39 @@ int SyncDirectory(int fd) {
 
 void StartWriteback(int fd) {
   (void)::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+int WriteOut(int fd) {
+  return ::sync_file_range(fd, 0, 0,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+// ext2 and ext3 have the same magic, and only the mount's own options tell of its journal. "fc_debug_force"
+// is how the kernel prints that the file system has fast commits.
+static bool IsOrderedExt4(dev_t device) {
+  std::array<char, 64> link;
+  std::snprintf(link.data(), link.size(), "/sys/dev/block/%u:%u", major(device), minor(device));
+  std::array<char, PATH_MAX> target;
+  const ssize_t length = ::readlink(link.data(), target.data(), target.size());
+  if (length <= 0 || static_cast<size_t>(length) == target.size()) return false;
+  const std::string_view place(target.data(), static_cast<size_t>(length));
+  const std::string path = "/proc/fs/ext4/" + std::string(place.substr(place.rfind('/') + 1)) + "/options";
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return false;
+  std::array<char, 4096> text;
+  const ssize_t size = RetryInterrupted([&] { return ::read(file.get(), text.data(), text.size()); });
+  if (size <= 0 || static_cast<size_t>(size) == text.size()) return false;
+  const std::string_view options(text.data(), static_cast<size_t>(size));
+  const auto has = [&](std::string_view option) { return options.find(option) != std::string_view::npos; };
+  return has("\ndata=ordered\n") && !has("fast_commit") && !has("fc_debug_force");
+}
+
+bool WritesOut(int directory) {
+  struct statfs system;
+  if (::fstatfs(directory, &system) == -1) return false;
+  if (system.f_type == XFS_SUPER_MAGIC) return true;
+  struct stat info;
+  return system.f_type == EXT4_SUPER_MAGIC && ::fstat(directory, &info) == 0 && IsOrderedExt4(info.st_dev);
 }
 
 ssize_t CopyInKernel(int from, int to, size_t length) {

@@ -164,6 +164,7 @@ export class Enqueuer {
       ...ownerOf(settings, 'item'),
       mode: settings.itemMode,
       durable: settings.durability !== 'none',
+      plainSync: settings.sync === 'plain',
     })
     return this.#form
   }

@@ -84,6 +84,8 @@ export interface ItemFormValues {
   readonly group: number
   readonly mode: number
   readonly durable: boolean
+  /** Contents are made durable by fsync alone, whatever the file system is known for. */
+  readonly plainSync: boolean
 }
 
 /** {@link ItemFormValues}, read once. */

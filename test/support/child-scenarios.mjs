@@ -176,6 +176,8 @@ const THREE = [...TWO, { label: 'c', size: 0 }]
 const BYTES = [{ label: 'a', size: 10_000 }]
 const EMPTY = [{ label: 'a', size: 0 }]
 const RENAME_MISSING = 'finish.rename=errno:22'
+// As on ext4 and xfs, wherever the tests run.
+const WRITES_OUT = 'enqueue.writesout=answer:1'
 const UNNAMED_MISSING = 'enqueue.open#1=errno:95'
 const full = { durability: 'full' }
 const none = { durability: 'none' }
@@ -196,6 +198,7 @@ export const scenarios = {
     options: { itemUser: process.getuid(), itemGroup: process.getgid() },
   }),
   'enqueue many': enqueueing({ items: MANY, way: 'many' }),
+  'enqueue many, written out': enqueueing({ items: MANY, way: 'many', faults: WRITES_OUT }),
   'enqueue many, durability none': enqueueing({ items: TWO, way: 'many', options: none }),
   'enqueue synchronously': enqueueing({ items: BYTES, way: 'sync' }),
   'enqueue through tmp': enqueueing({ items: TWO, faults: UNNAMED_MISSING }),
