@@ -5,11 +5,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <numeric>
+#include <random>
 
 #include "descriptor.h"
 #include "fault_point.h"
 
 namespace fsq {
+namespace {
+
+// About what one worker claims ahead.
+constexpr size_t kBlock = 32;
+
+}  // namespace
 
 std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Failure* failure) {
   auto listing = std::make_unique<Listing>();
@@ -54,7 +62,16 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
   return listing;
 }
 
+void Listing::Relax(uint32_t seed) {
+  // The last block may be a short one, so it stays where it is.
+  blocks_.resize(index_.size() / kBlock);
+  std::iota(blocks_.begin(), blocks_.end(), 0u);
+  std::shuffle(blocks_.begin(), blocks_.end(), std::minstd_rand(seed));
+}
+
 Listing::Entry Listing::at(size_t position) const {
+  const size_t block = position / kBlock;
+  if (block < blocks_.size()) position = blocks_[block] * kBlock + position % kBlock;
   const IndexEntry& entry = index_[position];
   return {arena_.data() + entry.offset, entry.length, entry.type};
 }

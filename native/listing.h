@@ -26,6 +26,10 @@ class Listing {
 
   static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Failure* failure);
 
+  // Deals the names anew in blocks, each block in FIFO order: workers that begin at different blocks of one
+  // backlog do not all try the same names. `seed` says how.
+  void Relax(uint32_t seed);
+
   size_t size() const { return index_.size(); }
   Entry at(size_t position) const;
 
@@ -46,6 +50,7 @@ class Listing {
 
   std::vector<char> arena_;
   std::vector<IndexEntry> index_;
+  std::vector<uint32_t> blocks_;  // which block comes when; empty: as they are
 };
 
 }  // namespace fsq

@@ -54,10 +54,14 @@ class ListTask : public Task {
     auto task = std::make_unique<ListTask>();
     task->directory_ = Opened<QueueBox>(info[0]);
     task->place_ = static_cast<Place>(IntegerOf(info[1]));
+    task->seed_ = static_cast<uint32_t>(IntegerOf(info[2]));
     return task->directory_ ? std::move(task) : nullptr;
   }
 
-  void Run() override { listing_ = Listing::Read(*directory_, place_, &failure_); }
+  void Run() override {
+    listing_ = Listing::Read(*directory_, place_, &failure_);
+    if (listing_ && seed_ != 0) listing_->Relax(seed_);
+  }
 
   napi_value Answer(napi_env env, AddonData&) override {
     if (listing_) return NewHandle<ListingBox>(env, std::move(listing_));
@@ -67,6 +71,7 @@ class ListTask : public Task {
  private:
   std::shared_ptr<QueueDirectory> directory_;
   Place place_ = Place::kQueue;
+  uint32_t seed_ = 0;
   std::shared_ptr<Listing> listing_;
   Failure failure_;
 };

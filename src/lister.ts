@@ -149,7 +149,7 @@ export class Lister {
   }
 
   async #list(place: Place): Promise<ListingHandle> {
-    return this.#directory.use((handle) => native.list(handle, place), 'list')
+    return this.#directory.use((handle) => native.list(handle, place, 0), 'list')
   }
 
   /** The names of the regular files, in FIFO order. */

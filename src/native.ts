@@ -123,7 +123,8 @@ interface Native {
   openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
   closeQueue(queue: QueueHandle): void
 
-  list(queue: QueueHandle, place: Place): Promise<ListingHandle | Failure>
+  /** `seed`: 0 for FIFO order, else in blocks that it shuffles. */
+  list(queue: QueueHandle, place: Place, seed: number): Promise<ListingHandle | Failure>
   closeListing(listing: ListingHandle): void
   listingSize(listing: ListingHandle): number
   /** Name and type by turns. */

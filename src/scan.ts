@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomInt } from 'node:crypto'
 import { debuglog, inspect } from 'node:util'
 
 import { isStale } from './directory.js'
@@ -36,6 +37,12 @@ export interface ScanOptions {
    * up to 32 while they are used up within milliseconds. 1 holds just the one that is handed out.
    */
   readonly prefetch?: number | undefined
+  /**
+   * In which order: `fifo`, the oldest first, is what is left out. `relaxed` takes the items that wait in shuffled blocks of
+   * 32, the oldest first within each: several workers on one long backlog then do not all try the same items, of which
+   * each gets one. No item waits longer than one walk over the backlog.
+   */
+  readonly order?: 'fifo' | 'relaxed' | undefined
   /** Overrides the setting of the queue; 0: without limit. */
   readonly maxTries?: number | undefined
   /** Seconds; overrides the setting of the queue; 0: without limit. */
@@ -44,11 +51,12 @@ export interface ScanOptions {
   readonly onReport?: ReportListener | undefined
 }
 
-const SCAN_OPTIONS = ['prefetch', 'maxTries', 'ttl', 'onReport'] as const
+const SCAN_OPTIONS = ['prefetch', 'order', 'maxTries', 'ttl', 'onReport'] as const
 const MOST_PREFETCHED = 32
 const LARGEST_PREFETCH = 1024
 // Small contents are read along with the claim, which spares a crossing.
 const READ_LIMIT = 4096
+const LARGEST_SEED = 2 ** 31 - 2
 const QUICK_MS = 5
 const SLOW_MS = 50
 // Claimed ahead, but not handed out after this long: somebody else can have it.
@@ -90,6 +98,7 @@ class Scan {
   readonly #context: ItemContext
   readonly #limits: Limits
   readonly #prefetch: Prefetch
+  readonly #order: 'fifo' | 'relaxed'
   #handle: QueueHandle | undefined
   #listing: ListingHandle | undefined
   #ready: Ready[] = []
@@ -108,6 +117,7 @@ class Scan {
       ttl: limit('ttl', ttl, context.settings.ttl),
     }
     this.#prefetch = new Prefetch(options.prefetch)
+    this.#order = checkOrder(options.order ?? 'fifo')
     this.#context =
       onReport === undefined
         ? context
@@ -118,11 +128,15 @@ class Scan {
     const { directory } = this.#context
     this.#listing = await directory.use(async (handle) => {
       this.#handle = handle
-      return native.list(handle, Place.queue)
+      return native.list(handle, Place.queue, this.#seed())
     }, 'scan')
     directory.checkOpen()
     this.#checkDown()
     debug('scan %s: %d names', directory.layout.path, native.listingSize(this.#listing))
+  }
+
+  #seed(): number {
+    return this.#order === 'relaxed' ? randomInt(1, LARGEST_SEED) : 0
   }
 
   /** The next item, claimed; none: the walk is over. */
@@ -361,6 +375,11 @@ interface Verdict {
   readonly type: ReportType
   readonly message: string
   readonly error?: FsqError
+}
+
+function checkOrder(order: unknown): 'fifo' | 'relaxed' {
+  if (order === 'fifo' || order === 'relaxed') return order
+  throw new SettingError('order', order, "'fifo' or 'relaxed'")
 }
 
 function limit(name: string, given: number | undefined, setting: number): number {

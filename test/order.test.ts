@@ -18,7 +18,7 @@ async function listed(queue: Queue, place: Directory): Promise<string[]> {
   const parts = [settings.queue, settings.tmp, settings.done, settings.fail, settings.down, LOCK_MARKER]
   const handle = await native.openQueue(path, parts, true)
   if (isFailure(handle)) throw new Error(handle.syscall)
-  const listing = await native.list(handle, Place[place])
+  const listing = await native.list(handle, Place[place], 0)
   if (isFailure(listing)) throw new Error(listing.syscall)
   const entries = native.listingEntries(listing, 0, native.listingSize(listing))
   native.closeListing(listing)
@@ -122,4 +122,45 @@ test('names that only look like numbers in order', async () => {
   ]
   for (const name of [...expected].reverse()) plant(queue, name)
   expect(await listed(queue, 'queue')).toEqual(expected)
+})
+
+describe('relaxed', () => {
+  async function order(queue: Queue): Promise<number[]> {
+    const taken: number[] = []
+    for await (const item of queue.scan({ order: 'relaxed' })) {
+      taken.push(Number(item.args[0]))
+      item.release()
+    }
+    return taken
+  }
+
+  test.each([0, 1, 31, 32, 33, 200])(
+    'of %i items each comes once, in FIFO order within a block',
+    async (count) => {
+      const queue = await bed.install()
+      await queue.enqueueMany(Array.from({ length: count }, (_, index) => ({ args: [index] })))
+      const taken = await order(queue)
+      const sorted = taken.toSorted((left, right) => left - right)
+      expect(sorted).toEqual(Array.from({ length: count }, (_, index) => index))
+      const blocks = Array.from({ length: Math.ceil(count / 32) }, (_, block) =>
+        taken.filter((index) => Math.floor(index / 32) === block),
+      )
+      for (const block of blocks) expect(block).toEqual(block.toSorted((left, right) => left - right))
+    },
+  )
+
+  test('workers do not all begin with the same items', async () => {
+    const queue = await bed.install()
+    await queue.enqueueMany(Array.from({ length: 640 }, (_, index) => ({ args: [index] })))
+    const beginnings = new Set<number | undefined>()
+    // All ten alike: once in 20 ** 9.
+    for (let scan = 0; scan < 10; scan++) beginnings.add((await order(queue))[0])
+    expect(beginnings.size).toBeGreaterThan(1)
+  })
+
+  test('another order is refused', async () => {
+    const queue = await bed.install()
+    const scan = queue.scan({ order: 'random' as 'fifo' })
+    await expect(scan.next()).rejects.toMatchObject({ name: 'SettingError', message: /'fifo' or 'relaxed'/ })
+  })
 })
