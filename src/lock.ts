@@ -218,12 +218,17 @@ async function attempt(request: LockRequest): Promise<FileLock | undefined> {
 }
 
 function attemptSync(request: LockRequest): FileLock | undefined {
-  const { path, rawPath, descriptor, shared, start, length, create } = request
-  if (path !== undefined) {
-    return held(request, native.lockPathSync(rawPath, lockOperation(request, shared), start, length, create))
-  }
-  const errno = lockDescriptor(request, shared)
-  if (errno === 0) return new FileLock(request, descriptor)
+  return request.path === undefined ? attemptDescriptor(request) : attemptPathSync(request)
+}
+
+function attemptPathSync(request: LockRequest): FileLock | undefined {
+  const { rawPath, shared, start, length, create } = request
+  return held(request, native.lockPathSync(rawPath, lockOperation(request, shared), start, length, create))
+}
+
+function attemptDescriptor(request: LockRequest): FileLock | undefined {
+  const errno = lockDescriptor(request, request.shared)
+  if (errno === 0) return new FileLock(request, request.descriptor)
   if (errno === -EAGAIN) return undefined
   throw lockError(request, errno, 'lock')
 }

@@ -62,11 +62,13 @@ export interface LockRequest {
   readonly create: boolean
 }
 
-const UNLOCK_OPTIONS = ['kind', 'start', 'length']
-const LOCK_OPTIONS = ['shared', ...UNLOCK_OPTIONS, 'create']
-/** What a call takes besides. */
-export const LOCK_SYNC_OPTIONS = [...LOCK_OPTIONS, 'timeout']
-export const LOCK_WAIT_OPTIONS = [...LOCK_SYNC_OPTIONS, 'signal']
+/** The options that a call has. */
+type OptionNames = Readonly<Record<string, true>>
+
+const UNLOCK_OPTIONS: OptionNames = { kind: true, start: true, length: true }
+const LOCK_OPTIONS: OptionNames = { shared: true, ...UNLOCK_OPTIONS, create: true }
+export const LOCK_SYNC_OPTIONS: OptionNames = { ...LOCK_OPTIONS, timeout: true }
+export const LOCK_WAIT_OPTIONS: OptionNames = { ...LOCK_SYNC_OPTIONS, signal: true }
 const MOST_DESCRIPTOR = 2 ** 31 - 1
 /** No options: nothing to check, which counts where a lock costs no more than two system calls. */
 export const NO_OPTIONS = Object.freeze({})
@@ -82,20 +84,30 @@ export function lockRequest(
   call: string,
   target: LockTarget,
   options: LockOptions,
-  known: readonly string[] = LOCK_OPTIONS,
+  known: OptionNames = LOCK_OPTIONS,
 ): LockRequest {
-  if (options !== NO_OPTIONS) checkOptions(call, options, known)
+  if (options !== NO_OPTIONS) checkNames(call, options, known)
   const { shared = false, kind = 'flock', start = 0, length = 0, create = true } = options
   checkFlag('shared', shared)
   checkFlag('create', create)
   checkRange(kind, start, length)
-  if (typeof target === 'number') {
-    checkDescriptor(target)
-    if (options.create !== undefined) {
-      throw new SettingError('create', create, 'nothing, as a descriptor is locked: its file is there')
-    }
-    return { path: undefined, rawPath: '', descriptor: target, kind, shared, start, length, create }
+  // Apart, so that each is small enough to be compiled into its caller.
+  if (typeof target !== 'number') return pathRequest(target, kind, shared, start, length, create)
+  checkDescriptor(target)
+  if (options.create !== undefined) {
+    throw new SettingError('create', create, 'nothing, as a descriptor is locked: its file is there')
   }
+  return { path: undefined, rawPath: '', descriptor: target, kind, shared, start, length, create }
+}
+
+function pathRequest(
+  target: Exclude<LockTarget, number>,
+  kind: LockKind,
+  shared: boolean,
+  start: number,
+  length: number,
+  create: boolean,
+): LockRequest {
   const bytes = absolute(pathBytes(target))
   const path = bytes.toString()
   return { path, rawPath: bytes.toString('latin1'), descriptor: -1, kind, shared, start, length, create }
@@ -103,7 +115,7 @@ export function lockRequest(
 
 /** {@link lockRequest} for a lock that is given up. */
 export function unlockRequest(call: string, descriptor: number, options: UnlockOptions): LockRequest {
-  if (options !== NO_OPTIONS) checkOptions(call, options, UNLOCK_OPTIONS)
+  if (options !== NO_OPTIONS) checkNames(call, options, UNLOCK_OPTIONS)
   const { kind = 'flock', start = 0, length = 0 } = options
   checkDescriptor(descriptor)
   checkRange(kind, start, length)
@@ -141,12 +153,23 @@ export function describeTarget({ path, descriptor }: LockRequest): string {
   return path === undefined ? `the descriptor ${descriptor}` : inspect(path)
 }
 
+/** {@link checkOptions}, with less ado where all is well. */
+function checkNames(call: string, options: unknown, known: OptionNames): void {
+  if (typeof options === 'object' && options !== null) {
+    let isKnown = true
+    for (const key in options) isKnown &&= known[key] === true
+    if (isKnown) return
+  }
+  checkOptions(call, options, Object.keys(known))
+}
+
 function checkRange(kind: LockKind, start: number, length: number): void {
   const given: string = kind
   if (given !== 'flock' && given !== 'fcntl') throw new SettingError('kind', kind, "'flock' or 'fcntl'")
+  if (start === 0 && length === 0) return
   checkOffset('start', start)
   checkOffset('length', length)
-  if (kind === 'fcntl' || (start === 0 && length === 0)) return
+  if (kind === 'fcntl') return
   const [option, value] = start === 0 ? ['length', length] : ['start', start]
   throw new SettingError(option, value, 'nothing, as flock locks whole files', "Use kind: 'fcntl' for ranges")
 }
