@@ -199,7 +199,7 @@ async function waitForLock(
   options: LockOptions & WaitOptions,
 ): Promise<FileLock> {
   const request = lockRequest(call, target, options, LOCK_WAIT_OPTIONS)
-  checkWait(call, options, false)
+  checkWait(options)
   const held = await waitFor(async () => attempt(request), options, UNLOCK_ON_ABORT)
   return held ?? timedOut(request, options)
 }

@@ -53,14 +53,14 @@ const abandoned = new FinalizationRegistry<{ readonly claim: number; readonly pa
  *
  * @example
  * ```ts
- * const lock = await lock('/run/app.lock', { shared: true })
+ * const held = await lock('/run/app.lock', { shared: true })
  * try {
  *   if (needsChange(await read())) {
- *     await lock.upgrade({ timeout: 5000 })
+ *     await held.upgrade({ timeout: 5000 })
  *     await change() // after reading again: kind 'flock' lets others in between
  *   }
  * } finally {
- *   lock.unlock()
+ *   held.unlock()
  * }
  * ```
  */
@@ -155,7 +155,8 @@ export class FileLock {
    * reason: {@link FileLock.held} tells whether it is still shared.
    */
   async upgrade(options: WaitOptions = {}): Promise<void> {
-    checkWait('upgrade', options)
+    checkOptions('upgrade', options, ['timeout', 'signal'])
+    checkWait(options)
     this.#checkHeld('upgrade')
     let granted: true | undefined
     try {

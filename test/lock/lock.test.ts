@@ -334,7 +334,8 @@ describe('waiting', () => {
     const waiting = lock(file, { signal: controller.signal })
     controller.abort()
     expect(await errorOf(async () => waiting)).toBe(controller.signal.reason)
-    lockSync(file, { timeout: 20_000 }).unlock()
+    const next = await lock(file, { timeout: 20_000 })
+    next.unlock()
   })
 
   test('the end of a thread that waits', async () => {
