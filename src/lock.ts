@@ -228,14 +228,17 @@ function attemptPathSync(request: LockRequest): FileLock | undefined {
 
 function attemptDescriptor(request: LockRequest): FileLock | undefined {
   const errno = lockDescriptor(request, request.shared)
-  if (errno === 0) return new FileLock(request, request.descriptor)
+  if (errno === 0) return new FileLock(request)
   if (errno === -EAGAIN) return undefined
   throw lockError(request, errno, 'lock')
 }
 
 function held(request: LockRequest, result: PathLock | Failure | null): FileLock | undefined {
   if (result === null) throw notLockable(request)
-  if (!isFailure(result)) return new FileLock(request, result[1], result[0])
+  if (!isFailure(result)) {
+    const [claim, descriptor] = result
+    return new FileLock({ ...request, descriptor }, claim)
+  }
   if (result.errno === -EAGAIN) return undefined
   throw lockError(request, result.errno, 'lock', result.syscall)
 }

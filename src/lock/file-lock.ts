@@ -65,23 +65,23 @@ const abandoned = new FinalizationRegistry<{ readonly claim: number; readonly pa
  * ```
  */
 export class FileLock {
-  /** The locked descriptor. That of a path is lent: do not close it; a child that inherits it shares the lock. */
-  readonly fd: number
   readonly #request: LockRequest
   /** `undefined`: the descriptor is the caller's. */
   readonly #claim: number | undefined
-  #shared: boolean
-  #isReleased = false
-  /** It went to somebody else during an upgrade, which may still get it. */
-  #isLost = false
+  /** `lost`: to somebody else, during an upgrade that may still get it. */
+  #state: 'shared' | 'exclusive' | 'lost' | 'released'
 
   /** @internal */
-  constructor(request: LockRequest, fd: number, claim?: number) {
+  constructor(request: LockRequest, claim?: number) {
     this.#request = request
-    this.#shared = request.shared
     this.#claim = claim
-    this.fd = fd
+    this.#state = request.shared ? 'shared' : 'exclusive'
     if (claim !== undefined) abandoned.register(this, { claim, path: request.path ?? '' }, this)
+  }
+
+  /** The locked descriptor. That of a path is lent: do not close it; a child that inherits it shares the lock. */
+  get fd(): number {
+    return this.#request.descriptor
   }
 
   /** What was locked, absolute; `undefined` for a descriptor. */
@@ -103,14 +103,14 @@ export class FileLock {
     return this.#request.length
   }
 
-  /** Whether others may hold shared locks at the same time. */
+  /** Whether it is held, and others may hold shared locks at the same time. */
   get shared(): boolean {
-    return this.#shared
+    return this.#state === 'shared'
   }
 
   /** Whether it is held: not unlocked, and not lost during an upgrade or downgrade. */
   get held(): boolean {
-    return !this.#isReleased && !this.#isLost
+    return this.#state === 'shared' || this.#state === 'exclusive'
   }
 
   /**
@@ -120,8 +120,8 @@ export class FileLock {
    * @throws {@link FsqError} if the caller's descriptor is not open any more.
    */
   unlock(): void {
-    if (this.#isReleased) return
-    this.#isReleased = true
+    if (this.#state === 'released') return
+    this.#state = 'released'
     if (this.#claim !== undefined) {
       abandoned.unregister(this)
       native.release([this.#claim])
@@ -166,7 +166,7 @@ export class FileLock {
         () => undefined,
       )
     } finally {
-      if (this.#isLost) this.#forget()
+      if (this.#state === 'lost') this.#forget()
     }
     if (granted === undefined) this.#failUpgrade(options)
   }
@@ -180,7 +180,7 @@ export class FileLock {
     try {
       granted = waitForSync(() => this.#exclusiveOrNothing(), options)
     } finally {
-      if (this.#isLost) this.#forget()
+      if (this.#state === 'lost') this.#forget()
     }
     if (granted === undefined) this.#failUpgrade(options)
   }
@@ -192,12 +192,14 @@ export class FileLock {
    */
   downgrade(): void {
     this.#checkHeld('downgrade')
-    if (this.#shared) return
+    if (this.#state === 'shared') return
     const errno = this.#lockAs(true)
-    this.#shared = errno === 0
-    if (errno === 0) return
+    if (errno === 0) {
+      this.#state = 'shared'
+      return
+    }
     // What is had again after somebody else had it is another lock.
-    this.#isLost = errno === -EAGAIN || this.#lockAs(false) !== 0
+    if (errno === -EAGAIN || this.#lockAs(false) !== 0) this.#state = 'lost'
     this.#checkKept()
     throw this.#error(errno, 'downgrade')
   }
@@ -212,24 +214,24 @@ export class FileLock {
 
   #exclusiveOrNothing(): true | undefined {
     // It may have been unlocked during the wait.
-    if (this.#isReleased) this.#checkHeld('upgrade')
+    this.#checkHeld('upgrade')
     return this.#isExclusive() ? true : undefined
   }
 
   /** Tries to have it exclusive; if that fails, to have it shared as before. */
   #isExclusive(): boolean {
-    if (!this.#shared) return true
+    if (this.#state === 'exclusive') return true
     const errno = this.#lockAs(false)
     if (errno === 0 && this.#isInPlace()) {
-      this.#shared = false
-      this.#isLost = false
+      this.#state = 'exclusive'
       return true
     }
     // flock lets go of the shared lock before it asks for the other; fcntl has kept it, as long as the descriptor lives.
-    this.#isLost = errno === 0 || this.#lockAs(true) !== 0 || !this.#isInPlace()
+    const isKept = errno !== 0 && this.#lockAs(true) === 0 && this.#isInPlace()
+    this.#state = isKept ? 'shared' : 'lost'
     if (errno === 0) this.#checkKept()
     if (errno !== -EAGAIN) {
-      if (this.#isLost) this.#forget()
+      if (!isKept) this.#forget()
       throw this.#error(errno, 'upgrade')
     }
     return false
@@ -255,14 +257,14 @@ export class FileLock {
   }
 
   #checkHeld(doing: string): void {
-    if (!this.#isReleased) return
+    if (this.#state !== 'released') return
     throw new LockNotHeldError(
       `Cannot ${doing} the lock on ${describeTarget(this.#request)}: it is not held any more. Take it anew`,
     )
   }
 
   #checkKept(): void {
-    if (!this.#isLost) return
+    if (this.#state !== 'lost') return
     this.#forget()
     throw new LockNotHeldError(
       `The lock on ${describeTarget(this.#request)} was lost while it was changed: flock gives one up before it takes the ` +
@@ -272,7 +274,7 @@ export class FileLock {
 
   /** There is nothing to unlock any more. */
   #forget(): void {
-    this.#isReleased = true
+    this.#state = 'released'
     if (this.#claim === undefined) return
     abandoned.unregister(this)
     native.release([this.#claim])
