@@ -14,6 +14,7 @@ import { targetLines } from './lib/targets.mjs'
 import { measureBacklog } from './workloads/backlog.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
+import { lockRows } from './workloads/lock.mjs'
 
 const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
 
@@ -53,7 +54,7 @@ function argumentsOrExit() {
 
 async function main(parent) {
   const { rounds, counts } = options.quick ? QUICK : FULL
-  const all = [...enqueueRows({ counts }), ...drainRows({ counts })]
+  const all = [...enqueueRows({ counts }), ...drainRows({ counts }), ...lockRows({ counts })]
   const chosen = all.filter(({ name }) => name.includes(options.only))
   const withBacklog = 'backlog'.includes(options.only)
   if (chosen.length === 0 && !withBacklog) {

@@ -44,6 +44,12 @@ class AddonData {
     return claim;
   }
 
+  // None: there is no such claim.
+  const ClaimedDescriptor* Find(ClaimId id) const {
+    const auto held = claims.find(id);
+    return held == claims.end() ? nullptr : &held->second;
+  }
+
   // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
   // running tasks.
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);

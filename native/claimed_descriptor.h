@@ -40,12 +40,17 @@ class ClaimedDescriptor {
   }
   bool Is(const struct stat& info) const { return info.st_dev == device_ && info.st_ino == inode_; }
 
+  // Whether nobody else has closed the descriptor. Only where its inode is remembered.
+  bool IsIntact() const {
+    struct stat info;
+    return valid() && ::fstat(fd_, &info) == 0 && Is(info);
+  }
+
   // The kernel has given the number to somebody else, so it is not ours any more.
   void Forget() { (void)Release(); }
 
   void Reset() {
-    struct stat info;
-    const bool lent_and_lost = valid() && inode_ != 0 && (::fstat(fd_, &info) == -1 || !Is(info));
+    const bool lent_and_lost = valid() && inode_ != 0 && !IsIntact();
     if (lent_and_lost) Forget();
     ResetVerified();
   }

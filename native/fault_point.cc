@@ -29,7 +29,8 @@ constexpr const char* kPoints[] = {
     "enqueue.writesout", "finish.utimens",  "finish.stat",      "finish.rename",    "finish.link",
     "finish.unlink",     "finish.fsyncdir", "install.openroot", "install.mkdir",    "install.opendir",
     "install.lock",      "install.chown",   "install.chmod",    "install.fsync",    "install.rename",
-    "install.fsyncroot", "install.cleanup", "retire.rename",    "retire.fsyncroot",
+    "install.fsyncroot", "install.cleanup", "retire.rename",    "retire.fsyncroot", "lock.look",
+    "lock.open",         "lock.fstat",      "lock.lock",        "lock.stat",
 };
 
 struct Rule {

@@ -11,7 +11,7 @@
 
 namespace fsq {
 
-int TryLock(int fd, LockKind kind, bool exclusive) {
+int TryLock(int fd, LockKind kind, bool exclusive, LockRange range) {
   int result = 0;
   switch (kind) {
     case LockKind::kNone:
@@ -20,19 +20,20 @@ int TryLock(int fd, LockKind kind, bool exclusive) {
       result = RetryInterrupted([&] { return ::flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB); });
       break;
     case LockKind::kDescription:
-      result = platform::LockDescription(fd, exclusive);
+      result = RetryInterrupted(
+          [&] { return platform::LockDescription(fd, exclusive, range.start, range.length); });
       break;
   }
   if (result == -1 && (errno == EWOULDBLOCK || errno == EACCES || errno == EBUSY)) errno = EAGAIN;
   return result;
 }
 
-int Unlock(int fd, LockKind kind) {
+int Unlock(int fd, LockKind kind, LockRange range) {
   switch (kind) {
     case LockKind::kFlock:
       return RetryInterrupted([&] { return ::flock(fd, LOCK_UN); });
     case LockKind::kDescription:
-      return platform::UnlockDescription(fd);
+      return RetryInterrupted([&] { return platform::UnlockDescription(fd, range.start, range.length); });
     case LockKind::kNone:
       return 0;
   }

@@ -1,5 +1,7 @@
-// The lock that is a claim.
+// Locks on open files.
 #pragma once
+
+#include <cstdint>
 
 namespace fsq {
 
@@ -9,9 +11,16 @@ enum class LockKind : int {
   kDescription,  // fcntl(2) open-file-description locks, for queues with the marker file lock-fcntl
 };
 
-// Exclusive, without waiting: 0 or -1 with errno; EAGAIN for every way of saying 'taken'.
-int TryLock(int fd, LockKind kind, bool exclusive = true);
-int Unlock(int fd, LockKind kind);
+// The bytes that a lock of kDescription is on; a length of 0 goes to the end of the file, however far that
+// moves. The other kinds lock whole files.
+struct LockRange {
+  int64_t start = 0;
+  int64_t length = 0;
+};
+
+// Without waiting: 0 or -1 with errno; EAGAIN for every way of saying 'taken'.
+int TryLock(int fd, LockKind kind, bool exclusive = true, LockRange range = {});
+int Unlock(int fd, LockKind kind, LockRange range = {});
 
 // Unlocks, then closes. Explicitly, because a fork in another thread may hold a copy of the descriptor until
 // its exec, and the lock lives as long as any copy.

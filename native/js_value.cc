@@ -32,6 +32,12 @@ napi_value JsBuilder::Undefined() {
   return value;
 }
 
+napi_value JsBuilder::Null() {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_get_null(env_, &value));
+  return value;
+}
+
 napi_value JsBuilder::Array(size_t length) {
   napi_value value = nullptr;
   if (ok_) Try(napi_create_array_with_length(env_, length, &value));

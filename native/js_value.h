@@ -24,6 +24,7 @@ class JsBuilder {
   napi_value Number(double number);
   napi_value Boolean(bool value);
   napi_value Undefined();
+  napi_value Null();
   napi_value Array(size_t length);
   napi_value Object();
   // A copy of the bytes, as a Node Buffer.

@@ -57,9 +57,10 @@ bool WritesOut(int directory);
 // bytes have to pass through this process.
 ssize_t CopyInKernel(int from, int to, size_t length);
 
-// An exclusive or shared open-file-description lock on the whole file, without waiting.
-int LockDescription(int fd, bool exclusive);
-int UnlockDescription(int fd);
+// An exclusive or shared open-file-description lock on a range of the file, without waiting; length 0: to the
+// end.
+int LockDescription(int fd, bool exclusive, off_t start, off_t length);
+int UnlockDescription(int fd, off_t start, off_t length);
 
 enum class EntryType : uint8_t {
   kUnknown,

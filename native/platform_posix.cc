@@ -12,18 +12,20 @@ namespace fsq::platform {
 #define F_OFD_SETLK 90
 #endif
 
-static int SetDescriptionLock(int fd, short type) {
+static int SetDescriptionLock(int fd, short type, off_t start, off_t length) {
   struct flock lock {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
+  lock.l_start = start;
+  lock.l_len = length;
   return ::fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int LockDescription(int fd, bool exclusive) {
-  return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK);
+int LockDescription(int fd, bool exclusive, off_t start, off_t length) {
+  return SetDescriptionLock(fd, exclusive ? F_WRLCK : F_RDLCK, start, length);
 }
-int UnlockDescription(int fd) {
-  return SetDescriptionLock(fd, F_UNLCK);
+int UnlockDescription(int fd, off_t start, off_t length) {
+  return SetDescriptionLock(fd, F_UNLCK, start, length);
 }
 
 EntryType TypeOfEntry(unsigned char type) {

@@ -10,7 +10,6 @@
 
 #include "bindings.h"
 #include "fault_point.h"
-#include "file_lock.h"
 #include "install.h"
 #include "js_value.h"
 #include "task.h"
@@ -127,21 +126,6 @@ Napi::Value GroupId(const Napi::CallbackInfo& info) {
   return FindId<group>(info, "getgrnam_r", ::getgrnam_r, [](const group& record) { return record.gr_gid; });
 }
 
-Napi::Value LockResult(Napi::Env env, int result, const char* syscall) {
-  JsBuilder js(env);
-  return {env, result == 0 ? js.Undefined() : js.FailureObject(Failure{LastError(), syscall})};
-}
-
-// (descriptor, exclusive) -> undefined or a failure (EAGAIN: taken); flock, without waiting
-Napi::Value TryLockJs(const Napi::CallbackInfo& info) {
-  const int fd = info[0].As<Napi::Number>().Int32Value();
-  return LockResult(info.Env(), TryLock(fd, LockKind::kFlock, info[1].As<Napi::Boolean>().Value()), "flock");
-}
-
-Napi::Value UnlockJs(const Napi::CallbackInfo& info) {
-  return LockResult(info.Env(), Unlock(info[0].As<Napi::Number>().Int32Value(), LockKind::kFlock), "flock");
-}
-
 // How many claims this thread holds.
 Napi::Value HeldClaims(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(DataOf(info.Env()).claims.size()));
@@ -181,8 +165,6 @@ void ExportUtilityFunctions(Napi::Env env, Napi::Object exports) {
   add("parseTime", ParseTimeJs);
   add("userId", UserId);
   add("groupId", GroupId);
-  add("tryLock", TryLockJs);
-  add("unlock", UnlockJs);
   add("heldClaims", HeldClaims);
   add("stop", Stop);
 #ifdef FSQ_FAULT_POINTS

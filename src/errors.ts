@@ -370,6 +370,30 @@ export class SeparateMountsError extends FsqError {
   }
 }
 
+/** A lock was not to be had in time. */
+export class LockTimeoutError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_LOCK_TIMEOUT'
+  static {
+    setName(this, 'LockTimeoutError')
+  }
+}
+
+/** A lock has been unlocked already, or was lost while it was changed. */
+export class LockNotHeldError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_LOCK_NOT_HELD'
+  static {
+    setName(this, 'LockNotHeldError')
+  }
+}
+
+/** What was to be locked cannot be, or not in this way. */
+export class NotLockableError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_NOT_LOCKABLE'
+  static {
+    setName(this, 'NotLockableError')
+  }
+}
+
 /** A system call failed. */
 export class FileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'
@@ -412,7 +436,10 @@ export class TooManyFilesError extends FileSystemError {
 
 type FsqErrorClass = new (message: string, options?: ErrorOptions) => FsqError
 
-const ADVICE: Readonly<Record<string, readonly [FsqErrorClass, string]>> = {
+/** What an error number means to who meets it: the class of the error, and what to do next. */
+export type ErrnoMeaning = readonly [FsqErrorClass, string]
+
+const ADVICE: Readonly<Record<string, ErrnoMeaning>> = {
   EACCES: [PermissionError, 'Give the user of this process read, write and search permission for it'],
   EPERM: [PermissionError, 'Only its owner or root may do this; run as one of them, or change its owner'],
   EROFS: [ReadOnlyError, 'Mount the file system for writing, or put FSQ_ROOT on one that is'],
@@ -464,16 +491,17 @@ function adviceOn(cause: Error): string {
  *
  * @param failure - What failed.
  * @param doing - What it was part of, to follow 'Cannot', as `enqueue into 'a_queue'`.
+ * @param meaning - The class and the advice, where this call means something else by the error number than others do.
  * @example
  * ```ts
  * throw fileSystemError({ errno: -13, syscall: 'openat', path: '/var/fsq/a/queue' }, "open the queue 'a'")
  * // PermissionError: Cannot open the queue 'a': permission denied (EACCES, openat '/var/fsq/a/queue'). Give the …
  * ```
  */
-export function fileSystemError(failure: Failure, doing: string): FsqError {
+export function fileSystemError(failure: Failure, doing: string, meaning?: ErrnoMeaning): FsqError {
   const { errno, syscall, path, dest } = failure
   const [code, text] = describeErrno(errno)
-  const [ErrorClass, advice] = ADVICE[code] ?? NO_ADVICE
+  const [ErrorClass, advice] = meaning ?? ADVICE[code] ?? NO_ADVICE
   const from = path === undefined ? '' : ` ${inspect(path)}`
   const to = dest === undefined ? '' : ` -> ${inspect(dest)}`
   const error = new ErrorClass(`Cannot ${doing}: ${text} (${code}, ${syscall}${from}${to}). ${advice}`, {

@@ -117,6 +117,12 @@ export interface InstallPlan {
 /** `leftover`: what the queue that was replaced is called now. */
 export type InstallResult = Partial<Failure> & { readonly published: boolean; readonly leftover?: RawName }
 
+/** The parts of a lock operation of native code: a kind of lock, and whether it is exclusive. */
+export const LockOperation = { flock: 1, fcntl: 2, exclusive: 4 } as const
+
+/** A claim and its descriptor. */
+export type PathLock = readonly [claim: number, descriptor: number]
+
 interface Native {
   /** `names`: of queue, tmp, done, fail, of the down file, and of the marker of fcntl locks. */
   openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
@@ -177,9 +183,32 @@ interface Native {
   userId(name: string): number | Failure | undefined
   groupId(name: string): number | Failure | undefined
 
-  /** flock(2) without waiting, by descriptor. */
-  tryLock(descriptor: number, exclusive: boolean): Failure | undefined
-  unlock(descriptor: number): Failure | undefined
+  /**
+   * Opens and locks what the path names, without waiting (EAGAIN: taken), and holds it as a claim. `null`: what is there is
+   * neither a regular file nor a directory.
+   */
+  lockPath(
+    path: RawName,
+    operation: number,
+    start: number,
+    length: number,
+    create: boolean,
+  ): Promise<PathLock | Failure | null>
+  lockPathSync(
+    path: RawName,
+    operation: number,
+    start: number,
+    length: number,
+    create: boolean,
+  ): PathLock | Failure | null
+  /**
+   * Without waiting: 0, or a negative error number (EAGAIN: taken). The range is for fcntl: the whole file if it is left out; a
+   * length of 0 goes to the end.
+   */
+  lockDescriptor(descriptor: number, operation: number, start?: number, length?: number): number
+  unlockDescriptor(descriptor: number, operation: number, start?: number, length?: number): number
+  /** `lockDescriptor` on that of a claim; EBADF where somebody else has closed it. */
+  lockClaim(claim: number, operation: number, start: number, length: number): number
 
   /** How many claims this thread holds. */
   heldClaims(): number

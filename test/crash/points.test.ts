@@ -5,7 +5,10 @@ import { SCENARIOS } from '../support/child-scenarios.mjs'
 import { type ScenarioName, trace } from './kill.js'
 
 // Reached by what the other tests of this folder do, and by no scenario.
-const ELSEWHERE: readonly string[] = ['install.cleanup']
+const ELSEWHERE: readonly string[] = [
+  'install.cleanup',
+  ...['lock.look', 'lock.open', 'lock.fstat', 'lock.lock', 'lock.stat'],
+]
 
 test('each fault point that there is lies on the way of a scenario that is killed at it', async () => {
   const reached = new Set(ELSEWHERE)

@@ -4,6 +4,8 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import process from 'node:process'
 
+import { tryLockSync, unlockSync } from '../../dist/lock.js'
+
 export const addon = createRequire(import.meta.url)('../../binding.cjs')
 
 export const job = JSON.parse(process.argv[2] ?? '{}')
@@ -54,9 +56,9 @@ export function isFree(file, { fcntl = false } = {}) {
   if (fcntl) throw new Error('the parent looks at fcntl locks')
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
   try {
-    return addon.tryLock(fd, true) === undefined
+    return tryLockSync(fd) !== undefined
   } finally {
-    addon.unlock(fd)
+    unlockSync(fd)
     fs.closeSync(fd)
   }
 }

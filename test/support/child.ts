@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 import { afterEach } from '@jest/globals'
 
-import { native } from '../../src/native.js'
+import { tryLockSync, unlockSync } from '../../src/lock.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
 
 const SUPPORT = path.dirname(fileURLToPath(import.meta.url))
@@ -163,9 +163,9 @@ export async function inParallel<Task>(
 export function isFree(file: string): boolean {
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
   try {
-    return native.tryLock(descriptor, true) === undefined
+    return tryLockSync(descriptor) !== undefined
   } finally {
-    native.unlock(descriptor)
+    unlockSync(descriptor)
     fs.closeSync(descriptor)
   }
 }

@@ -11,7 +11,8 @@ import { afterEach, beforeEach, expect } from '@jest/globals'
 import type { FsqError } from '../../src/errors.js'
 import type { InstallOptions } from '../../src/install.js'
 import type { WorkItem } from '../../src/item.js'
-import { isFailure, native } from '../../src/native.js'
+import { tryLockSync, unlockSync } from '../../src/lock.js'
+import { native } from '../../src/native.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
 import type { Report } from '../../src/report.js'
 import type { ScanOptions } from '../../src/scan.js'
@@ -21,7 +22,6 @@ export type Directory = 'queue' | 'tmp' | 'done' | 'fail'
 export const isRoot = process.getuid?.() === 0
 /** The user and group that programs become which give up root. */
 export const NOBODY = 65534
-const { EAGAIN } = os.constants.errno
 const PATIENCE_MS = 20_000
 
 /** A directory for queues that lives as long as one test, and what is in it. */
@@ -73,9 +73,8 @@ export class TestBed {
   /** Locks a file as another worker would, until the end of the test or until `unlock`. */
   lock(file: string | Buffer): { unlock: () => void } {
     const descriptor = this.descriptor(file)
-    const failure = native.tryLock(descriptor, true)
-    if (failure !== undefined) throw new Error(`locked by another: ${String(file)}`)
-    return { unlock: () => void native.unlock(descriptor) }
+    if (tryLockSync(descriptor) === undefined) throw new Error(`locked by another: ${String(file)}`)
+    return { unlock: () => unlockSync(descriptor) }
   }
 
   reportTypes(): string[] {
@@ -166,13 +165,9 @@ export function isLocked(file: string | Buffer): boolean {
 
 /** {@link isLocked} by a descriptor, which survives a rename. */
 export function isLockedBesides(descriptor: number): boolean {
-  const failure = native.tryLock(descriptor, true)
-  if (failure === undefined) {
-    native.unlock(descriptor)
-    return false
-  }
-  if (isFailure(failure) && failure.errno === -EAGAIN) return true
-  throw new Error(`flock: ${failure.errno}`)
+  const lock = tryLockSync(descriptor)
+  lock?.unlock()
+  return lock === undefined
 }
 
 /** Hands out one item after the other, and leaves the loop to the test. */

@@ -1,0 +1,261 @@
+/**
+ * `fsq/lock`: the kernel's file locks, by themselves. docs/locks.md tells which lock sees which, and when each is freed.
+ *
+ * A lock is advisory: it keeps out those who ask for it. It ends with its holder, however suddenly that dies; nothing has to
+ * be renewed, and nothing is ever stale.
+ *
+ * @module
+ */
+import os from 'node:os'
+import { types } from 'node:util'
+
+import { type Failure, LockTimeoutError, SettingError } from './errors.js'
+import { lockError, notLockable } from './lock/failure.js'
+import { FileLock } from './lock/file-lock.js'
+import {
+  LOCK_SYNC_OPTIONS,
+  LOCK_WAIT_OPTIONS,
+  type LockOptions,
+  type LockRequest,
+  type LockTarget,
+  NO_OPTIONS,
+  type UnlockOptions,
+  describeTarget,
+  lockDescriptor,
+  lockOperation,
+  lockRequest,
+  unlockDescriptor,
+  unlockRequest,
+} from './lock/request.js'
+import {
+  type TimeoutOptions,
+  type WaitOptions,
+  checkTimeout,
+  checkWait,
+  waitFor,
+  waitForSync,
+} from './lock/wait.js'
+import { type PathLock, isFailure, native } from './native.js'
+
+export { FileLock }
+export type { LockKind, LockOptions, LockRange, LockTarget, UnlockOptions } from './lock/request.js'
+export type { TimeoutOptions, WaitOptions } from './lock/wait.js'
+export {
+  FileSystemError,
+  FsqError,
+  LockNotHeldError,
+  LockTimeoutError,
+  NotLockableError,
+  SettingError,
+} from './errors.js'
+
+const { EAGAIN } = os.constants.errno
+const UNLOCK_ON_ABORT = (late: FileLock): void => {
+  late.unlock()
+}
+
+/**
+ * Takes a lock if it is free at this moment.
+ *
+ * @param target - A path: what it names is opened (the file is made if need be; symbolic links are followed), and what is
+ * locked is what the path names afterwards. Or an open descriptor, which stays the caller's, and is locked before this call
+ * returns: later its number might be another file's.
+ * @returns The lock; `undefined`: taken by another.
+ * @throws {@link SettingError} for options that make no sense, {@link NotLockableError} for what cannot be locked (so),
+ * {@link FileSystemError} and its kind where a system call fails.
+ * @example
+ * ```ts
+ * const lock = await tryLock('/run/app.lock')
+ * if (lock === undefined) throw new Error('already running')
+ * ```
+ */
+export async function tryLock(
+  target: LockTarget,
+  options: LockOptions = NO_OPTIONS,
+): Promise<FileLock | undefined> {
+  return attempt(lockRequest('tryLock', target, options))
+}
+
+/** {@link tryLock}, on this thread. */
+export function tryLockSync(target: LockTarget, options: LockOptions = NO_OPTIONS): FileLock | undefined {
+  return attemptSync(lockRequest('tryLockSync', target, options))
+}
+
+/**
+ * Takes a lock, waiting until it is free. A wait is a try every 1 to 50 ms; those who wait get it in no order.
+ *
+ * @param options - `timeout` in milliseconds, `signal`, and those of {@link tryLock}.
+ * @throws {@link LockTimeoutError}, the signal's reason, and what {@link tryLock} throws.
+ * @example
+ * ```ts
+ * const held = await lock('/run/app.lock', { timeout: 5000 })
+ * try {
+ *   await work()
+ * } finally {
+ *   held.unlock()
+ * }
+ * ```
+ */
+export async function lock(
+  target: LockTarget,
+  options: LockOptions & WaitOptions = NO_OPTIONS,
+): Promise<FileLock> {
+  return waitForLock('lock', target, options)
+}
+
+/**
+ * {@link lock}, with this thread asleep meanwhile. A lock that this same thread has to give up is then waited for for ever: set
+ * a timeout.
+ */
+export function lockSync(target: LockTarget, options: LockOptions & TimeoutOptions = NO_OPTIONS): FileLock {
+  return waitForLockSync('lockSync', target, options)
+}
+
+/**
+ * Gives up a lock on the caller's descriptor, at once and for all copies of that. Does nothing where there is none. Like
+ * {@link FileLock.unlock}, for those who keep the descriptor and not the lock.
+ *
+ * @param options - The `kind`, and the range for kind `fcntl`; left out: flock, and the whole file.
+ * @throws {@link FileSystemError} if the descriptor is not open.
+ */
+export async function unlock(descriptor: number, options: UnlockOptions = NO_OPTIONS): Promise<void> {
+  unlockNow(unlockRequest('unlock', descriptor, options))
+}
+
+/** {@link unlock}, throwing. */
+export function unlockSync(descriptor: number, options: UnlockOptions = NO_OPTIONS): void {
+  unlockNow(unlockRequest('unlockSync', descriptor, options))
+}
+
+/**
+ * Runs a function while holding a lock, and gives what it gives.
+ *
+ * @throws What {@link lock} throws, and what the function throws.
+ * @example
+ * ```ts
+ * const next = await withLock('/var/lib/app/counter.lock', { timeout: 5000 }, async () => increment())
+ * ```
+ */
+export async function withLock<Result>(
+  target: LockTarget,
+  run: (lock: FileLock) => Result | PromiseLike<Result>,
+): Promise<Result>
+export async function withLock<Result>(
+  target: LockTarget,
+  options: LockOptions & WaitOptions,
+  run: (lock: FileLock) => Result | PromiseLike<Result>,
+): Promise<Result>
+export async function withLock<Result>(
+  target: LockTarget,
+  ...rest:
+    | [run: (lock: FileLock) => Result | PromiseLike<Result>]
+    | [options: LockOptions & WaitOptions, run: (lock: FileLock) => Result | PromiseLike<Result>]
+): Promise<Result> {
+  const [options, run] = rest.length === 1 ? [NO_OPTIONS, rest[0]] : rest
+  checkFunction(run)
+  const held = await waitForLock('withLock', target, options)
+  try {
+    return await run(held)
+  } finally {
+    held.unlock()
+  }
+}
+
+/** {@link withLock}, with {@link lockSync}. The function must be through when it returns. */
+export function withLockSync<Result>(target: LockTarget, run: (lock: FileLock) => Result): Result
+export function withLockSync<Result>(
+  target: LockTarget,
+  options: LockOptions & TimeoutOptions,
+  run: (lock: FileLock) => Result,
+): Result
+export function withLockSync<Result>(
+  target: LockTarget,
+  ...rest:
+    | [run: (lock: FileLock) => Result]
+    | [options: LockOptions & TimeoutOptions, run: (lock: FileLock) => Result]
+): Result {
+  const [options, run] = rest.length === 1 ? [NO_OPTIONS, rest[0]] : rest
+  checkFunction(run)
+  const held = waitForLockSync('withLockSync', target, options)
+  try {
+    const result = run(held)
+    if (types.isPromise(result)) {
+      throw new SettingError(
+        'the function',
+        run,
+        'one that returns no promise, as the lock is given up now',
+        'Use withLock',
+      )
+    }
+    return result
+  } finally {
+    held.unlock()
+  }
+}
+
+async function waitForLock(
+  call: string,
+  target: LockTarget,
+  options: LockOptions & WaitOptions,
+): Promise<FileLock> {
+  const request = lockRequest(call, target, options, LOCK_WAIT_OPTIONS)
+  checkWait(options)
+  const held = await waitFor(async () => attempt(request), options, UNLOCK_ON_ABORT)
+  return held ?? timedOut(request, options)
+}
+
+function waitForLockSync(call: string, target: LockTarget, options: LockOptions & TimeoutOptions): FileLock {
+  const request = lockRequest(call, target, options, LOCK_SYNC_OPTIONS)
+  checkTimeout(options)
+  return waitForSync(() => attemptSync(request), options) ?? timedOut(request, options)
+}
+
+async function attempt(request: LockRequest): Promise<FileLock | undefined> {
+  if (request.path === undefined) return attemptSync(request)
+  const { rawPath, shared, start, length, create } = request
+  const operation = lockOperation(request, shared)
+  return held(request, await native.lockPath(rawPath, operation, start, length, create))
+}
+
+function attemptSync(request: LockRequest): FileLock | undefined {
+  return request.path === undefined ? attemptDescriptor(request) : attemptPathSync(request)
+}
+
+function attemptPathSync(request: LockRequest): FileLock | undefined {
+  const { rawPath, shared, start, length, create } = request
+  return held(request, native.lockPathSync(rawPath, lockOperation(request, shared), start, length, create))
+}
+
+function attemptDescriptor(request: LockRequest): FileLock | undefined {
+  const errno = lockDescriptor(request, request.shared)
+  if (errno === 0) return new FileLock(request)
+  if (errno === -EAGAIN) return undefined
+  throw lockError(request, errno, 'lock')
+}
+
+function held(request: LockRequest, result: PathLock | Failure | null): FileLock | undefined {
+  if (result === null) throw notLockable(request)
+  if (!isFailure(result)) {
+    const [claim, descriptor] = result
+    return new FileLock({ ...request, descriptor }, claim)
+  }
+  if (result.errno === -EAGAIN) return undefined
+  throw lockError(request, result.errno, 'lock', result.syscall)
+}
+
+function unlockNow(request: LockRequest): void {
+  const errno = unlockDescriptor(request)
+  if (errno !== 0) throw lockError(request, errno, 'unlock')
+}
+
+function timedOut(request: LockRequest, { timeout }: TimeoutOptions): never {
+  throw new LockTimeoutError(
+    `The lock on ${describeTarget(request)} was not free within ${timeout ?? 0} ms. Wait longer, or look who holds it ` +
+      '(lslocks, /proc/locks)',
+  )
+}
+
+function checkFunction(run: unknown): void {
+  if (typeof run !== 'function')
+    throw new SettingError('the function', run, 'a function that runs under the lock')
+}

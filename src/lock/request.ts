@@ -1,0 +1,220 @@
+/**
+ * What is to be locked, and how: the arguments of each call of `fsq/lock`, checked.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+
+import { SettingError } from '../errors.js'
+import type { RawName } from '../name/charset.js'
+import { LockOperation, native } from '../native.js'
+import { checkOptions } from '../options.js'
+
+/**
+ * The kind of kernel lock. The two do not see each other (on Linux, on local file systems).
+ *
+ * - `flock`: flock(2), on whole files.
+ * - `fcntl`: open-file-description locks of fcntl(2), on ranges of bytes. POSIX locks of other programs see them.
+ */
+export type LockKind = 'flock' | 'fcntl'
+
+/** The bytes that a lock of kind `fcntl` is on. */
+export interface LockRange {
+  /** The first byte. Left out: 0. */
+  readonly start?: number | undefined
+  /** How many bytes. 0 or left out: to the end of the file, however far that moves. */
+  readonly length?: number | undefined
+}
+
+/** Which lock is taken. */
+export interface LockOptions extends LockRange {
+  /** Others may hold shared locks at the same time, but none an exclusive one. Left out: `false`, exclusive. */
+  readonly shared?: boolean | undefined
+  /** Left out: `flock`. */
+  readonly kind?: LockKind | undefined
+  /** Make the file if there is none; only where the target is a path. Left out: `true`. */
+  readonly create?: boolean | undefined
+}
+
+/** Which lock is given up. */
+export interface UnlockOptions extends LockRange {
+  readonly kind?: LockKind | undefined
+}
+
+/** What can be locked: an open descriptor, which stays the caller's, or what a path names. */
+export type LockTarget = number | string | URL | Buffer
+
+/** {@link LockTarget} and {@link LockOptions}, checked. */
+export interface LockRequest {
+  /** Absolute, to be shown. `undefined`: a descriptor is locked. */
+  readonly path: string | undefined
+  /** `path`, byte for byte. */
+  readonly rawPath: RawName
+  /** The caller's; -1: a path is locked. */
+  readonly descriptor: number
+  readonly kind: LockKind
+  readonly shared: boolean
+  readonly start: number
+  readonly length: number
+  readonly create: boolean
+}
+
+/** The options that a call has. */
+type OptionNames = Readonly<Record<string, true>>
+
+const UNLOCK_OPTIONS: OptionNames = { kind: true, start: true, length: true }
+const LOCK_OPTIONS: OptionNames = { shared: true, ...UNLOCK_OPTIONS, create: true }
+export const LOCK_SYNC_OPTIONS: OptionNames = { ...LOCK_OPTIONS, timeout: true }
+export const LOCK_WAIT_OPTIONS: OptionNames = { ...LOCK_SYNC_OPTIONS, signal: true }
+const MOST_DESCRIPTOR = 2 ** 31 - 1
+/** No options: nothing to check, which counts where a lock costs no more than two system calls. */
+export const NO_OPTIONS = Object.freeze({})
+
+/**
+ * Checks what is asked for.
+ *
+ * @param call - Who asks, for the messages.
+ * @param known - The options that the call has.
+ * @throws {@link SettingError}
+ */
+export function lockRequest(
+  call: string,
+  target: LockTarget,
+  options: LockOptions,
+  known: OptionNames = LOCK_OPTIONS,
+): LockRequest {
+  if (options !== NO_OPTIONS) checkNames(call, options, known)
+  const { shared = false, kind = 'flock', start = 0, length = 0, create = true } = options
+  checkFlag('shared', shared)
+  checkFlag('create', create)
+  checkRange(kind, start, length)
+  // Apart, so that each is small enough to be compiled into its caller.
+  if (typeof target !== 'number') return pathRequest(target, kind, shared, start, length, create)
+  checkDescriptor(target)
+  if (options.create !== undefined) {
+    throw new SettingError('create', create, 'nothing, as a descriptor is locked: its file is there')
+  }
+  return { path: undefined, rawPath: '', descriptor: target, kind, shared, start, length, create }
+}
+
+function pathRequest(
+  target: Exclude<LockTarget, number>,
+  kind: LockKind,
+  shared: boolean,
+  start: number,
+  length: number,
+  create: boolean,
+): LockRequest {
+  const bytes = absolute(pathBytes(target))
+  const path = bytes.toString()
+  return { path, rawPath: bytes.toString('latin1'), descriptor: -1, kind, shared, start, length, create }
+}
+
+/** {@link lockRequest} for a lock that is given up. */
+export function unlockRequest(call: string, descriptor: number, options: UnlockOptions): LockRequest {
+  if (options !== NO_OPTIONS) checkNames(call, options, UNLOCK_OPTIONS)
+  const { kind = 'flock', start = 0, length = 0 } = options
+  checkDescriptor(descriptor)
+  checkRange(kind, start, length)
+  return { path: undefined, rawPath: '', descriptor, kind, shared: false, start, length, create: false }
+}
+
+/** What native code takes. */
+export function lockOperation({ kind }: LockRequest, shared: boolean): number {
+  return (
+    (kind === 'flock' ? LockOperation.flock : LockOperation.fcntl) | (shared ? 0 : LockOperation.exclusive)
+  )
+}
+
+/** Locks the caller's descriptor, or changes its lock: 0, or a negative error number. */
+export function lockDescriptor(request: LockRequest, shared: boolean): number {
+  const { descriptor, start, length } = request
+  const operation = lockOperation(request, shared)
+  // Each argument costs as much as a tenth of the system call.
+  return start === 0 && length === 0
+    ? native.lockDescriptor(descriptor, operation)
+    : native.lockDescriptor(descriptor, operation, start, length)
+}
+
+/** Gives up the lock on the caller's descriptor: 0, or a negative error number. */
+export function unlockDescriptor(request: LockRequest): number {
+  const { descriptor, start, length } = request
+  const operation = lockOperation(request, true)
+  return start === 0 && length === 0
+    ? native.unlockDescriptor(descriptor, operation)
+    : native.unlockDescriptor(descriptor, operation, start, length)
+}
+
+/** How a message names what is locked. */
+export function describeTarget({ path, descriptor }: LockRequest): string {
+  return path === undefined ? `the descriptor ${descriptor}` : inspect(path)
+}
+
+/** {@link checkOptions}, with less ado where all is well. */
+function checkNames(call: string, options: unknown, known: OptionNames): void {
+  if (typeof options === 'object' && options !== null) {
+    let isKnown = true
+    for (const key in options) isKnown &&= known[key] === true
+    if (isKnown) return
+  }
+  checkOptions(call, options, Object.keys(known))
+}
+
+function checkRange(kind: LockKind, start: number, length: number): void {
+  const given: string = kind
+  if (given !== 'flock' && given !== 'fcntl') throw new SettingError('kind', kind, "'flock' or 'fcntl'")
+  if (start === 0 && length === 0) return
+  checkOffset('start', start)
+  checkOffset('length', length)
+  if (kind === 'fcntl') return
+  const [option, value] = start === 0 ? ['length', length] : ['start', start]
+  throw new SettingError(option, value, 'nothing, as flock locks whole files', "Use kind: 'fcntl' for ranges")
+}
+
+function checkOffset(option: string, value: unknown): void {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return
+  throw new SettingError(option, value, 'a number of bytes, an integer of 0 or more')
+}
+
+function checkFlag(option: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw new SettingError(option, value, 'true or false')
+}
+
+function checkDescriptor(descriptor: unknown): void {
+  if (Number.isInteger(descriptor)) {
+    const number = descriptor as number
+    if (number >= 0 && number <= MOST_DESCRIPTOR) return
+  }
+  throw new SettingError('the descriptor', descriptor, 'that of an open file, an integer of 0 or more')
+}
+
+function pathBytes(target: unknown): Buffer {
+  const value = target instanceof URL ? urlPath(target) : target
+  // Not instanceof: a Buffer of another realm is one too.
+  const bytes = typeof value === 'string' ? Buffer.from(value) : Buffer.isBuffer(value) ? value : undefined
+  if (bytes === undefined || bytes.length === 0 || bytes.includes(0)) {
+    throw new SettingError(
+      'the target',
+      target,
+      'an open descriptor, or a path: a string, a Buffer or a file: URL',
+    )
+  }
+  return bytes
+}
+
+function urlPath(url: URL): string {
+  try {
+    return fileURLToPath(url)
+  } catch {
+    throw new SettingError('the target', url.href, 'a file: URL of this host')
+  }
+}
+
+// A wait may outlast a chdir. Only put in front: resolving '..' here would pass symbolic links by.
+function absolute(bytes: Buffer): Buffer {
+  if (bytes[0] === '/'.charCodeAt(0)) return bytes
+  return Buffer.concat([Buffer.from(`${process.cwd()}/`), bytes])
+}

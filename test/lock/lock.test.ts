@@ -1,0 +1,589 @@
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import process from 'node:process'
+import { pathToFileURL } from 'node:url'
+
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+
+import { FileSystemError, SettingError } from '../../src/errors.js'
+import {
+  type FileLock,
+  LockNotHeldError,
+  LockTimeoutError,
+  NotLockableError,
+  lock,
+  lockSync,
+  tryLock,
+  tryLockSync,
+  unlock,
+  unlockSync,
+  withLock,
+  withLockSync,
+} from '../../src/lock.js'
+import { native } from '../../src/native.js'
+import { makeDirectory } from '../support/child.js'
+import { checkError, errorOf } from '../support/queue.js'
+import { Actor } from './actor.js'
+
+const KINDS = ['flock', 'fcntl'] as const
+
+let directory: string
+let file: string
+const descriptors: number[] = []
+
+beforeEach(() => {
+  directory = makeDirectory()
+  file = path.join(directory, 'file')
+})
+
+afterEach(() => {
+  for (const descriptor of descriptors.splice(0)) fs.closeSync(descriptor)
+  expect(native.heldClaims()).toBe(0)
+})
+
+function open(flags = 'w+'): number {
+  const descriptor = fs.openSync(file, flags)
+  descriptors.push(descriptor)
+  return descriptor
+}
+
+/** The lock, which is there. */
+function taken(held: FileLock | undefined): FileLock {
+  if (held === undefined) throw new Error('taken by another')
+  return held
+}
+
+function isFree(kind: 'flock' | 'fcntl' = 'flock'): boolean {
+  const held = tryLockSync(file, { kind })
+  held?.unlock()
+  return held !== undefined
+}
+
+describe.each(KINDS)('%s on a path', (kind) => {
+  test('makes the file, holds it until unlock, and closes its descriptor', async () => {
+    const held = taken(await tryLock(file, { kind }))
+    expect({ ...describeLock(held), fd: fs.fstatSync(held.fd).ino }).toEqual({
+      path: file,
+      kind,
+      start: 0,
+      length: 0,
+      shared: false,
+      held: true,
+      fd: fs.statSync(file).ino,
+    })
+    expect(await tryLock(file, { kind })).toBeUndefined()
+    expect(tryLockSync(file, { kind })).toBeUndefined()
+    held.unlock()
+    expect(held.held).toBe(false)
+    expect(() => fs.fstatSync(held.fd)).toThrow(/EBADF/)
+    held.unlock() // does nothing
+    expect(isFree(kind)).toBe(true)
+  })
+
+  test('is the same by text, bytes and URL, and by a relative path', async () => {
+    const held = lockSync(Buffer.from(file), { kind })
+    expect(await tryLock(pathToFileURL(file), { kind })).toBeUndefined()
+    expect(tryLockSync(path.relative(process.cwd(), file), { kind })).toBeUndefined()
+    held.unlock()
+  })
+
+  test('a name that is no text', () => {
+    const bytes = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from([0xff, 0xfe])])
+    const held = lockSync(bytes, { kind })
+    expect(tryLockSync(bytes, { kind })).toBeUndefined()
+    held.unlock()
+    expect(fs.readdirSync(directory, { encoding: 'buffer' })).toEqual([Buffer.from([0xff, 0xfe])])
+  })
+
+  test('follows symbolic links', () => {
+    const link = path.join(directory, 'link')
+    fs.symlinkSync('file', link)
+    const held = lockSync(link, { kind }) // makes what it leads to
+    expect(tryLockSync(file, { kind })).toBeUndefined()
+    held.unlock()
+  })
+
+  test('a file that is put in its place is another lock', () => {
+    const first = lockSync(file, { kind })
+    fs.writeFileSync(`${file}.new`, '')
+    fs.renameSync(`${file}.new`, file)
+    const second = lockSync(file, { kind, timeout: 0 })
+    expect(fs.fstatSync(second.fd).ino).toBe(fs.statSync(file).ino)
+    first.unlock()
+    second.unlock()
+  })
+
+  test('create: false', async () => {
+    checkError(await errorOf(async () => tryLock(file, { kind, create: false })), {
+      type: FileSystemError,
+      cause: 'ENOENT',
+      syscall: 'open',
+      path: file,
+      says: /Leave create: false out/,
+    })
+    expect(fs.readdirSync(directory)).toEqual([])
+  })
+
+  test('a directory that is missing', async () => {
+    const missing = path.join(directory, 'missing', 'file')
+    checkError(await errorOf(async () => lock(missing, { kind })), {
+      type: FileSystemError,
+      cause: 'ENOENT',
+      syscall: 'open',
+      path: missing,
+      says: /Make the directory/,
+    })
+  })
+
+  test('shared locks', () => {
+    const one = lockSync(file, { kind, shared: true })
+    const two = lockSync(file, { kind, shared: true })
+    expect(tryLockSync(file, { kind })).toBeUndefined()
+    one.unlock()
+    expect(tryLockSync(file, { kind })).toBeUndefined()
+    two.unlock()
+    expect(isFree(kind)).toBe(true)
+  })
+
+  test('a descriptor that somebody closed is left to whoever has its number now', () => {
+    const held = lockSync(file, { kind, shared: true })
+    fs.closeSync(held.fd)
+    const other = fs.openSync(path.join(directory, 'other'), 'w+')
+    descriptors.push(other)
+    expect(other).toBe(held.fd)
+    checkError(
+      catching(() => held.tryUpgrade()),
+      {
+        type: FileSystemError,
+        cause: 'EBADF',
+        path: file,
+        says: /closed by somebody else/,
+      },
+    )
+    expect(held.held).toBe(false)
+    held.unlock()
+    fs.fstatSync(other) // is open
+  })
+})
+
+describe('what cannot be locked', () => {
+  test('FIFOs, sockets and devices are refused, and not opened', async () => {
+    const fifo = path.join(directory, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    const socket = path.join(directory, 'socket')
+    const server = net.createServer().listen(socket)
+    await new Promise((resolve) => server.once('listening', resolve))
+    for (const target of [fifo, socket, '/dev/null']) {
+      for (const kind of KINDS) {
+        checkError(await errorOf(async () => lock(target, { kind, timeout: 0 })), {
+          type: NotLockableError,
+          says: /neither a regular file nor a directory/,
+        })
+      }
+    }
+    await new Promise((resolve) => server.close(resolve))
+  })
+
+  test('a directory can by flock, and by fcntl not for writing', () => {
+    const held = lockSync(directory)
+    expect(tryLockSync(directory)).toBeUndefined()
+    held.unlock()
+    checkError(
+      catching(() => tryLockSync(directory, { kind: 'fcntl' })),
+      {
+        type: NotLockableError,
+        cause: 'EISDIR',
+        path: directory,
+        says: /kind 'flock'/,
+      },
+    )
+  })
+
+  test('descriptors that are not open so', () => {
+    open()
+    const [reading, writing] = [open('r'), open('a')]
+    const refused = { type: NotLockableError, cause: 'EBADF', syscall: 'fcntl' } as const
+    checkError(
+      catching(() => tryLockSync(reading, { kind: 'fcntl' })),
+      {
+        ...refused,
+        says: /open, but not for writing/,
+      },
+    )
+    checkError(
+      catching(() => tryLockSync(writing, { kind: 'fcntl', shared: true })),
+      {
+        ...refused,
+        says: /open, but not for reading/,
+      },
+    )
+    const held = taken(tryLockSync(reading, { kind: 'fcntl', shared: true }))
+    checkError(
+      catching(() => held.tryUpgrade()),
+      { ...refused, says: /open, but not for writing/ },
+    )
+    expect(describeLock(held)).toMatchObject({ held: true, shared: true })
+    held.unlock()
+  })
+
+  test.each(KINDS)('%s: a descriptor that is closed', async (kind) => {
+    const descriptor = fs.openSync(file, 'w+')
+    const held = taken(tryLockSync(descriptor, { kind }))
+    fs.closeSync(descriptor)
+    const expected = { type: FileSystemError, cause: 'EBADF', syscall: kind, says: /not open/ } as const
+    for (const call of [
+      async () => tryLock(descriptor, { kind }),
+      async () => lock(descriptor, { kind }),
+      async () => unlock(descriptor, { kind }),
+      () => unlockSync(descriptor, { kind }),
+      () => {
+        held.unlock()
+      },
+    ]) {
+      checkError(await errorOf(call), expected)
+    }
+  })
+})
+
+describe.each(KINDS)('%s on a descriptor', (kind) => {
+  test('is held until unlock, which leaves the descriptor open', async () => {
+    const [one, two] = [open(), open('r+')]
+    const held = taken(await tryLock(one, { kind }))
+    expect(describeLock(held)).toMatchObject({ path: undefined, kind, held: true })
+    expect(held.fd).toBe(one)
+    expect(tryLockSync(two, { kind })).toBeUndefined()
+    held.unlock()
+    fs.fstatSync(one)
+    expect(tryLockSync(two, { kind })).toBeDefined()
+    await unlock(two, { kind })
+    expect(tryLockSync(one, { kind })).toBeDefined()
+    unlockSync(one, { kind })
+    unlockSync(one, { kind }) // does nothing
+    expect(isFree(kind)).toBe(true)
+  })
+
+  test('locks before the call returns', () => {
+    const descriptor = open()
+    void tryLock(descriptor, { kind })
+    expect(isFree(kind)).toBe(false)
+    void unlock(descriptor, { kind })
+    expect(isFree(kind)).toBe(true)
+  })
+})
+
+describe('waiting', () => {
+  test.each(KINDS)('%s: until another process unlocks, or dies', async (kind) => {
+    for (const end of ['unlock', 'kill'] as const) {
+      const holder = Actor.process()
+      await holder.do('lock', 'held', file, { kind })
+      const waiting = lock(file, { kind })
+      expect(await Promise.race([waiting, tryLock(file, { kind })])).toBeUndefined()
+      if (end === 'kill') await holder.kill()
+      else await holder.do('unlock', 'held')
+      const held = await waiting
+      expect(isFree(kind)).toBe(false)
+      held.unlock()
+    }
+  })
+
+  test('until its time is up', async () => {
+    const held = lockSync(file)
+    const expected = { type: LockTimeoutError, says: /not free within (20|0) ms/ }
+    for (const timeout of [20, 0]) {
+      const begin = performance.now()
+      checkError(await errorOf(async () => lock(file, { timeout })), expected)
+      checkError(
+        catching(() => lockSync(file, { timeout })),
+        expected,
+      )
+      expect(performance.now() - begin).toBeGreaterThanOrEqual(2 * timeout - 1)
+    }
+    held.unlock()
+  })
+
+  test('this thread can sleep meanwhile', async () => {
+    const holder = Actor.process()
+    await holder.do('lock', 'held', file)
+    void holder.do('unlockSoon', 'held')
+    lockSync(file, { timeout: 20_000 }).unlock()
+  })
+
+  test('until a signal, whose reason is the error', async () => {
+    const held = lockSync(file)
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const waiting = lock(file, { signal: controller.signal })
+    setImmediate(() => {
+      controller.abort(reason)
+    })
+    expect(await errorOf(async () => waiting)).toBe(reason)
+    held.unlock()
+    expect(isFree()).toBe(true)
+  })
+
+  test('a signal that has been aborted: nothing is touched', async () => {
+    const error = await errorOf(async () => lock(file, { signal: AbortSignal.abort() }))
+    expect(error).toMatchObject({ name: 'AbortError' })
+    expect(fs.readdirSync(directory)).toEqual([])
+  })
+
+  test('an abort while the lock is being taken gives it back', async () => {
+    const controller = new AbortController()
+    const waiting = lock(file, { signal: controller.signal })
+    controller.abort()
+    expect(await errorOf(async () => waiting)).toBe(controller.signal.reason)
+    const next = await lock(file, { timeout: 20_000 })
+    next.unlock()
+  })
+
+  test('the end of a thread that waits', async () => {
+    const held = lockSync(file)
+    const waiter = Actor.thread()
+    const answer = waiter.do('waitForLock', 'held', file, {})
+    await waiter.do('open', file) // by now it waits
+    await waiter.kill()
+    expect(await answer).toBeUndefined()
+    held.unlock()
+    expect(isFree()).toBe(true)
+  })
+})
+
+describe.each(KINDS)('%s: upgrade and downgrade', (kind) => {
+  test.each(['path', 'descriptor'])('of a lock on a %s', async (on) => {
+    const target = (): string | number => (on === 'path' ? file : open('a+'))
+    const held = lockSync(target(), { kind, shared: true })
+    const other = taken(tryLockSync(target(), { kind, shared: true }))
+    expect(held.tryUpgrade()).toBe(false)
+    expect(describeLock(held)).toMatchObject({ shared: true, held: true })
+    const expected = { type: LockTimeoutError, says: /others share it. It is still shared/ }
+    checkError(await errorOf(async () => held.upgrade({ timeout: 5 })), expected)
+    checkError(
+      catching(() => {
+        held.upgradeSync({ timeout: 5 })
+      }),
+      expected,
+    )
+
+    const upgrading = held.upgrade()
+    other.unlock()
+    await upgrading
+    expect(describeLock(held)).toMatchObject({ shared: false, held: true })
+    expect(tryLockSync(target(), { kind, shared: true })).toBeUndefined()
+    await held.upgrade() // does nothing
+    expect(held.tryUpgrade()).toBe(true)
+
+    held.downgrade()
+    expect(describeLock(held)).toMatchObject({ shared: true, held: true })
+    taken(tryLockSync(target(), { kind, shared: true })).unlock()
+    expect(tryLockSync(target(), { kind })).toBeUndefined()
+    held.upgradeSync()
+    held.unlock()
+    for (const call of [
+      () => held.tryUpgrade(),
+      async () => held.upgrade(),
+      () => {
+        held.upgradeSync()
+      },
+      () => {
+        held.downgrade()
+      },
+    ]) {
+      checkError(await errorOf(call), { type: LockNotHeldError, says: /not held any more/ })
+    }
+  })
+
+  test('an upgrade ends with its signal, and with unlock', async () => {
+    const [held, other] = [lockSync(file, { kind, shared: true }), lockSync(file, { kind, shared: true })]
+    const controller = new AbortController()
+    const aborted = held.upgrade({ signal: controller.signal })
+    controller.abort()
+    expect(await errorOf(async () => aborted)).toBe(controller.signal.reason)
+    expect(describeLock(held)).toMatchObject({ shared: true, held: true })
+    const released = held.upgrade()
+    held.unlock()
+    checkError(await errorOf(async () => released), { type: LockNotHeldError, says: /not held/ })
+    other.unlock()
+  })
+})
+
+test('flock: an upgrade on a file that was replaced is no lock on the path any more', () => {
+  const held = lockSync(file, { shared: true })
+  fs.renameSync(file, `${file}.old`)
+  fs.writeFileSync(file, '')
+  checkError(
+    catching(() => held.tryUpgrade()),
+    { type: LockNotHeldError, says: /lost while it was changed/ },
+  )
+  expect(held.held).toBe(false)
+  const old = lockSync(`${file}.old`, { timeout: 0 })
+  old.unlock()
+})
+
+describe('withLock', () => {
+  test('gives what the function gives, and unlocks', async () => {
+    const run = async (held: FileLock): Promise<string> => {
+      expect(held.held).toBe(true)
+      expect(isFree()).toBe(false)
+      return 'result'
+    }
+    expect(await withLock(file, run)).toBe('result')
+    expect(await withLock(file, { timeout: 0 }, run)).toBe('result')
+    expect(isFree()).toBe(true)
+    expect(withLockSync(file, () => isFree())).toBe(false)
+    expect(withLockSync(file, { shared: true }, (held) => held.shared)).toBe(true)
+    expect(isFree()).toBe(true)
+  })
+
+  test('throws what the function throws, and unlocks', async () => {
+    const error = new Error('no')
+    const fail = (): never => {
+      throw error
+    }
+    expect(await errorOf(async () => withLock(file, fail))).toBe(error)
+    expect(await errorOf(async () => withLock(file, async () => fail()))).toBe(error)
+    expect(catching(() => withLockSync(file, fail))).toBe(error)
+    expect(isFree()).toBe(true)
+  })
+
+  test('of a function that is not through', () => {
+    checkError(
+      catching(() => withLockSync(file, async () => 1)),
+      { type: SettingError, says: /Use withLock/ },
+    )
+    expect(isFree()).toBe(true)
+  })
+})
+
+test('locks are disposed of', async () => {
+  const one = lockSync(file)
+  one[Symbol.dispose]()
+  expect(isFree()).toBe(true)
+  const two = lockSync(file)
+  await two[Symbol.asyncDispose]()
+  expect(isFree()).toBe(true)
+})
+
+describe('options that make no sense are refused before anything is touched', () => {
+  const bad: readonly (readonly [what: string, options: object, says: RegExp])[] = [
+    ['a typo', { exclusive: true }, /has no option 'exclusive'. It has shared, kind, start/],
+    ['a kind that there is not', { kind: 'lockf' }, /kind is 'lockf', expected 'flock' or 'fcntl'/],
+    ['shared that is no boolean', { shared: 1 }, /shared is 1/],
+    ['create that is no boolean', { create: 'no' }, /create is 'no'/],
+    ['a range of flock', { length: 5 }, /flock locks whole files. Use kind: 'fcntl'/],
+    ['a start below 0', { kind: 'fcntl', start: -1 }, /start is -1/],
+    ['a length that is no integer', { kind: 'fcntl', length: 0.5 }, /length is 0.5/],
+    ['a start that is too large', { kind: 'fcntl', start: 2 ** 53 }, /start is/],
+    ['null', null as unknown as object, /options is null/],
+  ]
+
+  test.each(bad)('%s', async (_, options, says) => {
+    for (const call of [
+      tryLock,
+      tryLockSync,
+      lock,
+      lockSync,
+      async (...args: [string, object]) => withLock(...args, () => 1),
+    ]) {
+      checkError(await errorOf(() => call(file, options)), { type: SettingError, says })
+    }
+    expect(fs.readdirSync(directory)).toEqual([])
+  })
+
+  test.each([
+    ['a timeout below 0', { timeout: -1 }],
+    ['a timeout that is none', { timeout: NaN }],
+    ['a signal that is none', { signal: {} }],
+  ])('%s', async (_, options) => {
+    checkError(await errorOf(async () => lock(file, options as object)), {
+      type: SettingError,
+      says: /(timeout|signal) is/,
+    })
+    const held = lockSync(file, { shared: true })
+    checkError(await errorOf(async () => held.upgrade(options as object)), {
+      type: SettingError,
+      says: /(timeout|signal) is/,
+    })
+    held.unlock()
+  })
+
+  test.each([-1, 1.5, NaN, 2 ** 31, '', 'a\0b', undefined, {}, new URL('http://host/file')])(
+    'the target %p',
+    async (target) => {
+      for (const call of [tryLock, tryLockSync, lock, lockSync]) {
+        checkError(await errorOf(() => call(target as string)), {
+          type: SettingError,
+          says: /the (target|descriptor) is .*, expected/,
+        })
+      }
+    },
+  )
+
+  test('create for a descriptor, a signal where nothing can be aborted, no function', async () => {
+    const descriptor = open()
+    const expected = { type: SettingError, says: /create|signal|function/ }
+    checkError(
+      catching(() => tryLockSync(descriptor, { create: true })),
+      expected,
+    )
+    checkError(
+      catching(() => lockSync(file, { signal: AbortSignal.abort() } as object)),
+      expected,
+    )
+    checkError(
+      catching(() => tryLockSync(file, { timeout: 1 } as object)),
+      {
+        type: SettingError,
+        says: /no option 'timeout'/,
+      },
+    )
+    checkError(await errorOf(async () => withLock(file, undefined as never)), expected)
+    checkError(
+      catching(() => withLockSync(file, {}, 'x' as never)),
+      expected,
+    )
+    checkError(
+      catching(() => unlockSync(descriptor, { shared: true } as object)),
+      {
+        type: SettingError,
+        says: /no option 'shared'/,
+      },
+    )
+  })
+})
+
+test('the module does not bring the queue along', () => {
+  const seen = new Set<string>()
+  const walk = (module: string): void => {
+    if (seen.has(module)) return
+    seen.add(module)
+    const source = fs.readFileSync(module, 'utf8')
+    for (const [, next = ''] of source.matchAll(/ from '(\.[^']+)'/g))
+      walk(path.resolve(path.dirname(module), next))
+  }
+  walk(path.resolve(import.meta.dirname, '../../dist/lock.js'))
+  expect([...seen].map((module) => path.basename(module)).sort()).toEqual([
+    'errors.js',
+    'failure.js',
+    'file-lock.js',
+    'lock.js',
+    'native.js',
+    'options.js',
+    'request.js',
+    'wait.js',
+  ])
+})
+
+function describeLock({ path: where, kind, start, length, shared, held }: FileLock): object {
+  return { path: where, kind, start, length, shared, held }
+}
+
+function catching(run: () => unknown): unknown {
+  try {
+    run()
+  } catch (error) {
+    return error
+  }
+  throw new Error('It did not fail')
+}
