@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
 import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
@@ -14,11 +13,11 @@ import {
   type FsqError,
   NotAQueueError,
   QueueClosedError,
-  QueueMissingError,
   fileSystemError,
   systemError,
 } from './errors.js'
-import { LOCK_MARKER, type Layout } from './layout.js'
+import { LOCK_MARKER, type Layout, queueMissing } from './layout.js'
+import { pathText } from './name/charset.js'
 import { type QueueHandle, isFailure, native } from './native.js'
 import type { Settings } from './settings.js'
 
@@ -125,7 +124,7 @@ export class QueueDirectory {
   }
 
   #locate(raw: string): string {
-    return path.resolve(this.layout.path, Buffer.from(raw, 'latin1').toString('utf8'))
+    return path.resolve(this.layout.path, pathText(raw))
   }
 
   /** @throws {@link QueueClosedError} */
@@ -154,17 +153,10 @@ export class QueueDirectory {
   }
 
   #openError(failure: Failure): FsqError {
-    const { name, root, path: queuePath } = this.layout
-    const shown = inspect(name)
+    const { name, path: queuePath } = this.layout
     const cause = systemError(failure)
     const isQueueItself = failure.path === queuePath
-    if (isQueueItself && failure.errno === -ENOENT) {
-      return new QueueMissingError(
-        `There is no queue ${shown} in ${root}. Install it with Queue.install(${shown}), or set the option 'root' ` +
-          '(FSQ_ROOT) to the directory that it is in',
-        { cause },
-      )
-    }
+    if (isQueueItself && failure.errno === -ENOENT) return queueMissing(this.layout, failure.syscall)
     if (isQueueItself && failure.errno === -ENOTDIR) {
       return new NotAQueueError(
         `${queuePath} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
@@ -178,7 +170,7 @@ export class QueueDirectory {
         { cause },
       )
     }
-    return fileSystemError(failure, `open the queue ${shown}`)
+    return fileSystemError(failure, `open the queue ${inspect(name)}`)
   }
 }
 

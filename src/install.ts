@@ -24,7 +24,8 @@ import {
   fileSystemError,
   systemError,
 } from './errors.js'
-import { type Layout, placePath } from './layout.js'
+import { type Layout, placePath, queueMissing } from './layout.js'
+import { pathText } from './name/charset.js'
 import { type InstallResult, Place, native } from './native.js'
 import type { Settings } from './settings.js'
 
@@ -61,7 +62,7 @@ export async function install(layout: Layout, settings: Settings, options: Insta
       ...owner,
       replace,
     })
-    if (result.leftover !== undefined) await removeAside(path.join(layout.root, text(result.leftover)))
+    if (result.leftover !== undefined) await removeAside(path.join(layout.root, pathText(result.leftover)))
     const failure = failureOf(result)
     if (failure === undefined) return
     // Somebody else's hidden name, not this queue's.
@@ -113,14 +114,9 @@ function failureOf({ errno, syscall, path: where, dest }: InstallResult): Failur
   return {
     errno,
     syscall,
-    ...(where === undefined ? {} : { path: text(where) }),
-    ...(dest === undefined ? {} : { dest: text(dest) }),
+    ...(where === undefined ? {} : { path: pathText(where) }),
+    ...(dest === undefined ? {} : { dest: pathText(dest) }),
   }
-}
-
-// Paths come back from native code as bytes.
-function text(raw: string): string {
-  return Buffer.from(raw, 'latin1').toString('utf8')
 }
 
 /**
@@ -224,12 +220,8 @@ async function realLayout(layout: Layout): Promise<Layout> {
 
 function missing(layout: Layout, error: unknown): FsqError {
   const { errno = -ENOENT, syscall = 'realpath' } = error as NodeJS.ErrnoException
-  const cause = systemError({ errno, syscall, path: layout.path })
-  if (errno !== -ENOENT) return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
-  return new QueueMissingError(
-    `There is no queue ${inspect(layout.name)} in ${layout.root}, so there is nothing to uninstall`,
-    { cause },
-  )
+  if (errno === -ENOENT) return queueMissing(layout, syscall)
+  return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
 }
 
 async function checkEmpty(layout: Layout): Promise<void> {

@@ -4,10 +4,11 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
+import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { QueueNameError } from './errors.js'
+import { QueueMissingError, QueueNameError, systemError } from './errors.js'
 import type { Place } from './native.js'
 import type { Settings } from './settings.js'
 
@@ -76,4 +77,14 @@ export function layoutOf(name: string, settings: Settings): Layout {
 /** The path of a directory of the queue, or of an entry in it. */
 export function placePath(layout: Layout, place: Place, ...entry: string[]): string {
   return path.join(layout.path, layout.directories[place] ?? '', ...entry)
+}
+
+/** The error for a queue that is not there. `syscall`: what found that out. */
+export function queueMissing({ name, root, path: queue }: Layout, syscall: string): QueueMissingError {
+  const shown = inspect(name)
+  return new QueueMissingError(
+    `There is no queue ${shown} in ${root}. Install it with Queue.install(${shown}), or set the option 'root' ` +
+      '(FSQ_ROOT) to the directory that it is in',
+    { cause: systemError({ errno: -os.constants.errno.ENOENT, syscall, path: queue }) },
+  )
 }

@@ -375,7 +375,7 @@ describe('uninstall', () => {
       type: QueueMissingError,
       cause: 'ENOENT',
       path: bed.path('q'),
-      says: /There is no queue 'q' in .*, so there is nothing to uninstall/,
+      says: /There is no queue 'q' in .*Install it with Queue\.install/,
     })
   })
 
