@@ -25,6 +25,7 @@ class Installer {
 
  private:
   Failure BuildHidden();
+  Descriptor OpenMade(int parent, const std::string& name) const;
   Failure MakeSubdirectory(const std::string& name);
   Failure SetAttributes(int fd, const std::string& path) const;
   Failure Publish();
@@ -72,26 +73,42 @@ Failure Installer::SetAttributes(int fd, const std::string& path) const {
   return SyncDirectory("install.fsync", fd, path);
 }
 
+Descriptor Installer::OpenMade(int parent, const std::string& name) const {
+  const auto open = [&] {
+    return RetryInterrupted(
+        [&] { return FSQ_CALL("install.opendir", ::openat(parent, name.c_str(), kOpenFlags)); });
+  };
+  Descriptor made(open());
+  // The umask may have left even its maker no permission for it.
+  if (!made.valid() && errno == EACCES) {
+    if (::fchmodat(parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW) == 0) {
+      made = Descriptor(open());
+    } else {
+      errno = EACCES;  // not what a libc says that cannot do it without following links
+    }
+  }
+  return made;
+}
+
 Failure Installer::MakeSubdirectory(const std::string& name) {
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
   if (FSQ_CALL("install.mkdir", ::mkdirat(hidden_.get(), name.c_str(), 0700)) == -1) {
     return Failure{LastError(), "mkdirat", path};
   }
   made_.push_back(name);
-  const Descriptor made(RetryInterrupted(
-      [&] { return FSQ_CALL("install.opendir", ::openat(hidden_.get(), name.c_str(), kOpenFlags)); }));
+  const Descriptor made = OpenMade(hidden_.get(), name);
   if (!made.valid()) return Failure{LastError(), "openat", path};
   return SetAttributes(made.get(), path);
 }
 
 Failure Installer::BuildHidden() {
-  const char* const name = plan_.hidden.c_str();
-  hidden_ = Descriptor(
-      RetryInterrupted([&] { return FSQ_CALL("install.opendir", ::openat(root_.get(), name, kOpenFlags)); }));
+  hidden_ = OpenMade(root_.get(), plan_.hidden);
   if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
   // Held while it is built, so that a repair removes only what nobody is building any more.
   if (FSQ_CALL("install.lock", TryLock(hidden_.get(), LockKind::kFlock)) == -1)
     return FailureAt("flock", plan_.hidden);
+  if (FSQ_CALL("install.chmod", ::fchmod(hidden_.get(), 0700)) == -1)
+    return FailureAt("fchmod", plan_.hidden);
   for (const std::string& directory : plan_.directories) {
     if (Failure failure = MakeSubdirectory(directory)) return failure;
   }

@@ -4,6 +4,7 @@
  * @module
  */
 export { Queue, type QueueOptions } from './queue.js'
+export type { QueuePaths } from './layout.js'
 export { WorkItem, type RetryOptions, type RetryOutcome } from './item.js'
 export type { ScanOptions } from './scan.js'
 export type { EnqueueEntry, EnqueueOptions } from './enqueue.js'

@@ -9,7 +9,7 @@ import path from 'node:path'
 import { inspect } from 'node:util'
 
 import { QueueMissingError, QueueNameError, systemError } from './errors.js'
-import type { Place } from './native.js'
+import { Place } from './native.js'
 import type { Settings } from './settings.js'
 
 const LONGEST_NAME = 255
@@ -71,6 +71,26 @@ export function layoutOf(name: string, settings: Settings): Layout {
     path: queue,
     downPath: path.join(queue, settings.down),
     directories: [settings.queue, settings.tmp, settings.done, settings.fail],
+  }
+}
+
+/** The absolute paths of the directories of a queue. */
+export interface QueuePaths {
+  /** Items that wait, and those that are being worked on. */
+  readonly queue: string
+  /** Items under construction. */
+  readonly tmp: string
+  readonly done: string
+  readonly fail: string
+}
+
+export function pathsOf(layout: Layout): QueuePaths {
+  const { queue, tmp, done, fail } = Place
+  return {
+    queue: placePath(layout, queue),
+    tmp: placePath(layout, tmp),
+    done: placePath(layout, done),
+    fail: placePath(layout, fail),
   }
 }
 

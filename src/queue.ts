@@ -10,11 +10,11 @@ import { type EnqueueEntry, type EnqueueOptions, Enqueuer } from './enqueue.js'
 import { Finisher } from './finish.js'
 import { type InstallOptions, type UninstallOptions, install, uninstall } from './install.js'
 import type { ItemContext, WorkItem } from './item.js'
-import { type Layout, layoutOf } from './layout.js'
+import { type Layout, type QueuePaths, layoutOf, pathsOf } from './layout.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './lister.js'
 import type { NameArgument } from './name/encode.js'
 import { checkTimestampFormat } from './name/timestamp.js'
-import { SettingError } from './errors.js'
+import { NotDurableError, SettingError } from './errors.js'
 import { checkOptions } from './options.js'
 import type { Payload } from './payload.js'
 import { Pending } from './pending.js'
@@ -101,6 +101,11 @@ export class Queue {
   /** The absolute path of the queue. */
   get path(): string {
     return this.#layout.path
+  }
+
+  /** The absolute paths of its four directories, for tools that look at files. */
+  get paths(): QueuePaths {
+    return pathsOf(this.#layout)
   }
 
   /** The settings of this handle. */
@@ -199,6 +204,16 @@ export class Queue {
     return this.#lister.counts()
   }
 
+  /**
+   * Whether no file is in queue/: nothing waits, nothing is delayed, and nothing is being worked on. Cheap, however many
+   * there are; locks nothing.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error.
+   */
+  async isEmpty(): Promise<boolean> {
+    return this.#lister.isEmpty()
+  }
+
   /** Forbids scans of this queue, by any process, until {@link up}. Items that are being worked on are not stopped. */
   async down(): Promise<void> {
     await makeDown(this.#layout, this.#settings)
@@ -218,10 +233,17 @@ export class Queue {
    *
    * @param options - `force: true` removes waiting items, too.
    * @throws {@link QueueNotEmptyError} if items wait: the queue stays as it was, and so does the handle.
+   * {@link NotDurableError}: the queue has been removed and the handle is closed, but a power cut may undo the removal.
    */
   async uninstall(options: UninstallOptions = {}): Promise<void> {
     checkOptions('uninstall', options, ['force'])
-    await uninstall(this.#layout, this.#settings, options)
+    try {
+      await uninstall(this.#layout, this.#settings, options)
+    } catch (error) {
+      // The queue is gone then, too.
+      if (error instanceof NotDurableError) await this.close()
+      throw error
+    }
     await this.close()
   }
 

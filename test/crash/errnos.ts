@@ -119,7 +119,7 @@ const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'finish.fsyncdir': ['EINTR'],
   'install.openroot': ['EINTR'],
   'install.mkdir': ['EEXIST'],
-  'install.opendir': ['EINTR'],
+  'install.opendir': ['EINTR', 'EACCES'],
   'install.fsync': ['EINTR'],
   'install.rename': ['EINVAL', 'EEXIST', 'ENOTEMPTY'],
   'install.fsyncroot': ['EINTR'],
