@@ -34,6 +34,7 @@ class InstallTask : public Task {
     for (uint32_t at = 0; at < directories.Length(); at++) {
       installation.directories.push_back(Napi::Value(directories[at]).As<Napi::String>().Utf8Value());
     }
+    installation.marker = plan.Get("marker").As<Napi::String>().Utf8Value();
     installation.mode = static_cast<mode_t>(plan.Get("mode").As<Napi::Number>().Int64Value());
     installation.user = plan.Get("user").As<Napi::Number>().Int64Value();
     installation.group = plan.Get("group").As<Napi::Number>().Int64Value();
@@ -127,19 +128,27 @@ Napi::Value GroupId(const Napi::CallbackInfo& info) {
   return FindId<group>(info, "getgrnam_r", ::getgrnam_r, [](const group& record) { return record.gr_gid; });
 }
 
-Napi::Value LockResult(Napi::Env env, int result, const char* syscall) {
+LockKind KindOf(const Napi::Value& fcntl) {
+  return fcntl.ToBoolean() ? LockKind::kDescription : LockKind::kFlock;
+}
+
+Napi::Value LockResult(Napi::Env env, int result, LockKind kind) {
   JsBuilder js(env);
+  const char* const syscall = kind == LockKind::kFlock ? "flock" : "fcntl";
   return {env, result == 0 ? js.Undefined() : js.FailureObject(Failure{LastError(), syscall})};
 }
 
-// (descriptor, exclusive) -> undefined or a failure (EAGAIN: taken); flock, without waiting
+// (descriptor, exclusive, fcntl) -> undefined or a failure (EAGAIN: taken), without waiting
 Napi::Value TryLockJs(const Napi::CallbackInfo& info) {
   const int fd = info[0].As<Napi::Number>().Int32Value();
-  return LockResult(info.Env(), TryLock(fd, LockKind::kFlock, info[1].As<Napi::Boolean>().Value()), "flock");
+  const LockKind kind = KindOf(info[2]);
+  return LockResult(info.Env(), TryLock(fd, kind, info[1].As<Napi::Boolean>().Value()), kind);
 }
 
+// (descriptor, fcntl)
 Napi::Value UnlockJs(const Napi::CallbackInfo& info) {
-  return LockResult(info.Env(), Unlock(info[0].As<Napi::Number>().Int32Value(), LockKind::kFlock), "flock");
+  const LockKind kind = KindOf(info[1]);
+  return LockResult(info.Env(), Unlock(info[0].As<Napi::Number>().Int32Value(), kind), kind);
 }
 
 // How many claims this thread holds.

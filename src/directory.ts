@@ -16,10 +16,10 @@ import {
   fileSystemError,
   systemError,
 } from './errors.js'
-import { LOCK_MARKER, type Layout, queueMissing } from './layout.js'
+import { type Layout, queueMissing } from './layout.js'
 import { pathText } from './name/charset.js'
 import { type QueueHandle, isFailure, native } from './native.js'
-import type { Settings } from './settings.js'
+import { LOCK_MARKER, type Settings } from './settings.js'
 
 const { ENOENT, ENOTDIR, ELOOP, EINVAL, ESTALE } = os.constants.errno
 

@@ -21,24 +21,35 @@ import {
   QueueExistsError,
   QueueMissingError,
   QueueNotEmptyError,
+  SettingError,
   fileSystemError,
   systemError,
 } from './errors.js'
 import { type Layout, placePath, queueMissing } from './layout.js'
 import { pathText } from './name/charset.js'
 import { type InstallResult, Place, native } from './native.js'
-import type { Settings } from './settings.js'
+import { LOCK_MARKER, type Settings } from './settings.js'
 
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
 const HIDDEN_LENGTH = 6
 const MOST_ATTEMPTS = 20
+const LOCK_KINDS = ['flock', 'fcntl'] as const
 
 /** How a queue is installed. */
 export interface InstallOptions {
   /** Replace a queue that is there already, with all that is in it. */
   readonly force?: boolean | undefined
+  /**
+   * How its workers lock items. Left out: `flock`, the standard's. `fcntl` (open-file-description locks) is for file systems
+   * where flock holds on one machine only or is missing, and for workers of this package alone: the two kinds do not see
+   * each other. Items then need an `itemMode` that lets each worker open them for writing, such as 0660.
+   */
+  readonly lockKind?: LockKind | undefined
 }
+
+/** How the workers of a queue lock its items (fsq standard, section 4). */
+export type LockKind = (typeof LOCK_KINDS)[number]
 
 /** How a queue is uninstalled. */
 export interface UninstallOptions {
@@ -48,7 +59,14 @@ export interface UninstallOptions {
 
 /** Makes the queue. See {@link Queue.install}. */
 export async function install(layout: Layout, settings: Settings, options: InstallOptions): Promise<void> {
-  const replace = options.force ?? false
+  const { force: replace = false, lockKind = 'flock' } = options
+  if (!LOCK_KINDS.includes(lockKind)) {
+    throw new SettingError(
+      'lockKind',
+      lockKind,
+      `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`,
+    )
+  }
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
   for (let attempt = 1; ; attempt++) {
@@ -58,17 +76,36 @@ export async function install(layout: Layout, settings: Settings, options: Insta
       hidden,
       name: layout.name,
       directories: layout.directories,
+      marker: lockKind === 'fcntl' ? LOCK_MARKER : '',
       mode: settings.queueMode,
       ...owner,
       replace,
     })
     if (result.leftover !== undefined) await removeAside(path.join(layout.root, pathText(result.leftover)))
     const failure = failureOf(result)
-    if (failure === undefined) return
+    if (failure === undefined) {
+      if (lockKind === 'fcntl') warnOfUnwritable(layout, settings)
+      return
+    }
     // Somebody else's hidden name, not this queue's.
     if (failure.errno === -EEXIST && failure.syscall === 'mkdirat' && attempt < MOST_ATTEMPTS) continue
     throw installError(layout, failure, result.published)
   }
+}
+
+/** Whoever may claim items of a queue with fcntl locks must be able to open them for writing. */
+function warnOfUnwritable({ name }: Layout, { queueMode, itemMode }: Settings): void {
+  // Who may write to its directories may work it; of items they need read and write permission.
+  const others = queueMode & 0o022
+  const needed = others | (others << 1)
+  if ((itemMode & needed) === needed) return
+  const mode = (bits: number): string => `0${bits.toString(8)}`
+  process.emitWarning(
+    `Others than its owner may work the queue ${inspect(name)} (FSQ_QUEUE_MODE ${mode(queueMode)}), but cannot open items of ` +
+      `FSQ_ITEM_MODE ${mode(itemMode)} for writing, as its fcntl locks need: they would leave them alone. Enqueue with ` +
+      `${mode(itemMode | needed)}, or keep others out`,
+    { type: 'FsqWarning', code: 'FSQ_ITEM_MODE' },
+  )
 }
 
 /** Removes the queue. See {@link Queue.uninstall}. */

@@ -14,9 +14,6 @@ import type { Settings } from './settings.js'
 
 const LONGEST_NAME = 255
 
-/** The file whose presence asks for fcntl locks instead of flock (fsq standard, section 4). */
-export const LOCK_MARKER = 'lock-fcntl'
-
 /** The paths of one queue. */
 export interface Layout {
   readonly name: string

@@ -106,6 +106,8 @@ export interface InstallPlan {
   readonly hidden: string
   readonly name: string
   readonly directories: readonly string[]
+  /** The name of the file that asks for fcntl locks; empty: none is made. */
+  readonly marker: string
   readonly mode: number
   readonly user: number
   readonly group: number
@@ -120,6 +122,8 @@ interface Native {
   openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
   openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
   closeQueue(queue: QueueHandle): void
+  /** Whether its items are claimed by fcntl locks. */
+  usesFcntl(queue: QueueHandle): boolean
 
   list(queue: QueueHandle, place: Place): Promise<ListingHandle | Failure>
   closeListing(listing: ListingHandle): void
@@ -174,9 +178,9 @@ interface Native {
   userId(name: string): number | Failure | undefined
   groupId(name: string): number | Failure | undefined
 
-  /** flock(2) without waiting, by descriptor. */
-  tryLock(descriptor: number, exclusive: boolean): Failure | undefined
-  unlock(descriptor: number): Failure | undefined
+  /** By descriptor, without waiting; flock, unless `fcntl`. */
+  tryLock(descriptor: number, exclusive: boolean, fcntl?: boolean): Failure | undefined
+  unlock(descriptor: number, fcntl?: boolean): Failure | undefined
 
   /** How many claims this thread holds. */
   heldClaims(): number

@@ -82,15 +82,16 @@ export class Queue {
    * Makes a queue: its directories, with owner and mode, appear complete and durable under its name, or not at all (fsq
    * standard, section 1).
    *
-   * @param options - `force: true` replaces a queue that is there, with all its items.
+   * @param options - `force: true` replaces a queue that is there, with all its items. `lockKind: 'fcntl'` has its workers
+   * lock items by fcntl instead of flock.
    * @returns A handle on it.
    * @throws {@link QueueExistsError} if something has the name, {@link QueueMissingError} if there is no `root`,
    * {@link NotAQueueError} if `force` would replace something else than a queue, or a file system error.
    */
   static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
-    const { force, ...rest } = options
+    const { force, lockKind, ...rest } = options
     const queue = new Queue(name, rest)
-    await install(queue.#layout, queue.#settings, { force })
+    await install(queue.#layout, queue.#settings, { force, lockKind })
     return queue
   }
 

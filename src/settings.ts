@@ -242,7 +242,8 @@ const KEY_OF_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
 
 // Entries of a queue that have their names from settings, so that two could come to have one name.
 const ENTRY_KEYS = ['queue', 'tmp', 'done', 'fail', 'down', 'trigger', 'hosts', 'hostsTrigger'] as const
-const LOCK_MARKER = 'lock-fcntl'
+/** The file whose presence asks for fcntl locks instead of flock (fsq standard, section 4). */
+export const LOCK_MARKER = 'lock-fcntl'
 
 // Read once: a later change of the environment is for the programs that this process starts.
 const environment: Readonly<Record<string, string | undefined>> = Object.fromEntries(

@@ -49,14 +49,19 @@ export function openBelow(directory) {
     .filter((target) => target.startsWith(directory))
 }
 
-/** Whether nobody holds the file's lock, found out through a description of our own. */
-export function isFree(file, { fcntl = false } = {}) {
-  if (fcntl) throw new Error('the parent looks at fcntl locks')
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+/** Whether nobody holds the file's lock, of either kind. */
+export function isFree(file) {
+  // Regular files only: a directory cannot be opened for writing, and nobody locks one by fcntl.
+  const isFile = fs.statSync(file).isFile()
+  const fd = fs.openSync(
+    file,
+    (isFile ? fs.constants.O_RDWR : fs.constants.O_RDONLY) | fs.constants.O_NONBLOCK,
+  )
+  const kinds = isFile ? [false, true] : [false]
   try {
-    return addon.tryLock(fd, true) === undefined
+    return kinds.every((fcntl) => addon.tryLock(fd, true, fcntl) === undefined)
   } finally {
-    addon.unlock(fd)
+    for (const fcntl of kinds) addon.unlock(fd, fcntl)
     fs.closeSync(fd)
   }
 }
