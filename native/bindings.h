@@ -6,6 +6,7 @@
 namespace fsq {
 
 void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports);
+void ExportProbeFunctions(Napi::Env env, Napi::Object exports);
 void ExportQueueFunctions(Napi::Env env, Napi::Object exports);
 void ExportUtilityFunctions(Napi::Env env, Napi::Object exports);
 

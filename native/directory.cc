@@ -58,6 +58,10 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
       }
     }
   }
+  if (platform::FindFileSystem(directory->fd(Place::kQueue), &directory->file_system_) == -1) {
+    *failure = Failure{LastError(), "fstatfs", JoinPath(directory->path_, directory->NameOf(Place::kQueue))};
+    return nullptr;
+  }
   const long name_max = ::fpathconf(directory->fd(Place::kQueue), _PC_NAME_MAX);
   if (name_max > 0) directory->name_max_ = std::min(kNameMax, static_cast<size_t>(name_max));
   directory->umask_ = platform::Umask();

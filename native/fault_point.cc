@@ -21,15 +21,18 @@ namespace {
 
 // Every point there is, so that a test can walk them all and none is forgotten: an unlisted one aborts.
 constexpr const char* kPoints[] = {
-    "open.directory",    "list.open",        "list.getdents", "claim.down",       "claim.open",
-    "claim.lock",        "claim.fstat",      "claim.fstatat", "claim.twin",       "claim.complete",
-    "claim.exclusive",   "claim.read",       "claim.unlock",  "enqueue.source",   "enqueue.open",
-    "enqueue.write",     "enqueue.copy",     "enqueue.chown", "enqueue.chmod",    "enqueue.utimens",
-    "enqueue.fsync",     "enqueue.stat",     "enqueue.link",  "enqueue.unlink",   "enqueue.fsyncdir",
-    "finish.utimens",    "finish.stat",      "finish.rename", "finish.link",      "finish.unlink",
-    "finish.fsyncdir",   "install.openroot", "install.mkdir", "install.marker",   "install.opendir",
-    "install.lock",      "install.chown",    "install.chmod", "install.fsync",    "install.rename",
-    "install.fsyncroot", "install.cleanup",  "retire.rename", "retire.fsyncroot",
+    "open.directory",   "open.fstatfs",      "list.open",        "list.getdents", "claim.down",
+    "claim.open",       "claim.lock",        "claim.fstat",      "claim.fstatat", "claim.twin",
+    "claim.complete",   "claim.exclusive",   "claim.read",       "claim.unlock",  "enqueue.source",
+    "enqueue.open",     "enqueue.write",     "enqueue.copy",     "enqueue.chown", "enqueue.chmod",
+    "enqueue.utimens",  "enqueue.fsync",     "enqueue.stat",     "enqueue.link",  "enqueue.unlink",
+    "enqueue.fsyncdir", "finish.utimens",    "finish.stat",      "finish.rename", "finish.link",
+    "finish.unlink",    "finish.fsyncdir",   "install.openroot", "install.mkdir", "install.marker",
+    "install.opendir",  "install.lock",      "install.chown",    "install.chmod", "install.fsync",
+    "install.rename",   "install.fsyncroot", "install.cleanup",  "probe.open",    "probe.write",
+    "probe.unnamed",    "probe.emptypath",   "probe.procfd",     "probe.link",    "probe.exclusive",
+    "probe.exchange",   "probe.flock",       "probe.ofd",        "probe.utimens", "probe.chmod",
+    "probe.fifo",       "probe.sync",        "probe.copy",       "retire.rename", "retire.fsyncroot",
 };
 
 struct Rule {
@@ -138,6 +141,17 @@ bool Enter(const char* point) {
   if (!pause.empty()) PauseUntilRemoved(pause);
   if (error != 0) errno = error;
   return error != 0;
+}
+
+bool HasAnswer(const char* point, long long* answer) {
+  State& state = TheState();
+  const std::lock_guard<std::mutex> guard(state.mutex);
+  for (const Rule& rule : state.rules) {
+    if (!Matches(rule, point, state.hits[point]) || rule.action != "answer") continue;
+    *answer = std::strtoll(rule.argument.c_str(), nullptr, 0);
+    return true;
+  }
+  return false;
 }
 
 void Leave(const char* point) {

@@ -51,6 +51,16 @@ ssize_t CopyInKernel(int from, int to, size_t length);
 int LockDescription(int fd, bool exclusive);
 int UnlockDescription(int fd);
 
+// The file system that an open file is on.
+struct FileSystem {
+  // kNetwork: other machines may change it, too, so that this kernel does not know of all locks and changes.
+  enum class Reach : int { kLocal, kNetwork, kUnknown };
+
+  std::string name;
+  Reach reach = Reach::kUnknown;
+};
+int FindFileSystem(int fd, FileSystem* found);
+
 enum class EntryType : uint8_t {
   kUnknown,
   kRegular,

@@ -11,6 +11,7 @@ import { inspect } from 'node:util'
 import {
   type Failure,
   type FsqError,
+  NetworkFileSystemError,
   NotAQueueError,
   QueueClosedError,
   fileSystemError,
@@ -18,7 +19,7 @@ import {
 } from './errors.js'
 import { type Layout, queueMissing } from './layout.js'
 import { pathText } from './name/charset.js'
-import { type QueueHandle, isFailure, native } from './native.js'
+import { type QueueHandle, Reach, isFailure, native } from './native.js'
 import { LOCK_MARKER, type Settings } from './settings.js'
 
 const { ENOENT, ENOTDIR, ELOOP, EINVAL, ESTALE } = os.constants.errno
@@ -35,6 +36,7 @@ export class QueueDirectory {
   readonly layout: Layout
   readonly #names: readonly string[]
   readonly #locking: boolean
+  readonly #allowNetwork: boolean
   #handle: QueueHandle | undefined
   #opening: Promise<QueueHandle> | undefined
   #closed = false
@@ -43,6 +45,7 @@ export class QueueDirectory {
     this.layout = layout
     this.#names = [...layout.directories, settings.down, LOCK_MARKER]
     this.#locking = settings.lock
+    this.#allowNetwork = settings.allowNetwork
   }
 
   get closed(): boolean {
@@ -52,7 +55,8 @@ export class QueueDirectory {
   /**
    * The handle, opened if need be.
    *
-   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link QueueClosedError} or a
+   * file system error.
    */
   async open(): Promise<QueueHandle> {
     this.checkOpen()
@@ -149,6 +153,11 @@ export class QueueDirectory {
 
   #opened(result: QueueHandle | Failure): QueueHandle {
     if (isFailure(result)) throw this.#openError(this.located(result))
+    const fileSystem = native.fileSystemOf(result)
+    if (fileSystem.reach === Reach.network && !this.#allowNetwork) {
+      native.closeQueue(result)
+      throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
+    }
     return result
   }
 

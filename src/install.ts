@@ -16,6 +16,7 @@ import { makeDown, removeDown } from './down.js'
 import {
   type Failure,
   type FsqError,
+  NetworkFileSystemError,
   NotAQueueError,
   NotDurableError,
   QueueExistsError,
@@ -26,8 +27,9 @@ import {
   systemError,
 } from './errors.js'
 import { type Layout, placePath, queueMissing } from './layout.js'
+import { removeLeftover } from './leftover.js'
 import { pathText } from './name/charset.js'
-import { type InstallResult, Place, native } from './native.js'
+import { type InstallResult, Place, Reach, isFailure, native } from './native.js'
 import { LOCK_MARKER, type Settings } from './settings.js'
 
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
@@ -69,6 +71,7 @@ export async function install(layout: Layout, settings: Settings, options: Insta
   }
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
+  await checkFileSystem(layout.root, settings)
   for (let attempt = 1; ; attempt++) {
     const hidden = hiddenName()
     const result = await native.install({
@@ -81,7 +84,8 @@ export async function install(layout: Layout, settings: Settings, options: Insta
       ...owner,
       replace,
     })
-    if (result.leftover !== undefined) await removeAside(path.join(layout.root, pathText(result.leftover)))
+    if (result.leftover !== undefined)
+      await removeLeftover(path.join(layout.root, pathText(result.leftover)), 'which was a queue')
     const failure = failureOf(result)
     if (failure === undefined) {
       if (lockKind === 'fcntl') warnOfUnwritable(layout, settings)
@@ -91,6 +95,14 @@ export async function install(layout: Layout, settings: Settings, options: Insta
     if (failure.errno === -EEXIST && failure.syscall === 'mkdirat' && attempt < MOST_ATTEMPTS) continue
     throw installError(layout, failure, result.published)
   }
+}
+
+/** What could not be used afterwards is not made. */
+async function checkFileSystem(root: string, { allowNetwork }: Settings): Promise<void> {
+  const fileSystem = await native.findFileSystem(root)
+  // What is wrong with the root shows best when the queue is made in it.
+  if (allowNetwork || isFailure(fileSystem) || fileSystem.reach !== Reach.network) return
+  throw new NetworkFileSystemError(root, fileSystem.name)
 }
 
 /** Whoever may claim items of a queue with fcntl locks must be able to open them for writing. */
@@ -153,22 +165,6 @@ function failureOf({ errno, syscall, path: where, dest }: InstallResult): Failur
     syscall,
     ...(where === undefined ? {} : { path: pathText(where) }),
     ...(dest === undefined ? {} : { dest: pathText(dest) }),
-  }
-}
-
-/**
- * Removes what has been put aside. Producers and workers that still have it open may add files meanwhile, so it is tried
- * for a while; what is left then is no reason to say that the queue has not been replaced or removed.
- */
-async function removeAside(aside: string): Promise<void> {
-  try {
-    await fs.rm(aside, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 })
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    process.emitWarning(`${aside}, which was a queue, could not be removed: ${reason}. Remove it by hand`, {
-      type: 'FsqWarning',
-      code: 'FSQ_LEFTOVER',
-    })
   }
 }
 
@@ -288,7 +284,7 @@ async function takeApart(layout: Layout, force: boolean): Promise<void> {
   }
   const aside = path.join(layout.root, hidden)
   if (!force) await removeEmptyQueue(layout, aside, hidden)
-  await removeAside(aside)
+  await removeLeftover(aside, 'which was a queue')
   if (failure === undefined) return
   throw new NotDurableError(layout.name, { cause: systemError(pathsAsText(failure)) }, 'uninstall')
 }

@@ -91,6 +91,26 @@ export interface ItemForm {
   readonly [handleOf]: 'form'
 }
 
+/** How far a file system reaches, by its number in native code: other machines may change what is on a `network` one. */
+export const Reach = { local: 0, network: 1, unknown: 2 } as const
+
+/** The file system that something is on. */
+export interface FileSystem {
+  readonly name: string
+  readonly reach: number
+}
+
+/** What can be done in a directory. */
+export interface NativeProbe {
+  /** 0: it works; a negative error number; 1: no call failed, and it had no effect. */
+  readonly features: Readonly<Record<string, number>>
+  /** Nanoseconds; 0: unknown. */
+  readonly timestampStep: number
+  /** Bytes; 0: unknown. */
+  readonly nameMax: number
+  readonly device: number
+}
+
 /** What is written into an item: bytes that nobody else changes, the path of a file, or nothing. */
 export type NativePayload = Uint8Array | string | null
 
@@ -124,6 +144,7 @@ interface Native {
   closeQueue(queue: QueueHandle): void
   /** Whether its items are claimed by fcntl locks. */
   usesFcntl(queue: QueueHandle): boolean
+  fileSystemOf(queue: QueueHandle): FileSystem
 
   list(queue: QueueHandle, place: Place): Promise<ListingHandle | Failure>
   closeListing(listing: ListingHandle): void
@@ -163,6 +184,10 @@ interface Native {
     due: number,
   ): EnqueueResult
 
+  /** The file system that a directory is on. */
+  findFileSystem(directory: string): Promise<FileSystem | Failure>
+  /** Tries features in an empty directory of the caller's. */
+  probe(directory: string): Promise<NativeProbe | Failure>
   install(plan: InstallPlan): Promise<InstallResult>
   /** Renames within `root`, never replacing, and makes it durable. */
   relocate(

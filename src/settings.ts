@@ -72,6 +72,8 @@ export interface Settings {
   readonly durability: 'none' | 'enqueue' | 'full'
   /** `FSQ_SYNC` (auto): how that is made sure: by what is known of the file system, or by plain fsync. */
   readonly sync: 'auto' | 'plain'
+  /** `FSQ_ALLOW_NETWORK` (0): whether queues on network file systems are used. */
+  readonly allowNetwork: boolean
 }
 
 /** The name of a setting in options. */
@@ -228,6 +230,7 @@ const definitions = {
   utc: define('FSQ_UTC', flag, false),
   durability: define('FSQ_DURABILITY', oneOf('none', 'enqueue', 'full'), 'enqueue'),
   sync: define('FSQ_SYNC', oneOf('auto', 'plain'), 'auto'),
+  allowNetwork: define('FSQ_ALLOW_NETWORK', flag, false),
 } satisfies { readonly [Key in SettingKey]: Definition<string, Settings[Key]> }
 
 type Definitions = typeof definitions

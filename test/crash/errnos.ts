@@ -37,6 +37,7 @@ const LOOKING: readonly Code[] = ['EACCES', 'EIO', 'ENOMEM', 'ENOENT']
 /** What each call may plausibly fail with. */
 const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'open.directory': OPENING,
+  'open.fstatfs': ['EIO', 'ENOSYS', 'EOVERFLOW'],
   'list.open': OPENING,
   'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
   'claim.down': ['EACCES', 'EIO', 'ENOMEM'],

@@ -322,6 +322,17 @@ export const scenarios = {
   'done, full, together, fcntl locks': working({ ...fcntl, items: THREE, together: true, options: full }),
   'retry, fcntl locks': working({ ...fcntl, action: 'retry', argument: {} }),
   'discard by link, fcntl locks': working({ ...fcntl, action: 'discard', faults: RENAME_MISSING }),
+  probe: {
+    kind: 'probe',
+    labels: [],
+    faults: '',
+    options: {},
+    setup: async () => ({}),
+    async act({ root, say }) {
+      const { probe } = await import('../../dist/index.js')
+      say({ probed: await probe(root) })
+    },
+  },
 }
 
 export const SCENARIOS = Object.keys(scenarios)
