@@ -71,7 +71,7 @@ export async function install(layout: Layout, settings: Settings, options: Insta
   }
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
-  await checkFileSystem(layout.root, settings)
+  if (!settings.allowNetwork) await checkFileSystem(layout)
   for (let attempt = 1; ; attempt++) {
     const hidden = hiddenName()
     const result = await native.install({
@@ -98,11 +98,10 @@ export async function install(layout: Layout, settings: Settings, options: Insta
 }
 
 /** What could not be used afterwards is not made. */
-async function checkFileSystem(root: string, { allowNetwork }: Settings): Promise<void> {
-  const fileSystem = await native.findFileSystem(root)
-  // What is wrong with the root shows best when the queue is made in it.
-  if (allowNetwork || isFailure(fileSystem) || fileSystem.reach !== Reach.network) return
-  throw new NetworkFileSystemError(root, fileSystem.name)
+async function checkFileSystem(layout: Layout): Promise<void> {
+  const fileSystem = await native.findFileSystem(layout.root)
+  if (isFailure(fileSystem)) throw installError(layout, pathsAsText(fileSystem), false)
+  if (fileSystem.reach === Reach.network) throw new NetworkFileSystemError(layout.root, fileSystem.name)
 }
 
 /** Whoever may claim items of a queue with fcntl locks must be able to open them for writing. */
