@@ -86,7 +86,8 @@ export class Queue {
    * lock items by fcntl instead of flock.
    * @returns A handle on it.
    * @throws {@link QueueExistsError} if something has the name, {@link QueueMissingError} if there is no `root`,
-   * {@link NotAQueueError} if `force` would replace something else than a queue, or a file system error.
+   * {@link NotAQueueError} if `force` would replace something else than a queue, {@link NetworkFileSystemError} unless that
+   * is allowed, or a file system error.
    */
   static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
     const { force, lockKind, ...rest } = options
@@ -123,8 +124,8 @@ export class Queue {
    * @param options - `delay`: milliseconds until it is due.
    * @returns The id of the item.
    * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} for what cannot be an item,
-   * {@link QueueMissingError}, {@link NotAQueueError}, {@link SettingError}, or a file system error: nothing has been
-   * added. {@link NotDurableError}: the item has been added, and must not be added again.
+   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, or a file
+   * system error: nothing has been added. {@link NotDurableError}: the item has been added, and must not be added again.
    * @example
    * ```ts
    * const id = await queue.enqueue({ json: { to: 'a@example.org' } }, ['mail'], { delay: 60_000 })
