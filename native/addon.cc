@@ -9,6 +9,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new fsq::AddonData());
   fsq::ExportEnqueueFunctions(env, exports);
   fsq::ExportLockFunctions(env, exports);
+  fsq::ExportProbeFunctions(env, exports);
   fsq::ExportQueueFunctions(env, exports);
   fsq::ExportUtilityFunctions(env, exports);
   return exports;

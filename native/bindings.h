@@ -7,6 +7,7 @@ namespace fsq {
 
 void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports);
 void ExportLockFunctions(Napi::Env env, Napi::Object exports);
+void ExportProbeFunctions(Napi::Env env, Napi::Object exports);
 void ExportQueueFunctions(Napi::Env env, Napi::Object exports);
 void ExportUtilityFunctions(Napi::Env env, Napi::Object exports);
 

@@ -200,7 +200,8 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   }));
   if (!opened.valid()) {
     if (errno == ENOENT) return true;
-    if (errno == EACCES || errno == EPERM) {
+    // ETXTBSY: it is a program that runs, and fcntl locks need it open for writing.
+    if (errno == EACCES || errno == EPERM || errno == ETXTBSY) {
       NoteUnreadable("openat", entry);
       return true;
     }

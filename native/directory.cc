@@ -58,6 +58,10 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
       }
     }
   }
+  if (platform::FindFileSystem(directory->fd(Place::kQueue), &directory->file_system_) == -1) {
+    *failure = Failure{LastError(), "fstatfs", JoinPath(directory->path_, directory->NameOf(Place::kQueue))};
+    return nullptr;
+  }
   const long name_max = ::fpathconf(directory->fd(Place::kQueue), _PC_NAME_MAX);
   if (name_max > 0) directory->name_max_ = std::min(kNameMax, static_cast<size_t>(name_max));
   directory->umask_ = platform::Umask();
@@ -145,8 +149,9 @@ int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& in
 bool QueueDirectory::WritesOut() const {
   Known known = writes_out_.load(std::memory_order_relaxed);
   if (known == Known::kUnknown) {
-    const int answer = FSQ_CALL("enqueue.writesout", platform::WritesOut(fd(Place::kQueue)) ? 1 : 0);
-    known = answer == 1 ? Known::kYes : Known::kNo;
+    const int answer =
+        FSQ_CALL("enqueue.writesout", platform::WritesOut(fd(Place::kQueue), file_system_) ? 1 : 0);
+    known = FSQ_ANSWER("enqueue.writesout", answer) == 1 ? Known::kYes : Known::kNo;
     writes_out_.store(known, std::memory_order_relaxed);
   }
   return known == Known::kYes;

@@ -37,6 +37,8 @@ class QueueDirectory {
 
   int fd(Place place) const { return places_[static_cast<size_t>(place)].get(); }
   LockKind lock_kind() const { return lock_kind_; }
+  // That of queue/; the others must be on the same mount.
+  const platform::FileSystem& file_system() const { return file_system_; }
   // For messages: "queue/NAME".
   std::string PathOf(Place place, std::string_view name) const { return JoinPath(NameOf(place), name); }
   const std::string& NameOf(Place place) const { return layout_.names[static_cast<size_t>(place)]; }
@@ -93,6 +95,7 @@ class QueueDirectory {
   int umask_ = -1;
   size_t name_max_ = kNameMax;
   LockKind lock_kind_ = LockKind::kFlock;
+  platform::FileSystem file_system_;
   std::atomic<platform::LinkWay> link_way_{platform::FirstLinkWay()};
   std::atomic<bool> inexact_modes_{false};
   enum class Known : int { kUnknown, kNo, kYes };

@@ -21,16 +21,20 @@ namespace {
 
 // Every point there is, so that a test can walk them all and none is forgotten: an unlisted one aborts.
 constexpr const char* kPoints[] = {
-    "open.directory",    "list.open",       "list.getdents",    "claim.down",       "claim.open",
-    "claim.lock",        "claim.fstat",     "claim.fstatat",    "claim.twin",       "claim.complete",
-    "claim.exclusive",   "claim.read",      "claim.unlock",     "enqueue.source",   "enqueue.open",
-    "enqueue.write",     "enqueue.copy",    "enqueue.chown",    "enqueue.chmod",    "enqueue.utimens",
-    "enqueue.fsync",     "enqueue.stat",    "enqueue.link",     "enqueue.unlink",   "enqueue.fsyncdir",
-    "enqueue.writesout", "finish.utimens",  "finish.stat",      "finish.rename",    "finish.link",
-    "finish.unlink",     "finish.fsyncdir", "install.openroot", "install.mkdir",    "install.opendir",
-    "install.lock",      "install.chown",   "install.chmod",    "install.fsync",    "install.rename",
-    "install.fsyncroot", "install.cleanup", "retire.rename",    "retire.fsyncroot", "lock.look",
-    "lock.open",         "lock.fstat",      "lock.lock",        "lock.stat",
+    "open.directory",   "open.fstatfs",      "list.open",       "list.getdents",    "claim.down",
+    "claim.open",       "claim.lock",        "claim.fstat",     "claim.fstatat",    "claim.twin",
+    "claim.complete",   "claim.exclusive",   "claim.read",      "claim.unlock",     "enqueue.source",
+    "enqueue.open",     "enqueue.write",     "enqueue.copy",    "enqueue.chown",    "enqueue.chmod",
+    "enqueue.utimens",  "enqueue.fsync",     "enqueue.stat",    "enqueue.link",     "enqueue.unlink",
+    "enqueue.fsyncdir", "enqueue.writesout", "finish.utimens",  "finish.stat",      "finish.rename",
+    "finish.link",      "finish.unlink",     "finish.fsyncdir", "install.openroot", "install.mkdir",
+    "install.opendir",  "install.lock",      "install.chown",   "install.chmod",    "install.fsync",
+    "install.rename",   "install.fsyncroot", "install.cleanup", "install.marker",   "retire.rename",
+    "retire.fsyncroot", "lock.look",         "lock.open",       "lock.fstat",       "lock.lock",
+    "lock.stat",        "probe.open",        "probe.write",     "probe.unnamed",    "probe.emptypath",
+    "probe.procfd",     "probe.link",        "probe.exclusive", "probe.exchange",   "probe.flock",
+    "probe.ofd",        "probe.utimens",     "probe.chmod",     "probe.fifo",       "probe.sync",
+    "probe.copy",
 };
 
 struct Rule {
@@ -45,9 +49,6 @@ struct State {
   std::vector<Rule> rules;
   std::map<std::string, unsigned, std::less<>> hits;
 };
-
-// Of the point that this thread has entered last.
-thread_local int answer = -1;
 
 // Made at first use and never freed: other threads may be at a point while the process exits.
 State& TheState() {
@@ -128,8 +129,6 @@ bool Enter(const char* point) {
   }
   std::string pause;
   int error = 0;
-  bool answered = false;
-  answer = -1;
   {
     State& state = TheState();
     const std::lock_guard<std::mutex> guard(state.mutex);
@@ -139,19 +138,22 @@ bool Enter(const char* point) {
       if (rule.action == "kill") ::kill(::getpid(), SIGKILL);
       if (rule.action == "pause") pause = rule.argument;
       if (rule.action == "errno") error = std::atoi(rule.argument.c_str());
-      if (rule.action == "answer") {
-        answered = true;
-        answer = std::atoi(rule.argument.c_str());
-      }
     }
   }
   if (!pause.empty()) PauseUntilRemoved(pause);
   if (error != 0) errno = error;
-  return error != 0 || answered;
+  return error != 0;
 }
 
-int Answer() {
-  return answer;
+bool HasAnswer(const char* point, long long* answer) {
+  State& state = TheState();
+  const std::lock_guard<std::mutex> guard(state.mutex);
+  for (const Rule& rule : state.rules) {
+    if (!Matches(rule, point, state.hits[point]) || rule.action != "answer") continue;
+    *answer = std::strtoll(rule.argument.c_str(), nullptr, 0);
+    return true;
+  }
+  return false;
 }
 
 void Leave(const char* point) {

@@ -6,8 +6,9 @@
 //     point[#n]=action[;...]      #n: only the n-th time this point is reached
 //     kill | kill-after           SIGKILL to this process before or after the call
 //     errno:N                     the call is not made; it fails with errno N
-//     answer:N                    the call is not made; it returns N
 //     pause:FILE | pause-after:FILE   makes FILE and waits until somebody removes it
+//     answer:N            where the code says FSQ_ANSWER after the call: N stands in the place of what the
+//     call answered
 #pragma once
 
 #ifdef FSQ_FAULT_POINTS
@@ -17,12 +18,13 @@
 
 namespace fsq::fault {
 
-// True: the call must not be made; it returns Answer(), with the errno that is set now.
+// True: the call must not be made and fails with the errno that is set now.
 bool Enter(const char* point);
-int Answer();
 void Leave(const char* point);
 void Set(const std::string& specification);
 std::vector<std::string> Points();
+// Whether a test has chosen another answer for the call made last at the point.
+bool HasAnswer(const char* point, long long* answer);
 
 template <typename Result>
 Result LeaveWith(const char* point, Result result) {
@@ -30,13 +32,21 @@ Result LeaveWith(const char* point, Result result) {
   return result;
 }
 
+template <typename Value>
+Value AnswerOr(const char* point, Value value) {
+  long long answer = 0;
+  return HasAnswer(point, &answer) ? static_cast<Value>(answer) : value;
+}
+
 }  // namespace fsq::fault
 
-#define FSQ_CALL(point, call) \
-  (::fsq::fault::Enter(point) ? ::fsq::fault::Answer() : ::fsq::fault::LeaveWith(point, (call)))
+#define FSQ_CALL(point, call) (::fsq::fault::Enter(point) ? -1 : ::fsq::fault::LeaveWith(point, (call)))
+
+#define FSQ_ANSWER(point, value) (::fsq::fault::AnswerOr(point, (value)))
 
 #else
 
 #define FSQ_CALL(point, call) (call)
+#define FSQ_ANSWER(point, value) (value)
 
 #endif

@@ -25,8 +25,10 @@ class Installer {
 
  private:
   Failure BuildHidden();
+  Descriptor OpenMade(int parent, const std::string& name) const;
   Failure MakeSubdirectory(const std::string& name);
-  Failure SetAttributes(int fd, const std::string& path) const;
+  Failure MakeMarker();
+  Failure SetAttributes(int fd, const std::string& path, mode_t mode) const;
   Failure Publish();
   Failure Replace();
   void RemoveHidden();
@@ -46,6 +48,7 @@ class Installer {
   Descriptor root_;
   Descriptor hidden_;
   std::vector<std::string> made_;
+  bool marked_ = false;
 };
 
 Failure SyncDirectory(const char* point, int fd, const std::string& path) {
@@ -62,14 +65,31 @@ Failure OpenRoot(const std::string& root, Descriptor* descriptor) {
 }
 
 // fchmod last: a change of owner drops bits of the mode.
-Failure Installer::SetAttributes(int fd, const std::string& path) const {
+Failure Installer::SetAttributes(int fd, const std::string& path, mode_t mode) const {
   if (plan_.user != -1 || plan_.group != -1) {
     const int owned = FSQ_CALL("install.chown",
                                ::fchown(fd, static_cast<uid_t>(plan_.user), static_cast<gid_t>(plan_.group)));
     if (owned == -1) return Failure{LastError(), "fchown", path};
   }
-  if (FSQ_CALL("install.chmod", ::fchmod(fd, plan_.mode)) == -1) return Failure{LastError(), "fchmod", path};
+  if (FSQ_CALL("install.chmod", ::fchmod(fd, mode)) == -1) return Failure{LastError(), "fchmod", path};
   return SyncDirectory("install.fsync", fd, path);
+}
+
+Descriptor Installer::OpenMade(int parent, const std::string& name) const {
+  const auto open = [&] {
+    return RetryInterrupted(
+        [&] { return FSQ_CALL("install.opendir", ::openat(parent, name.c_str(), kOpenFlags)); });
+  };
+  Descriptor made(open());
+  // The umask may have left even its maker no permission for it.
+  if (!made.valid() && errno == EACCES) {
+    if (::fchmodat(parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW) == 0) {
+      made = Descriptor(open());
+    } else {
+      errno = EACCES;  // not what a libc says that cannot do it without following links
+    }
+  }
+  return made;
 }
 
 Failure Installer::MakeSubdirectory(const std::string& name) {
@@ -78,24 +98,38 @@ Failure Installer::MakeSubdirectory(const std::string& name) {
     return Failure{LastError(), "mkdirat", path};
   }
   made_.push_back(name);
-  const Descriptor made(RetryInterrupted(
-      [&] { return FSQ_CALL("install.opendir", ::openat(hidden_.get(), name.c_str(), kOpenFlags)); }));
+  const Descriptor made = OpenMade(hidden_.get(), name);
   if (!made.valid()) return Failure{LastError(), "openat", path};
-  return SetAttributes(made.get(), path);
+  return SetAttributes(made.get(), path, plan_.mode);
+}
+
+// Empty: that it is there is all that it says.
+Failure Installer::MakeMarker() {
+  const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), plan_.marker);
+  const Descriptor made(RetryInterrupted([&] {
+    return FSQ_CALL("install.marker", ::openat(hidden_.get(), plan_.marker.c_str(),
+                                               O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600));
+  }));
+  if (!made.valid()) return Failure{LastError(), "openat", path};
+  marked_ = true;
+  return SetAttributes(made.get(), path, plan_.mode & 0666);
 }
 
 Failure Installer::BuildHidden() {
-  const char* const name = plan_.hidden.c_str();
-  hidden_ = Descriptor(
-      RetryInterrupted([&] { return FSQ_CALL("install.opendir", ::openat(root_.get(), name, kOpenFlags)); }));
+  hidden_ = OpenMade(root_.get(), plan_.hidden);
   if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
   // Held while it is built, so that a repair removes only what nobody is building any more.
   if (FSQ_CALL("install.lock", TryLock(hidden_.get(), LockKind::kFlock)) == -1)
     return FailureAt("flock", plan_.hidden);
+  if (FSQ_CALL("install.chmod", ::fchmod(hidden_.get(), 0700)) == -1)
+    return FailureAt("fchmod", plan_.hidden);
   for (const std::string& directory : plan_.directories) {
     if (Failure failure = MakeSubdirectory(directory)) return failure;
   }
-  return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden));
+  if (!plan_.marker.empty()) {
+    if (Failure failure = MakeMarker()) return failure;
+  }
+  return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden), plan_.mode);
 }
 
 // Plain rename(2): it replaces an empty directory at most, and a queue is never empty.
@@ -132,15 +166,15 @@ Failure Installer::Replace() {
 
 void Installer::RemoveHidden() {
   // Each tried twice, so that one interrupted or unlucky call leaves no half-made queue behind.
-  const auto remove = [](int directory, const std::string& name) {
+  const auto remove = [](int directory, const std::string& name, int flags) {
     for (int attempt = 0; attempt < 2; attempt++) {
-      if (FSQ_CALL("install.cleanup", ::unlinkat(directory, name.c_str(), AT_REMOVEDIR)) == 0 ||
-          errno == ENOENT)
+      if (FSQ_CALL("install.cleanup", ::unlinkat(directory, name.c_str(), flags)) == 0 || errno == ENOENT)
         return;
     }
   };
-  for (const std::string& name : made_) remove(hidden_.get(), name);
-  remove(root_.get(), plan_.hidden);
+  for (const std::string& name : made_) remove(hidden_.get(), name, AT_REMOVEDIR);
+  if (marked_) remove(hidden_.get(), plan_.marker, 0);
+  remove(root_.get(), plan_.hidden, AT_REMOVEDIR);
 }
 
 Failure Installer::Run() {

@@ -16,6 +16,7 @@ struct Installation {
   std::string hidden;  // the sibling it is built in; EEXIST for mkdirat: take another name
   std::string name;
   std::vector<std::string> directories;
+  std::string marker;  // a file that asks for fcntl locks; empty: none
   mode_t mode = 02770;
   int64_t user = -1;   // uid; -1: leave
   int64_t group = -1;  // gid; -1: leave

@@ -56,6 +56,13 @@ napi_value JsBuilder::Buffer(std::string_view bytes) {
   return value;
 }
 
+napi_value JsBuilder::FileSystemObject(const platform::FileSystem& file_system) {
+  napi_value object = Object();
+  Set(object, "name", Bytes(file_system.name));
+  Set(object, "reach", Number(static_cast<int>(file_system.reach)));
+  return Checked(object);
+}
+
 napi_value JsBuilder::FailureObject(const Failure& failure) {
   napi_value object = Object();
   Set(object, "errno", Number(failure.error));

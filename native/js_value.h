@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "failure.h"
+#include "platform.h"
 
 namespace fsq {
 
@@ -29,6 +30,8 @@ class JsBuilder {
   napi_value Object();
   // A copy of the bytes, as a Node Buffer.
   napi_value Buffer(std::string_view bytes);
+  // {name, reach}
+  napi_value FileSystemObject(const platform::FileSystem& file_system);
   // {errno, syscall, path?, dest?}
   napi_value FailureObject(const Failure& failure);
 

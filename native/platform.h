@@ -48,11 +48,6 @@ void StartWriteback(int fd);
 // once something else is committed that comes after it; see WritesOut.
 int WriteOut(int fd);
 
-// On this file system, what WriteOut has written survives together with a later change of a directory that
-// SyncDirectory makes durable: shown for ext4 (with a journal, in data=ordered mode, without fast commits)
-// and xfs by simulated power cuts. On btrfs it does not; of others nothing is known.
-bool WritesOut(int directory);
-
 // Copies up to `length` bytes between the two current offsets: bytes copied, 0 at the end. ENOTSUP where the
 // bytes have to pass through this process.
 ssize_t CopyInKernel(int from, int to, size_t length);
@@ -61,6 +56,21 @@ ssize_t CopyInKernel(int from, int to, size_t length);
 // end.
 int LockDescription(int fd, bool exclusive, off_t start, off_t length);
 int UnlockDescription(int fd, off_t start, off_t length);
+
+// The file system that an open file is on.
+struct FileSystem {
+  // kNetwork: other machines may change it, too, so that this kernel does not know of all locks and changes.
+  enum class Reach : int { kLocal, kNetwork, kUnknown };
+
+  std::string name;
+  Reach reach = Reach::kUnknown;
+};
+int FindFileSystem(int fd, FileSystem* found);
+
+// On this file system, what WriteOut has written survives together with a later change of a directory that
+// SyncDirectory makes durable: shown for ext4 (with a journal, in data=ordered mode, without fast commits)
+// and xfs by simulated power cuts. On btrfs it does not; of others nothing is known.
+bool WritesOut(int directory, const FileSystem& system);
 
 enum class EntryType : uint8_t {
   kUnknown,

@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <memory>
 
+#include "fault_point.h"
 #include "platform.h"
 
 namespace fsq::platform {
@@ -60,13 +63,22 @@ int WriteOut(int fd) {
   return SyncFile(fd);
 }
 
-bool WritesOut(int) {
+bool WritesOut(int, const FileSystem&) {
   return false;
 }
 
 ssize_t CopyInKernel(int, int, size_t) {
   errno = ENOTSUP;
   return -1;
+}
+
+int FindFileSystem(int fd, FileSystem* found) {
+  struct statfs info;
+  if (FSQ_CALL("open.fstatfs", ::fstatfs(fd, &info)) == -1) return -1;
+  found->name = info.f_fstypename;
+  found->reach = (FSQ_ANSWER("open.fstatfs", info.f_flags) & MNT_LOCAL) != 0 ? FileSystem::Reach::kLocal
+                                                                             : FileSystem::Reach::kNetwork;
+  return 0;
 }
 
 int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit) {

@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -95,12 +95,10 @@ static bool IsOrderedExt4(dev_t device) {
   return has("\ndata=ordered\n") && !has("fast_commit") && !has("fc_debug_force");
 }
 
-bool WritesOut(int directory) {
-  struct statfs system;
-  if (::fstatfs(directory, &system) == -1) return false;
-  if (system.f_type == XFS_SUPER_MAGIC) return true;
+bool WritesOut(int directory, const FileSystem& system) {
+  if (system.name == "xfs") return true;
   struct stat info;
-  return system.f_type == EXT4_SUPER_MAGIC && ::fstat(directory, &info) == 0 && IsOrderedExt4(info.st_dev);
+  return system.name == "ext4" && ::fstat(directory, &info) == 0 && IsOrderedExt4(info.st_dev);
 }
 
 ssize_t CopyInKernel(int from, int to, size_t length) {
@@ -110,6 +108,59 @@ ssize_t CopyInKernel(int from, int to, size_t length) {
     errno = ENOTSUP;
   }
   return copied;
+}
+
+namespace {
+
+struct KnownFileSystem {
+  uint32_t type;  // f_type of statfs(2); not all of them are in linux/magic.h
+  const char* name;
+  FileSystem::Reach reach;
+};
+
+constexpr auto kLocal = FileSystem::Reach::kLocal;
+constexpr auto kNetwork = FileSystem::Reach::kNetwork;
+
+// The shared folders of virtual machines (9p and the like) count as network: their host changes them, too.
+constexpr KnownFileSystem kFileSystems[] = {
+    {0x0000ef53, "ext4", kLocal},       {0x58465342, "xfs", kLocal},
+    {0x9123683e, "btrfs", kLocal},      {0x01021994, "tmpfs", kLocal},
+    {0x794c7630, "overlay", kLocal},    {0x2fc12fc1, "zfs", kLocal},
+    {0xf2f52010, "f2fs", kLocal},       {0xca451a4e, "bcachefs", kLocal},
+    {0x858458f6, "ramfs", kLocal},      {0x00004d44, "vfat", kLocal},
+    {0x2011bab0, "exfat", kLocal},      {0x7366746e, "ntfs3", kLocal},
+    {0x5346544e, "ntfs", kLocal},       {0x0000f15f, "ecryptfs", kLocal},
+    {0x3153464a, "jfs", kLocal},        {0x00003434, "nilfs2", kLocal},
+    {0x52654973, "reiserfs", kLocal},   {0x00006969, "nfs", kNetwork},
+    {0xff534d42, "cifs", kNetwork},     {0xfe534d42, "smb2", kNetwork},
+    {0x0000517b, "smbfs", kNetwork},    {0x00c36400, "ceph", kNetwork},
+    {0x5346414f, "afs", kNetwork},      {0x6b414653, "afs", kNetwork},
+    {0x0bd00bd0, "lustre", kNetwork},   {0x01161970, "gfs2", kNetwork},
+    {0x7461636f, "ocfs2", kNetwork},    {0x47504653, "gpfs", kNetwork},
+    {0x19830326, "beegfs", kNetwork},   {0xaad7aaea, "panfs", kNetwork},
+    {0x61636673, "acfs", kNetwork},     {0xbeefdead, "snfs", kNetwork},
+    {0x20030528, "orangefs", kNetwork}, {0x73757245, "coda", kNetwork},
+    {0x0000564c, "ncpfs", kNetwork},    {0x01021997, "9p", kNetwork},
+    {0x786f4256, "vboxsf", kNetwork},   {0xbacbacbc, "vmhgfs", kNetwork},
+    {0x7c7c6673, "prl_fs", kNetwork},   {0x65735546, "fuse", FileSystem::Reach::kUnknown},
+};
+
+}  // namespace
+
+int FindFileSystem(int fd, FileSystem* found) {
+  struct statfs info;
+  if (FSQ_CALL("open.fstatfs", ::fstatfs(fd, &info)) == -1) return -1;
+  const auto type = static_cast<uint32_t>(FSQ_ANSWER("open.fstatfs", info.f_type));
+  const auto* const known = std::find_if(std::begin(kFileSystems), std::end(kFileSystems),
+                                         [&](const KnownFileSystem& one) { return one.type == type; });
+  if (known != std::end(kFileSystems)) {
+    *found = {known->name, known->reach};
+    return 0;
+  }
+  std::array<char, 16> digits{"0x"};
+  std::to_chars(digits.data() + 2, digits.data() + digits.size() - 1, type, 16);
+  *found = {digits.data(), FileSystem::Reach::kUnknown};
+  return 0;
 }
 
 int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit) {

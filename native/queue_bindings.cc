@@ -253,6 +253,20 @@ Napi::Value IsDownSync(const Napi::CallbackInfo& info) {
   return {info.Env(), js.Boolean(down == 1)};
 }
 
+// (queue) -> whether its items are claimed by fcntl locks
+Napi::Value UsesFcntl(const Napi::CallbackInfo& info) {
+  const auto directory = Opened<QueueBox>(info[0]);
+  if (!directory) return {};
+  return Napi::Boolean::New(info.Env(), directory->lock_kind() == LockKind::kDescription);
+}
+
+// (queue) -> the file system that it is on
+Napi::Value FileSystemOf(const Napi::CallbackInfo& info) {
+  const auto directory = Opened<QueueBox>(info[0]);
+  if (!directory) return {};
+  return {info.Env(), JsBuilder(info.Env()).FileSystemObject(directory->file_system())};
+}
+
 // (claims): unlocks and closes them. Neither call blocks on a file that was only read.
 Napi::Value Release(const Napi::CallbackInfo& info) {
   const auto ids = info[0].As<Napi::Array>();
@@ -270,6 +284,8 @@ void ExportQueueFunctions(Napi::Env env, Napi::Object exports) {
   add("openQueue", Start<OpenTask>);
   add("openQueueSync", StartSync<OpenTask>);
   add("closeQueue", Close<QueueBox>);
+  add("usesFcntl", UsesFcntl);
+  add("fileSystemOf", FileSystemOf);
   add("list", Start<ListTask>);
   add("closeListing", Close<ListingBox>);
   add("listingSize", ListingSize);

@@ -33,6 +33,7 @@ class InstallTask : public Task {
     for (uint32_t at = 0; at < directories.Length(); at++) {
       installation.directories.push_back(Napi::Value(directories[at]).As<Napi::String>().Utf8Value());
     }
+    installation.marker = plan.Get("marker").As<Napi::String>().Utf8Value();
     installation.mode = static_cast<mode_t>(plan.Get("mode").As<Napi::Number>().Int64Value());
     installation.user = plan.Get("user").As<Napi::Number>().Int64Value();
     installation.group = plan.Get("group").As<Napi::Number>().Int64Value();

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
 import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
@@ -12,15 +11,16 @@ import { inspect } from 'node:util'
 import {
   type Failure,
   type FsqError,
+  NetworkFileSystemError,
   NotAQueueError,
   QueueClosedError,
-  QueueMissingError,
   fileSystemError,
   systemError,
 } from './errors.js'
-import { LOCK_MARKER, type Layout } from './layout.js'
-import { type QueueHandle, isFailure, native } from './native.js'
-import type { Settings } from './settings.js'
+import { type Layout, queueMissing } from './layout.js'
+import { pathText } from './name/charset.js'
+import { type QueueHandle, Reach, isFailure, native } from './native.js'
+import { LOCK_MARKER, type Settings } from './settings.js'
 
 const { ENOENT, ENOTDIR, ELOOP, EINVAL, ESTALE } = os.constants.errno
 
@@ -36,6 +36,7 @@ export class QueueDirectory {
   readonly layout: Layout
   readonly #names: readonly string[]
   readonly #locking: boolean
+  readonly #allowNetwork: boolean
   #handle: QueueHandle | undefined
   #opening: Promise<QueueHandle> | undefined
   #closed = false
@@ -44,6 +45,7 @@ export class QueueDirectory {
     this.layout = layout
     this.#names = [...layout.directories, settings.down, LOCK_MARKER]
     this.#locking = settings.lock
+    this.#allowNetwork = settings.allowNetwork
   }
 
   get closed(): boolean {
@@ -53,7 +55,8 @@ export class QueueDirectory {
   /**
    * The handle, opened if need be.
    *
-   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link QueueClosedError} or a
+   * file system error.
    */
   async open(): Promise<QueueHandle> {
     this.checkOpen()
@@ -125,7 +128,7 @@ export class QueueDirectory {
   }
 
   #locate(raw: string): string {
-    return path.resolve(this.layout.path, Buffer.from(raw, 'latin1').toString('utf8'))
+    return path.resolve(this.layout.path, pathText(raw))
   }
 
   /** @throws {@link QueueClosedError} */
@@ -150,21 +153,19 @@ export class QueueDirectory {
 
   #opened(result: QueueHandle | Failure): QueueHandle {
     if (isFailure(result)) throw this.#openError(this.located(result))
+    const fileSystem = native.fileSystemOf(result)
+    if (fileSystem.reach === Reach.network && !this.#allowNetwork) {
+      native.closeQueue(result)
+      throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
+    }
     return result
   }
 
   #openError(failure: Failure): FsqError {
-    const { name, root, path: queuePath } = this.layout
-    const shown = inspect(name)
+    const { name, path: queuePath } = this.layout
     const cause = systemError(failure)
     const isQueueItself = failure.path === queuePath
-    if (isQueueItself && failure.errno === -ENOENT) {
-      return new QueueMissingError(
-        `There is no queue ${shown} in ${root}. Install it with Queue.install(${shown}), or set the option 'root' ` +
-          '(FSQ_ROOT) to the directory that it is in',
-        { cause },
-      )
-    }
+    if (isQueueItself && failure.errno === -ENOENT) return queueMissing(this.layout, failure.syscall)
     if (isQueueItself && failure.errno === -ENOTDIR) {
       return new NotAQueueError(
         `${queuePath} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
@@ -178,7 +179,7 @@ export class QueueDirectory {
         { cause },
       )
     }
-    return fileSystemError(failure, `open the queue ${shown}`)
+    return fileSystemError(failure, `open the queue ${inspect(name)}`)
   }
 }
 

@@ -9,12 +9,12 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'
-import { FsqError, NotAQueueError, QueueMissingError, fileSystemError, systemError } from './errors.js'
-import { type Layout, placePath } from './layout.js'
+import { FsqError, NotAQueueError, fileSystemError } from './errors.js'
+import { type Layout, placePath, queueMissing } from './layout.js'
 import { Place } from './native.js'
 import type { Settings } from './settings.js'
 
-const { EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO } = os.constants.errno
+const { EEXIST, EISDIR, ELOOP, ENOTDIR, ENXIO } = os.constants.errno
 // Others may remove it and make it between our two looks.
 const MOST_ATTEMPTS = 10
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
@@ -79,14 +79,7 @@ async function checkQueue(layout: Layout): Promise<void> {
       () => true,
       () => false,
     )
-    if (!isThere) {
-      const cause = systemError({ errno: -ENOENT, syscall: 'stat', path: layout.path })
-      throw new QueueMissingError(
-        `There is no queue ${inspect(layout.name)} in ${layout.root}. Install it with Queue.install(), or set the ` +
-          "option 'root' (FSQ_ROOT) to the directory that it is in",
-        { cause },
-      )
-    }
+    if (!isThere) throw queueMissing(layout, 'stat')
   }
   throw new NotAQueueError(
     `${layout.path} is not a queue: it has no directory of waiting items. Install the queue anew`,

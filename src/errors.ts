@@ -394,6 +394,29 @@ export class NotLockableError extends FsqError {
   }
 }
 
+/** The queue is on a network file system, which keeps none of the promises about locks by itself. */
+export class NetworkFileSystemError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_NETWORK_FS'
+  static {
+    setName(this, 'NetworkFileSystemError')
+  }
+
+  /** What it is called, as 'nfs'. */
+  readonly fileSystem: string
+
+  /** @param where - The path of the queue, or of the directory for queues. */
+  constructor(where: string, fileSystem: string, options?: ErrorOptions) {
+    super(
+      `${where} is on a network file system (${fileSystem}). There a lock may hold on this machine only, a rename that the ` +
+        'network repeats may be reported as failed though it was made, and no machine hears of what another one adds. Put ' +
+        'FSQ_ROOT on a local file system. If one machine alone uses the queue, or its locks are known to hold between ' +
+        "machines (see probe(), and lockKind: 'fcntl'), allow it by the option allowNetwork (FSQ_ALLOW_NETWORK=1)",
+      options,
+    )
+    this.fileSystem = fileSystem
+  }
+}
+
 /** A system call failed. */
 export class FileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'

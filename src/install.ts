@@ -16,28 +16,42 @@ import { makeDown, removeDown } from './down.js'
 import {
   type Failure,
   type FsqError,
+  NetworkFileSystemError,
   NotAQueueError,
   NotDurableError,
   QueueExistsError,
   QueueMissingError,
   QueueNotEmptyError,
+  SettingError,
   fileSystemError,
   systemError,
 } from './errors.js'
-import { type Layout, placePath } from './layout.js'
-import { type InstallResult, Place, native } from './native.js'
-import type { Settings } from './settings.js'
+import { type Layout, placePath, queueMissing } from './layout.js'
+import { removeLeftover } from './leftover.js'
+import { pathText } from './name/charset.js'
+import { type InstallResult, Place, Reach, isFailure, native } from './native.js'
+import { LOCK_MARKER, type Settings } from './settings.js'
 
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
 const HIDDEN_LENGTH = 6
 const MOST_ATTEMPTS = 20
+const LOCK_KINDS = ['flock', 'fcntl'] as const
 
 /** How a queue is installed. */
 export interface InstallOptions {
   /** Replace a queue that is there already, with all that is in it. */
   readonly force?: boolean | undefined
+  /**
+   * How its workers lock items. Left out: `flock`, the standard's. `fcntl` (open-file-description locks) is for file systems
+   * where flock holds on one machine only or is missing, and for workers of this package alone: the two kinds do not see
+   * each other. Items then need an `itemMode` that lets each worker open them for writing, such as 0660.
+   */
+  readonly lockKind?: LockKind | undefined
 }
+
+/** How the workers of a queue lock its items (fsq standard, section 4). */
+export type LockKind = (typeof LOCK_KINDS)[number]
 
 /** How a queue is uninstalled. */
 export interface UninstallOptions {
@@ -47,9 +61,17 @@ export interface UninstallOptions {
 
 /** Makes the queue. See {@link Queue.install}. */
 export async function install(layout: Layout, settings: Settings, options: InstallOptions): Promise<void> {
-  const replace = options.force ?? false
+  const { force: replace = false, lockKind = 'flock' } = options
+  if (!LOCK_KINDS.includes(lockKind)) {
+    throw new SettingError(
+      'lockKind',
+      lockKind,
+      `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`,
+    )
+  }
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
+  if (!settings.allowNetwork) await checkFileSystem(layout)
   for (let attempt = 1; ; attempt++) {
     const hidden = hiddenName()
     const result = await native.install({
@@ -57,17 +79,44 @@ export async function install(layout: Layout, settings: Settings, options: Insta
       hidden,
       name: layout.name,
       directories: layout.directories,
+      marker: lockKind === 'fcntl' ? LOCK_MARKER : '',
       mode: settings.queueMode,
       ...owner,
       replace,
     })
-    if (result.leftover !== undefined) await removeAside(path.join(layout.root, text(result.leftover)))
+    if (result.leftover !== undefined)
+      await removeLeftover(path.join(layout.root, pathText(result.leftover)), 'which was a queue')
     const failure = failureOf(result)
-    if (failure === undefined) return
+    if (failure === undefined) {
+      if (lockKind === 'fcntl') warnOfUnwritable(layout, settings)
+      return
+    }
     // Somebody else's hidden name, not this queue's.
     if (failure.errno === -EEXIST && failure.syscall === 'mkdirat' && attempt < MOST_ATTEMPTS) continue
     throw installError(layout, failure, result.published)
   }
+}
+
+/** What could not be used afterwards is not made. */
+async function checkFileSystem(layout: Layout): Promise<void> {
+  const fileSystem = await native.findFileSystem(layout.root)
+  if (isFailure(fileSystem)) throw installError(layout, pathsAsText(fileSystem), false)
+  if (fileSystem.reach === Reach.network) throw new NetworkFileSystemError(layout.root, fileSystem.name)
+}
+
+/** Whoever may claim items of a queue with fcntl locks must be able to open them for writing. */
+function warnOfUnwritable({ name }: Layout, { queueMode, itemMode }: Settings): void {
+  // Who may write to its directories may work it; of items they need read and write permission.
+  const others = queueMode & 0o022
+  const needed = others | (others << 1)
+  if ((itemMode & needed) === needed) return
+  const mode = (bits: number): string => `0${bits.toString(8)}`
+  process.emitWarning(
+    `Others than its owner may work the queue ${inspect(name)} (FSQ_QUEUE_MODE ${mode(queueMode)}), but cannot open items of ` +
+      `FSQ_ITEM_MODE ${mode(itemMode)} for writing, as its fcntl locks need: they would leave them alone. Enqueue with ` +
+      `${mode(itemMode | needed)}, or keep others out`,
+    { type: 'FsqWarning', code: 'FSQ_ITEM_MODE' },
+  )
 }
 
 /** Removes the queue. See {@link Queue.uninstall}. */
@@ -113,29 +162,8 @@ function failureOf({ errno, syscall, path: where, dest }: InstallResult): Failur
   return {
     errno,
     syscall,
-    ...(where === undefined ? {} : { path: text(where) }),
-    ...(dest === undefined ? {} : { dest: text(dest) }),
-  }
-}
-
-// Paths come back from native code as bytes.
-function text(raw: string): string {
-  return Buffer.from(raw, 'latin1').toString('utf8')
-}
-
-/**
- * Removes what has been put aside. Producers and workers that still have it open may add files meanwhile, so it is tried
- * for a while; what is left then is no reason to say that the queue has not been replaced or removed.
- */
-async function removeAside(aside: string): Promise<void> {
-  try {
-    await fs.rm(aside, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 })
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    process.emitWarning(`${aside}, which was a queue, could not be removed: ${reason}. Remove it by hand`, {
-      type: 'FsqWarning',
-      code: 'FSQ_LEFTOVER',
-    })
+    ...(where === undefined ? {} : { path: pathText(where) }),
+    ...(dest === undefined ? {} : { dest: pathText(dest) }),
   }
 }
 
@@ -224,12 +252,8 @@ async function realLayout(layout: Layout): Promise<Layout> {
 
 function missing(layout: Layout, error: unknown): FsqError {
   const { errno = -ENOENT, syscall = 'realpath' } = error as NodeJS.ErrnoException
-  const cause = systemError({ errno, syscall, path: layout.path })
-  if (errno !== -ENOENT) return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
-  return new QueueMissingError(
-    `There is no queue ${inspect(layout.name)} in ${layout.root}, so there is nothing to uninstall`,
-    { cause },
-  )
+  if (errno === -ENOENT) return queueMissing(layout, syscall)
+  return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
 }
 
 async function checkEmpty(layout: Layout): Promise<void> {
@@ -259,7 +283,7 @@ async function takeApart(layout: Layout, force: boolean): Promise<void> {
   }
   const aside = path.join(layout.root, hidden)
   if (!force) await removeEmptyQueue(layout, aside, hidden)
-  await removeAside(aside)
+  await removeLeftover(aside, 'which was a queue')
   if (failure === undefined) return
   throw new NotDurableError(layout.name, { cause: systemError(pathsAsText(failure)) }, 'uninstall')
 }

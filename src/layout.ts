@@ -4,17 +4,15 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
+import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { QueueNameError } from './errors.js'
-import type { Place } from './native.js'
+import { QueueMissingError, QueueNameError, systemError } from './errors.js'
+import { Place } from './native.js'
 import type { Settings } from './settings.js'
 
 const LONGEST_NAME = 255
-
-/** The file whose presence asks for fcntl locks instead of flock (fsq standard, section 4). */
-export const LOCK_MARKER = 'lock-fcntl'
 
 /** The paths of one queue. */
 export interface Layout {
@@ -73,7 +71,37 @@ export function layoutOf(name: string, settings: Settings): Layout {
   }
 }
 
+/** The absolute paths of the directories of a queue. */
+export interface QueuePaths {
+  /** Items that wait, and those that are being worked on. */
+  readonly queue: string
+  /** Items under construction. */
+  readonly tmp: string
+  readonly done: string
+  readonly fail: string
+}
+
+export function pathsOf(layout: Layout): QueuePaths {
+  const { queue, tmp, done, fail } = Place
+  return {
+    queue: placePath(layout, queue),
+    tmp: placePath(layout, tmp),
+    done: placePath(layout, done),
+    fail: placePath(layout, fail),
+  }
+}
+
 /** The path of a directory of the queue, or of an entry in it. */
 export function placePath(layout: Layout, place: Place, ...entry: string[]): string {
   return path.join(layout.path, layout.directories[place] ?? '', ...entry)
+}
+
+/** The error for a queue that is not there. `syscall`: what found that out. */
+export function queueMissing({ name, root, path: queue }: Layout, syscall: string): QueueMissingError {
+  const shown = inspect(name)
+  return new QueueMissingError(
+    `There is no queue ${shown} in ${root}. Install it with Queue.install(${shown}), or set the option 'root' ` +
+      '(FSQ_ROOT) to the directory that it is in',
+    { cause: systemError({ errno: -os.constants.errno.ENOENT, syscall, path: queue }) },
+  )
 }

@@ -109,6 +109,19 @@ export class Lister {
     return { waiting: waiting ?? 0, done: done ?? 0, failed: failed ?? 0, tmp: tmp ?? 0 }
   }
 
+  async isEmpty(): Promise<boolean> {
+    await this.#directory.open()
+    const path = placePath(this.#directory.layout, Place.queue)
+    try {
+      // Not by a listing, which reads and sorts every name.
+      for await (const entry of await fs.opendir(path)) if (entry.isFile()) return false
+      return true
+    } catch (error) {
+      const { errno = 0, syscall = 'opendir' } = error as NodeJS.ErrnoException
+      throw fileSystemError({ errno, syscall, path }, 'look into the queue')
+    }
+  }
+
   /** The id has changed with the tries, or it was a key from the first. */
   async #findByKey(wanted: RawName): Promise<ListedItem | undefined> {
     const { encode } = this.#settings

@@ -93,6 +93,26 @@ export interface ItemForm {
   readonly [handleOf]: 'form'
 }
 
+/** How far a file system reaches, by its number in native code: other machines may change what is on a `network` one. */
+export const Reach = { local: 0, network: 1, unknown: 2 } as const
+
+/** The file system that something is on. */
+export interface FileSystem {
+  readonly name: string
+  readonly reach: number
+}
+
+/** What can be done in a directory. */
+export interface NativeProbe {
+  /** 0: it works; a negative error number; 1: no call failed, and it had no effect. */
+  readonly features: Readonly<Record<string, number>>
+  /** Nanoseconds; 0: unknown. */
+  readonly timestampStep: number
+  /** Bytes; 0: unknown. */
+  readonly nameMax: number
+  readonly device: number
+}
+
 /** What is written into an item: bytes that nobody else changes, the path of a file, or nothing. */
 export type NativePayload = Uint8Array | string | null
 
@@ -108,6 +128,8 @@ export interface InstallPlan {
   readonly hidden: string
   readonly name: string
   readonly directories: readonly string[]
+  /** The name of the file that asks for fcntl locks; empty: none is made. */
+  readonly marker: string
   readonly mode: number
   readonly user: number
   readonly group: number
@@ -128,6 +150,9 @@ interface Native {
   openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
   openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
   closeQueue(queue: QueueHandle): void
+  /** Whether its items are claimed by fcntl locks. */
+  usesFcntl(queue: QueueHandle): boolean
+  fileSystemOf(queue: QueueHandle): FileSystem
 
   /** `seed`: 0 for FIFO order, else in blocks that it shuffles. */
   list(queue: QueueHandle, place: Place, seed: number): Promise<ListingHandle | Failure>
@@ -168,6 +193,10 @@ interface Native {
     due: number,
   ): EnqueueResult
 
+  /** The file system that a directory is on. */
+  findFileSystem(directory: string): Promise<FileSystem | Failure>
+  /** Tries features in an empty directory of the caller's. */
+  probe(directory: string): Promise<NativeProbe | Failure>
   install(plan: InstallPlan): Promise<InstallResult>
   /** Renames within `root`, never replacing, and makes it durable. */
   relocate(

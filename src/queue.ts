@@ -10,11 +10,11 @@ import { type EnqueueEntry, type EnqueueOptions, Enqueuer } from './enqueue.js'
 import { Finisher } from './finish.js'
 import { type InstallOptions, type UninstallOptions, install, uninstall } from './install.js'
 import type { ItemContext, WorkItem } from './item.js'
-import { type Layout, layoutOf } from './layout.js'
+import { type Layout, type QueuePaths, layoutOf, pathsOf } from './layout.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './lister.js'
 import type { NameArgument } from './name/encode.js'
 import { checkTimestampFormat } from './name/timestamp.js'
-import { SettingError } from './errors.js'
+import { NotDurableError, SettingError } from './errors.js'
 import { checkOptions } from './options.js'
 import type { Payload } from './payload.js'
 import { Pending } from './pending.js'
@@ -82,15 +82,17 @@ export class Queue {
    * Makes a queue: its directories, with owner and mode, appear complete and durable under its name, or not at all (fsq
    * standard, section 1).
    *
-   * @param options - `force: true` replaces a queue that is there, with all its items.
+   * @param options - `force: true` replaces a queue that is there, with all its items. `lockKind: 'fcntl'` has its workers
+   * lock items by fcntl instead of flock.
    * @returns A handle on it.
    * @throws {@link QueueExistsError} if something has the name, {@link QueueMissingError} if there is no `root`,
-   * {@link NotAQueueError} if `force` would replace something else than a queue, or a file system error.
+   * {@link NotAQueueError} if `force` would replace something else than a queue, {@link NetworkFileSystemError} unless that
+   * is allowed, or a file system error.
    */
   static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
-    const { force, ...rest } = options
+    const { force, lockKind, ...rest } = options
     const queue = new Queue(name, rest)
-    await install(queue.#layout, queue.#settings, { force })
+    await install(queue.#layout, queue.#settings, { force, lockKind })
     return queue
   }
 
@@ -101,6 +103,11 @@ export class Queue {
   /** The absolute path of the queue. */
   get path(): string {
     return this.#layout.path
+  }
+
+  /** The absolute paths of its four directories, for tools that look at files. */
+  get paths(): QueuePaths {
+    return pathsOf(this.#layout)
   }
 
   /** The settings of this handle. */
@@ -117,8 +124,8 @@ export class Queue {
    * @param options - `delay`: milliseconds until it is due.
    * @returns The id of the item.
    * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} for what cannot be an item,
-   * {@link QueueMissingError}, {@link NotAQueueError}, {@link SettingError}, or a file system error: nothing has been
-   * added. {@link NotDurableError}: the item has been added, and must not be added again.
+   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, or a file
+   * system error: nothing has been added. {@link NotDurableError}: the item has been added, and must not be added again.
    * @example
    * ```ts
    * const id = await queue.enqueue({ json: { to: 'a@example.org' } }, ['mail'], { delay: 60_000 })
@@ -199,6 +206,16 @@ export class Queue {
     return this.#lister.counts()
   }
 
+  /**
+   * Whether no file is in queue/: nothing waits, nothing is delayed, and nothing is being worked on. Cheap, however many
+   * there are; locks nothing.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error.
+   */
+  async isEmpty(): Promise<boolean> {
+    return this.#lister.isEmpty()
+  }
+
   /** Forbids scans of this queue, by any process, until {@link up}. Items that are being worked on are not stopped. */
   async down(): Promise<void> {
     await makeDown(this.#layout, this.#settings)
@@ -218,10 +235,17 @@ export class Queue {
    *
    * @param options - `force: true` removes waiting items, too.
    * @throws {@link QueueNotEmptyError} if items wait: the queue stays as it was, and so does the handle.
+   * {@link NotDurableError}: the queue has been removed and the handle is closed, but a power cut may undo the removal.
    */
   async uninstall(options: UninstallOptions = {}): Promise<void> {
     checkOptions('uninstall', options, ['force'])
-    await uninstall(this.#layout, this.#settings, options)
+    try {
+      await uninstall(this.#layout, this.#settings, options)
+    } catch (error) {
+      // The queue is gone then, too.
+      if (error instanceof NotDurableError) await this.close()
+      throw error
+    }
     await this.close()
   }
 

@@ -314,7 +314,12 @@ class Scan {
       case NoteKind.unreadable: {
         const failure = note.failure ?? { errno: 0, syscall: 'openat' }
         const error = fileSystemError(directory.located(failure), 'open an item')
-        reporter.report('unreadable', note.name, `is left alone: ${error.message}`, error)
+        const needs =
+          this.#handle !== undefined && native.usesFcntl(this.#handle)
+            ? '. The fcntl locks of this queue need items that each worker may open for writing: enqueue with an ' +
+              'FSQ_ITEM_MODE such as 0660'
+            : ''
+        reporter.report('unreadable', note.name, `is left alone: ${error.message}${needs}`, error)
         break
       }
       default:

@@ -72,6 +72,8 @@ export interface Settings {
   readonly durability: 'none' | 'enqueue' | 'full'
   /** `FSQ_SYNC` (auto): how that is made sure: by what is known of the file system, or by plain fsync. */
   readonly sync: 'auto' | 'plain'
+  /** `FSQ_ALLOW_NETWORK` (0): whether queues on network file systems are used. */
+  readonly allowNetwork: boolean
 }
 
 /** The name of a setting in options. */
@@ -228,6 +230,7 @@ const definitions = {
   utc: define('FSQ_UTC', flag, false),
   durability: define('FSQ_DURABILITY', oneOf('none', 'enqueue', 'full'), 'enqueue'),
   sync: define('FSQ_SYNC', oneOf('auto', 'plain'), 'auto'),
+  allowNetwork: define('FSQ_ALLOW_NETWORK', flag, false),
 } satisfies { readonly [Key in SettingKey]: Definition<string, Settings[Key]> }
 
 type Definitions = typeof definitions
@@ -242,7 +245,8 @@ const KEY_OF_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
 
 // Entries of a queue that have their names from settings, so that two could come to have one name.
 const ENTRY_KEYS = ['queue', 'tmp', 'done', 'fail', 'down', 'trigger', 'hosts', 'hostsTrigger'] as const
-const LOCK_MARKER = 'lock-fcntl'
+/** The file whose presence asks for fcntl locks instead of flock (fsq standard, section 4). */
+export const LOCK_MARKER = 'lock-fcntl'
 
 // Read once: a later change of the environment is for the programs that this process starts.
 const environment: Readonly<Record<string, string | undefined>> = Object.fromEntries(

@@ -12,6 +12,7 @@ const {
   FsqError,
   MalformedNameError,
   NameTooLongError,
+  NetworkFileSystemError,
   NotDurableError,
   SettingError,
   fileSystemError,
@@ -43,6 +44,7 @@ const CODES: Readonly<Record<string, string>> = {
   ItemFinishedError: 'ERR_FSQ_ITEM_FINISHED',
   ItemGoneError: 'ERR_FSQ_ITEM_GONE',
   SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
+  NetworkFileSystemError: 'ERR_FSQ_NETWORK_FS',
   AddonMissingError: 'ERR_FSQ_ADDON_MISSING',
   LockTimeoutError: 'ERR_FSQ_LOCK_TIMEOUT',
   LockNotHeldError: 'ERR_FSQ_LOCK_NOT_HELD',
@@ -60,6 +62,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   NameTooLongError: () => new NameTooLongError(300, 255),
   SettingError: () => new SettingError('FSQ_TTL', 'x', 'a number'),
   NotDurableError: () => new NotDurableError('_x'),
+  NetworkFileSystemError: () => new NetworkFileSystemError('/q', 'nfs'),
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
 }
@@ -243,6 +246,13 @@ describe('the classes with fields', () => {
       message: "FSQ_TTL is '1h', expected a number. Correct it",
     })
     expect(new SettingError('x', 'y'.repeat(1000), 'less').message.length).toBeLessThan(200)
+  })
+
+  test('NetworkFileSystemError', () => {
+    expect(new NetworkFileSystemError('/mnt/q', 'nfs')).toMatchObject({
+      fileSystem: 'nfs',
+      message: expect.stringMatching(/^\/mnt\/q is on a network file system \(nfs\)\. .*FSQ_ALLOW_NETWORK=1/),
+    })
   })
 
   test('NotDurableError', () => {

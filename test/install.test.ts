@@ -9,6 +9,7 @@ import {
   FileSystemError,
   ItemGoneError,
   NotAQueueError,
+  NotDurableError,
   QueueClosedError,
   QueueDownError,
   QueueExistsError,
@@ -20,6 +21,7 @@ import {
 import { Queue, type QueueOptions } from '../src/queue.js'
 import {
   NOBODY,
+  type ShownError,
   checkError,
   contents,
   drain,
@@ -311,6 +313,41 @@ describe('FSQ_ROOT', () => {
 })
 
 describe('uninstall', () => {
+  test('that may not survive a power cut says so, and closes the handle', async () => {
+    interface Seen {
+      readonly error: ShownError
+      readonly after: ShownError
+      readonly open: string[]
+    }
+    const seen = await inProgram<Seen>(
+      `
+      const queue = await Queue.install('q', { root: given.root })
+      await queue.counts()
+      const error = await errorOf(() => queue.uninstall())
+      const open = fs.readdirSync('/dev/fd').flatMap((fd) => {
+        try {
+          return fs.readlinkSync('/proc/self/fd/' + fd)
+        } catch {
+          return []
+        }
+      })
+      return { error, after: await errorOf(() => queue.counts()), open: open.filter((file) => file.includes('.fsq-')) }`,
+      {
+        given: { root: bed.root },
+        flags: ['--require', path.join(import.meta.dirname, 'support/fault-build.cjs')],
+        env: { FSQ_FAULTS: 'retire.fsyncroot=errno:5' },
+      },
+    )
+    checkError(seen.error, {
+      type: NotDurableError,
+      cause: 'EIO',
+      says: /has been uninstalled, but a power cut/,
+    })
+    checkError(seen.after, { type: QueueClosedError, says: /closed/ })
+    expect(seen.open).toEqual([])
+    expect(fs.readdirSync(bed.root)).toEqual([])
+  })
+
   test('removes the queue, with what is done and failed, and closes the handle', async () => {
     const queue = await bed.install()
     plant(queue, 'a', 'x', 'done')
@@ -375,7 +412,7 @@ describe('uninstall', () => {
       type: QueueMissingError,
       cause: 'ENOENT',
       path: bed.path('q'),
-      says: /There is no queue 'q' in .*, so there is nothing to uninstall/,
+      says: /There is no queue 'q' in .*Install it with Queue\.install/,
     })
   })
 

@@ -18,6 +18,7 @@ import {
   pathOf,
   plant,
   takeOne,
+  until,
   useTestBed,
 } from './support/queue.js'
 
@@ -216,12 +217,38 @@ describe('counts', () => {
   })
 })
 
+describe('isEmpty', () => {
+  test('until there is a file in queue/, whatever else there is', async () => {
+    const queue = await bed.install()
+    expect(await queue.isEmpty()).toBe(true)
+    fs.mkdirSync(pathOf(queue, 'queue', 'a-directory'))
+    fs.symlinkSync('/etc/passwd', pathOf(queue, 'queue', 'a-link'))
+    plant(queue, itemName(), '', 'tmp')
+    expect(await queue.isEmpty()).toBe(true)
+    const id = await queue.enqueue('x', [], { delay: 1 })
+    expect(await queue.isEmpty()).toBe(false)
+    expect(await queue.find(id)).toBeDefined()
+    await until('it is due', async () => (await drain(queue)).length > 0)
+    expect(await queue.isEmpty()).toBe(true)
+  })
+
+  test('not while an item is being worked on', async () => {
+    const queue = await bed.install()
+    await queue.enqueue('x')
+    const item = await takeOne(bed.open())
+    expect(await queue.isEmpty()).toBe(false)
+    await item.done()
+    expect(await queue.isEmpty()).toBe(true)
+  })
+})
+
 describe('a look', () => {
   const looks: readonly (readonly [string, (queue: Queue, id: string) => Promise<unknown>])[] = [
     ['items', async (queue) => list(queue)],
     ['find by id', async (queue, id) => queue.find(id)],
     ['find by key', async (queue, id) => queue.find(id.replace('_0_', '_'))],
     ['counts', async (queue) => queue.counts()],
+    ['isEmpty', async (queue) => queue.isEmpty()],
   ]
 
   test.each(looks)('%s of a missing queue is an error', async (_what, look) => {

@@ -132,6 +132,21 @@ describe('a queue of somebody else', () => {
   })
 })
 
+// What takes all from others may take all from oneself, too; root does not notice.
+test.each([0o777, 0o300, 0o400, 0o500])('install under umask %i', async (umask) => {
+  const root = openRoot()
+  const body = `
+    process.umask(given.umask)
+    const queue = await Queue.install('q', { root: given.root })
+    const id = await queue.enqueue('x')
+    return [id, ...(await drain(queue))]`
+  const [id, ...drained] = await inNobody<string[]>(body, { root, umask })
+  expect(drained).toEqual([id])
+  for (const part of ['', 'queue', 'tmp', 'done', 'fail'])
+    expect(fs.statSync(path.join(root, 'q', part)).mode & 0o7777).toBe(0o2770)
+  expect(fs.readdirSync(root)).toEqual(['q'])
+})
+
 describe('one directory of a queue that may not be written to', () => {
   interface Seen {
     readonly errors: Record<string, ShownError>

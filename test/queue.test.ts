@@ -421,6 +421,14 @@ describe('setConst', () => {
   })
 })
 
+test('says where its directories are', async () => {
+  const queue = await bed.install({ queue: 'in', fail: 'bad' })
+  const [inside, tmp, done, bad] = ['in', 'tmp', 'done', 'bad'].map((name) => bed.path('q', name))
+  expect(queue.paths).toEqual({ queue: inside, tmp, done, fail: bad })
+  const id = await queue.enqueue('data')
+  expect(fs.readFileSync(path.join(queue.paths.queue, id), 'utf8')).toBe('data')
+})
+
 describe('fcntl locks, by the marker lock-fcntl', () => {
   test('keep items from other handles, and not from flock', async () => {
     const queue = await bed.install()

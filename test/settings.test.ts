@@ -44,6 +44,7 @@ const DEFAULTS: Settings = {
   utc: false,
   durability: 'enqueue',
   sync: 'auto',
+  allowNetwork: false,
 }
 
 const variableOf = (key: string): string => `FSQ_${key.replace(/[A-Z]/g, '_$&').toUpperCase()}`
@@ -100,6 +101,7 @@ describe('the environment', () => {
       FSQ_EXEC_DIR: '',
       FSQ_DURABILITY: 'full',
       FSQ_SYNC: 'plain',
+      FSQ_ALLOW_NETWORK: '1',
     })
     expect(resolve()).toEqual({
       ...DEFAULTS,
@@ -118,6 +120,7 @@ describe('the environment', () => {
       ttl: 3600,
       durability: 'full',
       sync: 'plain',
+      allowNetwork: true,
     })
   })
 
@@ -191,6 +194,7 @@ const BAD: { readonly [Key in keyof Settings]: readonly unknown[] } = {
   utc: ['utc'],
   durability: ['', 'Full', 'all', true],
   sync: ['fsync'],
+  allowNetwork: ['', 'nfs', 2, null],
 }
 
 describe('bad values', () => {
@@ -244,6 +248,7 @@ const GOOD: readonly (readonly [keyof Settings, unknown, unknown])[] = [
   ['ttl', 60, 60],
   ['durability', 'none', 'none'],
   ['sync', 'plain', 'plain'],
+  ['allowNetwork', '1', true],
 ]
 
 describe('good values', () => {

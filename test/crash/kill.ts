@@ -10,7 +10,7 @@ import { NAME, contentOf, scenarios } from '../support/child-scenarios.mjs'
 
 const WIDTH = 3
 const CHANGING =
-  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir)|claim\.(complete|unlock)|install\.(mkdir|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
+  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir)|claim\.(complete|unlock)|install\.(mkdir|marker|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
 const killedAt = new Set<string>()
 const TAKEN = 'taken'
 const DIRECTORIES = ['done', 'fail', 'queue', 'tmp']
@@ -261,8 +261,9 @@ function triesIn(name: string): number {
 
 const isHidden = (entry: string): boolean => entry.startsWith('.fsq-')
 
-function expectComplete(queue: string): void {
-  expect(fs.readdirSync(queue).toSorted()).toEqual(DIRECTORIES)
+function expectComplete(queue: string, scenario: Scenario): void {
+  const marker = scenario.options['lockKind'] === 'fcntl' ? ['lock-fcntl'] : []
+  expect(fs.readdirSync(queue).toSorted()).toEqual([...DIRECTORIES, ...marker].toSorted())
   for (const directory of ['', ...DIRECTORIES])
     expect(fs.statSync(path.join(queue, directory)).mode & 0o7777).toBe(0o2770)
 }
@@ -276,7 +277,7 @@ async function verifyInstall(scenario: Scenario, child: Child, root: string): Pr
   const installed = child.said('installed').length > 0
   if (installed) expect(others).toEqual([])
   if (installed) expect(fs.existsSync(queue)).toBe(true)
-  if (fs.existsSync(queue)) expectComplete(queue)
+  if (fs.existsSync(queue)) expectComplete(queue, scenario)
   else await Queue.install(NAME, { root }).then((handle) => handle.close())
   const old = filesOf(queue, 'queue').map(({ name }) => labelOf(name))
   expect(scenario.labels).toEqual(expect.arrayContaining(old))
@@ -301,7 +302,7 @@ async function verifyUninstall(scenario: Scenario, child: Child, root: string): 
   const handle = new Queue(NAME, { root })
   await handle.up()
   await handle.close()
-  expectComplete(queue)
+  expectComplete(queue, scenario)
   const { ran } = await workOff(root, NAME)
   expect(ran.map(labelOf).toSorted()).toEqual(scenario.labels.toSorted())
 }

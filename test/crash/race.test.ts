@@ -40,11 +40,17 @@ async function runToEnd(child: Child): Promise<void> {
   })
 }
 
-test.each(['done', 'fail', 'discard', 'retry'])(
-  'a worker that has opened an item, and locks it when another has ended it (%s), skips it',
-  async (action) => {
+const KINDS = ['flock', 'fcntl'] as const
+
+test.each(
+  KINDS.flatMap((lockKind) =>
+    ['done', 'fail', 'discard', 'retry'].map((action) => [lockKind, action] as const),
+  ),
+)(
+  'a worker that has opened an item, and locks it (%s) when another has ended it (%s), skips it',
+  async (lockKind, action) => {
     const { root, pause, log, started } = makeSetting()
-    const queue = await Queue.install('q', { root, maxTries: 3 })
+    const queue = await Queue.install('q', { root, maxTries: 3, lockKind, queueMode: '0700' })
     const id = await queue.enqueue('data', ['one'])
     const options = { maxTries: 3 }
     const slow = new Child(
@@ -73,44 +79,52 @@ test.each(['done', 'fail', 'discard', 'retry'])(
   },
 )
 
-test('an item whose name came to be another item meanwhile is not taken for it', async () => {
-  const { root, pause, log, started } = makeSetting()
-  const queue = await Queue.install('q', { root })
-  const id = await queue.enqueue('data', ['one'])
-  const slow = new Child(
-    'child-worker.mjs',
-    { root, log: log('slow'), once: true },
-    { faults: `claim.lock#1=pause:${pause}` },
-  )
-  await until('the slow worker has opened the item', () => fs.existsSync(pause))
-  await runToEnd(new Child('child-worker.mjs', { root, log: log('fast'), once: true }, { faultBuild: true }))
-  // Somebody else's item, under the name that has become free.
-  fs.writeFileSync(path.join(queue.path, 'queue', id), 'another')
-  fs.unlinkSync(pause)
-  await runToEnd(slow)
-  expect(started('slow')).toEqual([])
-  const waiting = filesOf(queue.path, 'queue')
-  expect(waiting.map(({ name, content }) => ({ name, content: content.toString() }))).toEqual([
-    { name: id, content: 'another' },
-  ])
-  await queue.close()
-})
+test.each(KINDS)(
+  'an item whose name came to be another item meanwhile is not taken for it (%s)',
+  async (lockKind) => {
+    const { root, pause, log, started } = makeSetting()
+    const queue = await Queue.install('q', { root, lockKind, queueMode: '0700' })
+    const id = await queue.enqueue('data', ['one'])
+    const slow = new Child(
+      'child-worker.mjs',
+      { root, log: log('slow'), once: true },
+      { faults: `claim.lock#1=pause:${pause}` },
+    )
+    await until('the slow worker has opened the item', () => fs.existsSync(pause))
+    await runToEnd(
+      new Child('child-worker.mjs', { root, log: log('fast'), once: true }, { faultBuild: true }),
+    )
+    // Somebody else's item, under the name that has become free.
+    fs.writeFileSync(path.join(queue.path, 'queue', id), 'another')
+    fs.unlinkSync(pause)
+    await runToEnd(slow)
+    expect(started('slow')).toEqual([])
+    const waiting = filesOf(queue.path, 'queue')
+    expect(waiting.map(({ name, content }) => ({ name, content: content.toString() }))).toEqual([
+      { name: id, content: 'another' },
+    ])
+    await queue.close()
+  },
+)
 
-test('a worker that comes to a locked item skips it in silence, and it is nobody else’s', async () => {
-  const { root, pause, log, started } = makeSetting()
-  const queue = await Queue.install('q', { root })
-  await queue.enqueue('data', ['one'])
-  const holder = new Child(
-    'child-worker.mjs',
-    { root, log: log('holder'), once: true },
-    { faults: `finish.rename#1=pause:${pause}` },
-  )
-  await until('the holder is about to finish', () => fs.existsSync(pause))
-  const other = new Child('child-worker.mjs', { root, log: log('other'), once: true }, { faultBuild: true })
-  await runToEnd(other)
-  expect(other.said('report')).toEqual([])
-  fs.unlinkSync(pause)
-  await runToEnd(holder)
-  expect([started('holder').length, started('other').length]).toEqual([1, 0])
-  await queue.close()
-})
+test.each(KINDS)(
+  'a worker that comes to a locked item skips it in silence, and it is nobody else’s (%s)',
+  async (lockKind) => {
+    const { root, pause, log, started } = makeSetting()
+    const queue = await Queue.install('q', { root, lockKind, queueMode: '0700' })
+    await queue.enqueue('data', ['one'])
+    const holder = new Child(
+      'child-worker.mjs',
+      { root, log: log('holder'), once: true },
+      { faults: `finish.rename#1=pause:${pause}` },
+    )
+    await until('the holder is about to finish', () => fs.existsSync(pause))
+    const other = new Child('child-worker.mjs', { root, log: log('other'), once: true }, { faultBuild: true })
+    await runToEnd(other)
+    expect(other.said('report')).toEqual([])
+    fs.unlinkSync(pause)
+    await runToEnd(holder)
+    expect([started('holder').length, started('other').length]).toEqual([1, 0])
+    await queue.close()
+  },
+)

@@ -7,8 +7,6 @@ import { scenarios } from './child-scenarios.mjs'
 import { addon, describe, isFree, job, lockedFiles, openBelow, say, until } from './child-setup.mjs'
 
 const scenario = scenarios[job.scenario]
-// Such a lock is not seen by flock.
-const isFcntl = (item) => fs.existsSync(path.join(path.dirname(item.path), '..', 'lock-fcntl'))
 const umask = process.umask()
 
 for (const [number, { point, nth, errno }] of job.cases.entries()) {
@@ -31,7 +29,7 @@ for (const [number, { point, nth, errno }] of job.cases.entries()) {
       return await perform()
     } catch (error) {
       if (!(error instanceof FinishError)) throw error
-      const held = item.claimed && fs.existsSync(item.path) && (isFcntl(item) || !isFree(item.path))
+      const held = item.claimed && fs.existsSync(item.path) && !isFree(item.path)
       said.push({ unfinished: describe(error, FsqError), held, claims: addon.heldClaims() })
       return perform()
     }

@@ -79,6 +79,7 @@ function working({
   scan = {},
   labels = items.map(({ label }) => label),
   runs = true,
+  lockKind,
   prepare = async () => {},
 }) {
   return {
@@ -90,7 +91,9 @@ function working({
     options: { maxTries: 5, ...options },
     async setup(context) {
       const { Queue, root } = context
-      const queue = await Queue.install(NAME, { root, ...this.options, onReport: context.report })
+      // Where others are kept out, items need no mode for them.
+      const kind = lockKind === 'fcntl' ? { lockKind, queueMode: '0700' } : {}
+      const queue = await Queue.install(NAME, { root, ...this.options, ...kind, onReport: context.report })
       await enqueueAll(context, queue, items)
       return { queue: (await prepare(context, queue)) ?? queue }
     },
@@ -181,6 +184,7 @@ const WRITES_OUT = 'enqueue.writesout=answer:1'
 const UNNAMED_MISSING = 'enqueue.open#1=errno:95'
 const full = { durability: 'full' }
 const none = { durability: 'none' }
+const fcntl = { lockKind: 'fcntl' }
 
 async function takeNamesInDone(context, queue) {
   for (const name of fs.readdirSync(inQueue(queue, 'queue')))
@@ -218,6 +222,7 @@ export const scenarios = {
   'install with owner': installing({
     options: { queueUser: process.getuid(), queueGroup: process.getgid() },
   }),
+  'install with fcntl locks': installing({ options: { lockKind: 'fcntl', itemMode: '0660' } }),
   'install by force': installing({ force: true, before: true }),
   'install by force, no exchange': installing({
     force: true,
@@ -316,13 +321,21 @@ export const scenarios = {
       )
     },
   }),
-  'done, fcntl locks': working({
-    async prepare(context, queue) {
-      await queue.close()
-      fs.writeFileSync(path.join(queue.path, 'lock-fcntl'), '')
-      return new context.Queue(NAME, { root: context.root, maxTries: 5, onReport: context.report })
+  'done, fcntl locks': working({ ...fcntl }),
+  'done, full, together, fcntl locks': working({ ...fcntl, items: THREE, together: true, options: full }),
+  'retry, fcntl locks': working({ ...fcntl, action: 'retry', argument: {} }),
+  'discard by link, fcntl locks': working({ ...fcntl, action: 'discard', faults: RENAME_MISSING }),
+  probe: {
+    kind: 'probe',
+    labels: [],
+    faults: '',
+    options: {},
+    setup: async () => ({}),
+    async act({ root, say }) {
+      const { probe } = await import('../../dist/index.js')
+      say({ probed: await probe(root) })
     },
-  }),
+  },
 }
 
 export const SCENARIOS = Object.keys(scenarios)

@@ -51,14 +51,19 @@ export function openBelow(directory) {
     .filter((target) => target.startsWith(directory))
 }
 
-/** Whether nobody holds the file's lock, found out through a description of our own. */
-export function isFree(file, { fcntl = false } = {}) {
-  if (fcntl) throw new Error('the parent looks at fcntl locks')
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+/** Whether nobody holds the file's lock, of either kind. */
+export function isFree(file) {
+  // Regular files only: a directory cannot be opened for writing, and nobody locks one by fcntl.
+  const isFile = fs.statSync(file).isFile()
+  const fd = fs.openSync(
+    file,
+    (isFile ? fs.constants.O_RDWR : fs.constants.O_RDONLY) | fs.constants.O_NONBLOCK,
+  )
+  const kinds = isFile ? ['flock', 'fcntl'] : ['flock']
   try {
-    return tryLockSync(fd) !== undefined
+    return kinds.every((kind) => tryLockSync(fd, { kind }) !== undefined)
   } finally {
-    unlockSync(fd)
+    for (const kind of kinds) unlockSync(fd, { kind })
     fs.closeSync(fd)
   }
 }

@@ -1,11 +1,12 @@
-// An ordinary worker: { root, name?, log, options?, prefetch?, action?, untilEmpty?, once? }. Each item leaves two lines in the log, 'start ID'
-// before the work and 'done ID' after it, each written before anything else happens.
+// An ordinary worker: { root, name?, log, start?, options?, prefetch?, action?, untilEmpty?, once? }. It begins when
+// there is a file `start`. Each item leaves two lines in the log, 'start ID' before the work and 'done ID' after it, each
+// written before anything else happens.
 import fs from 'node:fs'
 import { setTimeout as later } from 'node:timers/promises'
 
 import { FsqError, Queue } from '../../dist/index.js'
 import { contentOf } from './child-scenarios.mjs'
-import { describe, job, say } from './child-setup.mjs'
+import { appears, describe, job, say } from './child-setup.mjs'
 
 const queue = new Queue(job.name ?? 'q', {
   root: job.root,
@@ -19,6 +20,7 @@ const scanOptions = job.prefetch === undefined ? {} : { prefetch: job.prefetch }
 let isStopped = false
 process.stdin.on('data', () => (isStopped = true)).unref()
 say({ ready: true })
+if (job.start !== undefined) await appears(job.start)
 
 try {
   while (!isStopped && !(job.untilEmpty && (await queue.counts()).waiting === 0)) {

@@ -159,13 +159,19 @@ export async function inParallel<Task>(
   await Promise.all(Array.from({ length: width }, lane))
 }
 
-/** Whether nobody holds the file's lock. */
+/** Whether nobody holds the file's lock, of either kind. */
 export function isFree(file: string): boolean {
-  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  // Regular files only: a directory cannot be opened for writing, and nobody locks one by fcntl.
+  const isFile = fs.statSync(file).isFile()
+  const descriptor = fs.openSync(
+    file,
+    (isFile ? fs.constants.O_RDWR : fs.constants.O_RDONLY) | fs.constants.O_NONBLOCK,
+  )
+  const kinds = isFile ? (['flock', 'fcntl'] as const) : (['flock'] as const)
   try {
-    return tryLockSync(descriptor) !== undefined
+    return kinds.every((kind) => tryLockSync(descriptor, { kind }) !== undefined)
   } finally {
-    unlockSync(descriptor)
+    for (const kind of kinds) unlockSync(descriptor, { kind })
     fs.closeSync(descriptor)
   }
 }

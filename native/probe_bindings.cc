@@ -1,0 +1,85 @@
+#include <fcntl.h>
+
+#include <memory>
+#include <string>
+
+#include "bindings.h"
+#include "descriptor.h"
+#include "js_argument.h"
+#include "js_value.h"
+#include "platform.h"
+#include "probe.h"
+#include "task.h"
+
+namespace fsq {
+namespace {
+
+class FindFileSystemTask : public Task {
+ public:
+  static std::unique_ptr<FindFileSystemTask> Parse(const Napi::CallbackInfo& info) {
+    auto task = std::make_unique<FindFileSystemTask>();
+    task->path_ = TextOf(info[0]);
+    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
+  }
+
+  void Run() override {
+    const Descriptor directory(
+        RetryInterrupted([&] { return ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+    if (!directory.valid()) {
+      failure_ = Failure{LastError(), "open", path_};
+    } else if (platform::FindFileSystem(directory.get(), &found_) == -1) {
+      failure_ = Failure{LastError(), "fstatfs", path_};
+    }
+  }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return failure_ ? js.FailureObject(failure_) : js.FileSystemObject(found_);
+  }
+
+ private:
+  std::string path_;
+  platform::FileSystem found_;
+  Failure failure_;
+};
+
+class ProbeTask : public Task {
+ public:
+  static std::unique_ptr<ProbeTask> Parse(const Napi::CallbackInfo& info) {
+    auto task = std::make_unique<ProbeTask>();
+    task->path_ = TextOf(info[0]);
+    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
+  }
+
+  void Run() override { failure_ = Probe(path_, &found_); }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    if (failure_) return js.FailureObject(failure_);
+    napi_value result = js.Object();
+    napi_value features = js.Object();
+    for (const Feature& feature : found_.features) js.Set(features, feature.name, js.Number(feature.error));
+    js.Set(result, "features", features);
+    js.Set(result, "timestampStep", js.Number(static_cast<double>(found_.timestamp_step_ns)));
+    js.Set(result, "nameMax", js.Number(static_cast<double>(found_.name_max)));
+    js.Set(result, "device", js.Number(static_cast<double>(found_.device)));
+    return js.Checked(result);
+  }
+
+ private:
+  std::string path_;
+  ProbeResult found_;
+  Failure failure_;
+};
+
+}  // namespace
+
+void ExportProbeFunctions(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("findFileSystem", Start<FindFileSystemTask>);
+  add("probe", Start<ProbeTask>);
+}
+
+}  // namespace fsq

@@ -1,0 +1,47 @@
+/**
+ * What the system's table of mounts says. It knows names where statfs(2) has numbers, of which several file systems may
+ * share one.
+ *
+ * @module
+ */
+import { constants } from 'node:fs'
+import fs from 'node:fs/promises'
+
+/** A mount. */
+export interface Mount {
+  /** As `ext4`, `nfs4` or `fuse.sshfs`. */
+  readonly type: string
+  /** A device, a share, or what else was mounted. */
+  readonly source: string
+}
+
+/** The mount that a directory is on; `undefined` where there is no such table (macOS, no /proc). */
+export async function mountOf(directory: string): Promise<Mount | undefined> {
+  try {
+    const handle = await fs.open(directory, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      const info = await fs.readFile(`/proc/self/fdinfo/${handle.fd}`, 'utf8')
+      return findMount(
+        await fs.readFile('/proc/self/mountinfo', 'utf8'),
+        /^mnt_id:\s*(\d+)$/m.exec(info)?.[1],
+      )
+    } finally {
+      await handle.close()
+    }
+  } catch {
+    // It only makes the answer nicer.
+    return undefined
+  }
+}
+
+/** The mount with the number, in a table as proc_pid_mountinfo(5) has it. */
+export function findMount(table: string, id: string | undefined): Mount | undefined {
+  const line = table.split('\n').find((candidate) => candidate.startsWith(`${id} `))
+  const [, type, source] = / - (\S+) (\S+)/.exec(line ?? '') ?? []
+  return type === undefined || source === undefined ? undefined : { type, source: unescape(source) }
+}
+
+// Blanks and the like stand there as \040.
+function unescape(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}

@@ -1,0 +1,203 @@
+/**
+ * Finding out what a directory's file system can do, by doing it.
+ *
+ * @module
+ */
+import { once } from 'node:events'
+import { constants, watch } from 'node:fs'
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { inspect } from 'node:util'
+
+import { type FsqError, SettingError, fileSystemError, systemError } from './errors.js'
+import type { LockKind } from './install.js'
+import { removeLeftover } from './leftover.js'
+import { mountOf } from './mount.js'
+import { type NativeProbe, Reach, isFailure, native } from './native.js'
+import { type Promises, fittingLockKind, promisesOf } from './promises.js'
+
+/** Whether something works. */
+export interface Feature {
+  readonly works: boolean
+  /** Why not: the name of the error, as `EOPNOTSUPP`, or `no effect` where no call failed. */
+  readonly reason?: string
+}
+
+/** All that is tried. */
+export interface Features {
+  /** O_TMPFILE: files without a name. */
+  readonly unnamedFiles: Feature
+  /** Giving them one by linkat(AT_EMPTY_PATH). */
+  readonly linkEmptyPath: Feature
+  /** Giving them one by /proc/self/fd. */
+  readonly linkProcFd: Feature
+  readonly hardLinks: Feature
+  /** A rename that fails where the name is taken (RENAME_NOREPLACE; RENAME_EXCL on macOS). */
+  readonly renameNoReplace: Feature
+  /** Exchanging two names (RENAME_EXCHANGE; RENAME_SWAP on macOS). */
+  readonly renameExchange: Feature
+  /** flock(2) keeps out whoever else has opened the file. */
+  readonly flock: Feature
+  /** So do open-file-description locks of fcntl(2). */
+  readonly ofdLocks: Feature
+  /** A new file is told to those who watch the directory (inotify; kqueue or FSEvents on macOS). */
+  readonly watch: Feature
+  /** A file's mtime can be later than its ctime, which is how an item is delayed. */
+  readonly delays: Feature
+  readonly modes: Feature
+  readonly fifos: Feature
+  /** fsync(2) of directories. */
+  readonly syncDirectory: Feature
+  /** copy_file_range(2), which spares reading and writing a `{ path }`. Not used on macOS. */
+  readonly copyInKernel: Feature
+  /** Copies that share their blocks. */
+  readonly reflink: Feature
+  /** `a` and `A` are two names. */
+  readonly caseSensitive: Feature
+}
+
+/** What {@link probe} has found out; plain data, fit for JSON. */
+export interface Probe {
+  /** The directory, absolute. */
+  readonly path: string
+  /** What the file system is called, as `ext4`, `nfs4` or `fuse.sshfs`; as a number where only that is known. */
+  readonly fileSystem: string
+  /** What is mounted there, a device or a share, where the system tells. */
+  readonly source?: string
+  /** The number of the device, as `dev` of fs.Stats. */
+  readonly device: number
+  /** Whether other machines may change it, too. `unknown`: it may (FUSE), or is not known to this package. */
+  readonly network: boolean | 'unknown'
+  /** How many bytes a file name may have; 0: unknown. The names of items have 255 at most. */
+  readonly nameMax: number
+  /** How finely the times of files are kept, in nanoseconds; 0: unknown. */
+  readonly timestampStep: number
+  readonly features: Features
+  /** The `lockKind` to install queues with; `null`: no kind of lock works. */
+  readonly lockKind: LockKind | null
+  /** What a queue there promises. */
+  readonly promises: Promises
+}
+
+const PREFIX = '.fsq-probe-'
+const WATCH_MS = 2_000
+const NO_EFFECT = 1
+
+/**
+ * Finds out what the file system of a directory can do, by trying each feature in a directory of its own, which it makes
+ * below the given one (`.fsq-probe-…`) and removes again, also when it fails. Takes milliseconds; two seconds where
+ * changes are not told. Safe beside queues that are in use.
+ *
+ * @param directory - An existing directory that this process may write to, such as FSQ_ROOT.
+ * @throws {@link SettingError} for what is no path; a file system error if the directory is missing
+ * ({@link FileSystemError}), is not to be written to ({@link PermissionError}, {@link ReadOnlyError}), or if something
+ * fails that says nothing of the file system, such as {@link DiskFullError}.
+ * @example
+ * ```ts
+ * const { fileSystem, features, promises } = await probe('/var/fsq')
+ * console.log(fileSystem, features.flock.works, promises.claims.kept, promises.claims.reason)
+ * // ext4 true yes flock locks keep others out, and end with their holder
+ * ```
+ */
+export async function probe(directory: string): Promise<Probe> {
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0'))
+    throw new SettingError('directory', directory, 'the path of a directory, a string without NUL')
+  const where = path.resolve(directory)
+  const fileSystem = await native.findFileSystem(where)
+  if (isFailure(fileSystem)) throw fileSystemError({ ...fileSystem, path: where }, doing(where))
+  const scratch = await makeScratch(where)
+  let found: NativeProbe
+  let features: Features
+  try {
+    const result = await native.probe(scratch)
+    if (isFailure(result)) throw fileSystemError({ ...result, path: scratch }, doing(where))
+    found = result
+    const tried = await Promise.all([tryWatch(scratch), tryReflink(scratch)])
+    features = featuresOf(found, ...tried)
+  } finally {
+    await removeLeftover(scratch, 'in which the file system was probed')
+  }
+  const mount = await mountOf(where)
+  const facts = {
+    fileSystem: mount?.type ?? fileSystem.name,
+    network: fileSystem.reach === Reach.unknown ? ('unknown' as const) : fileSystem.reach === Reach.network,
+    features,
+    timestampStep: found.timestampStep,
+  }
+  return {
+    path: where,
+    ...facts,
+    ...(mount === undefined ? {} : { source: mount.source }),
+    device: found.device,
+    nameMax: found.nameMax,
+    lockKind: fittingLockKind(facts),
+    promises: promisesOf(facts),
+  }
+}
+
+function doing(where: string): string {
+  return `probe the directory ${inspect(where)}`
+}
+
+async function makeScratch(where: string): Promise<string> {
+  try {
+    const scratch = await fs.mkdtemp(path.join(where, PREFIX))
+    // Whatever the umask.
+    await fs.chmod(scratch, 0o700)
+    return scratch
+  } catch (error) {
+    throw nodeError(error, where)
+  }
+}
+
+function nodeError(error: unknown, where: string): FsqError {
+  const { errno = 0, syscall = 'mkdtemp' } = error as NodeJS.ErrnoException
+  return fileSystemError({ errno, syscall, path: where }, doing(where))
+}
+
+function featuresOf({ features }: NativeProbe, watching: Feature, reflink: Feature): Features {
+  const named = Object.fromEntries(
+    Object.entries(features).map(([name, outcome]): [string, Feature] => [name, featureOf(outcome)]),
+  )
+  // Native code tries all that is not tried here.
+  return { ...(named as unknown as Features), watch: watching, reflink }
+}
+
+/** 0: it works; else an error number, or that it had no effect. */
+function featureOf(outcome: number): Feature {
+  if (outcome === 0) return { works: true }
+  if (outcome === NO_EFFECT) return { works: false, reason: 'no effect' }
+  return { works: false, reason: systemError({ errno: outcome, syscall: '' }).code ?? String(outcome) }
+}
+
+function failed(error: unknown): Feature {
+  return { works: false, reason: (error as NodeJS.ErrnoException).code ?? String(error) }
+}
+
+async function tryWatch(scratch: string): Promise<Feature> {
+  try {
+    const watcher = watch(scratch)
+    try {
+      const heard = once(watcher, 'change', { signal: AbortSignal.timeout(WATCH_MS) })
+      await Promise.all([heard, fs.writeFile(path.join(scratch, 'watched'), '')])
+    } finally {
+      watcher.close()
+    }
+    return { works: true }
+  } catch (error) {
+    if (error instanceof Error && error.name === 'AbortError') return { works: false, reason: 'no effect' }
+    // EMFILE: this user has no watcher left, see fs.inotify.max_user_instances.
+    return failed(error)
+  }
+}
+
+async function tryReflink(scratch: string): Promise<Feature> {
+  try {
+    // One that native code has made.
+    const source = path.join(scratch, 'one')
+    await fs.copyFile(source, path.join(scratch, 'reflink'), constants.COPYFILE_FICLONE_FORCE)
+    return { works: true }
+  } catch (error) {
+    return failed(error)
+  }
+}

@@ -1,0 +1,126 @@
+/** Queues on network file systems. There is none here, so the fault build has the kernel answer with another type. */
+import fs from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+
+import { expect, test } from '@jest/globals'
+
+import { NetworkFileSystemError } from '../src/errors.js'
+import {
+  type ProgramOptions,
+  type ShownError,
+  checkError,
+  contents,
+  inProgram,
+  useTestBed,
+} from './support/queue.js'
+
+const bed = useTestBed()
+// What statfs(2) answers; on macOS it is a flag instead.
+const onLinux = process.platform === 'linux' ? test : test.skip
+const FAULT_BUILD = path.join(import.meta.dirname, 'support/fault-build.cjs')
+
+function on(type: number, options: ProgramOptions = {}): ProgramOptions {
+  return {
+    given: { root: bed.root },
+    flags: ['--require', FAULT_BUILD],
+    ...options,
+    env: { FSQ_FAULTS: `open.fstatfs=answer:${type}`, ...options.env },
+  }
+}
+
+const USES = `({
+  enqueue: (queue) => queue.enqueue('x'),
+  enqueueSync: (queue) => queue.enqueueSync('x'),
+  enqueueMany: (queue) => queue.enqueueMany([{ data: 'x' }]),
+  scan: (queue) => queue.scan().next(),
+  items: (queue) => queue.items().next(),
+  counts: (queue) => queue.counts(),
+  isEmpty: (queue) => queue.isEmpty(),
+  install: () => Queue.install('other', { root: given.root }),
+  'install by force': () => Queue.install('q', { root: given.root, force: true }),
+})`
+
+onLinux.each([
+  ['nfs', 0x6969],
+  ['cifs', 0xff534d42],
+  ['smb2', 0xfe534d42],
+  ['ceph', 0x00c36400],
+  ['afs', 0x5346414f],
+  ['lustre', 0x0bd00bd0],
+  ['9p', 0x01021997],
+])('on %s every use is refused, before anything is touched', async (name, type) => {
+  const queue = await bed.install()
+  const id = await queue.enqueue('x')
+  const seen = await inProgram<{ errors: Record<string, ShownError>; open: string[] }>(
+    `
+    const errors = {}
+    const queue = new Queue('q', { root: given.root })
+    for (const [name, use] of Object.entries(${USES})) errors[name] = await errorOf(() => use(queue))
+    const open = fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return fs.readlinkSync('/proc/self/fd/' + fd)
+      } catch {
+        return []
+      }
+    })
+    return { errors, open: open.filter((file) => file.startsWith(given.root)) }`,
+    on(type),
+  )
+  expect(Object.keys(seen.errors)).toHaveLength(9)
+  for (const [use, error] of Object.entries(seen.errors)) {
+    checkError(error, {
+      type: NetworkFileSystemError,
+      says: new RegExp(`is on a network file system \\(${name}\\).*local file system.*FSQ_ALLOW_NETWORK=1`),
+    })
+    expect(error.message.startsWith(`${use.startsWith('install') ? bed.root : queue.path} is on`)).toBe(true)
+  }
+  expect(seen.open).toEqual([])
+  expect(fs.readdirSync(bed.root)).toEqual(['q'])
+  expect(contents(queue)).toEqual({ queue: [id], tmp: [], done: [], fail: [] })
+})
+
+const LIFE = `
+  const options = { root: given.root, ...given.options }
+  const queue = await Queue.install('q', options)
+  const id = await queue.enqueue('x')
+  const drained = []
+  for await (const item of queue.scan()) {
+    await item.done()
+    drained.push(item.id)
+  }
+  await queue.uninstall()
+  return drained.length === 1 && drained[0] === id`
+
+onLinux('who allows it has it: by option, by environment, by setConst', async () => {
+  const nfs = on(0x6969)
+  expect(await inProgram(LIFE, { ...nfs, given: { root: bed.root, options: { allowNetwork: true } } })).toBe(
+    true,
+  )
+  expect(await inProgram(LIFE, on(0x6969, { env: { FSQ_ALLOW_NETWORK: '1' } }))).toBe(true)
+  expect(await inProgram(`fsq.setConst('FSQ_ALLOW_NETWORK', true)\n${LIFE}`, nfs)).toBe(true)
+  const error = await inProgram<ShownError>(`return errorOf(async () => {${LIFE}})`, nfs)
+  expect(error.code).toBe(NetworkFileSystemError.code)
+})
+
+onLinux.each([
+  ['FUSE, which may be anything', 0x65735546],
+  ['what nobody knows', 0x12345678],
+  ['an overlay', 0x794c7630],
+])('%s is not refused', async (_what, type) => {
+  expect(await inProgram(LIFE, on(type))).toBe(true)
+})
+
+onLinux('a queue can be taken down and removed wherever it is', async () => {
+  const queue = await bed.install()
+  await inProgram(
+    `
+    const queue = new Queue('q', { root: given.root })
+    await queue.down()
+    await queue.up()
+    await queue.uninstall()
+    return true`,
+    on(0x6969),
+  )
+  expect(fs.existsSync(queue.path)).toBe(false)
+})
