@@ -4,12 +4,14 @@
 
 #include "addon_data.h"
 #include "bindings.h"
+#include "source_hash.h"  // made by the build, from source-hash.cjs
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new fsq::AddonData());
   fsq::ExportEnqueueFunctions(env, exports);
   fsq::ExportQueueFunctions(env, exports);
   fsq::ExportUtilityFunctions(env, exports);
+  exports["sourceHash"] = Napi::String::New(env, FSQ_SOURCE_HASH);
   return exports;
 }
 

@@ -182,6 +182,8 @@ interface Native {
   heldClaims(): number
   /** The process exits: what has not begun will not. */
   stop(): void
+  /** Of the sources it was built from (native/source-hash.cjs). */
+  readonly sourceHash: string
 }
 
 function load(): Native {
