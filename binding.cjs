@@ -41,9 +41,17 @@ function howToBuild() {
 
 function platform() {
   if (process.platform !== 'linux') return [process.platform, process.arch]
-  process.report.excludeNetwork = true // else the report looks up the name of every peer
-  const { glibcVersionRuntime } = process.report.getReport().header
-  return [process.platform, process.arch, glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : 'musl']
+  return [process.platform, process.arch, libc()]
+}
+
+function libc() {
+  try {
+    process.report.excludeNetwork = true // else the report looks up the name of every peer
+    const { glibcVersionRuntime } = process.report.getReport().header
+    return glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : 'musl'
+  } catch {
+    return '(libc unknown)' // Deno, where it is not allowed to tell
+  }
 }
 
 function runtime() {
