@@ -22,10 +22,12 @@ function missing(cause) {
 
 /** What to allow, where it is no binary that is missing but a permission. */
 function forbidden({ name, code }) {
-  if (code === 'ERR_DLOPEN_DISABLED') return 'Let Node load addons: --allow-addons beside --permission, no --no-addons'
+  if (code === 'ERR_DLOPEN_DISABLED')
+    return 'Let Node load addons: --allow-addons beside --permission, no --no-addons'
   if (process.permission && !process.permission.has('fs.read', __dirname))
     return `Let Node read the package: --allow-fs-read="${__dirname}"`
-  if (name === 'NotCapable') return 'Let Deno load and find the addon: --allow-ffi --allow-read --allow-env --allow-sys'
+  if (name === 'NotCapable')
+    return 'Let Deno load and find the addon: --allow-ffi --allow-read --allow-env --allow-sys'
 }
 
 function howToBuild() {

