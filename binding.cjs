@@ -4,33 +4,61 @@
 try {
   module.exports = require('node-gyp-build')(__dirname)
 } catch (cause) {
-  throw missing(cause)
+  // Returned, and thrown by native.ts: Node 20 ends the process when a CommonJS module throws while it is imported.
+  module.exports = missing(cause)
 }
 
 function missing(cause) {
-  const { existsSync } = require('node:fs')
-  const { join } = require('node:path')
-  const inClone = existsSync(join(__dirname, 'binding.gyp'))
-  const command = inClone
-    ? 'npm run build:addon'
-    : 'npx --yes --package cmake-js@8 --package node-addon-api@8 --package node-api-headers@1 -- ' +
-      `cmake-js compile --directory "${__dirname}"`
-  const platform = [process.platform, process.arch, ...libc()].join(' ')
   const reason = String(cause?.message ?? cause)
     .trim()
     .split('\n')[0]
-  const needs = inClone ? '' : ' (it needs a C++20 compiler, make and cmake)'
-  const error = new Error(
-    `fsq has no addon that loads on ${platform}, Node ${process.version}: ${reason}\n` +
-      `Build it with this command${needs}: ${command}`,
-    { cause },
-  )
+  const message =
+    `fsq has no addon that loads on ${platform().join(' ')}, ${runtime()}: ${reason}\n` +
+    (forbidden(cause) ?? howToBuild())
+  const error = new Error(message, { cause })
   error.code = 'ERR_FSQ_ADDON_MISSING'
   return error
 }
 
+/** What to allow, where it is no binary that is missing but a permission. */
+function forbidden({ name, code }) {
+  if (code === 'ERR_DLOPEN_DISABLED')
+    return 'Let Node load addons: --allow-addons beside --permission, no --no-addons'
+  if (process.permission && !process.permission.has('fs.read', __dirname))
+    return `Let Node read the package: --allow-fs-read="${__dirname}"`
+  if (name === 'NotCapable')
+    return 'Let Deno load and find the addon: --allow-ffi --allow-read --allow-env --allow-sys'
+}
+
+function howToBuild() {
+  const { existsSync } = require('node:fs')
+  const { join } = require('node:path')
+  if (existsSync(join(__dirname, 'binding.gyp'))) return 'Build it with this command: npm run build:addon'
+  return (
+    'Build it with this command (it needs a C++20 compiler, make and cmake): npx --yes --package cmake-js@8 ' +
+    '--package node-addon-api@8 --package node-api-headers@1 -- ' +
+    `cmake-js compile --directory "${__dirname}"`
+  )
+}
+
+function platform() {
+  if (process.platform !== 'linux') return [process.platform, process.arch]
+  return [process.platform, process.arch, libc()]
+}
+
 function libc() {
-  if (process.platform !== 'linux') return []
-  process.report.excludeNetwork = true // else the report looks up the name of every peer
-  return [process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl']
+  try {
+    process.report.excludeNetwork = true // else the report looks up the name of every peer
+    const { glibcVersionRuntime } = process.report.getReport().header
+    return glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : 'musl'
+  } catch {
+    return '(libc unknown)' // Deno, where it is not allowed to tell
+  }
+}
+
+function runtime() {
+  const { node, bun, deno } = process.versions
+  if (bun) return `Bun ${bun}`
+  if (deno) return `Deno ${deno}`
+  return `Node v${node}`
 }

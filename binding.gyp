@@ -4,6 +4,15 @@
         {
             "target_name": "fsq",
             "sources": ["<!@(cat native/sources.txt)"],
+            "actions": [
+                {
+                    "action_name": "source_hash",
+                    "inputs": ["<!@(ls native/*)"],
+                    "outputs": ["<(INTERMEDIATE_DIR)/source_hash.h"],
+                    "action": ["node", "native/source-hash.cjs", "<@(_outputs)"],
+                },
+            ],
+            "include_dirs": ["<(INTERMEDIATE_DIR)"],
             "defines": [
                 "NAPI_VERSION=8",
                 "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",

@@ -4,6 +4,7 @@
 
 #include "addon_data.h"
 #include "bindings.h"
+#include "source_hash.h"  // made by the build, from source-hash.cjs
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new fsq::AddonData());
@@ -12,6 +13,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   fsq::ExportProbeFunctions(env, exports);
   fsq::ExportQueueFunctions(env, exports);
   fsq::ExportUtilityFunctions(env, exports);
+  exports["sourceHash"] = Napi::String::New(env, FSQ_SOURCE_HASH);
   return exports;
 }
 

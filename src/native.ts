@@ -6,8 +6,9 @@
  *
  * @module
  */
-import { createRequire } from 'node:module'
 import process from 'node:process'
+
+import addon from '#binding'
 
 import { AddonMissingError, type Failure } from './errors.js'
 import type { RawName } from './name/charset.js'
@@ -243,18 +244,14 @@ interface Native {
   heldClaims(): number
   /** The process exits: what has not begun will not. */
   stop(): void
+  /** Of the sources it was built from (native/source-hash.cjs). */
+  readonly sourceHash: string
 }
 
-function load(): Native {
-  try {
-    return createRequire(import.meta.url)('../binding.cjs') as Native
-  } catch (error) {
-    // The loader says what is missing and which command builds it.
-    throw new AddonMissingError(error instanceof Error ? error.message : String(error), { cause: error })
-  }
-}
+// The loader says what is missing and which command builds it.
+if (addon instanceof Error) throw new AddonMissingError(addon.message, { cause: addon })
 
-export const native: Native = load()
+export const native = addon as Native
 
 // The pool is emptied before a process may end: without this, `process.exit()` would wait for all that is still queued.
 process.once('exit', () => {

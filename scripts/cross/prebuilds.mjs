@@ -1,0 +1,91 @@
+// Fills prebuilds/: `node scripts/cross/prebuilds.mjs [TARGET...]`, all six targets where none is named. This machine's
+// own is made by prebuildify, the others by cmake-js with zig; without zig they are skipped, with a line that says so.
+import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import process from 'node:process'
+
+import { run } from '../run.mjs'
+import { faultsOf, ROOT } from './check.mjs'
+import { hostTarget, TARGETS } from './targets.mjs'
+import { compilerFor, findZig } from './zig.mjs'
+
+const { resolve: resolvePackage } = createRequire(import.meta.url)
+const wanted = targetsNamed(process.argv.slice(2))
+const host = hostTarget()
+const { zig, reason } = findZig()
+
+for (const target of wanted) {
+  if (target !== host && !zig) {
+    console.log(`SKIPPED ${target.name}: ${reason}`)
+    continue
+  }
+  const started = Date.now()
+  const folder = join(ROOT, 'build-cross', target.name)
+  // Without zig this machine's compiler serves, and its C library may be newer than the floor: the check below says.
+  const compiler = zig ? compilerFor(zig, target, folder) : {}
+  const file = join(ROOT, 'prebuilds', target.file)
+  rmSync(file, { force: true })
+  mkdirSync(dirname(file), { recursive: true })
+  if (target === host) prebuildify(target, folder, compiler)
+  else cmakeJs(target, folder, compiler, file)
+
+  const faults = faultsOf(target)
+  for (const fault of faults) console.error(`${target.name}: ${fault}`)
+  if (faults.length > 0) process.exitCode = 1
+  else console.log(`built   ${target.name} in ${Math.round((Date.now() - started) / 1000)} s`)
+}
+
+function targetsNamed(names) {
+  const unknown = names.filter((name) => !TARGETS.some((target) => target.name === name))
+  if (unknown.length === 0)
+    return names.length === 0 ? TARGETS : TARGETS.filter(({ name }) => names.includes(name))
+  console.error(`No target ${unknown.join(', ')}. There are: ${TARGETS.map(({ name }) => name).join(', ')}`)
+  process.exit(1)
+}
+
+/** In a copy: prebuildify would take build/Release/fsq.node away from under whoever runs it. */
+function prebuildify(target, folder, compiler) {
+  const copy = join(folder, 'source')
+  for (const part of ['native', 'binding.gyp', 'package.json']) {
+    rmSync(join(copy, part), { recursive: true, force: true })
+    cpSync(join(ROOT, part), join(copy, part), { recursive: true })
+  }
+  const options = ['--napi', '--strip', ...(target.libc ? ['--tag-libc'] : []), '--quiet']
+  run(process.execPath, [resolvePackage('prebuildify/bin.js'), ...options, '--cwd', copy, '--out', ROOT], {
+    env: { ...process.env, ...headers(), ...compiler },
+  })
+}
+
+function cmakeJs(target, folder, compiler, file) {
+  const out = join(folder, 'build')
+  const options = [
+    '--out',
+    out,
+    '--log-level',
+    'error',
+    '--parallel',
+    String(availableParallelism()),
+    '--CDFSQ_WERROR=ON',
+    `--CDCMAKE_SYSTEM_NAME=${target.platform === 'darwin' ? 'Darwin' : 'Linux'}`,
+    // macOS: a library names itself, by default with the folder that it was built in, and CMake wants a Mac's tool
+    '--CDCMAKE_INSTALL_NAME_DIR=@rpath',
+    '--CDCMAKE_BUILD_WITH_INSTALL_NAME_DIR=ON',
+    '--CDCMAKE_INSTALL_NAME_TOOL=true',
+    `--CDCMAKE_USER_MAKE_RULES_OVERRIDE=${join(import.meta.dirname, 'rules.cmake')}`,
+  ]
+  rmSync(out, { recursive: true, force: true })
+  run(process.execPath, [resolvePackage('cmake-js/bin/cmake-js'), 'compile', ...options], {
+    cwd: ROOT,
+    env: { ...process.env, ...compiler },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  cpSync(join(out, 'Release/fsq.node'), file)
+}
+
+/** Headers that came with this Node save the download of them. */
+function headers() {
+  const prefix = resolve(process.execPath, '../..')
+  return process.env.npm_config_nodedir ? {} : { npm_config_nodedir: prefix }
+}

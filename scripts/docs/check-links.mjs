@@ -1,0 +1,47 @@
+// `npm run check:links`: each link of a page leads to a file that is there, and each #anchor to a heading. Addresses on
+// the web are not looked up.
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import process from 'node:process'
+
+import { pages, ROOT } from './pages.mjs'
+
+for (const page of pages()) {
+  const text = withoutCode(readFileSync(page, 'utf8'))
+  for (const [, target = ''] of text.matchAll(/\]\(<?([^)\s>]+)>?[^)]*\)|^\[[^\]]+\]:\s*(\S+)/gm)) {
+    if (/^[a-z]+:/.test(target)) continue
+    const [path = '', anchor] = target.split('#')
+    const file = path === '' ? page : resolve(dirname(page), path)
+    const fault = faultOf(file, anchor)
+    if (!fault) continue
+    console.error(`${relative(ROOT, page)}: ${target}: ${fault}`)
+    process.exitCode = 1
+  }
+}
+
+function faultOf(file, anchor) {
+  if (!existsSync(file)) return 'there is no such file'
+  if (anchor === undefined) return undefined
+  const page = statSync(file).isDirectory() ? join(file, 'README.md') : file
+  return anchorsOf(readFileSync(page, 'utf8')).has(anchor) ? undefined : 'there is no such heading'
+}
+
+/** As GitHub makes them: lower case, no punctuation, hyphens for spaces, a number after the second of a name. */
+function anchorsOf(text) {
+  const anchors = new Set()
+  for (const [, heading = ''] of withoutCode(text, { blocks: true }).matchAll(/^#+ +(.+?) *$/gm)) {
+    const name = heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-')
+    let anchor = name
+    for (let number = 1; anchors.has(anchor); number++) anchor = `${name}-${number}`
+    anchors.add(anchor)
+  }
+  return anchors
+}
+
+function withoutCode(text, { blocks = false } = {}) {
+  const prose = text.replaceAll(/^```[\s\S]*?^```/gm, '')
+  return blocks ? prose : prose.replaceAll(/`[^`\n]*`/g, '')
+}

@@ -1,0 +1,10 @@
+/** What the examples of the documentation suppose: a queue, an item, and functions of the reader's own. */
+import type { Queue as QueueClass, WorkItem } from 'fsq'
+
+declare global {
+  const queue: QueueClass
+  const item: WorkItem
+  const signal: AbortSignal
+  function work(...given: unknown[]): Promise<void>
+  function handle(item: WorkItem): Promise<void>
+}

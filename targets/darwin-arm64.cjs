@@ -1,0 +1,1 @@
+module.exports = require('../prebuilds/darwin-arm64/fsq.node')

@@ -1,0 +1,1 @@
+module.exports = require('../prebuilds/darwin-x64/fsq.node')

@@ -1,0 +1,1 @@
+module.exports = require('../prebuilds/linux-arm64/fsq.musl.node')

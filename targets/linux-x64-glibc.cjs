@@ -1,0 +1,1 @@
+module.exports = require('../prebuilds/linux-x64/fsq.glibc.node')

@@ -1,0 +1,199 @@
+// `npm run test:packaging`: packs the package, installs it as a user does, and runs it in whatever runs it. Asks the
+// registry for the package's dependencies and, the first time, for the tools that package.json here names.
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import process from 'node:process'
+
+import { hostTarget } from '../../scripts/cross/targets.mjs'
+import { faultsOf } from '../../scripts/cross/check.mjs'
+import { check, contains, ROOT, run, tally, tool, TOOLS } from './checks.mjs'
+
+const bed = mkdtempSync(join(tmpdir(), 'fsq-packaging-'))
+process.once('exit', () => rmSync(bed, { recursive: true, force: true }))
+const QUIET = ['--no-audit', '--no-fund', '--ignore-scripts']
+
+const host = hostTarget()
+if (!host || faultsOf(host).length > 0) {
+  console.error(`Build this machine's binary first: npm run prebuilds -- ${host?.name ?? ''}`)
+  process.exit(1)
+}
+// --force: one of the tools is a Node for another architecture, for an emulator to run.
+if (!tool('.package-lock.json')) run('npm', ['ci', '--force', ...QUIET], { cwd: import.meta.dirname })
+
+const [packed] = JSON.parse(
+  run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', bed], { cwd: ROOT }),
+)
+const tarball = join(bed, packed.filename)
+
+// Where a user is: an empty folder, no compiler, no tool but node and npm.
+const home = join(bed, 'user')
+const bin = join(bed, 'bin')
+mkdirSync(home)
+mkdirSync(bin)
+for (const name of ['node', 'npm', 'npx']) symlinkSync(join(dirname(process.execPath), name), join(bin, name))
+// `sh` and `env` alone of the system: npm starts itself by them.
+for (const name of ['sh', 'env']) symlinkSync(`/usr/bin/${name}`, join(bin, name))
+const user = { cwd: home, env: { HOME: process.env.HOME, PATH: bin, NO_COLOR: '1', NODE_NO_WARNINGS: '1' } }
+const node = process.execPath
+
+await check('the tarball has only what a user needs', () => {
+  const paths = packed.files.map(({ path }) => path)
+  const needed =
+    /^(dist\/.+\.(js|js\.map|d\.ts)|native\/[^/]+\.(cc|h|txt|cjs)|targets\/[^/]+|prebuilds\/.+|man\/.+|binding\.cjs|CMakeLists\.txt|package\.json|(README|CHANGELOG|LICENSE)(\.md)?)$/
+  const others = paths.filter((path) => !needed.test(path))
+  if (others.length > 0) throw new Error(`not needed: ${others.join(', ')}`)
+  if (statSync(tarball).size > 2_000_000) throw new Error(`${statSync(tarball).size} bytes`)
+})
+
+await check('it installs without a compiler and without scripts', () => {
+  writeFileSync(join(home, 'package.json'), '{ "private": true }')
+  run('npm', ['install', ...QUIET, tarball], user)
+  const { scripts } = JSON.parse(readFileSync(join(home, 'node_modules/fsq/package.json'), 'utf8'))
+  const scripted = ['preinstall', 'install', 'postinstall'].filter((name) => name in scripts)
+  if (scripted.length > 0) throw new Error(`scripts: ${scripted.join(', ')}`)
+  const compilers = ['cc', 'c++', 'gcc', 'g++', 'clang', 'make', 'cmake', 'python3']
+  const found = compilers.filter(
+    (name) => run('sh', ['-c', `command -v ${name} || echo none`], user).trim() !== 'none',
+  )
+  if (found.length > 0) throw new Error(`there is ${found.join(', ')}: this shows nothing`)
+})
+
+await check('publint', () => void run(node, [join(TOOLS, 'publint/src/cli.js'), tarball, '--strict']))
+await check('are the types wrong', () => {
+  // require() of an ES module: what Node 20.19 and newer do, and we say.
+  const profile = ['--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm']
+  run(node, [join(TOOLS, '@arethetypeswrong/cli/dist/index.js'), tarball, ...profile])
+})
+
+copyFileSync(join(import.meta.dirname, 'smoke.mjs'), join(home, 'smoke.mjs'))
+for (const version of [20, 22, 24, 26]) {
+  await check(`Node ${version}`, () => {
+    const program = tool(`node${version}/bin/node`)
+    if (!program) return 'no binary for this machine'
+    contains(run(program, ['smoke.mjs'], user), /smoke ok/)
+  })
+}
+await check('Bun', () => {
+  const program = tool('@oven/bun-linux-x64/bin/bun')
+  if (!program) return 'no binary for this machine'
+  contains(run(program, ['smoke.mjs'], user), /smoke ok/)
+})
+const deno = tool('@deno/linux-x64-glibc/deno')
+await check('Deno', () => {
+  if (!deno) return 'no binary for this machine'
+  contains(run(deno, ['run', '--allow-all', 'smoke.mjs'], user), /smoke ok/)
+})
+await check('Deno without --allow-ffi says what to allow', () => {
+  if (!deno) return 'no binary for this machine'
+  const output = run(deno, ['run', '--no-prompt', '--allow-read', '--allow-env', 'smoke.mjs'], {
+    ...user,
+    fails: true,
+  })
+  contains(output, /fsq has no addon that loads .* Deno .*\nLet Deno load .* --allow-ffi/)
+})
+await check('Node --permission without --allow-addons says what to allow', () => {
+  const program = tool('node24/bin/node')
+  if (!program) return 'no binary for this machine'
+  const output = run(program, ['--permission', '--allow-fs-read=*', 'smoke.mjs'], { ...user, fails: true })
+  contains(output, /fsq has no addon that loads .*\nLet Node load addons: --allow-addons/)
+})
+await check('Node for arm64, emulated', () => {
+  const program = tool('node20-arm64/bin/node')
+  const emulator = process.env.FSQ_QEMU_ARM64 // for example 'qemu-aarch64-static -L /usr/aarch64-linux-gnu'
+  if (!program || !emulator) return 'FSQ_QEMU_ARM64 names no emulator'
+  const [command, ...args] = emulator.split(' ')
+  contains(run(command, [...args, program, 'smoke.mjs'], user), /smoke ok/)
+})
+
+writeFileSync(
+  join(home, 'typed.ts'),
+  `import { Queue, type WorkItem } from 'fsq'
+export async function drain(queue: Queue): Promise<string[]> {
+  const texts: string[] = []
+  for await (const item of queue.scan({ prefetch: 2 })) texts.push(await textOf(item))
+  return texts
+}
+const textOf = async (item: WorkItem): Promise<string> => item.text()
+// @ts-expect-error: there is no such option
+export const wrong = new Queue('q', { nothing: 1 })
+`,
+)
+mkdirSync(join(home, 'node_modules/@types'), { recursive: true })
+symlinkSync(join(TOOLS, '@types/node'), join(home, 'node_modules/@types/node'))
+for (const version of [5, 6, 7]) {
+  for (const [module, resolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    await check(`TypeScript ${version}, ${resolution}`, () => {
+      const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', 'es2023,esnext.disposable']
+      const kind = ['--module', module, '--moduleResolution', resolution, '--types', 'node', '--ignoreConfig']
+      const args = version === 5 ? kind.slice(0, -1) : kind
+      run(node, [join(TOOLS, `typescript${version}/bin/tsc`), ...options, ...args, 'typed.ts'], user)
+    })
+  }
+}
+
+const esbuild = join(TOOLS, 'esbuild/bin/esbuild')
+const bundle = (name, ...args) => {
+  const folder = join(home, name)
+  run(
+    esbuild,
+    ['smoke.mjs', '--bundle', '--platform=node', `--outdir=${folder}`, '--log-level=warning', ...args],
+    user,
+  )
+  return folder
+}
+await check('a bundle with fsq outside', () => {
+  const folder = bundle('external', '--format=esm', '--external:fsq', '--out-extension:.js=.mjs')
+  contains(run(node, [join(folder, 'smoke.mjs')], user), /smoke ok/)
+})
+await check('a bundle with fsq and one addon inside, without node_modules', () => {
+  const banner =
+    "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+  writeFileSync(
+    join(home, 'one.mjs'),
+    `import { Queue } from 'fsq'; console.log(typeof Queue, new Queue('q').name)`,
+  )
+  const folder = join(bed, 'bundled')
+  const options = [
+    '--bundle',
+    '--platform=node',
+    '--format=esm',
+    '--out-extension:.js=.mjs',
+    '--loader:.node=copy',
+  ]
+  run(esbuild, ['one.mjs', ...options, banner, `--conditions=fsq-${host.name}`, `--outdir=${folder}`], user)
+  contains(run(node, [join(folder, 'one.mjs')], { ...user, cwd: folder }), /^function q/)
+})
+
+await check('pnpm', () => {
+  const folder = join(bed, 'pnpm')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  const store = ['--store-dir', join(bed, 'store')]
+  run(node, [join(TOOLS, 'pnpm/bin/pnpm.cjs'), 'add', ...store, tarball], { ...user, cwd: folder })
+  copyFileSync(join(home, 'smoke.mjs'), join(folder, 'smoke.mjs'))
+  contains(run(node, ['smoke.mjs'], { ...user, cwd: folder }), /smoke ok/)
+})
+
+await check('without a binary the error names a command, and that command builds one', () => {
+  rmSync(join(home, 'node_modules/fsq/prebuilds'), { recursive: true })
+  const output = run(node, ['smoke.mjs'], { ...user, fails: true })
+  const command = /Build it with this command \([^)]*\): (npx .*)/.exec(output)?.[1]
+  if (!command) throw new Error(output)
+  run('sh', ['-c', command], { cwd: home })
+  contains(run(node, ['smoke.mjs'], user), /smoke ok/)
+})
+
+console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`)

@@ -1,0 +1,52 @@
+// What a user does first, in whatever runs it: a queue, items, a claim, the ends of one, a second claim, a thread.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+
+import * as fsq from 'fsq'
+
+const { Queue } = fsq
+const root = mkdtempSync(join(tmpdir(), 'fsq-smoke-'))
+try {
+  const queue = await Queue.install('q', { root, maxTries: 3 })
+  await queue.enqueue('first', ['a_b', 'ü'])
+  queue.enqueueSync({ json: { n: 2 } })
+  await queue.enqueueMany([
+    { data: null, args: ['empty'] },
+    { data: 'late', delay: 60_000 },
+  ])
+
+  const rival = new Queue('q', { root, maxTries: 3 })
+  const seen = []
+  for await (const item of queue.scan()) {
+    seen.push([await item.text(), item.args.join()])
+    for await (const other of rival.scan({ prefetch: 1 })) {
+      assert.notEqual(other.key, item.key, 'claimed twice')
+      other.release()
+    }
+    if (seen.length === 1) await item.retry()
+    else await item.done()
+  }
+  assert.deepEqual(seen, [
+    ['first', 'a_b,ü'],
+    ['{"n":2}', ''],
+    ['', 'empty'],
+  ])
+  assert.deepEqual(await queue.counts(), { waiting: 2, done: 2, failed: 0, tmp: 0 })
+  await Promise.all([queue.close(), rival.close()])
+
+  assert.equal(typeof createRequire(import.meta.url)('fsq').Queue, 'function', 'require')
+  await new Promise((resolve, reject) => {
+    const source = `import('fsq').then(({ Queue }) => new Queue('q', { root: ${JSON.stringify(root)} }).counts())
+      .then(({ waiting }) => require('node:worker_threads').parentPort.postMessage(waiting))`
+    const worker = new Worker(source, { eval: true })
+    worker.on('message', (waiting) => resolve(assert.equal(waiting, 2)))
+    worker.on('error', reject)
+  })
+  console.log('smoke ok')
+} finally {
+  rmSync(root, { recursive: true, force: true })
+}
