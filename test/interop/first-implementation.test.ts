@@ -119,6 +119,20 @@ const hasPython = spawnSync('python3', ['--version']).status === 0
     expect(texts(await run(root, 'work', { action: 'done', once: true }), 'finished')).toEqual([id])
   })
 
+  test.each(['done', 'retry'])('%s there, between our open and our lock, is noticed', async (action) => {
+    const { root, queue } = await installed()
+    await queue.enqueue('x', ['x'])
+    const [log, gate] = [path.join(root, 'log'), path.join(root, 'gate')]
+    const job = { root, log, once: true, options: { maxTries: 0 } }
+    const ours = new Child('child-worker.mjs', job, { faults: `claim.lock=pause:${gate}` })
+    await until('ours has opened it', () => fs.existsSync(gate))
+    const theirs = await run(root, 'work', { action, maxTries: 0, once: true })
+    expect(theirs.said('finished')).toHaveLength(1)
+    fs.unlinkSync(gate)
+    expect(await ours.ended).toEqual({ code: 0, signal: null })
+    expect([ours.said('error'), ours.said('report'), fs.readFileSync(log, 'utf8')]).toEqual([[], [], ''])
+  })
+
   test('a temporary failure of either counts for both', async () => {
     const { root, queue } = await installed({ maxTries: 3 })
     await queue.enqueue('x', ['a_b', 'c'])
