@@ -16,8 +16,12 @@ import { layoutOf } from './layout.js'
 import type { NameArgument } from './name/encode.js'
 import type { Payload } from './payload.js'
 import { Queue } from './queue.js'
-import type { ScanOptions } from './scan.js'
+import type { ScanForeverOptions, ScanOptions } from './scan.js'
 import { type SettingOverrides, isSetting, resolveSettings } from './settings.js'
+import type { PullOptions } from './trigger.js'
+
+/** Settings, but for the name of the trigger, and the options of an enqueue, of which `trigger` says whether to pull it. */
+export type VenqueueOptions = Omit<SettingOverrides, 'trigger'> & EnqueueOptions
 
 /** The contents of an item as a file: its path, or another payload that is read. */
 export type FilePayload = string | URL | Exclude<Payload, string>
@@ -45,19 +49,17 @@ function checkAreOptions(options: unknown): void {
   throw new SettingError('options', options, 'an object of settings and options')
 }
 
-/** The settings among the options of a call, and the options of its own. */
-function separate<Own extends object>(
-  options: SettingOverrides & Own,
-): [overrides: SettingOverrides, own: Own] {
+/** The settings among the options of a call, and the options of its own, `except` those that a setting has the name of. */
+function separate<Own extends object>(options: object, except = ''): [overrides: SettingOverrides, own: Own] {
   checkAreOptions(options)
   const entries = Object.entries(options)
   const part = (areSettings: boolean): unknown =>
-    Object.fromEntries(entries.filter(([name]) => isSetting(name) === areSettings))
+    Object.fromEntries(entries.filter(([name]) => (isSetting(name) && name !== except) === areSettings))
   return [part(true) as SettingOverrides, part(false) as Own]
 }
 
-function open<Own extends object>(name: string, options: SettingOverrides & Own): [queue: Queue, own: Own] {
-  const [overrides, own] = separate<Own>(options)
+function open<Own extends object>(name: string, options: object, except?: string): [queue: Queue, own: Own] {
+  const [overrides, own] = separate<Own>(options, except)
   return [sharedQueue(name, overrides), own]
 }
 
@@ -143,7 +145,7 @@ export async function senqueue(
 /**
  * {@link enqueue} with the arguments as one list, and options.
  *
- * @param options - Settings, and `delay` in milliseconds.
+ * @param options - Settings, `delay` in milliseconds, and `trigger`.
  * @example
  * ```ts
  * await fsq.venqueue('a_queue', '/path/to/data.file', ['args'], { delay: 60_000 })
@@ -153,7 +155,7 @@ export async function venqueue(
   name: string,
   file: FilePayload,
   args: readonly NameArgument[],
-  options: SettingOverrides & EnqueueOptions = {},
+  options: VenqueueOptions = {},
 ): Promise<string> {
   const data = typeof file === 'string' || file instanceof URL ? { path: file } : file
   return vsenqueue(name, data, args, options)
@@ -162,7 +164,7 @@ export async function venqueue(
 /**
  * {@link senqueue} with the arguments as one list, and options.
  *
- * @param options - Settings, and `delay` in milliseconds.
+ * @param options - Settings, `delay` in milliseconds, and `trigger`.
  * @example
  * ```ts
  * await fsq.vsenqueue('a_queue', 'data', ['args'], { durability: 'none' })
@@ -172,9 +174,9 @@ export async function vsenqueue(
   name: string,
   data: Payload,
   args: readonly NameArgument[],
-  options: SettingOverrides & EnqueueOptions = {},
+  options: VenqueueOptions = {},
 ): Promise<string> {
-  const [queue, own] = open<EnqueueOptions>(name, options)
+  const [queue, own] = open<EnqueueOptions>(name, options, 'trigger')
   return queue.enqueue(data, args, own)
 }
 
@@ -197,6 +199,24 @@ export function scan(
 ): AsyncGenerator<WorkItem, void, undefined> {
   const [queue, own] = open<ScanOptions>(name, options)
   return queue.scan(own)
+}
+
+/**
+ * {@link scan} that waits for more when all are handed out. See {@link Queue.scanForever}.
+ *
+ * @param options - Settings and those of {@link ScanForeverOptions}.
+ * @throws As {@link Queue.scanForever}.
+ * @example
+ * ```ts
+ * for await (const work of fsq.scanForever('a_queue')) await fsq.done(work)
+ * ```
+ */
+export function scanForever(
+  name: string,
+  options: SettingOverrides & ScanForeverOptions = {},
+): AsyncGenerator<WorkItem, void, undefined> {
+  const [queue, own] = open<ScanForeverOptions>(name, options)
+  return queue.scanForever(own)
 }
 
 /** The work has been done: {@link WorkItem.done}. */
@@ -256,4 +276,24 @@ export async function up(name: string, options: SettingOverrides = {}): Promise<
 /** Whether scans of a queue are forbidden: {@link Queue.isDown}. */
 export async function isDown(name: string, options: SettingOverrides = {}): Promise<boolean> {
   return sharedQueue(name, options).isDown()
+}
+
+/** Makes the trigger of a queue: {@link Queue.trigger}. */
+export async function trigger(name: string, options: SettingOverrides = {}): Promise<void> {
+  await sharedQueue(name, options).trigger()
+}
+
+/** Removes it: {@link Queue.untrigger}. */
+export async function untrigger(name: string, options: SettingOverrides = {}): Promise<void> {
+  await sharedQueue(name, options).untrigger()
+}
+
+/**
+ * Pulls it, which wakes who waits for items: {@link Queue.triggerPull}.
+ *
+ * @param options - Settings, and `ignoreListener`: it is no error if nobody listens.
+ */
+export async function triggerPull(name: string, options: SettingOverrides & PullOptions = {}): Promise<void> {
+  const [queue, own] = open<PullOptions>(name, options)
+  await queue.triggerPull(own)
 }

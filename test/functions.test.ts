@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
@@ -174,6 +175,48 @@ test('down, up, isDown', async () => {
   expect(await fsq.isDown('q')).toBe(false)
 })
 
+describe('the trigger', () => {
+  const fifo = (): string => bed.path('q', 'trigger-s')
+
+  beforeEach(async () => {
+    await fsq.install('q')
+    await fsq.trigger('q')
+  })
+
+  test('is made, pulled and removed', async () => {
+    expect(fs.statSync(fifo()).isFIFO()).toBe(true)
+    const error = await errorOf(async () => fsq.triggerPull('q'))
+    checkError(error, { type: fsq.TriggerError, cause: 'ENXIO', says: /listen/ })
+    await fsq.triggerPull('q', { ignoreListener: true })
+    const listener = fs.openSync(fifo(), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+    await fsq.triggerPull('q')
+    await fsq.vsenqueue('q', 'x', [], { trigger: true })
+    await fsq.vsenqueue('q', 'x', [], { useTrigger: true })
+    await fsq.vsenqueue('q', 'x', [], { trigger: false, useTrigger: true })
+    expect(fs.readSync(listener, Buffer.alloc(9))).toBe(3)
+    fs.closeSync(listener)
+    await fsq.untrigger('q')
+    expect(fs.existsSync(fifo())).toBe(false)
+  })
+})
+
+test('a scan for ever has what comes', async () => {
+  await fsq.install('q')
+  const stop = new AbortController()
+  const seen: string[] = []
+  const error = await errorOf(async () => {
+    const enqueued = [fsq.senqueue('q', 'x', 'first')]
+    for await (const work of fsq.scanForever('q', { signal: stop.signal })) {
+      seen.push(...work.arguments)
+      await fsq.done(work)
+      if (seen.length === 1) enqueued.push(fsq.senqueue('q', 'x', 'second'))
+      else stop.abort(new Error('enough'))
+    }
+    await Promise.all(enqueued)
+  })
+  expect([seen, error]).toEqual([['first', 'second'], new Error('enough')])
+})
+
 describe('settings', () => {
   test('of one call', async () => {
     fs.mkdirSync(bed.path('other'))
@@ -221,6 +264,10 @@ describe('settings', () => {
     ['down', async (options) => fsq.down('q', options)],
     ['up', async (options) => fsq.up('q', options)],
     ['isDown', async (options) => fsq.isDown('q', options)],
+    ['scanForever', async (options) => idsOf(fsq.scanForever('q', options))],
+    ['trigger', async (options) => fsq.trigger('q', options)],
+    ['untrigger', async (options) => fsq.untrigger('q', options)],
+    ['triggerPull', async (options) => fsq.triggerPull('q', options)],
     ['queues', async (options) => fsq.queues(options)],
   ]
 

@@ -44,6 +44,16 @@ function namesIn(queue: Queue, where: 'queue' | 'done' | 'fail' | 'tmp'): string
     .sort()
 }
 
+/** Whether somebody has it open for reading. */
+function isListening(fifo: string): boolean {
+  try {
+    fs.closeSync(fs.openSync(fifo, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK))
+    return true
+  } catch {
+    return false
+  }
+}
+
 function keyOf(name: string): string {
   const fields = name.split('_')
   return [...fields.slice(0, 5), ...fields.slice(6)].join('_')
@@ -183,6 +193,38 @@ const hasPython = spawnSync('python3', ['--version']).status === 0
     })
     expect([ran.length, error]).toEqual([5, expect.objectContaining({ code: 'ERR_FSQ_QUEUE_DOWN' })])
     expect(namesIn(queue, 'queue')).toHaveLength(35)
+  })
+
+  test('either pulls the trigger of the other', async () => {
+    const { root, queue } = await installed()
+    await queue.trigger()
+    const theirs = python(root, 'listen')
+    await theirs.says('listening')
+    await queue.triggerPull()
+    expect(await theirs.says('pulled')).toEqual({ pulled: 1 })
+    await theirs.ended
+    const stop = new AbortController()
+    const waiting = queue.scanForever({ signal: stop.signal })
+    const next = waiting.next()
+    await until('ours listens', () => isListening(path.join(queue.path, 'trigger-s')))
+    await run(root, 'pull')
+    stop.abort()
+    expect(await errorOf(async () => next)).toBe(stop.signal.reason)
+  })
+
+  test('a worker of ours that waits has what one of theirs held when it was killed', async () => {
+    const { root, queue } = await installed()
+    const id = await queue.enqueue('x', ['x'])
+    const holder = python(root, 'hold')
+    await holder.says('held')
+    const waiting = queue.scanForever({ signal: AbortSignal.timeout(30_000) })
+    const next = waiting.next()
+    const other = await queue.enqueue('y', ['y'])
+    expect((await next).value?.id).toBe(other)
+    const held = waiting.next()
+    holder.kill()
+    expect((await held).value?.id).toBe(id)
+    await waiting.return()
   })
 
   describe('a mixed fleet', () => {

@@ -150,5 +150,19 @@ def up():
     os.unlink(place('down'))
 
 
-{command.__name__: command for command in (produce, work, hold, down, up)}[job['command']]()
+def pull():
+    """Without a listener this is an error, ENXIO."""
+    trigger = os.open(place('trigger-s'), os.O_WRONLY | os.O_NONBLOCK)
+    os.write(trigger, b'\0')
+    os.close(trigger)
+
+
+def listen():
+    """Opened for writing as well, so that it does not wait for the first who pulls."""
+    trigger = os.open(place('trigger-s'), os.O_RDWR)
+    say(listening=True)
+    say(pulled=len(os.read(trigger, 1)))
+
+
+{command.__name__: command for command in (produce, work, hold, down, up, pull, listen)}[job['command']]()
 say(end=True)
