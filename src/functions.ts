@@ -23,8 +23,8 @@ import type { PullOptions } from './trigger.js'
 /** Settings, but for the name of the trigger, and the options of an enqueue, of which `trigger` says whether to pull it. */
 export type VenqueueOptions = Omit<SettingOverrides, 'trigger'> & EnqueueOptions
 
-/** The contents of an item as a file: its path, or another payload that is read. */
-export type FilePayload = string | URL | Exclude<Payload, string>
+/** The contents of an item as a file: its path, its descriptor, or another payload, such as a stream. */
+export type FilePayload = string | URL | number | Exclude<Payload, string>
 
 // Enough for any program that is no server of queues; more would only hold descriptors.
 const MOST_HANDLES = 64
@@ -105,7 +105,7 @@ export async function uninstall(
 /**
  * Adds a file as an item. Its contents are copied.
  *
- * @param file - Its path.
+ * @param file - Its path, or what is open: a descriptor, a FileHandle, a stream.
  * @param args - The arguments of the item.
  * @returns The id of the item.
  * @throws As {@link Queue.enqueue}; {@link PayloadError} if the file cannot be read.
@@ -157,8 +157,12 @@ export async function venqueue(
   args: readonly NameArgument[],
   options: VenqueueOptions = {},
 ): Promise<string> {
-  const data = typeof file === 'string' || file instanceof URL ? { path: file } : file
-  return vsenqueue(name, data, args, options)
+  return vsenqueue(name, filePayload(file), args, options)
+}
+
+function filePayload(file: FilePayload): Payload {
+  if (typeof file === 'string' || file instanceof URL) return { path: file }
+  return typeof file === 'number' ? { fd: file } : file
 }
 
 /**

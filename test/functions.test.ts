@@ -74,11 +74,19 @@ test('a queue from its installation to its end', async () => {
 describe('enqueue', () => {
   beforeEach(async () => fsq.install('q'))
 
-  test.each(['string', 'URL', 'payload'])('takes a file as a %s', async (kind) => {
+  const sources: readonly (readonly [string, (file: string) => fsq.FilePayload])[] = [
+    ['path', (file) => file],
+    ['URL', (file) => new URL(`file://${file}`)],
+    ['payload', (file) => ({ path: file })],
+    ['descriptor', (file) => bed.descriptor(file)],
+    ['something with a descriptor', (file) => ({ fd: bed.descriptor(file) })],
+    ['stream', (file) => fs.createReadStream(file)],
+  ]
+
+  test.each(sources)('takes a file as a %s', async (_name, sourceOf) => {
     const file = bed.path('file')
     fs.writeFileSync(file, 'from a file')
-    const source = { string: file, URL: new URL(`file://${file}`), payload: { path: file } }[kind] ?? ''
-    const id = await fsq.enqueue('q', source, 'x')
+    const id = await fsq.enqueue('q', sourceOf(file), 'x')
     expect(fs.readFileSync(bed.path('q', 'queue', id), 'utf8')).toBe('from a file')
   })
 
