@@ -26,11 +26,10 @@ export type VenqueueOptions = Omit<SettingOverrides, 'trigger'> & EnqueueOptions
 /** The contents of an item as a file: its path, its descriptor, or another payload, such as a stream. */
 export type FilePayload = string | URL | number | Exclude<Payload, string>
 
-// Enough for any program that is no server of queues; more would only hold descriptors.
-const MOST_HANDLES = 64
-
 // Calls in a row share a handle, and calls in one tick a batch and its fsyncs. A handle that is dropped is not closed, as
-// items may be claimed through it: the garbage collector closes it after the last of them.
+// items may be claimed through it: the garbage collector closes it after the last of them. So a program that goes round more
+// queues than this has more descriptors open for a while.
+const MOST_HANDLES = 64
 const handles = new Map<string, Queue>()
 
 function sharedQueue(name: string, overrides: SettingOverrides): Queue {
