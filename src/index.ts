@@ -9,12 +9,23 @@ export { WorkItem, type RetryOptions, type RetryOutcome } from './item.js'
 export type { ScanOptions } from './scan.js'
 export type { EnqueueEntry, EnqueueOptions } from './enqueue.js'
 export type { InstallOptions, LockKind, UninstallOptions } from './install.js'
+export type { NamedItem } from './named-item.js'
 export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './lister.js'
 export type { Payload } from './payload.js'
 export { probe, type Feature, type Features, type Probe } from './probe.js'
 export type { Promised, Promises } from './promises.js'
 export type { Report, ReportListener, ReportType } from './report.js'
-export { type Constants, type SettingOverrides, type Settings, getConst, setConst } from './settings.js'
+export {
+  type Constants,
+  type SettingKey,
+  type SettingOverrides,
+  type Settings,
+  getConst,
+  setConst,
+} from './settings.js'
+export type { Charset } from './name/charset.js'
 export { type EncodeOptions, type NameArgument, decode, encode } from './name/encode.js'
 export { type Deconstructed, construct, deconstruct } from './name/construct.js'
+export * from './functions.js'
+export { queues } from './queues.js'
 export * from './errors.js'

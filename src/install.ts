@@ -184,7 +184,8 @@ async function checkIsQueue(layout: Layout): Promise<void> {
   )
 }
 
-async function hasAllPlaces(layout: Layout): Promise<boolean> {
+/** Whether its four directories are there. */
+export async function hasAllPlaces(layout: Layout): Promise<boolean> {
   const places = layout.directories.map((_, place) => isDirectory(placePath(layout, place as Place)))
   return (await Promise.all(places)).every(Boolean)
 }

@@ -284,6 +284,11 @@ function valueOf<Key extends SettingKey>(key: Key): Settings[Key] {
   return values.get(key) as Settings[Key]
 }
 
+/** Whether an option of this name is a setting. */
+export function isSetting(name: string): name is SettingKey {
+  return Object.hasOwn(definitions, name)
+}
+
 function keyOf(name: string): SettingKey {
   const key = KEY_OF_VARIABLE.get(name)
   if (key !== undefined) return key
@@ -342,8 +347,11 @@ export function setConst<Name extends keyof Constants>(
  * ```
  */
 export function resolveSettings(overrides: SettingOverrides = {}): Settings {
+  if (typeof overrides !== 'object' || (overrides as unknown) === null) {
+    throw new SettingError('options', overrides, 'an object of settings')
+  }
   for (const name of Object.keys(overrides)) {
-    if (Object.hasOwn(definitions, name)) continue
+    if (isSetting(name)) continue
     const given = (overrides as Readonly<Record<string, unknown>>)[name]
     throw SettingError.unknown(name, given, `There is no option ${name}. There are ${KEYS.join(', ')}`)
   }

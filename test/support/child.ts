@@ -52,7 +52,7 @@ export function makeDirectory({ quick = false } = {}): string {
   return directory
 }
 
-/** A program of this folder, running. */
+/** A program, by its path from this folder, running. */
 export class Child {
   readonly lines: Line[] = []
   readonly ended: Promise<Ending>
@@ -68,11 +68,14 @@ export class Child {
     const env = { ...process.env, ...options.env }
     delete env['FSQ_FAULTS']
     if (options.faults !== undefined) env['FSQ_FAULTS'] = options.faults
-    this.#process = spawn(
-      process.execPath,
-      [...preload, ...(options.node ?? []), file, JSON.stringify(job)],
-      { env, stdio: ['pipe', 'pipe', 'pipe'] },
-    )
+    const command = program.endsWith('.py')
+      ? ['python3', file]
+      : [process.execPath, ...preload, ...(options.node ?? []), file]
+    const [executable = '', ...args] = command
+    this.#process = spawn(executable, [...args, JSON.stringify(job)], {
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
     this.#process.stdin?.on('error', () => {})
     this.#read()
     running.add(this)

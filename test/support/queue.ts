@@ -36,8 +36,9 @@ export class TestBed {
     return this.#root
   }
 
-  begin(): void {
-    this.#root = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fsq-test-'))
+  begin({ quick = false } = {}): void {
+    const base = quick && fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir()
+    this.#root = fs.mkdtempSync(path.join(fs.realpathSync(base), 'fsq-test-'))
     // Programs that give up root must reach what is below.
     fs.chmodSync(this.#root, 0o755)
   }
@@ -91,11 +92,11 @@ export class TestBed {
   }
 }
 
-/** For each test of the file: a bed, and afterwards no claim left behind. */
-export function useTestBed(): TestBed {
+/** For each test of the file: a bed, in memory if possible where it is to be `quick`, and afterwards no claim left behind. */
+export function useTestBed(options: { readonly quick?: boolean } = {}): TestBed {
   const bed = new TestBed()
   beforeEach(() => {
-    bed.begin()
+    bed.begin(options)
   })
   afterEach(async () => {
     await bed.end()

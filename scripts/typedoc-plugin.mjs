@@ -1,0 +1,21 @@
+// What typedoc has no options for. Inherited members stand where they come from, and only there: each of two dozen errors
+// would repeat a dozen of them otherwise. And the errors come last, not first.
+import { Comment, CommentTag, Converter, ReflectionKind } from 'typedoc'
+
+/** @param {import('typedoc').Application} app */
+export function load(app) {
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+    for (const type of project.getReflectionsByKind(ReflectionKind.Class)) {
+      if (!type.name.endsWith('Error')) continue
+      type.comment ??= new Comment()
+      type.comment.blockTags.push(new CommentTag('@group', [{ kind: 'text', text: 'Errors' }]))
+    }
+  })
+  app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
+    const inherited = project
+      .getReflectionsByKind(ReflectionKind.ClassOrInterface)
+      .flatMap((type) => type.children ?? [])
+      .filter((member) => member.inheritedFrom !== undefined)
+    for (const member of inherited) project.removeReflection(member)
+  })
+}
