@@ -21,15 +21,15 @@ namespace {
 
 // Every point there is, so that a test can walk them all and none is forgotten: an unlisted one aborts.
 constexpr const char* kPoints[] = {
-    "open.directory",  "list.open",        "list.getdents",    "claim.down",      "claim.open",
-    "claim.lock",      "claim.fstat",      "claim.fstatat",    "claim.twin",      "claim.complete",
-    "claim.exclusive", "claim.read",       "claim.unlock",     "enqueue.source",  "enqueue.open",
-    "enqueue.write",   "enqueue.copy",     "enqueue.chown",    "enqueue.chmod",   "enqueue.utimens",
-    "enqueue.fsync",   "enqueue.stat",     "enqueue.link",     "enqueue.unlink",  "enqueue.fsyncdir",
-    "finish.utimens",  "finish.stat",      "finish.rename",    "finish.link",     "finish.unlink",
-    "finish.fsyncdir", "install.openroot", "install.mkdir",    "install.opendir", "install.lock",
-    "install.chown",   "install.chmod",    "install.fsync",    "install.rename",  "install.fsyncroot",
-    "install.cleanup", "retire.rename",    "retire.fsyncroot",
+    "open.directory",    "list.open",       "list.getdents",    "claim.down",       "claim.open",
+    "claim.lock",        "claim.fstat",     "claim.fstatat",    "claim.twin",       "claim.complete",
+    "claim.exclusive",   "claim.read",      "claim.unlock",     "enqueue.source",   "enqueue.open",
+    "enqueue.write",     "enqueue.copy",    "enqueue.chown",    "enqueue.chmod",    "enqueue.utimens",
+    "enqueue.fsync",     "enqueue.stat",    "enqueue.link",     "enqueue.unlink",   "enqueue.fsyncdir",
+    "enqueue.read",      "finish.utimens",  "finish.stat",      "finish.rename",    "finish.link",
+    "finish.unlink",     "finish.fsyncdir", "install.openroot", "install.mkdir",    "install.opendir",
+    "install.lock",      "install.chown",   "install.chmod",    "install.fsync",    "install.rename",
+    "install.fsyncroot", "install.cleanup", "retire.rename",    "retire.fsyncroot",
 };
 
 struct Rule {

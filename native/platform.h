@@ -43,9 +43,9 @@ int SyncDirectory(int fd);
 // A hint: the file's data can go to the disk now, so that a later SyncFile finds less to do. Never waits.
 void StartWriteback(int fd);
 
-// Copies up to `length` bytes between the two current offsets: bytes copied, 0 at the end. ENOTSUP where the
-// bytes have to pass through this process.
-ssize_t CopyInKernel(int from, int to, size_t length);
+// Copies up to `length` bytes from the offset of `source`, which it advances, to the current one of `to`:
+// bytes copied, 0 at the end. ENOTSUP where the bytes have to pass through this process.
+ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length);
 
 // An exclusive or shared open-file-description lock on the whole file, without waiting.
 int LockDescription(int fd, bool exclusive);

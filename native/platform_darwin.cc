@@ -56,7 +56,7 @@ int SyncDirectory(int fd) {
 
 void StartWriteback(int) {}
 
-ssize_t CopyInKernel(int, int, size_t) {
+ssize_t CopyInKernel(int, off_t*, int, size_t) {
   errno = ENOTSUP;
   return -1;
 }

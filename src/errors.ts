@@ -289,6 +289,23 @@ function describeOutcome(id: string, action: string): string {
   }
 }
 
+/** An item was not enqueued, as the signal of its bulk enqueue was aborted before; `cause` is the signal's reason. */
+export class EnqueueAbortedError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_ENQUEUE_ABORTED'
+  static {
+    setName(this, 'EnqueueAbortedError')
+  }
+
+  constructor(cause: unknown) {
+    super(
+      'The item was not enqueued: the signal was aborted before. Enqueue it again if it is still wanted',
+      {
+        cause,
+      },
+    )
+  }
+}
+
 /** What became of one entry of a bulk enqueue. */
 export type EnqueueOutcome = { readonly id: string } | { readonly error: FsqError }
 

@@ -4,12 +4,14 @@
  * @module
  */
 export { Queue, type QueueOptions } from './queue.js'
+export type { StreamOptions } from './content-stream.js'
 export { WorkItem, type RetryOptions, type RetryOutcome } from './item.js'
 export type { ScanOptions } from './scan.js'
-export type { EnqueueEntry, EnqueueOptions } from './enqueue.js'
+export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue.js'
 export type { InstallOptions, UninstallOptions } from './install.js'
 export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './lister.js'
-export type { Payload } from './payload.js'
+export type { Bytes, Payload } from './payload.js'
+export type { WebStream } from './source.js'
 export type { Report, ReportListener, ReportType } from './report.js'
 export { type Constants, type SettingOverrides, type Settings, getConst, setConst } from './settings.js'
 export { type EncodeOptions, type NameArgument, decode, encode } from './name/encode.js'
