@@ -217,7 +217,7 @@ class ReadPipeTask : public Task {
   }
 
   void Run() override {
-    read_ = FSQ_CALL("enqueue.read", ReadWhatIsThere(fd_, buffer_, size_));
+    read_ = RetryInterrupted([&] { return FSQ_CALL("enqueue.read", ReadWhatIsThere(fd_, buffer_, size_)); });
     if (read_ == -1) failure_ = Failure{LastError(), "read", {}, {}};
   }
 

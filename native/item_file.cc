@@ -158,7 +158,7 @@ Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
 
 Failure ItemFile::CopyLent(int source, Stopping stopping) const {
   // The copy itself would not say whose descriptor is the bad one.
-  const int flags = FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL));
+  const int flags = RetryInterrupted([&] { return FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL)); });
   if (flags == -1) return Failure{LastError(), "fcntl", {}, {}};
   if ((flags & O_ACCMODE) == O_WRONLY) return Failure{-EBADF, "read", {}, {}};
   // From here on the position is ours: others may move the one of the descriptor, and a second try begins

@@ -7,6 +7,7 @@ import { describe, expect, test } from '@jest/globals'
 import * as errors from '../src/errors.js'
 
 const {
+  EnqueueAbortedError,
   EnqueueManyError,
   FinishError,
   FsqError,
@@ -38,6 +39,7 @@ const CODES: Readonly<Record<string, string>> = {
   SettingError: 'ERR_FSQ_SETTING',
   PayloadError: 'ERR_FSQ_PAYLOAD',
   NotDurableError: 'ERR_FSQ_NOT_DURABLE',
+  EnqueueAbortedError: 'ERR_FSQ_ENQUEUE_ABORTED',
   EnqueueManyError: 'ERR_FSQ_ENQUEUE_MANY',
   FinishError: 'ERR_FSQ_FINISH',
   ItemFinishedError: 'ERR_FSQ_ITEM_FINISHED',
@@ -57,6 +59,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   NameTooLongError: () => new NameTooLongError(300, 255),
   SettingError: () => new SettingError('FSQ_TTL', 'x', 'a number'),
   NotDurableError: () => new NotDurableError('_x'),
+  EnqueueAbortedError: () => new EnqueueAbortedError(new Error('no time')),
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
 }
