@@ -4,7 +4,7 @@
  * @module
  */
 import os from 'node:os'
-import { getSystemErrorMap, inspect } from 'node:util'
+import { getSystemErrorMap, inspect, types } from 'node:util'
 
 /** What a failed system call leaves behind: what native code reports instead of throwing. */
 export interface Failure {
@@ -93,7 +93,7 @@ export class FsqError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = new.target.code
-    if (!(this.cause instanceof Error)) return
+    if (!types.isNativeError(this.cause)) return
     const { errno, syscall, path, dest } = this.cause as SystemError
     if (typeof errno !== 'number' || typeof syscall !== 'string') return
     this.errno = errno

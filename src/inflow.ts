@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { types } from 'node:util'
+
 import { PayloadError } from './errors.js'
 import type { QueueDirectory } from './directory.js'
 import { piecesOf } from './gather.js'
@@ -52,6 +54,7 @@ export class Inflow {
         await this.#write(this.#draft, first)
       }
       await this.#writing
+      this.#stop.check()
       // The next piece is read meanwhile.
       this.#writing = this.#write(this.#draft, piece)
       this.#writing.catch(() => undefined)
@@ -81,7 +84,7 @@ export class Inflow {
 }
 
 function sourceError(cause: unknown): never {
-  const reason = cause instanceof Error ? cause.message : String(cause)
+  const reason = types.isNativeError(cause) ? cause.message : String(cause)
   throw new PayloadError(
     `The source of the payload has failed: ${reason}. Nothing was enqueued; open it anew and try again`,
     { cause },

@@ -124,7 +124,7 @@ export class NodeSource extends IterableSource {
   protected override trouble(): { readonly says: string; readonly cause?: unknown } | undefined {
     const { errored, readableEnded, destroyed, readable, readableFlowing } = this.#stream
     if (errored) return { says: `has failed before: ${errored.message}. Open it anew`, cause: errored }
-    if (readableEnded) return { says: 'has been read to its end before. Open it anew' }
+    if (readableEnded) return { says: 'is at its end: nothing can be read from it. Open it anew' }
     if (destroyed) return { says: 'has been destroyed before. Open it anew' }
     if (!readable) return { says: 'cannot be read from. Pass one that can' }
     if (readableFlowing === true || this.#stream.listenerCount('readable') > 0) {

@@ -17,7 +17,7 @@ export class Stop {
     this.#signal = signal
     if (signal === undefined) return
     if (signal.aborted) this.raise(signal.reason)
-    else signal.addEventListener('abort', this.#follow)
+    else follow(signal, this)
   }
 
   /** Why it was raised, if it was. */
@@ -48,10 +48,36 @@ export class Stop {
   }
 
   end(): void {
-    this.#signal?.removeEventListener('abort', this.#follow)
+    if (this.#signal !== undefined) unfollow(this.#signal, this)
   }
+}
 
-  readonly #follow = (): void => {
-    this.raise(this.#signal?.reason)
+interface Followers {
+  readonly stops: Set<Stop>
+  readonly tell: () => void
+}
+
+// One listener a signal: many calls may share one, and Node warns of more than ten.
+const followed = new WeakMap<AbortSignal, Followers>()
+
+function follow(signal: AbortSignal, stop: Stop): void {
+  const known = followed.get(signal)
+  if (known !== undefined) {
+    known.stops.add(stop)
+    return
   }
+  const stops = new Set([stop])
+  const tell = (): void => {
+    for (const one of stops) one.raise(signal.reason)
+  }
+  followed.set(signal, { stops, tell })
+  signal.addEventListener('abort', tell)
+}
+
+function unfollow(signal: AbortSignal, stop: Stop): void {
+  const known = followed.get(signal)
+  known?.stops.delete(stop)
+  if (known === undefined || known.stops.size > 0) return
+  followed.delete(signal)
+  signal.removeEventListener('abort', known.tell)
 }
