@@ -125,7 +125,7 @@ bool Batch::IsCurrent(NewItem& item) {
   return true;
 }
 
-// Asked right before it would become visible.
+// Asked before it is begun, and once more right before it becomes visible.
 bool Batch::IsUnwanted(NewItem& item) const {
   if (!Stopping{nullptr, item.unwanted.get()}.requested()) return false;
   item.failure = Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
@@ -178,6 +178,7 @@ Failure Batch::Build(Building& building, platform::LinkWay way, const std::strin
 // it may have lost its name in tmp/, and may not be linked from another mount.
 Failure Batch::Prepare(Building& building, const std::string& name) {
   const std::shared_ptr<Draft>& draft = building.item->payload.draft;
+  if (draft && !draft->file.valid()) return Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
   if (!draft || !draft->file.IsIn(directory_)) return Build(building, directory_.link_way(), name);
   building.file = std::move(draft->file);
   return building.file.SetAttributes(form_, building.item->due_ms);
@@ -261,6 +262,7 @@ void Batch::Run(std::vector<NewItem>& items) {
   std::vector<Building> group;
   group.reserve(group_size);
   for (NewItem& item : items) {
+    if (IsUnwanted(item)) continue;
     Building building{&item, TakeEntropy(), {}};
     const std::string name = NameOf(item, building.entropy);
     if (!FitsOrFails(item, name)) continue;

@@ -1,5 +1,6 @@
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -98,7 +99,13 @@ class EnqueueTask : public Task {
     return task;
   }
 
-  void Run() override { EnqueueAll(*directory_, *form_, items_, stopping_.get()); }
+  void Run() override {
+    std::vector<std::unique_lock<std::mutex>> locks;
+    for (const NewItem& item : items_) {
+      if (item.payload.draft) locks.emplace_back(item.payload.draft->mutex);
+    }
+    EnqueueAll(*directory_, *form_, items_, stopping_.get());
+  }
 
   napi_value Answer(napi_env env, AddonData&) override {
     JsBuilder js(env);
@@ -141,8 +148,11 @@ class OpenDraftTask : public Task {
 
   void Run() override { OpenDraft(directory_, *form_, item_); }
 
-  napi_value Answer(napi_env env, AddonData&) override {
-    if (!item_.failure) return NewHandle<DraftBox>(env, std::move(item_.payload.draft));
+  napi_value Answer(napi_env env, AddonData& data) override {
+    if (!item_.failure) {
+      data.Watch(item_.payload.draft);
+      return NewHandle<DraftBox>(env, std::move(item_.payload.draft));
+    }
     JsBuilder js(env);
     return js.Checked(ResultOf(js, item_));
   }
@@ -166,7 +176,10 @@ class WriteDraftTask : public Task {
     return task;
   }
 
-  void Run() override { failure_ = draft_->file.Write(payload_, {}); }
+  void Run() override {
+    const std::lock_guard<std::mutex> guard(draft_->mutex);
+    failure_ = draft_->file.Write(payload_, {});
+  }
 
   napi_value Answer(napi_env env, AddonData&) override {
     JsBuilder js(env);
@@ -190,7 +203,7 @@ class DiscardDraftTask : public Task {
     return task;
   }
 
-  void Run() override { draft_.reset(); }
+  void Run() override { draft_->Discard(); }
 
   napi_value Answer(napi_env env, AddonData&) override { return JsBuilder(env).Undefined(); }
 

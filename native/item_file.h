@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -109,6 +110,12 @@ class ItemFile {
 struct Draft {
   std::shared_ptr<QueueDirectory> directory;  // stands first, as the file needs it to its own end
   ItemFile file;
+  std::mutex mutex;  // for the file: when the process exits, it is taken from whoever works on it
+
+  void Discard() {
+    const std::lock_guard<std::mutex> guard(mutex);
+    file = ItemFile();
+  }
 };
 
 // Sets only the time of modification: the time at which a delayed item is due. 0 or -1 with errno.

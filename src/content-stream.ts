@@ -15,14 +15,14 @@ export interface StreamOptions {
   readonly start?: number | undefined
   /** The last byte, which is part of it, as for `fs.createReadStream`; left out: the last one of the item. */
   readonly end?: number | undefined
-  /** How many bytes are read at a time, and ahead; left out: 262,144. */
+  /** How many bytes are read at a time, and ahead; left out: 131,072. */
   readonly highWaterMark?: number | undefined
   /** Destroys the stream with an AbortError. */
   readonly signal?: AbortSignal | undefined
 }
 
 const OPTIONS = ['start', 'end', 'highWaterMark', 'signal'] as const
-const READ_AHEAD = 256 * 1024
+const READ_AHEAD = 128 * 1024
 
 /** Reads up to so many bytes from this position on; fewer only at the end. */
 export type ReadAt = (position: number, length: number) => Promise<Buffer>

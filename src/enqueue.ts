@@ -217,8 +217,10 @@ export class Enqueuer {
         throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
       }
       const fields = { pid: process.pid, hostname: hostName(), tries: 0, args }
-      const named = { suffix: nameSuffix(fields, this.#settings), due: dueAfter(delay) }
-      return payload instanceof Source ? { ...named, payload } : { ...named, payload }
+      const suffix = nameSuffix(fields, this.#settings)
+      const due = dueAfter(delay)
+      // The same twice, so that TypeScript knows which of the two it is.
+      return payload instanceof Source ? { suffix, payload, due } : { suffix, payload, due }
     } catch (error) {
       if (payload instanceof Source) void payload.stop()
       throw error
@@ -263,9 +265,9 @@ export class Enqueuer {
       stop.check()
       const [first] = part
       if (first !== undefined && isStreamed(first)) return [await this.#enqueueSource(first, signal)]
-      const ready = part as readonly Prepared[]
-      const handle = signal === undefined ? undefined : stop.handle
-      const results = await this.#enqueueAll(ready.map((entry) => ({ ...entry, stop: handle })))
+      let ready = part as readonly Prepared[]
+      if (signal !== undefined) ready = ready.map((entry) => ({ ...entry, stop: stop.handle }))
+      const results = await this.#enqueueAll(ready)
       return results.map((result) => (isCancelled(result) ? aborted(stop) : result))
     } catch (error) {
       const { raised } = stop

@@ -19,7 +19,18 @@ import {
 } from '../src/errors.js'
 import type { Payload } from '../src/payload.js'
 import { Queue } from '../src/queue.js'
-import { checkError, contents, errorOf, names, pathOf, takeOne, until, useTestBed } from './support/queue.js'
+import {
+  checkError,
+  contents,
+  errorOf,
+  inProgram,
+  names,
+  pathOf,
+  run,
+  takeOne,
+  until,
+  useTestBed,
+} from './support/queue.js'
 
 const bed = useTestBed()
 const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
@@ -58,7 +69,7 @@ function webStream(chunks: Iterable<unknown>, cancel?: (reason: unknown) => void
   const iterator = chunks[Symbol.iterator]()
   return new ReadableStream({
     pull(controller) {
-      const { done, value } = iterator.next()
+      const { done, value } = iterator.next() as { done?: boolean; value?: unknown }
       if (done === true) controller.close()
       else controller.enqueue(value)
     },
@@ -71,7 +82,7 @@ function byteStream(bytes: Buffer): ReadableStream {
   return new ReadableStream({
     type: 'bytes',
     pull(controller) {
-      const { done, value } = chunks.next()
+      const { done, value } = chunks.next() as { done?: boolean; value: Buffer }
       if (done === true) controller.close()
       else controller.enqueue(new Uint8Array(value))
     },
@@ -109,10 +120,10 @@ const sources: readonly (readonly [string, () => unknown, Buffer])[] = [
   [
     'a generator of bytes of all shapes',
     () =>
-      generator(
+      generator<unknown>(
         'a',
         new Uint16Array([0x6262]),
-        new DataView(Buffer.from('c').buffer.slice(0, 0)),
+        new DataView(new ArrayBuffer(0)),
         new ArrayBuffer(2),
       ),
     Buffer.from('abb\0\0'),
@@ -287,23 +298,32 @@ describe('a descriptor', () => {
   })
 })
 
-/** Sources that tell whether they have been let go of. */
-const watched: readonly (readonly [
-  string,
-  (chunks: unknown[], hang: boolean) => { data: unknown; isFree: () => boolean },
-])[] = [
+interface Watched {
+  readonly data: unknown
+  /** It has been let go of. */
+  readonly isFree: () => boolean
+  /** It has given all its chunks, and hangs. */
+  readonly hangs: () => boolean
+}
+
+const watched: readonly (readonly [string, (chunks: unknown[], hang: boolean) => Watched])[] = [
   [
     'a Readable',
     (chunks, hang) => {
       const rest = [...chunks]
       const data = new Readable({
         objectMode: true,
+        highWaterMark: 1,
         read() {
           if (rest.length > 0) this.push(rest.shift())
           else if (!hang) this.push(null)
         },
       })
-      return { data, isFree: () => data.destroyed }
+      return {
+        data,
+        isFree: () => data.destroyed,
+        hangs: () => rest.length === 0 && data.readableLength === 0,
+      }
     },
   ],
   [
@@ -311,35 +331,40 @@ const watched: readonly (readonly [
     (chunks, hang) => {
       const rest = [...chunks]
       let cancelled = false
+      let hangs = false
       const data = new ReadableStream({
         pull(controller) {
           if (rest.length > 0) controller.enqueue(rest.shift())
-          else if (hang) return new Promise(() => undefined)
-          else controller.close()
+          else if (hang) {
+            hangs = true
+            return new Promise(() => undefined)
+          } else controller.close()
           return undefined
         },
         cancel() {
           cancelled = true
         },
       })
-      return { data, isFree: () => cancelled }
+      return { data, isFree: () => cancelled, hangs: () => hangs }
     },
   ],
   [
     'a generator',
     (chunks, hang) => {
       let left = false
+      let hangs = false
       async function* make(): AsyncGenerator {
         try {
           yield* chunks
+          hangs = true
           // Not for ever, as a generator that waits cannot be left.
-          if (hang) yield new Promise((resolve) => realTimeout(resolve, 20, 'late'))
+          if (hang) yield new Promise((resolve) => realTimeout(resolve, 100, 'late'))
           if (hang) yield 'later'
         } finally {
           left = true
         }
       }
-      return { data: make(), isFree: () => left }
+      return { data: make(), isFree: () => left, hangs: () => hangs }
     },
   ],
 ]
@@ -426,9 +451,9 @@ describe.each(watched)('%s', (what, make) => {
   test('that hangs while the queue is closed: nothing stays', async () => {
     for (const before of [['small'], [large]]) {
       const queue = await bed.install({ force: true })
-      const { data, isFree } = make(before, true)
+      const { data, isFree, hangs } = make(before, true)
       const enqueued = errorOf(async () => queue.enqueue(data as Payload))
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await until('it hangs', hangs)
       await queue.close()
       expect(await enqueued).toBeInstanceOf(QueueClosedError)
       await until('it is let go of', isFree)
@@ -441,9 +466,9 @@ describe.each(watched)('%s', (what, make) => {
     jest.useFakeTimers({
       doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'setInterval', 'performance', 'hrtime'],
     })
-    const { data, isFree } = make([large], true)
+    const { data, isFree, hangs } = make([large], true)
     const enqueued = errorOf(async () => queue.enqueue(data as Payload))
-    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve))
+    while (!hangs()) await new Promise((resolve) => setImmediate(resolve))
     jest.advanceTimersByTime(24 * 3600 * 1000 + 1)
     checkError(await enqueued, { type: PayloadError, says: /not ended within 24 hours/ })
     jest.useRealTimers()
@@ -511,7 +536,11 @@ const hopeless: readonly (readonly [string, () => unknown, RegExp])[] = [
   ['an ended Readable', ended, /is at its end/],
   ['a Readable that is piped', flowing, /is being read already/],
   ['a Readable that is listened to', listenedTo, /is being read already/],
-  ['a Duplex that cannot be read', () => new Duplex({ readable: false }), /nothing can be read from it/],
+  [
+    'a Duplex that cannot be read',
+    () => new Duplex({ readable: false } as object),
+    /nothing can be read from it/,
+  ],
   ['a Writable', () => new Writable(), /expected a string, bytes, a Blob/],
   ['a stream into a file', () => fs.createWriteStream('/dev/null'), /expected a string, bytes, a Blob/],
   ['a locked Web stream', locked, /is locked/],
@@ -608,5 +637,78 @@ describe('the queue is installed anew while a stream is on its way', () => {
       yield large
     }
     await expect(queue.enqueue(source(), ['x'])).rejects.toThrow(QueueMissingError)
+  })
+})
+
+describe('where an item under construction has a name in tmp/', () => {
+  // Waits for its source when it is half-written.
+  const program = `
+    import { createRequire } from 'node:module'
+    import fs from 'node:fs'
+    import { parentPort } from 'node:worker_threads'
+    const { FAULT_BUILD, DIST, ROOT } = process.env
+    createRequire(FAULT_BUILD)('../../binding.cjs').setFaults('enqueue.open#1=errno:95')
+    const { Queue } = await import(DIST)
+    const queue = new Queue('q', { root: ROOT })
+    async function* source() {
+      yield Buffer.alloc(800_000)
+      const [name] = fs.readdirSync(queue.path + '/tmp')
+      console.log(name)
+      parentPort?.postMessage(name)
+      if (parentPort === null) process.exit(7)
+      await new Promise((resolve) => setTimeout(resolve, 1_000_000))
+    }
+    await queue.enqueue(source())`
+  const preload = path.join(import.meta.dirname, 'support', 'fault-build.cjs')
+  const env = (): Record<string, string> => ({
+    FAULT_BUILD: preload,
+    DIST: `file://${path.resolve(import.meta.dirname, '../dist/index.js')}`,
+    ROOT: bed.root,
+  })
+
+  test('nothing of it stays when the process exits', async () => {
+    const queue = await bed.install()
+    const args = ['--require', preload, '--input-type=module', '--eval', program]
+    const ended = await run(process.execPath, args, { ...process.env, ...env() })
+    expect(ended).toMatchObject({ code: 7, stderr: '' })
+    expect(ended.stdout).toMatch(/^_/)
+    expect(contents(queue)).toEqual(EMPTY)
+  })
+
+  test('nothing of it stays when its thread is terminated', async () => {
+    const queue = await bed.install()
+    const name = await inProgram<string>(
+      `
+      const { Worker } = await import('node:worker_threads')
+      const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(given)), { stdout: true })
+      const name = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+      await worker.terminate()
+      return name`,
+      { given: program, flags: ['--require', preload], env: env() },
+    )
+    expect(name).toMatch(/^_/)
+    expect(contents(queue)).toEqual(EMPTY)
+  })
+
+  test('it is in the new queue where the queue is installed anew meanwhile', async () => {
+    await bed.install()
+    const answer = await inProgram<unknown>(
+      `
+      const { createRequire } = await import('node:module')
+      createRequire(given.preload)('../../binding.cjs').setFaults('enqueue.open#1=errno:95')
+      const queue = new Queue('q', { root: given.root })
+      async function* source() {
+        yield Buffer.alloc(800_000, 'a')
+        const other = await Queue.install('q', { root: given.root, force: true })
+        await other.close()
+        yield Buffer.alloc(800_000, 'b')
+      }
+      const id = await queue.enqueue(source())
+      const content = fs.readFileSync(path.join(queue.path, 'queue', id), 'latin1')
+      const expected = 'a'.repeat(800_000) + 'b'.repeat(800_000)
+      return [content === expected, fs.readdirSync(path.join(queue.path, 'tmp'))]`,
+      { given: { root: bed.root, preload }, flags: ['--require', preload] },
+    )
+    expect(answer).toEqual([true, []])
   })
 })
