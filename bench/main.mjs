@@ -15,6 +15,7 @@ import { measureBacklog } from './workloads/backlog.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
 import { lockRows } from './workloads/lock.mjs'
+import { measureStream } from './workloads/stream.mjs'
 
 const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
 
@@ -23,8 +24,14 @@ const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
   --json FILE  also write all that was measured
   --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
-const FULL = { rounds: 7, counts: { items: 5000, durable: 500, warmUp: 1000, waiting: 100_000 } }
-const QUICK = { rounds: 3, counts: { items: 1000, durable: 100, warmUp: 500, waiting: 10_000 } }
+const FULL = {
+  rounds: 7,
+  counts: { items: 5000, durable: 500, warmUp: 1000, waiting: 100_000, streamMB: 5120 },
+}
+const QUICK = {
+  rounds: 3,
+  counts: { items: 1000, durable: 100, warmUp: 500, waiting: 10_000, streamMB: 256 },
+}
 
 const { values: options, positionals } = argumentsOrExit()
 if (options.help) {
@@ -57,8 +64,9 @@ async function main(parent) {
   const all = [...enqueueRows({ counts }), ...drainRows({ counts }), ...lockRows({ counts })]
   const chosen = all.filter(({ name }) => name.includes(options.only))
   const withBacklog = 'backlog'.includes(options.only)
-  if (chosen.length === 0 && !withBacklog) {
-    const names = [...new Set(all.map(({ name }) => name)), 'backlog']
+  const withStream = 'stream'.includes(options.only)
+  if (chosen.length === 0 && !withBacklog && !withStream) {
+    const names = [...new Set(all.map(({ name }) => name)), 'backlog', 'stream']
     process.stderr.write(`No workload has '${options.only}' in its name. There are: ${names.join(', ')}\n`)
     process.exit(2)
   }
@@ -78,6 +86,8 @@ async function main(parent) {
   }
   const backlog = withBacklog ? await backlogOf({ rounds, counts, folder }) : undefined
   if (backlog !== undefined) say(backlogLines(backlog))
+  const stream = withStream ? await streamOf({ rounds, counts, folder }) : undefined
+  if (stream !== undefined) say(streamLines(stream))
   say(`\n${targetLines(rows, backlog, fileSystem).join('\n')}`)
   if (options.json !== undefined) {
     const result = {
@@ -88,6 +98,7 @@ async function main(parent) {
       fileSystem,
       rows,
       backlog,
+      stream,
     }
     writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
   }
@@ -124,6 +135,17 @@ async function backlogOf({ rounds, counts, folder }) {
   return { waiting: counts.waiting, ...Object.fromEntries(measured) }
 }
 
+async function streamOf({ rounds, counts, folder }) {
+  const samples = await measureStream({ counts, rounds: Math.min(rounds, 3), folder })
+  const measured = Object.entries(samples).map(([program, results]) => [
+    program,
+    Object.fromEntries(
+      ['inMBs', 'outMBs', 'peakMB'].map((key) => [key, spread(results.map((result) => result[key]))]),
+    ),
+  ])
+  return { megabytes: counts.streamMB, ...Object.fromEntries(measured) }
+}
+
 function rowLines({ name, size, durability, fsq, references }) {
   return references
     .map(({ name: reference, rate, ratio }, index) => {
@@ -140,6 +162,14 @@ function backlogLines({ waiting, ...readers }) {
     return `  ${reader.padEnd(8)} ${first}, ${peak}`
   })
   return `\nA new process that looks at ${number(waiting)} waiting items\n${lines.join('\n')}`
+}
+
+function streamLines({ megabytes, ...programs }) {
+  const lines = Object.entries(programs).map(
+    ([program, { inMBs, outMBs, peakMB }]) =>
+      `  ${program.padEnd(8)} in at ${range(inMBs)} MB/s, out at ${range(outMBs)} MB/s, peak ${range(peakMB, 1)} MB`,
+  )
+  return `\nA new process that puts a stream of ${number(megabytes)} MiB into one item, and reads that\n${lines.join('\n')}`
 }
 
 function machineOf() {

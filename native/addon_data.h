@@ -1,13 +1,16 @@
 // What one JavaScript environment (the main thread, or one worker thread) owns.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "claimed_descriptor.h"
+#include "item_file.h"
 
 namespace fsq {
 
@@ -50,12 +53,27 @@ class AddonData {
     return held == claims.end() ? nullptr : &held->second;
   }
 
+  void Watch(const std::shared_ptr<Draft>& draft) {
+    drafts_.erase(std::remove_if(drafts_.begin(), drafts_.end(),
+                                 [](const std::weak_ptr<Draft>& known) { return known.expired(); }),
+                  drafts_.end());
+    drafts_.push_back(draft);
+  }
+
+  // A process that exits destroys nothing, and the kernel closes descriptors but leaves names in tmp/.
+  void DiscardDrafts() {
+    for (const std::weak_ptr<Draft>& known : drafts_) {
+      if (const std::shared_ptr<Draft> draft = known.lock()) draft->Discard();
+    }
+  }
+
   // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
   // running tasks.
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 
  private:
   std::unordered_map<int, ClaimId> by_descriptor_;
+  std::vector<std::weak_ptr<Draft>> drafts_;
   ClaimId next_claim_ = 1;
 };
 

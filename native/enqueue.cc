@@ -54,13 +54,14 @@ void AppendEncoded(std::string* name, const std::string& field, const ItemForm& 
 
 class Batch {
  public:
-  Batch(QueueDirectory& directory, const ItemForm& form, Stopping stopping)
+  Batch(QueueDirectory& directory, const ItemForm& form, const std::atomic<bool>* stopping)
       : directory_(directory),
         form_(form),
         stopping_(stopping),
         write_out_(form.durable && !form.plain_sync && directory.WritesOut()) {}
 
   void Run(std::vector<NewItem>& items);
+  Failure Open(NewItem& item, ItemFile* file);
 
  private:
   struct Building {
@@ -73,7 +74,10 @@ class Batch {
   bool FitsOrFails(NewItem& item, const std::string& name) const;
   bool IsCurrent(NewItem& item);
   bool GoesStraight(const NewItem& item) const;
-  Failure Build(Building& building, platform::LinkWay way, std::string name);
+  bool IsUnwanted(NewItem& item) const;
+  Failure OpenFile(Building& building, platform::LinkWay way, std::string name);
+  Failure Build(Building& building, platform::LinkWay way, const std::string& name);
+  Failure Prepare(Building& building, const std::string& name);
   void EnqueueEmpty(NewItem& item, uint64_t entropy);
   void Link(Building& building);
   bool Rebuild(Building& building, const std::string& name);
@@ -82,7 +86,7 @@ class Batch {
 
   QueueDirectory& directory_;
   const ItemForm& form_;
-  const Stopping stopping_;
+  const std::atomic<bool>* const stopping_;
   const bool write_out_;
   std::string time_text_;
   int64_t time_second_ = INT64_MIN;
@@ -125,13 +129,20 @@ bool Batch::IsCurrent(NewItem& item) {
   return true;
 }
 
+// Asked before it is begun, and once more right before it becomes visible.
+bool Batch::IsUnwanted(NewItem& item) const {
+  if (!Stopping{nullptr, item.unwanted.get()}.requested()) return false;
+  item.failure = Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
+  return true;
+}
+
 bool Batch::GoesStraight(const NewItem& item) const {
   return item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
          directory_.CreatesExactly(form_.mode);
 }
 
 void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
-  if (!IsCurrent(item)) return;
+  if (IsUnwanted(item) || !IsCurrent(item)) return;
   for (int collisions = 0;; collisions++) {
     std::string name = NameOf(item, entropy);
     if (!FitsOrFails(item, name)) return;
@@ -151,19 +162,37 @@ void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
 
 // `name` is what the file is called in tmp/, where it needs a name; the one in queue/ may differ by its
 // timestamp.
-Failure Batch::Build(Building& building, platform::LinkWay way, std::string name) {
-  NewItem& item = *building.item;
+Failure Batch::OpenFile(Building& building, platform::LinkWay way, std::string name) {
   for (int collisions = 0;; collisions++) {
-    Failure failure =
-        ItemFile::Create(directory_, way, name, item.payload, form_, item.due_ms, stopping_, &building.file);
+    Failure failure = ItemFile::Open(directory_, way, name, form_.mode, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
     building.entropy = JumpEntropy(collisions);
-    name = NameOf(item, building.entropy);
+    name = NameOf(*building.item, building.entropy);
   }
+}
+
+Failure Batch::Build(Building& building, platform::LinkWay way, const std::string& name) {
+  NewItem& item = *building.item;
+  if (Failure failure = OpenFile(building, way, name)) return failure;
+  if (Failure failure = building.file.Write(item.payload, {stopping_, item.unwanted.get()})) return failure;
+  return building.file.SetAttributes(form_, item.due_ms);
+}
+
+// A draft that was begun in this very directory needs no building. In one that has taken its place meanwhile,
+// it may have lost its name in tmp/, and may not be linked from another mount.
+Failure Batch::Prepare(Building& building, const std::string& name) {
+  const std::shared_ptr<Draft>& draft = building.item->payload.draft;
+  if (draft && !draft->file.valid()) return Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
+  if (!draft || !draft->file.IsIn(directory_)) return Build(building, directory_.link_way(), name);
+  building.file = std::move(draft->file);
+  return building.file.SetAttributes(form_, building.item->due_ms);
 }
 
 // The inode can get no name the short way here: build it in tmp/, once more from its payload.
 bool Batch::Rebuild(Building& building, const std::string& name) {
+  if (const std::shared_ptr<Draft>& draft = building.item->payload.draft; draft && !draft->file.valid()) {
+    draft->file = std::move(building.file);
+  }
   building.file = ItemFile();
   Failure& failure = building.item->failure;
   failure = Build(building, platform::LinkWay::kTemporary, name);
@@ -173,7 +202,7 @@ bool Batch::Rebuild(Building& building, const std::string& name) {
 
 void Batch::Link(Building& building) {
   NewItem& item = *building.item;
-  if (!IsCurrent(item)) return;
+  if (IsUnwanted(item) || !IsCurrent(item)) return;
   bool rebuilt = false;
   for (int collisions = 0;;) {
     std::string name = NameOf(item, building.entropy);
@@ -212,6 +241,10 @@ void Batch::LinkGroup(std::vector<Building>& group) {
   for (Building& building : group) {
     if (!building.item->failure) Link(building);
   }
+  for (Building& building : group) {
+    const std::shared_ptr<Draft>& draft = building.item->payload.draft;
+    if (draft && !building.item->linked && !draft->file.valid()) draft->file = std::move(building.file);
+  }
   group.clear();
 }
 
@@ -234,6 +267,7 @@ void Batch::Run(std::vector<NewItem>& items) {
   std::vector<Building> group;
   group.reserve(group_size);
   for (NewItem& item : items) {
+    if (IsUnwanted(item)) continue;
     Building building{&item, TakeEntropy(), {}};
     const std::string name = NameOf(item, building.entropy);
     if (!FitsOrFails(item, name)) continue;
@@ -242,10 +276,10 @@ void Batch::Run(std::vector<NewItem>& items) {
       EnqueueEmpty(item, building.entropy);
       continue;
     }
-    item.failure = Build(building, directory_.link_way(), name);
+    item.failure = Prepare(building, name);
     if ((item.failure.error == -EMFILE || item.failure.error == -ENFILE) && !group.empty()) {
       LinkGroup(group);
-      item.failure = Build(building, directory_.link_way(), name);
+      item.failure = Prepare(building, name);
     }
     if (item.failure) continue;
     group.push_back(std::move(building));
@@ -255,11 +289,29 @@ void Batch::Run(std::vector<NewItem>& items) {
   SyncQueue(items);
 }
 
+Failure Batch::Open(NewItem& item, ItemFile* file) {
+  Building building{&item, TakeEntropy(), {}};
+  const std::string name = NameOf(item, building.entropy);
+  if (!FitsOrFails(item, name)) return item.failure;
+  Failure failure = OpenFile(building, directory_.link_way(), name);
+  *file = std::move(building.file);
+  return failure;
+}
+
 }  // namespace
 
 void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
-                Stopping stopping) {
+                const std::atomic<bool>* stopping) {
   Batch(directory, form, stopping).Run(items);
+}
+
+void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item) {
+  auto draft = std::make_shared<Draft>();
+  item.failure = Batch(*directory, form, nullptr).Open(item, &draft->file);
+  if (item.failure) return;
+  draft->directory = std::move(directory);
+  item.payload.kind = Payload::Kind::kDraft;
+  item.payload.draft = std::move(draft);
 }
 
 }  // namespace fsq

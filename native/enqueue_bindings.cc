@@ -1,21 +1,24 @@
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings.h"
 #include "enqueue.h"
+#include "fault_point.h"
 #include "handle.h"
 #include "js_argument.h"
 #include "js_value.h"
+#include "pipe_source.h"
 #include "task.h"
 
 namespace fsq {
 namespace {
 
-// Nothing: empty. A string: the path of a file. Bytes: lent by the caller, who must not change them
-// meanwhile.
+// Nothing: empty. A string: the path of a file. A number: a descriptor. A handle: a draft. Bytes: lent by the
+// caller, who must not change them meanwhile.
 Payload PayloadOf(const Napi::Value& value) {
   Payload payload;
   napi_env env = value.Env();
@@ -24,6 +27,16 @@ Payload PayloadOf(const Napi::Value& value) {
   if (type == napi_string) {
     payload.kind = Payload::Kind::kPath;
     payload.path = TextOf(value);
+    return payload;
+  }
+  if (type == napi_number) {
+    payload.kind = Payload::Kind::kDescriptor;
+    payload.descriptor = static_cast<int>(IntegerOf(value));
+    return payload;
+  }
+  if (type == napi_external) {
+    payload.kind = Payload::Kind::kDraft;
+    payload.draft = Opened<DraftBox>(value);
     return payload;
   }
   void* data = nullptr;
@@ -73,12 +86,26 @@ class EnqueueTask : public Task {
     task->items_.reserve(count);
     for (uint32_t at = 0; at < count; at++)
       task->items_.push_back(ItemOf(suffixes[at], payloads[at], due[at]));
+    // Left out where no item can be stopped, which is the rule.
+    if (info[5].IsArray()) {
+      const auto stops = info[5].As<Napi::Array>();
+      for (uint32_t at = 0; at < count; at++) {
+        const Napi::Value stop = stops[at];
+        if (!stop.IsUndefined()) task->items_[at].unwanted = Opened<StopBox>(stop);
+      }
+    }
     if (info.Env().IsExceptionPending()) return nullptr;
     task->KeepAlive(payloads);
     return task;
   }
 
-  void Run() override { EnqueueAll(*directory_, *form_, items_, stopping_.get()); }
+  void Run() override {
+    std::vector<std::unique_lock<std::mutex>> locks;
+    for (const NewItem& item : items_) {
+      if (item.payload.draft) locks.emplace_back(item.payload.draft->mutex);
+    }
+    EnqueueAll(*directory_, *form_, items_, stopping_.get());
+  }
 
   napi_value Answer(napi_env env, AddonData&) override {
     JsBuilder js(env);
@@ -105,6 +132,130 @@ Napi::Value EnqueueSync(const Napi::CallbackInfo& info) {
   EnqueueAll(*directory, *form, items, nullptr);
   JsBuilder js(info.Env());
   return {info.Env(), js.Checked(ResultOf(js, items.front()))};
+}
+
+// (queue, form, suffix) -> a draft, or as the failures of enqueue
+class OpenDraftTask : public Task {
+ public:
+  static std::unique_ptr<OpenDraftTask> Parse(const Napi::CallbackInfo& info) {
+    auto task = std::make_unique<OpenDraftTask>();
+    task->directory_ = Opened<QueueBox>(info[0]);
+    task->form_ = Opened<FormBox>(info[1]);
+    if (!task->directory_ || !task->form_) return nullptr;
+    task->item_.suffix = BytesOf(info[2]);
+    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
+  }
+
+  void Run() override { OpenDraft(directory_, *form_, item_); }
+
+  napi_value Answer(napi_env env, AddonData& data) override {
+    if (!item_.failure) {
+      data.Watch(item_.payload.draft);
+      return NewHandle<DraftBox>(env, std::move(item_.payload.draft));
+    }
+    JsBuilder js(env);
+    return js.Checked(ResultOf(js, item_));
+  }
+
+ private:
+  std::shared_ptr<QueueDirectory> directory_;
+  std::shared_ptr<const ItemForm> form_;
+  NewItem item_;
+};
+
+// (draft, bytes) -> undefined or a failure. One call at a time for a draft.
+class WriteDraftTask : public Task {
+ public:
+  static std::unique_ptr<WriteDraftTask> Parse(const Napi::CallbackInfo& info) {
+    auto task = std::make_unique<WriteDraftTask>();
+    task->draft_ = Opened<DraftBox>(info[0]);
+    if (!task->draft_) return nullptr;
+    task->payload_ = PayloadOf(info[1]);
+    if (info.Env().IsExceptionPending()) return nullptr;
+    task->KeepAlive(info[1]);
+    return task;
+  }
+
+  void Run() override {
+    const std::lock_guard<std::mutex> guard(draft_->mutex);
+    failure_ = draft_->file.Write(payload_, {});
+  }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return failure_ ? js.FailureObject(failure_) : js.Undefined();
+  }
+
+ private:
+  std::shared_ptr<Draft> draft_;
+  Payload payload_;
+  Failure failure_;
+};
+
+// (draft): nothing of it stays. In the pool, as giving back gigabytes takes its time.
+class DiscardDraftTask : public Task {
+ public:
+  static std::unique_ptr<DiscardDraftTask> Parse(const Napi::CallbackInfo& info) {
+    DraftBox* const box = BoxOf<DraftBox>(info[0]);
+    if (box == nullptr) return nullptr;
+    auto task = std::make_unique<DiscardDraftTask>();
+    task->draft_ = std::move(box->value);
+    return task;
+  }
+
+  void Run() override { draft_->Discard(); }
+
+  napi_value Answer(napi_env env, AddonData&) override { return JsBuilder(env).Undefined(); }
+
+ private:
+  std::shared_ptr<Draft> draft_;
+};
+
+// (descriptor, bytes) -> how many bytes were read into them, or a failure (EAGAIN: nothing is there yet)
+class ReadPipeTask : public Task {
+ public:
+  static std::unique_ptr<ReadPipeTask> Parse(const Napi::CallbackInfo& info) {
+    auto task = std::make_unique<ReadPipeTask>();
+    task->fd_ = static_cast<int>(IntegerOf(info[0]));
+    void* data = nullptr;
+    const Napi::Value bytes = info[1];
+    if (napi_get_typedarray_info(info.Env(), bytes, nullptr, &task->size_, &data, nullptr, nullptr) !=
+            napi_ok ||
+        info.Env().IsExceptionPending()) {
+      return nullptr;
+    }
+    task->buffer_ = static_cast<char*>(data);
+    task->KeepAlive(bytes);
+    return task;
+  }
+
+  void Run() override {
+    read_ = RetryInterrupted([&] { return FSQ_CALL("enqueue.read", ReadWhatIsThere(fd_, buffer_, size_)); });
+    if (read_ == -1) failure_ = Failure{LastError(), "read", {}, {}};
+  }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return failure_ ? js.FailureObject(failure_) : js.Number(static_cast<double>(read_));
+  }
+
+ private:
+  int fd_ = -1;
+  char* buffer_ = nullptr;
+  size_t size_ = 0;
+  ssize_t read_ = 0;
+  Failure failure_;
+};
+
+// () -> what stops one operation
+Napi::Value NewStop(const Napi::CallbackInfo& info) {
+  return {info.Env(), NewHandle<StopBox>(info.Env(), std::make_shared<std::atomic<bool>>(false))};
+}
+
+// (stop): the operation that has it ends with ECANCELED, if it is not too late for that.
+Napi::Value SetStop(const Napi::CallbackInfo& info) {
+  if (const auto stop = Opened<StopBox>(info[0])) stop->store(true, std::memory_order_relaxed);
+  return info.Env().Undefined();
 }
 
 // ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync}) -> a handle, so that it is
@@ -134,6 +285,12 @@ void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports) {
   add("newItemForm", NewItemForm);
   add("enqueue", Start<EnqueueTask>);
   add("enqueueSync", EnqueueSync);
+  add("openDraft", Start<OpenDraftTask>);
+  add("writeDraft", Start<WriteDraftTask>);
+  add("discardDraft", Start<DiscardDraftTask>);
+  add("readPipe", Start<ReadPipeTask>);
+  add("newStop", NewStop);
+  add("setStop", SetStop);
 }
 
 }  // namespace fsq

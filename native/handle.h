@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -32,6 +33,17 @@ struct FormBox {
   static constexpr uint64_t kMark = 0x6673712d6974656d;
   uint64_t mark = kMark;
   std::shared_ptr<const ItemForm> value;
+};
+// What ends one operation before its time: set by the JavaScript thread, looked at by the operation.
+struct StopBox {
+  static constexpr uint64_t kMark = 0x6673712d73746f70;
+  uint64_t mark = kMark;
+  std::shared_ptr<std::atomic<bool>> value;
+};
+struct DraftBox {
+  static constexpr uint64_t kMark = 0x6673712d64726166;
+  uint64_t mark = kMark;
+  std::shared_ptr<Draft> value;
 };
 
 template <typename Box>

@@ -14,7 +14,8 @@
 namespace fsq {
 namespace {
 
-constexpr size_t kCopyStep = size_t{64} * 1024 * 1024;
+// Between two steps a copy can be stopped.
+constexpr size_t kCopyStep = size_t{16} * 1024 * 1024;
 constexpr size_t kCopyBuffer = size_t{256} * 1024;
 
 // 0 or -1 with errno. A file system that is full shows as a short write first and as ENOSPC then.
@@ -29,10 +30,11 @@ int WriteAll(int fd, std::string_view bytes) {
 }
 
 // Bytes copied through this process, 0 at the end of the source.
-ssize_t CopyThroughBuffer(int from, int to) {
+ssize_t CopyThroughBuffer(int source, off_t* from, int to) {
   const auto buffer = std::make_unique<char[]>(kCopyBuffer);
-  const ssize_t size = RetryInterrupted([&] { return ::read(from, buffer.get(), kCopyBuffer); });
+  const ssize_t size = RetryInterrupted([&] { return ::pread(source, buffer.get(), kCopyBuffer, *from); });
   if (size <= 0) return size;
+  *from += size;
   return WriteAll(to, {buffer.get(), static_cast<size_t>(size)}) == 0 ? size : -1;
 }
 
@@ -91,15 +93,14 @@ void ItemFile::Discard() {
   temporary_.clear();
 }
 
-Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name,
-                         const Payload& payload, const ItemForm& form, int64_t due_ms, Stopping stopping,
-                         ItemFile* file) {
+Failure ItemFile::Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
+                       ItemFile* file) {
   ItemFile made;
   made.directory_ = &directory;
   const int tmp = directory.fd(Place::kTmp);
   if (way != platform::LinkWay::kTemporary) {
     made.descriptor_ = Descriptor(
-        RetryInterrupted([&] { return FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, form.mode)); }));
+        RetryInterrupted([&] { return FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, mode)); }));
     if (!made.valid() && errno == ENOTSUP) {
       way = platform::LinkWay::kTemporary;
       directory.set_link_way(way);
@@ -107,9 +108,8 @@ Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const
   }
   if (way == platform::LinkWay::kTemporary) {
     made.descriptor_ = Descriptor(RetryInterrupted([&] {
-      return FSQ_CALL(
-          "enqueue.open",
-          ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, form.mode));
+      return FSQ_CALL("enqueue.open",
+                      ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode));
     }));
     if (made.valid()) made.temporary_ = name;
   }
@@ -120,8 +120,6 @@ Failure ItemFile::Create(QueueDirectory& directory, platform::LinkWay way, const
                    way == platform::LinkWay::kTemporary ? directory.PathOf(Place::kTmp, name)
                                                         : directory.NameOf(Place::kTmp)};
   }
-  if (Failure failure = made.Write(payload, stopping)) return failure;
-  if (Failure failure = made.SetAttributes(form, due_ms)) return failure;
   *file = std::move(made);
   return {};
 }
@@ -135,14 +133,18 @@ Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
     case Payload::Kind::kEmpty:
       return {};
     case Payload::Kind::kPath:
-      return CopyFrom(payload.path, stopping);
+      return CopyPath(payload.path, stopping);
+    case Payload::Kind::kDescriptor:
+      return CopyLent(payload.descriptor, stopping);
+    case Payload::Kind::kDraft:
+      return Copy(payload.draft->file.descriptor_.get(), 0, payload.draft->file.Path(), stopping);
     case Payload::Kind::kBytes:
       break;
   }
   return WriteAll(descriptor_.get(), payload.bytes) == 0 ? Failure{} : Failure{LastError(), "write", Path()};
 }
 
-Failure ItemFile::CopyFrom(const std::string& path, Stopping stopping) const {
+Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
   // O_NONBLOCK: a FIFO without a writer must not stop a thread of the pool for ever; it is refused below.
   const Descriptor source(RetryInterrupted([&] {
     return FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -151,15 +153,28 @@ Failure ItemFile::CopyFrom(const std::string& path, Stopping stopping) const {
   struct stat info;
   if (::fstat(source.get(), &info) == -1) return Failure{LastError(), "fstat", path};
   if (!S_ISREG(info.st_mode)) return Failure{S_ISDIR(info.st_mode) ? -EISDIR : -EINVAL, "read", path, {}};
+  return Copy(source.get(), 0, path, stopping);
+}
+
+Failure ItemFile::CopyLent(int source, Stopping stopping) const {
+  // The copy itself would not say whose descriptor is the bad one.
+  const int flags = RetryInterrupted([&] { return FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL)); });
+  if (flags == -1) return Failure{LastError(), "fcntl", {}, {}};
+  if ((flags & O_ACCMODE) == O_WRONLY) return Failure{-EBADF, "read", {}, {}};
+  // From here on the position is ours: others may move the one of the descriptor, and a second try begins
+  // where the first one did.
+  const off_t from = ::lseek(source, 0, SEEK_CUR);
+  return from == -1 ? Failure{LastError(), "lseek", {}, {}} : Copy(source, from, {}, stopping);
+}
+
+Failure ItemFile::Copy(int source, off_t from, const std::string& path, Stopping stopping) const {
   bool in_kernel = true;
   for (;;) {
-    if (stopping != nullptr && stopping->load(std::memory_order_relaxed)) {
-      return Failure{-ECANCELED, "copy_file_range", path, Path()};
-    }
+    if (stopping.requested()) return Failure{-ECANCELED, "copy_file_range", path, Path()};
     const ssize_t copied = RetryInterrupted([&] {
-      return FSQ_CALL("enqueue.copy", in_kernel
-                                          ? platform::CopyInKernel(source.get(), descriptor_.get(), kCopyStep)
-                                          : CopyThroughBuffer(source.get(), descriptor_.get()));
+      return FSQ_CALL("enqueue.copy",
+                      in_kernel ? platform::CopyInKernel(source, &from, descriptor_.get(), kCopyStep)
+                                : CopyThroughBuffer(source, &from, descriptor_.get()));
     });
     if (copied > 0) continue;
     if (copied == -1 && in_kernel && errno == ENOTSUP) {

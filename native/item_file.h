@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -15,12 +17,16 @@
 
 namespace fsq {
 
+struct Draft;
+
 struct Payload {
-  enum class Kind { kEmpty, kBytes, kPath };
+  enum class Kind { kEmpty, kBytes, kPath, kDescriptor, kDraft };
 
   Kind kind = Kind::kEmpty;
   std::string_view bytes;
-  std::string path;  // of a regular file whose content is copied
+  std::string path;              // of a regular file whose content is copied
+  int descriptor = -1;           // of a regular file that is copied from its offset on; the offset stays
+  std::shared_ptr<Draft> draft;  // written already
 };
 
 // How the items of one producer are named and owned.
@@ -41,8 +47,18 @@ struct ItemForm {
   bool has_owner() const { return user != kLeave || group != kLeave; }
 };
 
-// Set: the process wants to exit, and a long copy gives up with ECANCELED. May be null.
-using Stopping = const std::atomic<bool>*;
+// What makes a long copy give up with ECANCELED. Each may be null.
+struct Stopping {
+  const std::atomic<bool>* process = nullptr;  // set: the process wants to exit
+  const std::atomic<bool>* item = nullptr;     // set: nobody wants the item any more
+
+  bool requested() const { return IsSet(process) || IsSet(item); }
+
+ private:
+  static bool IsSet(const std::atomic<bool>* flag) {
+    return flag != nullptr && flag->load(std::memory_order_relaxed);
+  }
+};
 
 // An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed
 // inode vanishes with its descriptor, and a name in tmp/ is removed.
@@ -55,12 +71,16 @@ class ItemFile {
   ItemFile& operator=(const ItemFile&) = delete;
   ~ItemFile();
 
-  // Opens, writes, sets owner, mode and, for a delayed item, the time at which it is due (milliseconds since
-  // the epoch; 0: at once). ESTALE: tmp/ was removed under us. `name` is used in tmp/ where an unnamed inode
-  // cannot be had; EEXIST then means that tmp/ holds this name already.
-  static Failure Create(QueueDirectory& directory, platform::LinkWay way, const std::string& name,
-                        const Payload& payload, const ItemForm& form, int64_t due_ms, Stopping stopping,
-                        ItemFile* file);
+  // An empty one. ESTALE: tmp/ was removed under us. `name` is used in tmp/ where an unnamed inode cannot be
+  // had; EEXIST then means that tmp/ holds this name already.
+  static Failure Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
+                      ItemFile* file);
+
+  Failure Write(const Payload& payload, Stopping stopping) const;
+
+  // After the last write: sets owner, mode and, for a delayed item, the time at which it is due (milliseconds
+  // since the epoch; 0: at once).
+  Failure SetAttributes(const ItemForm& form, int64_t due_ms) const;
 
   // A hint that Sync comes soon.
   void StartSync() const { platform::StartWriteback(descriptor_.get()); }
@@ -74,17 +94,30 @@ class ItemFile {
   int Link(const std::string& name);
 
   bool valid() const { return descriptor_.valid(); }
+  bool IsIn(const QueueDirectory& directory) const { return directory_ == &directory; }
 
  private:
-  Failure Write(const Payload& payload, Stopping stopping) const;
-  Failure CopyFrom(const std::string& path, Stopping stopping) const;
-  Failure SetAttributes(const ItemForm& form, int64_t due_ms) const;
+  Failure CopyPath(const std::string& path, Stopping stopping) const;
+  Failure CopyLent(int source, Stopping stopping) const;
+  Failure Copy(int source, off_t from, const std::string& path, Stopping stopping) const;
   std::string Path() const;
   void Discard();
 
   QueueDirectory* directory_ = nullptr;
   Descriptor descriptor_;
   std::string temporary_;  // its name in tmp/; empty: it has none
+};
+
+// An item that is written bit by bit, before it is known what becomes of it.
+struct Draft {
+  std::shared_ptr<QueueDirectory> directory;  // stands first, as the file needs it to its own end
+  ItemFile file;
+  std::mutex mutex;  // for the file: when the process exits, it is taken from whoever works on it
+
+  void Discard() {
+    const std::lock_guard<std::mutex> guard(mutex);
+    file = ItemFile();
+  }
 };
 
 // Sets only the time of modification: the time at which a delayed item is due. 0 or -1 with errno.

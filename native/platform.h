@@ -48,9 +48,9 @@ void StartWriteback(int fd);
 // once something else is committed that comes after it; see WritesOut.
 int WriteOut(int fd);
 
-// Copies up to `length` bytes between the two current offsets: bytes copied, 0 at the end. ENOTSUP where the
-// bytes have to pass through this process.
-ssize_t CopyInKernel(int from, int to, size_t length);
+// Copies up to `length` bytes from the offset of `source`, which it advances, to the current one of `to`:
+// bytes copied, 0 at the end. ENOTSUP where the bytes have to pass through this process.
+ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length);
 
 // An exclusive or shared open-file-description lock on a range of the file, without waiting; length 0: to the
 // end.

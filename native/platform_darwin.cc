@@ -67,7 +67,7 @@ bool WritesOut(int, const FileSystem&) {
   return false;
 }
 
-ssize_t CopyInKernel(int, int, size_t) {
+ssize_t CopyInKernel(int, off_t*, int, size_t) {
   errno = ENOTSUP;
   return -1;
 }

@@ -32,7 +32,7 @@ LinkWay FirstLinkWay() {
 
 int OpenUnnamed(int directory, mode_t mode) {
   // Without O_EXCL: with it the inode could never be linked.
-  const int fd = ::openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+  const int fd = ::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
   // EISDIR: a kernel, EOPNOTSUPP: a file system that does not know O_TMPFILE.
   if (fd == -1 && (errno == EISDIR || errno == EOPNOTSUPP || errno == EINVAL)) errno = ENOTSUP;
   return fd;
@@ -101,8 +101,10 @@ bool WritesOut(int directory, const FileSystem& system) {
   return system.name == "ext4" && ::fstat(directory, &info) == 0 && IsOrderedExt4(info.st_dev);
 }
 
-ssize_t CopyInKernel(int from, int to, size_t length) {
-  const ssize_t copied = ::copy_file_range(from, nullptr, to, nullptr, length, 0);
+ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length) {
+  loff_t position = *offset;
+  const ssize_t copied = ::copy_file_range(source, &position, to, nullptr, length, 0);
+  *offset = static_cast<off_t>(position);
   if (copied == -1 &&
       (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
     errno = ENOTSUP;

@@ -216,8 +216,10 @@ int Prober::CopyInKernel() const {
   const Descriptor from = Open(source, O_RDONLY);
   const Descriptor to = Open("copy", O_CREAT | O_EXCL | O_WRONLY);
   if (!from.valid() || !to.valid()) return -1;
-  const ssize_t copied = RetryInterrupted(
-      [&] { return FSQ_CALL("probe.copy", platform::CopyInKernel(from.get(), to.get(), kContentSize)); });
+  off_t offset = 0;
+  const ssize_t copied = RetryInterrupted([&] {
+    return FSQ_CALL("probe.copy", platform::CopyInKernel(from.get(), &offset, to.get(), kContentSize));
+  });
   if (copied == -1) return -1;
   return copied == kContentSize ? 0 : Feature::kNoEffect;
 }

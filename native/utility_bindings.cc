@@ -132,9 +132,11 @@ Napi::Value HeldClaims(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(DataOf(info.Env()).claims.size()));
 }
 
-// The process exits: operations that have not begun will not.
+// The process exits: operations that have not begun will not, and nothing stays of what is half-written.
 Napi::Value Stop(const Napi::CallbackInfo& info) {
-  DataOf(info.Env()).stopping->store(true, std::memory_order_relaxed);
+  AddonData& data = DataOf(info.Env());
+  data.stopping->store(true, std::memory_order_relaxed);
+  data.DiscardDrafts();
   return info.Env().Undefined();
 }
 

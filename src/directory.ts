@@ -40,6 +40,7 @@ export class QueueDirectory {
   #handle: QueueHandle | undefined
   #opening: Promise<QueueHandle> | undefined
   #closed = false
+  readonly #onClose = new Set<() => void>()
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
@@ -104,6 +105,17 @@ export class QueueDirectory {
   /** No use begins after this. The descriptors are closed by {@link closeDescriptors}. */
   close(): void {
     this.#closed = true
+    for (const callback of this.#onClose) callback()
+  }
+
+  /**
+   * Calls back when this is closed.
+   *
+   * @returns Forgets it again.
+   */
+  onClose(callback: () => void): () => void {
+    this.#onClose.add(callback)
+    return () => this.#onClose.delete(callback)
   }
 
   closeDescriptors(): void {
@@ -133,8 +145,11 @@ export class QueueDirectory {
 
   /** @throws {@link QueueClosedError} */
   checkOpen(): void {
-    if (!this.#closed) return
-    throw new QueueClosedError(
+    if (this.#closed) throw this.closedError()
+  }
+
+  closedError(): QueueClosedError {
+    return new QueueClosedError(
       `The handle of the queue ${inspect(this.layout.name)} has been closed. Make another with new Queue()`,
     )
   }

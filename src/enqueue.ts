@@ -12,6 +12,7 @@ import { Batcher } from './batch.js'
 import { MOST_REOPENINGS, type QueueDirectory, isStale } from './directory.js'
 import {
   EncodingError,
+  EnqueueAbortedError,
   EnqueueManyError,
   type EnqueueOutcome,
   type Failure,
@@ -25,26 +26,51 @@ import {
 import { type RawName, fromRaw } from './name/charset.js'
 import type { NameArgument } from './name/encode.js'
 import { nameSuffix } from './name/item-name.js'
+import { formatTimestamp } from './name/timestamp.js'
 import {
+  type DraftHandle,
+  type EnqueueFailure,
   type EnqueueResult,
   type ItemForm,
   type NativePayload,
   type QueueHandle,
+  type StopHandle,
   isFailure,
   native,
 } from './native.js'
-import { checkOptions } from './options.js'
-import { type Payload, nativePayload } from './payload.js'
+import { Inflow } from './inflow.js'
+import { checkOptions, checkSignal } from './options.js'
+import { type Payload, readPayload } from './payload.js'
 import type { Settings } from './settings.js'
+import { Source } from './source.js'
+import { Stop } from './stop.js'
 
-/** How an item is added. */
-export interface EnqueueOptions {
+/** How an item is added by a call that waits for it. */
+export interface EnqueueSyncOptions {
   /** Milliseconds until the item is due; no worker takes it before. */
   readonly delay?: number | undefined
 }
 
+/** How an item is added. */
+export interface EnqueueOptions extends EnqueueSyncOptions {
+  /**
+   * Gives up: nothing of the item stays, and the call rejects with the signal's reason. Once the item has its name in the
+   * queue it is too late: the call resolves with its id.
+   */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How items are added. */
+export interface EnqueueManyOptions {
+  /**
+   * Gives up: the entries that are in the queue stay there, and the outcome of the others is an
+   * {@link EnqueueAbortedError}. Where none is, the call rejects with the signal's reason.
+   */
+  readonly signal?: AbortSignal | undefined
+}
+
 /** One item for a bulk enqueue. */
-export interface EnqueueEntry extends EnqueueOptions {
+export interface EnqueueEntry extends EnqueueSyncOptions {
   /** The contents; left out: none. */
   readonly data?: Payload
   readonly args?: readonly NameArgument[]
@@ -52,11 +78,23 @@ export interface EnqueueEntry extends EnqueueOptions {
 
 type Result = EnqueueResult | FsqError
 
-interface Prepared {
+interface Named {
   readonly suffix: RawName
-  readonly payload: NativePayload
   readonly due: number
 }
+
+/** An item that native code can enqueue. */
+interface Prepared extends Named {
+  readonly payload: NativePayload
+  readonly stop?: StopHandle | undefined
+}
+
+/** An item whose contents have to be read first. */
+interface Streamed extends Named {
+  readonly payload: Source
+}
+
+type Entry = Prepared | Streamed
 
 let knownHostName: string | undefined
 
@@ -65,7 +103,10 @@ function hostName(): string {
   return (knownHostName ??= os.hostname())
 }
 
-const OPTIONS = ['delay'] as const
+const { ECANCELED } = os.constants.errno
+const OPTIONS = ['delay', 'signal'] as const
+const SYNC_OPTIONS = ['delay'] as const
+const MANY_OPTIONS = ['signal'] as const
 const ENTRY_KEYS = ['data', 'args', 'delay'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
@@ -86,16 +127,36 @@ export class Enqueuer {
   }
 
   async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {
-    checkOptions('enqueue', options, OPTIONS)
-    const entry = this.#prepare(data, args, options, true)
-    // A file can be large: it must not hold up the items that would share its batch.
-    const result = isPath(entry) ? this.#enqueueOne(entry) : this.#batcher.submit(entry)
-    return this.#idOf(await result, entry)
+    const entry = this.#prepare(data, args, true, () => {
+      checkOptions('enqueue', options, OPTIONS)
+      checkSignal(options.signal)
+      return options
+    })
+    const { signal } = options
+    if (isStreamed(entry)) return this.#idOf(await this.#enqueueSource(entry, signal), entry)
+    if (signal === undefined) return this.#idOf(await this.#enqueueReady(entry), entry)
+    signal.throwIfAborted()
+    const stop = new Stop(signal)
+    try {
+      const result = await this.#enqueueReady({ ...entry, stop: stop.handle })
+      return this.#idOf(this.#unlessStopped(result, stop), entry)
+    } finally {
+      stop.end()
+    }
   }
 
-  enqueueSync(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): string {
-    checkOptions('enqueueSync', options, OPTIONS)
-    const entry = this.#prepare(data, args, options, false)
+  enqueueSync(data: Payload, args: readonly NameArgument[], options: EnqueueSyncOptions): string {
+    const entry = this.#prepare(data, args, false, () => {
+      checkOptions('enqueueSync', options, SYNC_OPTIONS)
+      return options
+    })
+    if (isStreamed(entry)) {
+      void entry.payload.stop()
+      throw new PayloadError(
+        'The payload is read bit by bit, and enqueueSync cannot wait for that. Use enqueue, or write it into a file ' +
+          'first and pass { path }',
+      )
+    }
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
       const result = native.enqueueSync(handle, this.#itemForm(), entry.suffix, entry.payload, entry.due)
@@ -104,50 +165,76 @@ export class Enqueuer {
     }
   }
 
-  async enqueueMany(entries: readonly EnqueueEntry[]): Promise<string[]> {
+  async enqueueMany(entries: readonly EnqueueEntry[], options: EnqueueManyOptions): Promise<string[]> {
+    checkOptions('enqueueMany', options, MANY_OPTIONS)
+    const { signal } = options
+    checkSignal(signal)
     if (!Array.isArray(entries)) {
       throw new PayloadError(
         `The entries are ${inspect(entries, { depth: 0 })}, expected an array of { data, args }`,
       )
     }
     const prepared = entries.map((entry: EnqueueEntry) => this.#prepareOrFail(entry))
-    // No entry can be added without the queue and its settings, so one error says it better than one an entry.
-    this.#itemForm()
-    await this.#directory.open()
-    const outcomes = new Map<Prepared, EnqueueOutcome>()
-    const good = prepared.filter((entry): entry is Prepared => !(entry instanceof FsqError))
-    for (let from = 0; from < good.length; from += BULK_LIMIT) {
-      const part = good.slice(from, from + BULK_LIMIT)
-      const results = await this.#enqueueAll(part).catch(toFsqError)
-      part.forEach((entry, index) => {
-        outcomes.set(entry, isResults(results) ? this.#outcomeOf(results[index], entry) : { error: results })
-      })
+    const good = prepared.filter((entry): entry is Entry => !(entry instanceof FsqError))
+    const outcomes = new Map<Entry, EnqueueOutcome>()
+    const stop = new Stop(signal)
+    try {
+      stop.check()
+      // No entry can be added without the queue and its settings, so one error says it better than one an entry.
+      this.#itemForm()
+      await this.#directory.open()
+      for (const part of partsOf(good)) {
+        const results = await this.#enqueuePart(part, stop, signal)
+        part.forEach((entry, index) => outcomes.set(entry, this.#outcomeOf(results[index], entry)))
+      }
+    } finally {
+      stop.end()
+      // Also those whose turn has not come.
+      await Promise.all(good.filter(isStreamed).map(({ payload }) => payload.stop()))
     }
     const all = prepared.map((entry): EnqueueOutcome => {
       if (entry instanceof FsqError) return { error: entry }
       return outcomes.get(entry) ?? { error: new FsqError('The item was not enqueued') }
     })
     const ids = all.flatMap((outcome) => ('id' in outcome ? [outcome.id] : []))
-    if (ids.length < all.length) throw new EnqueueManyError(all)
-    return ids
+    if (ids.length === all.length) return ids
+    if (all.every((outcome) => 'error' in outcome && outcome.error instanceof EnqueueAbortedError))
+      stop.check()
+    throw new EnqueueManyError(all)
   }
 
-  #prepare(data: Payload, args: readonly NameArgument[], options: EnqueueOptions, own: boolean): Prepared {
-    if (!Array.isArray(args)) {
-      throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
-    }
-    const fields = { pid: process.pid, hostname: hostName(), tries: 0, args }
-    return {
-      suffix: nameSuffix(fields, this.#settings),
-      payload: nativePayload(data, own),
-      due: dueAfter(options.delay),
-    }
-  }
-
-  #prepareOrFail(entry: EnqueueEntry): Prepared | FsqError {
+  // The options are looked at after the data: a source that comes with bad ones is let go of, too.
+  #prepare(
+    data: Payload,
+    args: readonly NameArgument[],
+    own: boolean,
+    checked: () => EnqueueSyncOptions,
+  ): Entry {
+    const payload = readPayload(data, own)
     try {
+      const { delay } = checked()
+      if (!Array.isArray(args)) {
+        throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
+      }
+      const fields = { pid: process.pid, hostname: hostName(), tries: 0, args }
+      const suffix = nameSuffix(fields, this.#settings)
+      const due = dueAfter(delay)
+      // The same twice, so that TypeScript knows which of the two it is.
+      return payload instanceof Source ? { suffix, payload, due } : { suffix, payload, due }
+    } catch (error) {
+      if (payload instanceof Source) void payload.stop()
+      throw error
+    }
+  }
+
+  #prepareOrFail(entry: EnqueueEntry): Entry | FsqError {
+    const checked = (): EnqueueEntry => {
       checkOptions('an entry of enqueueMany', entry, ENTRY_KEYS)
-      return this.#prepare(entry.data ?? null, entry.args ?? [], entry, true)
+      return entry
+    }
+    try {
+      const { data = null, args = [] } = isObject(entry) ? entry : checked()
+      return this.#prepare(data, args, true, checked)
     } catch (error) {
       if (error instanceof FsqError) return error
       throw error
@@ -169,8 +256,72 @@ export class Enqueuer {
     return this.#form
   }
 
-  async #enqueueOne(entry: Prepared): Promise<Result | undefined> {
+  /** One result an entry. */
+  async #enqueuePart(
+    part: readonly Entry[],
+    stop: Stop,
+    signal: AbortSignal | undefined,
+  ): Promise<(Result | undefined)[]> {
+    try {
+      stop.check()
+      const [first] = part
+      if (first !== undefined && isStreamed(first)) return [await this.#enqueueSource(first, signal)]
+      let ready = part as readonly Prepared[]
+      if (signal !== undefined) ready = ready.map((entry) => ({ ...entry, stop: stop.handle }))
+      const results = await this.#enqueueAll(ready)
+      return results.map((result) => (isCancelled(result) ? aborted(stop) : result))
+    } catch (error) {
+      const { raised } = stop
+      const shown = raised !== undefined && raised.reason === error ? aborted(stop) : toFsqError(error)
+      return part.map(() => shown)
+    }
+  }
+
+  async #enqueueReady(entry: Prepared): Promise<Result | undefined> {
+    // A file can be large: it must not hold up the items that would share its batch.
+    if (entry.payload === null || entry.payload instanceof Uint8Array) return this.#batcher.submit(entry)
     const [result] = await this.#enqueueAll([entry])
+    return result
+  }
+
+  async #enqueueSource(entry: Streamed, signal: AbortSignal | undefined): Promise<Result | undefined> {
+    const { suffix, payload: source, due } = entry
+    const stop = new Stop(signal)
+    const inflow = new Inflow(source, stop, this.#directory)
+    const forget = this.#directory.onClose(() => stop.raise(this.#directory.closedError()))
+    try {
+      stop.check()
+      this.#checkFits(suffix)
+      await this.#directory.open()
+      const payload = await inflow.read(() => this.#openDraft(entry))
+      const result = await this.#enqueueReady({ suffix, payload, due, stop: stop.handle })
+      return this.#unlessStopped(result, stop)
+    } finally {
+      forget()
+      stop.end()
+      await inflow.end()
+    }
+  }
+
+  async #openDraft(entry: Entry): Promise<DraftHandle> {
+    for (let attempt = 0; ; attempt++) {
+      const handle = await this.#directory.open()
+      this.#directory.checkOpen()
+      const draft = await native.openDraft(handle, this.#itemForm(), entry.suffix)
+      if (!isFailure(draft)) return draft
+      if (!isLost(draft) || attempt === MOST_REOPENINGS) throw this.#errorOf(draft, entry)
+      this.#directory.forget(handle)
+    }
+  }
+
+  // As far as can be told before its moment has come: a source is not read in vain.
+  #checkFits(suffix: RawName): void {
+    const bytes = formatTimestamp(Date.now(), this.#settings).length + '__0'.length + suffix.length
+    if (bytes > NAME_LIMIT) throw new NameTooLongError(bytes, NAME_LIMIT)
+  }
+
+  #unlessStopped(result: Result | undefined, stop: Stop): Result | undefined {
+    if (isCancelled(result)) stop.check()
     return result
   }
 
@@ -207,10 +358,11 @@ export class Enqueuer {
       entries.map(({ suffix }) => suffix),
       entries.map(({ payload }) => payload),
       entries.map(({ due }) => due),
+      entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
     )
   }
 
-  #outcomeOf(result: Result | undefined, entry: Prepared): EnqueueOutcome {
+  #outcomeOf(result: Result | undefined, entry: Entry): EnqueueOutcome {
     try {
       return { id: this.#idOf(result, entry) }
     } catch (error) {
@@ -219,22 +371,54 @@ export class Enqueuer {
     }
   }
 
-  #idOf(result: Result | undefined, entry: Prepared): string {
+  #idOf(result: Result | undefined, entry: Entry): string {
     if (typeof result === 'string') return fromRaw(result, this.#settings.charset)
     if (result === undefined) throw new FsqError('The item was not enqueued')
     if (result instanceof FsqError) throw result
-    const cause = systemError(this.#directory.located(result))
-    if (result.name !== undefined)
-      throw new NotDurableError(fromRaw(result.name, this.#settings.charset), { cause })
-    if (result.nameBytes !== undefined)
-      throw new NameTooLongError(result.nameBytes, result.nameLimit ?? NAME_LIMIT, { cause })
-    if (isPath(entry) && isAboutSource(result)) throw sourceError(entry.payload, cause)
-    throw this.#directory.error(result, 'enqueue into')
+    throw this.#errorOf(result, entry)
+  }
+
+  #errorOf(failure: EnqueueFailure, { payload }: Entry): FsqError {
+    const cause = systemError(this.#directory.located(failure))
+    if (failure.name !== undefined)
+      return new NotDurableError(fromRaw(failure.name, this.#settings.charset), { cause })
+    if (failure.nameBytes !== undefined)
+      return new NameTooLongError(failure.nameBytes, failure.nameLimit ?? NAME_LIMIT, { cause })
+    if (isFile(payload) && isAboutSource(failure)) return sourceError(payload, cause)
+    return this.#directory.error(failure, 'enqueue into')
   }
 }
 
-function isResults<Value>(results: readonly Value[] | FsqError): results is Value[] {
-  return Array.isArray(results)
+/** Runs of entries that native code can take at once; one that is streamed is alone. */
+function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, undefined> {
+  let part: Entry[] = []
+  for (const entry of entries) {
+    if (part.length > 0 && (part.length === BULK_LIMIT || isStreamed(entry))) {
+      yield part
+      part = []
+    }
+    part.push(entry)
+    if (!isStreamed(entry)) continue
+    yield part
+    part = []
+  }
+  if (part.length > 0) yield part
+}
+
+function isStreamed(entry: Entry): entry is Streamed {
+  return entry.payload instanceof Source
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
+
+function isCancelled(result: Result | undefined): boolean {
+  return typeof result === 'object' && result.errno === -ECANCELED
+}
+
+function aborted(stop: Stop): FsqError {
+  return new EnqueueAbortedError(stop.raised?.reason)
 }
 
 function toFsqError(error: unknown): FsqError {
@@ -242,8 +426,8 @@ function toFsqError(error: unknown): FsqError {
   throw error
 }
 
-function isPath(entry: Prepared): entry is Prepared & { readonly payload: string } {
-  return typeof entry.payload === 'string'
+function isFile(payload: unknown): payload is string | number {
+  return typeof payload === 'string' || typeof payload === 'number'
 }
 
 function isLost(result: Result | undefined): boolean {
@@ -251,15 +435,17 @@ function isLost(result: Result | undefined): boolean {
 }
 
 // The other calls have the new item's file in them; a copy that fails has both, and most often it is the disk.
-function isAboutSource(failure: Failure): boolean {
-  return ['open', 'read', 'fstat'].includes(failure.syscall) && failure.path?.startsWith('/') === true
+function isAboutSource({ syscall, path }: Failure): boolean {
+  const isSources = ['open', 'read', 'fstat', 'fcntl', 'lseek'].includes(syscall)
+  return isSources && (path === undefined || path.startsWith('/'))
 }
 
-function sourceError(path: string, cause: Error): PayloadError {
-  return new PayloadError(
-    `The payload ${inspect(path)} cannot be read: ${cause.message}. It must be a regular file that this user may read`,
-    { cause },
-  )
+function sourceError(source: string | number, cause: Error): PayloadError {
+  const [what, advice] =
+    typeof source === 'number'
+      ? [`descriptor ${source}`, 'It must be open for reading until the item has been enqueued']
+      : [inspect(source), 'It must be a regular file that this user may read']
+  return new PayloadError(`The payload ${what} cannot be read: ${cause.message}. ${advice}`, { cause })
 }
 
 /** When something is due that is to wait for `delay` milliseconds; 0: at once. */

@@ -4,7 +4,7 @@
  * @module
  */
 import os from 'node:os'
-import { getSystemErrorMap, inspect } from 'node:util'
+import { getSystemErrorMap, inspect, types } from 'node:util'
 
 /** What a failed system call leaves behind: what native code reports instead of throwing. */
 export interface Failure {
@@ -93,7 +93,7 @@ export class FsqError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = new.target.code
-    if (!(this.cause instanceof Error)) return
+    if (!types.isNativeError(this.cause)) return
     const { errno, syscall, path, dest } = this.cause as SystemError
     if (typeof errno !== 'number' || typeof syscall !== 'string') return
     this.errno = errno
@@ -286,6 +286,23 @@ function describeOutcome(id: string, action: string): string {
       return `The queue ${name} has been ${action}ed`
     default:
       return `The item ${name} has been finished (${action})`
+  }
+}
+
+/** An item was not enqueued, as the signal of its bulk enqueue was aborted before; `cause` is the signal's reason. */
+export class EnqueueAbortedError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_ENQUEUE_ABORTED'
+  static {
+    setName(this, 'EnqueueAbortedError')
+  }
+
+  constructor(cause: unknown) {
+    super(
+      'The item was not enqueued: the signal was aborted before. Enqueue it again if it is still wanted',
+      {
+        cause,
+      },
+    )
   }
 }
 

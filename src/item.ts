@@ -6,9 +6,11 @@
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import os from 'node:os'
+import type { Readable } from 'node:stream'
 import { inspect, promisify } from 'node:util'
 
 import type { Claims } from './claims.js'
+import { type StreamOptions, contentStream } from './content-stream.js'
 import type { QueueDirectory } from './directory.js'
 import { dueAfter } from './enqueue.js'
 import {
@@ -28,7 +30,7 @@ import { type ParsedName, parseItemName, withTries } from './name/item-name.js'
 import { NamedItem } from './named-item.js'
 import { Place, type QueueHandle } from './native.js'
 import { checkOptions } from './options.js'
-import type { Pending } from './pending.js'
+import { Pending } from './pending.js'
 import type { Reporter } from './report.js'
 import type { Settings } from './settings.js'
 
@@ -104,7 +106,8 @@ export class WorkItem extends NamedItem {
   readonly #limits: Limits
   readonly #file: ClaimedFile
   #state: State = 'claimed'
-  #reading: Promise<unknown> | undefined
+  /** Reads under way, which a finish waits for. */
+  #reads: Pending | undefined
   #finishing: Promise<void> | undefined
   #target: Target | undefined
   #backoff = FIRST_BACKOFF
@@ -155,7 +158,7 @@ export class WorkItem extends NamedItem {
    */
   async bytes(): Promise<Buffer> {
     const { contents, offset, size } = this.#file
-    if (offset < 0) return this.#read()
+    if (offset < 0) return this.#read(async () => this.#readAll())
     this.#checkHeld('read')
     // A copy: it shares its memory with the contents of other items.
     return Buffer.from(contents.subarray(offset, offset + size))
@@ -164,7 +167,7 @@ export class WorkItem extends NamedItem {
   /** The contents as text (UTF-8). Throws as {@link bytes}. */
   async text(): Promise<string> {
     const { contents, offset, size } = this.#file
-    if (offset < 0) return (await this.#read()).toString('utf8')
+    if (offset < 0) return (await this.bytes()).toString('utf8')
     this.#checkHeld('read')
     return contents.toString('utf8', offset, offset + size)
   }
@@ -174,6 +177,25 @@ export class WorkItem extends NamedItem {
    */
   async json<T = unknown>(): Promise<T> {
     return JSON.parse(await this.text()) as T
+  }
+
+  /**
+   * The contents as a stream of bytes, for items of any size. It reads by position, so that the offset of {@link fd} stays 0,
+   * and it never closes the descriptor; several may run at once. Read it to its end before finishing the item: a finish
+   * waits for the read that is under way, and the next one fails with {@link ItemFinishedError}. `Readable.toWeb()` makes a
+   * Web stream of it.
+   *
+   * @param options - `start` and `end`: the first and the last byte. `highWaterMark`: bytes a read. `signal`: destroys it.
+   * @throws {@link ItemFinishedError} if the item is not claimed any more; {@link SettingError}.
+   * @example
+   * ```ts
+   * await pipeline(item.stream(), zlib.createGzip(), fs.createWriteStream('copy.gz'))
+   * await item.done()
+   * ```
+   */
+  stream(options: StreamOptions = {}): Readable {
+    this.#checkHeld('read')
+    return contentStream(this.size, async (position, length) => this.#readPart(position, length), options)
   }
 
   /**
@@ -245,7 +267,7 @@ export class WorkItem extends NamedItem {
 
   /** Releases the item if it has not been finished; waits for a finish that is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([this.#reading, this.#finishing])
+    await Promise.allSettled([this.#reads?.idle(), this.#finishing])
     this.release()
   }
 
@@ -275,12 +297,26 @@ export class WorkItem extends NamedItem {
     )
   }
 
-  async #read(): Promise<Buffer> {
+  async #read<Result>(read: () => Promise<Result>): Promise<Result> {
     this.#checkHeld('read')
-    const reading = this.#context.claims.reading(this.#file.claim, () => this.#readAll())
-    // A finish waits for it.
-    this.#reading = Promise.allSettled([this.#reading, reading])
-    return reading
+    this.#reads ??= new Pending()
+    this.#reads.begin()
+    try {
+      return await this.#context.claims.reading(this.#file.claim, read)
+    } finally {
+      this.#reads.end()
+    }
+  }
+
+  async #readPart(position: number, length: number): Promise<Buffer> {
+    const { contents, offset } = this.#file
+    if (offset >= 0) {
+      this.#checkHeld('read')
+      return Buffer.from(contents.subarray(offset + position, offset + position + length))
+    }
+    const buffer = Buffer.allocUnsafeSlow(length)
+    const { bytesRead } = await this.#read(async () => this.#readAt(buffer, 0, length, position))
+    return buffer.subarray(0, bytesRead)
   }
 
   async #readAll(): Promise<Buffer> {
@@ -288,7 +324,7 @@ export class WorkItem extends NamedItem {
     let filled = 0
     while (filled < buffer.length) {
       const length = Math.min(buffer.length - filled, READ_STEP)
-      const { bytesRead } = await this.#readAt(buffer, filled, length)
+      const { bytesRead } = await this.#readAt(buffer, filled, length, filled)
       if (this.#state === 'released') this.#checkHeld('read')
       if (bytesRead === 0) break
       filled += bytesRead
@@ -296,10 +332,15 @@ export class WorkItem extends NamedItem {
     return buffer.subarray(0, filled)
   }
 
-  async #readAt(buffer: Buffer, position: number, length: number): Promise<{ bytesRead: number }> {
+  async #readAt(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ bytesRead: number }> {
     try {
       // With a position, so that the offset, which a child may inherit, stays 0.
-      return await read(this.#file.descriptor, buffer, position, length, position)
+      return await read(this.#file.descriptor, buffer, offset, length, position)
     } catch (error) {
       const { errno = -os.constants.errno.EIO } = error as NodeJS.ErrnoException
       throw fileSystemError({ errno, syscall: 'read', path: this.path }, `read the item ${inspect(this.id)}`)
@@ -334,7 +375,7 @@ export class WorkItem extends NamedItem {
     let moved: Moved
     try {
       if (this.#timer !== undefined) clearTimeout(this.#timer)
-      if (this.#reading !== undefined) await this.#reading
+      if (this.#reads !== undefined) await this.#reads.idle()
       const move: Move = { handle, claim, from: this.parsed.raw, place, to, due }
       const result = await finisher.submit(move)
       moved =

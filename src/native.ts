@@ -25,6 +25,16 @@ export interface ListingHandle {
   readonly [handleOf]: 'listing'
 }
 
+/** An item that is written bit by bit: an inode without a name in queue/. What is not enqueued vanishes with it. */
+export interface DraftHandle {
+  readonly [handleOf]: 'draft'
+}
+
+/** What ends one operation before its time. */
+export interface StopHandle {
+  readonly [handleOf]: 'stop'
+}
+
 /** The four directories of a queue, by their number in native code. */
 export const Place = { queue: 0, tmp: 1, done: 2, fail: 3 } as const
 export type Place = (typeof Place)[keyof typeof Place]
@@ -114,12 +124,21 @@ export interface NativeProbe {
   readonly device: number
 }
 
-/** What is written into an item: bytes that nobody else changes, the path of a file, or nothing. */
-export type NativePayload = Uint8Array | string | null
+/**
+ * What is written into an item: bytes that nobody else changes, the path of a file, the descriptor of one (from its
+ * position on, which stays), what a draft holds, or nothing.
+ */
+export type NativePayload = Uint8Array | string | number | DraftHandle | null
 
-/** The name of the new item, or what failed. With a `name`, the item is in the queue, but not durably. */
-export type EnqueueResult =
-  RawName | (Failure & { readonly name?: RawName; readonly nameBytes?: number; readonly nameLimit?: number })
+/** What failed. With a `name`, the item is in the queue, but not durably. */
+export interface EnqueueFailure extends Failure {
+  readonly name?: RawName
+  readonly nameBytes?: number
+  readonly nameLimit?: number
+}
+
+/** The name of the new item, or what failed. */
+export type EnqueueResult = RawName | EnqueueFailure
 
 /** Nothing where all went well. `moved`: the item has left, whatever failed then; `errno` 0: only `undelayed`. */
 export type FinishResult = (Failure & { readonly moved: boolean; readonly undelayed: boolean }) | undefined
@@ -185,6 +204,7 @@ interface Native {
     suffixes: readonly RawName[],
     payloads: readonly NativePayload[],
     dues: readonly number[],
+    stops?: readonly (StopHandle | undefined)[],
   ): Promise<EnqueueResult[]>
   enqueueSync(
     queue: QueueHandle,
@@ -193,6 +213,16 @@ interface Native {
     payload: NativePayload,
     due: number,
   ): EnqueueResult
+  openDraft(queue: QueueHandle, form: ItemForm, suffix: RawName): Promise<DraftHandle | EnqueueFailure>
+  /** One call at a time for a draft; the bytes must not change meanwhile. */
+  writeDraft(draft: DraftHandle, bytes: Uint8Array): Promise<Failure | undefined>
+  /** Nothing of it stays. Not while it is written or enqueued. */
+  discardDraft(draft: DraftHandle): Promise<void>
+  /** Bytes read, 0 at the end, or a failure; EAGAIN: nothing is there yet. Never waits. */
+  readPipe(descriptor: number, into: Uint8Array): Promise<number | Failure>
+  newStop(): StopHandle
+  /** The operation ends with ECANCELED, unless its item has its name already. */
+  setStop(stop: StopHandle): void
 
   /** The file system that a directory is on. */
   findFileSystem(directory: string): Promise<FileSystem | Failure>

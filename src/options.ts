@@ -8,6 +8,18 @@ import { inspect } from 'node:util'
 import { SettingError } from './errors.js'
 
 /**
+ * Checks that a signal is one.
+ *
+ * @throws {@link SettingError}
+ */
+export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
+  if (signal === undefined) return
+  const { aborted, addEventListener } = (signal ?? {}) as Partial<AbortSignal>
+  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return
+  throw new SettingError('signal', signal, 'an AbortSignal')
+}
+
+/**
  * Checks that options are an object of known keys: a typo in `delay` would otherwise run a job at once, and say nothing.
  *
  * @param call - Whose options they are.

@@ -3,13 +3,19 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
+import { type Blob, Buffer } from 'node:buffer'
+import fs from 'node:fs'
 import path from 'node:path'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { types, inspect } from 'node:util'
 
 import { PayloadError } from './errors.js'
 import type { NativePayload } from './native.js'
+import { IterableSource, NodeSource, PipeSource, type Source, WebSource, type WebStream } from './source.js'
+
+/** Bytes, in one of the shapes that JavaScript has for them. */
+export type Bytes = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer
 
 /**
  * The contents of an item:
@@ -17,34 +23,72 @@ import type { NativePayload } from './native.js'
  * - a string, written as UTF-8;
  * - bytes (a Buffer, any other view, or an ArrayBuffer), taken as they are at the call;
  * - `{ json: value }`, written as JSON;
- * - `{ path }`, a regular file, copied;
+ * - a Blob;
+ * - a Readable, a Web ReadableStream or any other AsyncIterable of strings and bytes, read once and to its end; memory
+ *   stays flat, whatever its size. If it fails, nothing is enqueued; if the enqueue fails, it is destroyed, cancelled or
+ *   returned, as by leaving a `for await`;
+ * - `{ path }`, a regular file, copied by the kernel where it can;
+ * - `{ fd }`, an open file, from its position to its end; it is never closed. The position of a regular file stays where
+ *   it is; a pipe, a socket or a terminal is read until its end;
  * - `null`, for an item that is all in its arguments.
  */
 export type Payload =
   | string
-  | NodeJS.ArrayBufferView
-  | ArrayBuffer
-  | SharedArrayBuffer
+  | Bytes
+  | Blob
+  | AsyncIterable<string | Bytes>
+  | WebStream
   | { readonly json: unknown }
   | { readonly path: string | URL }
+  | { readonly fd: number }
   | null
 
+const MOST_DESCRIPTORS = 2 ** 31
+
 /**
- * The payload as native code takes it.
+ * The payload as native code takes it, or what it has to be read from first.
  *
  * @param own - Copy bytes, because they are read after the call returns and the caller may change them meanwhile.
  * @throws {@link PayloadError} if it cannot be the contents of an item.
  */
-export function nativePayload(data: Payload, own: boolean): NativePayload {
+export function readPayload(data: Payload, own: boolean): NativePayload | Source {
   if (data === null) return null
   if (typeof data === 'string') return textBytes(data)
   if (typeof data !== 'object') throw unfit(data)
-  if (ArrayBuffer.isView(data)) return viewBytes(data, own)
-  if (types.isAnyArrayBuffer(data)) return viewBytes(attachedView(data), own)
+  if (ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)) {
+    const bytes = attachedBytes(data)
+    return own ? Buffer.from(bytes) : bytes
+  }
+  // Before the objects of one property: the streams of node:fs have a path and an fd, too.
+  const source = sourceOf(data)
+  if (source !== undefined) return source
   if ('json' in data) return jsonBytes(data.json)
   if ('path' in data) return filePath(data.path)
+  if ('fd' in data) return openFile(data.fd)
   throw unfit(data)
 }
+
+// By what they can do, as Node does: streams and Blobs come from many packages and realms.
+function sourceOf(data: object): Source | undefined {
+  const { getReader, stream, arrayBuffer, pipe, destroy, [Symbol.asyncIterator]: iterator } = data as Duck
+  if (typeof getReader === 'function') return new WebSource(data as WebStream)
+  if (typeof stream === 'function' && typeof arrayBuffer === 'function') {
+    return new WebSource((data as Blob).stream())
+  }
+  const isStream = typeof pipe === 'function'
+  if (typeof iterator === 'function') {
+    return isStream && typeof destroy === 'function'
+      ? new NodeSource(data as Readable)
+      : new IterableSource(data as AsyncIterable<unknown>)
+  }
+  // A stream that can only be written.
+  if (isStream) throw unfit(data)
+  return undefined
+}
+
+type Duck = Readonly<
+  Record<'getReader' | 'stream' | 'arrayBuffer' | 'pipe' | 'destroy' | typeof Symbol.asyncIterator, unknown>
+>
 
 function textBytes(text: string): Uint8Array {
   // Buffer.from would write something else in its place, and say nothing.
@@ -56,12 +100,18 @@ function textBytes(text: string): Uint8Array {
   return Buffer.from(text, 'utf8')
 }
 
-function viewBytes(view: NodeJS.ArrayBufferView, own: boolean): Uint8Array {
+/**
+ * A view of the bytes.
+ *
+ * @throws {@link PayloadError} if they have been transferred away.
+ */
+export function attachedBytes(bytes: Bytes): Uint8Array {
+  if (!ArrayBuffer.isView(bytes)) return attachedView(bytes)
   // A view whose buffer has been transferred is empty, and so would be the item.
-  if (view.byteLength === 0) attachedView(view.buffer)
-  const bytes =
-    view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-  return own ? Buffer.from(bytes) : bytes
+  if (bytes.byteLength === 0) attachedView(bytes.buffer)
+  return bytes instanceof Uint8Array
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function attachedView(buffer: ArrayBufferLike): Uint8Array {
@@ -111,9 +161,36 @@ function urlPath(url: URL): string {
   }
 }
 
+function openFile(given: unknown): number | Source {
+  if (typeof given !== 'number' || !Number.isInteger(given) || given < 0 || given >= MOST_DESCRIPTORS) {
+    throw new PayloadError(
+      `The descriptor of the payload is ${inspect(given, { depth: 0 })}, expected the number of an open file`,
+    )
+  }
+  const stats = statDescriptor(given)
+  if (stats.isDirectory()) {
+    throw new PayloadError(
+      `The descriptor of the payload, ${given}, is that of a directory, expected a file or a pipe`,
+    )
+  }
+  return stats.isFile() ? given : new PipeSource(given)
+}
+
+function statDescriptor(descriptor: number): fs.Stats {
+  try {
+    return fs.fstatSync(descriptor)
+  } catch (cause) {
+    throw new PayloadError(
+      `The descriptor of the payload, ${descriptor}, cannot be read: ${(cause as Error).message}. Keep the file open ` +
+        'until the item has been enqueued',
+      { cause },
+    )
+  }
+}
+
 function unfit(data: unknown): PayloadError {
   return new PayloadError(
-    `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, expected a string, bytes, { json }, { path }, ` +
-      'or null for an item without contents',
+    `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, expected a string, bytes, a Blob, a ` +
+      'readable stream or another AsyncIterable, { json }, { path }, { fd }, or null for an item without contents',
   )
 }

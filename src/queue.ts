@@ -6,7 +6,13 @@
 import { Claims } from './claims.js'
 import { QueueDirectory } from './directory.js'
 import { isDown, makeDown, removeDown } from './down.js'
-import { type EnqueueEntry, type EnqueueOptions, Enqueuer } from './enqueue.js'
+import {
+  type EnqueueEntry,
+  type EnqueueManyOptions,
+  type EnqueueOptions,
+  type EnqueueSyncOptions,
+  Enqueuer,
+} from './enqueue.js'
 import { Finisher } from './finish.js'
 import { type InstallOptions, type UninstallOptions, install, uninstall } from './install.js'
 import type { ItemContext, WorkItem } from './item.js'
@@ -119,16 +125,19 @@ export class Queue {
    * Adds an item (fsq standard, section 3). It can be seen only when it is complete, and it is durable, as far as the
    * setting `durability` promises, when this resolves.
    *
-   * @param data - Its contents. Bytes are taken as they are at the call.
+   * @param data - Its contents. Bytes are taken as they are at the call; a stream is read to its end, and let go of whatever
+   * happens.
    * @param args - Its arguments. They share the 255 bytes of a file name: keep them short.
-   * @param options - `delay`: milliseconds until it is due.
+   * @param options - `delay`: milliseconds until it is due. `signal`: gives up, with nothing left of the item.
    * @returns The id of the item.
    * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} for what cannot be an item,
    * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, or a file
-   * system error: nothing has been added. {@link NotDurableError}: the item has been added, and must not be added again.
+   * system error: nothing has been added. The signal's reason. {@link NotDurableError}: the item has been added, and must not be
+   * added again.
    * @example
    * ```ts
    * const id = await queue.enqueue({ json: { to: 'a@example.org' } }, ['mail'], { delay: 60_000 })
+   * await queue.enqueue(request, ['upload'], { signal: AbortSignal.timeout(60_000) })
    * ```
    */
   async enqueue(
@@ -139,20 +148,25 @@ export class Queue {
     return this.#enqueuer.enqueue(data, args, options)
   }
 
-  /** {@link enqueue}, on this thread, which waits for the disk. For scripts, and for items without durability. */
-  enqueueSync(data: Payload, args: readonly NameArgument[] = [], options: EnqueueOptions = {}): string {
+  /**
+   * {@link enqueue}, on this thread, which waits for the disk. For scripts, and for items without durability. Takes no streams,
+   * no Blobs and no pipes, which would have to be waited for.
+   */
+  enqueueSync(data: Payload, args: readonly NameArgument[] = [], options: EnqueueSyncOptions = {}): string {
     return this.#enqueuer.enqueueSync(data, args, options)
   }
 
   /**
-   * Adds items in the order of the array, in few crossings into native code. Not atomic: each is added by itself.
+   * Adds items in the order of the array, in few crossings into native code; streams are read one after the other. Not
+   * atomic: each is added by itself.
    *
+   * @param options - `signal`: gives up on those that are not in the queue yet.
    * @returns Their ids, in their order.
    * @throws {@link EnqueueManyError} if some could not be added; it has the outcome of each. A queue that is missing is an
-   * error of its own.
+   * error of its own, and so is a signal that was aborted before any item was in the queue: its reason.
    */
-  async enqueueMany(entries: readonly EnqueueEntry[]): Promise<string[]> {
-    return this.#enqueuer.enqueueMany(entries)
+  async enqueueMany(entries: readonly EnqueueEntry[], options: EnqueueManyOptions = {}): Promise<string[]> {
+    return this.#enqueuer.enqueueMany(entries, options)
   }
 
   /**

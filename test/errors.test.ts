@@ -7,6 +7,7 @@ import { describe, expect, test } from '@jest/globals'
 import * as errors from '../src/errors.js'
 
 const {
+  EnqueueAbortedError,
   EnqueueManyError,
   FinishError,
   FsqError,
@@ -39,6 +40,7 @@ const CODES: Readonly<Record<string, string>> = {
   SettingError: 'ERR_FSQ_SETTING',
   PayloadError: 'ERR_FSQ_PAYLOAD',
   NotDurableError: 'ERR_FSQ_NOT_DURABLE',
+  EnqueueAbortedError: 'ERR_FSQ_ENQUEUE_ABORTED',
   EnqueueManyError: 'ERR_FSQ_ENQUEUE_MANY',
   FinishError: 'ERR_FSQ_FINISH',
   ItemFinishedError: 'ERR_FSQ_ITEM_FINISHED',
@@ -63,6 +65,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   SettingError: () => new SettingError('FSQ_TTL', 'x', 'a number'),
   NotDurableError: () => new NotDurableError('_x'),
   NetworkFileSystemError: () => new NetworkFileSystemError('/q', 'nfs'),
+  EnqueueAbortedError: () => new EnqueueAbortedError(new Error('no time')),
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
 }

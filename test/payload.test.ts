@@ -218,7 +218,8 @@ function transferredView(): Uint8Array {
   return bytes
 }
 
-const whatFits = /expected a string, bytes, \{ json \}, \{ path \}, or null/
+const whatFits =
+  /expected a string, bytes, a Blob, a readable stream .*, \{ json \}, \{ path \}, \{ fd \}, or null/
 const aFile = /expected the path of a regular file|It must be a regular file that this user may read/
 
 const bad: readonly (readonly [string, () => unknown, RegExp])[] = [

@@ -24,6 +24,7 @@ const POINTS: Readonly<Record<string, readonly string[]>> = {
     'enqueue.fsyncdir',
   ],
   'enqueue a path': ['enqueue.source', 'enqueue.copy'],
+  'enqueue a stream': ['enqueue.open', 'enqueue.write', 'enqueue.fsync', 'enqueue.link'],
   claim: [
     'open.directory',
     'list.open',
@@ -97,7 +98,17 @@ test('process.exit() at each stage: the exit code is the one asked for', async (
   })
 }, 120_000)
 
-test.each(['enqueue', 'enqueue a path', 'enqueue many', 'claim', 'walk', 'finish', 'hold', 'install'])(
+test.each([
+  'enqueue',
+  'enqueue a path',
+  'enqueue a stream',
+  'enqueue many',
+  'claim',
+  'walk',
+  'finish',
+  'hold',
+  'install',
+])(
   'process.exit() and an uncaught exception with an operation pending: %s',
   async (operation) => {
     for (const leave of ['exit', 'throw']) {

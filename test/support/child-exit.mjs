@@ -4,6 +4,7 @@
 // thread, which is terminated | 'thread-exit': the thread calls process.exit(7). With a point, it happens while the operation pauses there.
 import fs from 'node:fs'
 import path from 'node:path'
+import { Readable } from 'node:stream'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
 import { addon, appears, lockedFiles, openBelow, say, until, job as given } from './child-setup.mjs'
@@ -20,6 +21,7 @@ async function start({ root, dir, operation }) {
   const operations = {
     enqueue: async () => queue.enqueue(Buffer.alloc(5000, 'n'), ['new']),
     'enqueue a path': async () => queue.enqueue({ path: path.join(dir, 'big') }, ['new']),
+    'enqueue a stream': async () => queue.enqueue(Readable.from(['n', 'n', 'n'].map(large)), ['new']),
     'enqueue many': async () =>
       queue.enqueueMany(Array.from({ length: 100 }, () => ({ data: 'n', args: ['new'] }))),
     claim: take,
@@ -42,6 +44,10 @@ async function start({ root, dir, operation }) {
     install: async () => Queue.install('another', { root }),
   }
   return operations[operation]()
+}
+
+function large(text) {
+  return Buffer.alloc(300_000, text)
 }
 
 function leaveByExit() {

@@ -1,8 +1,10 @@
 // What the crash and errno tests let a child process do: one operation each, on a queue `q` in `<dir>/root`.
 // Each item carries its label and its size in its arguments, so that anybody can tell what its content must be.
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
+import { Readable } from 'node:stream'
 
 export const NAME = 'q'
 
@@ -16,10 +18,38 @@ function argsOf({ label, size }) {
 }
 
 function payloadOf({ dir }, { label, size, kind }) {
-  if (kind !== 'path') return size === 0 ? null : contentOf(label, size)
   const source = path.join(dir, `source-${label}`)
-  fs.writeFileSync(source, contentOf(label, size))
-  return { path: source }
+  const content = contentOf(label, size)
+  switch (kind) {
+    case 'stream':
+      return Readable.from(chunksOf(content))
+    case 'path':
+      fs.writeFileSync(source, content)
+      return { path: source }
+    case 'descriptor':
+      fs.writeFileSync(source, content)
+      return { fd: fs.openSync(source) }
+    case 'pipe':
+      return { fd: filledPipe(source, content) }
+    default:
+      return size === 0 ? null : content
+  }
+}
+
+function* chunksOf(content) {
+  for (let from = 0; from < content.length; from += 100_000) yield content.subarray(from, from + 100_000)
+}
+
+/** The reading end of a pipe that holds the content, and that nobody writes to. */
+function filledPipe(file, content) {
+  execFileSync('mkfifo', [file])
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  fs.writeFileSync(file, content)
+  return descriptor
+}
+
+function closePayload(payload) {
+  if (typeof payload?.fd === 'number' && !(payload instanceof Readable)) fs.closeSync(payload.fd)
 }
 
 async function enqueueAll(context, queue, items) {
@@ -53,17 +83,22 @@ function enqueueing({ items, way = 'each', faults = '', umask = 0o022, options =
     async act(context, { queue }) {
       process.umask(umask)
       const payloads = items.map((item) => payloadOf(context, item))
-      if (way === 'many') {
-        const entries = items.map((item, index) => ({ data: payloads[index], args: argsOf(item) }))
-        return acknowledge(items, context.say, queue.enqueueMany(entries))
-      }
-      for (const [index, item] of items.entries()) {
-        const add = async () => [
-          way === 'sync'
-            ? queue.enqueueSync(payloads[index], argsOf(item))
-            : await queue.enqueue(payloads[index], argsOf(item), { delay: item.delay ?? 0 }),
-        ]
-        await acknowledge([item], context.say, add())
+      try {
+        if (way === 'many') {
+          const entries = items.map((item, index) => ({ data: payloads[index], args: argsOf(item) }))
+          await acknowledge(items, context.say, queue.enqueueMany(entries))
+          return
+        }
+        for (const [index, item] of items.entries()) {
+          const add = async () => [
+            way === 'sync'
+              ? queue.enqueueSync(payloads[index], argsOf(item))
+              : await queue.enqueue(payloads[index], argsOf(item), { delay: item.delay ?? 0 }),
+          ]
+          await acknowledge([item], context.say, add())
+        }
+      } finally {
+        payloads.forEach(closePayload)
       }
     },
   }
@@ -177,6 +212,13 @@ const MANY = [
 ]
 const THREE = [...TWO, { label: 'c', size: 0 }]
 const BYTES = [{ label: 'a', size: 10_000 }]
+const STREAM = [{ label: 'a', size: 600_000, kind: 'stream' }]
+const OF_ALL_KINDS = [
+  { label: 'a', size: 300_000, kind: 'stream' },
+  { label: 'b', size: 10 },
+  { label: 'c', size: 2000, kind: 'stream' },
+  { label: 'd', size: 5000, kind: 'descriptor' },
+]
 const EMPTY = [{ label: 'a', size: 0 }]
 const RENAME_MISSING = 'finish.rename=errno:22'
 // As on ext4 and xfs, wherever the tests run.
@@ -217,6 +259,21 @@ export const scenarios = {
     items: BYTES,
     faults: `${UNNAMED_MISSING};enqueue.open#2=errno:17`,
   }),
+  'enqueue a stream': enqueueing({ items: STREAM }),
+  'enqueue a stream, durability none': enqueueing({ items: STREAM, options: none }),
+  'enqueue a stream with owner and delay': enqueueing({
+    items: [{ ...STREAM[0], delay: 30 }],
+    options: { itemUser: process.getuid(), itemGroup: process.getgid() },
+  }),
+  'enqueue a stream through tmp': enqueueing({ items: STREAM, faults: UNNAMED_MISSING }),
+  'enqueue a stream built again in tmp': enqueueing({
+    items: STREAM,
+    faults: 'enqueue.link#1=errno:2;enqueue.link#2=errno:2',
+  }),
+  'enqueue a stream, name taken': enqueueing({ items: STREAM, faults: 'enqueue.link#1=errno:17' }),
+  'enqueue a descriptor': enqueueing({ items: [{ label: 'a', size: 300_000, kind: 'descriptor' }] }),
+  'enqueue a pipe': enqueueing({ items: [{ label: 'a', size: 5000, kind: 'pipe' }] }),
+  'enqueue all kinds': enqueueing({ items: OF_ALL_KINDS, way: 'many' }),
 
   install: installing({}),
   'install with owner': installing({

@@ -7,6 +7,9 @@ import { job, say } from './child-setup.mjs'
 const queue = new Queue('q', { root: job.root })
 const scan = queue.scan()
 const { value: item } = await scan.next()
+// By position: none of it moves the offset that the program inherits.
+await item.text()
+for await (const chunk of item.stream({ start: 3 })) if (chunk.length === 0) throw new Error('an empty chunk')
 say({ bytes: (await item.bytes()).length })
 const [command, ...args] = job.program
 const child = spawn(command, args, { stdio: [item.fd, 'ignore', 'ignore'] })

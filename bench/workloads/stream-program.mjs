@@ -1,0 +1,70 @@
+/** A process of its own for the stream: node stream-program.mjs fsq|node:fs ROOT BYTES, prints JSON. */
+import { Buffer } from 'node:buffer'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import process from 'node:process'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+
+import { Queue } from 'fsq'
+
+import { peakMB } from '../lib/peak.mjs'
+
+const CHUNK = 64 * 1024
+
+const PROGRAMS = {
+  async fsq(root) {
+    const queue = await Queue.install('stream', { root })
+    return {
+      write: (source) => queue.enqueue(source),
+      async read(drain) {
+        for await (const item of queue.scan()) {
+          await drain(item.stream())
+          await item.done()
+        }
+      },
+    }
+  },
+
+  async 'node:fs'(root) {
+    const file = join(root, 'file')
+    return {
+      // As durable as the item.
+      write: (source) => pipeline(source, createWriteStream(file, { flush: true })),
+      read: (drain) => drain(createReadStream(file)),
+    }
+  },
+}
+
+const [, , name, root, size] = process.argv
+const bytes = Number(size)
+const { write, read } = await PROGRAMS[name](root)
+const inMBs = await rate(() => write(source()))
+let drained = 0
+const outMBs = await rate(() =>
+  read(async (stream) => {
+    for await (const chunk of stream) drained += chunk.length
+  }),
+)
+console.log(JSON.stringify({ inMBs, outMBs, peakMB: peakMB(), read: drained }))
+
+/** Each chunk is a buffer of its own, as those of a file or a socket are. */
+function source() {
+  const pattern = Buffer.alloc(CHUNK, 'x')
+  let left = bytes
+  return new Readable({
+    highWaterMark: CHUNK,
+    read() {
+      const length = Math.min(left, CHUNK)
+      left -= length
+      this.push(length === 0 ? null : Buffer.from(pattern.subarray(0, length)))
+    },
+  })
+}
+
+async function rate(transfer) {
+  const begin = performance.now()
+  await transfer()
+  return bytes / 1000 / (performance.now() - begin)
+}

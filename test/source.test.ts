@@ -1,0 +1,714 @@
+import { Buffer } from 'node:buffer'
+import { execFileSync, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import { Duplex, PassThrough, Readable, Writable } from 'node:stream'
+import { createGunzip, gzipSync } from 'node:zlib'
+
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
+import fc from 'fast-check'
+
+import {
+  type EnqueueManyError,
+  NameTooLongError,
+  PayloadError,
+  QueueClosedError,
+  QueueMissingError,
+  SettingError,
+} from '../src/errors.js'
+import type { Payload } from '../src/payload.js'
+import { Queue } from '../src/queue.js'
+import {
+  checkError,
+  contents,
+  errorOf,
+  inProgram,
+  names,
+  pathOf,
+  run,
+  takeOne,
+  until,
+  useTestBed,
+} from './support/queue.js'
+
+const bed = useTestBed()
+const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
+const realTimeout = setTimeout // which tests fake
+// Three pieces and a bit, so that there is a draft.
+const LARGE = 800_000
+const large = randomBytes(LARGE)
+const text = 'größer 中😀 '.repeat(50_000)
+
+type Enqueue = (queue: Queue, data: unknown) => Promise<string>
+
+const ways: readonly (readonly [string, Enqueue])[] = [
+  ['enqueue', async (queue, data) => queue.enqueue(data as Payload, ['x'])],
+  [
+    'enqueueMany',
+    async (queue, data) => {
+      try {
+        return (await queue.enqueueMany([{ data: data as Payload, args: ['x'] }]))[0] ?? ''
+      } catch (error) {
+        const [outcome] = (error as Partial<EnqueueManyError>).outcomes ?? []
+        throw outcome !== undefined && 'error' in outcome ? outcome.error : error
+      }
+    },
+  ],
+]
+
+function* cut(bytes: Buffer, size: number): Generator<Buffer> {
+  for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size)
+}
+
+async function* generator<Chunk>(...chunks: Chunk[]): AsyncGenerator<Chunk> {
+  yield* chunks
+}
+
+function webStream(chunks: Iterable<unknown>, cancel?: (reason: unknown) => void): ReadableStream {
+  const iterator = chunks[Symbol.iterator]()
+  return new ReadableStream({
+    pull(controller) {
+      const { done, value } = iterator.next() as { done?: boolean; value?: unknown }
+      if (done === true) controller.close()
+      else controller.enqueue(value)
+    },
+    ...(cancel === undefined ? {} : { cancel }),
+  })
+}
+
+function byteStream(bytes: Buffer): ReadableStream {
+  const chunks = cut(bytes, 70_000)
+  return new ReadableStream({
+    type: 'bytes',
+    pull(controller) {
+      const { done, value } = chunks.next() as { done?: boolean; value: Buffer }
+      if (done === true) controller.close()
+      else controller.enqueue(new Uint8Array(value))
+    },
+  })
+}
+
+/** Like many that are not of Node: no iterator. */
+function foreignStream(bytes: Buffer): unknown {
+  const stream = webStream(cut(bytes, 70_000))
+  return { locked: false, getReader: () => stream.getReader(), cancel: async () => stream.cancel() }
+}
+
+function partlyRead(): Readable {
+  const stream = Readable.from([Buffer.from('head'), Buffer.from('tail')], { objectMode: true })
+  expect(String(stream.read())).toBe('head')
+  return stream
+}
+
+const sources: readonly (readonly [string, () => unknown, Buffer])[] = [
+  ['a Readable of bytes', () => Readable.from(cut(large, 65_536)), large],
+  [
+    'a Readable of tiny chunks',
+    () => Readable.from(cut(large.subarray(0, 3000), 1)),
+    large.subarray(0, 3000),
+  ],
+  ['a Readable of one huge chunk', () => Readable.from([large]), large],
+  ['a Readable of text', () => Readable.from([text, text]), Buffer.from(text + text)],
+  ['an empty Readable', () => Readable.from([]), Buffer.alloc(0)],
+  ['a Readable of empty chunks', () => Readable.from(['', Buffer.alloc(0), 'x', '']), Buffer.from('x')],
+  ['a Readable that was read from', partlyRead, Buffer.from('tail')],
+  ['a Transform', () => Readable.from([gzipSync(large)]).pipe(createGunzip()), large],
+  ['a Duplex', () => Duplex.from(generator(large)), large],
+  ['a generator of bytes', () => generator(...cut(large, 50_000)), large],
+  ['a generator of text', () => generator(text, 'end'), Buffer.from(`${text}end`)],
+  [
+    'a generator of bytes of all shapes',
+    () =>
+      generator<unknown>(
+        'a',
+        new Uint16Array([0x6262]),
+        new DataView(new ArrayBuffer(0)),
+        new ArrayBuffer(2),
+      ),
+    Buffer.from('abb\0\0'),
+  ],
+  ['a Blob', () => new Blob([large, 'ü']), Buffer.concat([large, Buffer.from('ü')])],
+  ['an empty Blob', () => new Blob([]), Buffer.alloc(0)],
+  ['a Web stream of bytes', () => webStream(cut(large, 65_536)), large],
+  ['a Web stream of text', () => webStream(['a', 'ü']), Buffer.from('aü')],
+  ['a Web byte stream', () => byteStream(large), large],
+  ['an empty Web stream', () => webStream([]), Buffer.alloc(0)],
+  ['a Web stream of another package', () => foreignStream(large), large],
+  ['the body of a Response', () => new Response(new Uint8Array(large)).body, large],
+]
+
+describe.each(ways)('%s of', (_way, enqueue) => {
+  test.each(sources)('%s', async (_what, make, expected) => {
+    const queue = await bed.install()
+    const id = await enqueue(queue, make())
+    expect(contents(queue)).toEqual({ ...EMPTY, queue: [id] })
+    const file = pathOf(queue, 'queue', id)
+    expect(expected.equals(fs.readFileSync(file))).toBe(true)
+    expect(fs.statSync(file)).toMatchObject({ nlink: 1 })
+    expect(fs.statSync(file).mode & 0o7777).toBe(0o640)
+    expect(expected.equals(await (await takeOne(queue)).bytes())).toBe(true)
+  })
+
+  test('a stream of node:fs, which has a path and a descriptor, too', async () => {
+    const queue = await bed.install()
+    fs.writeFileSync(bed.path('file'), large)
+    const id = await enqueue(queue, fs.createReadStream(bed.path('file'), { start: 10 }))
+    expect(fs.readFileSync(pathOf(queue, 'queue', id)).equals(large.subarray(10))).toBe(true)
+  })
+
+  test('the output of a program', async () => {
+    const queue = await bed.install()
+    const child = spawn('sh', ['-c', 'printf begin; head -c 500000 /dev/zero; printf end'])
+    const id = await enqueue(queue, child.stdout)
+    const content = fs.readFileSync(pathOf(queue, 'queue', id), 'latin1')
+    expect([content.length, content.slice(0, 5), content.slice(-3)]).toEqual([500_008, 'begin', 'end'])
+  })
+})
+
+test('with delay, owner and mode, as other items', async () => {
+  const queue = await bed.install({ itemMode: 0o600, itemUser: process.getuid?.() ?? 0 })
+  const before = Date.now()
+  const id = await queue.enqueue(Readable.from(cut(large, 100_000)), [], { delay: 3_600_000 })
+  const { mtimeMs, mode, size } = fs.statSync(pathOf(queue, 'queue', id))
+  expect(mtimeMs).toBeGreaterThanOrEqual(before + 3_599_000)
+  expect({ mode: mode & 0o7777, size }).toEqual({ mode: 0o600, size: LARGE })
+})
+
+test('many of all kinds, in the order of the array', async () => {
+  const queue = await bed.install()
+  fs.writeFileSync(bed.path('file'), 'path')
+  const data = [
+    'a',
+    Readable.from(['b']),
+    { path: bed.path('file') },
+    webStream(cut(large, 90_000)),
+    null,
+    generator('c'),
+  ]
+  const ids = await queue.enqueueMany(data.map((one, index) => ({ data: one as Payload, args: [index] })))
+  const found: string[] = []
+  for await (const item of queue.scan()) {
+    expect(item.id).toBe(ids[found.length])
+    found.push(item.size === LARGE ? 'large' : await item.text())
+    await item.done()
+  }
+  expect(found).toEqual(['a', 'b', 'path', 'large', '', 'c'])
+})
+
+test('a hundred streams at once', async () => {
+  const queue = await bed.install()
+  const sizes = Array.from({ length: 100 }, (_, index) => index * 9000)
+  await Promise.all(
+    sizes.map((size) => queue.enqueue(Readable.from(cut(large.subarray(0, size), 10_000)), [size])),
+  )
+  for await (const item of queue.scan()) {
+    expect((await item.bytes()).equals(large.subarray(0, Number(item.args[0])))).toBe(true)
+    await item.done()
+  }
+  expect(names(queue, 'done')).toHaveLength(100)
+  expect(names(queue, 'tmp')).toEqual([])
+})
+
+test('however a text is cut into chunks, of text or bytes, it arrives as it was', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  const chunks = fc
+    .array(fc.oneof(fc.string({ unit: 'binary', maxLength: 40 }), fc.constant('😀'.repeat(50_000))), {
+      maxLength: 6,
+    })
+    .chain((texts) =>
+      fc.record({
+        whole: fc.constant(texts.join('')),
+        cuts: fc.array(fc.nat({ max: texts.join('').length }), { maxLength: 12 }),
+      }),
+    )
+  await fc.assert(
+    fc.asyncProperty(chunks, async ({ whole, cuts }) => {
+      const at = [0, ...cuts.sort((a, b) => a - b), whole.length]
+      const parts = at.slice(1).map((end, index) => whole.slice(at[index], end))
+      const id = await queue.enqueue(generator(...parts))
+      const file = pathOf(queue, 'queue', id)
+      const content = fs.readFileSync(file)
+      fs.unlinkSync(file)
+      expect(content.equals(Buffer.from(whole))).toBe(true)
+    }),
+    { numRuns: 150 },
+  )
+})
+
+describe('a descriptor', () => {
+  test.each(['enqueue', 'enqueueSync', 'enqueueMany'] as const)(
+    '%s: from its position, which stays, and it is not closed',
+    async (way) => {
+      const queue = await bed.install()
+      fs.writeFileSync(bed.path('file'), large)
+      const fd = bed.descriptor(bed.path('file'))
+      fs.readSync(fd, Buffer.alloc(100))
+      for (let round = 0; round < 2; round++) {
+        const data = { fd }
+        const id =
+          way === 'enqueueMany' ? (await queue.enqueueMany([{ data }]))[0] : await queue[way](data, ['x'])
+        expect(fs.readFileSync(pathOf(queue, 'queue', id ?? '')).equals(large.subarray(100))).toBe(true)
+      }
+      const next = Buffer.alloc(1)
+      fs.readSync(fd, next)
+      expect(next[0]).toBe(large[100])
+    },
+  )
+
+  test('of a FileHandle, of /proc, past the end, and of another file system', async () => {
+    const queue = await bed.install()
+    fs.writeFileSync(bed.path('file'), 'handle')
+    const handle = await fs.promises.open(bed.path('file'))
+    const ids = [await queue.enqueue(handle)]
+    await handle.read(Buffer.alloc(10))
+    ids.push(await queue.enqueue(handle))
+    await handle.close()
+    ids.push(await queue.enqueue({ fd: bed.descriptor('/proc/version') }))
+    const elsewhere = fs.mkdtempSync(
+      path.join(fs.existsSync('/dev/shm') ? '/dev/shm' : bed.root, 'fsq-test-'),
+    )
+    try {
+      fs.writeFileSync(path.join(elsewhere, 'file'), large)
+      ids.push(await queue.enqueue({ path: path.join(elsewhere, 'file') }))
+    } finally {
+      fs.rmSync(elsewhere, { recursive: true })
+    }
+    const found = ids.map((id) => fs.readFileSync(pathOf(queue, 'queue', id)))
+    expect(found.slice(0, 3).map(String)).toEqual(['handle', '', fs.readFileSync('/proc/version', 'utf8')])
+    expect(found[3]?.equals(large)).toBe(true)
+  })
+
+  test('of a pipe: as it comes, to its end', async () => {
+    const queue = await bed.install()
+    execFileSync('mkfifo', [bed.path('fifo')])
+    const fd = fs.openSync(bed.path('fifo'), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+    const writer = fs.createWriteStream(bed.path('fifo'))
+    const written = new Promise((resolve) => writer.once('open', resolve))
+    await written
+    const enqueued = queue.enqueue({ fd })
+    writer.write('slowly ')
+    await new Promise((resolve) => setImmediate(resolve))
+    writer.end(large)
+    const id = await enqueued
+    expect(
+      fs.readFileSync(pathOf(queue, 'queue', id)).equals(Buffer.concat([Buffer.from('slowly '), large])),
+    ).toBe(true)
+    fs.closeSync(fd)
+  })
+})
+
+interface Watched {
+  readonly data: unknown
+  /** It has been let go of. */
+  readonly isFree: () => boolean
+  /** It has given all its chunks, and hangs. */
+  readonly hangs: () => boolean
+}
+
+const watched: readonly (readonly [string, (chunks: unknown[], hang: boolean) => Watched])[] = [
+  [
+    'a Readable',
+    (chunks, hang) => {
+      const rest = [...chunks]
+      const data = new Readable({
+        objectMode: true,
+        highWaterMark: 1,
+        read() {
+          if (rest.length > 0) this.push(rest.shift())
+          else if (!hang) this.push(null)
+        },
+      })
+      return {
+        data,
+        isFree: () => data.destroyed,
+        hangs: () => rest.length === 0 && data.readableLength === 0,
+      }
+    },
+  ],
+  [
+    'a Web stream',
+    (chunks, hang) => {
+      const rest = [...chunks]
+      let cancelled = false
+      let hangs = false
+      const data = new ReadableStream({
+        pull(controller) {
+          if (rest.length > 0) controller.enqueue(rest.shift())
+          else if (hang) {
+            hangs = true
+            return new Promise(() => undefined)
+          } else controller.close()
+          return undefined
+        },
+        cancel() {
+          cancelled = true
+        },
+      })
+      return { data, isFree: () => cancelled, hangs: () => hangs }
+    },
+  ],
+  [
+    'a generator',
+    (chunks, hang) => {
+      let left = false
+      let hangs = false
+      async function* make(): AsyncGenerator {
+        try {
+          yield* chunks
+          hangs = true
+          // Not for ever, as a generator that waits cannot be left.
+          if (hang) yield new Promise((resolve) => realTimeout(resolve, 100, 'late'))
+          if (hang) yield 'later'
+        } finally {
+          left = true
+        }
+      }
+      return { data: make(), isFree: () => left, hangs: () => hangs }
+    },
+  ],
+]
+
+const strange: readonly (readonly [string, unknown, RegExp])[] = [
+  ['a number', 5, /Chunk \d of the payload is 5, expected a string or bytes/],
+  ['an object', { a: 1 }, /is \{ a: 1 \}, expected a string or bytes. Turn the objects/],
+  ['a lone surrogate', 'a\udc00b', /has a lone surrogate/],
+  ['half a character before bytes', ['\ud83d', Buffer.from('x')], /has a lone surrogate/],
+  ['half a character at the end', '\ud83d', /has a lone surrogate/],
+]
+
+describe.each(watched)('%s', (what, make) => {
+  describe.each(ways)('%s', (_way, enqueue) => {
+    test.each(strange)('with %s in it: refused and let go of', async (kind, chunk, says) => {
+      // One that has ended has ended by itself.
+      const isLast = kind.endsWith('end')
+      const more = isLast ? [] : ['more', 'more', 'more']
+      for (const before of [[], [large]]) {
+        const queue = await bed.install({ force: true })
+        const { data, isFree } = make([...before, ...[chunk].flat(), ...more], false)
+        checkError(await errorOf(async () => enqueue(queue, data)), { type: PayloadError, says })
+        expect(contents(queue)).toEqual(EMPTY)
+        if (!isLast) await until('it is let go of', isFree)
+      }
+    })
+
+    test('that fails: its error is the cause', async () => {
+      for (const before of [[], ['small'], [large]]) {
+        const queue = await bed.install({ force: true })
+        const failure = new Error('the line went dead')
+        async function* failing(): AsyncGenerator {
+          yield* before
+          throw failure
+        }
+        const data =
+          what === 'a Readable'
+            ? Readable.from(failing())
+            : what === 'a Web stream'
+              ? Readable.toWeb(Readable.from(failing()))
+              : failing()
+        const error = await errorOf(async () => enqueue(queue, data))
+        checkError(error, {
+          type: PayloadError,
+          says: /source of the payload has failed: the line went dead/,
+        })
+        expect((error as Error).cause).toBe(failure)
+        expect(contents(queue)).toEqual(EMPTY)
+      }
+    })
+
+    test('is let go of where the queue is missing, closed, or the name too long', async () => {
+      const missing = make(['x'], false)
+      await expect(enqueue(bed.open({}, 'nowhere'), missing.data)).rejects.toThrow(QueueMissingError)
+      await until('it is let go of', () => what === 'a generator' || missing.isFree())
+      const queue = await bed.install()
+      const tooLong = make([large], false)
+      const error = await errorOf(async () => queue.enqueue(tooLong.data as Payload, ['x'.repeat(250)]))
+      expect(error).toBeInstanceOf(NameTooLongError)
+      const badArgument = make([large], false)
+      await expect(queue.enqueue(badArgument.data as Payload, ['\ud800'])).rejects.toThrow(/surrogate/)
+      const badOption = make([large], false)
+      await expect(queue.enqueue(badOption.data as Payload, [], { dealy: 1 } as object)).rejects.toThrow(
+        SettingError,
+      )
+      if (what !== 'a generator') {
+        for (const { isFree } of [tooLong, badArgument, badOption]) await until('it is let go of', isFree)
+      }
+      expect(contents(queue)).toEqual(EMPTY)
+    })
+  })
+
+  test('is not for enqueueSync', async () => {
+    const queue = await bed.install()
+    const { data, isFree } = make(['x'], false)
+    checkError(await errorOf(() => queue.enqueueSync(data as Payload)), {
+      type: PayloadError,
+      says: /enqueueSync cannot wait for that. Use enqueue/,
+    })
+    if (what !== 'a generator') await until('it is let go of', isFree)
+    expect(contents(queue)).toEqual(EMPTY)
+  })
+
+  test('that hangs while the queue is closed: nothing stays', async () => {
+    for (const before of [['small'], [large]]) {
+      const queue = await bed.install({ force: true })
+      const { data, isFree, hangs } = make(before, true)
+      const enqueued = errorOf(async () => queue.enqueue(data as Payload))
+      await until('it hangs', hangs)
+      await queue.close()
+      expect(await enqueued).toBeInstanceOf(QueueClosedError)
+      await until('it is let go of', isFree)
+      expect(contents(queue)).toEqual(EMPTY)
+    }
+  })
+
+  test('that hangs for 24 hours is given up, before the sweeper takes its file', async () => {
+    const queue = await bed.install()
+    jest.useFakeTimers({
+      doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'setInterval', 'performance', 'hrtime'],
+    })
+    const { data, isFree, hangs } = make([large], true)
+    const enqueued = errorOf(async () => queue.enqueue(data as Payload))
+    while (!hangs()) await new Promise((resolve) => setImmediate(resolve))
+    jest.advanceTimersByTime(24 * 3600 * 1000 + 1)
+    checkError(await enqueued, { type: PayloadError, says: /not ended within 24 hours/ })
+    jest.useRealTimers()
+    await until('it is let go of', isFree)
+    expect(contents(queue)).toEqual(EMPTY)
+  })
+})
+
+afterEach(() => {
+  jest.useRealTimers()
+})
+
+test('a source that ends after a sleep of a day is not enqueued', async () => {
+  const queue = await bed.install()
+  jest.useFakeTimers({
+    doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'setInterval', 'setTimeout', 'clearTimeout'],
+  })
+  async function* sleepy(): AsyncGenerator<Buffer> {
+    yield large
+    jest.setSystemTime(Date.now() + 25 * 3600 * 1000)
+  }
+  await expect(queue.enqueue(sleepy())).rejects.toThrow(/24 hours/)
+  expect(contents(queue)).toEqual(EMPTY)
+})
+
+function flowing(): Readable {
+  const stream = Readable.from(['x'])
+  stream.pipe(new PassThrough())
+  return stream
+}
+
+function listenedTo(): Readable {
+  return Readable.from(['x']).on('readable', () => undefined)
+}
+
+async function ended(): Promise<Readable> {
+  const stream = Readable.from(['x'])
+  await stream.toArray()
+  return stream
+}
+
+function failed(): Readable {
+  const stream = new PassThrough().on('error', () => undefined)
+  stream.destroy(new Error('dead'))
+  return stream
+}
+
+function locked(): ReadableStream {
+  const stream = webStream(['x'])
+  stream.getReader()
+  return stream
+}
+
+async function readWeb(): Promise<ReadableStream> {
+  const stream = webStream(['x'])
+  const reader = stream.getReader()
+  while (!(await reader.read()).done);
+  reader.releaseLock()
+  return stream
+}
+
+const hopeless: readonly (readonly [string, () => unknown, RegExp])[] = [
+  ['a destroyed Readable', () => Readable.from(['x']).destroy(), /has been destroyed before/],
+  ['a failed Readable', failed, /has failed before: dead/],
+  ['an ended Readable', ended, /is at its end/],
+  ['a Readable that is piped', flowing, /is being read already/],
+  ['a Readable that is listened to', listenedTo, /is being read already/],
+  [
+    'a Duplex that cannot be read',
+    () => new Duplex({ readable: false } as object),
+    /nothing can be read from it/,
+  ],
+  ['a Writable', () => new Writable(), /expected a string, bytes, a Blob/],
+  ['a stream into a file', () => fs.createWriteStream('/dev/null'), /expected a string, bytes, a Blob/],
+  ['a locked Web stream', locked, /is locked/],
+  ['a Web stream that was read', readWeb, /has been read to its end/],
+  ['an array', () => ['x'], /expected a string, bytes, a Blob/],
+  ['a Map', () => new Map(), /expected a string, bytes, a Blob/],
+  ['a descriptor that is none', () => ({ fd: -1 }), /descriptor of the payload is -1, expected the number/],
+  ['a descriptor that is no number', () => ({ fd: '1' }), /descriptor of the payload is '1'/],
+  ['a broken number', () => ({ fd: 1.5 }), /descriptor of the payload is 1.5/],
+  ['a descriptor that is not open', () => ({ fd: 1_000_000 }), /cannot be read: EBADF/],
+  ['a directory', () => ({ fd: bed.descriptor(bed.root) }), /is that of a directory/],
+  ['a file that is not open for reading', writeOnly, /cannot be read: EBADF.*It must be open for reading/],
+]
+
+function writeOnly(): unknown {
+  const fd = fs.openSync(bed.path('written'), 'w')
+  opened.push(fd)
+  return { fd }
+}
+
+const opened: number[] = []
+
+afterEach(() => {
+  for (const fd of opened.splice(0)) fs.closeSync(fd)
+})
+
+describe.each(ways)('%s refuses', (_way, enqueue) => {
+  test.each(hopeless)('%s', async (_what, make, says) => {
+    const queue = await bed.install()
+    const data = await make()
+    checkError(await errorOf(async () => enqueue(queue, data)), { type: PayloadError, says })
+    expect(contents(queue)).toEqual(EMPTY)
+  })
+})
+
+test('a stream that somebody else reads is left to him', async () => {
+  const queue = await bed.install()
+  const stream = new PassThrough()
+  const seen: string[] = []
+  stream.on('data', (chunk) => seen.push(String(chunk)))
+  await expect(queue.enqueue(stream)).rejects.toThrow(PayloadError)
+  const end = new Promise((resolve) => stream.once('end', resolve))
+  stream.end('for him')
+  await end
+  expect(seen).toEqual(['for him'])
+})
+
+test('the same stream twice: the second time it is used up', async () => {
+  const queue = await bed.install()
+  const stream = Readable.from([large])
+  const error = await errorOf(async () => queue.enqueueMany([{ data: stream }, { data: stream }]))
+  const [first, second] = (error as EnqueueManyError).outcomes
+  expect(first).toHaveProperty('id')
+  expect((second as { error: Error }).error).toBeInstanceOf(PayloadError)
+  expect(names(queue, 'queue')).toHaveLength(1)
+})
+
+test('one that fails before its turn harms nobody', async () => {
+  const queue = await bed.install()
+  const error = await errorOf(async () =>
+    queue.enqueueMany([
+      { data: Readable.from([large]) },
+      { data: fs.createReadStream(bed.path('missing')) },
+      { data: 'last' },
+    ]),
+  )
+  const { outcomes } = error as EnqueueManyError
+  expect(outcomes.map((outcome) => 'id' in outcome)).toEqual([true, false, true])
+  checkError((outcomes[1] as { error: Error }).error, {
+    type: PayloadError,
+    cause: 'ENOENT',
+    says: /missing/,
+  })
+})
+
+describe('the queue is installed anew while a stream is on its way', () => {
+  test('the item is in the new one', async () => {
+    const queue = await bed.install()
+    async function* source(): AsyncGenerator<Buffer> {
+      yield large
+      await Queue.install('q', { root: bed.root, force: true }).then((other) => other.close())
+      yield large
+    }
+    const id = await queue.enqueue(source(), ['x'])
+    expect(contents(queue)).toEqual({ ...EMPTY, queue: [id] })
+    expect(fs.readFileSync(pathOf(queue, 'queue', id)).equals(Buffer.concat([large, large]))).toBe(true)
+  })
+
+  test('removed, it is missing', async () => {
+    const queue = await bed.install()
+    async function* source(): AsyncGenerator<Buffer> {
+      yield large
+      fs.rmSync(queue.path, { recursive: true })
+      yield large
+    }
+    await expect(queue.enqueue(source(), ['x'])).rejects.toThrow(QueueMissingError)
+  })
+})
+
+describe('where an item under construction has a name in tmp/', () => {
+  // Waits for its source when it is half-written.
+  const program = `
+    import { createRequire } from 'node:module'
+    import fs from 'node:fs'
+    import { parentPort } from 'node:worker_threads'
+    const { FAULT_BUILD, DIST, ROOT } = process.env
+    createRequire(FAULT_BUILD)('../../binding.cjs').setFaults('enqueue.open#1=errno:95')
+    const { Queue } = await import(DIST)
+    const queue = new Queue('q', { root: ROOT })
+    async function* source() {
+      yield Buffer.alloc(800_000)
+      const [name] = fs.readdirSync(queue.path + '/tmp')
+      console.log(name)
+      parentPort?.postMessage(name)
+      if (parentPort === null) process.exit(7)
+      await new Promise((resolve) => setTimeout(resolve, 1_000_000))
+    }
+    await queue.enqueue(source())`
+  const preload = path.join(import.meta.dirname, 'support', 'fault-build.cjs')
+  const env = (): Record<string, string> => ({
+    FAULT_BUILD: preload,
+    DIST: `file://${path.resolve(import.meta.dirname, '../dist/index.js')}`,
+    ROOT: bed.root,
+  })
+
+  test('nothing of it stays when the process exits', async () => {
+    const queue = await bed.install()
+    const args = ['--require', preload, '--input-type=module', '--eval', program]
+    const ended = await run(process.execPath, args, { ...process.env, ...env() })
+    expect(ended).toMatchObject({ code: 7, stderr: '' })
+    expect(ended.stdout).toMatch(/^_/)
+    expect(contents(queue)).toEqual(EMPTY)
+  })
+
+  test('nothing of it stays when its thread is terminated', async () => {
+    const queue = await bed.install()
+    const name = await inProgram<string>(
+      `
+      const { Worker } = await import('node:worker_threads')
+      const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(given)), { stdout: true })
+      const name = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+      await worker.terminate()
+      return name`,
+      { given: program, flags: ['--require', preload], env: env() },
+    )
+    expect(name).toMatch(/^_/)
+    expect(contents(queue)).toEqual(EMPTY)
+  })
+
+  test('it is in the new queue where the queue is installed anew meanwhile', async () => {
+    await bed.install()
+    const answer = await inProgram<unknown>(
+      `
+      const { createRequire } = await import('node:module')
+      createRequire(given.preload)('../../binding.cjs').setFaults('enqueue.open#1=errno:95')
+      const queue = new Queue('q', { root: given.root })
+      async function* source() {
+        yield Buffer.alloc(800_000, 'a')
+        const other = await Queue.install('q', { root: given.root, force: true })
+        await other.close()
+        yield Buffer.alloc(800_000, 'b')
+      }
+      const id = await queue.enqueue(source())
+      const content = fs.readFileSync(path.join(queue.path, 'queue', id), 'latin1')
+      const expected = 'a'.repeat(800_000) + 'b'.repeat(800_000)
+      return [content === expected, fs.readdirSync(path.join(queue.path, 'tmp'))]`,
+      { given: { root: bed.root, preload }, flags: ['--require', preload] },
+    )
+    expect(answer).toEqual([true, []])
+  })
+})
