@@ -71,6 +71,12 @@ def produce():
         say(id=enqueue(content, job.get('args', [index]), index))
 
 
+def names():
+    """For each list of arguments, the name that is written for it, and what is read in the name that ours has written."""
+    for args, ours in job['pairs']:
+        say(name=construct(args), args=deconstruct(ours))
+
+
 def claim(name):
     """Open, lock, and nothing after it: whether the name still leads to what has been locked is not looked at."""
     try:
@@ -164,5 +170,5 @@ def listen():
     say(pulled=len(os.read(trigger, 1)))
 
 
-{command.__name__: command for command in (produce, work, hold, down, up, pull, listen)}[job['command']]()
+{command.__name__: command for command in (produce, names, work, hold, down, up, pull, listen)}[job['command']]()
 say(end=True)
