@@ -10,6 +10,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   fsq::ExportEnqueueFunctions(env, exports);
   fsq::ExportQueueFunctions(env, exports);
   fsq::ExportUtilityFunctions(env, exports);
+  fsq::ExportWatchFunctions(env, exports);
   return exports;
 }
 

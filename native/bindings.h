@@ -8,5 +8,6 @@ namespace fsq {
 void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports);
 void ExportQueueFunctions(Napi::Env env, Napi::Object exports);
 void ExportUtilityFunctions(Napi::Env env, Napi::Object exports);
+void ExportWatchFunctions(Napi::Env env, Napi::Object exports);
 
 }  // namespace fsq

@@ -29,7 +29,8 @@ constexpr const char* kPoints[] = {
     "finish.utimens",  "finish.stat",      "finish.rename",    "finish.link",     "finish.unlink",
     "finish.fsyncdir", "install.openroot", "install.mkdir",    "install.opendir", "install.lock",
     "install.chown",   "install.chmod",    "install.fsync",    "install.rename",  "install.fsyncroot",
-    "install.cleanup", "retire.rename",    "retire.fsyncroot",
+    "install.cleanup", "retire.rename",    "retire.fsyncroot", "trigger.mkfifo",  "trigger.open",
+    "watch.init",      "watch.add",        "watch.read",
 };
 
 struct Rule {

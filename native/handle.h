@@ -10,6 +10,7 @@
 #include "directory.h"
 #include "enqueue.h"
 #include "listing.h"
+#include "skipped.h"
 
 namespace fsq {
 
@@ -32,6 +33,11 @@ struct FormBox {
   static constexpr uint64_t kMark = 0x6673712d6974656d;
   uint64_t mark = kMark;
   std::shared_ptr<const ItemForm> value;
+};
+struct SkippedBox {
+  static constexpr uint64_t kMark = 0x6673712d736b6970;
+  uint64_t mark = kMark;
+  std::shared_ptr<Skipped> value;
 };
 
 template <typename Box>

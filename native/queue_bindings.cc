@@ -48,16 +48,27 @@ class OpenTask : public Task {
   Failure failure_;
 };
 
+// What a scan that waits has skipped; left out by one that does not wait.
+bool ParseSkipped(const Napi::Value& value, std::shared_ptr<Skipped>* skipped) {
+  if (value.IsUndefined()) return true;
+  *skipped = Opened<SkippedBox>(value);
+  return *skipped != nullptr;
+}
+
 class ListTask : public Task {
  public:
   static std::unique_ptr<ListTask> Parse(const Napi::CallbackInfo& info) {
     auto task = std::make_unique<ListTask>();
     task->directory_ = Opened<QueueBox>(info[0]);
     task->place_ = static_cast<Place>(IntegerOf(info[1]));
-    return task->directory_ ? std::move(task) : nullptr;
+    if (!task->directory_ || !ParseSkipped(info[2], &task->skipped_)) return nullptr;
+    return task;
   }
 
-  void Run() override { listing_ = Listing::Read(*directory_, place_, &failure_); }
+  void Run() override {
+    if (skipped_) skipped_->BeginWalk();
+    listing_ = Listing::Read(*directory_, place_, &failure_, skipped_ ? &skipped_->stream : nullptr);
+  }
 
   napi_value Answer(napi_env env, AddonData&) override {
     if (listing_) return NewHandle<ListingBox>(env, std::move(listing_));
@@ -67,6 +78,7 @@ class ListTask : public Task {
  private:
   std::shared_ptr<QueueDirectory> directory_;
   Place place_ = Place::kQueue;
+  std::shared_ptr<Skipped> skipped_;
   std::shared_ptr<Listing> listing_;
   Failure failure_;
 };
@@ -79,10 +91,11 @@ class ClaimTask : public Task {
     task->listing_ = Opened<ListingBox>(info[1]);
     task->limit_ = static_cast<size_t>(IntegerOf(info[2]));
     task->read_limit_ = static_cast<size_t>(IntegerOf(info[3]));
-    return task->directory_ && task->listing_ ? std::move(task) : nullptr;
+    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[4], &task->skipped_)) return nullptr;
+    return task;
   }
 
-  void Run() override { batch_ = ClaimNext(*directory_, *listing_, limit_, read_limit_); }
+  void Run() override { batch_ = ClaimNext(*directory_, *listing_, limit_, read_limit_, skipped_.get()); }
 
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
@@ -131,6 +144,7 @@ class ClaimTask : public Task {
 
   std::shared_ptr<QueueDirectory> directory_;
   std::shared_ptr<Listing> listing_;
+  std::shared_ptr<Skipped> skipped_;
   size_t limit_ = 0;
   size_t read_limit_ = 0;
   ClaimBatch batch_;
@@ -266,12 +280,14 @@ void ExportQueueFunctions(Napi::Env env, Napi::Object exports) {
   add("openQueueSync", StartSync<OpenTask>);
   add("closeQueue", Close<QueueBox>);
   add("list", Start<ListTask>);
+  add("listSync", StartSync<ListTask>);
   add("closeListing", Close<ListingBox>);
   add("listingSize", ListingSize);
   add("seekListing", SeekListing);
   add("listingEntries", ListingEntries);
   add("isDownSync", IsDownSync);
   add("claim", Start<ClaimTask>);
+  add("claimSync", StartSync<ClaimTask>);
   add("finish", Start<FinishTask>);
   add("release", Release);
 }
