@@ -34,6 +34,8 @@ export function isStale(failure: Failure): boolean {
 
 export class QueueDirectory {
   readonly layout: Layout
+  /** Called when the handle is closed. */
+  readonly closing = new Set<() => void>()
   readonly #names: readonly string[]
   readonly #locking: boolean
   #handle: QueueHandle | undefined
@@ -101,6 +103,7 @@ export class QueueDirectory {
   /** No use begins after this. The descriptors are closed by {@link closeDescriptors}. */
   close(): void {
     this.#closed = true
+    for (const callback of this.closing) callback()
   }
 
   closeDescriptors(): void {

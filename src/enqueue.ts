@@ -22,7 +22,7 @@ import {
   SettingError,
   systemError,
 } from './errors.js'
-import { type RawName, fromRaw } from './name/charset.js'
+import { type RawName, fromRaw, toRaw } from './name/charset.js'
 import type { NameArgument } from './name/encode.js'
 import { nameSuffix } from './name/item-name.js'
 import {
@@ -35,12 +35,19 @@ import {
 } from './native.js'
 import { checkOptions } from './options.js'
 import { type Payload, nativePayload } from './payload.js'
+import type { Reporter } from './report.js'
 import type { Settings } from './settings.js'
+import { pullQuietly } from './trigger.js'
 
 /** How an item is added. */
 export interface EnqueueOptions {
   /** Milliseconds until the item is due; no worker takes it before. */
   readonly delay?: number | undefined
+  /**
+   * Whether to pull the trigger once the item is in the queue; left out: the setting `useTrigger`. It is fine if nobody
+   * listens; any other trouble is reported, as the item is in the queue all the same.
+   */
+  readonly trigger?: boolean | undefined
 }
 
 /** One item for a bulk enqueue. */
@@ -56,6 +63,7 @@ interface Prepared {
   readonly suffix: RawName
   readonly payload: NativePayload
   readonly due: number
+  readonly trigger: boolean
 }
 
 let knownHostName: string | undefined
@@ -65,8 +73,8 @@ function hostName(): string {
   return (knownHostName ??= os.hostname())
 }
 
-const OPTIONS = ['delay'] as const
-const ENTRY_KEYS = ['data', 'args', 'delay'] as const
+const OPTIONS = ['delay', 'trigger'] as const
+const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
 const BULK_LIMIT = 1024
@@ -76,12 +84,14 @@ const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 export class Enqueuer {
   readonly #directory: QueueDirectory
   readonly #settings: Settings
+  readonly #reporter: Reporter
   readonly #batcher: Batcher<Prepared, Result>
   #form: ItemForm | undefined
 
-  constructor(directory: QueueDirectory, settings: Settings) {
+  constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
     this.#directory = directory
     this.#settings = settings
+    this.#reporter = reporter
     this.#batcher = new Batcher((entries) => this.#enqueueAll(entries), BATCH_LIMIT)
   }
 
@@ -99,7 +109,10 @@ export class Enqueuer {
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
       const result = native.enqueueSync(handle, this.#itemForm(), entry.suffix, entry.payload, entry.due)
-      if (!isLost(result) || attempt === MOST_REOPENINGS) return this.#idOf(result, entry)
+      if (!isLost(result) || attempt === MOST_REOPENINGS) {
+        this.#pull([entry], [result])
+        return this.#idOf(result, entry)
+      }
       this.#directory.forget(handle)
     }
   }
@@ -141,7 +154,14 @@ export class Enqueuer {
       suffix: nameSuffix(fields, this.#settings),
       payload: nativePayload(data, own),
       due: dueAfter(options.delay),
+      trigger: this.#pulls(options.trigger),
     }
+  }
+
+  #pulls(given: boolean | undefined): boolean {
+    if (given === undefined) return this.#settings.useTrigger
+    if (typeof given === 'boolean') return given
+    throw new SettingError('trigger', given, 'true or false')
   }
 
   #prepareOrFail(entry: EnqueueEntry): Prepared | FsqError {
@@ -195,6 +215,7 @@ export class Enqueuer {
         for (const index of lost) results[index] = toFsqError(error)
       }
     }
+    this.#pull(entries, results)
     return results
   }
 
@@ -207,6 +228,16 @@ export class Enqueuer {
       entries.map(({ payload }) => payload),
       entries.map(({ due }) => due),
     )
+  }
+
+  /** One pull for all that are in the queue now: whoever it wakes scans them all. */
+  #pull(entries: readonly Prepared[], results: readonly Result[]): void {
+    if (!entries.some(({ trigger }, index) => trigger && isAdded(results[index]))) return
+    const { layout } = this.#directory
+    const error = pullQuietly(layout)
+    if (error === undefined) return
+    const name = toRaw(this.#settings.trigger, 'utf8')
+    this.#reporter.report('trigger', name, `was not pulled: ${error.message}`, error)
   }
 
   #outcomeOf(result: Result | undefined, entry: Prepared): EnqueueOutcome {
@@ -243,6 +274,11 @@ function toFsqError(error: unknown): FsqError {
 
 function isPath(entry: Prepared): entry is Prepared & { readonly payload: string } {
   return typeof entry.payload === 'string'
+}
+
+function isAdded(result: Result | undefined): boolean {
+  if (typeof result === 'string') return true
+  return result !== undefined && !(result instanceof FsqError) && result.name !== undefined
 }
 
 function isLost(result: Result | undefined): boolean {

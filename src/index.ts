@@ -5,7 +5,8 @@
  */
 export { Queue, type QueueOptions } from './queue.js'
 export { WorkItem, type RetryOptions, type RetryOutcome } from './item.js'
-export type { ScanOptions } from './scan.js'
+export type { ScanForeverOptions, ScanOptions } from './scan.js'
+export type { PullOptions } from './trigger.js'
 export type { EnqueueEntry, EnqueueOptions } from './enqueue.js'
 export type { InstallOptions, UninstallOptions } from './install.js'
 export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './lister.js'

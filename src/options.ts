@@ -26,3 +26,13 @@ export function checkOptions(call: string, options: unknown, known: readonly str
     )
   }
 }
+
+/**
+ * Checks that an option is an AbortSignal, if it is given.
+ *
+ * @throws {@link SettingError}
+ */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return
+  throw new SettingError('signal', signal, 'an AbortSignal')
+}
