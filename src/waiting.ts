@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { debuglog } from 'node:util'
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events'
 import process from 'node:process'
+import { debuglog } from 'node:util'
 
 import { type Failure, fileSystemError } from './errors.js'
 import type { ItemContext } from './item.js'
@@ -41,6 +42,8 @@ export class Waiting {
     this.#context = context
     this.#walk = walk
     this.#signal = signal
+    // One signal may well end many loops; a warning of a leak would be wrong.
+    if (signal !== undefined && getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal)
   }
 
   /** Begins the first walk. */

@@ -6,7 +6,7 @@
 import { debuglog, inspect } from 'node:util'
 
 import { isStale } from './directory.js'
-import { type FsqError, QueueDownError, fileSystemError } from './errors.js'
+import { QueueDownError, fileSystemError } from './errors.js'
 import { isGone } from './finish.js'
 import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
 import { type RawName, printable } from './name/charset.js'
