@@ -66,7 +66,7 @@ class ListTask : public Task {
   }
 
   void Run() override {
-    if (skipped_) skipped_->BeginWalk();
+    if (skipped_) skipped_->BeginWalk(*directory_);
     listing_ = Listing::Read(*directory_, place_, &failure_, skipped_ ? &skipped_->stream : nullptr);
   }
 

@@ -8,12 +8,18 @@
 #include <vector>
 
 #include "descriptor.h"
+#include "directory.h"
 
 namespace fsq {
 
 // Of one waiter, and used by one call at a time.
 class Skipped {
  public:
+  Skipped() = default;
+  Skipped(const Skipped&) = delete;
+  Skipped& operator=(const Skipped&) = delete;
+  ~Skipped();
+
   // The open descriptor of an item that somebody else has locked. Kept, because opening and closing it for
   // each attempt would be an event for all others who watch the queue, and theirs for us: they would wake
   // each other for ever. Attempts on an open descriptor are seen by nobody.
@@ -33,8 +39,12 @@ class Skipped {
   size_t busy() const { return busy_.size(); }
 
   // A walk over all names begins: what it does not come by is not waiting any more.
-  void BeginWalk();
+  void BeginWalk(const QueueDirectory& directory);
   void EndWalk();
+
+  // Another walk would find the names of the last one, and nothing that can be claimed but what is delayed or
+  // may not be opened. Much cheaper than that walk. A lock that it gets is kept for the walk that follows.
+  bool IsQuiet(const QueueDirectory& directory);
 
   // For listings: kept open, as opening and closing the directory would be an event, too.
   Descriptor stream;
@@ -43,10 +53,16 @@ class Skipped {
   struct Busy {
     Descriptor opened;
     uint64_t walk = 0;
+    bool locked = false;
   };
 
   std::map<std::string, Busy, std::less<>> busy_;
   std::multimap<int64_t, std::string> delayed_;  // by the time at which they are due
+  LockKind lock_kind_ = LockKind::kNone;
+  // Of queue/, before it was listed; none: it had just changed, and may have changed again at the same time.
+  bool stamped_ = false;
+  timespec modified_{};
+  timespec changed_{};
   uint64_t walk_ = 0;
   bool walking_ = false;
 };

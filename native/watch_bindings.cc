@@ -197,6 +197,14 @@ Napi::Value SkippedBusy(const Napi::CallbackInfo& info) {
   return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->busy())) : Napi::Value();
 }
 
+// (skipped, queue) -> whether another walk would find nothing but what is delayed or may not be opened
+Napi::Value SkippedQuiet(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  const auto directory = Opened<QueueBox>(info[1]);
+  if (!skipped || !directory) return {};
+  return Napi::Boolean::New(info.Env(), skipped->IsQuiet(*directory));
+}
+
 // (skipped) -> when the first of the others is due, in milliseconds since the epoch; 0: there is none
 Napi::Value SkippedDue(const Napi::CallbackInfo& info) {
   const auto skipped = Opened<SkippedBox>(info[0]);
@@ -255,6 +263,7 @@ void ExportWatchFunctions(Napi::Env env, Napi::Object exports) {
   add("closeSkipped", CloseSkipped);
   add("skippedBusy", SkippedBusy);
   add("skippedDue", SkippedDue);
+  add("skippedQuiet", SkippedQuiet);
   add("listingOf", ListingOf);
   add("makeFifo", MakeFifo);
 }

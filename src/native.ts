@@ -171,6 +171,8 @@ interface Native {
   closeSkipped(skipped: SkippedHandle): void
   /** How many are held by others. */
   skippedBusy(skipped: SkippedHandle): number
+  /** Whether another walk would find nothing but what is delayed or may not be opened. Cheap. */
+  skippedQuiet(skipped: SkippedHandle, queue: QueueHandle): boolean
   /** When the first of the delayed ones is due, in milliseconds since the epoch; 0: there is none. */
   skippedDue(skipped: SkippedHandle): number
   /** Of the names, of those held by others if `busy`, and of those that are due at `now`, each once. */

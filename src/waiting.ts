@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events'
+import { setMaxListeners } from 'node:events'
 import process from 'node:process'
-import { debuglog } from 'node:util'
 
 import { type Failure, fileSystemError } from './errors.js'
 import type { ItemContext } from './item.js'
@@ -14,13 +13,12 @@ import { toRaw } from './name/charset.js'
 import { Place, type QueueHandle, type WatchEvents, type WatchHandle, native } from './native.js'
 import type { Walk } from './walk.js'
 
-const debug = debuglog('fsq')
-
 // A watch is a hint, and this is the truth: what nobody was told of is found after so long.
 const RESCAN_MS = 5000
 const RESCAN_SKIPPED_MS = 1000
-// Many that wait should not do it in step.
-const JITTER = 0.25
+// The loops of one process look at the same moments, so that it wakes up seldom; those of others at other moments.
+const GRID_MS = 250
+const PHASE_MS = GRID_MS * Math.random()
 // Walks over a great many items that nobody may have yet take at most this part of the time.
 const LARGEST_SHARE = 1 / 20
 const LONGEST_TIMER = 2 ** 31 - 1
@@ -36,14 +34,15 @@ export class Waiting {
   /** The queue that is watched, while one is. */
   #watched: QueueHandle | undefined
   #rescanAt = 0
-  #share = 0
+  #walkedAt = 0
+  #shortest = 0
 
   constructor(context: ItemContext, walk: Walk, signal: AbortSignal | undefined) {
     this.#context = context
     this.#walk = walk
     this.#signal = signal
     // One signal may well end many loops; a warning of a leak would be wrong.
-    if (signal !== undefined && getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal)
+    if (signal !== undefined) setMaxListeners(0, signal)
   }
 
   /** Begins the first walk. */
@@ -114,19 +113,44 @@ export class Waiting {
   }
 
   #planRescan(): void {
-    const { isFull, passedBy, cost } = this.#walk
-    if (isFull) this.#share = cost / LARGEST_SHARE
-    const usual = passedBy > 0 || this.#watched === undefined ? RESCAN_SKIPPED_MS : RESCAN_MS
-    const at = performance.now() + Math.max(usual * (1 - JITTER * Math.random()), this.#share)
-    this.#rescanAt = isFull ? at : Math.min(at, this.#rescanAt)
+    const { isFull, cost } = this.#walk
+    const now = performance.now()
+    if (isFull) {
+      this.#walkedAt = now
+      this.#shortest = cost / LARGEST_SHARE
+    }
+    const next = this.#nextRescan(now)
+    this.#rescanAt = isFull ? next : Math.min(next, this.#rescanAt)
+  }
+
+  #nextRescan(now: number): number {
+    const usual = this.#walk.passedBy > 0 || this.#watched === undefined ? RESCAN_SKIPPED_MS : RESCAN_MS
+    const at = now + Math.max(usual, this.#shortest)
+    return Math.floor((at - PHASE_MS) / GRID_MS) * GRID_MS + PHASE_MS
+  }
+
+  /**
+   * It is time to look. Where the directory has not changed and what others held is still held, a listing would only find
+   * that what was delayed has been touched, or that what was unreadable may be opened: that can wait.
+   */
+  #isQuiet(): boolean {
+    const { nextDue, isQuiet } = this.#walk
+    const now = performance.now()
+    if (now - this.#walkedAt > RESCAN_MS && !this.#walk.isPlain) return false
+    if (nextDue <= Date.now() || !isQuiet) return false
+    this.#rescanAt = this.#nextRescan(now)
+    return true
+  }
+
+  /** Milliseconds until something is due or it is time to look. */
+  #rest(): number {
+    const due = Math.max(0, this.#walk.nextDue - Date.now())
+    return Math.ceil(Math.min(due, Math.max(0, this.#rescanAt - performance.now()), LONGEST_TIMER))
   }
 
   /** Until something happens, something is due, it is time to look, or the signal or the queue's handle says stop. */
   async #sleep(): Promise<WatchEvents> {
     const { directory } = this.#context
-    const due = Math.max(0, this.#walk.nextDue - Date.now())
-    const ms = Math.min(due, Math.max(0, this.#rescanAt - performance.now()), LONGEST_TIMER)
-    debug('scan %s: waits, for at most %d ms', directory.layout.path, ms)
     this.#checkStop()
     const events = await new Promise<WatchEvents>((resolve) => {
       const wake = (told: WatchEvents): void => {
@@ -138,8 +162,13 @@ export class Waiting {
       const stop = (): void => {
         wake(native.cancelWatch(this.#watch))
       }
+      // Most often there is nothing new: then nobody is woken.
+      const look = (): void => {
+        if (this.#isQuiet()) timer = setTimeout(look, this.#rest())
+        else stop()
+      }
       // Not unref'd: a loop that waits keeps the process alive.
-      const timer = setTimeout(stop, Math.ceil(ms))
+      let timer = setTimeout(look, this.#rest())
       this.#signal?.addEventListener('abort', stop)
       directory.closing.add(stop)
       const told = native.awaitWatch(this.#watch, this.#walk.isBusy, wake)

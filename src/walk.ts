@@ -70,6 +70,7 @@ export class Walk {
   #isStale = false
   #handedOut = 0
   #passedBy = 0
+  #isPlain = true
   #cost = 0
   #ready: Ready[] = []
   #ended = false
@@ -120,6 +121,17 @@ export class Walk {
   /** Whether something that it has passed by is held by others. */
   get isBusy(): boolean {
     return this.#skipped !== undefined && native.skippedBusy(this.#skipped) > 0
+  }
+
+  /** Whether all that it has passed by is held by others. */
+  get isPlain(): boolean {
+    return this.#isPlain
+  }
+
+  /** Whether another full walk would find nothing but what is delayed or may not be opened. Cheap. */
+  get isQuiet(): boolean {
+    if (this.#skipped === undefined || this.#handle === undefined) return false
+    return native.skippedQuiet(this.#skipped, this.#handle)
   }
 
   /** When the first of the delayed items is due, in milliseconds since the epoch. */
@@ -208,7 +220,10 @@ export class Walk {
     if (this.#listing !== undefined) native.closeListing(this.#listing)
     this.#listing = listing
     this.#isQuick = this.#waits && native.listingSize(listing) <= QUICK_NAMES
-    if (isFull) this.#isSmall = this.#isQuick
+    if (isFull) {
+      this.#isSmall = this.#isQuick
+      this.#isPlain = true
+    }
     this.#isFull = isFull
     this.#isStale = false
     this.#ended = false
@@ -254,6 +269,7 @@ export class Walk {
       : await native.claim(handle, listing, count, READ_LIMIT, this.#skipped)
     this.#cost += performance.now() - begun
     this.#passedBy += batch.busy + batch.delayed
+    this.#isPlain &&= batch.delayed === 0 && batch.notes.length === 0
     const claimed = this.#take(handle, batch)
     // Left or closed meanwhile: nobody else knows of these claims.
     if (directory.closed || this.#over) {

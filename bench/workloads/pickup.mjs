@@ -13,6 +13,8 @@ const WAITER = join(import.meta.dirname, 'waiter.mjs')
 const SETTLE_MS = 200
 // So far apart that each finds the waiter asleep.
 const GAP_MS = 4
+// Times of files are coarse: only then is it certain that nothing has changed.
+const IDLE_AFTER_MS = 5000
 
 /** Milliseconds from before the enqueue until the contents are in the hands of a process that waits: p50 and p99. */
 export async function measurePickUp({ counts, rounds, folder }) {
@@ -63,10 +65,13 @@ export async function measureKills({ counts, folder, waiters }) {
   return { p50: quantile(took, 0.5), p99: quantile(took, 0.99), max: Math.max(...took) }
 }
 
-/** How much of a CPU loops take that wait, in some processes, beside nothing and beside an item that is held. */
+/**
+ * How much of a CPU loops take that wait, in some processes, beside nothing and beside an item that is held; `none`: what
+ * the processes take without any loop.
+ */
 export async function measureIdle({ counts, folder, processes = 5, waiters = 100 }) {
   const result = {}
-  for (const state of ['empty', 'held']) {
+  for (const state of ['none', 'empty', 'held']) {
     const root = folder.make()
     const queue = await Queue.install('q', { root, durability: 'none' })
     const holder = state === 'held' ? new Waiter('holder', root, 'q') : undefined
@@ -76,9 +81,10 @@ export async function measureIdle({ counts, folder, processes = 5, waiters = 100
     }
     const running = Array.from(
       { length: processes },
-      () => new Waiter('idle', root, 'q', waiters / processes),
+      () => new Waiter('idle', root, 'q', state === 'none' ? 0 : waiters / processes),
     )
     for (const waiter of running) await waiter.ready()
+    await later(IDLE_AFTER_MS)
     for (const waiter of running) waiter.tell()
     for (const waiter of running) await waiter.all('cpu', 1)
     await later(counts.idleMs)
