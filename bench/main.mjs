@@ -10,20 +10,35 @@ import { BenchFolder } from './lib/folder.mjs'
 import { interleave } from './lib/rounds.mjs'
 import { ratios, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
-import { targetLines } from './lib/targets.mjs'
+import { pickUpTargetLines, targetLines } from './lib/targets.mjs'
 import { measureBacklog } from './workloads/backlog.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
+import { measureIdle, measureKills, measurePickUp } from './workloads/pickup.mjs'
 
 const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
 
   DIR          measure on the file system of this folder; left out: that of temporary files
   --quick      fewer items and rounds: under a minute
   --json FILE  also write all that was measured
-  --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
+  --only NAME  only workloads whose name has NAME in it, such as drain, pick-up or 'enqueue sync'
 `
-const FULL = { rounds: 7, counts: { items: 5000, durable: 500, warmUp: 1000, waiting: 100_000 } }
-const QUICK = { rounds: 3, counts: { items: 1000, durable: 100, warmUp: 500, waiting: 10_000 } }
+const FULL = {
+  rounds: 7,
+  counts: {
+    items: 5000,
+    durable: 500,
+    warmUp: 1000,
+    waiting: 100_000,
+    pickUps: 1000,
+    kills: 100,
+    idleMs: 10_000,
+  },
+}
+const QUICK = {
+  rounds: 3,
+  counts: { items: 1000, durable: 100, warmUp: 500, waiting: 10_000, pickUps: 200, kills: 20, idleMs: 5000 },
+}
 
 const { values: options, positionals } = argumentsOrExit()
 if (options.help) {
@@ -56,8 +71,9 @@ async function main(parent) {
   const all = [...enqueueRows({ counts }), ...drainRows({ counts })]
   const chosen = all.filter(({ name }) => name.includes(options.only))
   const withBacklog = 'backlog'.includes(options.only)
-  if (chosen.length === 0 && !withBacklog) {
-    const names = [...new Set(all.map(({ name }) => name)), 'backlog']
+  const withPickUp = 'pick-up'.includes(options.only)
+  if (chosen.length === 0 && !withBacklog && !withPickUp) {
+    const names = [...new Set(all.map(({ name }) => name)), 'backlog', 'pick-up']
     process.stderr.write(`No workload has '${options.only}' in its name. There are: ${names.join(', ')}\n`)
     process.exit(2)
   }
@@ -77,7 +93,10 @@ async function main(parent) {
   }
   const backlog = withBacklog ? await backlogOf({ rounds, counts, folder }) : undefined
   if (backlog !== undefined) say(backlogLines(backlog))
-  say(`\n${targetLines(rows, backlog, fileSystem).join('\n')}`)
+  const pickUp = withPickUp ? await pickUpOf({ rounds, counts, folder }) : undefined
+  if (pickUp !== undefined) say(pickUpLines(pickUp))
+  const targets = [...targetLines(rows, backlog, fileSystem), ...pickUpTargetLines(pickUp)]
+  say(`\n${targets.join('\n')}`)
   if (options.json !== undefined) {
     const result = {
       date: new Date().toISOString(),
@@ -87,6 +106,7 @@ async function main(parent) {
       fileSystem,
       rows,
       backlog,
+      pickUp,
     }
     writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
   }
@@ -139,6 +159,37 @@ function backlogLines({ waiting, ...readers }) {
     return `  ${reader.padEnd(8)} ${first}, ${peak}`
   })
   return `\nA new process that looks at ${number(waiting)} waiting items\n${lines.join('\n')}`
+}
+
+async function pickUpOf({ rounds, counts, folder }) {
+  const samples = await measurePickUp({ counts, rounds, folder })
+  const columns = Object.fromEntries(
+    ['p50', 'p99'].map((key) => {
+      const ours = samples.fsq.map((sample) => sample[key])
+      const theirs = samples['node:fs'].map((sample) => sample[key])
+      return [key, { fsq: spread(ours), 'node:fs': spread(theirs), ratio: spread(ratios(ours, theirs)) }]
+    }),
+  )
+  const killed = []
+  for (const waiters of [1, 4]) killed.push({ waiters, ...(await measureKills({ counts, folder, waiters })) })
+  return { ...columns, killed, idle: await measureIdle({ counts, folder }) }
+}
+
+function pickUpLines({ p50, p99, killed, idle }) {
+  const percent = (part) => `${number(part * 100, 2)} %`
+  const lines = [
+    ...Object.entries({ p50, p99 }).map(
+      ([key, { fsq, 'node:fs': reference, ratio }]) =>
+        `  ${key}: ${range(fsq, 2)} ms; node:fs with fs.watch, no locks: ${range(reference, 2)} ms; ratio ${range(ratio, 2)}`,
+    ),
+    ...killed.map(
+      ({ waiters, ...took }) =>
+        `  after SIGKILL, ${waiters} waiting: p50 ${number(took.p50, 1)}, p99 ${number(took.p99, 1)}, at most ${number(took.max, 1)} ms`,
+    ),
+    `  CPU of 100 loops in 5 processes: ${percent(idle.empty)} of an empty queue, ${percent(idle.held)} beside an item that is ` +
+      `held; of such processes without a loop: ${percent(idle.none)}`,
+  ]
+  return `\nFrom an enqueue until the contents are in the hands of another process that waits\n${lines.join('\n')}`
 }
 
 function machineOf() {

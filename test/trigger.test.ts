@@ -143,6 +143,30 @@ describe('trigger', () => {
   })
 })
 
+test.each([
+  ['trigger.mkfifo=errno:28', 'ERR_FSQ_DISK_FULL', 0],
+  ['trigger.mkfifo=errno:13', 'ERR_FSQ_PERMISSION', 0],
+  ['trigger.open=errno:13', 'none', 1],
+])('%s: an error, or a report of a loop that goes on', async (faults, code, reports) => {
+  const answer = await inProgram(
+    `const reports = []
+    const queue = await Queue.install('q', { root: given.root, onReport: ({ type }) => reports.push(type) })
+    const { code } = await errorOf(() => queue.trigger())
+    await queue.enqueue('x')
+    for await (const item of queue.scanForever()) {
+      await item.done()
+      break
+    }
+    return { code, reports: reports.length, types: reports.filter((type) => type !== 'trigger') }`,
+    {
+      given: { root: bed.root },
+      flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+      env: { FSQ_FAULTS: faults },
+    },
+  )
+  expect(answer).toEqual({ code, reports, types: [] })
+})
+
 test('untrigger removes it; nothing happens if it is not there', async () => {
   const queue = await bed.install()
   await queue.untrigger()

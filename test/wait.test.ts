@@ -37,7 +37,11 @@ class Loop {
   readonly ended: Promise<unknown>
   readonly #stop = new AbortController()
 
-  constructor(queue: Queue, options: ScanForeverOptions = {}, work = async (item: WorkItem) => item.done()) {
+  constructor(
+    queue: Queue,
+    options: ScanForeverOptions = {},
+    work: (item: WorkItem) => Promise<unknown> = async (item) => item.done(),
+  ) {
     this.ended = this.#run(queue, options, work)
   }
 
@@ -117,8 +121,8 @@ describe('items', () => {
   })
 
   linux.each([
-    ['enqueued', async (queue: Queue) => void (await queue.enqueue('x'))],
-    ['enqueued empty', async (queue: Queue) => void (await queue.enqueue(null))],
+    ['enqueued', async (queue: Queue) => queue.enqueue('x')],
+    ['enqueued empty', async (queue: Queue) => queue.enqueue(null)],
     [
       'moved there',
       async (queue: Queue) => {
