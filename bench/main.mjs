@@ -10,19 +10,20 @@ import { BenchFolder } from './lib/folder.mjs'
 import { interleave } from './lib/rounds.mjs'
 import { ratios, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
-import { targetLines } from './lib/targets.mjs'
+import { pickUpTargetLines, targetLines } from './lib/targets.mjs'
 import { measureBacklog } from './workloads/backlog.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
 import { lockRows } from './workloads/lock.mjs'
 import { measureStream } from './workloads/stream.mjs'
+import { measureIdle, measureKills, measurePickUp } from './workloads/pickup.mjs'
 
 const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
 
   DIR          measure on the file system of this folder; left out: that of temporary files
   --quick      fewer items and rounds: under a minute
   --json FILE  also write all that was measured
-  --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
+  --only NAME  only workloads whose name has NAME in it, such as drain, pick-up or 'enqueue sync'
 `
 const FULL = {
   rounds: 7,

@@ -13,6 +13,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   fsq::ExportProbeFunctions(env, exports);
   fsq::ExportQueueFunctions(env, exports);
   fsq::ExportUtilityFunctions(env, exports);
+  fsq::ExportWatchFunctions(env, exports);
   exports["sourceHash"] = Napi::String::New(env, FSQ_SOURCE_HASH);
   return exports;
 }

@@ -14,6 +14,8 @@
 
 namespace fsq {
 
+class WakeUps;
+
 // Destroyed with its environment: a worker thread that is terminated unlocks and closes all that it had
 // claimed, which the kernel does for a process only. Touched by the environment's own thread only, but for
 // `stopping`.
@@ -66,6 +68,9 @@ class AddonData {
       if (const std::shared_ptr<Draft> draft = known.lock()) draft->Discard();
     }
   }
+
+  // How watches reach this environment; made with the first of them.
+  std::shared_ptr<WakeUps> wake_ups;
 
   // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
   // running tasks.

@@ -10,5 +10,6 @@ void ExportLockFunctions(Napi::Env env, Napi::Object exports);
 void ExportProbeFunctions(Napi::Env env, Napi::Object exports);
 void ExportQueueFunctions(Napi::Env env, Napi::Object exports);
 void ExportUtilityFunctions(Napi::Env env, Napi::Object exports);
+void ExportWatchFunctions(Napi::Env env, Napi::Object exports);
 
 }  // namespace fsq

@@ -18,8 +18,9 @@ constexpr int kTriesField = 4;
 constexpr size_t kNamesALook = 64;  // names between two looks for the file that stops scans
 constexpr size_t kMaxTriesDigits = 15;
 
+// Rounded up: at that millisecond it is past.
 int64_t ToMilliseconds(const timespec& time) {
-  return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+  return int64_t{time.tv_sec} * 1000 + (time.tv_nsec + 999'999) / 1'000'000;
 }
 
 bool IsLater(const timespec& left, const timespec& right) {
@@ -58,13 +59,15 @@ std::optional<std::string> WithTriesChanged(std::string_view name, int step) {
 
 class Claimer {
  public:
-  Claimer(const QueueDirectory& directory, size_t read_limit, ClaimBatch& batch)
-      : directory_(directory), read_limit_(read_limit), batch_(batch) {}
+  Claimer(const QueueDirectory& directory, size_t read_limit, Skipped* skipped, ClaimBatch& batch)
+      : directory_(directory), read_limit_(read_limit), skipped_(skipped), batch_(batch) {}
 
   // False: stop, batch.failure says why.
   bool Try(const Listing::Entry& entry, size_t position);
 
  private:
+  bool Open(const Listing::Entry& entry, Descriptor* opened);
+  bool Check(Claim claim, const Listing::Entry& entry, size_t position);
   bool Stop(const char* syscall, const Listing::Entry& entry);
   void NoteForeign(const Listing::Entry& entry, platform::EntryType type);
   void NoteUnreadable(const char* syscall, const Listing::Entry& entry);
@@ -76,6 +79,7 @@ class Claimer {
 
   const QueueDirectory& directory_;
   const size_t read_limit_;
+  Skipped* const skipped_;
   ClaimBatch& batch_;
 };
 
@@ -177,11 +181,12 @@ void Claimer::Read(Claim& claim) {
   claim.content_length = static_cast<ssize_t>(size);
 }
 
-bool Claimer::Try(const Listing::Entry& entry, size_t position) {
+// False: stop, batch.failure says why. What is not to be opened, or is gone, stays closed.
+bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   const int queue = directory_.fd(Place::kQueue);
-  struct stat named;
   platform::EntryType type = entry.type;
   if (type == platform::EntryType::kUnknown) {
+    struct stat named;
     if (::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1)
       return errno == ENOENT || Stop("fstatat", entry);
     type = platform::TypeOfMode(named.st_mode);
@@ -191,37 +196,48 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
     NoteForeign(entry, type);
     return true;
   }
-
-  const LockKind kind = directory_.lock_kind();
-  const int access = kind == LockKind::kDescription ? O_RDWR : O_RDONLY;
-  Descriptor opened(RetryInterrupted([&] {
+  const int access = directory_.lock_kind() == LockKind::kDescription ? O_RDWR : O_RDONLY;
+  *opened = Descriptor(RetryInterrupted([&] {
     return FSQ_CALL("claim.open",
                     ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   }));
-  if (!opened.valid()) {
-    if (errno == ENOENT) return true;
-    // ETXTBSY: it is a program that runs, and fcntl locks need it open for writing.
-    if (errno == EACCES || errno == EPERM || errno == ETXTBSY) {
-      NoteUnreadable("openat", entry);
-      return true;
-    }
-    // It became something else since it was listed.
-    if (errno == ELOOP || errno == ENXIO || errno == EISDIR) {
-      NoteForeign(entry, platform::EntryType::kUnknown);
-      return true;
-    }
-    return Stop("openat", entry);
+  if (opened->valid() || errno == ENOENT) return true;
+  // ETXTBSY: it is a program that runs, and fcntl locks need it open for writing.
+  if (errno == EACCES || errno == EPERM || errno == ETXTBSY) {
+    NoteUnreadable("openat", entry);
+    return true;
   }
+  // It became something else since it was listed.
+  if (errno == ELOOP || errno == ENXIO || errno == EISDIR) {
+    NoteForeign(entry, platform::EntryType::kUnknown);
+    return true;
+  }
+  return Stop("openat", entry);
+}
+
+bool Claimer::Try(const Listing::Entry& entry, size_t position) {
+  Descriptor opened;
+  if (skipped_ != nullptr) opened = skipped_->TakeBusy(entry.view());
+  if (!opened.valid() && !Open(entry, &opened)) return false;
+  if (!opened.valid()) return true;
+  const LockKind kind = directory_.lock_kind();
   if (FSQ_CALL("claim.lock", TryLock(opened.get(), kind)) == -1) {
     if (errno != EAGAIN) return Stop(kind == LockKind::kFlock ? "flock" : "fcntl", entry);
     batch_.busy++;
+    if (skipped_ != nullptr) skipped_->KeepBusy(entry.view(), std::move(opened));
     return true;
   }
   Claim claim;
   claim.descriptor = ClaimedDescriptor(opened.Release(), kind);
+  return Check(std::move(claim), entry, position);
+}
 
+// Hands the claim out, or lets go of it. False: stop, batch.failure says why.
+bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
+  const int queue = directory_.fd(Place::kQueue);
   // Between our open and our lock another worker may have finished the item, or given it another name.
   struct stat info;
+  struct stat named;
   if (FSQ_CALL("claim.fstat", ::fstat(claim.descriptor.get(), &info)) == -1) return Stop("fstat", entry);
   if (FSQ_CALL("claim.fstatat", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1) {
     return errno == ENOENT || Stop("fstatat", entry);
@@ -234,13 +250,14 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   if (IsDelayed(info)) {
     const int64_t due = ToMilliseconds(platform::ModifiedAt(info));
     if (batch_.delayed++ == 0 || due < batch_.next_due_ms) batch_.next_due_ms = due;
+    if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), due);
     return true;
   }
   if (info.st_nlink > 1) {
     const int completed = CompleteHalfMove(entry, info);
     if (completed == -1 && errno != ENOENT) return Stop("unlinkat", entry);
     if (completed != 0) {
-      batch_.notes.push_back({ClaimNote::Kind::kCompleted, std::string(entry.view()), type, {}});
+      batch_.notes.push_back({ClaimNote::Kind::kCompleted, std::string(entry.view()), entry.type, {}});
       return true;
     }
   }
@@ -255,14 +272,15 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
 
 }  // namespace
 
-ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit) {
+ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit,
+                     Skipped* skipped) {
   ClaimBatch batch;
   if (directory.CheckLockKind() == -1) {
     batch.failure = Failure{LastError(), "fstatat", "lock-fcntl"};
     return batch;
   }
   batch.claims.reserve(limit);
-  Claimer claimer(directory, read_limit, batch);
+  Claimer claimer(directory, read_limit, skipped, batch);
   for (size_t looked = 0; listing.cursor < listing.size() && batch.claims.size() < limit; looked++) {
     // Not once: a walk over a backlog that others hold can be long. Not each time: who hands an item out
     // looks again.
@@ -276,6 +294,7 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
     if (!claimer.Try(listing.at(position), position)) break;
   }
   batch.ended = listing.cursor >= listing.size() && !batch.failure;
+  if (batch.ended && skipped != nullptr) skipped->EndWalk();
   return batch;
 }
 

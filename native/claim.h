@@ -10,6 +10,7 @@
 #include "directory.h"
 #include "failure.h"
 #include "listing.h"
+#include "skipped.h"
 
 namespace fsq {
 
@@ -47,7 +48,9 @@ struct ClaimBatch {
 };
 
 // Goes on in the listing from its cursor until `limit` items are claimed. Contents of up to `read_limit`
-// bytes are read along with the claim.
-ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit);
+// bytes are read along with the claim. `skipped`: of a scan that waits; what is passed by is remembered
+// there.
+ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit,
+                     Skipped* skipped);
 
 }  // namespace fsq

@@ -34,7 +34,8 @@ constexpr const char* kPoints[] = {
     "lock.lock",        "lock.stat",         "probe.open",        "probe.write",     "probe.unnamed",
     "probe.emptypath",  "probe.procfd",      "probe.link",        "probe.exclusive", "probe.exchange",
     "probe.flock",      "probe.ofd",         "probe.utimens",     "probe.chmod",     "probe.fifo",
-    "probe.sync",       "probe.copy",
+    "probe.sync",       "probe.copy",        "trigger.mkfifo",    "trigger.open",    "watch.init",
+    "watch.add",        "watch.read",
 };
 
 struct Rule {

@@ -11,6 +11,7 @@
 #include "directory.h"
 #include "enqueue.h"
 #include "listing.h"
+#include "skipped.h"
 
 namespace fsq {
 
@@ -44,6 +45,11 @@ struct DraftBox {
   static constexpr uint64_t kMark = 0x6673712d64726166;
   uint64_t mark = kMark;
   std::shared_ptr<Draft> value;
+};
+struct SkippedBox {
+  static constexpr uint64_t kMark = 0x6673712d736b6970;
+  uint64_t mark = kMark;
+  std::shared_ptr<Skipped> value;
 };
 
 template <typename Box>

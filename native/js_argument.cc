@@ -5,6 +5,7 @@
 namespace fsq {
 
 std::string BytesOf(const Napi::Value& value) {
+  if (value.IsEmpty()) return {};
   // Any name fits; one call instead of two.
   std::array<char, 512> buffer;
   size_t length = 0;

@@ -1,4 +1,6 @@
 // Reading what JavaScript passes. Where a value is not what it should be, an exception is pending afterwards.
+// An empty value, what an array gives while its thread is being terminated, is read as nothing: the C++
+// wrapper would end the process for it.
 #pragma once
 
 #include <napi.h>
@@ -12,13 +14,13 @@ namespace fsq {
 std::string BytesOf(const Napi::Value& value);
 
 inline std::string TextOf(const Napi::Value& value) {
-  return value.As<Napi::String>().Utf8Value();
+  return value.IsEmpty() ? std::string() : value.As<Napi::String>().Utf8Value();
 }
 inline int64_t IntegerOf(const Napi::Value& value) {
-  return value.As<Napi::Number>().Int64Value();
+  return value.IsEmpty() ? 0 : value.As<Napi::Number>().Int64Value();
 }
 inline bool FlagOf(const Napi::Value& value) {
-  return value.As<Napi::Boolean>().Value();
+  return !value.IsEmpty() && value.As<Napi::Boolean>().Value();
 }
 
 }  // namespace fsq

@@ -1,6 +1,7 @@
 #include "listing.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,33 +20,35 @@ constexpr size_t kBlock = 32;
 
 }  // namespace
 
-std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Failure* failure) {
+std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Failure* failure,
+                                       Descriptor* stream) {
   auto listing = std::make_unique<Listing>();
   if (directory.CheckAllCurrent() == -1) {
     *failure = Failure{LastError(), "stat", directory.NameOf(place)};
     return nullptr;
   }
   // A description of its own: the offset of the shared one would be moved by two listings at once.
-  const Descriptor stream(RetryInterrupted([&] {
-    return FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  }));
-  if (!stream.valid()) {
+  Descriptor own;
+  if (stream == nullptr) stream = &own;
+  if (stream->valid()) {
+    if (::lseek(stream->get(), 0, SEEK_SET) == -1) {
+      *failure = Failure{LastError(), "lseek", directory.NameOf(place)};
+      return nullptr;
+    }
+  } else {
+    *stream = Descriptor(RetryInterrupted([&] {
+      return FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }));
+  }
+  if (!stream->valid()) {
     // A directory that was removed under us holds nothing.
     if (errno == ENOENT) return listing;
     *failure = Failure{LastError(), "openat", directory.NameOf(place)};
     return nullptr;
   }
   bool too_large = false;
-  const int result = platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
-    const std::string_view name = entry.name;
-    if (listing->arena_.size() > std::numeric_limits<uint32_t>::max() - name.size() - 1) {
-      too_large = true;
-      return;
-    }
-    const auto offset = static_cast<uint32_t>(listing->arena_.size());
-    listing->arena_.insert(listing->arena_.end(), name.begin(), name.end());
-    listing->arena_.push_back('\0');
-    listing->index_.push_back({KeyOf(name), offset, static_cast<uint16_t>(name.size()), entry.type});
+  const int result = platform::ReadEntries(stream->get(), [&](const platform::DirectoryEntry& entry) {
+    too_large = too_large || !listing->Add(entry.name, entry.type);
   });
   if (result == -1 && errno != ENOENT) {
     *failure = Failure{LastError(), "getdents64", directory.NameOf(place)};
@@ -55,10 +58,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     *failure = Failure{-EOVERFLOW, "getdents64", directory.NameOf(place), {}};
     return nullptr;
   }
-  std::sort(listing->index_.begin(), listing->index_.end(),
-            [&](const IndexEntry& left, const IndexEntry& right) {
-              return ComesBefore(listing->NameOf(left), left.key, listing->NameOf(right), right.key);
-            });
+  listing->Sort();
   return listing;
 }
 
@@ -67,6 +67,30 @@ void Listing::Relax(uint32_t seed) {
   blocks_.resize(index_.size() / kBlock);
   std::iota(blocks_.begin(), blocks_.end(), 0u);
   std::shuffle(blocks_.begin(), blocks_.end(), std::minstd_rand(seed));
+}
+
+std::unique_ptr<Listing> Listing::Of(std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  auto listing = std::make_unique<Listing>();
+  for (const std::string& name : names) (void)listing->Add(name, platform::EntryType::kUnknown);
+  listing->Sort();
+  return listing;
+}
+
+bool Listing::Add(std::string_view name, platform::EntryType type) {
+  if (arena_.size() > std::numeric_limits<uint32_t>::max() - name.size() - 1) return false;
+  const auto offset = static_cast<uint32_t>(arena_.size());
+  arena_.insert(arena_.end(), name.begin(), name.end());
+  arena_.push_back('\0');
+  index_.push_back({KeyOf(name), offset, static_cast<uint16_t>(name.size()), type});
+  return true;
+}
+
+void Listing::Sort() {
+  std::sort(index_.begin(), index_.end(), [&](const IndexEntry& left, const IndexEntry& right) {
+    return ComesBefore(NameOf(left), left.key, NameOf(right), right.key);
+  });
 }
 
 Listing::Entry Listing::at(size_t position) const {

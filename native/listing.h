@@ -24,7 +24,12 @@ class Listing {
     std::string_view view() const { return {name, length}; }
   };
 
-  static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Failure* failure);
+  // `stream`: a descriptor of queue/ that is kept from one listing to the next, opened if it is not open yet.
+  static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Failure* failure,
+                                       Descriptor* stream = nullptr);
+
+  // Of names that are known; what they are will be seen when they are claimed.
+  static std::unique_ptr<Listing> Of(std::vector<std::string> names);
 
   // Deals the names anew in blocks, each block in FIFO order: workers that begin at different blocks of one
   // backlog do not all try the same names. `seed` says how.
@@ -37,6 +42,9 @@ class Listing {
   size_t cursor = 0;
 
  private:
+  bool Add(std::string_view name, platform::EntryType type);
+  void Sort();
+
   struct IndexEntry {
     NameKey key;
     uint32_t offset;

@@ -96,6 +96,28 @@ struct DirectoryEntry {
 };
 int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit);
 
+// Watching directories. A watcher is a descriptor that can be polled and is readable when something has
+// happened.
+struct WatchEvent {
+  int watch = -1;
+  bool created =
+      false;            // a name has appeared; on macOS perhaps: something has changed, and the name is empty
+  bool closed = false;  // a file that stands in the directory has been closed by somebody; not on macOS
+  bool gone = false;    // the directory itself has been moved or removed
+  bool lost = false;    // events of any watch were lost
+  std::string_view name;
+};
+int OpenWatcher();
+// The number of the watch; the same one for the same directory on Linux, a new one on macOS. `closes`: also
+// when files in it are closed.
+int AddWatch(int watcher, const char* directory, bool closes);
+void RemoveWatch(int watcher, int watch);
+// Takes what has happened so far, without waiting.
+int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit);
+
+// pipe(2) whose ends neither block nor outlive an exec.
+int OpenPipe(int ends[2]);
+
 // The process's umask, or -1 where it cannot be read without changing it.
 int Umask();
 

@@ -3,14 +3,17 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/event.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/param.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <memory>
 
+#include "descriptor.h"
 #include "fault_point.h"
 #include "platform.h"
 
@@ -98,6 +101,52 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
     const std::string_view name(entry->d_name, entry->d_namlen);
     if (name != "." && name != "..") visit({name, TypeOfEntry(entry->d_type), entry->d_ino});
   }
+}
+
+int OpenWatcher() {
+  const int watcher = ::kqueue();
+  if (watcher >= 0) (void)::fcntl(watcher, F_SETFD, FD_CLOEXEC);
+  return watcher;
+}
+
+// A watch is the descriptor of its directory.
+int AddWatch(int watcher, const char* directory, bool) {
+  Descriptor watched(::open(directory, O_EVTONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!watched.valid()) return -1;
+  struct kevent change;
+  EV_SET(&change, static_cast<uintptr_t>(watched.get()), EVFILT_VNODE, EV_ADD | EV_CLEAR,
+         NOTE_WRITE | NOTE_DELETE | NOTE_RENAME | NOTE_REVOKE, 0, nullptr);
+  if (::kevent(watcher, &change, 1, nullptr, 0, nullptr) == -1) return -1;
+  return watched.Release();
+}
+
+void RemoveWatch(int, int watch) {
+  ::close(watch);
+}
+
+int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit) {
+  constexpr int kEvents = 32;
+  std::array<struct kevent, kEvents> events;
+  const timespec now{};
+  for (;;) {
+    const int count = ::kevent(watcher, nullptr, 0, events.data(), kEvents, &now);
+    if (count <= 0) return count;
+    for (int at = 0; at < count; at++) {
+      const auto& event = events[static_cast<size_t>(at)];
+      visit({.watch = static_cast<int>(event.ident),
+             .created = (event.fflags & NOTE_WRITE) != 0,
+             .gone = (event.fflags & (NOTE_DELETE | NOTE_RENAME | NOTE_REVOKE)) != 0});
+    }
+  }
+}
+
+int OpenPipe(int ends[2]) {
+  if (::pipe(ends) == -1) return -1;
+  for (int at = 0; at < 2; at++) {
+    (void)::fcntl(ends[at], F_SETFD, FD_CLOEXEC);
+    (void)::fcntl(ends[at], F_SETFL, O_NONBLOCK);
+  }
+  return 0;
 }
 
 int Umask() {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <sys/inotify.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -191,6 +192,46 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
         visit({name, TypeOfEntry(record->type), static_cast<ino_t>(record->inode)});
     }
   }
+}
+
+int OpenWatcher() {
+  return ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+}
+
+int AddWatch(int watcher, const char* directory, bool closes) {
+  const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | (closes ? IN_CLOSE : 0);
+  // IN_MASK_ADD: somebody of this process may watch the directory for more.
+  return ::inotify_add_watch(watcher, directory, mask | IN_ONLYDIR | IN_MASK_ADD);
+}
+
+void RemoveWatch(int watcher, int watch) {
+  (void)::inotify_rm_watch(watcher, watch);  // EINVAL: it went with its directory
+}
+
+int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit) {
+  constexpr size_t kBuffer = 16 * 1024;
+  alignas(inotify_event) std::array<char, kBuffer> buffer;
+  for (;;) {
+    const ssize_t size = RetryInterrupted(
+        [&] { return FSQ_CALL("watch.read", ::read(watcher, buffer.data(), buffer.size())); });
+    if (size <= 0) return size == 0 || errno == EAGAIN ? 0 : -1;
+    for (size_t at = 0; at < static_cast<size_t>(size);) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+      at += sizeof(inotify_event) + event->len;
+      const bool is_directory = (event->mask & IN_ISDIR) != 0;
+      visit({.watch = event->wd,
+             .created = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0,
+             // Whoever lists a directory closes it.
+             .closed = !is_directory && (event->mask & IN_CLOSE) != 0,
+             .gone = (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0,
+             .lost = (event->mask & IN_Q_OVERFLOW) != 0,
+             .name = event->len == 0 ? std::string_view() : std::string_view(event->name)});
+    }
+  }
+}
+
+int OpenPipe(int ends[2]) {
+  return ::pipe2(ends, O_NONBLOCK | O_CLOEXEC);
 }
 
 int Umask() {

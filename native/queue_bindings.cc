@@ -48,6 +48,13 @@ class OpenTask : public Task {
   Failure failure_;
 };
 
+// What a scan that waits has skipped; left out by one that does not wait.
+bool ParseSkipped(const Napi::Value& value, std::shared_ptr<Skipped>* skipped) {
+  if (value.IsUndefined()) return true;
+  *skipped = Opened<SkippedBox>(value);
+  return *skipped != nullptr;
+}
+
 class ListTask : public Task {
  public:
   static std::unique_ptr<ListTask> Parse(const Napi::CallbackInfo& info) {
@@ -55,11 +62,13 @@ class ListTask : public Task {
     task->directory_ = Opened<QueueBox>(info[0]);
     task->place_ = static_cast<Place>(IntegerOf(info[1]));
     task->seed_ = static_cast<uint32_t>(IntegerOf(info[2]));
-    return task->directory_ ? std::move(task) : nullptr;
+    if (!task->directory_ || !ParseSkipped(info[3], &task->skipped_)) return nullptr;
+    return task;
   }
 
   void Run() override {
-    listing_ = Listing::Read(*directory_, place_, &failure_);
+    if (skipped_) skipped_->BeginWalk(*directory_);
+    listing_ = Listing::Read(*directory_, place_, &failure_, skipped_ ? &skipped_->stream : nullptr);
     if (listing_ && seed_ != 0) listing_->Relax(seed_);
   }
 
@@ -72,6 +81,7 @@ class ListTask : public Task {
   std::shared_ptr<QueueDirectory> directory_;
   Place place_ = Place::kQueue;
   uint32_t seed_ = 0;
+  std::shared_ptr<Skipped> skipped_;
   std::shared_ptr<Listing> listing_;
   Failure failure_;
 };
@@ -84,10 +94,11 @@ class ClaimTask : public Task {
     task->listing_ = Opened<ListingBox>(info[1]);
     task->limit_ = static_cast<size_t>(IntegerOf(info[2]));
     task->read_limit_ = static_cast<size_t>(IntegerOf(info[3]));
-    return task->directory_ && task->listing_ ? std::move(task) : nullptr;
+    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[4], &task->skipped_)) return nullptr;
+    return task;
   }
 
-  void Run() override { batch_ = ClaimNext(*directory_, *listing_, limit_, read_limit_); }
+  void Run() override { batch_ = ClaimNext(*directory_, *listing_, limit_, read_limit_, skipped_.get()); }
 
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
@@ -136,6 +147,7 @@ class ClaimTask : public Task {
 
   std::shared_ptr<QueueDirectory> directory_;
   std::shared_ptr<Listing> listing_;
+  std::shared_ptr<Skipped> skipped_;
   size_t limit_ = 0;
   size_t read_limit_ = 0;
   ClaimBatch batch_;
@@ -287,12 +299,14 @@ void ExportQueueFunctions(Napi::Env env, Napi::Object exports) {
   add("usesFcntl", UsesFcntl);
   add("fileSystemOf", FileSystemOf);
   add("list", Start<ListTask>);
+  add("listSync", StartSync<ListTask>);
   add("closeListing", Close<ListingBox>);
   add("listingSize", ListingSize);
   add("seekListing", SeekListing);
   add("listingEntries", ListingEntries);
   add("isDownSync", IsDownSync);
   add("claim", Start<ClaimTask>);
+  add("claimSync", StartSync<ClaimTask>);
   add("finish", Start<FinishTask>);
   add("release", Release);
 }

@@ -34,13 +34,14 @@ export function isStale(failure: Failure): boolean {
 
 export class QueueDirectory {
   readonly layout: Layout
+  /** Called when the handle is closed. */
+  readonly closing = new Set<() => void>()
   readonly #names: readonly string[]
   readonly #locking: boolean
   readonly #allowNetwork: boolean
   #handle: QueueHandle | undefined
   #opening: Promise<QueueHandle> | undefined
   #closed = false
-  readonly #onClose = new Set<() => void>()
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
@@ -105,17 +106,7 @@ export class QueueDirectory {
   /** No use begins after this. The descriptors are closed by {@link closeDescriptors}. */
   close(): void {
     this.#closed = true
-    for (const callback of this.#onClose) callback()
-  }
-
-  /**
-   * Calls back when this is closed.
-   *
-   * @returns Forgets it again.
-   */
-  onClose(callback: () => void): () => void {
-    this.#onClose.add(callback)
-    return () => this.#onClose.delete(callback)
+    for (const callback of this.closing) callback()
   }
 
   closeDescriptors(): void {

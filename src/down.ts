@@ -69,7 +69,7 @@ export async function isDown(layout: Layout): Promise<boolean> {
 }
 
 /** A missing queue is an error of its own: it must not look like one that is up. */
-async function checkQueue(layout: Layout): Promise<void> {
+export async function checkQueue(layout: Layout): Promise<void> {
   try {
     if ((await fs.lstat(placePath(layout, Place.queue))).isDirectory()) return
   } catch (error) {

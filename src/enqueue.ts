@@ -23,7 +23,7 @@ import {
   SettingError,
   systemError,
 } from './errors.js'
-import { type RawName, fromRaw } from './name/charset.js'
+import { type RawName, fromRaw, toRaw } from './name/charset.js'
 import type { NameArgument } from './name/encode.js'
 import { nameSuffix } from './name/item-name.js'
 import { formatTimestamp } from './name/timestamp.js'
@@ -44,11 +44,18 @@ import { type Payload, readPayload } from './payload.js'
 import type { Settings } from './settings.js'
 import { Source } from './source.js'
 import { Stop } from './stop.js'
+import type { Reporter } from './report.js'
+import { pullQuietly } from './trigger.js'
 
 /** How an item is added by a call that waits for it. */
 export interface EnqueueSyncOptions {
   /** Milliseconds until the item is due; no worker takes it before. */
   readonly delay?: number | undefined
+  /**
+   * Whether to pull the trigger once the item is in the queue; left out: the setting `useTrigger`. It is fine if nobody
+   * listens; any other trouble is reported, as the item is in the queue all the same.
+   */
+  readonly trigger?: boolean | undefined
 }
 
 /** How an item is added. */
@@ -81,6 +88,7 @@ type Result = EnqueueResult | FsqError
 interface Named {
   readonly suffix: RawName
   readonly due: number
+  readonly trigger: boolean
 }
 
 /** An item that native code can enqueue. */
@@ -104,10 +112,10 @@ function hostName(): string {
 }
 
 const { ECANCELED } = os.constants.errno
-const OPTIONS = ['delay', 'signal'] as const
-const SYNC_OPTIONS = ['delay'] as const
+const OPTIONS = ['delay', 'signal', 'trigger'] as const
+const SYNC_OPTIONS = ['delay', 'trigger'] as const
 const MANY_OPTIONS = ['signal'] as const
-const ENTRY_KEYS = ['data', 'args', 'delay'] as const
+const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
 const BULK_LIMIT = 1024
@@ -117,12 +125,14 @@ const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 export class Enqueuer {
   readonly #directory: QueueDirectory
   readonly #settings: Settings
+  readonly #reporter: Reporter
   readonly #batcher: Batcher<Prepared, Result>
   #form: ItemForm | undefined
 
-  constructor(directory: QueueDirectory, settings: Settings) {
+  constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
     this.#directory = directory
     this.#settings = settings
+    this.#reporter = reporter
     this.#batcher = new Batcher((entries) => this.#enqueueAll(entries), BATCH_LIMIT)
   }
 
@@ -160,7 +170,10 @@ export class Enqueuer {
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
       const result = native.enqueueSync(handle, this.#itemForm(), entry.suffix, entry.payload, entry.due)
-      if (!isLost(result) || attempt === MOST_REOPENINGS) return this.#idOf(result, entry)
+      if (!isLost(result) || attempt === MOST_REOPENINGS) {
+        this.#pull([entry], [result])
+        return this.#idOf(result, entry)
+      }
       this.#directory.forget(handle)
     }
   }
@@ -212,19 +225,25 @@ export class Enqueuer {
   ): Entry {
     const payload = readPayload(data, own)
     try {
-      const { delay } = checked()
+      const { delay, trigger: given } = checked()
       if (!Array.isArray(args)) {
         throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
       }
       const fields = { pid: process.pid, hostname: hostName(), tries: 0, args }
       const suffix = nameSuffix(fields, this.#settings)
       const due = dueAfter(delay)
-      // The same twice, so that TypeScript knows which of the two it is.
-      return payload instanceof Source ? { suffix, payload, due } : { suffix, payload, due }
+      const named = { suffix, due, trigger: this.#pulls(given) }
+      return payload instanceof Source ? { ...named, payload } : { ...named, payload }
     } catch (error) {
       if (payload instanceof Source) void payload.stop()
       throw error
     }
+  }
+
+  #pulls(given: boolean | undefined): boolean {
+    if (given === undefined) return this.#settings.useTrigger
+    if (typeof given === 'boolean') return given
+    throw new SettingError('trigger', given, 'true or false')
   }
 
   #prepareOrFail(entry: EnqueueEntry): Entry | FsqError {
@@ -285,19 +304,22 @@ export class Enqueuer {
   }
 
   async #enqueueSource(entry: Streamed, signal: AbortSignal | undefined): Promise<Result | undefined> {
-    const { suffix, payload: source, due } = entry
+    const { payload: source, ...named } = entry
     const stop = new Stop(signal)
     const inflow = new Inflow(source, stop, this.#directory)
-    const forget = this.#directory.onClose(() => stop.raise(this.#directory.closedError()))
+    const closed = (): void => {
+      stop.raise(this.#directory.closedError())
+    }
+    this.#directory.closing.add(closed)
     try {
       stop.check()
-      this.#checkFits(suffix)
+      this.#checkFits(named.suffix)
       await this.#directory.open()
       const payload = await inflow.read(() => this.#openDraft(entry))
-      const result = await this.#enqueueReady({ suffix, payload, due, stop: stop.handle })
+      const result = await this.#enqueueReady({ ...named, payload, stop: stop.handle })
       return this.#unlessStopped(result, stop)
     } finally {
-      forget()
+      this.#directory.closing.delete(closed)
       stop.end()
       await inflow.end()
     }
@@ -347,6 +369,7 @@ export class Enqueuer {
         for (const index of lost) results[index] = toFsqError(error)
       }
     }
+    this.#pull(entries, results)
     return results
   }
 
@@ -360,6 +383,16 @@ export class Enqueuer {
       entries.map(({ due }) => due),
       entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
     )
+  }
+
+  /** One pull for all that are in the queue now: whoever it wakes scans them all. */
+  #pull(entries: readonly Prepared[], results: readonly Result[]): void {
+    if (!entries.some(({ trigger }, index) => trigger && isAdded(results[index]))) return
+    const { layout } = this.#directory
+    const error = pullQuietly(layout)
+    if (error === undefined) return
+    const name = toRaw(this.#settings.trigger, 'utf8')
+    this.#reporter.report('trigger', name, `was not pulled: ${error.message}`, error)
   }
 
   #outcomeOf(result: Result | undefined, entry: Entry): EnqueueOutcome {
@@ -428,6 +461,11 @@ function toFsqError(error: unknown): FsqError {
 
 function isFile(payload: unknown): payload is string | number {
   return typeof payload === 'string' || typeof payload === 'number'
+}
+
+function isAdded(result: Result | undefined): boolean {
+  if (typeof result === 'string') return true
+  return result !== undefined && !(result instanceof FsqError) && result.name !== undefined
 }
 
 function isLost(result: Result | undefined): boolean {

@@ -127,6 +127,14 @@ export class QueueDownError extends FsqError {
   }
 }
 
+/** The trigger cannot be made or pulled: it is missing, nobody listens, or something else has its name. */
+export class TriggerError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_TRIGGER'
+  static {
+    setName(this, 'TriggerError')
+  }
+}
+
 /** What has the name of the queue lacks the directories of one. */
 export class NotAQueueError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_A_QUEUE'

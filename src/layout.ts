@@ -21,6 +21,8 @@ export interface Layout {
   readonly root: string
   readonly path: string
   readonly downPath: string
+  /** The FIFO that wakes a listener. */
+  readonly triggerPath: string
   /** The names of the four directories, by {@link Place}. */
   readonly directories: readonly string[]
 }
@@ -67,6 +69,7 @@ export function layoutOf(name: string, settings: Settings): Layout {
     root,
     path: queue,
     downPath: path.join(queue, settings.down),
+    triggerPath: path.join(queue, settings.trigger),
     directories: [settings.queue, settings.tmp, settings.done, settings.fail],
   }
 }

@@ -35,6 +35,28 @@ export interface StopHandle {
   readonly [handleOf]: 'stop'
 }
 
+/** What a scan that waits has passed by, with the descriptors of what others hold. */
+export interface SkippedHandle {
+  readonly [handleOf]: 'skipped'
+}
+
+/** What one waiter watches. */
+export interface WatchHandle {
+  readonly [handleOf]: 'watch'
+}
+
+/** What has happened in a queue that is watched: a hint, where a listing is the truth. */
+export interface WatchEvents {
+  /** Have appeared in queue/. */
+  readonly names: readonly RawName[]
+  /** A file in queue/ was closed, so its lock may be free. */
+  readonly closed: boolean
+  /** The trigger was pulled, or the queue itself has changed: down, moved, removed. */
+  readonly look: boolean
+  /** More than could be remembered. */
+  readonly lost: boolean
+}
+
 /** The four directories of a queue, by their number in native code. */
 export const Place = { queue: 0, tmp: 1, done: 2, fail: 3 } as const
 export type Place = (typeof Place)[keyof typeof Place]
@@ -175,7 +197,13 @@ interface Native {
   fileSystemOf(queue: QueueHandle): FileSystem
 
   /** `seed`: 0 for FIFO order, else in blocks that it shuffles. */
-  list(queue: QueueHandle, place: Place, seed: number): Promise<ListingHandle | Failure>
+  list(
+    queue: QueueHandle,
+    place: Place,
+    seed: number,
+    skipped?: SkippedHandle,
+  ): Promise<ListingHandle | Failure>
+  listSync(queue: QueueHandle, place: Place, seed: number, skipped?: SkippedHandle): ListingHandle | Failure
   closeListing(listing: ListingHandle): void
   listingSize(listing: ListingHandle): number
   /** Name and type by turns. */
@@ -183,7 +211,50 @@ interface Native {
   seekListing(listing: ListingHandle, position: number): void
 
   isDownSync(queue: QueueHandle): boolean | Failure
-  claim(queue: QueueHandle, listing: ListingHandle, limit: number, readLimit: number): Promise<ClaimBatch>
+  claim(
+    queue: QueueHandle,
+    listing: ListingHandle,
+    limit: number,
+    readLimit: number,
+    skipped?: SkippedHandle,
+  ): Promise<ClaimBatch>
+  claimSync(
+    queue: QueueHandle,
+    listing: ListingHandle,
+    limit: number,
+    readLimit: number,
+    skipped?: SkippedHandle,
+  ): ClaimBatch
+
+  newSkipped(): SkippedHandle
+  closeSkipped(skipped: SkippedHandle): void
+  /** How many are held by others. */
+  skippedBusy(skipped: SkippedHandle): number
+  /** Whether another walk would find nothing but what is delayed or may not be opened. Cheap. */
+  skippedQuiet(skipped: SkippedHandle, queue: QueueHandle): boolean
+  /** When the first of the delayed ones is due, in milliseconds since the epoch; 0: there is none. */
+  skippedDue(skipped: SkippedHandle): number
+  /** Of the names, of those held by others if `busy`, and of those that are due at `now`, each once. */
+  listingOf(skipped: SkippedHandle, names: readonly RawName[], busy: boolean, now: number): ListingHandle
+
+  newWatch(): WatchHandle
+  closeWatch(watch: WatchHandle): void
+  /** Opens the FIFO if it is there and not open yet. */
+  listenTrigger(watch: WatchHandle, path: string): Failure | undefined
+  /** From here on, what happens in the directory of the queue and in its queue/ is told. */
+  armWatch(watch: WatchHandle, queuePath: string, itemsPath: string): Failure | undefined
+  disarmWatch(watch: WatchHandle): void
+  /** What has happened since the last call; if nothing has, `callback` is called when something does, once. */
+  awaitWatch(
+    watch: WatchHandle,
+    closes: boolean,
+    callback: (events: WatchEvents) => void,
+  ): WatchEvents | undefined
+  /** What has happened, and the callback will not be called. */
+  cancelWatch(watch: WatchHandle): WatchEvents
+  /** mkfifo(2); the umask applies. */
+  makeFifo(path: string, mode: number): Failure | undefined
+
   /** Takes the claims; those that could not be moved are held again when it resolves. */
   finish(
     queue: QueueHandle,

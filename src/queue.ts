@@ -25,8 +25,10 @@ import { checkOptions } from './options.js'
 import type { Payload } from './payload.js'
 import { Pending } from './pending.js'
 import { type ReportListener, Reporter } from './report.js'
-import { type ScanOptions, scan } from './scan.js'
+import { type ScanForeverOptions, type ScanOptions, scan } from './scan.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+
+import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './trigger.js'
 
 /** Settings that this handle has for itself, and who hears of its reports. */
 export interface QueueOptions extends SettingOverrides {
@@ -80,7 +82,7 @@ export class Queue {
       pending,
       reporter: new Reporter(name, onReport),
     }
-    this.#enqueuer = new Enqueuer(this.#directory, this.#settings)
+    this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
     this.#lister = new Lister(this.#directory, this.#settings)
   }
 
@@ -129,6 +131,7 @@ export class Queue {
    * happens.
    * @param args - Its arguments. They share the 255 bytes of a file name: keep them short.
    * @param options - `delay`: milliseconds until it is due. `signal`: gives up, with nothing left of the item.
+   * `trigger`: pull the trigger then (setting `useTrigger`).
    * @returns The id of the item.
    * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} for what cannot be an item,
    * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, or a file
@@ -179,7 +182,10 @@ export class Queue {
    * worker that died gave back is found by the next scan. Malformed,
    * expired and exhausted items go to fail/ and are reported.
    *
+   * With `wait: true` the loop goes on for ever (see {@link scanForever}).
+   *
    * @throws {@link QueueDownError} if the queue is down, or comes down on the way; {@link QueueMissingError};
+   * {@link QueueClosedError} if this handle is closed meanwhile; the reason of the `signal` once it is aborted;
    * {@link FinishError} while an item of this handle could not be finished; a file system error.
    * @example
    * ```ts
@@ -196,6 +202,31 @@ export class Queue {
    */
   scan(options: ScanOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
     return scan(this.#context, options)
+  }
+
+  /**
+   * {@link scan} with `wait: true`: hands out items as they come, until the signal is aborted or the loop is left. An item
+   * that a worker loses by dying starts here within milliseconds. Whoever pulls the trigger of the queue wakes the loop.
+   *
+   * What throws ends it: a queue that comes down or is removed, too. Start it again when that is over.
+   *
+   * @throws As {@link scan}.
+   * @example
+   * ```ts
+   * const stop = new AbortController()
+   * process.once('SIGTERM', () => stop.abort())
+   * try {
+   *   for await (const item of queue.scanForever({ signal: stop.signal })) {
+   *     await work(await item.text())
+   *     await item.done()
+   *   }
+   * } catch (error) {
+   *   if (!stop.signal.aborted) throw error
+   * }
+   * ```
+   */
+  scanForever(options: ScanForeverOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
+    return scan(this.#context, { ...options, wait: true })
   }
 
   /**
@@ -242,6 +273,33 @@ export class Queue {
 
   async isDown(): Promise<boolean> {
     return isDown(this.#layout)
+  }
+
+  /**
+   * Makes the trigger, a FIFO: a byte written to it wakes a loop that waits ({@link scanForever}), in whatever language it
+   * is. Of `queueUser` and `queueGroup`; whoever may read and write in directories of `queueMode` may listen and pull.
+   *
+   * @throws {@link TriggerError} if something else has its name; {@link QueueMissingError}, {@link NotAQueueError} or a file
+   * system error.
+   */
+  async trigger(): Promise<void> {
+    await makeTrigger(this.#layout, this.#settings)
+  }
+
+  /** Removes the trigger; nothing happens if there is none. */
+  async untrigger(): Promise<void> {
+    await removeTrigger(this.#layout)
+  }
+
+  /**
+   * Pulls the trigger: one of the loops that wait looks for items at once. They see new items of their own accord, too,
+   * where the system tells them; this is for file systems and programs where it does not.
+   *
+   * @param options - `ignoreListener: true`: it is no error if nobody listens.
+   * @throws {@link TriggerError} if there is no trigger, or nobody listens.
+   */
+  async triggerPull(options: PullOptions = {}): Promise<void> {
+    await pullTrigger(this.#layout, options)
   }
 
   /**

@@ -22,6 +22,7 @@ import { type RawName, printable } from './name/charset.js'
  * - `ungrowable`: it should have been tried again, and its name would have been too long; moved to fail/.
  * - `undelayed`: it is to be tried again at once, as only the owner of a file may set its time.
  * - `recovered`: a finish that had failed has succeeded now.
+ * - `trigger`: the FIFO could not be pulled after an enqueue, or not be listened to; items are found without it, if later.
  */
 export type ReportType =
   | 'malformed'
@@ -34,6 +35,7 @@ export type ReportType =
   | 'ungrowable'
   | 'undelayed'
   | 'recovered'
+  | 'trigger'
 
 /** One thing worth knowing about one file. */
 export interface Report {

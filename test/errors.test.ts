@@ -56,6 +56,7 @@ const CODES: Readonly<Record<string, string>> = {
   ReadOnlyError: 'ERR_FSQ_READ_ONLY',
   DiskFullError: 'ERR_FSQ_DISK_FULL',
   TooManyFilesError: 'ERR_FSQ_TOO_MANY_FILES',
+  TriggerError: 'ERR_FSQ_TRIGGER',
 }
 
 /** Those that are not made of a message alone. */

@@ -14,3 +14,9 @@ export function spread(values) {
 export function ratios(values, references) {
   return values.map((value, round) => value / references[round])
 }
+
+/** The value that this part of the values are not above. */
+export function quantile(values, part) {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)]
+}

@@ -48,6 +48,26 @@ export function targetLines(rows, backlog, { type }) {
   return lines
 }
 
+const PICK_UP = { ratio: 1.2, killedMs: 50, idle: 0.01 }
+
+/** The same for what was measured of loops that wait. */
+export function pickUpTargetLines(pickUp) {
+  if (pickUp === undefined) return []
+  const { ratio, killedMs, idle } = PICK_UP
+  const busiest = Math.max(pickUp.idle.empty, pickUp.idle.held) - pickUp.idle.none
+  return [
+    ...['p50', 'p99'].map((key) => {
+      const measured = pickUp[key].ratio.median
+      return `${verdictOf(measured <= ratio)}: pick-up ${key} at most ${ratio} times node:fs with fs.watch: ${number(measured, 2)}`
+    }),
+    ...pickUp.killed.map(
+      ({ waiters, p99 }) =>
+        `${verdictOf(p99 < killedMs)}: pick-up after SIGKILL, p99 below ${killedMs} ms: ${number(p99, 1)} (${waiters} waiting)`,
+    ),
+    `${verdictOf(busiest < idle)}: 100 idle loops below ${idle * 100} % of a CPU: ${number(busiest * 100, 2)} %`,
+  ]
+}
+
 function verdictOf(met) {
   return met ? 'met' : 'MISSED'
 }

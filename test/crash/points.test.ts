@@ -9,9 +9,11 @@ const ELSEWHERE: readonly string[] = [
   'install.cleanup',
   ...['lock.look', 'lock.open', 'lock.fstat', 'lock.lock', 'lock.stat'],
 ]
+// On the way of no item: they fail in the tests of waiting and of the trigger.
+const NO_ITEM: readonly string[] = ['trigger.mkfifo', 'trigger.open', 'watch.add', 'watch.init', 'watch.read']
 
 test('each fault point that there is lies on the way of a scenario that is killed at it', async () => {
-  const reached = new Set(ELSEWHERE)
+  const reached = new Set([...ELSEWHERE, ...NO_ITEM])
   let all: readonly string[] = []
   await inParallel(SCENARIOS as ScenarioName[], 3, async (name) => {
     const { calls, points } = await trace(name, makeDirectory({ quick: true }))

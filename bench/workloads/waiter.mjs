@@ -1,0 +1,75 @@
+/** A process of its own that waits: node waiter.mjs KIND ROOT QUEUE [COUNT]; what it says are lines of JSON. */
+import fs from 'node:fs'
+import process from 'node:process'
+
+import { Queue } from 'fsq'
+
+const LARGEST = 4096
+
+const KINDS = {
+  /** Takes items as they come, and says how long each has been under way. */
+  async fsq() {
+    const queue = new Queue(name, { root, durability: 'none' })
+    for await (const item of queue.scanForever({ signal: stop.signal })) {
+      took(await item.text())
+      await item.done()
+    }
+  },
+
+  /** The same by plain node:fs, without a lock; what is quickest of its ways: synchronous, in the event itself. */
+  async 'node:fs'() {
+    const buffer = Buffer.allocUnsafe(LARGEST)
+    const folder = `${root}/${name}/queue`
+    fs.watch(folder, { signal: stop.signal }, () => {
+      for (const entry of fs.readdirSync(folder).sort()) {
+        const descriptor = fs.openSync(`${folder}/${entry}`)
+        const size = fs.readSync(descriptor, buffer)
+        fs.closeSync(descriptor)
+        took(buffer.toString('utf8', 0, size))
+        fs.renameSync(`${folder}/${entry}`, `${root}/${name}/done/${entry}`)
+      }
+    })
+  },
+
+  /** Claims an item, and holds it until it is killed. */
+  async holder() {
+    for await (const item of new Queue(name, { root }).scan()) {
+      say({ held: item.id })
+      await new Promise((resolve) => process.stdin.once('end', resolve))
+    }
+  },
+
+  /** Many loops that wait; when told, says how much of a CPU all of them took since it was told last. */
+  async idle() {
+    const queue = new Queue(name, { root })
+    for (let waiter = 0; waiter < Number(count); waiter++) {
+      void queue
+        .scanForever({ signal: stop.signal })
+        .next()
+        .catch(() => undefined)
+    }
+    let since = { cpu: process.cpuUsage(), at: performance.now() }
+    process.stdin.on('data', () => {
+      const { user, system } = process.cpuUsage(since.cpu)
+      say({ cpu: (user + system) / 1000 / (performance.now() - since.at) })
+      since = { cpu: process.cpuUsage(), at: performance.now() }
+    })
+  },
+}
+
+const [, , kind, root, name, count] = process.argv
+const stop = new AbortController()
+process.stdin.resume().on('end', () => stop.abort())
+say({ ready: true })
+await KINDS[kind]().catch((error) => {
+  if (!stop.signal.aborted) throw error
+})
+
+/** An item has the time at which it was made as its contents. */
+function took(text) {
+  say({ took: Number(process.hrtime.bigint() - BigInt(text)) / 1e6 })
+}
+
+function say(line) {
+  fs.writeSync(1, `${JSON.stringify(line)}\n`)
+}

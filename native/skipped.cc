@@ -1,0 +1,97 @@
+#include "skipped.h"
+
+#include <time.h>
+
+#include <cerrno>
+#include <iterator>
+#include <utility>
+
+namespace fsq {
+namespace {
+
+constexpr size_t kMostBusy = 128;  // descriptors are few
+constexpr size_t kMostDelayed = 1024;
+constexpr time_t kCoarseSeconds = 2;  // the coarsest times that a file system keeps, FAT's
+
+bool Same(const timespec& left, const timespec& right) {
+  return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
+}
+
+}  // namespace
+
+Skipped::~Skipped() {
+  // Explicitly, as a fork in another thread may hold copies.
+  for (auto& [name, kept] : busy_) {
+    if (kept.locked) (void)Unlock(kept.opened.get(), lock_kind_);
+  }
+}
+
+void Skipped::KeepBusy(std::string_view name, Descriptor opened) {
+  // The others are found by the next walk.
+  if (busy_.size() < kMostBusy)
+    busy_.insert_or_assign(std::string(name), Busy{std::move(opened), walk_, false});
+}
+
+Descriptor Skipped::TakeBusy(std::string_view name) {
+  const auto known = busy_.find(name);
+  if (known == busy_.end()) return {};
+  Descriptor opened = std::move(known->second.opened);
+  busy_.erase(known);
+  return opened;
+}
+
+void Skipped::KeepDelayed(std::string_view name, int64_t due_ms) {
+  delayed_.emplace(due_ms, name);
+  if (delayed_.size() > kMostDelayed) delayed_.erase(std::prev(delayed_.end()));
+}
+
+std::vector<std::string> Skipped::Names(bool busy, int64_t now_ms) {
+  std::vector<std::string> names;
+  if (busy) {
+    for (const auto& [name, kept] : busy_) names.push_back(name);
+  }
+  const auto end = delayed_.upper_bound(now_ms);
+  for (auto due = delayed_.begin(); due != end; due++) names.push_back(std::move(due->second));
+  delayed_.erase(delayed_.begin(), end);
+  return names;
+}
+
+int64_t Skipped::next_due_ms() const {
+  return delayed_.empty() ? 0 : delayed_.begin()->first;
+}
+
+void Skipped::BeginWalk(const QueueDirectory& directory) {
+  walk_++;
+  walking_ = true;
+  delayed_.clear();
+  lock_kind_ = directory.lock_kind();
+  struct stat info;
+  timespec now{};
+  stamped_ = ::fstat(directory.fd(Place::kQueue), &info) == 0 && ::clock_gettime(CLOCK_REALTIME, &now) == 0;
+  if (!stamped_) return;
+  modified_ = platform::ModifiedAt(info);
+  changed_ = platform::ChangedAt(info);
+  stamped_ = changed_.tv_sec + kCoarseSeconds < now.tv_sec;
+}
+
+void Skipped::EndWalk() {
+  if (!std::exchange(walking_, false)) return;
+  std::erase_if(busy_, [&](const auto& entry) { return entry.second.walk != walk_; });
+}
+
+bool Skipped::IsQuiet(const QueueDirectory& directory) {
+  struct stat info;
+  if (!stamped_ || directory.CheckAllCurrent() == -1 || directory.CheckLockKind() == -1 ||
+      directory.IsDown() != 0 || ::fstat(directory.fd(Place::kQueue), &info) == -1 ||
+      !Same(platform::ModifiedAt(info), modified_) || !Same(platform::ChangedAt(info), changed_)) {
+    return false;
+  }
+  if (busy_.size() == kMostBusy) return false;
+  for (auto& [name, kept] : busy_) {
+    if (TryLock(kept.opened.get(), lock_kind_) == 0) kept.locked = true;
+    if (kept.locked || errno != EAGAIN) return false;
+  }
+  return true;
+}
+
+}  // namespace fsq

@@ -1,0 +1,70 @@
+// What a scan that waits has passed by, so that it can come back to just that.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "descriptor.h"
+#include "directory.h"
+
+namespace fsq {
+
+// Of one waiter, and used by one call at a time.
+class Skipped {
+ public:
+  Skipped() = default;
+  Skipped(const Skipped&) = delete;
+  Skipped& operator=(const Skipped&) = delete;
+  ~Skipped();
+
+  // The open descriptor of an item that somebody else has locked. Kept, because opening and closing it for
+  // each attempt would be an event for all others who watch the queue, and theirs for us: they would wake
+  // each other for ever. Attempts on an open descriptor are seen by nobody.
+  void KeepBusy(std::string_view name, Descriptor opened);
+  // None: it is not among them.
+  Descriptor TakeBusy(std::string_view name);
+
+  // Of those that are not due, the soonest are remembered.
+  void KeepDelayed(std::string_view name, int64_t due_ms);
+
+  // All that might be claimed now: the busy ones if `busy`, the delayed ones that are due at `now_ms` or
+  // before.
+  std::vector<std::string> Names(bool busy, int64_t now_ms);
+
+  // When the first of the delayed ones is due; 0: there is none.
+  int64_t next_due_ms() const;
+  size_t busy() const { return busy_.size(); }
+
+  // A walk over all names begins: what it does not come by is not waiting any more.
+  void BeginWalk(const QueueDirectory& directory);
+  void EndWalk();
+
+  // Another walk would find the names of the last one, and nothing that can be claimed but what is delayed or
+  // may not be opened. Much cheaper than that walk. A lock that it gets is kept for the walk that follows.
+  bool IsQuiet(const QueueDirectory& directory);
+
+  // For listings: kept open, as opening and closing the directory would be an event, too.
+  Descriptor stream;
+
+ private:
+  struct Busy {
+    Descriptor opened;
+    uint64_t walk = 0;
+    bool locked = false;
+  };
+
+  std::map<std::string, Busy, std::less<>> busy_;
+  std::multimap<int64_t, std::string> delayed_;  // by the time at which they are due
+  LockKind lock_kind_ = LockKind::kNone;
+  // Of queue/, before it was listed; none: it had just changed, and may have changed again at the same time.
+  bool stamped_ = false;
+  timespec modified_{};
+  timespec changed_{};
+  uint64_t walk_ = 0;
+  bool walking_ = false;
+};
+
+}  // namespace fsq

@@ -1,0 +1,58 @@
+// Waiting for something to happen in a queue. What is told is a hint: the listing that follows is the truth.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "descriptor.h"
+#include "failure.h"
+
+namespace fsq {
+
+struct WatchEvents {
+  std::vector<std::string> names;  // have appeared in queue/
+  bool closed = false;             // a file in queue/ was closed: its lock may be free
+  bool look = false;  // the trigger was pulled, or the queue itself has changed (down, moved, removed)
+  bool lost = false;  // more has happened than is remembered
+
+  bool any(bool closes) const { return (closes && closed) || look || lost || !names.empty(); }
+};
+
+// What one waiter watches. Its functions are called by one thread; one thread a process, behind them, polls
+// for all. It is there while a watch is armed.
+class Watch {
+ public:
+  // `wake` is called on that other thread. It must neither block nor call this watch.
+  explicit Watch(std::function<void()> wake) : wake_(std::move(wake)) {}
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() { Disarm(); }
+
+  // Opens the FIFO, so that whoever pulls the trigger finds a listener, until this watch ends. Harmless where
+  // there is none, and once it is open.
+  Failure Listen(const std::string& trigger);
+
+  // From here on, all that happens in `root` (the directory of the queue) and `queue` is told.
+  Failure Arm(const std::string& root, const std::string& queue);
+  void Disarm();
+
+  // What has happened since the last call, if anything. If not, `wake` will be called once something has.
+  // `closes`: files that are closed count.
+  WatchEvents TakeOrAwait(bool closes);
+  // The same, and nothing is awaited any more.
+  WatchEvents Take();
+
+ private:
+  friend class Watcher;
+
+  const std::function<void()> wake_;
+  // All below is the business of the Watcher, under its mutex.
+  Descriptor trigger_;
+  bool armed_ = false;
+  bool awaited_ = false;
+  bool closes_ = false;
+  WatchEvents events_;
+};
+
+}  // namespace fsq

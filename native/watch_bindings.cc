@@ -1,0 +1,271 @@
+#include <sys/stat.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "fault_point.h"
+#include "handle.h"
+#include "js_argument.h"
+#include "js_value.h"
+#include "task.h"
+#include "watch.h"
+
+namespace fsq {
+namespace {
+
+// A watch as JavaScript holds it.
+struct Waiter {
+  Waiter(uintptr_t number, std::shared_ptr<WakeUps> wake_ups);
+  ~Waiter();
+
+  const uintptr_t number;
+  const std::shared_ptr<WakeUps> wake_ups;
+  Watch watch;
+  // While it waits: what is to be called, once. Strong only so long, so that a loop that nobody goes on with
+  // can be garbage-collected.
+  Napi::FunctionReference callback;
+};
+
+struct WaiterBox {
+  static constexpr uint64_t kMark = 0x6673712d77616974;
+  uint64_t mark = kMark;
+  std::shared_ptr<Waiter> value;
+};
+
+}  // namespace
+
+// The way from the polling thread to one environment: a threadsafe function, which gets the number of a
+// waiter. A pointer could outlive what it points to.
+class WakeUps {
+ public:
+  static std::shared_ptr<WakeUps> Of(napi_env env) {
+    std::shared_ptr<WakeUps>& known = DataOf(env).wake_ups;
+    if (!known) known = Create(env);
+    return known;
+  }
+
+  void Wake(uintptr_t number) {
+    (void)napi_call_threadsafe_function(function_, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
+  }
+
+  void Add(Waiter& waiter) { waiters_.emplace(waiter.number, &waiter); }
+  void Remove(const Waiter& waiter) { waiters_.erase(waiter.number); }
+  uintptr_t NewNumber() { return ++last_number_; }
+  bool closed() const { return closed_; }
+
+ private:
+  static std::shared_ptr<WakeUps> Create(napi_env env) {
+    auto wake_ups = std::make_shared<WakeUps>();
+    napi_value name = nullptr;
+    if (napi_create_string_utf8(env, "fsq.watch", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+        napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, Call,
+                                        &wake_ups->function_) != napi_ok) {
+      return nullptr;
+    }
+    // What keeps the process alive while a loop waits is its timer.
+    (void)napi_unref_threadsafe_function(env, wake_ups->function_);
+    // After the function was made, and so run before it is torn down: nobody may call it from then on.
+    auto kept = std::make_unique<std::shared_ptr<WakeUps>>(wake_ups);
+    if (napi_add_env_cleanup_hook(env, Close, kept.get()) != napi_ok) return nullptr;
+    (void)kept.release();
+    return wake_ups;
+  }
+
+  static void Close(void* kept) {
+    const std::unique_ptr<std::shared_ptr<WakeUps>> owned(static_cast<std::shared_ptr<WakeUps>*>(kept));
+    WakeUps& self = **owned;
+    self.closed_ = true;
+    for (const auto& [number, waiter] : self.waiters_) waiter->watch.Disarm();
+    (void)napi_release_threadsafe_function(self.function_, napi_tsfn_abort);
+  }
+
+  static void Call(napi_env env, napi_value, void*, void* data);
+
+  napi_threadsafe_function function_ = nullptr;
+  std::unordered_map<uintptr_t, Waiter*> waiters_;
+  uintptr_t last_number_ = 0;
+  bool closed_ = false;
+};
+
+namespace {
+
+Waiter::Waiter(uintptr_t own_number, std::shared_ptr<WakeUps> own_wake_ups)
+    : number(own_number),
+      wake_ups(std::move(own_wake_ups)),
+      watch([ups = wake_ups.get(), own_number] { ups->Wake(own_number); }) {
+  wake_ups->Add(*this);
+}
+
+Waiter::~Waiter() {
+  wake_ups->Remove(*this);
+}
+
+napi_value EventsObject(JsBuilder& js, const WatchEvents& events) {
+  napi_value result = js.Object();
+  napi_value names = js.Array(events.names.size());
+  for (size_t at = 0; at < events.names.size(); at++) js.Set(names, at, js.Bytes(events.names[at]));
+  js.Set(result, "names", names);
+  js.Set(result, "closed", js.Boolean(events.closed));
+  js.Set(result, "look", js.Boolean(events.look));
+  js.Set(result, "lost", js.Boolean(events.lost));
+  return js.Checked(result);
+}
+
+Napi::Value ResultOf(Napi::Env env, const Failure& failure) {
+  return failure ? Napi::Value(env, JsBuilder(env).FailureObject(failure)) : env.Undefined();
+}
+
+// () -> watch
+Napi::Value NewWatch(const Napi::CallbackInfo& info) {
+  std::shared_ptr<WakeUps> wake_ups = WakeUps::Of(info.Env());
+  if (!wake_ups || wake_ups->closed()) {
+    Napi::Error::New(info.Env(), "this thread ends").ThrowAsJavaScriptException();
+    return {};
+  }
+  const uintptr_t number = wake_ups->NewNumber();
+  return {info.Env(),
+          NewHandle<WaiterBox>(info.Env(), std::make_shared<Waiter>(number, std::move(wake_ups)))};
+}
+
+// (watch): nothing is watched any more; the FIFO is closed.
+Napi::Value CloseWatch(const Napi::CallbackInfo& info) {
+  if (WaiterBox* const box = BoxOf<WaiterBox>(info[0])) box->value.reset();
+  return info.Env().Undefined();
+}
+
+// (watch, path of the FIFO) -> undefined or a failure
+Napi::Value ListenTrigger(const Napi::CallbackInfo& info) {
+  const auto waiter = Opened<WaiterBox>(info[0]);
+  return waiter ? ResultOf(info.Env(), waiter->watch.Listen(TextOf(info[1]))) : Napi::Value();
+}
+
+// (watch, path of the queue, path of its queue/) -> undefined or a failure: nothing is watched
+Napi::Value ArmWatch(const Napi::CallbackInfo& info) {
+  const auto waiter = Opened<WaiterBox>(info[0]);
+  if (!waiter || waiter->wake_ups->closed()) return {};
+  const Failure failure = waiter->watch.Arm(TextOf(info[1]), TextOf(info[2]));
+  if (failure) waiter->watch.Disarm();
+  return ResultOf(info.Env(), failure);
+}
+
+// (watch)
+Napi::Value DisarmWatch(const Napi::CallbackInfo& info) {
+  if (const auto waiter = Opened<WaiterBox>(info[0])) waiter->watch.Disarm();
+  return info.Env().Undefined();
+}
+
+// (watch, closes, callback) -> events, or undefined: the callback will be called with some, once
+Napi::Value AwaitWatch(const Napi::CallbackInfo& info) {
+  const auto waiter = Opened<WaiterBox>(info[0]);
+  if (!waiter) return {};
+  const bool closes = FlagOf(info[1]);
+  const WatchEvents events = waiter->watch.TakeOrAwait(closes);
+  if (events.any(closes)) {
+    JsBuilder js(info.Env());
+    return {info.Env(), EventsObject(js, events)};
+  }
+  waiter->callback = Napi::Persistent(info[2].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+// (watch) -> what has happened; the callback will not be called
+Napi::Value CancelWatch(const Napi::CallbackInfo& info) {
+  const auto waiter = Opened<WaiterBox>(info[0]);
+  if (!waiter) return {};
+  waiter->callback.Reset();
+  JsBuilder js(info.Env());
+  return {info.Env(), EventsObject(js, waiter->watch.Take())};
+}
+
+// () -> what a scan that waits has skipped: nothing yet
+Napi::Value NewSkipped(const Napi::CallbackInfo& info) {
+  return {info.Env(), NewHandle<SkippedBox>(info.Env(), std::make_shared<Skipped>())};
+}
+
+Napi::Value CloseSkipped(const Napi::CallbackInfo& info) {
+  if (SkippedBox* const box = BoxOf<SkippedBox>(info[0])) box->value.reset();
+  return info.Env().Undefined();
+}
+
+// (skipped) -> how many are held by others
+Napi::Value SkippedBusy(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->busy())) : Napi::Value();
+}
+
+// (skipped, queue) -> whether another walk would find nothing but what is delayed or may not be opened
+Napi::Value SkippedQuiet(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  const auto directory = Opened<QueueBox>(info[1]);
+  if (!skipped || !directory) return {};
+  return Napi::Boolean::New(info.Env(), skipped->IsQuiet(*directory));
+}
+
+// (skipped) -> when the first of the others is due, in milliseconds since the epoch; 0: there is none
+Napi::Value SkippedDue(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->next_due_ms())) : Napi::Value();
+}
+
+// (skipped, names, busy, now) -> a listing of the names, of those held by others if `busy`, and of those that
+// are due
+Napi::Value ListingOf(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  if (!skipped) return {};
+  std::vector<std::string> names = skipped->Names(FlagOf(info[2]), IntegerOf(info[3]));
+  const auto given = info[1].As<Napi::Array>();
+  for (uint32_t at = 0; at < given.Length(); at++) names.push_back(BytesOf(given[at]));
+  return {info.Env(), NewHandle<ListingBox>(info.Env(), Listing::Of(std::move(names)))};
+}
+
+// (path, mode) -> undefined or a failure; the umask applies
+Napi::Value MakeFifo(const Napi::CallbackInfo& info) {
+  const std::string path = TextOf(info[0]);
+  const auto mode = static_cast<mode_t>(IntegerOf(info[1]));
+  if (FSQ_CALL("trigger.mkfifo", ::mkfifo(path.c_str(), mode)) == 0) return info.Env().Undefined();
+  return ResultOf(info.Env(), Failure{LastError(), "mkfifo", path});
+}
+
+}  // namespace
+
+// Plain Node-API: while a worker thread is terminated, any call may refuse.
+void WakeUps::Call(napi_env env, napi_value, void*, void* data) {
+  if (env == nullptr) return;
+  const std::shared_ptr<WakeUps> self = DataOf(env).wake_ups;
+  const auto known = self->waiters_.find(reinterpret_cast<uintptr_t>(data));
+  // It has ended, or was cancelled, meanwhile.
+  if (known == self->waiters_.end() || known->second->callback.IsEmpty()) return;
+  Waiter& waiter = *known->second;
+  napi_value callback = waiter.callback.Value();
+  waiter.callback.Reset();
+  JsBuilder js(env);
+  napi_value events = EventsObject(js, waiter.watch.Take());
+  if (callback == nullptr || events == nullptr) return;
+  (void)napi_call_function(env, js.Undefined(), callback, 1, &events, nullptr);
+}
+
+void ExportWatchFunctions(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("newWatch", NewWatch);
+  add("closeWatch", CloseWatch);
+  add("listenTrigger", ListenTrigger);
+  add("armWatch", ArmWatch);
+  add("disarmWatch", DisarmWatch);
+  add("awaitWatch", AwaitWatch);
+  add("cancelWatch", CancelWatch);
+  add("newSkipped", NewSkipped);
+  add("closeSkipped", CloseSkipped);
+  add("skippedBusy", SkippedBusy);
+  add("skippedDue", SkippedDue);
+  add("skippedQuiet", SkippedQuiet);
+  add("listingOf", ListingOf);
+  add("makeFifo", MakeFifo);
+}
+
+}  // namespace fsq

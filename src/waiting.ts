@@ -1,0 +1,197 @@
+/**
+ * Waiting until there is something to claim (fsq standard, sections 4 and 7).
+ *
+ * @module
+ */
+import { setMaxListeners } from 'node:events'
+import process from 'node:process'
+
+import { type Failure, fileSystemError } from './errors.js'
+import type { ItemContext } from './item.js'
+import { placePath } from './layout.js'
+import { toRaw } from './name/charset.js'
+import { Place, type QueueHandle, type WatchEvents, type WatchHandle, native } from './native.js'
+import type { Walk } from './walk.js'
+
+// A watch is a hint, and this is the truth: what nobody was told of is found after so long.
+const RESCAN_MS = 5000
+const RESCAN_SKIPPED_MS = 1000
+// The loops of one process look at the same moments, so that it wakes up seldom; those of others at other moments.
+const GRID_MS = 250
+const PHASE_MS = GRID_MS * Math.random()
+// Walks over a great many items that nobody may have yet take at most this part of the time.
+const LARGEST_SHARE = 1 / 20
+const LONGEST_TIMER = 2 ** 31 - 1
+
+let hasWarned = false
+
+/** What wakes up one scan that waits. */
+export class Waiting {
+  readonly #context: ItemContext
+  readonly #walk: Walk
+  readonly #signal: AbortSignal | undefined
+  readonly #watch: WatchHandle = native.newWatch()
+  /** The queue that is watched, while one is. */
+  #watched: QueueHandle | undefined
+  #rescanAt = 0
+  #walkedAt = 0
+  #shortest = 0
+
+  constructor(context: ItemContext, walk: Walk, signal: AbortSignal | undefined) {
+    this.#context = context
+    this.#walk = walk
+    this.#signal = signal
+    // One signal may well end many loops; a warning of a leak would be wrong.
+    if (signal !== undefined) setMaxListeners(0, signal)
+  }
+
+  /** Begins the first walk. */
+  async begin(): Promise<void> {
+    await this.#list(false)
+  }
+
+  /**
+   * Begins the next walk, as soon as it may find something.
+   *
+   * @throws The reason of the signal, an error for a queue that is down, missing or closed, or a file system error.
+   */
+  async more(): Promise<void> {
+    const walk = this.#walk
+    if (walk.isStale) return this.#list(false)
+    if (this.#watched === undefined) {
+      // Each claim is an event for all who watch: so nobody does while there is work.
+      if (walk.handedOut > 0) return this.#list(false)
+      // What has come since the listing is found by another, and what comes after that is told.
+      if (this.#arm()) return this.#list(true)
+    }
+    this.#planRescan()
+    for (;;) {
+      const { names, closed, look, lost } = await this.#sleep()
+      if (lost) this.#disarm()
+      if (look || lost || performance.now() >= this.#rescanAt) return this.#list(!lost)
+      if (walk.revisit(names, closed)) return
+    }
+  }
+
+  end(): void {
+    native.closeWatch(this.#watch)
+  }
+
+  async #list(quick: boolean): Promise<void> {
+    this.#listen()
+    await this.#walk.begin({
+      quick: quick && this.#watched !== undefined,
+      prepare: (handle) => {
+        // Installed anew: the one that was watched is not the one that is listed.
+        if (this.#watched !== undefined && this.#watched !== handle) this.#arm(handle)
+      },
+    })
+  }
+
+  /** Before each listing, so that no pull is lost. */
+  #listen(): void {
+    const { triggerPath } = this.#context.directory.layout
+    const failure = native.listenTrigger(this.#watch, triggerPath)
+    if (failure === undefined) return
+    const { reporter, settings } = this.#context
+    const error = fileSystemError({ ...failure, path: triggerPath }, 'listen to the trigger')
+    reporter.report('trigger', toRaw(settings.trigger, 'utf8'), `is not listened to: ${error.message}`, error)
+  }
+
+  #arm(handle = this.#walk.handle): boolean {
+    const { layout } = this.#context.directory
+    this.#disarm()
+    const failure = native.armWatch(this.#watch, layout.path, placePath(layout, Place.queue))
+    if (failure === undefined) this.#watched = handle
+    else warnOnce(failure)
+    return failure === undefined
+  }
+
+  #disarm(): void {
+    native.disarmWatch(this.#watch)
+    this.#watched = undefined
+  }
+
+  #planRescan(): void {
+    const { isFull, cost } = this.#walk
+    const now = performance.now()
+    if (isFull) {
+      this.#walkedAt = now
+      this.#shortest = cost / LARGEST_SHARE
+    }
+    const next = this.#nextRescan(now)
+    this.#rescanAt = isFull ? next : Math.min(next, this.#rescanAt)
+  }
+
+  #nextRescan(now: number): number {
+    const usual = this.#walk.passedBy > 0 || this.#watched === undefined ? RESCAN_SKIPPED_MS : RESCAN_MS
+    const at = now + Math.max(usual, this.#shortest)
+    return Math.floor((at - PHASE_MS) / GRID_MS) * GRID_MS + PHASE_MS
+  }
+
+  /**
+   * It is time to look. Where the directory has not changed and what others held is still held, a listing would only find
+   * that what was delayed has been touched, or that what was unreadable may be opened: that can wait.
+   */
+  #isQuiet(): boolean {
+    const { nextDue, isQuiet } = this.#walk
+    const now = performance.now()
+    if (now - this.#walkedAt > RESCAN_MS && !this.#walk.isPlain) return false
+    if (nextDue <= Date.now() || !isQuiet) return false
+    this.#rescanAt = this.#nextRescan(now)
+    return true
+  }
+
+  /** Milliseconds until something is due or it is time to look. */
+  #rest(): number {
+    const due = Math.max(0, this.#walk.nextDue - Date.now())
+    return Math.ceil(Math.min(due, Math.max(0, this.#rescanAt - performance.now()), LONGEST_TIMER))
+  }
+
+  /** Until something happens, something is due, it is time to look, or the signal or the queue's handle says stop. */
+  async #sleep(): Promise<WatchEvents> {
+    const { directory } = this.#context
+    this.#checkStop()
+    const events = await new Promise<WatchEvents>((resolve) => {
+      const wake = (told: WatchEvents): void => {
+        clearTimeout(timer)
+        this.#signal?.removeEventListener('abort', stop)
+        directory.closing.delete(stop)
+        resolve(told)
+      }
+      const stop = (): void => {
+        wake(native.cancelWatch(this.#watch))
+      }
+      // Most often there is nothing new: then nobody is woken.
+      const look = (): void => {
+        if (this.#isQuiet()) timer = setTimeout(look, this.#rest())
+        else stop()
+      }
+      // Not unref'd: a loop that waits keeps the process alive.
+      let timer = setTimeout(look, this.#rest())
+      this.#signal?.addEventListener('abort', stop)
+      directory.closing.add(stop)
+      const told = native.awaitWatch(this.#watch, this.#walk.isBusy, wake)
+      if (told !== undefined) wake(told)
+    })
+    this.#checkStop()
+    return events
+  }
+
+  #checkStop(): void {
+    this.#signal?.throwIfAborted()
+    this.#context.directory.checkOpen()
+  }
+}
+
+/** Too few inotify instances or watches, or no inotify at all: waiting works, but slower. */
+function warnOnce(failure: Failure): void {
+  if (hasWarned) return
+  hasWarned = true
+  const { message } = fileSystemError(failure, 'watch a queue')
+  process.emitWarning(
+    `${message}. New items are found by looking once a second. See the limits fs.inotify.max_user_instances and ` +
+      'fs.inotify.max_user_watches',
+    { type: 'FsqWarning', code: 'FSQ_NO_WATCH' },
+  )
+}

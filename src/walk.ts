@@ -1,0 +1,433 @@
+/**
+ * Claiming items, one after the other (fsq standard, section 4).
+ *
+ * @module
+ */
+import { randomInt } from 'node:crypto'
+import { debuglog, inspect } from 'node:util'
+
+import { isStale } from './directory.js'
+import { QueueDownError, fileSystemError } from './errors.js'
+import { isGone } from './finish.js'
+import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
+import { type RawName, printable } from './name/charset.js'
+import {
+  type ClaimBatch,
+  type ClaimNote,
+  ENTRY_TYPES,
+  type ListingHandle,
+  NoteKind,
+  Place,
+  type QueueHandle,
+  type SkippedHandle,
+  isFailure,
+  native,
+} from './native.js'
+import type { Prefetch } from './prefetch.js'
+import { type Verdict, judge } from './verdict.js'
+
+const debug = debuglog('fsq')
+
+// Small contents are read along with the claim, which spares a crossing.
+const READ_LIMIT = 4096
+// So few are listed and claimed on this thread: a hop to another would cost more.
+const QUICK_NAMES = 64
+// Claimed ahead, but not handed out after this long: somebody else can have it.
+const IDLE_MS = 100
+const VALUES_A_CLAIM = 6
+const LARGEST_SEED = 2 ** 31 - 2
+
+interface Ready {
+  readonly item: WorkItem
+  readonly position: number
+}
+
+interface Claimed extends ClaimedFile {
+  readonly position: number
+}
+
+/** How a walk over all names begins. */
+interface Beginning {
+  /** Nothing much has come since the last time: if there were few names then, lists on this thread. */
+  readonly quick: boolean
+  /** Called with the queue that is about to be listed. */
+  readonly prepare: (handle: QueueHandle) => void
+}
+
+/** How one walks. */
+interface Manner {
+  readonly prefetch: Prefetch
+  /** In shuffled blocks. */
+  readonly relaxed: boolean
+  /** What is passed by is remembered, for {@link Walk.revisit}. */
+  readonly waits: boolean
+}
+
+/** A walk over the names that were there at its beginning; one that waits can begin again. */
+export class Walk {
+  readonly #context: ItemContext
+  readonly #limits: Limits
+  readonly #prefetch: Prefetch
+  readonly #relaxed: boolean
+  readonly #waits: boolean
+  #handle: QueueHandle | undefined
+  #listing: ListingHandle | undefined
+  /** Of a walk that waits. */
+  #skipped: SkippedHandle | undefined
+  /** Few names: claimed on this thread. */
+  #isQuick = false
+  /** The last of the full listings had few names. */
+  #isSmall = false
+  #isFull = false
+  #isStale = false
+  #handedOut = 0
+  #passedBy = 0
+  #isPlain = true
+  #cost = 0
+  #ready: Ready[] = []
+  #ended = false
+  #error: Error | undefined
+  #filling: Promise<void> | undefined
+  #size = 1
+  #over = false
+  #idle: NodeJS.Timeout | undefined
+
+  constructor(context: ItemContext, limits: Limits, { prefetch, relaxed, waits }: Manner) {
+    this.#context = context
+    this.#limits = limits
+    this.#prefetch = prefetch
+    this.#relaxed = relaxed
+    this.#waits = waits
+  }
+
+  /** The queue that is walked over. */
+  get handle(): QueueHandle | undefined {
+    return this.#handle
+  }
+
+  /** Whether it was over all names. */
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  /** The queue is to be opened anew. */
+  get isStale(): boolean {
+    return this.#isStale
+  }
+
+  /** How many items this walk has claimed. */
+  get handedOut(): number {
+    return this.#handedOut
+  }
+
+  /** How many it has passed by, as others hold them or they are not due. */
+  get passedBy(): number {
+    return this.#passedBy
+  }
+
+  /** Milliseconds that it has waited for the file system. */
+  get cost(): number {
+    return this.#cost
+  }
+
+  /** Whether something that it has passed by is held by others. */
+  get isBusy(): boolean {
+    return this.#skipped !== undefined && native.skippedBusy(this.#skipped) > 0
+  }
+
+  /** Whether all that it has passed by is held by others. */
+  get isPlain(): boolean {
+    return this.#isPlain
+  }
+
+  /** Whether another full walk would find nothing but what is delayed or may not be opened. Cheap. */
+  get isQuiet(): boolean {
+    if (this.#skipped === undefined || this.#handle === undefined) return false
+    return native.skippedQuiet(this.#skipped, this.#handle)
+  }
+
+  /** When the first of the delayed items is due, in milliseconds since the epoch. */
+  get nextDue(): number {
+    const due = this.#skipped === undefined ? 0 : native.skippedDue(this.#skipped)
+    return due === 0 ? Infinity : due
+  }
+
+  /** Walks over all names there are. */
+  async begin(beginning?: Beginning): Promise<void> {
+    const { directory } = this.#context
+    const begun = performance.now()
+    const seed = this.#relaxed ? randomInt(1, LARGEST_SEED) : 0
+    const listing = await directory.use(async (handle) => {
+      this.#use(handle)
+      beginning?.prepare(handle)
+      return beginning?.quick === true && this.#isSmall
+        ? native.listSync(handle, Place.queue, seed, this.#skipped)
+        : native.list(handle, Place.queue, seed, this.#skipped)
+    }, 'scan')
+    this.#restart(listing, true)
+    this.#cost = performance.now() - begun
+    directory.checkOpen()
+    this.#checkDown()
+    debug('scan %s: %d names', directory.layout.path, native.listingSize(listing))
+  }
+
+  /**
+   * Walks over just these names, those that others have held if `busy`, and those that were delayed and are due.
+   *
+   * @returns Whether there are any.
+   */
+  revisit(names: readonly RawName[], busy: boolean): boolean {
+    if (this.#skipped === undefined) return false
+    const listing = native.listingOf(this.#skipped, names, busy, Date.now())
+    if (native.listingSize(listing) === 0) {
+      native.closeListing(listing)
+      return false
+    }
+    this.#restart(listing, false)
+    return true
+  }
+
+  /** The next item, claimed; none: the walk is over. */
+  async next(): Promise<WorkItem | undefined> {
+    while (this.#ready.length === 0) {
+      this.#checkUnfinished()
+      if (this.#filling === undefined) {
+        if (this.#error !== undefined) throw this.#error
+        if (this.#ended) return undefined
+        this.#size = this.#prefetch.next()
+        this.#startFill(this.#size)
+      }
+      await this.#filling
+    }
+    this.#checkUnfinished()
+    // Whatever was claimed ahead: nothing is begun in a queue that is down.
+    this.#checkDown()
+    const ready = this.#ready.shift()
+    if (this.#ready.length === 0) clearTimeout(this.#idle)
+    this.#fillAhead()
+    return ready?.item
+  }
+
+  /** Releases what was claimed ahead. */
+  async end(): Promise<void> {
+    this.#over = true
+    this.#releaseReady()
+    await this.#filling
+    this.#releaseReady()
+    if (this.#listing !== undefined) native.closeListing(this.#listing)
+    this.#listing = undefined
+    if (this.#skipped !== undefined) native.closeSkipped(this.#skipped)
+    this.#skipped = undefined
+  }
+
+  #use(handle: QueueHandle): void {
+    if (handle === this.#handle) return
+    this.#handle = handle
+    if (!this.#waits) return
+    // Names and descriptors of another queue are of no use in this one.
+    if (this.#skipped !== undefined) native.closeSkipped(this.#skipped)
+    this.#skipped = native.newSkipped()
+  }
+
+  #restart(listing: ListingHandle, isFull: boolean): void {
+    if (this.#listing !== undefined) native.closeListing(this.#listing)
+    this.#listing = listing
+    this.#isQuick = this.#waits && native.listingSize(listing) <= QUICK_NAMES
+    if (isFull) {
+      this.#isSmall = this.#isQuick
+      this.#isPlain = true
+    }
+    this.#isFull = isFull
+    this.#isStale = false
+    this.#ended = false
+    this.#handedOut = 0
+    this.#passedBy = 0
+    this.#prefetch.reset()
+  }
+
+  /** Claims more while the last ones are being worked on, so that neither waits for the other. */
+  #fillAhead(): void {
+    const ahead = this.#size - 1
+    if (this.#ready.length > ahead / 2 || ahead === 0) return
+    if (this.#filling !== undefined || this.#ended || this.#error !== undefined) return
+    this.#size = this.#prefetch.next()
+    const room = this.#size - 1 - this.#ready.length
+    if (room > 0) this.#startFill(room)
+  }
+
+  #startFill(count: number): void {
+    const { pending } = this.#context
+    pending.begin()
+    this.#filling = this.#fill(count)
+      .catch((error: unknown) => {
+        // For the loop, once what has been claimed is handed out.
+        this.#error ??= error instanceof Error ? error : new Error(String(error))
+        this.#ended = true
+      })
+      .finally(() => {
+        pending.end()
+        this.#filling = undefined
+      })
+  }
+
+  async #fill(count: number): Promise<void> {
+    const { directory } = this.#context
+    const handle = this.#handle
+    const listing = this.#listing
+    if (handle === undefined || listing === undefined) return
+    directory.checkOpen()
+    const begun = performance.now()
+    const batch = this.#isQuick
+      ? native.claimSync(handle, listing, count, READ_LIMIT, this.#skipped)
+      : await native.claim(handle, listing, count, READ_LIMIT, this.#skipped)
+    this.#cost += performance.now() - begun
+    this.#passedBy += batch.busy + batch.delayed
+    this.#isPlain &&= batch.delayed === 0 && batch.notes.length === 0
+    const claimed = this.#take(handle, batch)
+    // Left or closed meanwhile: nobody else knows of these claims.
+    if (directory.closed || this.#over) {
+      native.release(claimed.map(({ claim }) => claim))
+      directory.checkOpen()
+      return
+    }
+    this.#ended = batch.ended
+    await this.#sort(handle, claimed)
+    for (const note of batch.notes) this.#report(note)
+    if (this.#ready.length > 0) this.#watchIdle()
+    if (batch.failure !== undefined) {
+      // The kind of lock has changed under this scan (the marker of fcntl locks): the next one opens the queue anew.
+      this.#isStale = isStale(batch.failure)
+      if (this.#isStale) directory.forget(handle)
+      if (this.#isStale && this.#waits) this.#ended = true
+      else this.#error = directory.error(batch.failure, 'scan')
+    } else if (batch.down) {
+      this.#error = this.#downError()
+    }
+  }
+
+  #take(handle: QueueHandle, { claims, contents }: ClaimBatch): Claimed[] {
+    const taken: Claimed[] = []
+    for (let at = 0; at < claims.length; at += VALUES_A_CLAIM) {
+      taken.push({
+        handle,
+        contents,
+        name: claims[at] as RawName,
+        descriptor: claims[at + 1] as number,
+        size: claims[at + 2] as number,
+        offset: claims[at + 3] as number,
+        position: claims[at + 4] as number,
+        claim: claims[at + 5] as number,
+      })
+    }
+    return taken
+  }
+
+  /** What is fit to be handed out becomes ready; the rest goes to fail/. */
+  async #sort(handle: QueueHandle, claimed: readonly Claimed[]): Promise<void> {
+    const failing: Promise<void>[] = []
+    for (const file of claimed) {
+      const judged = judge(file.name, this.#context.settings, this.#limits)
+      if ('parsed' in judged) {
+        const item = new WorkItem(this.#context, file, judged.parsed, this.#limits)
+        this.#ready.push({ item, position: file.position })
+        this.#handedOut++
+      } else {
+        failing.push(this.#failUnrun(handle, file, judged))
+      }
+    }
+    await Promise.all(failing)
+  }
+
+  async #failUnrun(handle: QueueHandle, file: Claimed, verdict: Verdict): Promise<void> {
+    const { finisher, directory, reporter } = this.#context
+    const { name, claim } = file
+    const move = { handle, claim, from: name, place: Place.fail, to: name, due: 0 }
+    const moved = await finisher.resolve(move, await finisher.submit(move))
+    if (moved.left) {
+      const renamed = moved.name === name ? '' : ` as ${inspect(printable(moved.name))}`
+      reporter.report(verdict.type, name, `${verdict.message}: moved to fail/${renamed}`, verdict.error)
+      return
+    }
+    // It has not run, so it can be let go of; only the work of others must not stop for it.
+    native.release([claim])
+    const { failure } = moved
+    if (failure === undefined || isGone(failure)) return
+    const error = directory.error(failure, 'move an item to fail/ in')
+    reporter.report(
+      'unmovable',
+      name,
+      `${verdict.message}, and cannot be moved to fail/: ${error.message}`,
+      error,
+    )
+  }
+
+  #report(note: ClaimNote): void {
+    const { reporter, directory } = this.#context
+    switch (note.kind) {
+      case NoteKind.foreign:
+        reporter.report(
+          'foreign',
+          note.name,
+          `is ${ENTRY_TYPES[note.type] ?? 'unknown'}, not a regular file, and is left alone. Remove it`,
+        )
+        break
+      case NoteKind.unreadable: {
+        const failure = note.failure ?? { errno: 0, syscall: 'openat' }
+        const error = fileSystemError(directory.located(failure), 'open an item')
+        const needs =
+          this.#handle !== undefined && native.usesFcntl(this.#handle)
+            ? '. The fcntl locks of this queue need items that each worker may open for writing: enqueue with an ' +
+              'FSQ_ITEM_MODE such as 0660'
+            : ''
+        reporter.report('unreadable', note.name, `is left alone: ${error.message}${needs}`, error)
+        break
+      }
+      default:
+        reporter.report('completed', note.name, 'had been moved already; its old name was removed')
+    }
+  }
+
+  #checkDown(): void {
+    if (this.#handle === undefined) return
+    const down = native.isDownSync(this.#handle)
+    if (isFailure(down)) throw this.#context.directory.error(down, 'scan')
+    if (down) throw this.#downError()
+  }
+
+  #checkUnfinished(): void {
+    this.#context.directory.checkOpen()
+    const { unfinished } = this.#context.claims
+    if (unfinished !== undefined) throw unfinished
+  }
+
+  #downError(): QueueDownError {
+    const { name, downPath } = this.#context.directory.layout
+    return new QueueDownError(
+      `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned. Take it up again with queue.up()`,
+    )
+  }
+
+  // The loop may be busy with one item for an hour, and other workers idle meanwhile.
+  #watchIdle(): void {
+    clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => {
+      const [first] = this.#ready
+      if (first === undefined || this.#listing === undefined) return
+      if (this.#filling !== undefined) {
+        this.#watchIdle()
+        return
+      }
+      this.#releaseReady()
+      // They are claimed again when their turn comes, unless somebody else was faster.
+      native.seekListing(this.#listing, first.position)
+      this.#ended = false
+    }, IDLE_MS)
+    this.#idle.unref()
+  }
+
+  #releaseReady(): void {
+    clearTimeout(this.#idle)
+    for (const { item } of this.#ready) item.release()
+    this.#ready = []
+  }
+}

@@ -1,0 +1,502 @@
+import fs from 'node:fs'
+import process from 'node:process'
+import { setTimeout as later } from 'node:timers/promises'
+
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
+
+import { QueueClosedError, QueueDownError, QueueMissingError, SettingError } from '../src/errors.js'
+import type { WorkItem } from '../src/item.js'
+import { native } from '../src/native.js'
+import type { Queue } from '../src/queue.js'
+import type { ScanForeverOptions } from '../src/scan.js'
+import { Child } from './support/child.js'
+import {
+  checkError,
+  errorOf,
+  inProgram,
+  isLocked,
+  itemName,
+  names,
+  pathOf,
+  plant,
+  takeOne,
+  until,
+  useTestBed,
+} from './support/queue.js'
+
+const bed = useTestBed()
+const linux = process.platform === 'linux' ? test : test.skip
+
+afterEach(() => {
+  jest.restoreAllMocks()
+})
+
+/** A loop that waits, and finishes each item as it comes. */
+class Loop {
+  readonly ids: string[] = []
+  readonly ended: Promise<unknown>
+  readonly #stop = new AbortController()
+
+  constructor(
+    queue: Queue,
+    options: ScanForeverOptions = {},
+    work: (item: WorkItem) => Promise<unknown> = async (item) => item.done(),
+  ) {
+    this.ended = this.#run(queue, options, work)
+  }
+
+  /** Resolves when so many items have come. */
+  async has(count: number): Promise<void> {
+    await until(`${count} items have come`, () => this.ids.length >= count)
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    expect(await this.ended).toBe(this.#stop.signal.reason)
+  }
+
+  async #run(
+    queue: Queue,
+    options: ScanForeverOptions,
+    work: (item: WorkItem) => Promise<unknown>,
+  ): Promise<unknown> {
+    try {
+      for await (const item of queue.scanForever({ signal: this.#stop.signal, ...options })) {
+        this.ids.push(item.id)
+        await work(item)
+      }
+    } catch (error) {
+      return error
+    }
+    return undefined
+  }
+}
+
+/** What is done to look for items. Called once no loop does anything but wait. */
+function watchLooks(): { readonly looks: () => number; readonly claims: () => number } {
+  const lists = [jest.spyOn(native, 'list'), jest.spyOn(native, 'listSync')]
+  const claims = [jest.spyOn(native, 'claim'), jest.spyOn(native, 'claimSync')]
+  const sum = (spies: readonly { mock: { calls: unknown[] } }[]): number =>
+    spies.reduce((total, { mock }) => total + mock.calls.length, 0)
+  return { looks: () => sum(lists), claims: () => sum(claims) }
+}
+
+/** Starts loops, and resolves when all of them wait. */
+async function whileWaiting(count: number, start: () => Loop): Promise<Loop[]> {
+  const waits = jest.spyOn(native, 'awaitWatch')
+  const loops = Array.from({ length: count }, start)
+  await until('all wait', () => waits.mock.calls.length >= count)
+  waits.mockRestore()
+  return loops
+}
+
+async function waitingLoop(queue: Queue, options: ScanForeverOptions = {}): Promise<Loop> {
+  const [loop] = await whileWaiting(1, () => new Loop(queue, options))
+  if (loop === undefined) throw new Error('no loop')
+  return loop
+}
+
+const inotifies = (): number =>
+  fs.readdirSync('/proc/self/fd').filter((descriptor) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${descriptor}`).includes('inotify')
+    } catch {
+      return false
+    }
+  }).length
+
+describe('items', () => {
+  test('that wait, and that come later, are handed out in order', async () => {
+    const queue = await bed.install()
+    const first = await queue.enqueueMany([{ data: 'a' }, { data: 'b' }])
+    const loop = new Loop(queue)
+    await loop.has(2)
+    const second = await queue.enqueue('c')
+    await loop.has(3)
+    const third = await queue.enqueueMany(Array.from({ length: 10 }, () => ({ data: 'd' })))
+    await loop.has(13)
+    expect(loop.ids).toEqual([...first, second, ...third])
+    await loop.stop()
+    expect(names(queue, 'done')).toHaveLength(13)
+  })
+
+  linux.each([
+    ['enqueued', async (queue: Queue) => queue.enqueue('x')],
+    ['enqueued empty', async (queue: Queue) => queue.enqueue(null)],
+    [
+      'moved there',
+      async (queue: Queue) => {
+        plant(queue, itemName(), 'x', 'tmp')
+        fs.renameSync(pathOf(queue, 'tmp', itemName()), pathOf(queue, 'queue', itemName()))
+      },
+    ],
+    [
+      'linked there',
+      async (queue: Queue) => {
+        plant(queue, itemName(), 'x', 'tmp')
+        fs.linkSync(pathOf(queue, 'tmp', itemName()), pathOf(queue, 'queue', itemName()))
+        fs.unlinkSync(pathOf(queue, 'tmp', itemName()))
+      },
+    ],
+  ])('%s are claimed by name, without a listing', async (_what, add) => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    const { looks } = watchLooks()
+    await add(bed.open())
+    await loop.has(1)
+    expect(looks()).toBe(0)
+    await loop.stop()
+  })
+
+  linux('that come due start then, without a listing', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    const { looks } = watchLooks()
+    const begun = Date.now()
+    await queue.enqueue('x', [], { delay: 100 })
+    await loop.has(1)
+    expect(Date.now() - begun).toBeGreaterThanOrEqual(100)
+    expect(looks()).toBe(0)
+    await loop.stop()
+  })
+
+  test('that are tried again come back to the same loop', async () => {
+    const queue = await bed.install({ maxTries: 3 })
+    const id = await queue.enqueue('x')
+    const loop = new Loop(queue, {}, async (item) => item.retry({ delay: 10 }))
+    await until('it has failed', () => names(queue, 'fail').length === 1)
+    expect(loop.ids).toHaveLength(3)
+    expect(loop.ids[0]).toBe(id)
+    await loop.stop()
+  })
+
+  linux('that another handle gives back are claimed without a listing', async () => {
+    const queue = await bed.install()
+    const id = await queue.enqueue('x')
+    const held = await takeOne(bed.open())
+    const loop = await waitingLoop(queue)
+    const { looks } = watchLooks()
+    held.release()
+    await loop.has(1)
+    expect(loop.ids).toEqual([id])
+    expect(looks()).toBe(0)
+    await loop.stop()
+  })
+
+  test('of two loops are handed out once each', async () => {
+    const queue = await bed.install()
+    const loops = [new Loop(queue), new Loop(bed.open()), new Loop(bed.open())]
+    const producer = bed.open()
+    const ids: string[] = []
+    for (let batch = 0; batch < 40; batch++) {
+      ids.push(...(await producer.enqueueMany(Array.from({ length: batch % 7 }, () => ({ data: 'x' })))))
+      if (batch % 3 === 0) await later(1)
+    }
+    await until('all are done', () => names(queue, 'done').length === ids.length)
+    expect(loops.flatMap((loop) => loop.ids).sort()).toEqual(ids.sort())
+    for (const loop of loops) await loop.stop()
+  })
+
+  test('more than can be remembered, while the loop was busy', async () => {
+    const queue = await bed.install()
+    const loop = await whileWaiting(1, () => new Loop(queue)).then(([first]) => first as Loop)
+    await queue.enqueue('first')
+    const ids = await queue.enqueueMany(Array.from({ length: 1000 }, () => ({ data: null })))
+    await loop.has(1001)
+    expect(loop.ids.slice(1)).toEqual(ids)
+    await queue.enqueue('last')
+    await loop.has(1002)
+    await loop.stop()
+  })
+
+  test('that are malformed go to fail/ as they come', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    plant(queue, 'malformed')
+    await until('it is in fail/', () => names(queue, 'fail').length === 1)
+    expect(bed.reportTypes()).toEqual(['malformed'])
+    await loop.stop()
+  })
+
+  test('the first one is not held back by others that are claimed ahead', async () => {
+    const queue = await bed.install()
+    const seen: string[] = []
+    const loop = new Loop(queue, {}, async (item) => {
+      seen.push(...names(queue, 'queue').filter((name) => isLocked(pathOf(queue, 'queue', name))))
+      await item.done()
+    })
+    const [one] = await queue.enqueueMany([{ data: 'x' }])
+    await loop.has(1)
+    expect(seen).toEqual([one])
+    await loop.stop()
+  })
+})
+
+describe('a worker that is killed', () => {
+  linux('loses its item to one that waits, without a listing', async () => {
+    const queue = await bed.install()
+    const id = await queue.enqueue('x')
+    const holder = new Child('child-holder.mjs', { root: bed.root })
+    await holder.says('held')
+    const [loop, other] = await whileWaiting(2, () => new Loop(bed.open()))
+    const { looks } = watchLooks()
+    holder.kill()
+    await until('it is done', () => names(queue, 'done').length === 1)
+    expect([...(loop?.ids ?? []), ...(other?.ids ?? [])]).toEqual([id])
+    // A rescan of the two may be due by now, as an item was skipped; what has found the item is counted below.
+    expect(looks()).toBeLessThanOrEqual(2)
+    await loop?.stop()
+    await other?.stop()
+  })
+
+  linux('does not set many that wait on one another', async () => {
+    const queue = await bed.install()
+    await queue.enqueue('held')
+    const held = await takeOne(bed.open())
+    const loops = await whileWaiting(30, () => new Loop(bed.open()))
+    const { claims, looks } = watchLooks()
+    // Opens the item that is held and closes it, which all others are told.
+    for await (const item of bed.open().scan()) item.release()
+    await later(400)
+    // One attempt each for that close; a look each is due at most once within this time.
+    expect(claims() - looks()).toBeLessThanOrEqual(2 * loops.length)
+    expect(looks()).toBeLessThanOrEqual(loops.length)
+    held.release()
+    await until('it is done', () => names(queue, 'done').length === 1)
+    for (const loop of loops) await loop.stop()
+  })
+})
+
+describe('the end', () => {
+  test('by a signal: its reason is thrown, and what was claimed is released', async () => {
+    const queue = await bed.install()
+    const ids = await queue.enqueueMany([{ data: 'a' }, { data: 'b' }, { data: 'c' }])
+    const stop = new AbortController()
+    const reason = new Error('enough')
+    const error = await errorOf(async () => {
+      for await (const item of queue.scanForever({ signal: stop.signal, prefetch: 3 })) {
+        expect(item.id).toBe(ids[0])
+        stop.abort(reason)
+      }
+    })
+    expect(error).toBe(reason)
+    for (const id of ids) expect(isLocked(pathOf(queue, 'queue', id))).toBe(false)
+  })
+
+  test('by a signal that was aborted before: nothing is touched', async () => {
+    const queue = bed.open({}, 'missing')
+    const error = await errorOf(async () => queue.scanForever({ signal: AbortSignal.abort('why') }).next())
+    expect(error).toBe('why')
+  })
+
+  test('by a signal, of a scan that does not wait', async () => {
+    const queue = await bed.install()
+    await queue.enqueueMany([{ data: 'a' }, { data: 'b' }])
+    const stop = new AbortController()
+    const seen: string[] = []
+    const error = await errorOf(async () => {
+      for await (const item of queue.scan({ signal: stop.signal })) {
+        seen.push(item.id)
+        await item.done()
+        stop.abort()
+      }
+    })
+    expect(error).toBe(stop.signal.reason)
+    expect(seen).toHaveLength(1)
+    expect(names(queue, 'queue').map((name) => isLocked(pathOf(queue, 'queue', name)))).toEqual([false])
+  })
+
+  test('by closing the handle', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    await queue.close()
+    expect(await loop.ended).toBeInstanceOf(QueueClosedError)
+  })
+
+  linux('by taking the queue down: at once', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    const { looks } = watchLooks()
+    await bed.open().down()
+    expect(await loop.ended).toBeInstanceOf(QueueDownError)
+    expect(looks()).toBe(1)
+  })
+
+  test('by a queue that is down', async () => {
+    const queue = await bed.install()
+    await queue.down()
+    expect(await new Loop(queue).ended).toBeInstanceOf(QueueDownError)
+  })
+
+  test('by removing the queue', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    await bed.open().uninstall()
+    const error = await loop.ended
+    // Taken down before it is removed.
+    if (!(error instanceof QueueDownError)) expect(error).toBeInstanceOf(QueueMissingError)
+  })
+
+  test('by moving the queue away', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    fs.renameSync(bed.path('q'), bed.path('elsewhere'))
+    expect(await loop.ended).toBeInstanceOf(QueueMissingError)
+  })
+
+  test('not by installing the queue anew', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    for (let time = 1; time <= 3; time++) {
+      const other = await bed.install({ force: true })
+      const id = await other.enqueue('x')
+      await loop.has(time)
+      expect(loop.ids.at(-1)).toBe(id)
+    }
+    await loop.stop()
+  })
+
+  linux(
+    'by leaving the loop: nothing is watched any more',
+    async () => {
+      const before = inotifies()
+      const queue = await bed.install()
+      await queue.trigger()
+      const loop = await waitingLoop(queue)
+      expect(inotifies()).toBe(before + 1)
+      const other = await waitingLoop(bed.open())
+      expect(inotifies()).toBe(before + 1)
+      await loop.stop()
+      await other.stop()
+      expect(inotifies()).toBe(before)
+      await bed.open().enqueue('x')
+      for await (const item of bed.open().scanForever()) {
+        item.release()
+        break
+      }
+      expect(inotifies()).toBe(before)
+    },
+    30_000,
+  )
+})
+
+test.each([
+  [{ wait: 'yes' }, /wait is 'yes', expected true or false/],
+  [{ wait: null }, /wait is null, expected true or false/],
+  [{ signal: {} }, /signal is \{\}, expected an AbortSignal/],
+  [{ watch: true }, /scan has no option 'watch'/],
+])('%j is refused', async (options, says) => {
+  const queue = bed.open({}, 'missing')
+  checkError(await errorOf(async () => queue.scan(options as object).next()), { type: SettingError, says })
+})
+
+describe('in a process of its own', () => {
+  const GIVE = `
+    const queue = await Queue.install('q', { root: given.root })
+    const stop = new AbortController()
+    const warnings = []
+    process.on('warning', ({ code }) => warnings.push(code))
+  `
+
+  linux.each([
+    ['no inotify instance is left', 'watch.init=errno:24'],
+    ['no inotify watch is left', 'watch.add=errno:28'],
+  ])('%s: slower, with one warning', async (_what, faults) => {
+    const answer = await inProgram(
+      `${GIVE}
+      const loop = async () => {
+        for await (const item of new Queue('q', { root: given.root }).scanForever({ signal: stop.signal })) return item.done()
+      }
+      const loops = [loop(), loop()]
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      await queue.enqueueMany([{ data: 'x' }, { data: 'y' }])
+      await Promise.all(loops)
+      return { warnings, counts: await queue.counts() }`,
+      {
+        given: { root: bed.root },
+        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        env: { FSQ_FAULTS: faults },
+      },
+    )
+    expect(answer).toMatchObject({ warnings: ['FSQ_NO_WATCH'], counts: { waiting: 0, done: 2 } })
+  })
+
+  linux('inotify that fails later: the rescan finds all', async () => {
+    const answer = await inProgram(
+      `${GIVE}
+      setTimeout(() => queue.enqueue('x'), 100)
+      for await (const item of queue.scanForever({ signal: stop.signal })) return item.text()`,
+      {
+        given: { root: bed.root },
+        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        env: { FSQ_FAULTS: 'watch.read=errno:5' },
+      },
+    )
+    expect(answer).toBe('x')
+  })
+
+  test('a loop that waits keeps it alive, and no longer than that', async () => {
+    const answer = await inProgram(
+      `${GIVE}
+      let ended = false
+      void (async () => {
+        for await (const item of queue.scanForever({ signal: stop.signal })) await item.done()
+      })().catch(() => (ended = true))
+      await new Promise((resolve) => setTimeout(resolve, 50).unref())
+      setTimeout(() => stop.abort(), 100).unref()
+      await new Promise((resolve) => stop.signal.addEventListener('abort', () => setImmediate(resolve)))
+      return ended`,
+      { given: { root: bed.root } },
+    )
+    expect(answer).toBe(true)
+  })
+
+  test.each([
+    'process.exit(0)',
+    'setImmediate(() => process.exit(0))',
+    'setTimeout(() => process.exit(0), 30)',
+  ])('%s while many wait', async (exit) => {
+    const answer = await inProgram(
+      `${GIVE}
+        for (let loop = 0; loop < 20; loop++) void queue.scanForever().next().catch(() => {})
+        await new Promise((resolve) => setTimeout(resolve, 30))
+        setInterval(() => queue.enqueueSync('x'), 0)
+        fs.writeFileSync(1, JSON.stringify({ answer: 'waited' }))
+        ${exit}
+        await new Promise(() => {})`,
+      { given: { root: bed.root } },
+    )
+    expect(answer).toBe('waited')
+  })
+
+  test('worker threads that are terminated while they wait', async () => {
+    const answer = await inProgram(
+      `${GIVE}
+      const { Worker } = await import('node:worker_threads')
+      const source = \`
+        import { parentPort, workerData } from 'node:worker_threads'
+        const { Queue } = await import(workerData.index)
+        const loop = async () => {
+          for await (const item of new Queue('q', { root: workerData.root }).scanForever()) await item.done()
+        }
+        for (let count = 0; count < 5; count++) void loop()
+        setTimeout(() => parentPort.postMessage('waits'), 20)
+      \`
+      const producer = setInterval(() => queue.enqueueSync('x'), 1)
+      for (let round = 0; round < 10; round++) {
+        const workerData = { root: given.root, index: process.env.FSQ_TEST_INDEX }
+        const workers = [1, 2].map(() => new Worker(source, { eval: true, workerData }))
+        await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))))
+        await Promise.all(workers.map((worker) => worker.terminate()))
+      }
+      clearInterval(producer)
+      for await (const item of queue.scan()) await item.done()
+      const watches = fs.readdirSync('/proc/self/fd').filter((fd) => {
+        try { return fs.readlinkSync('/proc/self/fd/' + fd).includes('inotify') } catch { return false }
+      })
+      return { waiting: (await queue.counts()).waiting, watches: watches.length }`,
+      { given: { root: bed.root } },
+    )
+    expect(answer).toEqual({ waiting: 0, watches: 0 })
+  }, 60_000)
+})
