@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 
-import { hostTarget } from '../../scripts/cross/targets.mjs'
-import { faultsOf } from '../../scripts/cross/check.mjs'
+import { hostTarget } from '../cross/targets.mjs'
+import { faultsOf } from '../cross/check.mjs'
 import { check, contains, ROOT, run, tally, tool, TOOLS } from './checks.mjs'
 
 const bed = mkdtempSync(join(tmpdir(), 'fsq-packaging-'))
