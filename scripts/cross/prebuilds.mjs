@@ -1,4 +1,4 @@
-// Fills prebuilds/: `node scripts/cross/prebuilds.mjs [TARGET...]`, all six targets where none is named. This machine's
+// Fills prebuilds/: `node scripts/cross/prebuilds.mjs [TARGET...]`, all six targets where none is named, `host` for this machine's. This machine's
 // own is made by prebuildify, the others by cmake-js with zig; without zig they are skipped, with a line that says so.
 import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -12,8 +12,8 @@ import { hostTarget, TARGETS } from './targets.mjs'
 import { compilerFor, findZig } from './zig.mjs'
 
 const { resolve: resolvePackage } = createRequire(import.meta.url)
-const wanted = targetsNamed(process.argv.slice(2))
 const host = hostTarget()
+const wanted = targetsNamed(process.argv.slice(2).map((name) => (name === 'host' && host ? host.name : name)))
 const { zig, reason } = findZig()
 
 for (const target of wanted) {

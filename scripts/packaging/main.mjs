@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 
-import { hostTarget } from '../../scripts/cross/targets.mjs'
-import { faultsOf } from '../../scripts/cross/check.mjs'
+import { hostTarget } from '../cross/targets.mjs'
+import { faultsOf } from '../cross/check.mjs'
 import { check, contains, ROOT, run, tally, tool, TOOLS } from './checks.mjs'
 
 const bed = mkdtempSync(join(tmpdir(), 'fsq-packaging-'))
@@ -158,24 +158,23 @@ await check('a bundle with fsq outside', () => {
   const folder = bundle('external', '--format=esm', '--external:fsq', '--out-extension:.js=.mjs')
   contains(run(node, [join(folder, 'smoke.mjs')], user), /smoke ok/)
 })
-await check('a bundle with fsq and one addon inside, without node_modules', () => {
-  const banner =
-    "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
-  writeFileSync(
-    join(home, 'one.mjs'),
-    `import { Queue } from 'fsq'; console.log(typeof Queue, new Queue('q').name)`,
-  )
-  const folder = join(bed, 'bundled')
-  const options = [
-    '--bundle',
-    '--platform=node',
-    '--format=esm',
-    '--out-extension:.js=.mjs',
-    '--loader:.node=copy',
-  ]
-  run(esbuild, ['one.mjs', ...options, banner, `--conditions=fsq-${host.name}`, `--outdir=${folder}`], user)
-  contains(run(node, [join(folder, 'one.mjs')], { ...user, cwd: folder }), /^function q/)
-})
+for (const format of ['esm', 'cjs']) {
+  await check(`a bundle with fsq and one addon inside, ${format}, without node_modules`, () => {
+    const banner =
+      "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+    const extension = format === 'esm' ? 'mjs' : 'cjs'
+    writeFileSync(
+      join(home, 'one.mjs'),
+      "import { Queue } from 'fsq'; console.log(typeof Queue, new Queue('q').name)",
+    )
+    const folder = join(bed, 'bundled', format)
+    const kind = [`--format=${format}`, `--out-extension:.js=.${extension}`]
+    const native = ['--loader:.node=copy', `--conditions=fsq-${host.name}`]
+    const options = ['--bundle', '--platform=node', ...kind, ...native, `--outdir=${folder}`]
+    run(esbuild, ['one.mjs', ...options, ...(format === 'esm' ? [`--banner:js=${banner}`] : [])], user)
+    contains(run(node, [join(folder, `one.${extension}`)], { ...user, cwd: folder }), /^function q/)
+  })
+}
 
 await check('pnpm', () => {
   const folder = join(bed, 'pnpm')
