@@ -12,7 +12,7 @@ import type { Payload } from '../payload.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { FAILURE, SUCCESS, someOperands, withSettings } from './command.js'
-import { ClosedOutputError, say, write } from './output.js'
+import { say, write } from './output.js'
 
 export const options: OptionTable = {
   verbose: { short: 'v' },
@@ -124,11 +124,7 @@ function writeIds(ids: readonly string[]): void {
   try {
     write(ids.map((id) => `${id}\n`).join(''))
   } catch (error) {
-    if (error instanceof ClosedOutputError) {
-      say(
-        `standard output is closed, so that ids cannot be printed; the items are queued, up to ${ids.at(-1) ?? ''}`,
-      )
-    }
+    say(`the ids cannot be printed, and the items are queued: ${ids.join(' ')}`)
     throw error
   }
 }

@@ -10,7 +10,7 @@ import process from 'node:process'
 import type { SettingOverrides } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError, readArguments } from './arguments.js'
 import { BAD_USAGE, type Command, FAILURE, SUCCESS } from './command.js'
-import { ClosedOutputError, say, speakAs, write } from './output.js'
+import { OutputError, say, speakAs, write } from './output.js'
 
 interface Entry {
   readonly summary: string
@@ -88,7 +88,10 @@ async function run(args: readonly string[]): Promise<number> {
     if (args.some((arg) => arg.includes('\ufffd'))) await (await import('./bytes.js')).checkArguments()
     return await command.run(own, settingsOf(given))
   } catch (error) {
-    if (error instanceof ClosedOutputError) return FAILURE
+    if (error instanceof OutputError) {
+      if (!error.isClosed) say(error.message)
+      return FAILURE
+    }
     if (error instanceof UsageError) return refuse(error.message, help)
     const { explain, isAboutOption } = await import('./explain.js')
     if (isAboutOption(error)) return refuse(explain(error), help)

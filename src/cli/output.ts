@@ -5,7 +5,6 @@
  * @module
  */
 import fs from 'node:fs'
-import process from 'node:process'
 
 import { printableText } from '../name/charset.js'
 
@@ -14,8 +13,13 @@ const STDERR = 2
 const CHUNK = 65_536
 const RETRY_MS = 2
 
-/** Standard output is closed: nobody reads on, and there is nothing to say about it. */
-export class ClosedOutputError extends Error {}
+/** Standard output cannot be written to. */
+export class OutputError extends Error {
+  /** Nobody reads on, and there is nothing to say about it. */
+  get isClosed(): boolean {
+    return codeOf(this.cause) === 'EPIPE'
+  }
+}
 
 let speaker = 'fsq'
 
@@ -24,13 +28,12 @@ export function speakAs(command: string): void {
   speaker = `fsq ${command}`
 }
 
-/** Writes to standard output. @throws {@link ClosedOutputError} */
+/** Writes to standard output. @throws {@link OutputError} */
 export function write(text: string | Uint8Array): void {
   try {
     writeAll(STDOUT, text)
-  } catch (error) {
-    if (codeOf(error) === 'EPIPE') throw new ClosedOutputError('standard output is closed', { cause: error })
-    throw error
+  } catch (cause) {
+    throw new OutputError(`cannot write to standard output: ${(cause as Error).message}`, { cause })
   }
 }
 
@@ -102,10 +105,4 @@ function pause(): void {
 
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code
-}
-
-/** Whether a descriptor is a terminal, and the user has not asked for plain text. */
-export async function isTerminal(descriptor: number): Promise<boolean> {
-  const { isatty } = await import('node:tty')
-  return isatty(descriptor) && process.env['TERM'] !== 'dumb'
 }
