@@ -58,23 +58,27 @@ export class Arguments {
     if (given?.value === undefined) return undefined
     const number = /^-?[0-9]{1,15}$/.test(given.value) ? Number(given.value) : Number.NaN
     if (number >= least && number <= most) return number
-    throw new UsageError(
-      `${given.typed} is '${given.value}', expected a whole number from ${least} to ${most}`,
-    )
+    return this.refuse(name, `a whole number from ${least} to ${most}`)
   }
 
   /** The value of the option, mode bits in octal, as the settings take them. */
   mode(name: string): string | undefined {
     const given = this.#find(name)
     if (given?.value === undefined || /^[0-7]{1,5}$/.test(given.value)) return given?.value
-    throw new UsageError(`${given.typed} is '${given.value}', expected mode bits in octal, as 0640`)
+    return this.refuse(name, 'mode bits in octal, as 0640')
   }
 
   /** The value of the option, the name or the id of a user or a group. */
   account(name: string): string | undefined {
     const given = this.#find(name)
     if (given?.value === undefined || /^(?![-+])./.test(given.value)) return given?.value
-    throw new UsageError(`${given.typed} is '${given.value}', expected a name or an id`)
+    return this.refuse(name, 'a name or an id')
+  }
+
+  /** @throws {@link UsageError}: the value of the option is none that it can have. */
+  refuse(name: string, expected: string): never {
+    const { typed, value } = this.#find(name) ?? {}
+    throw new UsageError(`${typed ?? name} is '${value ?? ''}', expected ${expected}`)
   }
 
   #find(name: string): Given | undefined {

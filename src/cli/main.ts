@@ -24,6 +24,12 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   scan: { summary: 'run a program for each item that waits', load: () => import('./scan.js') },
   down: { summary: 'forbid scans of queues', load: () => import('./down.js') },
   up: { summary: 'allow scans of queues again', load: () => import('./up.js') },
+  list: { summary: 'list the queues, or the items of one', load: () => import('./list.js') },
+  show: { summary: 'show all that is known of items', load: () => import('./show.js') },
+  cat: { summary: 'write the contents of items', load: () => import('./cat.js') },
+  retry: { summary: 'move failed items back to those that wait', load: () => import('./retry.js') },
+  rm: { summary: 'remove items', load: () => import('./rm.js') },
+  prune: { summary: 'remove finished items by age or count', load: () => import('./prune.js') },
 }
 const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']
 
