@@ -29,6 +29,9 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   cat: { summary: 'write the contents of items', load: () => import('./cat.js') },
   retry: { summary: 'move failed items back to those that wait', load: () => import('./retry.js') },
   rm: { summary: 'remove items', load: () => import('./rm.js') },
+  audit: { summary: 'look for what is not as it should be', load: () => import('./audit.js') },
+  repair: { summary: 'do what audit proposes', load: () => import('./repair.js') },
+  stats: { summary: 'tell how many, how old, how fast', load: () => import('./stats.js') },
   prune: { summary: 'remove finished items by age or count', load: () => import('./prune.js') },
 }
 const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']

@@ -46,7 +46,8 @@ export function isDirectory(file: string, mayBeLink = false): boolean {
   try {
     return look(file, { throwIfNoEntry: false })?.isDirectory() ?? false
   } catch (error) {
-    const { errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
+    const { code, errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
+    if (code === 'ENOTDIR') return false
     throw fileSystemError({ errno, syscall, path: file }, 'look at a queue')
   }
 }

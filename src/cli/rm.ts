@@ -4,12 +4,10 @@
  * @module
  */
 import fs from 'node:fs'
-import path from 'node:path'
 
 import { FsqError, fileSystemError } from '../errors.js'
-import { LOCK_MARKER, type Layout } from '../layout.js'
+import type { Layout } from '../layout.js'
 import { printable } from '../name/charset.js'
-import { native } from '../native.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 import type { Arguments, OptionTable } from './arguments.js'
 import { FAILURE, SUCCESS, someOperands } from './command.js'
@@ -18,8 +16,7 @@ import { say, write } from './output.js'
 import { Progress } from './progress.js'
 import { queueNamed } from './queues.js'
 import { SELECT_OPTIONS, checkSelection, select } from './select.js'
-
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+import { underLock } from './under-lock.js'
 
 export const options: OptionTable = {
   ...SELECT_OPTIONS,
@@ -83,7 +80,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
 function remove(item: Item, layout: Layout): string | undefined {
   const { path: file } = item.entry
   try {
-    if (item.state === 'waiting') return removeWaiting(item, layout)
+    if (item.state === 'waiting') return underLock(file, layout, () => fs.unlinkSync(file))
     fs.unlinkSync(file)
     return undefined
   } catch (error) {
@@ -91,25 +88,5 @@ function remove(item: Item, layout: Layout): string | undefined {
     if (code === 'ENOENT') return 'has gone meanwhile'
     if (error instanceof FsqError) throw error
     throw fileSystemError({ errno, syscall, path: file.toString() }, 'remove an item')
-  }
-}
-
-/** Under its lock, as a worker would have it. */
-function removeWaiting({ entry }: Item, layout: Layout): string | undefined {
-  if (fs.existsSync(path.join(layout.path, LOCK_MARKER))) {
-    return 'waits in a queue with fcntl locks, which this version cannot take here. Take the queue down, and use rm(1)'
-  }
-  const descriptor = fs.openSync(entry.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-  try {
-    if (native.tryLock(descriptor, true) !== undefined) return 'is being worked on'
-    // Another worker may have moved it between our open and our lock, and another file may have its name.
-    const { dev, ino } = fs.fstatSync(descriptor)
-    const named = fs.lstatSync(entry.path)
-    if (named.dev !== dev || named.ino !== ino) return 'has gone meanwhile'
-    fs.unlinkSync(entry.path)
-    return undefined
-  } finally {
-    native.unlock(descriptor)
-    fs.closeSync(descriptor)
   }
 }
