@@ -10,10 +10,11 @@ import { BenchFolder } from './lib/folder.mjs'
 import { interleave } from './lib/rounds.mjs'
 import { ratios, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
-import { targetLines } from './lib/targets.mjs'
+import { startupTargetLines, targetLines } from './lib/targets.mjs'
 import { measureBacklog } from './workloads/backlog.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
+import { measureStartup } from './workloads/startup.mjs'
 
 const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
 
@@ -56,8 +57,9 @@ async function main(parent) {
   const all = [...enqueueRows({ counts }), ...drainRows({ counts })]
   const chosen = all.filter(({ name }) => name.includes(options.only))
   const withBacklog = 'backlog'.includes(options.only)
-  if (chosen.length === 0 && !withBacklog) {
-    const names = [...new Set(all.map(({ name }) => name)), 'backlog']
+  const withStartup = 'start-up'.includes(options.only)
+  if (chosen.length === 0 && !withBacklog && !withStartup) {
+    const names = [...new Set(all.map(({ name }) => name)), 'backlog', 'start-up']
     process.stderr.write(`No workload has '${options.only}' in its name. There are: ${names.join(', ')}\n`)
     process.exit(2)
   }
@@ -77,7 +79,11 @@ async function main(parent) {
   }
   const backlog = withBacklog ? await backlogOf({ rounds, counts, folder }) : undefined
   if (backlog !== undefined) say(backlogLines(backlog))
-  say(`\n${targetLines(rows, backlog, fileSystem).join('\n')}`)
+  const startup = withStartup ? startupOf({ rounds, folder }) : undefined
+  if (startup !== undefined) say(startupLines(startup))
+  say(
+    `\n${[...targetLines(rows, backlog, fileSystem), ...startupTargetLines(startup, fileSystem)].join('\n')}`,
+  )
   if (options.json !== undefined) {
     const result = {
       date: new Date().toISOString(),
@@ -87,6 +93,7 @@ async function main(parent) {
       fileSystem,
       rows,
       backlog,
+      startup,
     }
     writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
   }
@@ -121,6 +128,24 @@ async function backlogOf({ rounds, counts, folder }) {
     ),
   ])
   return { waiting: counts.waiting, ...Object.fromEntries(measured) }
+}
+
+/** Milliseconds of each command, and what it takes more than a Node that does nothing. */
+function startupOf({ rounds, folder }) {
+  const { 'node -e 0': nothing, ...commands } = measureStartup({ rounds, folder })
+  const measured = Object.entries(commands).map(([name, samples]) => [
+    name,
+    { milliseconds: spread(samples), more: spread(samples.map((sample, round) => sample - nothing[round])) },
+  ])
+  return { nothing: spread(nothing), commands: Object.fromEntries(measured) }
+}
+
+function startupLines({ nothing, commands }) {
+  const lines = Object.entries(commands).map(
+    ([name, { milliseconds, more }]) =>
+      `  ${name.padEnd(16)} ${range(milliseconds, 1)} ms, ${range(more, 1)} ms more`,
+  )
+  return `\nProcesses, of which 'node -e 0' takes ${range(nothing, 1)} ms\n${lines.join('\n')}`
 }
 
 function rowLines({ name, size, durability, fsq, references }) {

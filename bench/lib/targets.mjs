@@ -43,6 +43,22 @@ export function targetLines(rows, backlog, { type }) {
   return lines
 }
 
+const STARTUP = [
+  { command: 'fsq --help', milliseconds: 25 },
+  { command: 'fsq enqueue -e', milliseconds: 30, type: 'tmpfs' },
+]
+
+/** The same for the start of the commands. */
+export function startupTargetLines(startup, fileSystem) {
+  if (startup === undefined) return []
+  return STARTUP.map(({ command, milliseconds, type = fileSystem.type }) => {
+    const more = startup.commands[command].more.median
+    const verdict =
+      type === fileSystem.type ? verdictOf(more <= milliseconds) : `not judged on ${fileSystem.type}`
+    return `${verdict}: ${command} within ${milliseconds} ms more than node -e 0: ${number(more, 1)} ms`
+  })
+}
+
 function verdictOf(met) {
   return met ? 'met' : 'MISSED'
 }

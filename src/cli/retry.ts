@@ -3,6 +3,7 @@
  *
  * @module
  */
+import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -93,8 +94,11 @@ async function moveBack(
   const from = path.join(settings.fail, nameOf(parsed.raw))
   const first = isKept ? parsed.raw : withTries(parsed.raw, 0, settings.encode)
   for (const to of candidates(first, settings)) {
+    const target = path.join(settings.queue, nameOf(to))
+    // Where the file system knows no rename that never replaces, this is what keeps it from that.
+    if (fs.existsSync(path.join(layout.path, target))) continue
     // Never a hard link and an unlink: a worker that sees both would take that for a move to fail/ cut in half.
-    const failure = await native.relocate(layout.path, from, path.join(settings.queue, nameOf(to)))
+    const failure = await native.relocate(layout.path, from, target)
     if (failure === undefined || failure.moved) return to
     if (failure.errno === -ENOENT) return undefined
     if (failure.errno === -EEXIST) continue

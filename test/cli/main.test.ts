@@ -44,23 +44,16 @@ describe('bad usage', () => {
   })
 })
 
-test.each([
-  '-h',
-  '--help',
-  'install -h',
-  'enqueue --help',
-  'scan -h',
-  'scan -j 4 --help',
-  'down -h',
-  'up -h',
-  'uninstall -h',
-])('fsq %s is one screen with an example', async (args) => {
-  const { code, stdout, stderr } = await bed.sh(`fsq ${args}`)
+test.each(['-h', '--help'])('fsq %s is one screen with an example', async (flag) => {
+  const { code, stdout, stderr } = await bed.sh(`fsq ${flag}`)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toMatch(/^Usage: fsq/)
-  expect(stdout).toMatch(/Examples?:\n {2}/)
+  expect(stdout).toMatch(/^Usage: fsq.*\nExample:\n {2}/s)
   expect(stdout.split('\n').length).toBeLessThanOrEqual(45)
-  expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(90)
+})
+
+test.each(['scan -j 4 --help', 'install -fh q'])('fsq %s does nothing else', async (args) => {
+  expect((await bed.sh(`fsq ${args}`)).code).toBe(0)
+  expect(fs.readdirSync(bed.root)).toEqual([])
 })
 
 test('-l lists the commands', async () => {
