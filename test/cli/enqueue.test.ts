@@ -336,4 +336,4 @@ test('a thousand enqueues of shell loops, and two scans beside each other', asyn
   const ran = outcomes.flatMap(({ stdout }) => stdout.trim().split('\n'))
   expect([ran.length, new Set(ran).size]).toEqual([1000, 1000])
   expect(bed.state()['queue']).toBeUndefined()
-}, 300_000)
+}, 600_000)
