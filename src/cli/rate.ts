@@ -18,6 +18,10 @@ export class Rate {
   async turn(signal: AbortSignal): Promise<void> {
     const wait = this.#next - performance.now()
     if (wait > 0) await later(wait, undefined, { signal }).catch(() => undefined)
-    this.#next = Math.max(this.#next, performance.now()) + this.#interval
+  }
+
+  /** One begins. */
+  count(): void {
+    this.#next = performance.now() + this.#interval
   }
 }

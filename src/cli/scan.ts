@@ -78,6 +78,7 @@ down, the program does not exist, or was killed.
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const [name, ...program] = someOperands(given, 'the name of a queue')
   if (program.length === 0 && !given.has('empty-ok')) throw new UsageError('the program is missing')
+  if (program[0] === '') throw new UsageError('the name of the program is empty')
   if (given.has('all-hosts') || given.has('host')) {
     throw new UsageError('host queues (-a, -A) are not in this version')
   }

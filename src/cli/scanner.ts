@@ -118,6 +118,7 @@ export class Scanner {
   }
 
   #start(item: WorkItem): void {
+    this.#rate.count()
     const job = this.#work(item).finally(() => {
       this.#jobs.delete(job)
       this.#onJobEnd?.()

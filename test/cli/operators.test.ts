@@ -92,9 +92,9 @@ describe('list', () => {
   test('has the items of a state, with control characters escaped', async () => {
     await workOff()
     await bed.sh('fsq enqueue -e q "$(printf \'x\\033[31m\')"')
-    expect((await bed.sh('fsq list -s all q')).stdout).toMatch(
-      /waiting.*x\\x1b\[31m\n.*\ndone .*_a\nfailed .*_b\n$/s,
-    )
+    const { stdout } = await bed.sh('fsq list -s all q')
+    expect(stdout).toContain('x\\x1b[31m\n')
+    expect(stdout).toMatch(/\ndone .*_a\nfailed .*_b\n$/)
     expect((await json('fsq list --json --state=done q')).map(({ args }) => args)).toEqual([['a']])
     expect((await json('fsq list --json -s failed q')).map(({ args }) => args)).toEqual([['b']])
     expect((await json('fsq list --json q')).map(({ args, tries }) => [args, tries])).toContainEqual([

@@ -226,6 +226,7 @@ describe('locks', () => {
 
 test.each([
   ['scan -x q true', 100],
+  ["scan q ''", 100],
   ['scan -t abc q true', 100],
   ['scan -r abc q true', 100],
   ['scan -S 256 q true', 100],
