@@ -94,8 +94,13 @@ export function pathText(raw: RawName): string {
  */
 export function printable(raw: RawName): string {
   const bytes = Buffer.from(raw, 'latin1')
-  if (isUtf8(bytes)) return bytes.toString('utf8').replace(UNPRINTABLE, escapeCharacter)
+  if (isUtf8(bytes)) return printableText(bytes.toString('utf8'))
   return raw.replace(UNPRINTABLE_BYTE, escapeCharacter)
+}
+
+/** A text made fit for a message or a terminal: control characters and the like are escaped. */
+export function printableText(text: string): string {
+  return text.replace(UNPRINTABLE, escapeCharacter)
 }
 
 function escapeCharacter(character: string): string {
@@ -107,5 +112,5 @@ function escapeCharacter(character: string): string {
 
 function show(text: string): string {
   const short = text.length > 80 ? `${text.slice(0, 80)}…` : text
-  return `'${short.replace(UNPRINTABLE, escapeCharacter)}'`
+  return `'${printableText(short)}'`
 }

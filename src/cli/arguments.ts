@@ -1,0 +1,124 @@
+/**
+ * What stands on a command line, read as getopt(3) reads it: short options may be clustered, a value may be attached or
+ * follow, and the first operand ends the options, so that what comes after it can look like one.
+ *
+ * @module
+ */
+import { parseArgs } from 'node:util'
+
+/** The command line does not say what to do: short usage, exit code 100. */
+export class UsageError extends Error {}
+
+/** An option, by its long name. */
+export interface Option {
+  /** One character. */
+  readonly short?: string
+  /** What its value is called in messages; left out: it takes none. */
+  readonly value?: string
+}
+
+/** Options by their long names. */
+export type OptionTable = Readonly<Record<string, Option>>
+
+interface Given {
+  readonly name: string
+  /** As it was typed, `-m` or `--mode`. */
+  readonly typed: string
+  readonly value: string | undefined
+}
+
+/** A command line that has been read. */
+export class Arguments {
+  readonly #given: readonly Given[]
+  /** What is not options. */
+  readonly operands: readonly string[]
+
+  constructor(given: readonly Given[], operands: readonly string[]) {
+    this.#given = given
+    this.operands = operands
+  }
+
+  has(name: string): boolean {
+    return this.#given.some((given) => given.name === name)
+  }
+
+  /** Which of these options was given last. */
+  last(...names: readonly string[]): string | undefined {
+    return this.#given.findLast(({ name }) => names.includes(name))?.name
+  }
+
+  /** The value of the option; given more than once: the last one. */
+  text(name: string): string | undefined {
+    return this.#find(name)?.value
+  }
+
+  /** The value of the option, a whole number. */
+  number(name: string, least: number, most: number): number | undefined {
+    const given = this.#find(name)
+    if (given?.value === undefined) return undefined
+    const number = /^-?[0-9]{1,15}$/.test(given.value) ? Number(given.value) : Number.NaN
+    if (number >= least && number <= most) return number
+    return this.refuse(name, `a whole number from ${least} to ${most}`)
+  }
+
+  /** The value of the option, mode bits in octal, as the settings take them. */
+  mode(name: string): string | undefined {
+    const given = this.#find(name)
+    if (given?.value === undefined || /^[0-7]{1,5}$/.test(given.value)) return given?.value
+    return this.refuse(name, 'mode bits in octal, as 0640')
+  }
+
+  /** The value of the option, the name or the id of a user or a group. */
+  account(name: string): string | undefined {
+    const given = this.#find(name)
+    if (given?.value === undefined || /^(?![-+])./.test(given.value)) return given?.value
+    return this.refuse(name, 'a name or an id')
+  }
+
+  /** @throws {@link UsageError}: the value of the option is none that it can have. */
+  refuse(name: string, expected: string): never {
+    const { typed, value } = this.#find(name) ?? {}
+    throw new UsageError(`${typed ?? name} is '${value ?? ''}', expected ${expected}`)
+  }
+
+  #find(name: string): Given | undefined {
+    return this.#given.findLast((given) => given.name === name)
+  }
+}
+
+/**
+ * Reads a command line.
+ *
+ * @throws {@link UsageError} for an option that there is not, one whose value is missing, and one that has a value and
+ * takes none.
+ */
+export function readArguments(args: readonly string[], table: OptionTable): Arguments {
+  const options = Object.fromEntries(
+    Object.entries(table).map(([name, { short, value }]) => [
+      name,
+      { type: value === undefined ? ('boolean' as const) : ('string' as const), ...(short && { short }) },
+    ]),
+  )
+  // Not strict, as a value may begin with a dash: `-t -5`.
+  const { tokens } = parseArgs({
+    args: [...args],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  })
+  const given: Given[] = []
+  for (const token of tokens) {
+    if (token.kind === 'positional') return new Arguments(given, args.slice(token.index))
+    if (token.kind === 'option-terminator') return new Arguments(given, args.slice(token.index + 1))
+    const { name, rawName: typed, value } = token
+    const option = Object.hasOwn(table, name) ? table[name] : undefined
+    if (option === undefined) throw new UsageError(`there is no option ${typed}`)
+    if (option.value === undefined && value !== undefined) throw new UsageError(`${typed} takes no value`)
+    if (option.value !== undefined && value === undefined) {
+      throw new UsageError(`${typed} needs a value: ${option.value}`)
+    }
+    given.push({ name, typed, value })
+  }
+  return new Arguments(given, [])
+}

@@ -1,0 +1,200 @@
+/**
+ * Adding many items that are described on standard input, in one process.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+
+import type { EnqueueEntry, Enqueuer } from '../enqueue.js'
+import {
+  EnqueueManyError,
+  type EnqueueOutcome,
+  EncodingError,
+  FsqError,
+  NameTooLongError,
+  PayloadError,
+  SettingError,
+} from '../errors.js'
+import { checkOptions } from '../options.js'
+import { explain } from './explain.js'
+import { readSome, say } from './output.js'
+import { Progress } from './progress.js'
+
+const STDIN = 0
+const NUL = 0
+const NEWLINE = 10
+const KEYS = ['args', 'data', 'json', 'base64', 'delay'] as const
+
+export interface BatchOptions {
+  /** Each record ends at a NUL and is the contents of an item; otherwise each is a line of JSON. */
+  readonly isNullSeparated: boolean
+  /** Hears of the ids of the items, in their order. */
+  readonly onIds: ((ids: readonly string[]) => void) | undefined
+}
+
+export interface BatchOutcome {
+  readonly count: number
+  /** Whether all that was described has been added. */
+  readonly isWhole: boolean
+}
+
+/**
+ * Adds the items. What is wrong with one of them is said, and the others are added; where it is not about the item (no
+ * space, say), the rest of the input is not read.
+ *
+ * @param args - Come before those of each item.
+ */
+export async function enqueueBatch(
+  enqueuer: Enqueuer,
+  args: readonly string[],
+  options: BatchOptions,
+): Promise<BatchOutcome> {
+  const progress = new Progress('items queued')
+  const read = options.isNullSeparated ? (data: Buffer) => ({ data, args }) : lineReader(args)
+  let count = 0
+  let line = 0
+  let isWhole = true
+  // What one read has brought is added before the next, as that may wait for somebody who thinks.
+  for (const records of readRecords(options.isNullSeparated ? NUL : NEWLINE)) {
+    const { entries, numbers, refused } = readEntries(records, line, read)
+    line += records.length
+    const outcomes = await enqueueAll(enqueuer, entries)
+    const failed = outcomes.flatMap((outcome, index) =>
+      'error' in outcome ? [[numbers[index], outcome.error] as const] : [],
+    )
+    const ids = outcomes.flatMap((outcome) => ('id' in outcome ? [outcome.id] : []))
+    count += ids.length
+    const faults = [...refused, ...failed].sort(([a = 0], [b = 0]) => a - b)
+    if (faults.length > 0) {
+      isWhole = false
+      progress.clear()
+      for (const [number, error] of faults)
+        say(`${options.isNullSeparated ? 'item' : 'line'} ${number}: ${explain(error)}`)
+    }
+    options.onIds?.(ids)
+    if (failed.some(([, error]) => !isAboutItem(error))) {
+      say(`stopped: nothing after ${options.isNullSeparated ? 'item' : 'line'} ${line} was read`)
+      break
+    }
+    progress.show(count)
+  }
+  progress.clear()
+  return { count, isWhole }
+}
+
+type Fault = readonly [number: number | undefined, error: FsqError]
+
+interface Entries {
+  readonly entries: EnqueueEntry[]
+  /** Of the records that they come from, counted from 1. */
+  readonly numbers: number[]
+  readonly refused: Fault[]
+}
+
+function readEntries(
+  records: readonly Buffer[],
+  before: number,
+  read: (record: Buffer) => EnqueueEntry | undefined,
+): Entries {
+  const result: Entries = { entries: [], numbers: [], refused: [] }
+  records.forEach((record, index) => {
+    const number = before + index + 1
+    try {
+      const entry = read(record)
+      if (entry === undefined) return
+      result.entries.push(entry)
+      result.numbers.push(number)
+    } catch (error) {
+      if (!(error instanceof FsqError)) throw error
+      result.refused.push([number, error])
+    }
+  })
+  return result
+}
+
+async function enqueueAll(
+  enqueuer: Enqueuer,
+  entries: readonly EnqueueEntry[],
+): Promise<readonly EnqueueOutcome[]> {
+  try {
+    const ids = await enqueuer.enqueueMany(entries)
+    return ids.map((id) => ({ id }))
+  } catch (error) {
+    if (error instanceof EnqueueManyError) return error.outcomes
+    throw error
+  }
+}
+
+function isAboutItem(error: FsqError): boolean {
+  return [EncodingError, NameTooLongError, PayloadError, SettingError].some((kind) => error instanceof kind)
+}
+
+/** The records of each read; one that ends with the input needs no end of its own. */
+function* readRecords(end: number): Generator<readonly Buffer[]> {
+  let begun: Buffer[] = []
+  for (;;) {
+    const chunk = readSome(STDIN)
+    if (chunk.length === 0) break
+    const records: Buffer[] = []
+    let from = 0
+    for (let at = chunk.indexOf(end); at !== -1; at = chunk.indexOf(end, from)) {
+      records.push(Buffer.concat([...begun, chunk.subarray(from, at)]))
+      begun = []
+      from = at + 1
+    }
+    if (from < chunk.length) begun.push(chunk.subarray(from))
+    if (records.length > 0) yield records
+  }
+  if (begun.length > 0) yield [Buffer.concat(begun)]
+}
+
+/** Reads a line of JSON; an empty line is no item. */
+function lineReader(args: readonly string[]): (line: Buffer) => EnqueueEntry | undefined {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  return (line) => {
+    let value: unknown
+    try {
+      const text = decoder.decode(line)
+      if (text.trim() === '') return undefined
+      value = JSON.parse(text)
+    } catch (cause) {
+      throw new PayloadError(`it is no JSON (${cause instanceof Error ? cause.message : String(cause)})`, {
+        cause,
+      })
+    }
+    return readEntry(Array.isArray(value) ? { args: value } : value, args)
+  }
+}
+
+function readEntry(value: unknown, before: readonly string[]): EnqueueEntry {
+  try {
+    checkOptions('an item', value, KEYS)
+  } catch (cause) {
+    throw new PayloadError(`expected an array of arguments or an object of ${KEYS.join(', ')}`, { cause })
+  }
+  const { args = [], data, json, base64, delay } = value as Readonly<Record<string, unknown>>
+  if (!Array.isArray(args) || !args.every((arg) => typeof arg === 'string')) {
+    throw new PayloadError('"args" is not an array of strings')
+  }
+  if ([data, json, base64].filter((given) => given !== undefined).length > 1) {
+    throw new PayloadError('it has more than one of "data", "json" and "base64"')
+  }
+  if (delay !== undefined && typeof delay !== 'number') throw new PayloadError('"delay" is not a number')
+  return {
+    args: [...before, ...args],
+    data: json === undefined ? contents(data, base64) : { json },
+    delay,
+  }
+}
+
+function contents(data: unknown, base64: unknown): string | Buffer | null {
+  if (base64 === undefined) {
+    if (data === undefined || data === null || typeof data === 'string') return data ?? null
+    throw new PayloadError('"data" is not a string; other values go as "json"')
+  }
+  // Node would skip over what is no base64, and say nothing.
+  if (typeof base64 === 'string' && /^(?:[\w+/-]{4})*(?:[\w+/-]{2,3}={0,2})?$/.test(base64)) {
+    return Buffer.from(base64, 'base64')
+  }
+  throw new PayloadError('"base64" is not bytes in base64')
+}

@@ -1,0 +1,37 @@
+/**
+ * What the commands have in common.
+ *
+ * @module
+ */
+import type { SettingOverrides } from '../settings.js'
+import { type Arguments, type OptionTable, UsageError } from './arguments.js'
+
+/** One command: a module of this folder. */
+export interface Command {
+  /** One screen. Up to its first empty line it is the short usage. */
+  readonly help: string
+  readonly options: OptionTable
+  /**
+   * @param settings - What the global options have set.
+   * @returns The exit code.
+   */
+  readonly run: (given: Arguments, settings: SettingOverrides) => Promise<number>
+}
+
+/** Exit codes (fsq standard, section 6). */
+export const SUCCESS = 0
+export const BAD_USAGE = 100
+export const FAILURE = 111
+
+/** The operands, of which there must be some. */
+export function someOperands(given: Arguments, what: string): readonly [string, ...string[]] {
+  const [first, ...rest] = given.operands
+  if (first === undefined) throw new UsageError(`${what} is missing`)
+  return [first, ...rest]
+}
+
+/** Adds the settings that have a value to those of the global options. */
+export function withSettings(settings: SettingOverrides, more: SettingOverrides): SettingOverrides {
+  const given = Object.entries(more).filter(([, value]) => value !== undefined)
+  return { ...settings, ...Object.fromEntries(given) }
+}

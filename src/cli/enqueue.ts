@@ -1,0 +1,147 @@
+/**
+ * `fsq enqueue`: adds items. It goes past `Queue`, which would load all that a program may come to need, and takes the time
+ * of many an enqueue for that.
+ *
+ * @module
+ */
+import { QueueDirectory } from '../directory.js'
+import { Enqueuer } from '../enqueue.js'
+import { type Layout, layoutOf } from '../layout.js'
+import { checkTimestampFormat } from '../name/timestamp.js'
+import type { Payload } from '../payload.js'
+import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
+import { type Arguments, type OptionTable, UsageError } from './arguments.js'
+import { FAILURE, SUCCESS, someOperands, withSettings } from './command.js'
+import { say, write } from './output.js'
+
+export const options: OptionTable = {
+  verbose: { short: 'v' },
+  user: { short: 'u', value: 'a user' },
+  group: { short: 'g', value: 'a group' },
+  mode: { short: 'm', value: 'mode bits in octal' },
+  file: { short: 'f', value: 'a file' },
+  empty: { short: 'e' },
+  trigger: { short: 't' },
+  batch: {},
+  null: { short: '0' },
+  id: {},
+}
+
+export const help = `Usage: fsq enqueue [-etv] [-f file] [-u user] [-g group] [-m mode] [--id]
+                   queue [argument ...]
+       fsq enqueue --batch [-0tv] [-u user] [-g group] [-m mode] [--id]
+                   queue [argument ...]
+
+Adds an item with these arguments to a queue; what is on standard input becomes its
+contents. All after the name of the queue is arguments.
+
+  -f, --file=FILE     the contents are those of a file
+  -e, --empty         no contents; standard input is not read
+  -t, --trigger       pull the trigger of the queue (FSQ_USE_TRIGGER)
+      --batch         many items, a line of standard input each: a JSON array of
+                      arguments, or {"args": [...], "data": text, "delay": ms},
+                      with "json": value or "base64": bytes instead of "data"
+  -0, --null          with --batch: what stands before each NUL is the contents
+  -u, --user=USER     owner of the item, by name or id (FSQ_ITEM_USER)
+  -g, --group=GROUP   its group, by name or id (FSQ_ITEM_GROUP)
+  -m, --mode=MODE     its mode, octal (FSQ_ITEM_MODE, 00640)
+      --id            print the ids of the items, a line each
+  -v, --verbose       say what has been added
+  -h, --help          this help
+
+Examples:
+  echo 'Hello Bob' | fsq enqueue --id mail bob@example.org
+  find . -name '*.jpg' -print0 | fsq enqueue --batch -0 images
+
+Exit codes: 0 success, 100 bad usage, 111 an error: messages say what was added.
+`
+
+/** See `help`. */
+export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
+  const [name, ...args] = someOperands(given, 'the name of a queue')
+  const isBatch = given.has('batch')
+  if (isBatch && (given.has('file') || given.has('empty'))) {
+    throw new UsageError('--batch reads the contents from standard input, so that it goes without -f and -e')
+  }
+  if (given.has('null') && !isBatch) throw new UsageError('-0 goes with --batch')
+  const own = resolveSettings(
+    withSettings(settings, {
+      itemUser: given.account('user'),
+      itemGroup: given.account('group'),
+      itemMode: given.mode('mode'),
+    }),
+  )
+  checkTimestampFormat(own)
+  const layout = layoutOf(name, own)
+  const directory = new QueueDirectory(layout, own)
+  try {
+    // Before the input is read: it cannot be read again.
+    await directory.open()
+    const enqueuer = new Enqueuer(directory, own)
+    if (!isBatch) await enqueueOne(enqueuer, name, args, given)
+    else if (!(await enqueueMany(enqueuer, name, args, given))) return FAILURE
+    return await wake(layout, own, given)
+  } finally {
+    directory.close()
+    directory.closeDescriptors()
+  }
+}
+
+async function enqueueOne(
+  enqueuer: Enqueuer,
+  name: string,
+  args: readonly string[],
+  given: Arguments,
+): Promise<void> {
+  const id = await enqueuer.enqueue(await payloadOf(given), args, {})
+  if (given.has('verbose')) say(`${name} queue: new item queued: ${id}`)
+  if (given.has('id')) writeIds([id])
+}
+
+async function payloadOf(given: Arguments): Promise<Payload> {
+  const file = given.text('file')
+  if (file === undefined && given.has('empty')) return null
+  const { filePayload, inputPayload } = await import('./payload.js')
+  return file === undefined ? inputPayload() : filePayload(file)
+}
+
+async function enqueueMany(
+  enqueuer: Enqueuer,
+  name: string,
+  args: readonly string[],
+  given: Arguments,
+): Promise<boolean> {
+  const { enqueueBatch } = await import('./batch.js')
+  const outcome = await enqueueBatch(enqueuer, args, {
+    isNullSeparated: given.has('null'),
+    onIds: given.has('id') ? writeIds : undefined,
+  })
+  if (given.has('verbose') || !outcome.isWhole) say(`${name} queue: ${outcome.count} new items queued`)
+  return outcome.isWhole
+}
+
+function writeIds(ids: readonly string[]): void {
+  try {
+    write(ids.map((id) => `${id}\n`).join(''))
+  } catch (error) {
+    say(`the ids cannot be printed, and the items are queued: ${ids.join(' ')}`)
+    throw error
+  }
+}
+
+/** Nobody listening is no error: what is queued waits for the next scan. */
+async function wake(layout: Layout, settings: Settings, given: Arguments): Promise<number> {
+  const isAskedFor = given.has('trigger')
+  if (!isAskedFor && !settings.useTrigger) return SUCCESS
+  const { pullTrigger } = await import('./trigger.js')
+  try {
+    const isHeard = pullTrigger(layout, settings)
+    if (!isHeard && isAskedFor)
+      say(`nobody listens to the trigger of ${layout.path}; what is queued waits for a scan`)
+    return SUCCESS
+  } catch (error) {
+    const { explain } = await import('./explain.js')
+    say(`${explain(error)}. What was to be queued is queued: do not enqueue it again`)
+    return isAskedFor ? FAILURE : SUCCESS
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Errors of the package, said to somebody at a command line.
+ *
+ * @module
+ */
+import { FsqError, SettingError } from '../errors.js'
+
+// The messages of the package say what to do in its own terms, which are those of a program.
+const PHRASES: readonly (readonly [RegExp, string])[] = [
+  [
+    /Install it with Queue\.install\(.*?\), or set the option 'root' \(FSQ_ROOT\)/,
+    "Make it with 'fsq install', or set fsq -r (FSQ_ROOT)",
+  ],
+  [/Take it up again with queue\.up\(\)/, "Take it up again with 'fsq up', or scan it anyway with -i"],
+  [
+    /Use it with new Queue\(.*?\), or replace it with all its items by the option force/,
+    'Use it as it is (install -i), or replace it with all its items (install -f)',
+  ],
+  [
+    /Let them be worked, or remove them with the queue by the option force/,
+    'Let them be worked, or remove them with the queue (uninstall -f)',
+  ],
+  [/the option 'root'/, 'fsq -r'],
+  [
+    /, and finishing it is tried again until the queue is closed/,
+    ' while this command runs, and is run again after that',
+  ],
+]
+
+/** The message for an error; what is no error of the package is a fault of this program, and keeps its stack. */
+export function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof FsqError) && !('syscall' in error)) return error.stack ?? error.message
+  return PHRASES.reduce((message, [pattern, phrase]) => message.replace(pattern, phrase), error.message)
+}
+
+/** Whether it is about the value of an option, not of an environment variable. */
+export function isAboutOption(error: unknown): boolean {
+  return error instanceof SettingError && !error.setting.startsWith('FSQ_')
+}

@@ -1,0 +1,135 @@
+/**
+ * `fsq list`: the queues, or the items of one.
+ *
+ * @module
+ */
+import fs from 'node:fs'
+
+import { type Layout, placePath } from '../layout.js'
+import type { ItemState } from '../lister.js'
+import { Place } from '../native.js'
+import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
+import { type Arguments, type OptionTable, UsageError } from './arguments.js'
+import { SUCCESS } from './command.js'
+import { entriesOf } from './directory-entries.js'
+import { STATES, activityOf, itemJson, itemsOf } from './items.js'
+import { queueNamed, queuesIn } from './queues.js'
+import { type Row, ageText, printTable } from './table.js'
+
+export const options: OptionTable = { json: {}, state: { short: 's', value: `${STATES.join(', ')} or all` } }
+
+export const help = `Usage: fsq list [--json]
+       fsq list [--json] [-s state] queue [queue ...]
+
+Lists the queues and how many items they hold, or the items of queues, in the order
+in which they are worked. Locks nothing.
+
+  -s, --state=STATE   waiting (default), done, failed or all; those that are worked on
+                      (unknown outside Linux) and those that are delayed are waiting
+      --json          one JSON object a line
+  -h, --help          this help
+
+Example:
+  fsq list --json | jq -r 'select(.failed > 0) | .queue'
+
+Exit codes: 0 success, 100 bad usage, 111 an error.
+`
+
+const QUEUE_TITLES = ['QUEUE', 'WAITING', 'WORKING', 'DELAYED', 'DONE', 'FAILED', 'OLDEST', 'SCANS']
+const ITEM_TITLES = ['STATE', 'AGE', 'TRIES', 'BYTES', 'ID']
+
+/** See `help`. */
+export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
+  const own = resolveSettings(settings)
+  const isJson = given.has('json')
+  const states = statesOf(given)
+  if (given.operands.length === 0) {
+    if (given.has('state')) throw new UsageError('-s goes with the name of a queue')
+    printTable(
+      QUEUE_TITLES,
+      rowsOf(queuesIn(own), (layout) => [queueRow(layout, own)]),
+      isJson,
+    )
+  } else {
+    const layouts = given.operands.map((name) => queueNamed(name, own))
+    printTable(
+      ITEM_TITLES,
+      rowsOf(layouts, (layout) => itemRows(layout, own, states)),
+      isJson,
+    )
+  }
+  return SUCCESS
+}
+
+function statesOf(given: Arguments): readonly ItemState[] {
+  const wanted = given.text('state') ?? 'waiting'
+  const states = STATES.filter((state) => wanted === 'all' || wanted === state)
+  return states.length > 0 ? states : given.refuse('state', `${STATES.join(', ')} or all`)
+}
+
+function* rowsOf(layouts: readonly Layout[], rows: (layout: Layout) => Iterable<Row>): Generator<Row> {
+  for (const layout of layouts) yield* rows(layout)
+}
+
+function queueRow(layout: Layout, settings: Settings): Row {
+  let waiting = 0
+  let working = 0
+  let delayed = 0
+  let oldest = Number.POSITIVE_INFINITY
+  let isKnown = true
+  for (const item of itemsOf(layout, settings, 'waiting')) {
+    const activity = activityOf(item)
+    if (activity === 'working') working++
+    else if (activity === 'delayed') delayed++
+    else waiting++
+    if (item.workers === undefined) isKnown = false
+    oldest = Math.min(oldest, item.enqueuedAt)
+  }
+  const done = count(layout, Place.done)
+  const failed = count(layout, Place.fail)
+  const age =
+    oldest === Number.POSITIVE_INFINITY ? null : Math.max(0, Math.floor((Date.now() - oldest) / 1000))
+  const isDown = fs.lstatSync(layout.downPath, { throwIfNoEntry: false }) !== undefined
+  return {
+    json: {
+      queue: layout.name,
+      path: layout.path,
+      waiting,
+      working: isKnown ? working : null,
+      delayed,
+      done,
+      failed,
+      oldestAge: age,
+      down: isDown,
+    },
+    columns: [
+      layout.name,
+      waiting,
+      isKnown ? working : '-',
+      delayed,
+      done,
+      failed,
+      age === null ? '-' : ageText(age),
+      isDown ? 'down' : 'up',
+    ],
+  }
+}
+
+function count(layout: Layout, place: Place): number {
+  let files = 0
+  for (const { info } of entriesOf(placePath(layout, place))) if (info.isFile()) files++
+  return files
+}
+
+function* itemRows(layout: Layout, settings: Settings, states: readonly ItemState[]): Generator<Row> {
+  for (const state of states) {
+    for (const item of itemsOf(layout, settings, state)) {
+      const json = itemJson(item, layout, settings)
+      const age = ageText((Date.now() - item.enqueuedAt) / 1000)
+      yield {
+        json,
+        columns: [activityOf(item), age, item.parsed.tries, item.entry.info.size, String(json['id'])],
+      }
+    }
+  }
+}

@@ -1,0 +1,143 @@
+#!/usr/bin/env node
+/**
+ * The command `fsq`: global options, the choice of the command, and what becomes of its errors. It loads only the command
+ * that runs.
+ *
+ * @module
+ */
+import process from 'node:process'
+
+import type { SettingOverrides } from '../settings.js'
+import { type Arguments, type OptionTable, UsageError, readArguments } from './arguments.js'
+import { BAD_USAGE, type Command, FAILURE, SUCCESS } from './command.js'
+import { OutputError, say, speakAs, write } from './output.js'
+
+interface Entry {
+  readonly summary: string
+  readonly load: () => Promise<Command>
+}
+
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  install: { summary: 'make queues', load: () => import('./install.js') },
+  uninstall: { summary: 'remove queues', load: () => import('./uninstall.js') },
+  enqueue: { summary: 'add an item, or many, to a queue', load: () => import('./enqueue.js') },
+  scan: { summary: 'run a program for each item that waits', load: () => import('./scan.js') },
+  down: { summary: 'forbid scans of queues', load: () => import('./down.js') },
+  up: { summary: 'allow scans of queues again', load: () => import('./up.js') },
+  list: { summary: 'list the queues, or the items of one', load: () => import('./list.js') },
+  show: { summary: 'show all that is known of items', load: () => import('./show.js') },
+  cat: { summary: 'write the contents of items', load: () => import('./cat.js') },
+  retry: { summary: 'move failed items back to those that wait', load: () => import('./retry.js') },
+  rm: { summary: 'remove items', load: () => import('./rm.js') },
+  audit: { summary: 'look for what is not as it should be', load: () => import('./audit.js') },
+  repair: { summary: 'do what audit proposes', load: () => import('./repair.js') },
+  stats: { summary: 'tell how many, how old, how fast', load: () => import('./stats.js') },
+  prune: { summary: 'remove finished items by age or count', load: () => import('./prune.js') },
+}
+const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']
+
+const OPTIONS: OptionTable = {
+  help: { short: 'h' },
+  list: { short: 'l' },
+  charset: { short: 'c', value: 'utf8, ascii or latin-1' },
+  // Where the first implementation had its commands.
+  'exec-dir': { short: 'e', value: 'a path' },
+  'root-dir': { short: 'r', value: 'the directory that holds the queues' },
+  'queue-dir': { short: 'q', value: 'the name of a directory' },
+  'tmp-dir': { short: 't', value: 'the name of a directory' },
+  'done-dir': { short: 'd', value: 'the name of a directory' },
+  'down-file': { short: 'D', value: 'the name of a file' },
+  'trigger-fifo': { short: 'T', value: 'the name of a FIFO' },
+}
+
+const HELP = `Usage: fsq [-hl] [-r root] [-c charset] [-q queue] [-t tmp] [-d done] [-D down]
+           [-T trigger] command [options] [arguments]
+
+A work queue of files: one item is one file, a claim is a kernel lock, completion
+is one rename.
+
+Commands:
+${summaries('  ')}
+Options, before the command:
+  -r, --root-dir=PATH       the directory that holds the queues (FSQ_ROOT, /var/fsq)
+  -c, --charset=CHARSET     of item names: utf8, ascii or latin-1 (FSQ_CHARSET)
+  -q, --queue-dir=NAME      names of the directories of a queue (FSQ_QUEUE,
+  -t, --tmp-dir=NAME          FSQ_TMP, FSQ_DONE),
+  -d, --done-dir=NAME
+  -D, --down-file=NAME        of the file that forbids scans (FSQ_DOWN)
+  -T, --trigger-fifo=NAME     and of the FIFO that wakes listeners (FSQ_TRIGGER)
+  -l, --list                list the commands
+  -h, --help                this help; fsq COMMAND --help has that of a command
+
+Example:
+  fsq install mail && echo hello | fsq enqueue mail bob && fsq scan mail ./send
+
+Exit codes: 0 success, 100 bad usage, 111 an error. See fsq(1), fsq(7).
+`
+
+function summaries(indent: string): string {
+  return Object.entries(COMMANDS)
+    .map(([name, { summary }]) => `${indent}${name.padEnd(10)} ${summary}\n`)
+    .join('')
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  let help = HELP
+  try {
+    const given = readArguments(args, OPTIONS)
+    if (given.has('help')) return answer(HELP)
+    if (given.has('list')) return answer(summaries(''))
+    const [name, ...rest] = given.operands
+    if (name === undefined) throw new UsageError('the command is missing')
+    const command = await find(name)
+    help = command.help
+    speakAs(name)
+    const own = readArguments(rest, { ...command.options, help: { short: 'h' } })
+    if (own.has('help')) return answer(help)
+    if (args.some((arg) => arg.includes('\ufffd'))) await (await import('./bytes.js')).checkArguments()
+    return await command.run(own, settingsOf(given))
+  } catch (error) {
+    if (error instanceof OutputError) {
+      if (!error.isClosed) say(error.message)
+      return FAILURE
+    }
+    if (error instanceof UsageError) return refuse(error.message, help)
+    const { explain, isAboutOption } = await import('./explain.js')
+    if (isAboutOption(error)) return refuse(explain(error), help)
+    say(explain(error))
+    return FAILURE
+  }
+}
+
+async function find(name: string): Promise<Command> {
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (entry !== undefined) return entry.load()
+  if (LATER.includes(name)) throw new UsageError(`the command ${name} is not in this version`)
+  throw new UsageError(`there is no command '${name}'; fsq --list has those that there are`)
+}
+
+function settingsOf(given: Arguments): SettingOverrides {
+  const settings: Record<string, string | undefined> = {
+    root: given.text('root-dir'),
+    charset: given.text('charset'),
+    queue: given.text('queue-dir'),
+    tmp: given.text('tmp-dir'),
+    done: given.text('done-dir'),
+    down: given.text('down-file'),
+    trigger: given.text('trigger-fifo'),
+  }
+  return settings
+}
+
+function answer(text: string): number {
+  write(text)
+  return SUCCESS
+}
+
+function refuse(message: string, help: string): number {
+  say(`${message}\n${help.slice(0, help.indexOf('\n\n'))}`)
+  return BAD_USAGE
+}
+
+// Not exit(): what is under way may end.
+process.exitCode = await run(process.argv.slice(2))

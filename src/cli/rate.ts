@@ -1,0 +1,27 @@
+/**
+ * So many a second.
+ *
+ * @module
+ */
+import { setTimeout as later } from 'node:timers/promises'
+
+export class Rate {
+  readonly #interval: number
+  #next = 0
+
+  /** @param perSecond - 0 or less: without limit. */
+  constructor(perSecond: number) {
+    this.#interval = perSecond > 0 ? 1000 / perSecond : 0
+  }
+
+  /** Waits until the next may begin, or the signal aborts. */
+  async turn(signal: AbortSignal): Promise<void> {
+    const wait = this.#next - performance.now()
+    if (wait > 0) await later(wait, undefined, { signal }).catch(() => undefined)
+  }
+
+  /** One begins. */
+  count(): void {
+    this.#next = performance.now() + this.#interval
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * A scan that runs programs: which items it takes, and what becomes of each.
+ *
+ * @module
+ */
+import type { ChildProcess } from 'node:child_process'
+import process from 'node:process'
+
+import { FinishError } from '../errors.js'
+import type { WorkItem } from '../item.js'
+import type { Queue } from '../queue.js'
+import type { ReportType } from '../report.js'
+import { type Ending, itemEnvironment, runChild } from './child.js'
+import { BAD_USAGE, FAILURE, SUCCESS } from './command.js'
+import { explain } from './explain.js'
+import { follow } from './follow.js'
+import { say } from './output.js'
+import { Rate } from './rate.js'
+
+const STDIN = 0
+// Of the machine, whatever the program.
+const SHORTAGES = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']
+const STOPPING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+
+/** What is run, and how. */
+export interface ScannerOptions {
+  /** Empty: the arguments of each item are the program and its arguments. */
+  readonly program: readonly string[]
+  readonly jobs: number
+  /** Programs started a second; 0 or less: without limit. */
+  readonly rate: number
+  readonly isFollowing: boolean
+  readonly isVerbose: boolean
+  /** Programs have the standard input of this process, not the item. */
+  readonly isInputLeft: boolean
+  /** Items are moved to where they belong. */
+  readonly isFinishing: boolean
+  readonly hasEnvironment: boolean
+  /** What became of the items shows in the exit code. */
+  readonly hasExitCode: boolean
+}
+
+/** Runs programs for the items of one queue. */
+export class Scanner {
+  readonly #queue: Queue
+  readonly #options: ScannerOptions
+  readonly #rate: Rate
+  readonly #jobs = new Set<Promise<void>>()
+  readonly #children = new Set<ChildProcess>()
+  readonly #stop = new AbortController()
+  #onJobEnd: (() => void) | undefined
+  /** The user has told the programs to end, too. */
+  #isHurried = false
+  #isInterrupted = false
+  #hasFailed = false
+  #failedItems = 0
+  #retriedItems = 0
+
+  constructor(queue: Queue, options: ScannerOptions) {
+    this.#queue = queue
+    this.#options = options
+    this.#rate = new Rate(options.rate)
+  }
+
+  /** A report of the queue. */
+  count(type: ReportType): void {
+    if (['malformed', 'expired', 'exhausted'].includes(type)) this.#failedItems++
+    if (['unreadable', 'unmovable'].includes(type)) this.#retriedItems++
+  }
+
+  /** @returns The exit code. */
+  async run(): Promise<number> {
+    const listeners = STOPPING.map((signal) => [signal, () => this.#interrupt(signal)] as const)
+    for (const [signal, listener] of listeners) process.on(signal, listener)
+    try {
+      await this.#takeAll()
+    } catch (error) {
+      // A finish that has failed has been told of.
+      if (!(error instanceof FinishError)) this.#fail(explain(error))
+    } finally {
+      await Promise.all(this.#jobs)
+      await this.#queue.close()
+      for (const [signal, listener] of listeners) process.off(signal, listener)
+    }
+    if (this.#hasFailed) return FAILURE
+    if (!this.#options.hasExitCode) return SUCCESS
+    if (this.#failedItems > 0) return BAD_USAGE
+    return this.#retriedItems > 0 ? FAILURE : SUCCESS
+  }
+
+  async #takeAll(): Promise<void> {
+    const { jobs, isFollowing } = this.#options
+    const { signal } = this.#stop
+    const items = isFollowing ? follow(this.#queue, signal) : this.#queue.scan({ prefetch: 1 })
+    try {
+      for (;;) {
+        // First a place, then the item: whoever has one free takes it.
+        while (this.#jobs.size >= jobs) await this.#jobEnd()
+        await this.#rate.turn(signal)
+        if (this.#isStopped()) return
+        const next = await items.next()
+        if (next.done === true) return
+        if (this.#isStopped()) {
+          next.value.release()
+          return
+        }
+        this.#start(next.value)
+      }
+    } finally {
+      // Leaving a scan releases the item that it was left at.
+      await Promise.all(this.#jobs)
+      await items.return()
+    }
+  }
+
+  #isStopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
+  #start(item: WorkItem): void {
+    this.#rate.count()
+    const job = this.#work(item).finally(() => {
+      this.#jobs.delete(job)
+      this.#onJobEnd?.()
+    })
+    this.#jobs.add(job)
+  }
+
+  // Not Promise.race(), which leaves something behind at each job that goes on.
+  async #jobEnd(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onJobEnd = resolve
+    })
+  }
+
+  /** Never rejects. */
+  async #work(item: WorkItem): Promise<void> {
+    const { program, isVerbose } = this.#options
+    if (isVerbose) say(`working on ${item.id} ...`)
+    const argv = [...program, ...item.args]
+    try {
+      if (argv.length === 0)
+        await this.#finish(item, 'fail', 'there is no program, and the item has no arguments')
+      else await this.#settle(item, await this.#runProgram(item, argv))
+    } catch (error) {
+      this.#hasFailed = true
+      say(explain(error))
+      if (error instanceof FinishError) this.#stop.abort()
+    }
+  }
+
+  async #runProgram(item: WorkItem, argv: readonly string[]): Promise<Ending> {
+    const { isInputLeft, hasEnvironment } = this.#options
+    let started: ChildProcess | undefined
+    const ending = await runChild({
+      argv,
+      env: hasEnvironment ? itemEnvironment(item, this.#queue.settings) : process.env,
+      stdin: isInputLeft ? STDIN : item.fd,
+      onStart: (child) => {
+        started = child
+        this.#children.add(child)
+      },
+    })
+    if (started !== undefined) this.#children.delete(started)
+    return ending
+  }
+
+  /** What becomes of the item (fsq standard, section 6). */
+  async #settle(item: WorkItem, ending: Ending): Promise<void> {
+    const { success, failTmp } = this.#queue.settings
+    if ('error' in ending) return this.#settleUnrun(item, ending.error)
+    if ('signal' in ending) return this.#settleKilled(item, ending.signal)
+    if (ending.code === success) return this.#finish(item, 'done')
+    // It was told to end, and this may be how it does.
+    if (this.#isHurried) return this.#release(item, `was ended with exit code ${ending.code}`)
+    return this.#finish(item, ending.code === failTmp ? 'retry' : 'fail', `exit code ${ending.code}`)
+  }
+
+  async #settleUnrun(item: WorkItem, { message, code }: NodeJS.ErrnoException): Promise<void> {
+    // A NUL in an argument, which no program can be given.
+    if (code === 'ERR_INVALID_ARG_VALUE') return this.#finish(item, 'fail', message)
+    const [file] = this.#options.program
+    // One item that names no program must not keep the others from running.
+    if (file === undefined && !SHORTAGES.includes(code ?? '')) return this.#finish(item, 'retry', message)
+    item.release()
+    if (this.#isStopped()) return
+    const program = file === undefined ? 'programs' : `the program '${file}'`
+    this.#fail(
+      `cannot run ${program}: ${message}. Items stay as they are; check its path and mode, and the limits (ulimit -a)`,
+    )
+  }
+
+  async #settleKilled(item: WorkItem, signal: NodeJS.Signals): Promise<void> {
+    // Ctrl-C reaches the programs, too.
+    const wasTold = this.#isInterrupted && STOPPING.some((stopping) => stopping === signal)
+    if (wasTold || this.#isHurried) return this.#release(item, `was ended by ${signal}`)
+    this.#fail(`${item.id}: the program was killed by ${signal}; the scan stops`)
+    await this.#finish(item, 'fail', `killed by ${signal}`)
+  }
+
+  #release(item: WorkItem, why: string): void {
+    this.#hasFailed = true
+    item.release()
+    say(`${item.id}: ${why}: released`)
+  }
+
+  async #finish(item: WorkItem, action: 'done' | 'retry' | 'fail', why = ''): Promise<void> {
+    const { isFinishing, isVerbose } = this.#options
+    // A retry changes it.
+    const { id } = item
+    if (!isFinishing) {
+      item.release()
+      if (isVerbose && action !== 'done') say(`${id}: ${why}; left as it is`)
+      return
+    }
+    if (action === 'done') {
+      await item.done()
+      if (isVerbose) say(`${id}: succeeded`)
+      return
+    }
+    if (action === 'retry' && (await item.retry()) === 'waiting') {
+      this.#retriedItems++
+      say(`${id}: failed temporarily (${why})`)
+      return
+    }
+    if (action === 'fail') await item.fail()
+    this.#failedItems++
+    say(`${id}: failed permanently (${why}${action === 'retry' ? `, after ${item.tries + 1} tries` : ''})`)
+  }
+
+  #fail(message: string): void {
+    this.#hasFailed = true
+    say(message)
+    this.#stop.abort()
+  }
+
+  #interrupt(signal: NodeJS.Signals): void {
+    if (this.#isInterrupted) {
+      this.#isHurried = true
+      for (const child of this.#children) child.kill(signal)
+      return
+    }
+    this.#isInterrupted = true
+    this.#stop.abort()
+    if (this.#children.size > 0) {
+      say(
+        `${signal}: ${this.#children.size} running; the scan stops when they have ended (once more: they are told, too)`,
+      )
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// What the help says, the manual and the completion say, too.
+import { execFileSync, spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+import { describe, expect, test } from '@jest/globals'
+
+import { useCommandBed } from '../support/command.js'
+
+const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))
+const MAIN = path.join(PACKAGE, 'dist/cli/main.js')
+const COMPLETION = path.join(PACKAGE, 'completions/fsq.bash')
+const MANUAL = path.join(PACKAGE, 'man')
+const hasMan = spawnSync('sh', ['-c', 'man --version && groff --version']).status === 0
+const hasBash = spawnSync('bash', ['--version']).status === 0
+
+const bed = useCommandBed()
+
+function fsq(...args: string[]): string {
+  return execFileSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
+}
+
+const commands = fsq('-l')
+  .split('\n')
+  .map((line) => line.split(' ')[0] ?? '')
+  .filter((name) => name !== '')
+const longOptions = (help: string): string[] =>
+  [...help.matchAll(/(?<=[ ,])--[a-z][a-z-]*/g)].map(([option]) => option)
+const page = (name: string): string => fs.readFileSync(path.join(MANUAL, name), 'utf8').replaceAll('\\-', '-')
+
+describe.each(commands)('%s', (command) => {
+  test('has all its options in the manual and in the completion', () => {
+    const help = fsq(command, '--help')
+    const completion = fs.readFileSync(COMPLETION, 'utf8')
+    for (const option of longOptions(help)) {
+      expect(page(`fsq-${command}.1`)).toContain(option)
+      expect(completion).toContain(option)
+    }
+    for (const [option] of help.matchAll(/(?<=^ *)-[A-Za-z0-9](?=,)/gm))
+      expect(page(`fsq-${command}.1`)).toContain(option)
+  })
+
+  test('is a screen of help with an example', () => {
+    const lines = fsq(command, '-h').split('\n')
+    expect(lines.length).toBeLessThanOrEqual(45)
+    expect(lines.filter((line) => line.length > 90)).toEqual([])
+    expect(lines.some((line) => /^Examples?:$/.test(line))).toBe(true)
+  })
+})
+
+test('the manual is listed in the package, and has each command', () => {
+  const { man } = JSON.parse(fs.readFileSync(path.join(PACKAGE, 'package.json'), 'utf8')) as { man: string[] }
+  const pages = fs.readdirSync(MANUAL)
+  expect(man.map((file) => path.basename(file)).sort()).toEqual([...pages].sort())
+  expect(pages).toEqual(
+    expect.arrayContaining(['fsq.1', 'fsq.7', ...commands.map((command) => `fsq-${command}.1`)]),
+  )
+  for (const command of commands) expect(page('fsq.1')).toContain(`fsq-${command} (1)`)
+  for (const option of longOptions(fsq('-h'))) expect(page('fsq.1')).toContain(option)
+})
+;(hasMan ? test : test.skip).each(fs.readdirSync(MANUAL))('%s is clean (needs man and groff)', (name) => {
+  const env = { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '80' }
+  const { status, stderr } = spawnSync(
+    'man',
+    ['--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z', path.join(MANUAL, name)],
+    { env, encoding: 'utf8' },
+  )
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+})
+;(hasBash ? test : test.skip)('completion knows commands, options and queues (needs bash)', async () => {
+  expect(
+    (
+      await bed.sh(
+        'fsq install mail mall other; mkdir $FSQ_ROOT/.fsq-abcdef; mkdir $FSQ_ROOT/.fsq-abcdef/queue',
+      )
+    ).code,
+  ).toBe(0)
+  const complete = (...words: string[]): string[] => {
+    const script = `. '${COMPLETION}'; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fsq 2>/dev/null; printf '%s\\n' "\${COMPREPLY[@]}"`
+    const env = { ...process.env, FSQ_ROOT: bed.root }
+    return execFileSync('bash', ['-c', script, 'bash', ...words], { encoding: 'utf8', env })
+      .trim()
+      .split('\n')
+      .sort()
+  }
+  expect(complete('fsq', '')).toEqual([...commands].sort())
+  expect(complete('fsq', 's')).toEqual(['scan', 'show', 'stats'])
+  expect(complete('fsq', '--ro')).toEqual(['--root-dir='])
+  expect(complete('fsq', 'scan', '--no')).toEqual(['--no-done', '--no-env', '--no-lock', '--no-open'])
+  expect(complete('fsq', 'scan', 'ma')).toEqual(['mail', 'mall'])
+  expect(complete('fsq', '-r', bed.root, 'down', '')).toEqual(['mail', 'mall', 'other'])
+})

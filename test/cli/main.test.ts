@@ -1,0 +1,108 @@
+import fs from 'node:fs'
+
+import { describe, expect, test } from '@jest/globals'
+
+import { useCommandBed } from '../support/command.js'
+
+const bed = useCommandBed()
+
+describe('bad usage', () => {
+  test.each([
+    ['fsq', 'the command is missing'],
+    ['fsq -x', 'there is no option -x'],
+    ['fsq --bogus', 'there is no option --bogus'],
+    ['fsq -c', '-c needs a value'],
+    ['fsq --help=yes', '--help takes no value'],
+    ['fsq nosuchcmd', "there is no command 'nosuchcmd'"],
+    ['fsq a/b', "there is no command 'a/b'"],
+    ["fsq ''", "there is no command ''"],
+    ['fsq constructor', "there is no command 'constructor'"],
+    ['fsq -q a/b install q', 'queue is'],
+    ['fsq -c nosuchcharset install q', 'charset is'],
+    ['fsq install', 'the name of a queue is missing'],
+    ['fsq install -x q', 'there is no option -x'],
+    ['fsq scan q', 'the program is missing'],
+    ['fsq scan', 'the name of a queue is missing'],
+    ['fsq enqueue', 'the name of a queue is missing'],
+    ['fsq add-host h q', 'not in this version'],
+    ['fsq rm-host h q', 'not in this version'],
+    ['fsq up-host h q', 'not in this version'],
+    ['fsq down-host h q', 'not in this version'],
+    ['fsq host-dist q', 'not in this version'],
+    ['fsq push -h', 'not in this version'],
+    ['fsq jsonrpcd', 'not in this version'],
+    ['fsq install -a h q', 'not in this version'],
+    ['fsq scan -a q true', 'not in this version'],
+    ['fsq scan --host=h q true', 'not in this version'],
+  ])('%s', async (script, message) => {
+    const { code, stdout, stderr } = await bed.sh(script)
+    expect({ code, stdout }).toEqual({ code: 100, stdout: '' })
+    expect(stderr).toContain(message)
+    expect(stderr).toContain('Usage: fsq')
+    expect(stderr.split('\n').length).toBeLessThan(8)
+    expect(fs.readdirSync(bed.root)).toEqual([])
+  })
+})
+
+test.each(['-h', '--help'])('fsq %s is one screen with an example', async (flag) => {
+  const { code, stdout, stderr } = await bed.sh(`fsq ${flag}`)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/^Usage: fsq.*\nExample:\n {2}/s)
+  expect(stdout.split('\n').length).toBeLessThanOrEqual(45)
+})
+
+test.each(['scan -j 4 --help', 'install -fh q'])('fsq %s does nothing else', async (args) => {
+  expect((await bed.sh(`fsq ${args}`)).code).toBe(0)
+  expect(fs.readdirSync(bed.root)).toEqual([])
+})
+
+test('-l lists the commands', async () => {
+  const { code, stdout } = await bed.sh('fsq -l && fsq --list')
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^scan +run a program/m)
+})
+
+test('names of directories, files and the root', async () => {
+  const other = bed.bed.path('other')
+  fs.mkdirSync(other)
+  const { code } = await bed.sh(
+    `fsq -r '${other}' -q qq --tmp-dir=tt -ddd -D dn -T tr install -dt q && fsq -q qq -t tt -d dd -r '${other}' enqueue -e q a`,
+  )
+  expect(code).toBe(0)
+  expect(fs.readdirSync(`${other}/q`).sort()).toEqual(['dd', 'dn', 'fail', 'qq', 'tr', 'tt'])
+  expect(bed.state('q', other)).toEqual({ qq: ['0_a'], dn: 'file', tr: 'FIFO' })
+  expect(fs.readdirSync(bed.root)).toEqual([])
+})
+
+test('the environment says the same', async () => {
+  const { code } = await bed.sh(
+    'FSQ_TRIGGER=tr fsq install -t q && FSQ_DELIMITER=. FSQ_ITEM_MODE=600 fsq enqueue -e q a.b c_d',
+  )
+  expect(code).toBe(0)
+  expect(bed.state()['tr']).toBe('FIFO')
+  expect(bed.only('q', 'queue')).toMatch(/\.a%2eb\.c_d$/)
+  expect((fs.statSync(bed.only('q', 'queue')).mode & 0o777).toString(8)).toBe('600')
+})
+
+test.each([
+  ['FSQ_MAX_TRIES=abc', 'FSQ_MAX_TRIES'],
+  ['FSQ_DELIMITER=__', 'FSQ_DELIMITER'],
+])('a bad environment is an error that names it: %s', async (setting, name) => {
+  const { code, stderr } = await bed.sh(`${setting} fsq install q`)
+  expect(code).toBe(111)
+  expect(stderr).toContain(`fsq install: ${name}`)
+})
+
+test('the place of commands, which the first implementation needed, is taken and not used', async () => {
+  expect((await bed.sh('fsq -e /nonexistent install q')).code).toBe(0)
+})
+
+test('messages have no control characters', async () => {
+  const { code, stderr } = await bed.sh(
+    `fsq install -- "$(printf 'a/\\033[31mb')"; fsq -r "$(printf '/\\033]0;x')" scan q true`,
+  )
+  expect(code).toBe(111)
+  // eslint-disable-next-line no-control-regex
+  expect(stderr).not.toMatch(/\u001b/)
+  expect(stderr).toContain('\\x1b')
+})
