@@ -10,13 +10,12 @@ import { BenchFolder } from './lib/folder.mjs'
 import { interleave } from './lib/rounds.mjs'
 import { ratios, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
-import { pickUpTargetLines, targetLines } from './lib/targets.mjs'
+import { targetLines } from './lib/targets.mjs'
 import { measureBacklog } from './workloads/backlog.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
 import { lockRows } from './workloads/lock.mjs'
 import { measureStream } from './workloads/stream.mjs'
-import { measureIdle, measureKills, measurePickUp } from './workloads/pickup.mjs'
 
 const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
 

@@ -117,7 +117,7 @@ async function enqueueAll(
   entries: readonly EnqueueEntry[],
 ): Promise<readonly EnqueueOutcome[]> {
   try {
-    const ids = await enqueuer.enqueueMany(entries)
+    const ids = await enqueuer.enqueueMany(entries, {})
     return ids.map((id) => ({ id }))
   } catch (error) {
     if (error instanceof EnqueueManyError) return error.outcomes

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Reporter } from '../report.js'
 import { QueueDirectory } from '../directory.js'
 import { Enqueuer } from '../enqueue.js'
 import { type Layout, layoutOf } from '../layout.js'
@@ -77,7 +78,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   try {
     // Before the input is read: it cannot be read again.
     await directory.open()
-    const enqueuer = new Enqueuer(directory, own)
+    const enqueuer = new Enqueuer(directory, own, new Reporter(name, undefined))
     if (!isBatch) await enqueueOne(enqueuer, name, args, given)
     else if (!(await enqueueMany(enqueuer, name, args, given))) return FAILURE
     return await wake(layout, own, given)

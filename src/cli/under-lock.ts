@@ -6,10 +6,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { LOCK_MARKER, type Layout } from '../layout.js'
-import { native } from '../native.js'
+import type { Layout } from '../layout.js'
+import { tryLockSync, unlockSync } from '../lock.js'
+import { LOCK_MARKER } from '../settings.js'
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
 
 /**
  * Changes a file or a directory under its lock, as a worker would hold it. Not for a look: a worker would pass an item by.
@@ -22,12 +23,11 @@ export function underLock(
   layout: Layout | undefined,
   change: (descriptor: number) => void,
 ): string | undefined {
-  if (layout !== undefined && fs.existsSync(path.join(layout.path, LOCK_MARKER))) {
-    return 'is in a queue with fcntl locks, which are not taken here: take the queue down, and use mv(1) or rm(1)'
-  }
-  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  const isFcntl = layout !== undefined && fs.existsSync(path.join(layout.path, LOCK_MARKER))
+  const kind = isFcntl ? 'fcntl' : 'flock'
+  const descriptor = fs.openSync(file, (isFcntl ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK)
   try {
-    if (native.tryLock(descriptor, true) !== undefined) return 'is being worked on'
+    if (tryLockSync(descriptor, { kind }) === undefined) return 'is being worked on'
     // Another may have moved it between our open and our lock, and another file may have its name.
     const { dev, ino } = fs.fstatSync(descriptor)
     const named = fs.lstatSync(file, { throwIfNoEntry: false })
@@ -35,7 +35,7 @@ export function underLock(
     change(descriptor)
     return undefined
   } finally {
-    native.unlock(descriptor)
+    unlockSync(descriptor, { kind })
     fs.closeSync(descriptor)
   }
 }
