@@ -63,9 +63,9 @@ class AddonData {
   }
 
   // A process that exits destroys nothing, and the kernel closes descriptors but leaves names in tmp/.
-  void DiscardDrafts() {
+  void AbandonDrafts() {
     for (const std::weak_ptr<Draft>& known : drafts_) {
-      if (const std::shared_ptr<Draft> draft = known.lock()) draft->Discard();
+      if (const std::shared_ptr<Draft> draft = known.lock()) draft->Abandon();
     }
   }
 

@@ -1,6 +1,5 @@
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -100,9 +99,9 @@ class EnqueueTask : public Task {
   }
 
   void Run() override {
-    std::vector<std::unique_lock<std::mutex>> locks;
+    std::vector<Draft::Use> uses;
     for (const NewItem& item : items_) {
-      if (item.payload.draft) locks.emplace_back(item.payload.draft->mutex);
+      if (item.payload.draft) uses.emplace_back(item.payload.draft);
     }
     EnqueueAll(*directory_, *form_, items_, stopping_.get());
   }
@@ -177,7 +176,7 @@ class WriteDraftTask : public Task {
   }
 
   void Run() override {
-    const std::lock_guard<std::mutex> guard(draft_->mutex);
+    const Draft::Use use(draft_);
     failure_ = draft_->file.Write(payload_, {});
   }
 
@@ -203,7 +202,7 @@ class DiscardDraftTask : public Task {
     return task;
   }
 
-  void Run() override { draft_->Discard(); }
+  void Run() override { draft_->Abandon(); }
 
   napi_value Answer(napi_env env, AddonData&) override { return JsBuilder(env).Undefined(); }
 

@@ -110,14 +110,39 @@ class ItemFile {
 
 // An item that is written bit by bit, before it is known what becomes of it.
 struct Draft {
+  // One thread at a time works on the file. What was abandoned meanwhile goes when that ends.
+  class Use {
+   public:
+    explicit Use(std::shared_ptr<Draft> draft) : draft_(std::move(draft)) { draft_->mutex_.lock(); }
+    Use(Use&&) noexcept = default;
+    ~Use() {
+      if (!draft_) return;
+      draft_->mutex_.unlock();
+      draft_->DiscardIfAbandoned();
+    }
+
+   private:
+    std::shared_ptr<Draft> draft_;
+  };
+
+  // Nothing of it stays. Does not wait for whoever works on it.
+  void Abandon() {
+    abandoned_.store(true);
+    DiscardIfAbandoned();
+  }
+
   std::shared_ptr<QueueDirectory> directory;  // stands first, as the file needs it to its own end
   ItemFile file;
-  std::mutex mutex;  // for the file: when the process exits, it is taken from whoever works on it
 
-  void Discard() {
-    const std::lock_guard<std::mutex> guard(mutex);
+ private:
+  void DiscardIfAbandoned() {
+    if (!abandoned_.load() || !mutex_.try_lock()) return;
     file = ItemFile();
+    mutex_.unlock();
   }
+
+  std::mutex mutex_;
+  std::atomic<bool> abandoned_{false};
 };
 
 // Sets only the time of modification: the time at which a delayed item is due. 0 or -1 with errno.

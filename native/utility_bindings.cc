@@ -136,7 +136,7 @@ Napi::Value HeldClaims(const Napi::CallbackInfo& info) {
 Napi::Value Stop(const Napi::CallbackInfo& info) {
   AddonData& data = DataOf(info.Env());
   data.stopping->store(true, std::memory_order_relaxed);
-  data.DiscardDrafts();
+  data.AbandonDrafts();
   return info.Env().Undefined();
 }
 

@@ -4,10 +4,11 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { describe, expect, test } from '@jest/globals'
+import { afterEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { Queue, type QueueOptions, type WorkItem, construct } from '../../src/index.js'
+import { native } from '../../src/native.js'
 import { Child, filesOf, makeDirectory, until } from '../support/child.js'
 import { drain, errorOf } from '../support/queue.js'
 
@@ -21,9 +22,18 @@ interface Setting {
   readonly queue: Queue
 }
 
+const queues: Queue[] = []
+
+afterEach(async () => {
+  await Promise.all(queues.splice(0).map((queue) => queue.close()))
+  expect(native.heldClaims()).toBe(0)
+})
+
 async function installed(options: QueueOptions = {}): Promise<Setting> {
   const root = makeDirectory()
-  return { root, queue: await Queue.install('q', { root, durability: 'none', ...options }) }
+  const queue = await Queue.install('q', { root, durability: 'none', ...options })
+  queues.push(queue)
+  return { root, queue }
 }
 
 function python(root: string, command: string, job: object = {}): Child {

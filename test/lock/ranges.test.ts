@@ -12,9 +12,9 @@ const OPENS = 3
 
 type Hold = 'shared' | 'exclusive' | undefined
 
-/** What fcntl locks are, byte by byte; a length of 0 goes to the end, which here is the last byte. */
+/** What fcntl locks are, byte by byte; a length of 0 goes to the end: the last entry stands for all bytes beyond. */
 class Model {
-  readonly #holds: Hold[][] = Array.from({ length: OPENS }, () => new Array<Hold>(BYTES).fill(undefined))
+  readonly #holds: Hold[][] = Array.from({ length: OPENS }, () => new Array<Hold>(BYTES + 1).fill(undefined))
 
   lock(open: number, bytes: readonly number[], shared: boolean): boolean {
     const isRefused = this.#holds.some(
@@ -52,7 +52,7 @@ test('ranges are locked, changed, split and joined as by a model', () => {
       try {
         for (const { open, action, start, length: wanted } of steps) {
           const length = Math.min(wanted, BYTES - start)
-          const end = length === 0 ? BYTES : start + length
+          const end = length === 0 ? BYTES + 1 : start + length
           const bytes = Array.from({ length: end - start }, (_, at) => start + at)
           const range = { kind: 'fcntl', start, length } as const
           const descriptor = descriptors[open] ?? -1
