@@ -36,7 +36,7 @@ const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
 const HIDDEN_LENGTH = 6
 const MOST_ATTEMPTS = 20
-const LOCK_KINDS = ['flock', 'fcntl'] as const
+const LOCK_KINDS: readonly LockKind[] = ['flock', 'fcntl']
 
 /** How a queue is installed. */
 export interface InstallOptions {
@@ -51,7 +51,7 @@ export interface InstallOptions {
 }
 
 /** How the workers of a queue lock its items (fsq standard, section 4). */
-export type LockKind = (typeof LOCK_KINDS)[number]
+export type LockKind = 'flock' | 'fcntl'
 
 /** How a queue is uninstalled. */
 export interface UninstallOptions {
