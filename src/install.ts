@@ -4,11 +4,9 @@
  *
  * @module
  */
-import { randomInt } from 'node:crypto'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import process from 'node:process'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'
@@ -152,7 +150,7 @@ async function attempt<Result>(doing: string, layout: Layout, call: () => Promis
 function hiddenName(): string {
   let name = '.fsq-'
   for (let count = 0; count < HIDDEN_LENGTH; count++) {
-    name += HIDDEN_CHARACTERS.charAt(randomInt(HIDDEN_CHARACTERS.length))
+    name += HIDDEN_CHARACTERS.charAt(Math.floor(Math.random() * HIDDEN_CHARACTERS.length))
   }
   return name
 }
