@@ -28,7 +28,14 @@ if (!host || faultsOf(host).length > 0) {
   process.exit(1)
 }
 // --force: one of the tools is a Node for another architecture, for an emulator to run.
-if (!tool('.package-lock.json')) run('npm', ['ci', '--force', ...QUIET], { cwd: import.meta.dirname })
+if (!tool('.package-lock.json')) {
+  try {
+    run('npm', ['ci', '--force', ...QUIET], { cwd: import.meta.dirname })
+  } catch (error) {
+    console.log(`SKIPPED all: the tools cannot be installed\n${error.message}`)
+    process.exit()
+  }
+}
 
 const [packed] = JSON.parse(
   run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', bed], { cwd: ROOT }),
