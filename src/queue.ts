@@ -81,6 +81,7 @@ export class Queue {
       finisher: new Finisher(this.#directory, this.#settings),
       pending,
       reporter: new Reporter(name, onReport),
+      releasing: new Set(),
     }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
     this.#lister = new Lister(this.#directory, this.#settings)

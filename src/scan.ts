@@ -5,7 +5,7 @@
  */
 import { SettingError } from './errors.js'
 import type { ItemContext, WorkItem } from './item.js'
-import { checkOptions, checkSignal } from './options.js'
+import { checkFlag, checkOptions, checkSignal } from './options.js'
 import { Prefetch } from './prefetch.js'
 import { type ReportListener, Reporter } from './report.js'
 import { Waiting } from './waiting.js'
@@ -56,13 +56,26 @@ function limit(name: string, given: number | undefined, setting: number): number
 }
 
 /** Hands out the items that wait, claimed, in FIFO order. See {@link Queue.scan}. */
-export async function* scan(
+export function scan(context: ItemContext, options: ScanOptions): AsyncGenerator<WorkItem, void, undefined> {
+  const leaving = new AbortController()
+  const items = handOut(context, options, leaving.signal)
+  const leave = items.return.bind(items)
+  // A generator alone would not hear of it before the next item has come.
+  items.return = (value) => {
+    leaving.abort()
+    return leave(value)
+  }
+  return items
+}
+
+async function* handOut(
   context: ItemContext,
   options: ScanOptions,
+  leaving: AbortSignal,
 ): AsyncGenerator<WorkItem, void, undefined> {
   checkOptions('scan', options, SCAN_OPTIONS)
   const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = false, signal } = options
-  if (typeof wait !== 'boolean') throw new SettingError('wait', wait, 'true or false')
+  checkFlag('wait', wait)
   checkSignal(signal)
   const limits = {
     maxTries: limit('maxTries', maxTries, context.settings.maxTries),
@@ -78,7 +91,7 @@ export async function* scan(
     waits: wait,
   })
   signal?.throwIfAborted()
-  const waiting = wait ? new Waiting(own, walk, signal) : undefined
+  const waiting = wait ? new Waiting(own, walk, signal, leaving) : undefined
   let current: WorkItem | undefined
   try {
     await (waiting ?? walk).begin()
@@ -86,6 +99,7 @@ export async function* scan(
       current = undefined
       current = await walk.next()
       signal?.throwIfAborted()
+      if (leaving.aborted) return
       if (current !== undefined) yield current
       else if (waiting === undefined) return
       else await waiting.more()
