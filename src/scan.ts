@@ -55,10 +55,14 @@ function limit(name: string, given: number | undefined, setting: number): number
   throw new SettingError(name, given, 'a whole number, 0 for no limit')
 }
 
-/** Hands out the items that wait, claimed, in FIFO order. See {@link Queue.scan}. */
-export function scan(context: ItemContext, options: ScanOptions): AsyncGenerator<WorkItem, void, undefined> {
+/** Hands out the items that wait, claimed, in FIFO order. See {@link Queue.scan}. `forever`: waits, whatever the options say. */
+export function scan(
+  context: ItemContext,
+  options: ScanOptions,
+  forever = false,
+): AsyncGenerator<WorkItem, void, undefined> {
   const leaving = new AbortController()
-  const items = handOut(context, options, leaving.signal)
+  const items = handOut(context, options, forever, leaving.signal)
   const leave = items.return.bind(items)
   // A generator alone would not hear of it before the next item has come.
   items.return = (value) => {
@@ -71,11 +75,13 @@ export function scan(context: ItemContext, options: ScanOptions): AsyncGenerator
 async function* handOut(
   context: ItemContext,
   options: ScanOptions,
+  forever: boolean,
   leaving: AbortSignal,
 ): AsyncGenerator<WorkItem, void, undefined> {
-  checkOptions('scan', options, SCAN_OPTIONS)
-  const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = false, signal } = options
+  checkOptions(forever ? 'scanForever' : 'scan', options, SCAN_OPTIONS)
+  const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = forever, signal } = options
   checkFlag('wait', wait)
+  const waits = wait || forever
   checkSignal(signal)
   const limits = {
     maxTries: limit('maxTries', maxTries, context.settings.maxTries),
@@ -88,10 +94,10 @@ async function* handOut(
   const walk = new Walk(own, limits, {
     prefetch: new Prefetch(prefetch),
     relaxed: checkOrder(order) === 'relaxed',
-    waits: wait,
+    waits,
   })
   signal?.throwIfAborted()
-  const waiting = wait ? new Waiting(own, walk, signal, leaving) : undefined
+  const waiting = waits ? new Waiting(own, walk, signal, leaving) : undefined
   let current: WorkItem | undefined
   try {
     await (waiting ?? walk).begin()
@@ -99,7 +105,7 @@ async function* handOut(
       current = undefined
       current = await walk.next()
       signal?.throwIfAborted()
-      if (leaving.aborted) return
+      if (waiting !== undefined && leaving.aborted) return
       if (current !== undefined) yield current
       else if (waiting === undefined) return
       else await waiting.more()

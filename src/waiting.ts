@@ -38,10 +38,10 @@ export class Waiting {
   #walkedAt = 0
   #shortest = 0
   /** What this process gave back since the last walk: it was nobody's that a watch would tell of. */
-  #released: RawName[] = []
+  readonly #released = new Set<RawName>()
   #wake: (() => void) | undefined
   readonly #onRelease = (name: RawName): void => {
-    this.#released.push(name)
+    this.#released.add(name)
     this.#wake?.()
   }
 
@@ -81,8 +81,9 @@ export class Waiting {
       if (this.#leaving.aborted) return
       if (lost) this.#disarm()
       if (look || lost || performance.now() >= this.#rescanAt) return this.#list(!lost)
-      const released = this.#released.splice(0)
-      if (walk.revisit([...names, ...released], closed)) return
+      const mayBeFree = [...names, ...this.#released]
+      this.#released.clear()
+      if (walk.revisit(mayBeFree, closed)) return
     }
   }
 
@@ -93,7 +94,7 @@ export class Waiting {
 
   async #list(quick: boolean): Promise<void> {
     this.#listen()
-    this.#released = []
+    this.#released.clear()
     await this.#walk.begin({
       quick: quick && this.#watched !== undefined,
       prepare: (handle) => {
@@ -168,7 +169,7 @@ export class Waiting {
   async #sleep(): Promise<WatchEvents> {
     const { directory } = this.#context
     this.#checkStop()
-    if (this.#released.length > 0 || this.#leaving.aborted) return native.cancelWatch(this.#watch)
+    if (this.#released.size > 0 || this.#leaving.aborted) return native.cancelWatch(this.#watch)
     const events = await new Promise<WatchEvents>((resolve) => {
       const wake = (told: WatchEvents): void => {
         clearTimeout(timer)

@@ -615,3 +615,8 @@ test.each([1, 'false', null])('force: %p is refused, and nothing is touched', as
   expect(await queue.counts()).toMatchObject({ waiting: 1 })
   expect(await queue.isDown()).toBe(false)
 })
+
+test('options that are no object are refused', async () => {
+  const error = await errorOf(async () => Queue.install('q', null as unknown as QueueOptions))
+  checkError(error, { type: SettingError, says: /options is null, expected an object of settings/ })
+})

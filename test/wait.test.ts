@@ -4,7 +4,13 @@ import { setTimeout as later } from 'node:timers/promises'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { QueueClosedError, QueueDownError, QueueMissingError, SettingError } from '../src/errors.js'
+import {
+  NotAQueueError,
+  QueueClosedError,
+  QueueDownError,
+  QueueMissingError,
+  SettingError,
+} from '../src/errors.js'
 import type { WorkItem } from '../src/item.js'
 import { type ClaimBatch, Place, isFailure, native } from '../src/native.js'
 import type { Queue } from '../src/queue.js'
@@ -383,6 +389,15 @@ describe('the end', () => {
     expect(await loop.ended).toBeInstanceOf(QueueMissingError)
   })
 
+  linux('by removing its queue/: long before the rescan', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    const begun = performance.now()
+    fs.rmdirSync(bed.path('q', 'queue'))
+    expect(await loop.ended).toBeInstanceOf(NotAQueueError)
+    expect(performance.now() - begun).toBeLessThan(3000)
+  })
+
   test('not by installing the queue anew', async () => {
     const queue = await bed.install()
     const loop = await waitingLoop(queue)
@@ -427,6 +442,18 @@ test.each([
 ])('%j is refused', async (options, says) => {
   const queue = bed.open({}, 'missing')
   checkError(await errorOf(async () => queue.scan(options as object).next()), { type: SettingError, says })
+})
+
+test('scanForever waits whatever wait says, and refuses what are no options', async () => {
+  const queue = bed.open({}, 'missing')
+  const options = null as unknown as ScanForeverOptions
+  checkError(await errorOf(async () => queue.scanForever(options).next()), {
+    type: SettingError,
+    says: /options is null, expected an object, as the options of scanForever/,
+  })
+  const installed = await bed.install()
+  const loop = await waitingLoop(installed, { wait: false } as ScanForeverOptions)
+  await loop.stop()
 })
 
 describe('in a process of its own', () => {
