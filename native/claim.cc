@@ -202,6 +202,8 @@ bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
                     ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   }));
   if (opened->valid() || errno == ENOENT) return true;
+  if ((errno == EMFILE || errno == ENFILE) && skipped_ != nullptr && skipped_->DropBusy())
+    return Open(entry, opened);
   // ETXTBSY: it is a program that runs, and fcntl locks need it open for writing.
   if (errno == EACCES || errno == EPERM || errno == ETXTBSY) {
     NoteUnreadable("openat", entry);
@@ -294,6 +296,7 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
     if (!claimer.Try(listing.at(position), position)) break;
   }
   batch.ended = listing.cursor >= listing.size() && !batch.failure;
+  if (skipped != nullptr) skipped->UnlockBusy();
   if (batch.ended && skipped != nullptr) skipped->EndWalk();
   return batch;
 }

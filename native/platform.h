@@ -109,7 +109,7 @@ struct WatchEvent {
 };
 int OpenWatcher();
 // The number of the watch; the same one for the same directory on Linux, a new one on macOS. `closes`: also
-// when files in it are closed.
+// when files in it are closed; else, also when something in it goes.
 int AddWatch(int watcher, const char* directory, bool closes);
 void RemoveWatch(int watcher, int watch);
 // Takes what has happened so far, without waiting.

@@ -199,7 +199,10 @@ int OpenWatcher() {
 }
 
 int AddWatch(int watcher, const char* directory, bool closes) {
-  const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | (closes ? IN_CLOSE : 0);
+  // A directory that is open is not yet deleted itself when its name is gone; where it was, that is told at
+  // once.
+  const uint32_t own = closes ? IN_CLOSE : IN_DELETE | IN_MOVED_FROM;
+  const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | own;
   // IN_MASK_ADD: somebody of this process may watch the directory for more.
   return ::inotify_add_watch(watcher, directory, mask | IN_ONLYDIR | IN_MASK_ADD);
 }
@@ -209,6 +212,8 @@ void RemoveWatch(int watcher, int watch) {
 }
 
 int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit) {
+  constexpr uint32_t kGone =
+      IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
   constexpr size_t kBuffer = 16 * 1024;
   alignas(inotify_event) std::array<char, kBuffer> buffer;
   for (;;) {
@@ -223,7 +228,7 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
              .created = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0,
              // Whoever lists a directory closes it.
              .closed = !is_directory && (event->mask & IN_CLOSE) != 0,
-             .gone = (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0,
+             .gone = (event->mask & kGone) != 0,
              .lost = (event->mask & IN_Q_OVERFLOW) != 0,
              .name = event->len == 0 ? std::string_view() : std::string_view(event->name)});
     }

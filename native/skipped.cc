@@ -1,7 +1,9 @@
 #include "skipped.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
+#include <atomic>
 #include <cerrno>
 #include <iterator>
 #include <utility>
@@ -10,6 +12,8 @@ namespace fsq {
 namespace {
 
 constexpr size_t kMostBusy = 128;  // descriptors are few
+constexpr rlim_t kPartOfAll = 8;
+constinit std::atomic<size_t> kept_by_all{0};
 constexpr size_t kMostDelayed = 1024;
 constexpr time_t kCoarseSeconds = 2;  // the coarsest times that a file system keeps, FAT's
 
@@ -19,17 +23,43 @@ bool Same(const timespec& left, const timespec& right) {
 
 }  // namespace
 
+bool Skipped::Share::Take() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == -1) return false;
+  if (kept_by_all.fetch_add(1) < limit.rlim_cur / kPartOfAll) return taken_ = true;
+  kept_by_all.fetch_sub(1);
+  return false;
+}
+
+Skipped::Share::~Share() {
+  if (taken_) kept_by_all.fetch_sub(1);
+}
+
 Skipped::~Skipped() {
-  // Explicitly, as a fork in another thread may hold copies.
-  for (auto& [name, kept] : busy_) {
-    if (kept.locked) (void)Unlock(kept.opened.get(), lock_kind_);
-  }
+  UnlockBusy();
 }
 
 void Skipped::KeepBusy(std::string_view name, Descriptor opened) {
-  // The others are found by the next walk.
-  if (busy_.size() < kMostBusy)
-    busy_.insert_or_assign(std::string(name), Busy{std::move(opened), walk_, false});
+  Share share;
+  if (busy_.size() < kMostBusy && share.Take())
+    busy_.insert_or_assign(std::string(name), Busy{std::move(share), std::move(opened), walk_, false});
+  else
+    all_kept_ = false;
+}
+
+bool Skipped::DropBusy() {
+  if (busy_.empty()) return false;
+  UnlockBusy();
+  busy_.clear();
+  all_kept_ = false;
+  return true;
+}
+
+void Skipped::UnlockBusy() {
+  // Explicitly, as a fork in another thread may hold copies.
+  for (auto& [name, kept] : busy_) {
+    if (std::exchange(kept.locked, false)) (void)Unlock(kept.opened.get(), lock_kind_);
+  }
 }
 
 Descriptor Skipped::TakeBusy(std::string_view name) {
@@ -47,8 +77,8 @@ void Skipped::KeepDelayed(std::string_view name, int64_t due_ms) {
 
 std::vector<std::string> Skipped::Names(bool busy, int64_t now_ms) {
   std::vector<std::string> names;
-  if (busy) {
-    for (const auto& [name, kept] : busy_) names.push_back(name);
+  for (const auto& [name, kept] : busy_) {
+    if (busy || kept.locked) names.push_back(name);
   }
   const auto end = delayed_.upper_bound(now_ms);
   for (auto due = delayed_.begin(); due != end; due++) names.push_back(std::move(due->second));
@@ -63,6 +93,7 @@ int64_t Skipped::next_due_ms() const {
 void Skipped::BeginWalk(const QueueDirectory& directory) {
   walk_++;
   walking_ = true;
+  all_kept_ = true;
   delayed_.clear();
   lock_kind_ = directory.lock_kind();
   struct stat info;
@@ -86,7 +117,7 @@ bool Skipped::IsQuiet(const QueueDirectory& directory) {
       !Same(platform::ModifiedAt(info), modified_) || !Same(platform::ChangedAt(info), changed_)) {
     return false;
   }
-  if (busy_.size() == kMostBusy) return false;
+  if (!all_kept_) return false;
   for (auto& [name, kept] : busy_) {
     if (TryLock(kept.opened.get(), lock_kind_) == 0) kept.locked = true;
     if (kept.locked || errno != EAGAIN) return false;

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "descriptor.h"
@@ -23,6 +24,7 @@ class Skipped {
   // The open descriptor of an item that somebody else has locked. Kept, because opening and closing it for
   // each attempt would be an event for all others who watch the queue, and theirs for us: they would wake
   // each other for ever. Attempts on an open descriptor are seen by nobody.
+  // Of the process's descriptors, only a part is used for this. What is not kept is found by the next walk.
   void KeepBusy(std::string_view name, Descriptor opened);
   // None: it is not among them.
   Descriptor TakeBusy(std::string_view name);
@@ -42,15 +44,37 @@ class Skipped {
   void BeginWalk(const QueueDirectory& directory);
   void EndWalk();
 
+  // No descriptor is left: closes those that are kept. False: there were none.
+  bool DropBusy();
+  // What IsQuiet has locked and nobody has claimed is for others.
+  void UnlockBusy();
+
   // Another walk would find the names of the last one, and nothing that can be claimed but what is delayed or
-  // may not be opened. Much cheaper than that walk. A lock that it gets is kept for the walk that follows.
+  // may not be opened. Much cheaper than that walk. A lock that it gets is kept for the next claims.
   bool IsQuiet(const QueueDirectory& directory);
 
   // For listings: kept open, as opening and closing the directory would be an event, too.
   Descriptor stream;
 
  private:
+  // One of the descriptors that all of the process may keep.
+  class Share {
+   public:
+    // False: they are used up.
+    bool Take();
+    Share() = default;
+    Share(Share&& other) noexcept : taken_(std::exchange(other.taken_, false)) {}
+    Share& operator=(Share&& other) noexcept {
+      std::swap(taken_, other.taken_);
+      return *this;
+    }
+    ~Share();
+
+   private:
+    bool taken_ = false;
+  };
   struct Busy {
+    Share share;
     Descriptor opened;
     uint64_t walk = 0;
     bool locked = false;
@@ -64,6 +88,7 @@ class Skipped {
   timespec modified_{};
   timespec changed_{};
   uint64_t walk_ = 0;
+  bool all_kept_ = true;
   bool walking_ = false;
 };
 

@@ -38,7 +38,7 @@ import {
   native,
 } from './native.js'
 import { Inflow } from './inflow.js'
-import { checkOptions, checkSignal } from './options.js'
+import { checkFlag, checkOptions, checkSignal } from './options.js'
 import { type Payload, readPayload } from './payload.js'
 import type { Settings } from './settings.js'
 import { Source } from './source.js'
@@ -241,8 +241,8 @@ export class Enqueuer {
 
   #pulls(given: boolean | undefined): boolean {
     if (given === undefined) return this.#settings.useTrigger
-    if (typeof given === 'boolean') return given
-    throw new SettingError('trigger', given, 'true or false')
+    checkFlag('trigger', given)
+    return given
   }
 
   #prepareOrFail(entry: EnqueueEntry): Entry | FsqError {

@@ -28,6 +28,7 @@ import { type Layout, placePath, queueMissing } from './layout.js'
 import { removeLeftover } from './leftover.js'
 import { pathText } from './name/charset.js'
 import { type InstallResult, Place, Reach, isFailure, native } from './native.js'
+import { checkFlag } from './options.js'
 import { LOCK_MARKER, type Settings } from './settings.js'
 
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
@@ -60,6 +61,7 @@ export interface UninstallOptions {
 /** Makes the queue. See {@link Queue.install}. */
 export async function install(layout: Layout, settings: Settings, options: InstallOptions): Promise<void> {
   const { force: replace = false, lockKind = 'flock' } = options
+  checkFlag('force', replace)
   if (!LOCK_KINDS.includes(lockKind)) {
     throw new SettingError(
       'lockKind',
@@ -123,7 +125,8 @@ export async function uninstall(
   settings: Settings,
   options: UninstallOptions,
 ): Promise<void> {
-  const force = options.force ?? false
+  const { force = false } = options
+  checkFlag('force', force)
   const target = await realLayout(layout)
   await checkIsQueue(target)
   const madeDown = await makeDown(target, settings)

@@ -51,6 +51,8 @@ export interface ItemContext {
   readonly finisher: Finisher
   readonly pending: Pending
   readonly reporter: Reporter
+  /** Called when an item is given back as it was. */
+  readonly releasing: Set<(name: RawName) => void>
 }
 
 /** How often and how long an item may be tried. */
@@ -263,6 +265,12 @@ export class WorkItem extends NamedItem {
     if (this.#state !== 'claimed') return
     this.#state = 'released'
     this.#context.claims.release(this.#file.claim, this)
+    for (const callback of this.#context.releasing) callback(this.parsed.raw)
+  }
+
+  /** @internal Whether it is neither finished nor released. */
+  get isHeld(): boolean {
+    return this.#state !== 'finished' && this.#state !== 'released'
   }
 
   /** Releases the item if it has not been finished; waits for a finish that is under way. */

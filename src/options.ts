@@ -20,6 +20,15 @@ export function checkSignal(signal: unknown): asserts signal is AbortSignal | un
 }
 
 /**
+ * Checks an option that is on or off: what `force: 'false'` asks for is anybody's guess.
+ *
+ * @throws {@link SettingError}
+ */
+export function checkFlag(option: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') throw new SettingError(option, value, 'true or false')
+}
+
+/**
  * Checks that options are an object of known keys: a typo in `delay` would otherwise run a job at once, and say nothing.
  *
  * @param call - Whose options they are.

@@ -65,9 +65,7 @@ export class Queue {
    * @throws {@link QueueNameError} or {@link SettingError}. Whether there is such a queue shows at the first use.
    */
   constructor(name: string, options: QueueOptions = {}) {
-    if (typeof options !== 'object' || (options as unknown) === null) {
-      throw new SettingError('options', options, 'an object of settings')
-    }
+    checkAreSettings(options)
     const { onReport, ...overrides } = options
     this.#settings = resolveSettings(overrides)
     checkTimestampFormat(this.#settings)
@@ -81,6 +79,7 @@ export class Queue {
       finisher: new Finisher(this.#directory, this.#settings),
       pending,
       reporter: new Reporter(name, onReport),
+      releasing: new Set(),
     }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
     this.#lister = new Lister(this.#directory, this.#settings)
@@ -98,6 +97,7 @@ export class Queue {
    * is allowed, or a file system error.
    */
   static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
+    checkAreSettings(options)
     const { force, lockKind, ...rest } = options
     const queue = new Queue(name, rest)
     await install(queue.#layout, queue.#settings, { force, lockKind })
@@ -226,7 +226,7 @@ export class Queue {
    * ```
    */
   scanForever(options: ScanForeverOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
-    return scan(this.#context, { ...options, wait: true })
+    return scan(this.#context, options, true)
   }
 
   /**
@@ -337,4 +337,9 @@ export class Queue {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+function checkAreSettings(options: unknown): void {
+  if (typeof options === 'object' && options !== null) return
+  throw new SettingError('options', options, 'an object of settings')
 }

@@ -5,7 +5,7 @@
  */
 import { SettingError } from './errors.js'
 import type { ItemContext, WorkItem } from './item.js'
-import { checkOptions, checkSignal } from './options.js'
+import { checkFlag, checkOptions, checkSignal } from './options.js'
 import { Prefetch } from './prefetch.js'
 import { type ReportListener, Reporter } from './report.js'
 import { Waiting } from './waiting.js'
@@ -55,14 +55,33 @@ function limit(name: string, given: number | undefined, setting: number): number
   throw new SettingError(name, given, 'a whole number, 0 for no limit')
 }
 
-/** Hands out the items that wait, claimed, in FIFO order. See {@link Queue.scan}. */
-export async function* scan(
+/** Hands out the items that wait, claimed, in FIFO order. See {@link Queue.scan}. `forever`: waits, whatever the options say. */
+export function scan(
   context: ItemContext,
   options: ScanOptions,
+  forever = false,
 ): AsyncGenerator<WorkItem, void, undefined> {
-  checkOptions('scan', options, SCAN_OPTIONS)
-  const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = false, signal } = options
-  if (typeof wait !== 'boolean') throw new SettingError('wait', wait, 'true or false')
+  const leaving = new AbortController()
+  const items = handOut(context, options, forever, leaving.signal)
+  const leave = items.return.bind(items)
+  // A generator alone would not hear of it before the next item has come.
+  items.return = (value) => {
+    leaving.abort()
+    return leave(value)
+  }
+  return items
+}
+
+async function* handOut(
+  context: ItemContext,
+  options: ScanOptions,
+  forever: boolean,
+  leaving: AbortSignal,
+): AsyncGenerator<WorkItem, void, undefined> {
+  checkOptions(forever ? 'scanForever' : 'scan', options, SCAN_OPTIONS)
+  const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = forever, signal } = options
+  checkFlag('wait', wait)
+  const waits = wait || forever
   checkSignal(signal)
   const limits = {
     maxTries: limit('maxTries', maxTries, context.settings.maxTries),
@@ -75,10 +94,10 @@ export async function* scan(
   const walk = new Walk(own, limits, {
     prefetch: new Prefetch(prefetch),
     relaxed: checkOrder(order) === 'relaxed',
-    waits: wait,
+    waits,
   })
   signal?.throwIfAborted()
-  const waiting = wait ? new Waiting(own, walk, signal) : undefined
+  const waiting = waits ? new Waiting(own, walk, signal, leaving) : undefined
   let current: WorkItem | undefined
   try {
     await (waiting ?? walk).begin()
@@ -86,6 +105,7 @@ export async function* scan(
       current = undefined
       current = await walk.next()
       signal?.throwIfAborted()
+      if (waiting !== undefined && leaving.aborted) return
       if (current !== undefined) yield current
       else if (waiting === undefined) return
       else await waiting.more()

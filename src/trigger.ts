@@ -15,7 +15,7 @@ import { checkQueue } from './down.js'
 import { type FsqError, TriggerError, fileSystemError, systemError } from './errors.js'
 import type { Layout } from './layout.js'
 import { native } from './native.js'
-import { checkOptions } from './options.js'
+import { checkFlag, checkOptions } from './options.js'
 import type { Settings } from './settings.js'
 
 /** How a trigger is pulled. */
@@ -75,9 +75,11 @@ export async function removeTrigger(layout: Layout): Promise<void> {
  */
 export async function pullTrigger(layout: Layout, options: PullOptions): Promise<void> {
   checkOptions('triggerPull', options, ['ignoreListener'])
+  const { ignoreListener = false } = options
+  checkFlag('ignoreListener', ignoreListener)
   await checkQueue(layout)
   const error = pull(layout)
-  if (error === undefined || (options.ignoreListener === true && isUnheard(error))) return
+  if (error === undefined || (ignoreListener && isUnheard(error))) return
   throw error
 }
 

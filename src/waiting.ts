@@ -8,7 +8,7 @@ import { setMaxListeners } from 'node:events'
 import { type Failure, fileSystemError } from './errors.js'
 import type { ItemContext } from './item.js'
 import { placePath } from './layout.js'
-import { toRaw } from './name/charset.js'
+import { type RawName, toRaw } from './name/charset.js'
 import { Place, type QueueHandle, type WatchEvents, type WatchHandle, native } from './native.js'
 import type { Walk } from './walk.js'
 
@@ -29,17 +29,28 @@ export class Waiting {
   readonly #context: ItemContext
   readonly #walk: Walk
   readonly #signal: AbortSignal | undefined
+  readonly #leaving: AbortSignal
   readonly #watch: WatchHandle = native.newWatch()
   /** The queue that is watched, while one is. */
   #watched: QueueHandle | undefined
   #rescanAt = 0
   #walkedAt = 0
   #shortest = 0
+  /** What this process gave back since the last walk: it was nobody's that a watch would tell of. */
+  readonly #released = new Set<RawName>()
+  #wake: (() => void) | undefined
+  readonly #onRelease = (name: RawName): void => {
+    this.#released.add(name)
+    this.#wake?.()
+  }
 
-  constructor(context: ItemContext, walk: Walk, signal: AbortSignal | undefined) {
+  /** @param leaving - Aborted: the loop is left, and nobody asks for more. */
+  constructor(context: ItemContext, walk: Walk, signal: AbortSignal | undefined, leaving: AbortSignal) {
     this.#context = context
     this.#walk = walk
     this.#signal = signal
+    this.#leaving = leaving
+    context.releasing.add(this.#onRelease)
     // One signal may well end many loops; a warning of a leak would be wrong.
     if (signal !== undefined) setMaxListeners(0, signal)
   }
@@ -66,18 +77,23 @@ export class Waiting {
     this.#planRescan()
     for (;;) {
       const { names, closed, look, lost } = await this.#sleep()
+      if (this.#leaving.aborted) return
       if (lost) this.#disarm()
       if (look || lost || performance.now() >= this.#rescanAt) return this.#list(!lost)
-      if (walk.revisit(names, closed)) return
+      const mayBeFree = [...names, ...this.#released]
+      this.#released.clear()
+      if (walk.revisit(mayBeFree, closed)) return
     }
   }
 
   end(): void {
+    this.#context.releasing.delete(this.#onRelease)
     native.closeWatch(this.#watch)
   }
 
   async #list(quick: boolean): Promise<void> {
     this.#listen()
+    this.#released.clear()
     await this.#walk.begin({
       quick: quick && this.#watched !== undefined,
       prepare: (handle) => {
@@ -123,7 +139,8 @@ export class Waiting {
   }
 
   #nextRescan(now: number): number {
-    const usual = this.#walk.passedBy > 0 || this.#watched === undefined ? RESCAN_SKIPPED_MS : RESCAN_MS
+    const { passedBy, isBusy } = this.#walk
+    const usual = passedBy > 0 || isBusy || this.#watched === undefined ? RESCAN_SKIPPED_MS : RESCAN_MS
     const at = now + Math.max(usual, this.#shortest)
     return Math.floor((at - PHASE_MS) / GRID_MS) * GRID_MS + PHASE_MS
   }
@@ -151,11 +168,14 @@ export class Waiting {
   async #sleep(): Promise<WatchEvents> {
     const { directory } = this.#context
     this.#checkStop()
+    if (this.#released.size > 0 || this.#leaving.aborted) return native.cancelWatch(this.#watch)
     const events = await new Promise<WatchEvents>((resolve) => {
       const wake = (told: WatchEvents): void => {
         clearTimeout(timer)
         this.#signal?.removeEventListener('abort', stop)
+        this.#leaving.removeEventListener('abort', stop)
         directory.closing.delete(stop)
+        this.#wake = undefined
         resolve(told)
       }
       const stop = (): void => {
@@ -169,7 +189,9 @@ export class Waiting {
       // Not unref'd: a loop that waits keeps the process alive.
       let timer = setTimeout(look, this.#rest())
       this.#signal?.addEventListener('abort', stop)
+      this.#leaving.addEventListener('abort', stop)
       directory.closing.add(stop)
+      this.#wake = stop
       const told = native.awaitWatch(this.#watch, this.#walk.isBusy, wake)
       if (told !== undefined) wake(told)
     })

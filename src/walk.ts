@@ -90,6 +90,8 @@ export class Walk {
   #size = 1
   #over = false
   #idle: NodeJS.Timeout | undefined
+  // Without locks nothing else keeps the next walk from handing out once more what is being worked on.
+  readonly #unlocked: Map<RawName, WeakRef<WorkItem>> | undefined
 
   constructor(context: ItemContext, limits: Limits, { prefetch, relaxed, waits }: Manner) {
     this.#context = context
@@ -97,6 +99,7 @@ export class Walk {
     this.#prefetch = prefetch
     this.#relaxed = relaxed
     this.#waits = waits
+    if (waits && !context.settings.lock) this.#unlocked = new Map()
   }
 
   /** The queue that is walked over. */
@@ -242,6 +245,9 @@ export class Walk {
     this.#handedOut = 0
     this.#passedBy = 0
     this.#prefetch.reset()
+    for (const [name, item] of this.#unlocked ?? []) {
+      if (item.deref()?.isHeld !== true) this.#unlocked?.delete(name)
+    }
   }
 
   /** Claims more while the last ones are being worked on, so that neither waits for the other. */
@@ -325,10 +331,15 @@ export class Walk {
   async #sort(handle: QueueHandle, claimed: readonly Claimed[]): Promise<void> {
     const failing: Promise<void>[] = []
     for (const file of claimed) {
+      if (this.#unlocked?.get(file.name)?.deref()?.isHeld === true) {
+        native.release([file.claim])
+        continue
+      }
       const judged = judge(file.name, this.#context.settings, this.#limits)
       if ('parsed' in judged) {
         const item = new WorkItem(this.#context, file, judged.parsed, this.#limits)
         this.#ready.push({ item, position: file.position })
+        this.#unlocked?.set(file.name, new WeakRef(item))
         this.#handedOut++
       } else {
         failing.push(this.#failUnrun(handle, file, judged))

@@ -601,3 +601,22 @@ describe('installed anew under an open handle', () => {
     expect(await drain(queue)).toEqual([id])
   })
 })
+
+test.each([1, 'false', null])('force: %p is refused, and nothing is touched', async (force) => {
+  const queue = await bed.install()
+  await queue.enqueue('x')
+  const options = { force } as unknown as { force: boolean }
+  for (const call of [async () => bed.install(options), async () => queue.uninstall(options)]) {
+    checkError(await errorOf(call), {
+      type: SettingError,
+      says: /force is .*true or false/,
+    })
+  }
+  expect(await queue.counts()).toMatchObject({ waiting: 1 })
+  expect(await queue.isDown()).toBe(false)
+})
+
+test('options that are no object are refused', async () => {
+  const error = await errorOf(async () => Queue.install('q', null as unknown as QueueOptions))
+  checkError(error, { type: SettingError, says: /options is null, expected an object of settings/ })
+})

@@ -4,9 +4,15 @@ import { setTimeout as later } from 'node:timers/promises'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { QueueClosedError, QueueDownError, QueueMissingError, SettingError } from '../src/errors.js'
+import {
+  NotAQueueError,
+  QueueClosedError,
+  QueueDownError,
+  QueueMissingError,
+  SettingError,
+} from '../src/errors.js'
 import type { WorkItem } from '../src/item.js'
-import { native } from '../src/native.js'
+import { type ClaimBatch, Place, isFailure, native } from '../src/native.js'
 import type { Queue } from '../src/queue.js'
 import type { ScanForeverOptions } from '../src/scan.js'
 import { Child } from './support/child.js'
@@ -183,6 +189,45 @@ describe('items', () => {
     await loop.stop()
   })
 
+  linux('that the same loop gives back later are claimed again without a listing', async () => {
+    const queue = await bed.install()
+    const id = await queue.enqueue('x')
+    const items: WorkItem[] = []
+    const waits = jest.spyOn(native, 'awaitWatch')
+    const loop = new Loop(queue, {}, async (item) => {
+      waits.mockClear()
+      items.push(item)
+      return Promise.resolve()
+    })
+    const { looks } = watchLooks()
+    for (let round = 1; round <= 3; round++) {
+      await until('it waits', () => items.length === round && waits.mock.calls.length > 0)
+      const before = looks()
+      items[round - 1]?.release()
+      await loop.has(round + 1)
+      expect(looks()).toBe(before)
+    }
+    expect(loop.ids).toEqual([id, id, id, id])
+    await loop.stop()
+  })
+
+  test('are handed out once while they are worked on, also without locks', async () => {
+    const queue = await bed.install({ lock: false })
+    const held: WorkItem[] = []
+    const loop = new Loop(queue, {}, async (item) => {
+      held.push(item)
+      return Promise.resolve()
+    })
+    await queue.enqueueMany([{ data: 'a' }, { data: 'b' }])
+    await loop.has(2)
+    const last = await queue.enqueue('c')
+    await loop.has(3)
+    expect(new Set(loop.ids).size).toBe(3)
+    expect(loop.ids).toContain(last)
+    await Promise.all(held.map(async (item) => item.done()))
+    await loop.stop()
+  })
+
   test('of two loops are handed out once each', async () => {
     const queue = await bed.install()
     const loops = [new Loop(queue), new Loop(bed.open()), new Loop(bed.open())]
@@ -344,6 +389,15 @@ describe('the end', () => {
     expect(await loop.ended).toBeInstanceOf(QueueMissingError)
   })
 
+  linux('by removing its queue/: long before the rescan', async () => {
+    const queue = await bed.install()
+    const loop = await waitingLoop(queue)
+    const begun = performance.now()
+    fs.rmdirSync(bed.path('q', 'queue'))
+    expect(await loop.ended).toBeInstanceOf(NotAQueueError)
+    expect(performance.now() - begun).toBeLessThan(3000)
+  })
+
   test('not by installing the queue anew', async () => {
     const queue = await bed.install()
     const loop = await waitingLoop(queue)
@@ -390,6 +444,18 @@ test.each([
   checkError(await errorOf(async () => queue.scan(options as object).next()), { type: SettingError, says })
 })
 
+test('scanForever waits whatever wait says, and refuses what are no options', async () => {
+  const queue = bed.open({}, 'missing')
+  const options = null as unknown as ScanForeverOptions
+  checkError(await errorOf(async () => queue.scanForever(options).next()), {
+    type: SettingError,
+    says: /options is null, expected an object, as the options of scanForever/,
+  })
+  const installed = await bed.install()
+  const loop = await waitingLoop(installed, { wait: false } as ScanForeverOptions)
+  await loop.stop()
+})
+
 describe('in a process of its own', () => {
   const GIVE = `
     const queue = await Queue.install('q', { root: given.root })
@@ -419,6 +485,27 @@ describe('in a process of its own', () => {
       },
     )
     expect(answer).toMatchObject({ warnings: ['FSQ_NO_WATCH'], counts: { waiting: 0, done: 2 } })
+  })
+
+  test('more items in the hands of others than there are descriptors', async () => {
+    const queue = await bed.install({ durability: 'none' })
+    await queue.enqueueMany(Array.from({ length: 150 }, () => ({ data: 'held' })))
+    const held = []
+    for await (const item of bed.open().scan({ prefetch: 1 })) held.push(item)
+    expect(held).toHaveLength(150)
+    const free = await queue.enqueue('free')
+    const answer = await inProgram(
+      `const queue = new Queue('q', { root: given.root })
+      for await (const item of queue.scanForever()) {
+        await item.done()
+        return { id: item.id, open: fs.readdirSync('/dev/fd').length }
+      }`,
+      { given: { root: bed.root }, shell: 'ulimit -n 100' },
+    )
+    expect(answer).toMatchObject({ id: free })
+    // Those of others are kept open, but only a part of all there may be.
+    expect((answer as { open: number }).open).toBeLessThan(60)
+    for (const item of held) item.release()
   })
 
   linux('inotify that fails later: the rescan finds all', async () => {
@@ -499,4 +586,49 @@ describe('in a process of its own', () => {
     )
     expect(answer).toEqual({ waiting: 0, watches: 0 })
   }, 60_000)
+})
+
+test('a look that finds a lock free holds it for no longer than the next claims', async () => {
+  const queue = await bed.install()
+  // By bytes, the other one comes first.
+  const [first, second] = [itemName({ entropy: '9' }), itemName({ entropy: '10' })]
+  plant(queue, first)
+  plant(queue, second)
+  const held = [await takeOne(bed.open()), await takeOne(bed.open())]
+  const handle = native.openQueueSync(
+    bed.path('q'),
+    ['queue', 'tmp', 'done', 'fail', 'down', 'lock-fcntl'],
+    true,
+  )
+  if (isFailure(handle)) throw new Error('not opened')
+  const skipped = native.newSkipped()
+  const claimOne = (): ClaimBatch => {
+    const listing = native.listSync(handle, Place.queue, 0, skipped)
+    if (isFailure(listing)) throw new Error('not listed')
+    return native.claimSync(handle, listing, 1, 0, skipped)
+  }
+  await until('nothing has changed for a while', () => {
+    claimOne()
+    return native.skippedQuiet(skipped, handle)
+  })
+  for (const item of held) item.release()
+  expect(native.skippedQuiet(skipped, handle)).toBe(false)
+  const { claims } = claimOne()
+  expect(claims[0]).toBe(first)
+  expect(isLocked(pathOf(queue, 'queue', second))).toBe(false)
+  native.release([claims[5] as number])
+  native.closeSkipped(skipped)
+  native.closeQueue(handle)
+})
+
+test('return() ends a loop that waits at once', async () => {
+  const queue = await bed.install()
+  const waits = jest.spyOn(native, 'awaitWatch')
+  const items = queue.scanForever()
+  const next = items.next()
+  await until('it waits', () => waits.mock.calls.length > 0)
+  await expect(items.return()).resolves.toEqual({ done: true, value: undefined })
+  await expect(next).resolves.toEqual({ done: true, value: undefined })
+  const id = await queue.enqueue('x')
+  expect((await takeOne(queue)).id).toBe(id)
 })

@@ -10,7 +10,7 @@ import { inspect } from 'node:util'
 import { SettingError } from '../errors.js'
 import type { RawName } from '../name/charset.js'
 import { LockOperation, native } from '../native.js'
-import { checkOptions } from '../options.js'
+import { checkFlag, checkOptions } from '../options.js'
 
 /**
  * The kind of kernel lock. The two do not see each other (on Linux, on local file systems).
@@ -176,10 +176,6 @@ function checkRange(kind: LockKind, start: number, length: number): void {
 function checkOffset(option: string, value: unknown): void {
   if (Number.isSafeInteger(value) && (value as number) >= 0) return
   throw new SettingError(option, value, 'a number of bytes, an integer of 0 or more')
-}
-
-function checkFlag(option: string, value: unknown): void {
-  if (typeof value !== 'boolean') throw new SettingError(option, value, 'true or false')
 }
 
 function checkDescriptor(descriptor: unknown): void {
