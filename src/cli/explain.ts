@@ -22,6 +22,12 @@ const PHRASES: readonly (readonly [RegExp, string])[] = [
   ],
   [/the option 'root'/, 'fsq -r'],
   [
+    /\(see probe\(\), and lockKind: 'fcntl'\), allow it by the option allowNetwork \(FSQ_ALLOW_NETWORK=1\)/,
+    "(see 'fsq doctor', and install --lock-kind=fcntl), allow it by FSQ_ALLOW_NETWORK=1",
+  ],
+  [/Make it with queue\.trigger\(\)/, "Make it with mkfifo; 'fsq install -t' makes queues with one"],
+  [/Remove it and call queue\.trigger\(\)/, 'Remove it, and make one with mkfifo'],
+  [
     /, and finishing it is tried again until the queue is closed/,
     ' while this command runs, and is run again after that',
   ],

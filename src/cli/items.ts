@@ -5,15 +5,16 @@
  */
 import path from 'node:path'
 
+import { QueueDirectory } from '../directory.js'
 import { MalformedNameError } from '../errors.js'
 import { type Layout, placePath } from '../layout.js'
-import type { ItemState } from '../lister.js'
-import { fromRaw, printable } from '../name/charset.js'
-import { type ParsedName, compareItemNames, itemKey, parseItemName } from '../name/item-name.js'
+import { type ItemState, fileNames } from '../lister.js'
+import { type RawName, fromRaw, printable } from '../name/charset.js'
+import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
 import { parseTimestamp } from '../name/timestamp.js'
-import { Place } from '../native.js'
+import { Place, native } from '../native.js'
 import type { Settings } from '../settings.js'
-import { type Entry, entriesOf, isDelayed } from './directory-entries.js'
+import { type Entry, entriesOf, entryNamed, isDelayed } from './directory-entries.js'
 import { type Workers, workersOn } from './workers.js'
 
 /** Where the items are. */
@@ -38,17 +39,55 @@ export interface Item {
   readonly workers: readonly number[] | undefined
 }
 
-/** The items in a state, in FIFO order; files whose names are no items' are left out. Locks nothing. */
-export function* itemsOf(layout: Layout, settings: Settings, state: ItemState): Generator<Item> {
-  const directory = placePath(layout, PLACES[state])
-  const workers = state === 'waiting' ? workersOn(directory) : new Map()
+/**
+ * The items in a state, in FIFO order, as names were there at one moment; files whose names are no items' are left out. Locks
+ * nothing.
+ *
+ * @param isWanted - By their names, before anything else is looked at.
+ */
+export async function* itemsOf(
+  layout: Layout,
+  settings: Settings,
+  state: ItemState,
+  isWanted: (raw: RawName) => boolean = () => true,
+): AsyncGenerator<Item, void, undefined> {
+  const place = PLACES[state]
+  const path = placePath(layout, place)
+  const workers = workersOf(path, state)
   const now = Date.now()
-  const entries = [...entriesOf(directory)].filter(({ info }) => info.isFile())
-  entries.sort((a, b) => compareItemNames(a.raw, b.raw))
-  for (const entry of entries) {
-    const parsed = parse(entry, settings)
+  // What is only looked at may be on a network.
+  const directory = new QueueDirectory(layout, { ...settings, allowNetwork: true })
+  try {
+    const listing = await directory.use((handle) => native.list(handle, place, 0), 'list')
+    try {
+      for (const raw of fileNames(listing)) {
+        const parsed = isWanted(raw) ? parse(raw, settings) : undefined
+        const entry = parsed === undefined ? undefined : entryNamed(path, raw)
+        if (entry !== undefined && parsed !== undefined)
+          yield itemOf(entry, state, parsed, settings, workers, now)
+      }
+    } finally {
+      native.closeListing(listing)
+    }
+  } finally {
+    directory.close()
+    directory.closeDescriptors()
+  }
+}
+
+/** {@link itemsOf}, in the order in which they lie there: for counting them. */
+export function* unsortedItemsOf(layout: Layout, settings: Settings, state: ItemState): Generator<Item> {
+  const path = placePath(layout, PLACES[state])
+  const workers = workersOf(path, state)
+  const now = Date.now()
+  for (const entry of entriesOf(path)) {
+    const parsed = entry.info.isFile() ? parse(entry.raw, settings) : undefined
     if (parsed !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
   }
+}
+
+function workersOf(directory: string, state: ItemState): Workers | undefined {
+  return state === 'waiting' ? workersOn(directory) : new Map()
 }
 
 function itemOf(
@@ -71,7 +110,7 @@ function itemOf(
 }
 
 /** What the name says; `undefined`: it is no item's. */
-export function parse({ raw }: Entry, settings: Settings): ParsedName | undefined {
+export function parse(raw: RawName, settings: Settings): ParsedName | undefined {
   try {
     return parseItemName(raw, settings)
   } catch (error) {
