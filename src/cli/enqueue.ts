@@ -7,14 +7,14 @@
 import { Reporter } from '../report.js'
 import { QueueDirectory } from '../directory.js'
 import { Enqueuer } from '../enqueue.js'
-import { layoutOf } from '../layout.js'
+import { type Layout, layoutOf } from '../layout.js'
 import { checkTimestampFormat } from '../name/timestamp.js'
 import type { Payload } from '../payload.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { FAILURE, SUCCESS, someOperands, withSettings } from './command.js'
 import { say, write } from './output.js'
-import { Waker } from './wake.js'
+import type { Waker } from './wake.js'
 
 export const options: OptionTable = {
   verbose: { short: 'v' },
@@ -82,7 +82,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     // The trigger is pulled here: what there is to say of it is for people.
     const enqueuer = new Enqueuer(directory, { ...own, useTrigger: false }, new Reporter(name, undefined))
     const isAskedFor = given.has('trigger')
-    const waker = isAskedFor || own.useTrigger ? new Waker(layout, isAskedFor) : undefined
+    const waker = isAskedFor || own.useTrigger ? await newWaker(layout, isAskedFor) : undefined
     const isWhole = isBatch
       ? await enqueueMany(enqueuer, name, args, given, waker)
       : await enqueueOne(enqueuer, name, args, given, waker)
@@ -91,6 +91,11 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     directory.close()
     directory.closeDescriptors()
   }
+}
+
+async function newWaker(layout: Layout, isAskedFor: boolean): Promise<Waker> {
+  const { Waker } = await import('./wake.js')
+  return new Waker(layout, isAskedFor)
 }
 
 async function enqueueOne(

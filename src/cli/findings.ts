@@ -9,11 +9,10 @@ import path from 'node:path'
 import { type Layout, placePath } from '../layout.js'
 import { pathText, printable } from '../name/charset.js'
 import { withTries } from '../name/item-name.js'
-import { parseTimestamp } from '../name/timestamp.js'
 import { Place } from '../native.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 import { type Entry, entriesOf, isDelayed } from './directory-entries.js'
-import { parse } from './items.js'
+import { enqueuedAt, parse } from './items.js'
 import { entriesIn, isDirectory, queueNamed, queuesIn } from './queues.js'
 import { ageText } from './table.js'
 import { mountsIn } from './workers.js'
@@ -176,13 +175,13 @@ function* auditItem(about: About, entry: Entry, settings: Settings, needed: numb
     const message = `has mode ${mode.toString(8)}, so that not all workers can ${needed === READABLE ? 'read' : 'lock'} it`
     yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: mode | needed } }
   }
-  const enqueuedAt = parseTimestamp(parsed.timestamp, settings) ?? 0
-  const skew = Math.max(enqueuedAt, isDelayed(info, now) ? 0 : info.mtimeMs, info.ctimeMs) - now
+  const begin = enqueuedAt(parsed, settings)
+  const skew = Math.max(begin, isDelayed(info, now) ? 0 : info.mtimeMs, info.ctimeMs) - now
   if (skew > SKEW_MS) {
     yield { ...about, kind: 'clock', message: `is from ${ageText(skew / 1000)} ahead: clocks do not agree` }
   }
-  if (settings.ttl > 0 && now - enqueuedAt >= settings.ttl * 1000) {
-    const message = `is ${ageText((now - enqueuedAt) / 1000)} old, and ${settings.ttl} s are allowed`
+  if (settings.ttl > 0 && now - begin >= settings.ttl * 1000) {
+    const message = `is ${ageText((now - begin) / 1000)} old, and ${settings.ttl} s are allowed`
     yield { ...about, kind: 'expired', message, fix: { action: 'move to fail/' } }
   }
   if (withTries(raw, parsed.tries + 1, settings.encode).length > LONGEST_NAME) {

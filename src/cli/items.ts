@@ -11,7 +11,7 @@ import { type Layout, placePath } from '../layout.js'
 import { type ItemState, fileNames } from '../lister.js'
 import { type RawName, fromRaw, printable } from '../name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
-import { parseTimestamp } from '../name/timestamp.js'
+import { DEFAULT_FORMAT, parseTimestamp } from '../name/timestamp.js'
 import { Place, native } from '../native.js'
 import type { Settings } from '../settings.js'
 import { type Entry, entriesOf, entryNamed, isDelayed } from './directory-entries.js'
@@ -25,6 +25,9 @@ export const PLACES: Readonly<Record<ItemState, Place>> = {
 }
 
 export const STATES = Object.keys(PLACES) as ItemState[]
+
+const SECONDS = 2
+const MOST_MINUTES = 10_000
 
 /** One item, as it was seen. */
 export interface Item {
@@ -103,10 +106,26 @@ function itemOf(
     entry,
     state,
     parsed,
-    enqueuedAt: parseTimestamp(parsed.timestamp, settings) ?? 0,
+    enqueuedAt: enqueuedAt(parsed, settings),
     due: state === 'waiting' && isDelayed(info, now) ? info.mtimeMs : undefined,
     workers: workers === undefined ? undefined : (workers.get(info.ino) ?? []),
   }
+}
+
+const minutes = new Map<string, number>()
+
+/** When an item was enqueued, in milliseconds since the epoch, by the clock of the enqueuer. */
+export function enqueuedAt({ timestamp }: ParsedName, settings: Settings): number {
+  if (settings.timefmt !== DEFAULT_FORMAT) return parseTimestamp(timestamp, settings) ?? 0
+  // To find out which instant has these fields takes long, and clocks are changed between minutes.
+  const minute = timestamp.slice(0, -SECONDS)
+  let begin = minutes.get(minute)
+  if (begin === undefined) {
+    begin = parseTimestamp(minute.padEnd(timestamp.length, '0'), settings) ?? 0
+    if (minutes.size === MOST_MINUTES) minutes.clear()
+    minutes.set(minute, begin)
+  }
+  return begin + Number(timestamp.slice(-SECONDS)) * 1000
 }
 
 /** What the name says; `undefined`: it is no item's. */

@@ -143,5 +143,5 @@ function refuse(message: string, help: string): number {
 // Warnings are messages, too. With NODE_NO_WARNINGS, nobody listens.
 if (process.listenerCount('warning') > 0)
   process.removeAllListeners('warning').on('warning', ({ message }) => say(message))
-// Not exit(): what is under way may end.
-process.exitCode = await run(process.argv.slice(2))
+// Not exit(): what is under way may end. Not await: the command is built as CommonJS modules.
+void run(process.argv.slice(2)).then((code) => (process.exitCode = code))
