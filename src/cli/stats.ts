@@ -23,7 +23,7 @@ export const help = `Usage: fsq stats [--json] [queue ...]
 
 Tells how many items the queues hold, how old those are that wait, and how many have
 been done and have failed in the last minute, hour and day, as far as they are still
-in done/ and fail/. Locks nothing.
+in done/ and fail/. AGE is the median of those that wait. Locks nothing.
 
       --json   one JSON object a line; ages are in seconds
   -h, --help   this help
@@ -39,14 +39,14 @@ const TITLES = [
   'WAITING',
   'WORKING',
   'DELAYED',
-  'MEDIAN',
+  'AGE',
   'OLDEST',
-  'DONE/MIN',
-  '/HOUR',
-  '/DAY',
-  'FAILED/MIN',
-  '/HOUR',
-  '/DAY',
+  'DONE/M',
+  '/H',
+  '/D',
+  'FAIL/M',
+  '/H',
+  '/D',
 ]
 
 /** See `help`. */
