@@ -12,17 +12,17 @@ _fsq() {
       *) command=${COMP_WORDS[at]}; break ;;
     esac
   done
-  local options commands='audit cat down enqueue install list prune repair retry rm scan show stats uninstall up'
+  local options commands='audit cat doctor down enqueue install list prune repair retry rm scan show stats uninstall up'
   case $command in
     '') options='--help --list --charset= --root-dir= --queue-dir= --tmp-dir= --done-dir= --down-file= --trigger-fifo=' ;;
-    install) options='--verbose --force --ignore-exists --down --triggered --owner= --group= --mode=' ;;
+    install) options='--verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --lock-kind=' ;;
     uninstall) options='--force --verbose' ;;
     enqueue) options='--verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id' ;;
     scan) options='--verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code' ;;
     down) options='--verbose --user= --group= --mode=' ;;
     up) options='--verbose' ;;
     list) options='--json --state=' ;;
-    show | stats) options='--json' ;;
+    doctor | show | stats) options='--json' ;;
     retry) options='--all --argument= --older-than= --keep-tries --dry-run --id --verbose' ;;
     rm) options='--all --argument= --older-than= --state= --dry-run --verbose' ;;
     prune) options='--older-than= --keep= --done --failed --dry-run --verbose' ;;

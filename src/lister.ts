@@ -169,13 +169,7 @@ export class Lister {
   async *#names(place: Place): AsyncGenerator<RawName, void, undefined> {
     const listing = await this.#list(place)
     try {
-      const size = native.listingSize(listing)
-      for (let from = 0; from < size; from += PAGE) {
-        const entries = native.listingEntries(listing, from, PAGE)
-        for (let at = 0; at < entries.length; at += 2) {
-          if (entries[at + 1] === REGULAR_FILE) yield entries[at] as RawName
-        }
-      }
+      yield* fileNames(listing)
     } finally {
       native.closeListing(listing)
     }
@@ -185,5 +179,16 @@ export class Lister {
     let count = 0
     for await (const name of this.#names(place)) if (name !== '') count++
     return count
+  }
+}
+
+/** The names of the regular files of a listing, in its order. */
+export function* fileNames(listing: ListingHandle): Generator<RawName, void, undefined> {
+  const size = native.listingSize(listing)
+  for (let from = 0; from < size; from += PAGE) {
+    const entries = native.listingEntries(listing, from, PAGE)
+    for (let at = 0; at < entries.length; at += 2) {
+      if (entries[at + 1] === REGULAR_FILE) yield entries[at] as RawName
+    }
   }
 }

@@ -7,12 +7,19 @@
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 
+/** Where Linux has it. */
+export const MOUNT_TABLE = '/proc/self/mountinfo'
+
 /** A mount. */
 export interface Mount {
   /** As `ext4`, `nfs4` or `fuse.sshfs`. */
   readonly type: string
   /** A device, a share, or what else was mounted. */
   readonly source: string
+  /** The directory that it is mounted on. */
+  readonly point: string
+  /** Its device, as `8:1`: on some file systems not that of stat(2). */
+  readonly device: string
 }
 
 /** The mount that a directory is on; `undefined` where there is no such table (macOS, no /proc). */
@@ -21,10 +28,7 @@ export async function mountOf(directory: string): Promise<Mount | undefined> {
     const handle = await fs.open(directory, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
       const info = await fs.readFile(`/proc/self/fdinfo/${handle.fd}`, 'utf8')
-      return findMount(
-        await fs.readFile('/proc/self/mountinfo', 'utf8'),
-        /^mnt_id:\s*(\d+)$/m.exec(info)?.[1],
-      )
+      return findMount(await fs.readFile(MOUNT_TABLE, 'utf8'), mountId(info))
     } finally {
       await handle.close()
     }
@@ -34,11 +38,28 @@ export async function mountOf(directory: string): Promise<Mount | undefined> {
   }
 }
 
+/** The number of the mount that something open is on, by its /proc/self/fdinfo. */
+export function mountId(info: string): string | undefined {
+  return /^mnt_id:\s*(\d+)$/m.exec(info)?.[1]
+}
+
 /** The mount with the number, in a table as proc_pid_mountinfo(5) has it. */
 export function findMount(table: string, id: string | undefined): Mount | undefined {
   const line = table.split('\n').find((candidate) => candidate.startsWith(`${id} `))
-  const [, type, source] = / - (\S+) (\S+)/.exec(line ?? '') ?? []
-  return type === undefined || source === undefined ? undefined : { type, source: unescape(source) }
+  return line === undefined ? undefined : mountIn(line)
+}
+
+/** All mounts of such a table. */
+export function allMounts(table: string): readonly Mount[] {
+  return table.split('\n').flatMap((line) => mountIn(line) ?? [])
+}
+
+function mountIn(line: string): Mount | undefined {
+  const [, , device, , point] = line.split(' ')
+  const [, type, source] = / - (\S+) (\S+)/.exec(line) ?? []
+  if (device === undefined || point === undefined || type === undefined || source === undefined)
+    return undefined
+  return { type, source: unescape(source), point: unescape(point), device }
 }
 
 // Blanks and the like stand there as \040.

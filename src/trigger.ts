@@ -28,7 +28,7 @@ const { EAGAIN, EEXIST, EISDIR, ELOOP, ENOENT, ENXIO } = os.constants.errno
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
 const OWNER_ONLY = 0o600
 // Who may read and write in the queue's directories may listen and pull.
-const READ_WRITE = 0o666
+const PERMISSIONS = 0o777
 // What the first implementation writes; it has no meaning.
 const BYTE = Buffer.of(0)
 
@@ -48,7 +48,7 @@ export async function makeTrigger(layout: Layout, settings: Settings): Promise<v
     withFifo(layout, O_RDONLY, (descriptor, { uid, gid }) => {
       if (user !== -1 || group !== -1)
         fs.fchownSync(descriptor, user === -1 ? uid : user, group === -1 ? gid : group)
-      fs.fchmodSync(descriptor, settings.queueMode & READ_WRITE)
+      fs.fchmodSync(descriptor, settings.queueMode & PERMISSIONS)
     })
   } catch (error) {
     // One that could not be made as asked for must not stay.

@@ -246,8 +246,8 @@ describe('the table of mounts', () => {
   ].join('\n')
 
   test.each([
-    ['22', { type: 'ext4', source: '/dev/vda' }],
-    ['221', { type: 'fuse.sshfs', source: 'me@host:/a b\\c' }],
+    ['22', { type: 'ext4', source: '/dev/vda', point: '/', device: '254:0' }],
+    ['221', { type: 'fuse.sshfs', source: 'me@host:/a b\\c', point: '/mnt/a b', device: '0:52' }],
     ['2', undefined],
     ['', undefined],
     [undefined, undefined],

@@ -67,7 +67,7 @@ describe('trigger', () => {
     }
     const info = fs.lstatSync(fifo())
     expect(info.isFIFO()).toBe(true)
-    expect(info.mode & 0o7777).toBe(0o660)
+    expect(info.mode & 0o7777).toBe(0o770)
   })
 
   test('of other settings', async () => {
@@ -75,7 +75,7 @@ describe('trigger', () => {
     await queue.trigger()
     const info = fs.lstatSync(bed.path('q', 'bell'))
     expect(info.isFIFO()).toBe(true)
-    expect(info.mode & 0o7777).toBe(0o600)
+    expect(info.mode & 0o7777).toBe(0o700)
   })
 
   test('that is there already stays, and gets its mode', async () => {
@@ -85,7 +85,7 @@ describe('trigger', () => {
     fs.chmodSync(fifo(), 0o600)
     await queue.trigger()
     const info = fs.lstatSync(fifo())
-    expect([info.ino, info.mode & 0o7777]).toEqual([ino, 0o660])
+    expect([info.ino, info.mode & 0o7777]).toEqual([ino, 0o770])
   })
 
   test.each(planted)('leaves %s alone', async (_what, make) => {

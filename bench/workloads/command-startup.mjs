@@ -4,7 +4,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
 
-const MAIN = resolve(import.meta.dirname, '../../dist/cli/main.js')
+const MAIN = resolve(import.meta.dirname, '../../dist/command/cli/main.js')
 const ROUNDS_EACH = 3
 
 /** What a command costs a shell script: milliseconds of whole processes, against that of a Node that does nothing. */

@@ -15,9 +15,9 @@ export const help = `Usage: fsq audit [--json] [--exit-code] [queue ...]
 
 Looks for what is not as it should be, in all queues unless some are named: files
 left in tmp/, names that are no items', what is no regular file, wrong modes and
-owners, half-installed queues, directories in other mounts, clocks that do not
-agree, items past their TTL (FSQ_TTL), names that tries cannot grow. Changes
-nothing and locks nothing; 'fsq repair' does what it proposes.
+owners, half-installed queues, what probes have left, directories in other mounts,
+clocks that do not agree, items past their TTL (FSQ_TTL), names that tries cannot
+grow. Changes nothing and locks nothing; 'fsq repair' does what it proposes.
 
       --json        one JSON object a line
       --exit-code   exit 111 if anything is found
@@ -36,6 +36,6 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     json: { queue, kind, path, message, fix: fix?.action ?? null },
     columns: [queue ?? '-', kind, message, fix?.action ?? '-', path],
   }))
-  printTable(['QUEUE', 'FINDING', 'WHAT', 'REPAIR', 'PATH'], rows, given.has('json'))
+  await printTable(['QUEUE', 'FINDING', 'WHAT', 'REPAIR', 'PATH'], rows, given.has('json'))
   return findings.length > 0 && given.has('exit-code') ? FAILURE : SUCCESS
 }

@@ -28,8 +28,8 @@ const KEYS = ['args', 'data', 'json', 'base64', 'delay'] as const
 export interface BatchOptions {
   /** Each record ends at a NUL and is the contents of an item; otherwise each is a line of JSON. */
   readonly isNullSeparated: boolean
-  /** Hears of the ids of the items, in their order. */
-  readonly onIds: ((ids: readonly string[]) => void) | undefined
+  /** Hears of the ids of items that have been added, in their order. */
+  readonly onQueued: (ids: readonly string[]) => Promise<void>
 }
 
 export interface BatchOutcome {
@@ -71,7 +71,7 @@ export async function enqueueBatch(
       for (const [number, error] of faults)
         say(`${options.isNullSeparated ? 'item' : 'line'} ${number}: ${explain(error)}`)
     }
-    options.onIds?.(ids)
+    if (ids.length > 0) await options.onQueued(ids)
     if (failed.some(([, error]) => !isAboutItem(error))) {
       say(`stopped: nothing after ${options.isNullSeparated ? 'item' : 'line'} ${line} was read`)
       break

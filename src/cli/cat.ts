@@ -13,7 +13,7 @@ import type { Item } from './items.js'
 import { STATES } from './items.js'
 import { readSome, write } from './output.js'
 import { queueNamed } from './queues.js'
-import { select } from './select.js'
+import { Selection } from './select.js'
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 
@@ -37,9 +37,9 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const own = resolveSettings(settings)
   const [name, ...ids] = someOperands(given, 'the name of a queue')
   if (ids.length === 0) throw new UsageError('the id of an item is missing')
-  const { items, isWhole } = select(given, queueNamed(name, own), own, STATES)
-  for (const item of items) writeContents(item)
-  return isWhole ? SUCCESS : FAILURE
+  const selection = new Selection(given, queueNamed(name, own), own)
+  for await (const item of selection.items(STATES)) writeContents(item)
+  return selection.isWhole ? SUCCESS : FAILURE
 }
 
 function writeContents({ entry }: Item): void {

@@ -1,5 +1,6 @@
 /**
- * The files of a queue as they lie there, whatever they are called. Nothing here opens or locks anything.
+ * The files of a queue as they lie there, whatever they are called. Nothing here opens or locks any of them, and however
+ * many there are, few are held in memory.
  *
  * @module
  */
@@ -9,6 +10,8 @@ import fs from 'node:fs'
 import { fileSystemError } from '../errors.js'
 import type { RawName } from '../name/charset.js'
 
+const READ_AHEAD = 1024
+
 /** One file, as it was seen. */
 export interface Entry {
   readonly raw: RawName
@@ -17,20 +20,43 @@ export interface Entry {
   readonly info: fs.Stats
 }
 
-/** The entries of a directory; those that vanish meanwhile are left out. */
+/** The entries of a directory, in the order in which they lie there; those that vanish meanwhile are left out. */
 export function* entriesOf(directory: string): Generator<Entry> {
-  for (const name of namesIn(directory)) {
-    const path = Buffer.concat([Buffer.from(`${directory}/`), name])
-    const info = fs.lstatSync(path, { throwIfNoEntry: false })
-    if (info !== undefined) yield { raw: name.toString('latin1'), path, info }
+  for (const { name } of directoryEntries(directory)) {
+    const entry = entryNamed(directory, name.toString('latin1'))
+    if (entry !== undefined) yield entry
   }
 }
 
-function namesIn(directory: string): readonly Buffer[] {
+/** How many regular files there are. */
+export function countFiles(directory: string): number {
+  let files = 0
+  for (const entry of directoryEntries(directory)) if (entry.isFile()) files++
+  return files
+}
+
+/** The entry with the name; `undefined`: there is none. */
+export function entryNamed(directory: string, raw: RawName): Entry | undefined {
+  const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
+  const info = fs.lstatSync(path, { throwIfNoEntry: false })
+  return info === undefined ? undefined : { raw, path, info }
+}
+
+type BytesEntry = Omit<fs.Dirent, 'name'> & { readonly name: Buffer }
+
+function* directoryEntries(directory: string): Generator<BytesEntry> {
   try {
-    return fs.readdirSync(directory, { encoding: 'buffer' })
+    const options = { encoding: 'buffer', bufferSize: READ_AHEAD } as unknown as fs.OpenDirOptions
+    const open = fs.opendirSync(directory, options)
+    try {
+      for (let entry = open.readSync(); entry !== null; entry = open.readSync())
+        yield entry as unknown as BytesEntry
+    } finally {
+      open.closeSync()
+    }
   } catch (error) {
-    const { errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
+    const { errno, syscall } = error as NodeJS.ErrnoException
+    if (errno === undefined || syscall === undefined) throw error
     throw fileSystemError({ errno, syscall, path: directory }, 'list a directory')
   }
 }

@@ -10,10 +10,11 @@ import { Enqueuer } from '../enqueue.js'
 import { type Layout, layoutOf } from '../layout.js'
 import { checkTimestampFormat } from '../name/timestamp.js'
 import type { Payload } from '../payload.js'
-import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
+import { type SettingOverrides, resolveSettings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { FAILURE, SUCCESS, someOperands, withSettings } from './command.js'
 import { say, write } from './output.js'
+import type { Waker } from './wake.js'
 
 export const options: OptionTable = {
   verbose: { short: 'v' },
@@ -78,14 +79,23 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   try {
     // Before the input is read: it cannot be read again.
     await directory.open()
-    const enqueuer = new Enqueuer(directory, own, new Reporter(name, undefined))
-    if (!isBatch) await enqueueOne(enqueuer, name, args, given)
-    else if (!(await enqueueMany(enqueuer, name, args, given))) return FAILURE
-    return await wake(layout, own, given)
+    // The trigger is pulled here: what there is to say of it is for people.
+    const enqueuer = new Enqueuer(directory, { ...own, useTrigger: false }, new Reporter(name, undefined))
+    const isAskedFor = given.has('trigger')
+    const waker = isAskedFor || own.useTrigger ? await newWaker(layout, isAskedFor) : undefined
+    const isWhole = isBatch
+      ? await enqueueMany(enqueuer, name, args, given, waker)
+      : await enqueueOne(enqueuer, name, args, given, waker)
+    return isWhole && waker?.hasFailed !== true ? SUCCESS : FAILURE
   } finally {
     directory.close()
     directory.closeDescriptors()
   }
+}
+
+async function newWaker(layout: Layout, isAskedFor: boolean): Promise<Waker> {
+  const { Waker } = await import('./wake.js')
+  return new Waker(layout, isAskedFor)
 }
 
 async function enqueueOne(
@@ -93,10 +103,13 @@ async function enqueueOne(
   name: string,
   args: readonly string[],
   given: Arguments,
-): Promise<void> {
+  waker: Waker | undefined,
+): Promise<boolean> {
   const id = await enqueuer.enqueue(await payloadOf(given), args, {})
   if (given.has('verbose')) say(`${name} queue: new item queued: ${id}`)
+  await waker?.pull(id)
   if (given.has('id')) writeIds([id])
+  return true
 }
 
 async function payloadOf(given: Arguments): Promise<Payload> {
@@ -111,11 +124,15 @@ async function enqueueMany(
   name: string,
   args: readonly string[],
   given: Arguments,
+  waker: Waker | undefined,
 ): Promise<boolean> {
   const { enqueueBatch } = await import('./batch.js')
   const outcome = await enqueueBatch(enqueuer, args, {
     isNullSeparated: given.has('null'),
-    onIds: given.has('id') ? writeIds : undefined,
+    onQueued: async (ids) => {
+      await waker?.pull(`${ids.length} items`)
+      if (given.has('id')) writeIds(ids)
+    },
   })
   if (given.has('verbose') || !outcome.isWhole) say(`${name} queue: ${outcome.count} new items queued`)
   return outcome.isWhole
@@ -127,22 +144,5 @@ function writeIds(ids: readonly string[]): void {
   } catch (error) {
     say(`the ids cannot be printed, and the items are queued: ${ids.join(' ')}`)
     throw error
-  }
-}
-
-/** Nobody listening is no error: what is queued waits for the next scan. */
-async function wake(layout: Layout, settings: Settings, given: Arguments): Promise<number> {
-  const isAskedFor = given.has('trigger')
-  if (!isAskedFor && !settings.useTrigger) return SUCCESS
-  const { pullTrigger } = await import('./trigger.js')
-  try {
-    const isHeard = pullTrigger(layout, settings)
-    if (!isHeard && isAskedFor)
-      say(`nobody listens to the trigger of ${layout.path}; what is queued waits for a scan`)
-    return SUCCESS
-  } catch (error) {
-    const { explain } = await import('./explain.js')
-    say(`${explain(error)}. What was to be queued is queued: do not enqueue it again`)
-    return isAskedFor ? FAILURE : SUCCESS
   }
 }

@@ -6,7 +6,7 @@
 import { FsqError, SettingError } from '../errors.js'
 
 // The messages of the package say what to do in its own terms, which are those of a program.
-const PHRASES: readonly (readonly [RegExp, string])[] = [
+const PHRASES: readonly (readonly [RegExp, string | ((error: FsqError) => string)])[] = [
   [
     /Install it with Queue\.install\(.*?\), or set the option 'root' \(FSQ_ROOT\)/,
     "Make it with 'fsq install', or set fsq -r (FSQ_ROOT)",
@@ -22,6 +22,15 @@ const PHRASES: readonly (readonly [RegExp, string])[] = [
   ],
   [/the option 'root'/, 'fsq -r'],
   [
+    /\(see probe\(\), and lockKind: 'fcntl'\), allow it by the option allowNetwork \(FSQ_ALLOW_NETWORK=1\)/,
+    "(see 'fsq doctor', and install --lock-kind=fcntl), allow it by FSQ_ALLOW_NETWORK=1",
+  ],
+  [
+    /Make it with queue\.trigger\(\)/,
+    ({ path }) => `Make it with 'mkfifo ${path ?? ''}'; 'fsq install -t' makes queues with one`,
+  ],
+  [/Remove it and call queue\.trigger\(\)/, 'Remove it, and make one with mkfifo'],
+  [
     /, and finishing it is tried again until the queue is closed/,
     ' while this command runs, and is run again after that',
   ],
@@ -30,8 +39,12 @@ const PHRASES: readonly (readonly [RegExp, string])[] = [
 /** The message for an error; what is no error of the package is a fault of this program, and keeps its stack. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (!(error instanceof FsqError) && !('syscall' in error)) return error.stack ?? error.message
-  return PHRASES.reduce((message, [pattern, phrase]) => message.replace(pattern, phrase), error.message)
+  if (!(error instanceof FsqError)) return 'syscall' in error ? error.message : (error.stack ?? error.message)
+  return PHRASES.reduce(
+    (message, [pattern, phrase]) =>
+      message.replace(pattern, typeof phrase === 'string' ? phrase : phrase(error)),
+    error.message,
+  )
 }
 
 /** Whether it is about the value of an option, not of an environment variable. */

@@ -7,13 +7,12 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { type Layout, placePath } from '../layout.js'
-import { printable } from '../name/charset.js'
+import { pathText, printable } from '../name/charset.js'
 import { withTries } from '../name/item-name.js'
-import { parseTimestamp } from '../name/timestamp.js'
 import { Place } from '../native.js'
-import type { Settings } from '../settings.js'
+import { LOCK_MARKER, type Settings } from '../settings.js'
 import { type Entry, entriesOf, isDelayed } from './directory-entries.js'
-import { parse } from './items.js'
+import { enqueuedAt, parse } from './items.js'
 import { entriesIn, isDirectory, queueNamed, queuesIn } from './queues.js'
 import { ageText } from './table.js'
 import { mountsIn } from './workers.js'
@@ -23,7 +22,10 @@ const STALE_MS = 36 * 3600 * 1000
 /** Clocks that agree as well as most do. */
 const SKEW_MS = 60_000
 const LONGEST_NAME = 255
+/** No probe takes so long. */
+const PROBE_MS = 3600 * 1000
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/
+const PROBED = /^\.fsq-probe-/
 const READABLE = 0o440
 
 /** What would mend a finding. */
@@ -61,19 +63,21 @@ export interface Finding {
 export function auditAll(names: readonly string[], settings: Settings): readonly Finding[] {
   const layouts = names.length > 0 ? names.map((name) => queueNamed(name, settings)) : queuesIn(settings)
   const findings = layouts.flatMap((layout) => [...auditQueue(layout, settings)])
-  return names.length > 0 ? findings : [...findings, ...halfInstalled(settings)]
+  return names.length > 0 ? findings : [...findings, ...leftovers(settings)]
 }
 
-function* halfInstalled({ root }: Settings): Generator<Finding> {
+function* leftovers({ root }: Settings): Generator<Finding> {
   for (const name of entriesIn(root)) {
     const file = path.join(root, name)
-    if (!HIDDEN.test(name) || !isDirectory(file)) continue
-    yield {
-      queue: undefined,
-      kind: 'half-installed',
-      path: file,
-      message: 'is left from an installation or a removal, unless one is under way',
-      fix: { action: 'remove directory' },
+    const about = { queue: undefined, path: file, fix: { action: 'remove directory' } } as const
+    if (HIDDEN.test(name) && isDirectory(file)) {
+      const message = 'is left from an installation or a removal, unless one is under way'
+      yield { ...about, kind: 'half-installed', message }
+    } else if (PROBED.test(name) && isDirectory(file)) {
+      const age = Date.now() - fs.lstatSync(file).ctimeMs
+      if (age < PROBE_MS) continue
+      const message = `is left from a probe (fsq doctor) ${ageText(age / 1000)} ago`
+      yield { ...about, kind: 'stale', message }
     }
   }
 }
@@ -81,6 +85,8 @@ function* halfInstalled({ root }: Settings): Generator<Finding> {
 function* auditQueue(layout: Layout, settings: Settings): Generator<Finding> {
   const mounts = mountsIn(fs.realpathSync(layout.path))
   const own = fs.statSync(layout.path)
+  const isFcntl = fs.existsSync(path.join(layout.path, LOCK_MARKER))
+  yield* auditOthers(layout, settings)
   for (const place of [Place.queue, Place.tmp, Place.done, Place.fail]) {
     const directory = placePath(layout, place)
     const about = { queue: layout.name, path: directory, layout }
@@ -94,8 +100,24 @@ function* auditQueue(layout: Layout, settings: Settings): Generator<Finding> {
       if (!entry.info.isFile())
         yield { ...file, kind: 'foreign', message: 'is no regular file, and is never worked on' }
       else if (place === Place.tmp) yield* auditDraft(file, entry)
-      else if (place === Place.queue) yield* auditItem(file, entry, settings)
+      else if (place === Place.queue)
+        yield* auditItem(file, entry, settings, isFcntl ? lockable(own) : READABLE)
     }
+  }
+}
+
+/** What is in a queue beside its four directories. */
+function* auditOthers(layout: Layout, settings: Settings): Generator<Finding> {
+  const { down, trigger, hosts, hostsTrigger } = settings
+  for (const { raw, path: file, info } of entriesOf(layout.path)) {
+    const name = pathText(raw)
+    if (layout.directories.includes(name) || name === hosts) continue
+    const about = { queue: layout.name, kind: 'foreign', path: printable(file.toString('latin1')) } as const
+    if (name === trigger || name === hostsTrigger) {
+      if (!info.isFIFO()) yield { ...about, message: 'is no FIFO, and so no trigger' }
+    } else if (name === down) {
+      if (!info.isFile()) yield { ...about, message: 'is no regular file, and forbids scans all the same' }
+    } else if (name !== LOCK_MARKER) yield { ...about, message: 'is no part of a queue, and is left alone' }
   }
 }
 
@@ -129,10 +151,16 @@ function* auditDraft(about: About, { info }: Entry): Generator<Finding> {
   yield { ...about, kind: 'stale', message, fix: { action: 'remove' } }
 }
 
-function* auditItem(about: About, entry: Entry, settings: Settings): Generator<Finding> {
+/** Fcntl locks need files that are open for writing; whoever may write to the queue may work it. */
+function lockable({ mode }: fs.Stats): number {
+  const others = mode & 0o022
+  return 0o600 | others | (others << 1)
+}
+
+function* auditItem(about: About, entry: Entry, settings: Settings, needed: number): Generator<Finding> {
   const { raw, info } = entry
   const now = Date.now()
-  const parsed = parse(entry, settings)
+  const parsed = parse(raw, settings)
   if (parsed === undefined) {
     yield {
       ...about,
@@ -143,17 +171,17 @@ function* auditItem(about: About, entry: Entry, settings: Settings): Generator<F
     return
   }
   const mode = info.mode & 0o7777
-  if ((mode & READABLE) !== READABLE) {
-    const message = `has mode ${mode.toString(8)}, so that not all workers can read it`
-    yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: mode | READABLE } }
+  if ((mode & needed) !== needed) {
+    const message = `has mode ${mode.toString(8)}, so that not all workers can ${needed === READABLE ? 'read' : 'lock'} it`
+    yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: mode | needed } }
   }
-  const enqueuedAt = parseTimestamp(parsed.timestamp, settings) ?? 0
-  const skew = Math.max(enqueuedAt, isDelayed(info, now) ? 0 : info.mtimeMs, info.ctimeMs) - now
+  const begin = enqueuedAt(parsed, settings)
+  const skew = Math.max(begin, isDelayed(info, now) ? 0 : info.mtimeMs, info.ctimeMs) - now
   if (skew > SKEW_MS) {
     yield { ...about, kind: 'clock', message: `is from ${ageText(skew / 1000)} ahead: clocks do not agree` }
   }
-  if (settings.ttl > 0 && now - enqueuedAt >= settings.ttl * 1000) {
-    const message = `is ${ageText((now - enqueuedAt) / 1000)} old, and ${settings.ttl} s are allowed`
+  if (settings.ttl > 0 && now - begin >= settings.ttl * 1000) {
+    const message = `is ${ageText((now - begin) / 1000)} old, and ${settings.ttl} s are allowed`
     yield { ...about, kind: 'expired', message, fix: { action: 'move to fail/' } }
   }
   if (withTries(raw, parsed.tries + 1, settings.encode).length > LONGEST_NAME) {

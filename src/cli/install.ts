@@ -4,12 +4,12 @@
  * @module
  */
 import { QueueExistsError, SettingError } from '../errors.js'
+import type { LockKind } from '../install.js'
 import { Queue } from '../queue.js'
 import type { SettingOverrides } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { SUCCESS, someOperands, withSettings } from './command.js'
 import { say } from './output.js'
-import { makeTrigger } from './trigger.js'
 
 export const options: OptionTable = {
   verbose: { short: 'v' },
@@ -20,10 +20,12 @@ export const options: OptionTable = {
   owner: { short: 'o', value: 'a user' },
   group: { short: 'g', value: 'a group' },
   mode: { short: 'm', value: 'mode bits in octal' },
+  'lock-kind': { value: 'flock or fcntl' },
   'add-host': { short: 'a', value: 'a host' },
 }
 
-export const help = `Usage: fsq install [-fidtv] [-o owner] [-g group] [-m mode] queue [queue ...]
+export const help = `Usage: fsq install [-fidtv] [-o owner] [-g group] [-m mode]
+                   [--lock-kind kind] queue [queue ...]
 
 Makes queues. Each appears complete, or not at all.
 
@@ -34,6 +36,9 @@ Makes queues. Each appears complete, or not at all.
   -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)
   -m, --mode=MODE       mode of its directories, octal (FSQ_QUEUE_MODE, 02770)
+      --lock-kind=KIND  flock, the standard's, or fcntl: for file systems where flock
+                        holds on one machine only (see 'fsq doctor'); items then
+                        need a mode that lets each worker write to them
   -v, --verbose         say what is done
   -h, --help            this help
 
@@ -48,6 +53,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const names = someOperands(given, 'the name of a queue')
   if (given.has('add-host')) throw new UsageError('-a: host queues are not in this version')
   const mode = given.mode('mode')
+  const lockKind = lockKindOf(given)
   const own = withSettings(settings, {
     queueUser: given.account('owner'),
     queueGroup: given.account('group'),
@@ -55,15 +61,20 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     // Of the file 'down'.
     itemMode: mode,
   })
-  for (const name of names) await installOne(name, given, own)
+  for (const name of names) await installOne(name, given, own, lockKind)
   return SUCCESS
 }
 
-async function installOne(name: string, given: Arguments, settings: SettingOverrides): Promise<void> {
+async function installOne(
+  name: string,
+  given: Arguments,
+  settings: SettingOverrides,
+  lockKind: LockKind | undefined,
+): Promise<void> {
   const queue = new Queue(name, settings)
   if (given.has('verbose')) say(`installing ${name} to ${queue.settings.root}`)
   try {
-    await Queue.install(name, { ...settings, force: given.has('force') })
+    await Queue.install(name, { ...settings, force: given.has('force'), lockKind })
   } catch (error) {
     if (isUnknownAccount(error)) throw new UsageError(error.message)
     if (!(error instanceof QueueExistsError && given.has('ignore-exists'))) throw error
@@ -73,7 +84,13 @@ async function installOne(name: string, given: Arguments, settings: SettingOverr
     return
   }
   if (given.has('down')) await queue.down()
-  if (given.has('triggered')) await makeTrigger(queue)
+  if (given.has('triggered')) await queue.trigger()
+}
+
+function lockKindOf(given: Arguments): LockKind | undefined {
+  const kind = given.text('lock-kind')
+  if (kind === undefined || kind === 'flock' || kind === 'fcntl') return kind
+  return given.refuse('lock-kind', 'flock or fcntl')
 }
 
 function isUnknownAccount(error: unknown): error is SettingError {

@@ -5,15 +5,16 @@
  */
 import path from 'node:path'
 
+import { QueueDirectory } from '../directory.js'
 import { MalformedNameError } from '../errors.js'
 import { type Layout, placePath } from '../layout.js'
-import type { ItemState } from '../lister.js'
-import { fromRaw, printable } from '../name/charset.js'
-import { type ParsedName, compareItemNames, itemKey, parseItemName } from '../name/item-name.js'
-import { parseTimestamp } from '../name/timestamp.js'
-import { Place } from '../native.js'
+import { type ItemState, fileNames } from '../lister.js'
+import { type RawName, fromRaw, printable } from '../name/charset.js'
+import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
+import { DEFAULT_FORMAT, parseTimestamp } from '../name/timestamp.js'
+import { Place, native } from '../native.js'
 import type { Settings } from '../settings.js'
-import { type Entry, entriesOf, isDelayed } from './directory-entries.js'
+import { type Entry, entriesOf, entryNamed, isDelayed } from './directory-entries.js'
 import { type Workers, workersOn } from './workers.js'
 
 /** Where the items are. */
@@ -24,6 +25,9 @@ export const PLACES: Readonly<Record<ItemState, Place>> = {
 }
 
 export const STATES = Object.keys(PLACES) as ItemState[]
+
+const SECONDS = 2
+const MOST_MINUTES = 10_000
 
 /** One item, as it was seen. */
 export interface Item {
@@ -38,17 +42,55 @@ export interface Item {
   readonly workers: readonly number[] | undefined
 }
 
-/** The items in a state, in FIFO order; files whose names are no items' are left out. Locks nothing. */
-export function* itemsOf(layout: Layout, settings: Settings, state: ItemState): Generator<Item> {
-  const directory = placePath(layout, PLACES[state])
-  const workers = state === 'waiting' ? workersOn(directory) : new Map()
+/**
+ * The items in a state, in FIFO order, as names were there at one moment; files whose names are no items' are left out. Locks
+ * nothing.
+ *
+ * @param isWanted - By their names, before anything else is looked at.
+ */
+export async function* itemsOf(
+  layout: Layout,
+  settings: Settings,
+  state: ItemState,
+  isWanted: (raw: RawName) => boolean = () => true,
+): AsyncGenerator<Item, void, undefined> {
+  const place = PLACES[state]
+  const path = placePath(layout, place)
+  const workers = workersOf(path, state)
   const now = Date.now()
-  const entries = [...entriesOf(directory)].filter(({ info }) => info.isFile())
-  entries.sort((a, b) => compareItemNames(a.raw, b.raw))
-  for (const entry of entries) {
-    const parsed = parse(entry, settings)
+  // What is only looked at may be on a network.
+  const directory = new QueueDirectory(layout, { ...settings, allowNetwork: true })
+  try {
+    const listing = await directory.use((handle) => native.list(handle, place, 0), 'list')
+    try {
+      for (const raw of fileNames(listing)) {
+        const parsed = isWanted(raw) ? parse(raw, settings) : undefined
+        const entry = parsed === undefined ? undefined : entryNamed(path, raw)
+        if (entry !== undefined && parsed !== undefined)
+          yield itemOf(entry, state, parsed, settings, workers, now)
+      }
+    } finally {
+      native.closeListing(listing)
+    }
+  } finally {
+    directory.close()
+    directory.closeDescriptors()
+  }
+}
+
+/** {@link itemsOf}, in the order in which they lie there: for counting them. */
+export function* unsortedItemsOf(layout: Layout, settings: Settings, state: ItemState): Generator<Item> {
+  const path = placePath(layout, PLACES[state])
+  const workers = workersOf(path, state)
+  const now = Date.now()
+  for (const entry of entriesOf(path)) {
+    const parsed = entry.info.isFile() ? parse(entry.raw, settings) : undefined
     if (parsed !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
   }
+}
+
+function workersOf(directory: string, state: ItemState): Workers | undefined {
+  return state === 'waiting' ? workersOn(directory) : new Map()
 }
 
 function itemOf(
@@ -64,14 +106,30 @@ function itemOf(
     entry,
     state,
     parsed,
-    enqueuedAt: parseTimestamp(parsed.timestamp, settings) ?? 0,
+    enqueuedAt: enqueuedAt(parsed, settings),
     due: state === 'waiting' && isDelayed(info, now) ? info.mtimeMs : undefined,
     workers: workers === undefined ? undefined : (workers.get(info.ino) ?? []),
   }
 }
 
+const minutes = new Map<string, number>()
+
+/** When an item was enqueued, in milliseconds since the epoch, by the clock of the enqueuer. */
+export function enqueuedAt({ timestamp }: ParsedName, settings: Settings): number {
+  if (settings.timefmt !== DEFAULT_FORMAT) return parseTimestamp(timestamp, settings) ?? 0
+  // To find out which instant has these fields takes long, and clocks are changed between minutes.
+  const minute = timestamp.slice(0, -SECONDS)
+  let begin = minutes.get(minute)
+  if (begin === undefined) {
+    begin = parseTimestamp(minute.padEnd(timestamp.length, '0'), settings) ?? 0
+    if (minutes.size === MOST_MINUTES) minutes.clear()
+    minutes.set(minute, begin)
+  }
+  return begin + Number(timestamp.slice(-SECONDS)) * 1000
+}
+
 /** What the name says; `undefined`: it is no item's. */
-export function parse({ raw }: Entry, settings: Settings): ParsedName | undefined {
+export function parse(raw: RawName, settings: Settings): ParsedName | undefined {
   try {
     return parseItemName(raw, settings)
   } catch (error) {

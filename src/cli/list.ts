@@ -11,8 +11,8 @@ import { Place } from '../native.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { SUCCESS } from './command.js'
-import { entriesOf } from './directory-entries.js'
-import { STATES, activityOf, itemJson, itemsOf } from './items.js'
+import { countFiles } from './directory-entries.js'
+import { STATES, activityOf, itemJson, itemsOf, unsortedItemsOf } from './items.js'
 import { queueNamed, queuesIn } from './queues.js'
 import { type Row, ageText, printTable } from './table.js'
 
@@ -45,18 +45,14 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const states = statesOf(given)
   if (given.operands.length === 0) {
     if (given.has('state')) throw new UsageError('-s goes with the name of a queue')
-    printTable(
+    await printTable(
       QUEUE_TITLES,
-      rowsOf(queuesIn(own), (layout) => [queueRow(layout, own)]),
+      queuesIn(own).map((layout) => queueRow(layout, own)),
       isJson,
     )
   } else {
     const layouts = given.operands.map((name) => queueNamed(name, own))
-    printTable(
-      ITEM_TITLES,
-      rowsOf(layouts, (layout) => itemRows(layout, own, states)),
-      isJson,
-    )
+    await printTable(ITEM_TITLES, itemRows(layouts, own, states), isJson)
   }
   return SUCCESS
 }
@@ -67,17 +63,13 @@ function statesOf(given: Arguments): readonly ItemState[] {
   return states.length > 0 ? states : given.refuse('state', `${STATES.join(', ')} or all`)
 }
 
-function* rowsOf(layouts: readonly Layout[], rows: (layout: Layout) => Iterable<Row>): Generator<Row> {
-  for (const layout of layouts) yield* rows(layout)
-}
-
 function queueRow(layout: Layout, settings: Settings): Row {
   let waiting = 0
   let working = 0
   let delayed = 0
   let oldest = Number.POSITIVE_INFINITY
   let isKnown = true
-  for (const item of itemsOf(layout, settings, 'waiting')) {
+  for (const item of unsortedItemsOf(layout, settings, 'waiting')) {
     const activity = activityOf(item)
     if (activity === 'working') working++
     else if (activity === 'delayed') delayed++
@@ -85,8 +77,8 @@ function queueRow(layout: Layout, settings: Settings): Row {
     if (item.workers === undefined) isKnown = false
     oldest = Math.min(oldest, item.enqueuedAt)
   }
-  const done = count(layout, Place.done)
-  const failed = count(layout, Place.fail)
+  const done = countFiles(placePath(layout, Place.done))
+  const failed = countFiles(placePath(layout, Place.fail))
   const age =
     oldest === Number.POSITIVE_INFINITY ? null : Math.max(0, Math.floor((Date.now() - oldest) / 1000))
   const isDown = fs.lstatSync(layout.downPath, { throwIfNoEntry: false }) !== undefined
@@ -115,20 +107,20 @@ function queueRow(layout: Layout, settings: Settings): Row {
   }
 }
 
-function count(layout: Layout, place: Place): number {
-  let files = 0
-  for (const { info } of entriesOf(placePath(layout, place))) if (info.isFile()) files++
-  return files
-}
-
-function* itemRows(layout: Layout, settings: Settings, states: readonly ItemState[]): Generator<Row> {
-  for (const state of states) {
-    for (const item of itemsOf(layout, settings, state)) {
-      const json = itemJson(item, layout, settings)
-      const age = ageText((Date.now() - item.enqueuedAt) / 1000)
-      yield {
-        json,
-        columns: [activityOf(item), age, item.parsed.tries, item.entry.info.size, String(json['id'])],
+async function* itemRows(
+  layouts: readonly Layout[],
+  settings: Settings,
+  states: readonly ItemState[],
+): AsyncGenerator<Row, void, undefined> {
+  for (const layout of layouts) {
+    for (const state of states) {
+      for await (const item of itemsOf(layout, settings, state)) {
+        const json = itemJson(item, layout, settings)
+        const age = ageText((Date.now() - item.enqueuedAt) / 1000)
+        yield {
+          json,
+          columns: [activityOf(item), age, item.parsed.tries, item.entry.info.size, String(json['id'])],
+        }
       }
     }
   }

@@ -32,6 +32,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   audit: { summary: 'look for what is not as it should be', load: () => import('./audit.js') },
   repair: { summary: 'do what audit proposes', load: () => import('./repair.js') },
   stats: { summary: 'tell how many, how old, how fast', load: () => import('./stats.js') },
+  doctor: { summary: 'tell what a file system can do and promises', load: () => import('./doctor.js') },
   prune: { summary: 'remove finished items by age or count', load: () => import('./prune.js') },
 }
 const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']
@@ -139,5 +140,8 @@ function refuse(message: string, help: string): number {
   return BAD_USAGE
 }
 
-// Not exit(): what is under way may end.
-process.exitCode = await run(process.argv.slice(2))
+// Warnings are messages, too. With NODE_NO_WARNINGS, nobody listens.
+if (process.listenerCount('warning') > 0)
+  process.removeAllListeners('warning').on('warning', ({ message }) => say(message))
+// Not exit(): what is under way may end. Not await: the command is built as CommonJS modules.
+void run(process.argv.slice(2)).then((code) => (process.exitCode = code))

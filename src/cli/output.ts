@@ -63,16 +63,6 @@ export class Lines {
   }
 }
 
-/** Reads standard input, or another descriptor, to its end. */
-export function readAll(descriptor: number): Buffer {
-  const chunks: Buffer[] = []
-  for (;;) {
-    const chunk = readSome(descriptor)
-    if (chunk.length === 0) return Buffer.concat(chunks)
-    chunks.push(chunk)
-  }
-}
-
 /** What there is to read next; empty: the end. */
 export function readSome(descriptor: number): Buffer {
   const buffer = Buffer.allocUnsafe(CHUNK)

@@ -8,34 +8,28 @@ import { isatty } from 'node:tty'
 
 import { PayloadError } from '../errors.js'
 import type { Payload } from '../payload.js'
-import { readAll, say } from './output.js'
+import { say } from './output.js'
 
 const STDIN = 0
 
 /** Standard input to its end. */
 export function inputPayload(): Payload {
   if (isatty(STDIN)) say('neither -e nor -f: type the contents, and Ctrl-D to end them')
-  return readOrRefuse('standard input', () => readAll(STDIN))
+  return openPayload(STDIN, 'standard input')
 }
 
-/** The contents of a file, of whatever kind: shells pass FIFOs for `<(command)`. */
+/** The contents of a file, of whatever kind: shells pass FIFOs for `<(command)`. It is open until this process ends. */
 export function filePayload(file: string): Payload {
-  return readOrRefuse(`the file '${file}'`, () => {
-    if (fs.statSync(file).isFile()) return { path: file }
-    const descriptor = fs.openSync(file, 'r')
-    try {
-      return readAll(descriptor)
-    } finally {
-      fs.closeSync(descriptor)
-    }
-  })
+  const what = `the file '${file}'`
+  try {
+    return openPayload(fs.openSync(file, 'r'), what)
+  } catch (cause) {
+    if (cause instanceof PayloadError) throw cause
+    throw new PayloadError(`Cannot read ${what}: ${(cause as Error).message}. Nothing was queued`, { cause })
+  }
 }
 
-function readOrRefuse(what: string, read: () => Payload): Payload {
-  try {
-    return read()
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new PayloadError(`Cannot read ${what}: ${reason}. Nothing was queued`, { cause })
-  }
+function openPayload(fd: number, what: string): Payload {
+  if (!fs.fstatSync(fd).isDirectory()) return { fd }
+  throw new PayloadError(`Cannot read ${what}: it is a directory. Nothing was queued`)
 }

@@ -8,12 +8,12 @@ import path from 'node:path'
 
 import { fileSystemError } from '../errors.js'
 import { type Layout, placePath } from '../layout.js'
-import { pathText, printable } from '../name/charset.js'
+import { type RawName, pathText, printable } from '../name/charset.js'
 import { Place } from '../native.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { SUCCESS, someOperands } from './command.js'
-import { type Entry, entriesOf } from './directory-entries.js'
+import { type Entry, entriesOf, entryNamed } from './directory-entries.js'
 import { Lines, say } from './output.js'
 import { Progress } from './progress.js'
 import { queueNamed } from './queues.js'
@@ -63,33 +63,39 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     for (const place of [Place.done, Place.fail]) {
       if (!isAny && !given.has(place === Place.done ? 'done' : 'failed')) continue
       const directory = placePath(layout, place)
-      const entries = surplus(directory, age, keep)
-      if (given.has('dry-run')) print(directory, entries)
-      else removeAll(layout, directory, entries, given.has('verbose'))
+      const names = surplus(directory, age, keep)
+      if (given.has('dry-run')) print(directory, names)
+      else removeAll(layout, directory, names, given.has('verbose'))
     }
   }
   return SUCCESS
 }
 
 /** By ctime, which is when an item was moved to where it is; the oldest first. */
-function surplus(directory: string, age: number | undefined, keep: number | undefined): readonly Entry[] {
+function surplus(directory: string, age: number | undefined, keep: number | undefined): readonly RawName[] {
   const latest = age === undefined ? Number.NEGATIVE_INFINITY : Date.now() - age
-  const entries = [...entriesOf(directory)].filter(({ info }) => info.isFile())
-  entries.sort((a, b) => a.info.ctimeMs - b.info.ctimeMs)
-  const tooMany = keep === undefined ? 0 : Math.max(0, entries.length - keep)
-  return entries.filter(({ info }, index) => index < tooMany || info.ctimeMs <= latest)
+  const files: { readonly raw: RawName; readonly moved: number }[] = []
+  for (const { raw, info } of entriesOf(directory)) {
+    if (info.isFile() && (keep !== undefined || info.ctimeMs <= latest))
+      files.push({ raw, moved: info.ctimeMs })
+  }
+  files.sort((a, b) => a.moved - b.moved)
+  const tooMany = keep === undefined ? 0 : Math.max(0, files.length - keep)
+  return files.filter(({ moved }, index) => index < tooMany || moved <= latest).map(({ raw }) => raw)
 }
 
-function print(directory: string, entries: readonly Entry[]): void {
+function print(directory: string, names: readonly RawName[]): void {
   const lines = new Lines()
-  for (const { raw } of entries) lines.add(path.join(directory, printable(raw)))
+  for (const raw of names) lines.add(path.join(directory, printable(raw)))
   lines.flush()
 }
 
-function removeAll(layout: Layout, directory: string, entries: readonly Entry[], isVerbose: boolean): void {
+function removeAll(layout: Layout, directory: string, names: readonly RawName[], isVerbose: boolean): void {
   const progress = new Progress(`files removed from ${printable(Buffer.from(directory).toString('latin1'))}`)
   let removed = 0
-  for (const entry of entries) {
+  for (const raw of names) {
+    const entry = entryNamed(directory, raw)
+    if (entry === undefined) continue
     // Another name of it may be left from a move that was cut in half, and a scan would run it again.
     if (entry.info.nlink > 1 && isStillWaiting(layout, entry)) continue
     if (remove(entry)) progress.show(++removed)

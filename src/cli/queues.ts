@@ -35,8 +35,12 @@ export function entriesIn(root: string): readonly string[] {
   try {
     return fs.readdirSync(root)
   } catch (error) {
-    const { errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
-    throw fileSystemError({ errno, syscall, path: root }, 'list the queues')
+    const { code, errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw fileSystemError({ errno, syscall, path: root }, 'list the queues')
+    throw new QueueMissingError(
+      `The directory for queues, ${root}, does not exist. Make it, or set another by fsq -r (FSQ_ROOT)`,
+      { cause: error },
+    )
   }
 }
 

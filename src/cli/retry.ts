@@ -19,7 +19,7 @@ import type { Item } from './items.js'
 import { say, write } from './output.js'
 import { Progress } from './progress.js'
 import { queueNamed } from './queues.js'
-import { SELECT_OPTIONS, checkSelection, select } from './select.js'
+import { SELECT_OPTIONS, Selection, checkSelection } from './select.js'
 
 const { EEXIST, ENOENT } = os.constants.errno
 
@@ -59,11 +59,11 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const [name] = someOperands(given, 'the name of a queue')
   checkSelection(given)
   const layout = queueNamed(name, own)
-  const { items, isWhole } = select(given, layout, own, ['failed'])
+  const selection = new Selection(given, layout, own)
   const progress = new Progress('items moved')
   let moved = 0
-  let isDone = isWhole
-  for (const item of items) {
+  let isDone = true
+  for await (const item of selection.items(['failed'])) {
     const id = fromRaw(item.parsed.raw, own.charset)
     if (given.has('dry-run')) {
       write(`${printable(item.parsed.raw)}\n`)
@@ -81,7 +81,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     if (given.has('id')) write(`${fromRaw(to, own.charset)}\n`)
   }
   progress.clear()
-  return isDone ? SUCCESS : FAILURE
+  return isDone && selection.isWhole ? SUCCESS : FAILURE
 }
 
 /** @returns Its new name; `undefined`: it was not there any more. */

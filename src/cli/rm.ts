@@ -15,7 +15,7 @@ import { type Item, STATES } from './items.js'
 import { say, write } from './output.js'
 import { Progress } from './progress.js'
 import { queueNamed } from './queues.js'
-import { SELECT_OPTIONS, checkSelection, select } from './select.js'
+import { SELECT_OPTIONS, Selection, checkSelection } from './select.js'
 import { underLock } from './under-lock.js'
 
 export const options: OptionTable = {
@@ -54,11 +54,11 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const states = STATES.filter((known) => state === undefined || known === state)
   if (states.length === 0) given.refuse('state', 'waiting, done or failed')
   const layout = queueNamed(name, own)
-  const { items, isWhole } = select(given, layout, own, states)
+  const selection = new Selection(given, layout, own)
   const progress = new Progress('items removed')
   let removed = 0
-  let isDone = isWhole
-  for (const item of items) {
+  let isDone = true
+  for await (const item of selection.items(states)) {
     const id = printable(item.parsed.raw)
     if (given.has('dry-run')) {
       write(`${id}\n`)
@@ -73,7 +73,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     } else if (given.has('verbose')) say(`${id}: removed`)
   }
   progress.clear()
-  return isDone ? SUCCESS : FAILURE
+  return isDone && selection.isWhole ? SUCCESS : FAILURE
 }
 
 /** @returns Why it is still there. */

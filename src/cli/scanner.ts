@@ -13,7 +13,6 @@ import type { ReportType } from '../report.js'
 import { type Ending, itemEnvironment, runChild } from './child.js'
 import { BAD_USAGE, FAILURE, SUCCESS } from './command.js'
 import { explain } from './explain.js'
-import { follow } from './follow.js'
 import { say } from './output.js'
 import { Rate } from './rate.js'
 
@@ -75,8 +74,8 @@ export class Scanner {
     try {
       await this.#takeAll()
     } catch (error) {
-      // A finish that has failed has been told of.
-      if (!(error instanceof FinishError)) this.#fail(explain(error))
+      // A finish that has failed has been told of, and a scan that waits ends by throwing why it was to stop.
+      if (!(error instanceof FinishError) && error !== this.#stop.signal.reason) this.#fail(explain(error))
     } finally {
       await Promise.all(this.#jobs)
       await this.#queue.close()
@@ -91,7 +90,7 @@ export class Scanner {
   async #takeAll(): Promise<void> {
     const { jobs, isFollowing } = this.#options
     const { signal } = this.#stop
-    const items = isFollowing ? follow(this.#queue, signal) : this.#queue.scan({ prefetch: 1 })
+    const items = this.#queue.scan(isFollowing ? { prefetch: 1, wait: true, signal } : { prefetch: 1 })
     try {
       for (;;) {
         // First a place, then the item: whoever has one free takes it.

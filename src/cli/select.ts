@@ -5,7 +5,7 @@
  */
 import type { Layout } from '../layout.js'
 import type { ItemState } from '../lister.js'
-import { toRaw } from '../name/charset.js'
+import { type RawName, toRaw } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
@@ -19,13 +19,6 @@ export const SELECT_OPTIONS: OptionTable = {
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
-
-/** What was asked for. */
-export interface Selection {
-  readonly items: readonly Item[]
-  /** Whether each item that was named has been found. */
-  readonly isWhole: boolean
-}
 
 /** Milliseconds of an age such as `90s`. */
 export function ageOption(given: Arguments, name: string): number | undefined {
@@ -47,33 +40,50 @@ export function checkSelection(given: Arguments): void {
   }
 }
 
-/** The items of the queue that were asked for: by id or key, by an argument, by age since they were last moved, or all. */
-export function select(
-  given: Arguments,
-  layout: Layout,
-  settings: Settings,
-  states: readonly ItemState[],
-): Selection {
-  const [, ...ids] = given.operands
-  const argument = given.text('argument')
-  const age = ageOption(given, 'older-than')
-  const latest = age === undefined ? Number.POSITIVE_INFINITY : Date.now() - age
-  const missing = new Set(ids)
-  const wanted = namesOf(ids, settings)
-  const items: Item[] = []
-  for (const state of states) {
-    for (const item of itemsOf(layout, settings, state)) {
-      const { raw } = item.parsed
-      const id = wanted.get(raw) ?? wanted.get(itemKey(raw, settings.encode))
-      if (ids.length > 0 && id === undefined) continue
-      if (argument !== undefined && !item.parsed.args.includes(argument)) continue
-      if (item.entry.info.ctimeMs > latest) continue
-      if (id !== undefined) missing.delete(id)
-      items.push(item)
-    }
+/** The items of a queue that were asked for: by id or key, by an argument, by age since they were last moved, or all. */
+export class Selection {
+  readonly #layout: Layout
+  readonly #settings: Settings
+  readonly #argument: string | undefined
+  readonly #latest: number
+  readonly #wanted: ReadonlyMap<RawName, string>
+  readonly #missing: Set<string>
+
+  constructor(given: Arguments, layout: Layout, settings: Settings) {
+    const [, ...ids] = given.operands
+    const age = ageOption(given, 'older-than')
+    this.#layout = layout
+    this.#settings = settings
+    this.#argument = given.text('argument')
+    this.#latest = age === undefined ? Number.POSITIVE_INFINITY : Date.now() - age
+    this.#wanted = namesOf(ids, settings)
+    this.#missing = new Set(ids)
   }
-  for (const id of missing) say(`there is no such item in ${layout.path}: ${id}`)
-  return { items, isWhole: missing.size === 0 }
+
+  /** At its end it says which of those that were named are not there. */
+  async *items(states: readonly ItemState[]): AsyncGenerator<Item, void, undefined> {
+    const isNamed = this.#missing.size > 0
+    for (const state of states) {
+      const isWanted = (raw: RawName): boolean => !isNamed || this.#idOf(raw) !== undefined
+      for await (const item of itemsOf(this.#layout, this.#settings, state, isWanted)) {
+        const { parsed, entry } = item
+        if (this.#argument !== undefined && !parsed.args.includes(this.#argument)) continue
+        if (entry.info.ctimeMs > this.#latest) continue
+        this.#missing.delete(this.#idOf(parsed.raw) ?? '')
+        yield item
+      }
+    }
+    for (const id of this.#missing) say(`there is no such item in ${this.#layout.path}: ${id}`)
+  }
+
+  /** Whether each item that was named has been found; after {@link items}. */
+  get isWhole(): boolean {
+    return this.#missing.size === 0
+  }
+
+  #idOf(raw: RawName): string | undefined {
+    return this.#wanted.get(raw) ?? this.#wanted.get(itemKey(raw, this.#settings.encode))
+  }
 }
 
 /** By what the items that were named can be found: an id changes with the tries, and may be a key from the first. */

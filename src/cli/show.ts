@@ -8,7 +8,7 @@ import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { FAILURE, SUCCESS, someOperands } from './command.js'
 import { STATES, itemJson } from './items.js'
 import { queueNamed } from './queues.js'
-import { select } from './select.js'
+import { Selection } from './select.js'
 import { printTable } from './table.js'
 
 export const options: OptionTable = { json: {} }
@@ -34,14 +34,14 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const [name, ...ids] = someOperands(given, 'the name of a queue')
   if (ids.length === 0) throw new UsageError('the id of an item is missing')
   const layout = queueNamed(name, own)
-  const { items, isWhole } = select(given, layout, own, STATES)
-  for (const item of items) {
+  const selection = new Selection(given, layout, own)
+  for await (const item of selection.items(STATES)) {
     const json = itemJson(item, layout, own)
     const rows = Object.entries(json).map(([field, value]) => ({ json: {}, columns: [field, textOf(value)] }))
-    if (given.has('json')) printTable([], [{ json, columns: [] }], true)
-    else printTable(['FIELD', 'VALUE'], rows, false)
+    if (given.has('json')) await printTable([], [{ json, columns: [] }], true)
+    else await printTable(['FIELD', 'VALUE'], rows, false)
   }
-  return isWhole ? SUCCESS : FAILURE
+  return selection.isWhole ? SUCCESS : FAILURE
 }
 
 function textOf(value: unknown): string {

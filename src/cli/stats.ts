@@ -9,7 +9,7 @@ import { type SettingOverrides, type Settings, resolveSettings } from '../settin
 import type { Arguments, OptionTable } from './arguments.js'
 import { SUCCESS } from './command.js'
 import { entriesOf } from './directory-entries.js'
-import { activityOf, itemsOf } from './items.js'
+import { activityOf, unsortedItemsOf } from './items.js'
 import { queueNamed, queuesIn } from './queues.js'
 import { type Row, ageText, printTable } from './table.js'
 
@@ -23,7 +23,7 @@ export const help = `Usage: fsq stats [--json] [queue ...]
 
 Tells how many items the queues hold, how old those are that wait, and how many have
 been done and have failed in the last minute, hour and day, as far as they are still
-in done/ and fail/. Locks nothing.
+in done/ and fail/. AGE is the median of those that wait. Locks nothing.
 
       --json   one JSON object a line; ages are in seconds
   -h, --help   this help
@@ -39,14 +39,14 @@ const TITLES = [
   'WAITING',
   'WORKING',
   'DELAYED',
-  'MEDIAN',
+  'AGE',
   'OLDEST',
-  'DONE/MIN',
-  '/HOUR',
-  '/DAY',
-  'FAILED/MIN',
-  '/HOUR',
-  '/DAY',
+  'DONE/M',
+  '/H',
+  '/D',
+  'FAIL/M',
+  '/H',
+  '/D',
 ]
 
 /** See `help`. */
@@ -54,7 +54,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const own = resolveSettings(settings)
   const { operands } = given
   const layouts = operands.length > 0 ? operands.map((name) => queueNamed(name, own)) : queuesIn(own)
-  printTable(
+  await printTable(
     TITLES,
     layouts.map((layout) => row(layout, own)),
     given.has('json'),
@@ -66,7 +66,7 @@ function row(layout: Layout, settings: Settings): Row {
   const activities: Record<string, number> = { waiting: 0, working: 0, delayed: 0 }
   const ages: number[] = []
   let isKnown = true
-  for (const item of itemsOf(layout, settings, 'waiting')) {
+  for (const item of unsortedItemsOf(layout, settings, 'waiting')) {
     const activity = activityOf(item)
     activities[activity] = (activities[activity] ?? 0) + 1
     if (item.workers === undefined) isKnown = false
@@ -122,9 +122,14 @@ interface Recent {
 /** By ctime, which is when they were moved there. */
 function recent(layout: Layout, place: Place): Recent {
   const now = Date.now()
-  const ages = [...entriesOf(placePath(layout, place))]
-    .filter(({ info }) => info.isFile())
-    .map(({ info }) => now - info.ctimeMs)
-  const within = (limit: number): number => ages.filter((age) => age <= limit).length
-  return { all: ages.length, minute: within(MINUTE), hour: within(HOUR), day: within(DAY) }
+  const counts = { all: 0, minute: 0, hour: 0, day: 0 }
+  for (const { info } of entriesOf(placePath(layout, place))) {
+    if (!info.isFile()) continue
+    const age = now - info.ctimeMs
+    counts.all++
+    if (age <= MINUTE) counts.minute++
+    if (age <= HOUR) counts.hour++
+    if (age <= DAY) counts.day++
+  }
+  return counts
 }

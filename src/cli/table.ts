@@ -17,6 +17,8 @@ const UNITS = [
   ['h', 3600],
   ['m', 60],
 ] as const
+// So many rows decide how wide the columns are: a listing can be longer than fits into memory.
+const MEASURED = 1000
 
 /** One line: its JSON, and its columns for people. */
 export interface Row {
@@ -24,32 +26,62 @@ export interface Row {
   readonly columns: readonly (string | number)[]
 }
 
+type Cells = readonly (string | number)[]
+
 /** Prints a listing. Numbers are aligned to the right. */
-export function printTable(titles: readonly string[], rows: Iterable<Row>, isJson: boolean): void {
+export async function printTable(
+  titles: readonly string[],
+  rows: Iterable<Row> | AsyncIterable<Row>,
+  isJson: boolean,
+): Promise<void> {
   const lines = new Lines()
-  if (isJson) {
-    for (const { json } of rows) lines.add(JSON.stringify(json))
-  } else {
-    const cells = [...rows].map(({ columns }) =>
-      columns.map((column) => (typeof column === 'number' ? column : printableText(column))),
-    )
-    if (cells.length > 0) printAligned(lines, titles, cells)
+  const table = new Table(titles, lines)
+  for await (const { json, columns } of rows) {
+    if (isJson) lines.add(JSON.stringify(json))
+    else table.add(columns.map((column) => (typeof column === 'number' ? column : printableText(column))))
   }
+  table.end()
   lines.flush()
 }
 
-function printAligned(
-  lines: Lines,
-  titles: readonly string[],
-  rows: readonly (readonly (string | number)[])[],
-): void {
+class Table {
+  readonly #titles: readonly string[]
+  readonly #lines: Lines
+  #measured: Cells[] = []
+  #format: ((row: Cells) => string) | undefined
+
+  constructor(titles: readonly string[], lines: Lines) {
+    this.#titles = titles
+    this.#lines = lines
+  }
+
+  add(row: Cells): void {
+    if (this.#format !== undefined) this.#lines.add(this.#format(row))
+    else if (this.#measured.push(row) === MEASURED) this.end()
+  }
+
+  /** Prints what is held back. */
+  end(): void {
+    if (this.#measured.length === 0) return
+    const format = formatOf(this.#titles, this.#measured)
+    const isColoured = isatty(STDOUT) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+    const head = format(this.#titles)
+    this.#lines.add(isColoured ? `${BOLD}${head}${RESET}` : head)
+    for (const row of this.#measured) this.#lines.add(format(row))
+    this.#measured = []
+    this.#format = format
+  }
+}
+
+/** How rows like these are aligned. */
+function formatOf(titles: readonly string[], rows: readonly Cells[]): (row: Cells) => string {
   const widths = titles.map((title, column) =>
     rows.reduce((width, row) => Math.max(width, String(row[column]).length), title.length),
   )
   const isRight = titles.map((_, column) =>
     rows.every((row) => typeof row[column] === 'number' || row[column] === '-'),
   )
-  const line = (row: readonly (string | number)[]): string =>
+  return (row) =>
     row
       .map((cell, column) => {
         const text = String(cell)
@@ -59,9 +91,6 @@ function printAligned(
       })
       .join('  ')
       .trimEnd()
-  const isColoured = isatty(STDOUT) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
-  lines.add(isColoured ? `${BOLD}${line(titles)}${RESET}` : line(titles))
-  for (const row of rows) lines.add(line(row))
 }
 
 /** Seconds for people: `5s`, `3m 20s`, `2d 4h`. */

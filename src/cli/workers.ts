@@ -6,6 +6,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
+import { MOUNT_TABLE, allMounts, findMount, mountId } from '../mount.js'
+
 // 1: FLOCK  ADVISORY  WRITE 1234 fd:01:131145 0 EOF
 const LOCK = /^[0-9]+: (?:FLOCK|OFDLCK) +\S+ +WRITE +(-?[0-9]+) +([0-9a-f]+):([0-9a-f]+):([0-9]+) /gm
 
@@ -18,7 +20,7 @@ export function workersOn(directory: string): Workers | undefined {
   let device: string | undefined
   try {
     locks = fs.readFileSync('/proc/locks', 'utf8')
-    device = deviceOf(fs.realpathSync(directory))
+    device = deviceOf(directory)
   } catch {
     return undefined
   }
@@ -31,36 +33,23 @@ export function workersOn(directory: string): Workers | undefined {
   return workers
 }
 
-/** The device of the mount that the path is on, as /proc/locks has it: on some file systems not that of stat(2). */
-function deviceOf(file: string): string | undefined {
-  let best = ''
-  let device: string | undefined
-  for (const line of fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    const [, , number, , escaped = ''] = line.split(' ')
-    const mount = unescaped(escaped)
-    const isAbove = file === mount || mount === '/' || file.startsWith(`${mount}/`)
-    // The last of equal ones lies on top.
-    if (!isAbove || mount === '' || mount.length < best.length) continue
-    best = mount
-    device = number
+/** The device as /proc/locks has it. */
+function deviceOf(directory: string): string | undefined {
+  const descriptor = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+  try {
+    const id = mountId(fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))
+    return findMount(fs.readFileSync(MOUNT_TABLE, 'utf8'), id)?.device
+  } finally {
+    fs.closeSync(descriptor)
   }
-  return device
 }
 
 /** The mount points that are directories of this one. */
 export function mountsIn(directory: string): readonly string[] {
-  let mounts: string
   try {
-    mounts = fs.readFileSync('/proc/self/mountinfo', 'utf8')
+    const mounts = allMounts(fs.readFileSync(MOUNT_TABLE, 'utf8'))
+    return mounts.map(({ point }) => point).filter((point) => path.dirname(point) === directory)
   } catch {
     return []
   }
-  return mounts
-    .split('\n')
-    .map((line) => unescaped(line.split(' ')[4] ?? ''))
-    .filter((mount) => path.dirname(mount) === directory)
-}
-
-function unescaped(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

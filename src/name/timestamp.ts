@@ -13,7 +13,7 @@ import type { Settings } from '../settings.js'
 /** The settings that timestamps depend on. */
 export type TimestampSettings = Pick<Settings, 'timefmt' | 'utc'>
 
-const DEFAULT_FORMAT = '%Y%m%d%H%M%S'
+export const DEFAULT_FORMAT = '%Y%m%d%H%M%S'
 const FOURTEEN_DIGITS = /^[0-9]{14}$/
 const DAYS_IN_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
 const LAST_MICROSECOND = 999_999

@@ -59,6 +59,14 @@ describe('audit', () => {
     expect(await bed.sh('cd $FSQ_ROOT; ls -lRA --time-style=full-iso')).toEqual(before)
   })
 
+  test('knows what else belongs to a queue, and finds what does not', async () => {
+    await bed.sh('fsq install -f -t -d q; fsq install --lock-kind=fcntl -m 2700 f; mkdir $FSQ_ROOT/q/hosts')
+    expect(await kinds()).toEqual([])
+    await bed.sh('cd $FSQ_ROOT/q; rm down trigger-s; touch trigger-s core; ln -s core down')
+    expect(await kinds()).toEqual(['foreign', 'foreign', 'foreign'])
+    expect((await bed.sh('fsq repair -y')).stderr).toContain('3 findings are not for a program to mend')
+  })
+
   test('finds a directory that is missing', async () => {
     fs.rmdirSync(bed.path('q', 'done'))
     expect(await kinds()).toEqual(['missing'])
@@ -103,16 +111,19 @@ describe('repair', () => {
     expect((await kinds()).length).toBe(2)
   })
 
-  test('removes what an enqueue has left, when it cannot be under way any more', async () => {
+  test('removes what an enqueue and a probe have left, when they cannot be under way any more', async () => {
     fs.writeFileSync(bed.path('q', 'tmp', 'draft'), '')
+    fs.mkdirSync(bed.path('.fsq-probe-abcdef', 'queue'), { recursive: true })
     expect(await kinds()).toEqual([])
     // Times of change cannot be set; but the clock can.
     const later = bed.bed.path('later.cjs')
     fs.writeFileSync(later, 'const { now } = Date; Date.now = () => now() + 37 * 3600 * 1000')
     const env = { NODE_OPTIONS: `--require ${later}` }
     expect((await bed.sh('fsq audit', { env })).stdout).toMatch(/stale .*1d 13h ago +remove /)
+    expect((await bed.sh('fsq audit', { env })).stdout).toMatch(/stale .*from a probe .*remove directory /)
     expect((await bed.sh('fsq repair -y', { env })).code).toBe(0)
     expect(bed.state()).toEqual({ queue: ['0_a'] })
+    expect(fs.readdirSync(bed.root)).toEqual(['q'])
   })
 })
 

@@ -10,7 +10,7 @@ import { describe, expect, test } from '@jest/globals'
 import { useCommandBed } from '../support/command.js'
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))
-const MAIN = path.join(PACKAGE, 'dist/cli/main.js')
+const MAIN = path.join(PACKAGE, 'dist/command/cli/main.js')
 const COMPLETION = path.join(PACKAGE, 'completions/fsq.bash')
 const MANUAL = path.join(PACKAGE, 'man')
 const hasMan = spawnSync('sh', ['-c', 'man --version && groff --version']).status === 0

@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import { beforeEach, describe, expect, test } from '@jest/globals'
@@ -29,6 +30,23 @@ describe('the contents', () => {
     const { code } = await bed.sh('(head -c 300000 /dev/zero; fsq -h >/dev/null; echo end) | fsq enqueue q')
     expect(code).toBe(0)
     expect(content().length).toBe(300_004)
+  })
+
+  test('of a pipe and a FIFO, with little memory however large they are', async () => {
+    const report = bed.bed.path('report.cjs')
+    fs.writeFileSync(
+      report,
+      "process.on('exit', () => require('node:fs').writeSync(2, `${process.resourceUsage().maxRSS}\\n`))",
+    )
+    const env = { NODE_OPTIONS: `--require ${report}` }
+    const size = 256 * 1024 * 1024
+    const fifo = `mkfifo f; head -c ${size} /dev/zero > f & fsq enqueue -f f q a`
+    for (const script of [`head -c ${size} /dev/zero | fsq enqueue q a`, fifo]) {
+      const { code, stderr } = await bed.sh(`cd '${bed.bed.root}'; ${script}`, { env })
+      expect([code, fs.statSync(bed.only('q', 'queue')).size]).toEqual([0, size])
+      expect(Number(stderr)).toBeLessThan(120_000)
+      fs.unlinkSync(bed.only('q', 'queue'))
+    }
   })
 
   test.each([
@@ -106,6 +124,7 @@ describe('nothing is queued, and that is an error', () => {
     ["fsq enqueue -e '' x", 'empty'],
     ['fsq enqueue -u nosuch -e q a', 'nosuch'],
     ['fsq enqueue -g nosuch -e q a', 'nosuch'],
+    ['fsq enqueue q a < /', 'standard input: it is a directory'],
     ['rmdir $FSQ_ROOT/q/tmp; fsq enqueue -e q a', 'tmp is missing'],
     ['rmdir $FSQ_ROOT/q/queue; fsq enqueue -e q a', 'queue is missing'],
   ])('%s', async (script, message) => {
@@ -136,6 +155,18 @@ describe('nothing is queued, and that is an error', () => {
     expect(code).toBe(111)
     expect(stderr).toContain('ENOSPC')
     expect(bed.state()).toEqual({})
+  })
+
+  ;(process.platform === 'linux' ? test : test.skip)('a network, unless that is allowed', async () => {
+    const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: `open.fstatfs=answer:26985` }
+    const { code, stderr } = await bed.sh('fsq enqueue -e q a', { env })
+    expect(code).toBe(111)
+    expect(stderr).toContain(
+      "(see 'fsq doctor', and install --lock-kind=fcntl), allow it by FSQ_ALLOW_NETWORK=1",
+    )
+    expect(bed.state()).toEqual({})
+    expect((await bed.sh('FSQ_ALLOW_NETWORK=1 fsq enqueue -e q a', { env })).code).toBe(0)
+    expect((await bed.sh('fsq list q', { env })).stdout).toContain('_a\n')
   })
 
   ;(isRoot ? test : test.skip)('who may not (gives up root)', async () => {
@@ -194,6 +225,15 @@ describe('the trigger', () => {
     expect(bed.state()).toEqual({ queue: ['0_a'] })
   })
 
+  test('that is missing fails a batch once, all of which is queued', async () => {
+    const { code, stderr } = await bed.sh(
+      '(echo \'["a"]\'; sleep 0.1; echo \'["b"]\') | fsq enqueue -t --batch q',
+    )
+    expect(code).toBe(111)
+    expect(stderr.match(/do not enqueue it again/g)?.length).toBe(1)
+    expect(bed.state()).toEqual({ queue: ['0_a', '0_b'] })
+  })
+
   test('to which nobody listens is none', async () => {
     const { code, stderr } = await bed.sh('fsq install -f -t q; fsq enqueue -t -e q a; fsq enqueue -e q b')
     expect(code).toBe(0)
@@ -207,6 +247,22 @@ describe('the trigger', () => {
     )
     expect(code).toBe(0)
     expect(stdout.trim()).toBe('00')
+  })
+
+  test('is pulled once, by the option and the setting', async () => {
+    expect((await bed.sh('fsq install -f -t q')).code).toBe(0)
+    const { O_RDWR, O_NONBLOCK } = fs.constants
+    const listener = fs.openSync(bed.path('q', 'trigger-s'), O_RDWR | O_NONBLOCK)
+    try {
+      const env = { FSQ_USE_TRIGGER: '1' }
+      for (const flags of ['-t -e', '-e', '-t --batch']) {
+        const { code, stderr } = await bed.sh(`fsq enqueue ${flags} q`, { env, input: '["a"]' })
+        expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+        expect(fs.readSync(listener, Buffer.alloc(9))).toBe(1)
+      }
+    } finally {
+      fs.closeSync(listener)
+    }
   })
 
   test('is pulled by the setting', async () => {

@@ -114,6 +114,16 @@ describe('list', () => {
     expect([outcome.code, outcome.stdout]).toEqual([code, ''])
   })
 
+  test('of more than decide how wide columns are is whole, and in order', async () => {
+    const names = Array.from({ length: 2500 }, (_, number) => `_20120710213904_${number}_1_h_0_x`)
+    for (const name of names) fs.writeFileSync(bed.path('q', 'done', name), '')
+    const { stdout } = await bed.sh('fsq list -s done q')
+    const [head = '', ...lines] = stdout.trimEnd().split('\n')
+    expect(lines.map((line) => line.slice(head.indexOf('ID')))).toEqual(names)
+    expect((await json('fsq list --json -s done q')).map(({ id: listed }) => listed)).toEqual(names)
+    expect(await json('fsq stats --json')).toMatchObject([{ done: 2500, doneLastMinute: 2500 }])
+  })
+
   test('ends without a word where nobody reads on', async () => {
     const shell = bed.start('fsq list --json q')
     shell.process.stdout?.destroy()

@@ -9,7 +9,7 @@ import { afterEach, beforeEach } from '@jest/globals'
 
 import { type TestBed, isRoot, NOBODY, useTestBed } from './queue.js'
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../dist/command/cli/main.js', import.meta.url))
 
 export interface Outcome {
   /** 128 and the number of the signal where it was killed, as shells have it. */
