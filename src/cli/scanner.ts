@@ -5,6 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import process from 'node:process'
+import { setTimeout as later } from 'node:timers/promises'
 
 import { FinishError } from '../errors.js'
 import type { WorkItem } from '../item.js'
@@ -19,6 +20,7 @@ import { Rate } from './rate.js'
 const STDIN = 0
 // Of the machine, whatever the program.
 const SHORTAGES = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']
+const SIGNAL_MS = 200
 const STOPPING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
 /** What is run, and how. */
@@ -190,8 +192,11 @@ export class Scanner {
   }
 
   async #settleKilled(item: WorkItem, signal: NodeJS.Signals): Promise<void> {
-    // Ctrl-C reaches the programs, too.
-    const wasTold = this.#isInterrupted && STOPPING.some((stopping) => stopping === signal)
+    // Ctrl-C reaches the programs, too, and a busy machine may let them end before it tells us.
+    const isStopping = STOPPING.some((stopping) => stopping === signal)
+    if (isStopping && !this.#isInterrupted)
+      await later(SIGNAL_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+    const wasTold = this.#isInterrupted && isStopping
     if (wasTold || this.#isHurried) return this.#release(item, `was ended by ${signal}`)
     this.#fail(`${item.id}: the program was killed by ${signal}; the scan stops`)
     await this.#finish(item, 'fail', `killed by ${signal}`)
