@@ -14,3 +14,8 @@ export function spread(values) {
 export function ratios(values, references) {
   return values.map((value, round) => value / references[round])
 }
+
+/** The same for each of these keys of the samples. */
+export function spreadOf(samples, keys) {
+  return Object.fromEntries(keys.map((key) => [key, spread(samples.map((sample) => sample[key]))]))
+}

@@ -1,11 +1,11 @@
 /** A process of its own for the backlog: node backlog-reader.mjs fsq|node:fs|nothing ROOT, prints JSON. */
-import { readFileSync } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 
-import { Queue } from 'fsq'
+import { Queue } from '../lib/fsq.mjs'
+import { maxRssMB, peakMB } from '../lib/memory.mjs'
 
 const READERS = {
   async fsq(root) {
@@ -41,16 +41,4 @@ const [, , reader, root] = process.argv
 const begin = performance.now()
 const id = await READERS[reader](root)
 const milliseconds = performance.now() - begin
-console.log(
-  JSON.stringify({ id, milliseconds, peakMB: peakMB(), maxRssMB: process.resourceUsage().maxRSS / 1024 }),
-)
-
-// ru_maxrss outlives execve(2): it starts from what the parent had. VmHWM is of this program alone.
-function peakMB() {
-  try {
-    const status = readFileSync('/proc/self/status', 'utf8')
-    return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)[1]) / 1024
-  } catch {
-    return process.resourceUsage().maxRSS / 1024
-  }
-}
+console.log(JSON.stringify({ id, milliseconds, peakMB: peakMB(), maxRssMB: maxRssMB() }))
