@@ -36,11 +36,13 @@ const REPORTS = [backlog, million, among, startup]
 
 const FULL = {
   rounds: 7,
+  sizes: [0, 64, 4096, 1024 * 1024],
   millionRounds: 3,
   counts: {
     items: 5000,
     durable: 500,
     large: 100,
+    peers: 2000,
     shared: 20_000,
     waiting: 100_000,
     few: 10_000,
@@ -51,11 +53,13 @@ const FULL = {
 }
 const QUICK = {
   rounds: 2,
+  sizes: [0, 64, 1024 * 1024],
   millionRounds: 1,
   counts: {
     items: 500,
     durable: 64,
     large: 4,
+    peers: 200,
     shared: 1000,
     waiting: 10_000,
     few: 1000,
@@ -90,10 +94,10 @@ function optionsOrExit() {
 }
 
 async function main(parent) {
-  const { rounds, millionRounds, counts } = options.quick ? QUICK : FULL
+  const { rounds, millionRounds, sizes, counts } = options.quick ? QUICK : FULL
   const folder = new BenchFolder(resolve(parent))
   const { peers, missing } = await findPeers(folder)
-  const all = ROWS.flatMap((rows) => rows({ counts, peers }))
+  const all = ROWS.flatMap((rows) => rows({ counts, sizes, peers }))
   const chosen = all.filter(({ name }) => name.includes(options.only))
   const reports = REPORTS.filter(({ name }) => name.includes(options.only))
   if (chosen.length === 0 && reports.length === 0) {

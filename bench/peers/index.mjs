@@ -18,8 +18,8 @@ const PACKAGES = [
 /**
  * Other queues, as far as they are installed.
  *
- * @returns `peers`, each `{ name, durability, open(folder) }`, which gives a store with the methods of that of
- * peers/fsq.mjs, or some of them; and `missing`, a line for each that is not there.
+ * @returns {Promise<{ peers: object[], missing: string[] }>} `peers`, each `{ name, durability, methods, open(folder) }`,
+ * which gives a store with the methods of that of peers/fsq.mjs, or some of them; and a line for each that is not there.
  */
 export async function findPeers(folder) {
   const peers = []

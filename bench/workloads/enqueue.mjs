@@ -10,7 +10,7 @@ const IN_FLIGHT = 64
 const BULK = 1000
 // What our native code writes before it links.
 const GROUP = 64
-const SIZES = [0, 64, 4096, 1024 * 1024]
+const LARGE = 1024 * 1024
 // Other queues take text, and are not made for files.
 const PEER_SIZES = [64, 4096]
 
@@ -75,10 +75,10 @@ const FORMS = {
 }
 
 /** Rows of adding items: no item is there before. */
-export function enqueueRows({ counts, peers }) {
+export function enqueueRows({ counts, sizes, peers }) {
   return ['none', 'enqueue'].flatMap((durability) =>
     Object.entries(FORMS).flatMap(([form, { run, floor, nodeFs, method }]) =>
-      SIZES.map((size) => ({
+      sizes.map((size) => ({
         name: `enqueue ${form}`,
         size,
         durability,
@@ -92,7 +92,10 @@ export function enqueueRows({ counts, peers }) {
           ...peers
             .filter((peer) => peer.durability === durability && peer.methods.includes(method))
             .filter(() => PEER_SIZES.includes(size))
-            .map((peer) => contender(peer.name, peer.open, run, { size, durability })),
+            .map((peer) => ({
+              ...contender(peer.name, peer.open, run, { size, durability }),
+              items: counts.peers,
+            })),
         ],
       })),
     ),
@@ -100,7 +103,7 @@ export function enqueueRows({ counts, peers }) {
 }
 
 function itemsOf({ items, durable, large }, size, durability) {
-  if (size >= 1024 * 1024) return large
+  if (size >= LARGE) return large
   return durability === 'none' ? items : durable
 }
 
