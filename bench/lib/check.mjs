@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { numberOf } from './payloads.mjs'
 
-const SAMPLES = 20
+const SAMPLES = 200
 
 /** Throws unless just these items are in queue/, each once, with their payloads, and nothing is left in tmp/. */
 export function checkEnqueued(folder, names, payloads) {
