@@ -26,6 +26,7 @@ async function measure({ counts, millionRounds, folder }) {
     }
     results.push({
       waiting,
+      rounds: millionRounds,
       fsq: spreadOf(samples.fsq, KEYS),
       floor: spreadOf(samples.floor, ['firstMs', 'rate']),
       ratio: spread(samples.fsq.map(({ rate }, round) => rate / samples.floor[round].rate)),
@@ -61,8 +62,8 @@ async function withBacklog(folder, count, drain) {
 }
 
 function lines(results) {
-  return results.flatMap(({ waiting, fsq, floor, ratio }) => [
-    `One process that drains ${number(waiting)} waiting items, 16 in flight`,
+  return results.flatMap(({ waiting, rounds, fsq, floor, ratio }) => [
+    `One process that drains ${number(waiting)} waiting items, 16 in flight (rounds: ${rounds})`,
     `  fsq      first item after ${range(fsq.firstMs, 1)} ms, ${range(fsq.rate)} a second, peak ${range(fsq.peakMB, 1)} MB`,
     `  floor    first item after ${range(floor.firstMs, 1)} ms, ${range(floor.rate)} a second; fsq : it ${range(ratio, 2)}`,
   ])
