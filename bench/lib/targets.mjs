@@ -2,7 +2,7 @@ import { number } from './table.mjs'
 
 const BOTH = (least) => ({ ext4: least, tmpfs: least })
 
-/** Of rows: at least so many times what another does, at 64 bytes, on these file systems. */
+/** Of rows: at least so many times what another does, at so many bytes (64), on these file systems. */
 const RATIOS = [
   {
     name: 'enqueue bulk of 1,000',
@@ -59,10 +59,10 @@ export function targetLines(rows, { backlog, million }, { type, journal }, quick
   return lines
 }
 
-function ratioLines({ name, durability, against, least }, rows, { type, journal }) {
+function ratioLines({ name, size = SIZE, durability, against, least }, rows, { type, journal }) {
   return rows
     .filter(
-      (row) => row.name === name && row.size === SIZE && (durability ?? row.durability) === row.durability,
+      (row) => row.name === name && row.size === size && (durability ?? row.durability) === row.durability,
     )
     .flatMap((row) =>
       row.references.filter((reference) => reference.name === against).map((reference) => [row, reference]),

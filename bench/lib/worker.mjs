@@ -4,7 +4,7 @@ import process from 'node:process'
 import { compute, stepsFor } from './compute.mjs'
 import { Queue } from './fsq.mjs'
 import { Slots } from './lanes.mjs'
-import { peakMB } from './memory.mjs'
+import { peakMB } from './peak.mjs'
 
 const known = new Map()
 

@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 
 import { Queue } from '../lib/fsq.mjs'
-import { maxRssMB, peakMB } from '../lib/memory.mjs'
+import { peakMB } from '../lib/peak.mjs'
 
 const READERS = {
   async fsq(root) {
@@ -41,4 +41,6 @@ const [, , reader, root] = process.argv
 const begin = performance.now()
 const id = await READERS[reader](root)
 const milliseconds = performance.now() - begin
-console.log(JSON.stringify({ id, milliseconds, peakMB: peakMB(), maxRssMB: maxRssMB() }))
+console.log(
+  JSON.stringify({ id, milliseconds, peakMB: peakMB(), maxRssMB: process.resourceUsage().maxRSS / 1024 }),
+)
