@@ -74,6 +74,8 @@ if (options.help) {
   process.stdout.write(USAGE)
 } else {
   await main(options.dir)
+  // The servers of other queues still run, and would keep this process.
+  process.exit()
 }
 
 function optionsOrExit() {
