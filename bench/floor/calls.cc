@@ -13,6 +13,8 @@
 
 #ifdef __linux__
 #include <linux/fs.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #endif
@@ -65,6 +67,10 @@ int Sync(int fd) {
   return ::fsync(fd);
 }
 
+void EndWithParent() {
+  Check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
+}
+
 #else
 
 int OpenUnnamed(int, mode_t) {
@@ -90,6 +96,7 @@ int FinishWriteback(int) {
 int Sync(int fd) {
   return ::fcntl(fd, F_FULLFSYNC);
 }
+void EndWithParent() {}
 
 #endif
 

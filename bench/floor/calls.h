@@ -18,6 +18,10 @@ int StartWriteback(int fd);
 int FinishWriteback(int fd);
 int Sync(int fd);
 
+// In a process that was forked: ends when the one that forked it does. Elsewhere than on Linux it comes to
+// its own end.
+void EndWithParent();
+
 // The number of seconds that never steps back, with its fraction.
 double Now();
 

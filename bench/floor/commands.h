@@ -19,9 +19,12 @@ void Enqueue(const EnqueueOrder& order);
 struct DrainOrder {
   const char* queue;
   long processes;
-  long handler;  // microseconds that each item is computed on
+  long steps;  // that are computed for each item
 };
 void Drain(const DrainOrder& order);
+
+// Says how many steps take so many microseconds here.
+void Calibrate(long microseconds);
 
 // Keeps all items of the queue locked until the input ends.
 void Hold(const char* queue);

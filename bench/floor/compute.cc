@@ -1,8 +1,11 @@
 #include "compute.h"
 
+#include <stdio.h>
+
 #include <algorithm>
 
 #include "calls.h"
+#include "commands.h"
 
 namespace fsq_floor {
 namespace {
@@ -21,8 +24,7 @@ void Compute(uint64_t steps) {
   sink = value;
 }
 
-uint64_t StepsFor(double microseconds) {
-  if (microseconds <= 0) return 0;
+void Calibrate(long microseconds) {
   constexpr uint64_t kProbe = 100'000;
   constexpr int kProbes = 50;
   // The fastest: the others were interrupted.
@@ -32,7 +34,8 @@ uint64_t StepsFor(double microseconds) {
     Compute(kProbe);
     best = std::min(best, Now() - begin);
   }
-  return static_cast<uint64_t>(static_cast<double>(kProbe) * microseconds / (best * 1e6));
+  const double steps = static_cast<double>(kProbe) * static_cast<double>(microseconds) / (best * 1e6);
+  printf("{\"steps\": %.0f}\n", steps);
 }
 
 }  // namespace fsq_floor

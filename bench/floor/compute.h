@@ -5,9 +5,6 @@
 
 namespace fsq_floor {
 
-// How many steps take so many microseconds here.
-uint64_t StepsFor(double microseconds);
-
 void Compute(uint64_t steps);
 
 }  // namespace fsq_floor

@@ -92,7 +92,7 @@ void Worker::Run(Tally& tally) {
 }  // namespace
 
 void Drain(const DrainOrder& order) {
-  const uint64_t steps = StepsFor(static_cast<double>(order.handler));
+  const auto steps = static_cast<uint64_t>(order.steps);
   const auto count = static_cast<size_t>(order.processes);
   void* const shared =
       ::mmap(nullptr, count * sizeof(Tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -104,6 +104,7 @@ void Drain(const DrainOrder& order) {
   Check(::pipe(gate), "pipe");
   for (size_t index = 0; index < count; index++) {
     if (Check(::fork(), "fork") != 0) continue;
+    EndWithParent();
     Worker worker(order.queue, steps);
     ::close(gate[1]);
     char byte;

@@ -46,6 +46,7 @@ void Hold(const char* queue) {
   size_t holders = 0;
   for (size_t from = 0; from < entries.size(); from += most, holders++) {
     if (Check(::fork(), "fork") != 0) continue;
+    EndWithParent();
     ::close(held[0]);
     for (size_t index = from; index < std::min(from + most, entries.size()); index++) {
       const char* const name = listing.NameOf(entries[index]);

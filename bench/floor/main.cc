@@ -1,4 +1,5 @@
 // floor enqueue|drain|hold QUEUE [KEY=VALUE ...]
+// floor calibrate MICROSECONDS
 //
 // The sequences of system calls that the queue is made of, and nothing besides: what no implementation can
 // beat with the same calls. Times are taken inside, without the start of the process.
@@ -26,7 +27,7 @@ long Value(int argc, char** argv, std::string_view key, long fallback) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    fprintf(stderr, "floor enqueue|drain|hold QUEUE [KEY=VALUE ...]\n");
+    fprintf(stderr, "floor enqueue|drain|hold QUEUE [KEY=VALUE ...] | floor calibrate MICROSECONDS\n");
     return 2;
   }
   const auto value = [&](std::string_view key, long fallback) { return Value(argc, argv, key, fallback); };
@@ -36,7 +37,9 @@ int main(int argc, char** argv) {
     fsq_floor::Enqueue({queue, value("count", 1), value("size", 0), value("durable", 0), value("group", 1),
                         value("batch", 1), value("threads", 1), value("delay", 0), value("first", 0)});
   } else if (command == "drain") {
-    fsq_floor::Drain({queue, value("processes", 1), value("handler", 0)});
+    fsq_floor::Drain({queue, value("processes", 1), value("steps", 0)});
+  } else if (command == "calibrate") {
+    fsq_floor::Calibrate(atol(argv[2]));
   } else if (command == "hold") {
     fsq_floor::Hold(queue);
   } else {

@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process'
-import process from 'node:process'
 
 const SILENCE_MS = 60_000
 
 const running = new Map()
 
 /**
- * Starts a program in a process group of its own, which outlives neither its end nor ours. What it says on stderr is
- * shown. `endSignal` ends it.
+ * Starts a program that ends with this process at the latest; `endSignal` ends it. What it says on stderr is shown.
+ *
+ * Not in a session of its own: Linux shares the CPUs out by the session, so several would get more of a busy machine than
+ * the processes of the floor, which are in one.
  */
 export function start(program, args, { endSignal = 'SIGKILL', ...options } = {}) {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], ...options, detached: true })
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], ...options })
   running.set(child, endSignal)
   child.once('exit', () => running.delete(child))
   return child
@@ -47,24 +48,15 @@ export async function printed(child, text) {
   }).finally(() => clearTimeout(timer))
 }
 
-/** Ends one that was started, and all that it has started; resolves when it has ended. */
+/** Ends one that was started; resolves when it has ended. */
 export async function end(child) {
   if (!running.has(child)) return
   const ended = new Promise((resolve) => child.once('exit', resolve))
-  kill(child)
+  child.kill(running.get(child))
   await ended
 }
 
 /** Ends all of them at once. */
 export function endAll() {
-  for (const child of running.keys()) kill(child)
-}
-
-function kill(child) {
-  if (child.pid === undefined) return
-  try {
-    process.kill(-child.pid, running.get(child))
-  } catch {
-    // It has ended already.
-  }
+  for (const [child, endSignal] of running) child.kill(endSignal)
 }

@@ -36,12 +36,17 @@ export async function floorEnqueue(folder, order) {
 /**
  * Has the floor drain the queue in this folder.
  *
- * @param order - `processes`; `handler`: microseconds that each item is computed on.
+ * @param order - `processes`; `steps` that are computed for each item.
  * @returns `{ milliseconds, firstMs, taken, bytes, numbers }`: of all processes; `numbers` is the sum of those in the
  * names.
  */
 export async function floorDrain(folder, order = {}) {
   return run('drain', folder, order)
+}
+
+/** How many steps of a handler take so many microseconds here. */
+export async function stepsFor(microseconds) {
+  return JSON.parse(await output(PROGRAM, ['calibrate', String(microseconds)])).steps
 }
 
 /** Has the floor lock all items; they are free again when the function that this gives has resolved. */

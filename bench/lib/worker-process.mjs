@@ -13,14 +13,14 @@ export class WorkerProcess {
   /**
    * Drains the queue in this folder.
    *
-   * @param order - `width`: items that are finished beside the loop; `handler`: microseconds that each is computed on.
+   * @param order - `width`: items that are finished beside the loop; `steps` that are computed for each.
    * @returns `{ begin, first, end, taken, bytes, numbers, peakMB }`: times in milliseconds.
    */
-  async drain(folder, { width, handler = 0 }) {
+  async drain(folder, { width, steps = 0 }) {
     const ended = new AbortController()
     const onExit = () => ended.abort(new Error('A worker process has ended'))
     this.#child.once('exit', onExit)
-    this.#child.send({ root: dirname(folder), name: basename(folder), width, handler })
+    this.#child.send({ root: dirname(folder), name: basename(folder), width, steps })
     const [tally] = await once(this.#child, 'message', { signal: ended.signal })
     this.#child.off('exit', onExit)
     return tally

@@ -1,12 +1,10 @@
 /** A worker process: drains the queue that a message names, and answers with its tally. See WorkerProcess. */
 import process from 'node:process'
 
-import { compute, stepsFor } from './compute.mjs'
+import { compute } from './compute.mjs'
 import { Queue } from './fsq.mjs'
 import { Slots } from './lanes.mjs'
 import { peakMB } from './peak.mjs'
-
-const known = new Map()
 
 process.on('message', (order) => {
   void drain(order).then((tally) => process.send(tally))
@@ -14,15 +12,14 @@ process.on('message', (order) => {
 process.on('disconnect', () => process.exit())
 
 /** Finishes up to `width` items beside the loop. */
-async function drain({ root, name, width, handler }) {
-  const steps = stepsOnce(handler)
+async function drain({ root, name, width, steps }) {
   const queue = new Queue(name, { root, durability: 'none' })
   const slots = new Slots(width)
   const tally = { begin: now(), first: undefined, taken: 0, bytes: 0, numbers: 0 }
   for await (const item of queue.scan()) {
     const text = await item.text()
     tally.first ??= now()
-    if (steps > 0) compute(steps)
+    tally.computed = compute(steps)
     tally.taken++
     tally.bytes += text.length
     tally.numbers += Number(item.entropy)
@@ -38,10 +35,4 @@ async function drain({ root, name, width, handler }) {
 // Milliseconds, on the clock that all processes share.
 function now() {
   return Number(process.hrtime.bigint()) / 1e6
-}
-
-function stepsOnce(handler) {
-  const steps = known.get(handler) ?? stepsFor(handler)
-  known.set(handler, steps)
-  return steps
 }
