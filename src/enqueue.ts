@@ -4,7 +4,6 @@
  * @module
  */
 import os from 'node:os'
-import process from 'node:process'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'

@@ -1,7 +1,7 @@
 /**
  * fsq, the file-system queue: one item is one file, a claim is a kernel lock, completion is one rename.
  *
- * @module
+ * @module fsq
  */
 export { Queue, type QueueOptions } from './queue.js'
 export type { QueuePaths } from './layout.js'
@@ -14,7 +14,7 @@ export type { InstallOptions, LockKind, UninstallOptions } from './install.js'
 export type { NamedItem } from './named-item.js'
 export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './lister.js'
 export type { Bytes, Payload } from './payload.js'
-export type { WebStream } from './source.js'
+export type { WebReader, WebStream } from './source.js'
 export { probe, type Feature, type Features, type Probe } from './probe.js'
 export type { Promised, Promises } from './promises.js'
 export type { Report, ReportListener, ReportType } from './report.js'
@@ -31,4 +31,37 @@ export { type EncodeOptions, type NameArgument, decode, encode } from './name/en
 export { type Deconstructed, construct, deconstruct } from './name/construct.js'
 export * from './functions.js'
 export { queues } from './queues.js'
-export * from './errors.js'
+export {
+  AddonMissingError,
+  DiskFullError,
+  EncodingError,
+  EnqueueAbortedError,
+  EnqueueManyError,
+  FileSystemError,
+  FinishError,
+  FsqError,
+  ItemFinishedError,
+  ItemGoneError,
+  LockNotHeldError,
+  LockTimeoutError,
+  MalformedNameError,
+  NameTooLongError,
+  NetworkFileSystemError,
+  NotAQueueError,
+  NotDurableError,
+  NotLockableError,
+  PayloadError,
+  PermissionError,
+  QueueClosedError,
+  QueueDownError,
+  QueueExistsError,
+  QueueMissingError,
+  QueueNameError,
+  QueueNotEmptyError,
+  ReadOnlyError,
+  SeparateMountsError,
+  SettingError,
+  TooManyFilesError,
+  TriggerError,
+  type EnqueueOutcome,
+} from './errors.js'

@@ -4,11 +4,9 @@
  *
  * @module
  */
-import { randomInt } from 'node:crypto'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import process from 'node:process'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'
@@ -36,7 +34,7 @@ const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
 const HIDDEN_LENGTH = 6
 const MOST_ATTEMPTS = 20
-const LOCK_KINDS = ['flock', 'fcntl'] as const
+const LOCK_KINDS: readonly LockKind[] = ['flock', 'fcntl']
 
 /** How a queue is installed. */
 export interface InstallOptions {
@@ -51,7 +49,7 @@ export interface InstallOptions {
 }
 
 /** How the workers of a queue lock its items (fsq standard, section 4). */
-export type LockKind = (typeof LOCK_KINDS)[number]
+export type LockKind = 'flock' | 'fcntl'
 
 /** How a queue is uninstalled. */
 export interface UninstallOptions {
@@ -152,7 +150,7 @@ async function attempt<Result>(doing: string, layout: Layout, call: () => Promis
 function hiddenName(): string {
   let name = '.fsq-'
   for (let count = 0; count < HIDDEN_LENGTH; count++) {
-    name += HIDDEN_CHARACTERS.charAt(randomInt(HIDDEN_CHARACTERS.length))
+    name += HIDDEN_CHARACTERS.charAt(Math.floor(Math.random() * HIDDEN_CHARACTERS.length))
   }
   return name
 }

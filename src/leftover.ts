@@ -4,7 +4,6 @@
  * @module
  */
 import fs from 'node:fs/promises'
-import process from 'node:process'
 
 /**
  * Removes a directory with all that is in it. Others may still have it open and add files, so it is tried for a while; what

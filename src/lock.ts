@@ -4,7 +4,7 @@
  * A lock is advisory: it keeps out those who ask for it. It ends with its holder, however suddenly that dies; nothing has to
  * be renewed, and nothing is ever stale.
  *
- * @module
+ * @module fsq/lock
  */
 import os from 'node:os'
 import { types } from 'node:util'

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import process from 'node:process'
 
 import addon from '#binding'
 
@@ -354,6 +353,7 @@ if (addon instanceof Error) throw new AddonMissingError(addon.message, { cause: 
 
 export const native = addon as Native
 
+// `process` is the global throughout: importing node:process opens stdin, stdout and stderr, which takes milliseconds.
 // The pool is emptied before a process may end: without this, `process.exit()` would wait for all that is still queued.
 process.once('exit', () => {
   native.stop()

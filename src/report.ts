@@ -3,7 +3,6 @@
  *
  * @module
  */
-import process from 'node:process'
 import { inspect } from 'node:util'
 
 import type { FsqError } from './errors.js'

@@ -5,7 +5,6 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-import process from 'node:process'
 
 import { SettingError } from './errors.js'
 import { type Charset, parseCharset } from './name/charset.js'

@@ -16,7 +16,7 @@ const PIPE_READ = 64 * 1024
 const LONGEST_PAUSE_MS = 32
 
 /** What the methods of a Web stream's reader give; of its own, as there are streams that are not Node's. */
-interface WebReader {
+export interface WebReader {
   read(): Promise<{ done: boolean; value?: unknown }>
   cancel(): Promise<void>
   releaseLock(): void

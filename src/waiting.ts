@@ -4,7 +4,6 @@
  * @module
  */
 import { setMaxListeners } from 'node:events'
-import process from 'node:process'
 
 import { type Failure, fileSystemError } from './errors.js'
 import type { ItemContext } from './item.js'

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { randomInt } from 'node:crypto'
 import { debuglog, inspect } from 'node:util'
 
 import { isStale } from './directory.js'
@@ -156,7 +155,7 @@ export class Walk {
   async begin(beginning?: Beginning): Promise<void> {
     const { directory } = this.#context
     const begun = performance.now()
-    const seed = this.#relaxed ? randomInt(1, LARGEST_SEED) : 0
+    const seed = this.#relaxed ? 1 + Math.floor(Math.random() * LARGEST_SEED) : 0
     const listing = await directory.use(async (handle) => {
       this.#use(handle)
       beginning?.prepare(handle)

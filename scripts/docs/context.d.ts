@@ -7,4 +7,6 @@ declare global {
   const signal: AbortSignal
   function work(...given: unknown[]): Promise<void>
   function handle(item: WorkItem): Promise<void>
+  function migrate(): Promise<void>
+  function read(fd: number): Promise<void>
 }

@@ -5,7 +5,6 @@
  */
 import fs from 'node:fs'
 import os from 'node:os'
-import process from 'node:process'
 import { inspect } from 'node:util'
 
 import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors.js'

@@ -4,7 +4,6 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
