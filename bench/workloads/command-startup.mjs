@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdirSync, rmSync } from 'node:fs'
+import { readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
@@ -8,7 +8,8 @@ import process from 'node:process'
 import { spread } from '../lib/statistics.mjs'
 import { range } from '../lib/table.mjs'
 
-const MAIN = resolve(import.meta.dirname, '../../dist/cli/main.js')
+const PACKAGE = resolve(import.meta.dirname, '../../package.json')
+const MAIN = resolve(PACKAGE, '..', JSON.parse(readFileSync(PACKAGE, 'utf8')).bin.fsq)
 const ROUNDS_EACH = 3
 const NOTHING = 'node -e 0'
 
