@@ -1,5 +1,5 @@
 /** Measures this package against the bare system calls, node:fs and other queues (bench/README.md). */
-import { writeFileSync } from 'node:fs'
+import { statfsSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, tmpdir, type } from 'node:os'
 import { resolve } from 'node:path'
 import process from 'node:process'
@@ -10,7 +10,7 @@ import { buildFloor } from './lib/floor.mjs'
 import { BenchFolder } from './lib/folder.mjs'
 import { interleave } from './lib/rounds.mjs'
 import { ratios, spread } from './lib/statistics.mjs'
-import { head, line, range } from './lib/table.mjs'
+import { head, line, number, range } from './lib/table.mjs'
 import { targetLines } from './lib/targets.mjs'
 import { findPeers } from './peers/index.mjs'
 import { among } from './workloads/among.mjs'
@@ -35,7 +35,7 @@ const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAM
 
 /** Workloads that are lines of the table: contenders that do the same, items a second. */
 const ROWS = [enqueueRows, drainRows, processesRows, lockRows]
-/** Workloads with a form of their own: `{ name, measure(run), lines(result) }`. */
+/** Workloads with a form of their own: `{ name, measure(run), lines(result), bytes(counts)? }`: what it needs on the file system. */
 const REPORTS = [backlog, million, among, pickUp, stream, startup, commandStartup]
 
 const FULL = {
@@ -137,7 +137,11 @@ async function main(parent) {
     say(rowLines(rows.at(-1)))
   }
   const results = {}
-  for (const { name, measure, lines } of reports) {
+  for (const { name, measure, lines, bytes } of reports) {
+    if (bytes?.(counts) > bytesFree(folder.path)) {
+      say(`\nLeft out: ${name}, which needs ${number(bytes(counts) / 1e6)} MB`)
+      continue
+    }
     results[name] = await measure({ counts, rounds, longRounds, folder })
     say(`\n${lines(results[name]).join('\n')}`)
   }
@@ -181,6 +185,11 @@ function rowLines({ name, size, durability, fsq, references }) {
       return line([...own, reference, range(rate), range(ratio, 2)])
     })
     .join('\n')
+}
+
+function bytesFree(path) {
+  const { bavail, bsize } = statfsSync(path)
+  return bavail * bsize
 }
 
 function machineOf() {

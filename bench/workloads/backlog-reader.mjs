@@ -7,7 +7,6 @@ import process from 'node:process'
 import { Queue } from '../lib/fsq.mjs'
 import { peakMB } from '../lib/peak.mjs'
 
-
 const READERS = {
   async fsq(root) {
     const queue = new Queue('backlog', { root })

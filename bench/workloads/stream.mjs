@@ -11,7 +11,7 @@ const PROGRAM = join(import.meta.dirname, 'stream-program.mjs')
 const MIB = 2 ** 20
 
 /** One large item from a Readable and back by its stream, in fresh processes: how fast, and in how much memory. */
-export const stream = { name: 'stream', measure, lines }
+export const stream = { name: 'stream', measure, lines, bytes: ({ streamMB }) => streamMB * MIB }
 
 async function measure({ counts, longRounds, folder }) {
   const size = counts.streamMB * MIB
