@@ -1,58 +1,108 @@
-/** Measures this package against plain node:fs (bench/README.md). */
-import { writeFileSync } from 'node:fs'
+/** Measures this package against the bare system calls, node:fs and other queues (bench/README.md). */
+import { statfsSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, tmpdir, type } from 'node:os'
 import { resolve } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
 import { describe, fileSystemOf } from './lib/filesystem.mjs'
+import { buildFloor } from './lib/floor.mjs'
 import { BenchFolder } from './lib/folder.mjs'
 import { interleave } from './lib/rounds.mjs'
 import { ratios, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
 import { targetLines } from './lib/targets.mjs'
-import { measureBacklog } from './workloads/backlog.mjs'
+import { findPeers } from './peers/index.mjs'
+import { among } from './workloads/among.mjs'
+import { backlog } from './workloads/backlog.mjs'
+import { commandStartup } from './workloads/command-startup.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
 import { lockRows } from './workloads/lock.mjs'
-import { measureStream } from './workloads/stream.mjs'
+import { million } from './workloads/million.mjs'
+import { pickUp } from './workloads/pickup.mjs'
+import { processesRows } from './workloads/processes.mjs'
+import { startup } from './workloads/startup.mjs'
+import { stream } from './workloads/stream.mjs'
 
-const USAGE = `npm run bench [-- [DIR] [--quick] [--json FILE] [--only NAME]]
+const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAME]]
 
-  DIR          measure on the file system of this folder; left out: that of temporary files
-  --quick      fewer items and rounds: under a minute
+  --dir DIR    measure on the file system of this folder; left out: that of temporary files
+  --quick      few items, rounds and sizes: under a minute
   --json FILE  also write all that was measured
-  --only NAME  only workloads whose name has NAME in it, such as drain, pick-up or 'enqueue sync'
+  --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
+
+/** Workloads that are lines of the table: contenders that do the same, items a second. */
+const ROWS = [enqueueRows, drainRows, processesRows, lockRows]
+/** Workloads with a form of their own: `{ name, measure(run), lines(result), bytes(counts)? }`: what it needs on the file system. */
+const REPORTS = [backlog, million, among, pickUp, stream, startup, commandStartup]
+
 const FULL = {
   rounds: 7,
-  counts: { items: 5000, durable: 500, warmUp: 1000, waiting: 100_000, streamMB: 5120 },
+  sizes: [0, 64, 4096, 1024 * 1024],
+  longRounds: 3,
+  counts: {
+    items: 5000,
+    durable: 500,
+    large: 100,
+    peers: 2000,
+    shared: 20_000,
+    waiting: 100_000,
+    few: 10_000,
+    million: 1_000_000,
+    among: 100_000,
+    pickUps: 1000,
+    kills: 100,
+    idleAfterMs: 5000,
+    idleMs: 10_000,
+    streamMB: 5120,
+    warmUp: 1000,
+  },
 }
 const QUICK = {
-  rounds: 3,
-  counts: { items: 1000, durable: 100, warmUp: 500, waiting: 10_000, streamMB: 256 },
+  rounds: 2,
+  sizes: [0, 64, 1024 * 1024],
+  longRounds: 1,
+  counts: {
+    items: 500,
+    durable: 64,
+    large: 4,
+    peers: 200,
+    shared: 1000,
+    waiting: 10_000,
+    few: 1000,
+    million: 10_000,
+    among: 2000,
+    pickUps: 50,
+    kills: 3,
+    idleAfterMs: 200,
+    idleMs: 200,
+    streamMB: 64,
+    warmUp: 100,
+  },
 }
 
-const { values: options, positionals } = argumentsOrExit()
+const options = optionsOrExit()
 if (options.help) {
   process.stdout.write(USAGE)
 } else {
-  await main(positionals[0] ?? tmpdir())
+  await main(options.dir)
+  // The servers of other queues still run, and would keep this process.
+  process.exit()
 }
 
-function argumentsOrExit() {
+function optionsOrExit() {
   try {
-    const parsed = parseArgs({
-      allowPositionals: true,
+    return parseArgs({
       options: {
+        dir: { type: 'string', default: tmpdir() },
         quick: { type: 'boolean', default: false },
         json: { type: 'string' },
         only: { type: 'string', default: '' },
         help: { type: 'boolean', default: false },
       },
-    })
-    if (parsed.positionals.length > 1) throw new Error('One folder at a time')
-    return parsed
+    }).values
   } catch (error) {
     process.stderr.write(`${error.message}\n\n${USAGE}`)
     process.exit(2)
@@ -60,35 +110,42 @@ function argumentsOrExit() {
 }
 
 async function main(parent) {
-  const { rounds, counts } = options.quick ? QUICK : FULL
-  const all = [...enqueueRows({ counts }), ...drainRows({ counts }), ...lockRows({ counts })]
+  const { rounds, longRounds, sizes, counts } = options.quick ? QUICK : FULL
+  const folder = new BenchFolder(resolve(parent))
+  const { peers, missing } = await findPeers(folder)
+  const all = ROWS.flatMap((rows) => rows({ counts, sizes, peers }))
   const chosen = all.filter(({ name }) => name.includes(options.only))
-  const withBacklog = 'backlog'.includes(options.only)
-  const withStream = 'stream'.includes(options.only)
-  if (chosen.length === 0 && !withBacklog && !withStream) {
-    const names = [...new Set(all.map(({ name }) => name)), 'backlog', 'stream']
+  const reports = REPORTS.filter(({ name }) => name.includes(options.only))
+  if (chosen.length === 0 && reports.length === 0) {
+    const names = [...new Set([...all, ...REPORTS].map(({ name }) => name))]
     process.stderr.write(`No workload has '${options.only}' in its name. There are: ${names.join(', ')}\n`)
     process.exit(2)
   }
 
-  const folder = new BenchFolder(resolve(parent))
+  buildFloor()
   const fileSystem = fileSystemOf(folder.path)
   const machine = machineOf()
   say(`${folder.path}: ${describe(fileSystem)}`)
   say(`${machine.kernel}, Node ${machine.node}, ${machine.cpus} CPUs (${machine.cpu}), load ${machine.load}`)
-  say(`Items a second, median (min-max) of ${rounds} interleaved rounds; ratios round by round.\n`)
+  if (missing.length > 0) say(`Not compared with: ${missing.join(', ')}`)
+  say(`Items a second, median (min-max) of ${rounds} interleaved rounds; ratios round by round.`)
 
   const rows = []
-  if (chosen.length > 0) say(head())
+  if (chosen.length > 0) say(`\n${head()}`)
   for (const row of chosen) {
     rows.push(await measureRow(row, { rounds, warmUp: counts.warmUp, folder }))
     say(rowLines(rows.at(-1)))
   }
-  const backlog = withBacklog ? await backlogOf({ rounds, counts, folder }) : undefined
-  if (backlog !== undefined) say(backlogLines(backlog))
-  const stream = withStream ? await streamOf({ rounds, counts, folder }) : undefined
-  if (stream !== undefined) say(streamLines(stream))
-  say(`\n${targetLines(rows, backlog, fileSystem).join('\n')}`)
+  const results = {}
+  for (const { name, measure, lines, bytes } of reports) {
+    if (bytes?.(counts) > bytesFree(folder.path)) {
+      say(`\nLeft out: ${name}, which needs ${number(bytes(counts) / 1e6)} MB`)
+      continue
+    }
+    results[name] = await measure({ counts, rounds, longRounds, folder })
+    say(`\n${lines(results[name]).join('\n')}`)
+  }
+  say(`\n${targetLines(rows, results, fileSystem, options.quick).join('\n')}`)
   if (options.json !== undefined) {
     const result = {
       date: new Date().toISOString(),
@@ -96,9 +153,9 @@ async function main(parent) {
       rounds,
       machine,
       fileSystem,
+      missing,
       rows,
-      backlog,
-      stream,
+      ...results,
     }
     writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
   }
@@ -121,31 +178,6 @@ async function measureRow({ contenders, ...row }, { rounds, warmUp, folder }) {
   }
 }
 
-async function backlogOf({ rounds, counts, folder }) {
-  const samples = await measureBacklog({ counts, rounds, folder })
-  const measured = Object.entries(samples).map(([reader, results]) => [
-    reader,
-    Object.fromEntries(
-      ['milliseconds', 'peakMB', 'maxRssMB'].map((key) => [
-        key,
-        spread(results.map((result) => result[key])),
-      ]),
-    ),
-  ])
-  return { waiting: counts.waiting, ...Object.fromEntries(measured) }
-}
-
-async function streamOf({ rounds, counts, folder }) {
-  const samples = await measureStream({ counts, rounds: Math.min(rounds, 3), folder })
-  const measured = Object.entries(samples).map(([program, results]) => [
-    program,
-    Object.fromEntries(
-      ['inMBs', 'outMBs', 'peakMB'].map((key) => [key, spread(results.map((result) => result[key]))]),
-    ),
-  ])
-  return { megabytes: counts.streamMB, ...Object.fromEntries(measured) }
-}
-
 function rowLines({ name, size, durability, fsq, references }) {
   return references
     .map(({ name: reference, rate, ratio }, index) => {
@@ -155,21 +187,9 @@ function rowLines({ name, size, durability, fsq, references }) {
     .join('\n')
 }
 
-function backlogLines({ waiting, ...readers }) {
-  const lines = Object.entries(readers).map(([reader, { milliseconds, peakMB, maxRssMB }]) => {
-    const first = reader === 'nothing' ? 'no item' : `first item after ${range(milliseconds, 1)} ms`
-    const peak = `peak ${range(peakMB, 1)} MB (VmHWM), ${range(maxRssMB, 1)} MB (maxRSS)`
-    return `  ${reader.padEnd(8)} ${first}, ${peak}`
-  })
-  return `\nA new process that looks at ${number(waiting)} waiting items\n${lines.join('\n')}`
-}
-
-function streamLines({ megabytes, ...programs }) {
-  const lines = Object.entries(programs).map(
-    ([program, { inMBs, outMBs, peakMB }]) =>
-      `  ${program.padEnd(8)} in at ${range(inMBs)} MB/s, out at ${range(outMBs)} MB/s, peak ${range(peakMB, 1)} MB`,
-  )
-  return `\nA new process that puts a stream of ${number(megabytes)} MiB into one item, and reads that\n${lines.join('\n')}`
+function bytesFree(path) {
+  const { bavail, bsize } = statfsSync(path)
+  return bavail * bsize
 }
 
 function machineOf() {

@@ -4,29 +4,70 @@ import { join } from 'node:path'
 
 import { numberOf } from './payloads.mjs'
 
-const SAMPLES = 20
+const SAMPLES = 200
 
 /** Throws unless just these items are in queue/, each once, with their payloads, and nothing is left in tmp/. */
 export function checkEnqueued(folder, names, payloads) {
-  assert.equal(names.length, payloads.length, 'names of new items')
-  assert.equal(new Set(names).size, names.length, 'names that differ')
+  checkIds(names, payloads)
   assert.deepEqual(readdirSync(join(folder, 'queue')).sort(), names.toSorted(), 'items in queue/')
   assert.deepEqual(readdirSync(join(folder, 'tmp')), [], 'files left in tmp/')
   checkSample(join(folder, 'queue'), names, payloads)
 }
 
+/** The same for items of the floor, which does not give their names. */
+export function checkEnqueuedByFloor(folder, payloads) {
+  const names = readdirSync(join(folder, 'queue')).sort((a, b) => entropyOf(a) - entropyOf(b))
+  assert.deepEqual(
+    names.map(entropyOf),
+    payloads.map((_, index) => index),
+    'numbers of new items',
+  )
+  checkEnqueued(folder, names, payloads)
+}
+
+/** Throws unless there is one id an item. */
+export function checkIds(ids, payloads) {
+  assert.equal(ids.length, payloads.length, 'ids of new items')
+  assert.equal(new Set(ids).size, ids.length, 'ids that differ')
+}
+
 /** Throws unless each item was handed out once, whole and in order, and is in done/. */
 export function checkDrained(folder, taken, payloads) {
-  assert.deepEqual(
-    taken.map(({ text }) => numberOf(text)),
-    payloads.map((_, index) => index),
-    'items in the order they were handed out',
-  )
+  checkTaken(taken, payloads)
+  const numbers = taken.map(({ text }) => numberOf(text))
+  assert.deepEqual(numbers, numbers.toSorted(ascending), 'items in the order they were handed out')
   const names = taken.map(({ name }) => name)
   assert.deepEqual(readdirSync(join(folder, 'queue')), [], 'items left in queue/')
   assert.deepEqual(readdirSync(join(folder, 'done')).sort(), names.toSorted(), 'items in done/')
-  for (const { text } of taken) assert.equal(text.length, payloads[0].length, 'length of a text')
   checkSample(join(folder, 'done'), names, payloads)
+}
+
+/** Throws unless each item was handed out once and whole. */
+export function checkTaken(taken, payloads) {
+  assert.deepEqual(
+    taken.map(({ text }) => numberOf(text)).sort(ascending),
+    payloads.map((_, index) => index),
+    'items handed out',
+  )
+  for (const { text } of taken) assert.equal(text.length, payloads[0].length, 'length of a text')
+}
+
+/** Throws unless so many items, numbered from 0, were handed out once each by all together, and are in done/. */
+export function checkTallies(folder, tallies, { count, size }) {
+  const sum = (key) => tallies.reduce((all, tally) => all + tally[key], 0)
+  assert.equal(sum('taken'), count, 'items handed out')
+  assert.equal(sum('numbers'), (count * (count - 1)) / 2, 'sum of the numbers of the items handed out')
+  assert.equal(sum('bytes'), count * size, 'bytes read')
+  assert.deepEqual(readdirSync(join(folder, 'queue')), [], 'items left in queue/')
+  assert.equal(readdirSync(join(folder, 'done')).length, count, 'items in done/')
+}
+
+function entropyOf(name) {
+  return Number(name.split('_', 3)[2])
+}
+
+function ascending(a, b) {
+  return a - b
 }
 
 function checkSample(folder, names, payloads) {

@@ -3,7 +3,9 @@ import { constants } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 
-/** A folder of our own in `parent`, gone when this process ends, also by Ctrl-C. */
+import { endAll } from './children.mjs'
+
+/** A folder of our own in `parent`, gone when this process ends, also by Ctrl-C; so are all programs it has started. */
 export class BenchFolder {
   #count = 0
 
@@ -23,7 +25,8 @@ export class BenchFolder {
   }
 
   #remove() {
-    // Tried again: what a thread has begun may still put a file into it.
+    endAll()
+    // Tried again: what has been begun may still put a file into it.
     rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
   }
 }

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 
 const DIGITS = 8
 
-/** So many payloads of so many bytes, each beginning with its number, so that none is like another. */
+/** So many payloads of so many bytes, each beginning with its number, so that none is like another (but those of none). */
 export function payloads(count, size) {
   const all = Buffer.alloc(count * size, '.')
   return Array.from({ length: count }, (_, index) => {

@@ -10,13 +10,18 @@ export function spread(values) {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
 }
 
+/** The value that this part of the values are not above. */
+export function quantile(values, part) {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)]
+}
+
 /** The ratios of values that were measured in the same round. */
 export function ratios(values, references) {
   return values.map((value, round) => value / references[round])
 }
 
-/** The value that this part of the values are not above. */
-export function quantile(values, part) {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)]
+/** The same for each of these keys of the samples. */
+export function spreadOf(samples, keys) {
+  return Object.fromEntries(keys.map((key) => [key, spread(samples.map((sample) => sample[key]))]))
 }

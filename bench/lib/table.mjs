@@ -1,6 +1,6 @@
 const COLUMNS = [
   { title: 'workload', width: 22 },
-  { title: 'bytes', width: 5, right: true },
+  { title: 'bytes', width: 7, right: true },
   { title: 'durability', width: 10 },
   { title: 'fsq', width: 25, right: true },
   { title: 'against', width: 24 },

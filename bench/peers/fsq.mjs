@@ -1,19 +1,21 @@
 import { basename, dirname } from 'node:path'
 
-import { Queue } from 'fsq'
-
+import { checkDrained, checkEnqueued } from '../lib/check.mjs'
+import { Queue } from '../lib/fsq.mjs'
 import { Slots } from '../lib/lanes.mjs'
 
 /** This package. */
 export async function openFsq(folder, { durability = 'none' } = {}) {
   const queue = await Queue.install(basename(folder), { root: dirname(folder), force: true, durability })
-  return new FsqStore(queue)
+  return new FsqStore(folder, queue)
 }
 
 class FsqStore {
+  #folder
   #queue
 
-  constructor(queue) {
+  constructor(folder, queue) {
+    this.#folder = folder
     this.#queue = queue
   }
 
@@ -29,27 +31,29 @@ class FsqStore {
     return this.#queue.enqueueMany(payloads.map((data) => ({ data })))
   }
 
-  /** One after the other. */
-  async drain() {
-    const taken = []
-    for await (const item of this.#queue.scan()) {
-      taken.push({ name: item.id, text: await item.text() })
-      await item.done()
-    }
-    return taken
-  }
-
-  /** The loop goes on while up to `width` items are being finished. */
-  async drainInFlight(width) {
+  /** One after the other, or: the loop goes on while up to `width` items are being finished. */
+  async drain(width) {
     const taken = []
     const slots = new Slots(width)
     for await (const item of this.#queue.scan()) {
       taken.push({ name: item.id, text: await item.text() })
-      await slots.take()
-      void slots.hold(item.done())
+      if (width === 1) {
+        await item.done()
+      } else {
+        await slots.take()
+        void slots.hold(item.done())
+      }
     }
     await slots.drain()
     return taken
+  }
+
+  checkEnqueued(names, payloads) {
+    checkEnqueued(this.#folder, names, payloads)
+  }
+
+  checkDrained(taken, payloads) {
+    checkDrained(this.#folder, taken, payloads)
   }
 
   async close() {

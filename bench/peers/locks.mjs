@@ -1,9 +1,8 @@
 import { createRequire } from 'node:module'
 
-import { lock, tryLockSync, unlockSync } from 'fsq/lock'
+import { lock, tryLockSync, unlockSync } from '../lib/fsq-lock.mjs'
 
-// A folder of its own: a package.json in bench/ itself would keep 'fsq' from meaning this package.
-const require = createRequire(new URL('npm/', import.meta.url))
+const require = createRequire(import.meta.url)
 
 /** Locks and unlocks an open descriptor once. */
 export const ours = {
@@ -21,8 +20,8 @@ export const ours = {
   },
 }
 
-/** The same by the fastest peer that takes this kind of lock; `undefined`: it is not installed. */
-export const peers = {
+/** The same by the fastest package that takes this kind of lock; `undefined`: it is not installed. */
+export const lockPeers = {
   flock: withPeer('fs-ext', ({ flockSync }) => (descriptor) => {
     flockSync(descriptor, 'exnb')
     flockSync(descriptor, 'un')

@@ -5,9 +5,10 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 
+import { checkDrained, checkEnqueued } from '../lib/check.mjs'
 import { lanes } from '../lib/lanes.mjs'
 
-// One read takes a whole payload.
+// One read takes a whole payload, of those that are drained.
 const LARGEST = 4096
 
 /**
@@ -20,6 +21,7 @@ export async function openNodeFs(folder, { durability = 'none' } = {}) {
 }
 
 class NodeFsStore {
+  #folder
   #queue
   #tmp
   #done
@@ -32,6 +34,7 @@ class NodeFsStore {
   #suffix = `_${process.pid}_${hostname()}_0`
 
   constructor(folder, durable) {
+    this.#folder = folder
     this.#queue = join(folder, 'queue')
     this.#tmp = join(folder, 'tmp')
     this.#done = join(folder, 'done')
@@ -43,7 +46,7 @@ class NodeFsStore {
     const name = this.#nextName()
     const temporary = `${this.#tmp}/${name}`
     const descriptor = fs.openSync(temporary, 'wx')
-    fs.writeSync(descriptor, payload)
+    if (payload.length > 0) fs.writeSync(descriptor, payload)
     if (this.#durable) fs.fsyncSync(descriptor)
     fs.closeSync(descriptor)
     fs.linkSync(temporary, `${this.#queue}/${name}`)
@@ -56,7 +59,7 @@ class NodeFsStore {
     const name = this.#nextName()
     const temporary = `${this.#tmp}/${name}`
     const file = await open(temporary, 'wx')
-    await file.write(payload)
+    if (payload.length > 0) await file.write(payload)
     if (this.#durable) await file.sync()
     await file.close()
     await link(temporary, `${this.#queue}/${name}`)
@@ -76,19 +79,21 @@ class NodeFsStore {
       .map((name) => this.#takeSync(name))
   }
 
-  async drain() {
-    const taken = []
-    for (const name of (await readdir(this.#queue)).sort()) taken.push(await this.#take(name))
-    return taken
-  }
-
-  async drainInFlight(width) {
+  async drain(width) {
     const names = (await readdir(this.#queue)).sort()
     const taken = []
     await lanes(names.length, width, async (index) => {
       taken[index] = await this.#take(names[index])
     })
     return taken
+  }
+
+  checkEnqueued(names, payloads) {
+    checkEnqueued(this.#folder, names, payloads)
+  }
+
+  checkDrained(taken, payloads) {
+    checkDrained(this.#folder, taken, payloads)
   }
 
   async close() {

@@ -4,8 +4,7 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 
-import { Queue } from 'fsq'
-
+import { Queue } from '../lib/fsq.mjs'
 import { peakMB } from '../lib/peak.mjs'
 
 const READERS = {

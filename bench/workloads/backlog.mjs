@@ -1,36 +1,49 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { promisify } from 'node:util'
 
-import { Queue } from 'fsq'
+import { output } from '../lib/children.mjs'
+import { floorEnqueue } from '../lib/floor.mjs'
+import { spreadOf } from '../lib/statistics.mjs'
+import { number, range } from '../lib/table.mjs'
+import { openFsq } from '../peers/fsq.mjs'
 
-const run = promisify(execFile)
 const READER = join(import.meta.dirname, 'backlog-reader.mjs')
-const BULK = 1000
+const READERS = ['fsq', 'node:fs', 'nothing']
 
 /** The backlog that fresh processes look at: until the first item, and how much memory that takes them. */
-export async function measureBacklog({ counts, rounds, folder }) {
-  const root = folder.make()
-  const queue = await Queue.install('backlog', { root, durability: 'none' })
-  // Empty, which is the cheapest to make.
-  const entries = Array.from({ length: BULK }, () => ({ data: null }))
-  for (let made = 0; made < counts.waiting; made += BULK) await queue.enqueueMany(entries)
-  await queue.close()
+export const backlog = { name: 'backlog', measure, lines }
 
-  const readers = ['fsq', 'node:fs', 'nothing']
-  const samples = Object.fromEntries(readers.map((reader) => [reader, []]))
+async function measure({ counts, rounds, folder }) {
+  const root = folder.make()
+  const queue = join(root, 'backlog')
+  await (await openFsq(queue)).close()
+  // Empty, which is the cheapest to make.
+  await floorEnqueue(queue, { count: counts.waiting, size: 0 })
+
+  const samples = Object.fromEntries(READERS.map((reader) => [reader, []]))
   for (let round = 0; round < rounds; round++) {
-    for (const reader of readers) {
-      const { stdout } = await run(process.execPath, [READER, reader, root])
-      samples[reader].push(JSON.parse(stdout))
+    for (const reader of READERS) {
+      samples[reader].push(JSON.parse(await output(process.execPath, [READER, reader, root])))
     }
   }
   const first = new Set([...samples['fsq'], ...samples['node:fs']].map(({ id }) => id))
-  assert.equal(readdirSync(join(root, 'backlog', 'queue')).length, counts.waiting, 'items that wait')
+  assert.equal(readdirSync(join(queue, 'queue')).length, counts.waiting, 'items that wait')
   assert.equal(first.size, 1, 'first items')
   rmSync(root, { recursive: true })
-  return samples
+  const measured = Object.entries(samples).map(([reader, results]) => [
+    reader,
+    spreadOf(results, ['milliseconds', 'peakMB', 'maxRssMB']),
+  ])
+  return { waiting: counts.waiting, ...Object.fromEntries(measured) }
+}
+
+function lines({ waiting, ...readers }) {
+  const each = Object.entries(readers).map(([reader, { milliseconds, peakMB, maxRssMB }]) => {
+    const first = reader === 'nothing' ? 'no item' : `first item after ${range(milliseconds, 1)} ms`
+    const peak = `peak ${range(peakMB, 1)} MB (VmHWM), ${range(maxRssMB, 1)} MB (maxRSS)`
+    return `  ${reader.padEnd(8)} ${first}, ${peak}`
+  })
+  return [`A new process that looks at ${number(waiting)} waiting items`, ...each]
 }

@@ -1,34 +1,39 @@
-import { checkDrained } from '../lib/check.mjs'
+import { checkTallies } from '../lib/check.mjs'
+import { floorDrain, floorEnqueue } from '../lib/floor.mjs'
 import { payloads } from '../lib/payloads.mjs'
-import { timed } from '../lib/rounds.mjs'
+import { settle, timed } from '../lib/rounds.mjs'
 import { openFsq } from '../peers/fsq.mjs'
 import { openNodeFs } from '../peers/node-fs.mjs'
 
-const IN_FLIGHT = 16
-
-const oneByOne = (store) => store.drain()
-const inFlight = (store) => store.drainInFlight(IN_FLIGHT)
-const synchronous = async (store) => store.drainSync()
-
-const FORMS = {
-  sequential: { run: oneByOne, promises: 'fs/promises awaited' },
-  '16 in flight': { run: inFlight, promises: 'fs/promises, 16 in fl.' },
-}
+const WIDTHS = { 1: 'fs/promises awaited', 16: 'fs/promises, 16 in fl.' }
+const LARGEST = 4096
 
 /** Rows of taking and finishing items, from the listing of the directory to the last rename. */
-export function drainRows({ counts }) {
-  return Object.entries(FORMS).flatMap(([form, { run, promises }]) =>
-    [64, 4096].map((size) => ({
-      name: `drain ${form}`,
-      size,
-      durability: 'none',
-      items: counts.items,
-      contenders: [
-        contender('fsq', openFsq, run, size),
-        contender(promises, openNodeFs, run, size),
-        contender('node:fs sync', openNodeFs, synchronous, size),
-      ],
-    })),
+export function drainRows({ counts, sizes, peers }) {
+  return Object.entries(WIDTHS).flatMap(([key, promises]) =>
+    sizes
+      .filter((size) => size > 0 && size <= LARGEST)
+      .map((size) => {
+        const width = Number(key)
+        const run = (store, count) => store.drain(width, count)
+        return {
+          name: `drain concurrency ${width}`,
+          size,
+          durability: 'none',
+          items: counts.items,
+          contenders: [
+            contender('fsq', openFsq, run, size),
+            floorContender(size),
+            contender(promises, openNodeFs, run, size),
+            contender('node:fs sync', openNodeFs, async (store) => store.drainSync(), size),
+            ...peers.map(({ name, durability, open }) => ({
+              ...contender(name, open, run, size),
+              // What is durable waits for the disk, item by item.
+              items: durability === 'none' ? counts.peers : counts.durable,
+            })),
+          ],
+        }
+      }),
   )
 }
 
@@ -38,11 +43,30 @@ function contender(name, open, run, size) {
     async measure(folder, count) {
       const items = payloads(count, size)
       const store = await open(folder)
-      await store.enqueueMany(items)
-      const { milliseconds, result } = await timed(() => run(store))
+      await enqueueAll(store, items)
+      const { milliseconds, result } = await timed(folder, () => run(store, count))
+      await store.checkDrained(result, items)
       await store.close()
-      checkDrained(folder, result, items)
       return milliseconds
     },
   }
+}
+
+function floorContender(size) {
+  return {
+    name: 'floor',
+    async measure(folder, count) {
+      await (await openFsq(folder)).close()
+      await floorEnqueue(folder, { count, size })
+      settle(folder)
+      const tally = await floorDrain(folder)
+      checkTallies(folder, [tally], { count, size })
+      return tally.milliseconds
+    },
+  }
+}
+
+async function enqueueAll(store, items) {
+  if (store.enqueueMany === undefined) await Promise.all(items.map((item) => store.enqueue(item)))
+  else await store.enqueueMany(items)
 }

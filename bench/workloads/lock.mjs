@@ -2,14 +2,14 @@ import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { timed } from '../lib/rounds.mjs'
-import { ours, peers } from '../peers/locks.mjs'
+import { lockPeers, ours } from '../peers/locks.mjs'
 
 // A pair of calls on a descriptor takes less than a microsecond.
 const PAIRS_AN_ITEM = 20
 
 /** Rows of locking and unlocking what nobody else locks, each against its peer, if that is installed. */
 export function lockRows({ counts }) {
-  return Object.entries(peers).flatMap(([kind, peer]) => {
+  return Object.entries(lockPeers).flatMap(([kind, peer]) => {
     if (peer === undefined) return []
     const measure = kind === 'path' ? measurePath : measureDescriptor
     return {
@@ -27,7 +27,7 @@ export function lockRows({ counts }) {
 
 async function measureDescriptor(once, folder, count) {
   const descriptor = openSync(join(folder, 'file'), 'w+')
-  const { milliseconds } = await timed(() => {
+  const { milliseconds } = await timed(folder, () => {
     for (let done = 0; done < count * PAIRS_AN_ITEM; done++) once(descriptor)
   })
   closeSync(descriptor)
@@ -37,7 +37,7 @@ async function measureDescriptor(once, folder, count) {
 async function measurePath(once, folder, count) {
   const file = join(folder, 'file')
   writeFileSync(file, '')
-  const { milliseconds } = await timed(async () => {
+  const { milliseconds } = await timed(folder, async () => {
     for (let done = 0; done < count; done++) await once(file)
   })
   return milliseconds

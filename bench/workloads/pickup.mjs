@@ -1,23 +1,58 @@
-import { spawn } from 'node:child_process'
 import { renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { Queue } from 'fsq'
+import { start } from '../lib/children.mjs'
+import { Queue } from '../lib/fsq.mjs'
+import { quantile, ratios, spread } from '../lib/statistics.mjs'
+import { number, range } from '../lib/table.mjs'
 
-import { quantile } from '../lib/statistics.mjs'
-
-const WAITER = join(import.meta.dirname, 'waiter.mjs')
+const WAITER = join(import.meta.dirname, 'pickup-waiter.mjs')
 const SETTLE_MS = 200
 // So far apart that each finds the waiter asleep.
 const GAP_MS = 4
-// Times of files are coarse: only then is it certain that nothing has changed.
-const IDLE_AFTER_MS = 5000
+const KILL_WAITERS = [1, 4]
+const IDLE_WAITERS = 100
+const IDLE_PROCESSES = 5
+
+/** Loops that wait: how soon they have what is new, or what a worker held that was killed, and what they cost. */
+export const pickUp = { name: 'pick-up', measure, lines }
+
+async function measure({ counts, rounds, folder }) {
+  const samples = await measurePickUp({ counts, rounds, folder })
+  const parts = ['p50', 'p99'].map((key) => {
+    const ours = samples.fsq.map((sample) => sample[key])
+    const theirs = samples['node:fs'].map((sample) => sample[key])
+    return [key, { fsq: spread(ours), 'node:fs': spread(theirs), ratio: spread(ratios(ours, theirs)) }]
+  })
+  const killed = []
+  for (const waiters of KILL_WAITERS) {
+    killed.push({ waiters, ...(await measureKills({ counts, folder, waiters })) })
+  }
+  return { ...Object.fromEntries(parts), killed, idle: await measureIdle({ counts, folder }) }
+}
+
+function lines({ p50, p99, killed, idle }) {
+  const percent = (part) => `${number(part * 100, 2)} %`
+  return [
+    'From an enqueue until the contents are in the hands of another process that waits',
+    ...Object.entries({ p50, p99 }).map(
+      ([key, { fsq, 'node:fs': reference, ratio }]) =>
+        `  ${key}: ${range(fsq, 2)} ms; node:fs with fs.watch, no locks: ${range(reference, 2)} ms; ratio ${range(ratio, 2)}`,
+    ),
+    ...killed.map(
+      ({ waiters, ...took }) =>
+        `  after SIGKILL, ${waiters} waiting: p50 ${number(took.p50, 1)}, p99 ${number(took.p99, 1)}, at most ${number(took.max, 1)} ms`,
+    ),
+    `  CPU of ${IDLE_WAITERS} loops in ${IDLE_PROCESSES} processes: ${percent(idle.empty)} of an empty queue, ` +
+      `${percent(idle.held)} beside an item that is held; of such processes without a loop: ${percent(idle.none)}`,
+  ]
+}
 
 /** Milliseconds from before the enqueue until the contents are in the hands of a process that waits: p50 and p99. */
-export async function measurePickUp({ counts, rounds, folder }) {
+async function measurePickUp({ counts, rounds, folder }) {
   const results = { fsq: [], 'node:fs': [] }
   for (let round = 0; round < rounds; round++) {
     for (const kind of Object.keys(results)) {
@@ -40,7 +75,7 @@ export async function measurePickUp({ counts, rounds, folder }) {
 }
 
 /** Milliseconds from SIGKILL to a worker until the item that it held is in other hands. */
-export async function measureKills({ counts, folder, waiters }) {
+async function measureKills({ counts, folder, waiters }) {
   const root = folder.make()
   const side = await Queue.install('side', { root, durability: 'none' })
   const queue = await Queue.install('q', { root, durability: 'none' })
@@ -69,7 +104,7 @@ export async function measureKills({ counts, folder, waiters }) {
  * How much of a CPU loops take that wait, in some processes, beside nothing and beside an item that is held; `none`: what
  * the processes take without any loop.
  */
-export async function measureIdle({ counts, folder, processes = 5, waiters = 100 }) {
+async function measureIdle({ counts, folder }) {
   const result = {}
   for (const state of ['none', 'empty', 'held']) {
     const root = folder.make()
@@ -80,11 +115,12 @@ export async function measureIdle({ counts, folder, processes = 5, waiters = 100
       await holder.all('held', 1)
     }
     const running = Array.from(
-      { length: processes },
-      () => new Waiter('idle', root, 'q', state === 'none' ? 0 : waiters / processes),
+      { length: IDLE_PROCESSES },
+      () => new Waiter('idle', root, 'q', state === 'none' ? 0 : IDLE_WAITERS / IDLE_PROCESSES),
     )
     for (const waiter of running) await waiter.ready()
-    await later(IDLE_AFTER_MS)
+    // Times of files are coarse: only then is it certain that nothing has changed.
+    await later(counts.idleAfterMs)
     for (const waiter of running) waiter.tell()
     for (const waiter of running) await waiter.all('cpu', 1)
     await later(counts.idleMs)
@@ -105,9 +141,7 @@ class Waiter {
   #wake = () => {}
 
   constructor(...args) {
-    this.process = spawn(process.execPath, [WAITER, ...args.map(String)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+    this.process = start(process.execPath, [WAITER, ...args.map(String)])
     this.process.stdin.on('error', () => {})
     this.ended = new Promise((resolve) => this.process.once('close', resolve))
     createInterface({ input: this.process.stdout }).on('line', (line) => {

@@ -7,8 +7,7 @@ import process from 'node:process'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
-import { Queue } from 'fsq'
-
+import { Queue } from '../lib/fsq.mjs'
 import { peakMB } from '../lib/peak.mjs'
 
 const CHUNK = 64 * 1024

@@ -1,27 +1,45 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { promisify } from 'node:util'
 
-const run = promisify(execFile)
+import { output } from '../lib/children.mjs'
+import { spreadOf } from '../lib/statistics.mjs'
+import { number, range } from '../lib/table.mjs'
+
 const PROGRAM = join(import.meta.dirname, 'stream-program.mjs')
 const MIB = 2 ** 20
 
 /** One large item from a Readable and back by its stream, in fresh processes: how fast, and in how much memory. */
-export async function measureStream({ counts, rounds, folder }) {
+export const stream = { name: 'stream', measure, lines, bytes: ({ streamMB }) => streamMB * MIB }
+
+async function measure({ counts, longRounds, folder }) {
   const size = counts.streamMB * MIB
   const samples = { fsq: [], 'node:fs': [] }
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < longRounds; round++) {
     for (const [program, results] of Object.entries(samples)) {
       const root = folder.make()
-      const { stdout } = await run(process.execPath, [PROGRAM, program, root, String(size)])
-      const { read, ...result } = JSON.parse(stdout)
+      const { read, ...result } = JSON.parse(
+        await output(process.execPath, [PROGRAM, program, root, String(size)]),
+      )
       assert.equal(read, size, 'bytes that were read back')
       results.push(result)
       rmSync(root, { recursive: true })
     }
   }
-  return samples
+  const measured = Object.entries(samples).map(([program, results]) => [
+    program,
+    spreadOf(results, ['inMBs', 'outMBs', 'peakMB']),
+  ])
+  return { megabytes: counts.streamMB, rounds: longRounds, ...Object.fromEntries(measured) }
+}
+
+function lines({ megabytes, rounds, ...programs }) {
+  return [
+    `A new process that puts a stream of ${number(megabytes)} MiB into one item, and reads that (rounds: ${rounds})`,
+    ...Object.entries(programs).map(
+      ([program, { inMBs, outMBs, peakMB }]) =>
+        `  ${program.padEnd(8)} in at ${range(inMBs)} MB/s, out at ${range(outMBs)} MB/s, peak ${range(peakMB, 1)} MB`,
+    ),
+  ]
 }

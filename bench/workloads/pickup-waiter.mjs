@@ -1,8 +1,8 @@
-/** A process of its own that waits: node waiter.mjs KIND ROOT QUEUE [COUNT]; what it says are lines of JSON. */
+/** A process of its own that waits: node pickup-waiter.mjs KIND ROOT QUEUE [COUNT]; what it says are lines of JSON. */
 import fs from 'node:fs'
 import process from 'node:process'
 
-import { Queue } from 'fsq'
+import { Queue } from '../lib/fsq.mjs'
 
 const LARGEST = 4096
 

@@ -1,0 +1,70 @@
+import { rmSync } from 'node:fs'
+
+import { checkTallies } from '../lib/check.mjs'
+import { floorDrain, floorEnqueue } from '../lib/floor.mjs'
+import { settle } from '../lib/rounds.mjs'
+import { spread, spreadOf } from '../lib/statistics.mjs'
+import { number, range } from '../lib/table.mjs'
+import { WorkerProcess } from '../lib/worker-process.mjs'
+import { openFsq } from '../peers/fsq.mjs'
+
+const WIDTH = 16
+// What a process drains before, so that its code is compiled: as long as a drain lasts, that would show in a small one.
+const WARM_UP = 5000
+const KEYS = ['firstMs', 'rate', 'peakMB']
+
+/** A backlog of a million that one process drains, and one of few: whether the rate holds, the first item, the memory. */
+export const million = { name: 'million', measure, lines }
+
+async function measure({ counts, longRounds, folder }) {
+  const results = []
+  for (const waiting of [counts.few, counts.million]) {
+    const samples = { fsq: [], floor: [] }
+    for (let round = 0; round < longRounds; round++) {
+      samples.fsq.push(await ours(folder, waiting))
+      samples.floor.push(await floors(folder, waiting))
+    }
+    results.push({
+      waiting,
+      rounds: longRounds,
+      fsq: spreadOf(samples.fsq, KEYS),
+      floor: spreadOf(samples.floor, ['firstMs', 'rate']),
+      ratio: spread(samples.fsq.map(({ rate }, round) => rate / samples.floor[round].rate)),
+    })
+  }
+  return results
+}
+
+async function ours(folder, waiting) {
+  const worker = new WorkerProcess()
+  await withBacklog(folder, WARM_UP, (queue) => worker.drain(queue, { width: WIDTH }))
+  const tally = await withBacklog(folder, waiting, async (queue) => worker.drain(queue, { width: WIDTH }))
+  await worker.end()
+  const { begin, first, end, peakMB } = tally
+  return { firstMs: first - begin, rate: (waiting * 1000) / (end - begin), peakMB }
+}
+
+async function floors(folder, waiting) {
+  const { firstMs, milliseconds } = await withBacklog(folder, waiting, (queue) => floorDrain(queue))
+  return { firstMs, rate: (waiting * 1000) / milliseconds }
+}
+
+async function withBacklog(folder, count, drain) {
+  const queue = folder.make()
+  await (await openFsq(queue)).close()
+  // Empty: a million files of a block each do not fit everywhere.
+  await floorEnqueue(queue, { count, size: 0 })
+  settle(queue)
+  const tally = await drain(queue)
+  checkTallies(queue, [tally], { count, size: 0 })
+  rmSync(queue, { recursive: true })
+  return tally
+}
+
+function lines(results) {
+  return results.flatMap(({ waiting, rounds, fsq, floor, ratio }) => [
+    `One process that drains ${number(waiting)} waiting items, 16 in flight (rounds: ${rounds})`,
+    `  fsq      first item after ${range(fsq.firstMs, 1)} ms, ${range(fsq.rate)} a second, peak ${range(fsq.peakMB, 1)} MB`,
+    `  floor    first item after ${range(floor.firstMs, 1)} ms, ${range(floor.rate)} a second; fsq : it ${range(ratio, 2)}`,
+  ])
+}
