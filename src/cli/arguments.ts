@@ -1,6 +1,6 @@
 /**
  * What stands on a command line, read as getopt(3) reads it: short options may be clustered, a value may be attached or
- * follow, and the first operand ends the options, so that what comes after it can look like one.
+ * follow, and the first operand may end the options, so that what comes after it can look like one.
  *
  * @module
  */
@@ -89,10 +89,11 @@ export class Arguments {
 /**
  * Reads a command line.
  *
+ * @param mixed - Options may stand between and after the operands, up to a `--`.
  * @throws {@link UsageError} for an option that there is not, one whose value is missing, and one that has a value and
  * takes none.
  */
-export function readArguments(args: readonly string[], table: OptionTable): Arguments {
+export function readArguments(args: readonly string[], table: OptionTable, mixed = false): Arguments {
   const options = Object.fromEntries(
     Object.entries(table).map(([name, { short, value }]) => [
       name,
@@ -108,9 +109,16 @@ export function readArguments(args: readonly string[], table: OptionTable): Argu
     tokens: true,
   })
   const given: Given[] = []
+  const operands: string[] = []
   for (const token of tokens) {
-    if (token.kind === 'positional') return new Arguments(given, args.slice(token.index))
-    if (token.kind === 'option-terminator') return new Arguments(given, args.slice(token.index + 1))
+    if (token.kind === 'positional') {
+      if (!mixed) return new Arguments(given, args.slice(token.index))
+      operands.push(token.value)
+      continue
+    }
+    if (token.kind === 'option-terminator') {
+      return new Arguments(given, [...operands, ...args.slice(token.index + 1)])
+    }
     const { name, rawName: typed, value } = token
     const option = Object.hasOwn(table, name) ? table[name] : undefined
     if (option === undefined) throw new UsageError(`there is no option ${typed}`)
@@ -120,5 +128,5 @@ export function readArguments(args: readonly string[], table: OptionTable): Argu
     }
     given.push({ name, typed, value })
   }
-  return new Arguments(given, [])
+  return new Arguments(given, operands)
 }

@@ -15,25 +15,35 @@ import { OutputError, say, speakAs, write } from './output.js'
 interface Entry {
   readonly summary: string
   readonly load: () => Promise<Command>
+  /** Options may follow operands. Those of the first implementation end at the first operand, whatever comes then. */
+  readonly mixed?: boolean
 }
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
   install: { summary: 'make queues', load: () => import('./install.js') },
-  uninstall: { summary: 'remove queues', load: () => import('./uninstall.js') },
+  uninstall: { summary: 'remove queues', load: () => import('./uninstall.js'), mixed: true },
   enqueue: { summary: 'add an item, or many, to a queue', load: () => import('./enqueue.js') },
   scan: { summary: 'run a program for each item that waits', load: () => import('./scan.js') },
   down: { summary: 'forbid scans of queues', load: () => import('./down.js') },
   up: { summary: 'allow scans of queues again', load: () => import('./up.js') },
-  list: { summary: 'list the queues, or the items of one', load: () => import('./list.js') },
-  show: { summary: 'show all that is known of items', load: () => import('./show.js') },
-  cat: { summary: 'write the contents of items', load: () => import('./cat.js') },
-  retry: { summary: 'move failed items back to those that wait', load: () => import('./retry.js') },
-  rm: { summary: 'remove items', load: () => import('./rm.js') },
-  audit: { summary: 'look for what is not as it should be', load: () => import('./audit.js') },
-  repair: { summary: 'do what audit proposes', load: () => import('./repair.js') },
-  stats: { summary: 'tell how many, how old, how fast', load: () => import('./stats.js') },
-  doctor: { summary: 'tell what a file system can do and promises', load: () => import('./doctor.js') },
-  prune: { summary: 'remove finished items by age or count', load: () => import('./prune.js') },
+  list: { summary: 'list the queues, or the items of one', load: () => import('./list.js'), mixed: true },
+  show: { summary: 'show all that is known of items', load: () => import('./show.js'), mixed: true },
+  cat: { summary: 'write the contents of items', load: () => import('./cat.js'), mixed: true },
+  retry: {
+    summary: 'move failed items back to those that wait',
+    load: () => import('./retry.js'),
+    mixed: true,
+  },
+  rm: { summary: 'remove items', load: () => import('./rm.js'), mixed: true },
+  audit: { summary: 'look for what is not as it should be', load: () => import('./audit.js'), mixed: true },
+  repair: { summary: 'do what audit proposes', load: () => import('./repair.js'), mixed: true },
+  stats: { summary: 'tell how many, how old, how fast', load: () => import('./stats.js'), mixed: true },
+  doctor: {
+    summary: 'tell what a file system can do and promises',
+    load: () => import('./doctor.js'),
+    mixed: true,
+  },
+  prune: { summary: 'remove finished items by age or count', load: () => import('./prune.js'), mixed: true },
 }
 const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']
 
@@ -90,10 +100,11 @@ async function run(args: readonly string[]): Promise<number> {
     if (given.has('list')) return answer(summaries(''))
     const [name, ...rest] = given.operands
     if (name === undefined) throw new UsageError('the command is missing')
-    const command = await find(name)
+    const { mixed, load } = find(name)
+    const command = await load()
     help = command.help
     speakAs(name)
-    const own = readArguments(rest, { ...command.options, help: { short: 'h' } })
+    const own = readArguments(rest, { ...command.options, help: { short: 'h' } }, mixed)
     if (own.has('help')) return answer(help)
     if (args.some((arg) => arg.includes('\ufffd'))) await (await import('./bytes.js')).checkArguments()
     return await command.run(own, settingsOf(given))
@@ -110,9 +121,9 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-async function find(name: string): Promise<Command> {
+function find(name: string): Entry {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (entry !== undefined) return entry.load()
+  if (entry !== undefined) return entry
   if (LATER.includes(name)) throw new UsageError(`the command ${name} is not in this version`)
   throw new UsageError(`there is no command '${name}'; fsq --list has those that there are`)
 }
