@@ -3,7 +3,7 @@
 // The library is made of ES modules. The command is made once more, with what it uses of the library, of CommonJS modules:
 // loading those takes less than half the time, and a command is loaded each time it runs.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
@@ -24,7 +24,12 @@ for (const project of ['tsconfig.json', 'tsconfig.command.json']) {
   const { status } = spawnSync(process.execPath, [tsc, '--project', project], { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
-const scope = { type: 'commonjs', imports: { '#binding': './binding.cjs' } }
-writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify(scope, null, 2)}\n`)
-// An import cannot lead out of its package.
-writeFileSync(join('dist', COMMAND, 'binding.cjs'), "module.exports = require('../../binding.cjs')\n")
+writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`)
+// With a package.json of its own, the folder has no part in the package's imports.
+const seam = join('dist', COMMAND, 'native.js')
+writeFileSync(
+  seam,
+  readFileSync(seam, 'utf8')
+    .replace("'#binding'", "'../../binding.cjs'")
+    .replace('"#binding"', '"../../binding.cjs"'),
+)
