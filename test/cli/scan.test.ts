@@ -271,3 +271,18 @@ test('-j: so many at once', async () => {
   expect(unread.stderr).toContain('EACCES')
   expect((await bed.sh('fsq scan --exit-code q true', { asNobody: true })).code).toBe(111)
 })
+
+test('two scans at once: each item is run once, by one of them', async () => {
+  await bed.sh('seq 60 | sed \'s/.*/["&"]/\' | fsq enqueue --batch q')
+  // Neither goes on before the other has run one.
+  const program = (own: number, other: number): string =>
+    `echo ${own} $1; : > here-${own}; while [ ! -e here-${other} ]; do sleep 0.01; done`
+  const script = `cd '${bed.bed.root}'; fsq scan q sh -c '${program(1, 2)}' run & fsq scan q sh -c '${program(2, 1)}' run & wait`
+  const { code, stdout, stderr } = await bed.sh(script)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const ran = stdout.trim().split('\n')
+  const items = ran.map((line) => Number(line.split(' ')[1])).sort((left, right) => left - right)
+  expect(items).toEqual(Array.from({ length: 60 }, (_, index) => index + 1))
+  expect(new Set(ran.map((line) => line.split(' ')[0])).size).toBe(2)
+  expect(bed.state()['done']).toHaveLength(60)
+})
