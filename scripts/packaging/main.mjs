@@ -82,7 +82,7 @@ await check('are the types wrong', () => {
   run(node, [join(TOOLS, '@arethetypeswrong/cli/dist/index.js'), tarball, ...profile])
 })
 
-copyFileSync(join(import.meta.dirname, 'smoke.mjs'), join(home, 'smoke.mjs'))
+copyFileSync(join(ROOT, 'scripts/smoke.mjs'), join(home, 'smoke.mjs'))
 for (const version of [20, 22, 24, 26]) {
   await check(`Node ${version}`, () => {
     const program = tool(`node${version}/bin/node`)

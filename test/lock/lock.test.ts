@@ -554,24 +554,26 @@ describe('options that make no sense are refused before anything is touched', ()
 })
 
 test('the module does not bring the queue along', () => {
-  const seen = new Set<string>()
-  const walk = (module: string): void => {
-    if (seen.has(module)) return
-    seen.add(module)
-    const source = fs.readFileSync(module, 'utf8')
-    for (const [, next = ''] of source.matchAll(/ from '(\.[^']+)'/g))
-      walk(path.resolve(path.dirname(module), next))
-  }
-  walk(path.resolve(import.meta.dirname, '../../dist/lock.js'))
-  expect([...seen].map((module) => path.basename(module)).sort()).toEqual([
-    'errors.js',
-    'failure.js',
-    'file-lock.js',
-    'lock.js',
-    'native.js',
-    'options.js',
-    'request.js',
-    'wait.js',
+  const dist = path.resolve(import.meta.dirname, '../../dist')
+  const files = ['lock.js']
+  for (const file of files)
+    for (const [, next = ''] of fs
+      .readFileSync(path.join(dist, file), 'utf8')
+      .matchAll(/ from "\.\/([^"]+)"/g))
+      files.push(next)
+  const sources = files.flatMap((file) => {
+    const map = JSON.parse(fs.readFileSync(path.join(dist, `${file}.map`), 'utf8')) as { sources: string[] }
+    return map.sources
+  })
+  expect(sources.map((source) => path.basename(source)).sort()).toEqual([
+    'errors.ts',
+    'failure.ts',
+    'file-lock.ts',
+    'lock.ts',
+    'native.ts',
+    'options.ts',
+    'request.ts',
+    'wait.ts',
   ])
 })
 

@@ -1,4 +1,4 @@
-// What a user does first, in whatever runs it: a queue, items, a claim, the ends of one, a second claim, a thread.
+// What a user does first, in whatever runs it: a queue, items, a claim, the ends of one, a second claim, a lock, a thread.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 
 import * as fsq from 'fsq'
+import * as locks from 'fsq/lock'
 
 const { Queue } = fsq
 const root = mkdtempSync(join(tmpdir(), 'fsq-smoke-'))
@@ -38,7 +39,13 @@ try {
   assert.deepEqual(await queue.counts(), { waiting: 2, done: 2, failed: 0, tmp: 0 })
   await Promise.all([queue.close(), rival.close()])
 
-  assert.equal(typeof createRequire(import.meta.url)('fsq').Queue, 'function', 'require')
+  const require = createRequire(import.meta.url)
+  assert.equal(require('fsq').Queue, Queue, 'require')
+  assert.equal(require('fsq/lock').tryLock, locks.tryLock, 'require')
+  assert.equal(locks.FsqError, fsq.FsqError, 'one copy of what both modules have')
+  await locks.withLock(join(root, 'a.lock'), async () =>
+    assert.equal(await locks.tryLock(join(root, 'a.lock')), undefined, 'locked twice'),
+  )
   await new Promise((resolve, reject) => {
     const source = `import('fsq').then(({ Queue }) => new Queue('q', { root: ${JSON.stringify(root)} }).counts())
       .then(({ waiting }) => require('node:worker_threads').parentPort.postMessage(waiting))`
