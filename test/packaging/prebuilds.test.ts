@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -5,6 +6,9 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 import { faultsOf, ROOT } from '../../scripts/cross/check.mjs'
+import { signatureOf, signatureSize } from '../../scripts/cross/code-signature.mjs'
+import { loadCommands, readMachO } from '../../scripts/cross/macho.mjs'
+import { stripMachO } from '../../scripts/cross/strip-macho.mjs'
 import { hostTarget, TARGETS } from '../../scripts/cross/targets.mjs'
 import { native } from '../../src/native.js'
 
@@ -62,6 +66,18 @@ test('a missing binary is a fault that names the command', () => {
   ])
 })
 
+test('npm run prebuild makes binaries, and does nothing as the hook before npm run build', () => {
+  const script = path.join(ROOT, 'scripts', 'cross', 'prebuild.mjs')
+  const scripts = { prebuild: `node "${script}" no-target`, build: 'echo built' }
+  fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ private: true, scripts }))
+  const npm = (...args: string[]): string => {
+    const { stdout, stderr } = spawnSync('npm', ['--silent', ...args], { cwd: folder, encoding: 'utf8' })
+    return stdout + stderr
+  }
+  expect(npm('run', 'build')).toBe('built\n')
+  expect(npm('run', 'prebuild')).toMatch(/^No target no-target\. There are: linux-x64-glibc/)
+})
+
 const elf = BUILT.toString('latin1', 1, 4) === 'ELF' ? describe : describe.skip
 elf('an ELF binary', () => {
   const host = hostTarget()
@@ -114,12 +130,19 @@ elf('an ELF binary', () => {
 })
 
 describe('a Mach-O binary', () => {
-  /** As little of one as says what the gate asks for. */
+  const words = (...values: number[]): Buffer => Buffer.from(Uint32Array.from(values).buffer)
+  const SYMBOLS = ['_local_function', '_napi_register_module_v1', '_napi_throw']
+
+  /**
+   * As little of one as says what the gate asks for, in the order of zig's linker: a local, an exported and an undefined symbol;
+   * the indirect symbols, which are the undefined, the local and the undefined one; strings; signature.
+   */
   function machO({
     cpu = 0x0100000c,
     library = '/usr/lib/libSystem.B.dylib',
     minor = 0,
     signed = true,
+    hash = native.sourceHash,
   } = {}): Buffer {
     const command = (type: number, body: Buffer): Buffer => {
       const bytes = Buffer.alloc(8 + Math.ceil(body.length / 8) * 8)
@@ -128,21 +151,37 @@ describe('a Mach-O binary', () => {
       body.copy(bytes, 8)
       return bytes
     }
-    const words = (...values: number[]): Buffer => Buffer.from(Uint32Array.from(values).buffer)
-    const header = words(0xfeedfacf, cpu, 0, 6, signed ? 4 : 3, 0, 0, 0)
-    const before = [
-      command(0x0c, Buffer.concat([words(24, 0, 0, 0), Buffer.from(`${library}\0`)])),
-      command(0x32, words(1, (11 << 16) | (minor << 8), 0, 0)),
-      ...(signed ? [command(0x1d, words(0, 0))] : []),
-    ]
-    const symbols = Buffer.concat([header, ...before]).length + 24
-    return Buffer.concat([
-      header,
-      ...before,
-      command(0x02, words(symbols, 1, symbols + 16, 32)),
-      words(1, 0x0f, 0, 0),
-      Buffer.from(`\0_napi_register_module_v1\0${native.sourceHash}`),
+    const segment = (name: string, at: number, size: number): Buffer =>
+      command(
+        0x19,
+        Buffer.concat([Buffer.from(name.padEnd(16, '\0')), words(0, 0, size, 0, at, 0, size, 0, 0, 0, 0, 0)]),
+      )
+    const strings = Buffer.from(`\0${SYMBOLS.join('\0')}\0`)
+    const [local = 0, exported = 0, undefinedOne = 0] = SYMBOLS.map((name) => strings.indexOf(name))
+    const data = Buffer.from(hash)
+    const linkedit = Buffer.concat([
+      words(local, 0x0e, 0, 0, exported, 0x0f, 0, 0, undefinedOne, 0x01, 0, 0),
+      words(2, 0, 2),
+      strings,
+      Buffer.alloc(-strings.length & 3),
     ])
+    const load = (start: number): Buffer[] => {
+      const symbols = start + data.length
+      const end = symbols + linkedit.length
+      return [
+        segment('__TEXT', 0, start),
+        segment('__LINKEDIT', symbols, linkedit.length),
+        command(0x0c, Buffer.concat([words(24, 0, 0, 0), Buffer.from(`${library}\0`)])),
+        command(0x32, words(1, (11 << 16) | (minor << 8), 0, 0)),
+        command(0x02, words(symbols, 3, symbols + 60, strings.length)),
+        command(0x0b, words(0, 1, 1, 1, 2, 1, 0, 0, 0, 0, 0, 0, symbols + 48, 3, 0, 0, 0, 0)),
+        ...(signed ? [command(0x1d, words(end, signatureSize(end, 'fsq.node')))] : []),
+      ]
+    }
+    const start = 32 + Buffer.concat(load(0)).length
+    const header = words(0xfeedfacf, cpu, 0, 6, load(0).length, start - 32, 0, 0)
+    const file = Buffer.concat([header, ...load(start), data, linkedit])
+    return signed ? Buffer.concat([file, signatureOf(file, 'fsq.node', start)]) : file
   }
   const judged = (options: Parameters<typeof machO>[0]): string =>
     judge(target('darwin-arm64'), machO(options))
@@ -156,7 +195,33 @@ describe('a Mach-O binary', () => {
     [{ library: '/opt/lib/libz.dylib' }, /needs the library \/opt\/lib\/libz\.dylib/],
     [{ minor: 3 }, /needs macOS_11\.3, which is above the floor/],
     [{ signed: false }, /has no code signature/],
+    [{ hash: 'f'.repeat(64) }, /is stale/],
   ])('with %j is refused', (options, fault) => {
     expect(judged(options)).toMatch(fault)
+  })
+
+  test('that was changed after it was signed is refused', () => {
+    const bytes = machO()
+    bytes.writeUInt32LE(1, 28)
+    expect(judge(target('darwin-arm64'), bytes)).toMatch(/has no code signature that fits/)
+  })
+
+  test.each([true, false])('loses its local symbols, and nothing else (signed: %p)', (signed) => {
+    const stripped = stripMachO(machO({ signed }), 'fsq.node')
+    expect(stripped.includes('_local_function')).toBe(false)
+    expect(readMachO(stripped)).toEqual(readMachO(machO({ signed })))
+    const at = (wanted: number): number => {
+      const [, found = 0] = loadCommands(stripped).find(([kind]) => kind === wanted) ?? []
+      return found
+    }
+    const [symbols, count, strings] = [8, 12, 16].map((offset) => stripped.readUInt32LE(at(0x02) + offset))
+    expect(count).toBe(2)
+    const names = [0, 1].map((index) => {
+      const name = (strings ?? 0) + stripped.readUInt32LE((symbols ?? 0) + index * 16)
+      return stripped.toString('latin1', name, stripped.indexOf(0, name))
+    })
+    expect(names).toEqual(SYMBOLS.slice(1))
+    const indirect = stripped.readUInt32LE(at(0x0b) + 56)
+    expect([0, 4, 8].map((offset) => stripped.readUInt32LE(indirect + offset))).toEqual([1, 0x80000000, 1])
   })
 })
