@@ -1,7 +1,10 @@
 // `npm run test:packaging`: packs the package, installs it as a user does, and runs it in whatever runs it. Asks the
-// registry for the package's dependencies and, the first time, for the tools that package.json here names.
+// registry for the package's dependencies and, the first time, for the tools that package.json here names: without them all is
+// skipped, which for a release (`--required`) is a failure.
+import { spawnSync } from 'node:child_process'
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -11,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import process from 'node:process'
 
 import { hostTarget } from '../cross/targets.mjs'
@@ -33,7 +36,7 @@ if (!tool('.package-lock.json')) {
     run('npm', ['install', '--no-save', '--force', ...QUIET], { cwd: import.meta.dirname })
   } catch (error) {
     console.log(`SKIPPED all: the tools cannot be installed\n${error.message}`)
-    process.exit()
+    process.exit(process.argv.includes('--required') ? 1 : 0)
   }
 }
 
@@ -80,6 +83,28 @@ await check('are the types wrong', () => {
   // require() of an ES module: what Node 20.19 and newer do, and we say.
   const profile = ['--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm']
   run(node, [join(TOOLS, '@arethetypeswrong/cli/dist/index.js'), tarball, ...profile])
+})
+
+const item = (program, args, options) => {
+  const root = mkdtempSync(join(bed, 'root-'))
+  const fsq = (...rest) =>
+    run(program, [...args, ...rest], { ...options, env: { ...options.env, FSQ_ROOT: root } })
+  fsq('install', 'q')
+  fsq('enqueue', '-e', 'q', 'an', 'argument')
+  contains(fsq('scan', 'q', 'sh', '-c', 'echo "got: $*"', 'sh'), /^got: an argument$/m)
+}
+await check('the command by npx', () => item('npx', ['fsq'], user))
+await check('a global installation, with manual pages', () => {
+  const prefix = join(bed, 'global')
+  run('npm', ['install', '--global', '--prefix', prefix, ...QUIET, tarball], user)
+  item(join(prefix, 'bin/fsq'), [], user)
+  for (const page of JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).man) {
+    const installed = join(prefix, 'share/man', `man${page.at(-1)}`, basename(page))
+    if (!existsSync(installed)) throw new Error(`${installed} is missing`)
+  }
+  if (spawnSync('man', ['--version']).error) return
+  const env = { PATH: process.env.PATH, MANPATH: join(prefix, 'share/man'), MANPAGER: 'cat', LC_ALL: 'C' }
+  contains(run('man', ['fsq'], { env }), /NAME\s+fsq/)
 })
 
 copyFileSync(join(ROOT, 'scripts/smoke.mjs'), join(home, 'smoke.mjs'))
@@ -172,26 +197,64 @@ for (const format of ['esm', 'cjs']) {
     const extension = format === 'esm' ? 'mjs' : 'cjs'
     writeFileSync(
       join(home, 'one.mjs'),
-      "import { Queue } from 'fsq'; console.log(typeof Queue, new Queue('q').name)",
+      `import { Queue } from 'fsq'
+import { tryLock } from 'fsq/lock'
+const main = async (root) => {
+  const queue = await Queue.install('q', { root })
+  await queue.enqueue('some data')
+  const lock = await tryLock(root + '/a.lock')
+  for await (const item of queue.scan()) {
+    console.log('got:', await item.text(), lock.held)
+    await item.done()
+  }
+  lock.unlock()
+}
+main(process.argv[2])
+`,
     )
     const folder = join(bed, 'bundled', format)
     const kind = [`--format=${format}`, `--out-extension:.js=.${extension}`]
     const native = ['--loader:.node=copy', `--conditions=fsq-${host.name}`]
     const options = ['--bundle', '--platform=node', ...kind, ...native, `--outdir=${folder}`]
     run(esbuild, ['one.mjs', ...options, ...(format === 'esm' ? [`--banner:js=${banner}`] : [])], user)
-    contains(run(node, [join(folder, `one.${extension}`)], { ...user, cwd: folder }), /^function q/)
+    const root = mkdtempSync(join(bed, 'root-'))
+    contains(
+      run(node, [join(folder, `one.${extension}`), root], { ...user, cwd: folder }),
+      /^got: some data true/,
+    )
   })
 }
 
-await check('pnpm', () => {
-  const folder = join(bed, 'pnpm')
-  mkdirSync(folder)
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-  const store = ['--store-dir', join(bed, 'store')]
-  run(node, [join(TOOLS, 'pnpm/bin/pnpm.cjs'), 'add', ...store, tarball], { ...user, cwd: folder })
-  copyFileSync(join(home, 'smoke.mjs'), join(folder, 'smoke.mjs'))
-  contains(run(node, ['smoke.mjs'], { ...user, cwd: folder }), /smoke ok/)
-})
+const packageManagers = {
+  pnpm: ['pnpm/bin/pnpm.cjs', 'add', '--store-dir', join(bed, 'store'), tarball],
+  'Yarn 1': ['yarn/bin/yarn.js', 'add', '--no-lockfile', '--cache-folder', join(bed, 'yarn'), tarball],
+  "Yarn 4, Plug'n'Play": ['@yarnpkg/cli-dist/bin/yarn.js', 'add', `fsq@file:${tarball}`],
+}
+for (const [name, [program, ...args]] of Object.entries(packageManagers)) {
+  await check(name, () => {
+    const registry = run('npm', ['config', 'get', 'registry']).trim()
+    const env = {
+      ...user.env,
+      npm_config_registry: registry,
+      YARN_NPM_REGISTRY_SERVER: registry,
+      YARN_UNSAFE_HTTP_WHITELIST: new URL(registry).hostname,
+      YARN_ENABLE_TELEMETRY: '0',
+      YARN_ENABLE_GLOBAL_CACHE: '0',
+      YARN_IGNORE_PATH: '1',
+    }
+    const folder = join(bed, name)
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+    const path = join(TOOLS, program)
+    run(node, [path, ...args], { cwd: folder, env })
+    copyFileSync(join(home, 'smoke.mjs'), join(folder, 'smoke.mjs'))
+    const isYarn4 = program.startsWith('@yarnpkg')
+    contains(
+      run(node, isYarn4 ? [path, 'node', 'smoke.mjs'] : ['smoke.mjs'], { cwd: folder, env }),
+      /smoke ok/,
+    )
+  })
+}
 
 await check('without a binary the error names a command, and that command builds one', () => {
   rmSync(join(home, 'node_modules/fsq/prebuilds'), { recursive: true })
