@@ -22,8 +22,10 @@ if (!readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8').includes(`\n## [${version}
 const faults = TARGETS.flatMap((target) => faultsOf(target).map((fault) => `${target.name}: ${fault}`))
 if (faults.length > 0) refuse(`the prebuilt binaries are not ready:\n${faults.join('\n')}`)
 
-for (const script of ['check', 'test']) run('npm', ['run', '--silent', script])
-run('npm', ['run', '--silent', 'test:packaging', '--', '--required'])
+for (const [script, ...args] of [['check'], ['test'], ['test:packaging', '--', '--required']]) {
+  const { status } = spawnSync('npm', ['run', '--silent', script, ...args], { stdio: 'inherit' })
+  if (status !== 0) refuse(`npm run ${script} has failed`)
+}
 run('npm', ['pack', '--ignore-scripts'])
 console.log(`Publish it with: npm publish fsq-${version}.tgz`)
 

@@ -23,7 +23,7 @@ export interface Entry {
 /** The entries of a directory, in the order in which they lie there; those that vanish meanwhile are left out. */
 export function* entriesOf(directory: string): Generator<Entry> {
   for (const { name } of directoryEntries(directory)) {
-    const entry = entryNamed(directory, name.toString('latin1'))
+    const entry = entryNamed(directory, name)
     if (entry !== undefined) yield entry
   }
 }
@@ -42,15 +42,12 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
   return info === undefined ? undefined : { raw, path, info }
 }
 
-type BytesEntry = Omit<fs.Dirent, 'name'> & { readonly name: Buffer }
-
-function* directoryEntries(directory: string): Generator<BytesEntry> {
+/** Their names are {@link RawName}s. Not Buffers: Bun has none here. */
+function* directoryEntries(directory: string): Generator<fs.Dirent> {
   try {
-    const options = { encoding: 'buffer', bufferSize: READ_AHEAD } as unknown as fs.OpenDirOptions
-    const open = fs.opendirSync(directory, options)
+    const open = fs.opendirSync(directory, { encoding: 'latin1', bufferSize: READ_AHEAD })
     try {
-      for (let entry = open.readSync(); entry !== null; entry = open.readSync())
-        yield entry as unknown as BytesEntry
+      for (let entry = open.readSync(); entry !== null; entry = open.readSync()) yield entry
     } finally {
       open.closeSync()
     }
