@@ -1,0 +1,13 @@
+/** `@jest/globals` where jest itself does not run, of jest's own parts. Deno has no vm.SourceTextModule, which jest needs for ESM. */
+import { jestExpect } from '@jest/expect'
+import { ModuleMocker } from 'jest-mock'
+
+export { afterAll, afterEach, beforeAll, beforeEach, describe, it, test } from 'jest-circus'
+export { jestExpect as expect }
+
+const mocker = new ModuleMocker(globalThis)
+export const jest = {
+  fn: mocker.fn.bind(mocker),
+  spyOn: mocker.spyOn.bind(mocker),
+  restoreAllMocks: () => mocker.restoreAllMocks(),
+}
