@@ -9,7 +9,9 @@ import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
 
-import { buildSync } from 'esbuild'
+import { build } from 'esbuild'
+
+import { builtins } from './builtins.mjs'
 
 process.chdir(resolve(import.meta.dirname, '..'))
 
@@ -27,7 +29,7 @@ for (const project of ['tsconfig.json', 'tsconfig.command.json']) {
   const { status } = spawnSync(process.execPath, [tsc, '--project', project], { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
-bundleLibrary()
+await bundleLibrary()
 writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`)
 // With a package.json of its own, the folder has no part in the package's imports.
 const seam = join('dist', COMMAND, 'native.js')
@@ -47,8 +49,8 @@ function isCurrent(file) {
 }
 
 /** What both entries use is in a third file, so that a program with both has one copy of each class and of all state. */
-function bundleLibrary() {
-  buildSync({
+async function bundleLibrary() {
+  await build({
     entryPoints: ENTRIES.map((name) => join('src', `${name}.ts`)),
     outdir: 'dist',
     chunkNames: SHARED,
@@ -58,6 +60,7 @@ function bundleLibrary() {
     platform: 'node',
     target: 'node20.19',
     external: ['#binding'],
+    plugins: [builtins('src', (file) => !file.startsWith('cli/'))],
     sourcemap: true,
     logLevel: 'warning',
   })

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Buffer } from 'node:buffer'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 
 import { SettingError } from './errors.js'
 import { checkOptions, checkSignal } from './options.js'
@@ -41,6 +41,8 @@ export function contentStream(size: number, readAt: ReadAt, options: StreamOptio
   checkSignal(signal)
   const limit = Math.min(end + 1, size)
   let position = start
+  // Only here: a program that has no use of streams need not wait until they are loaded.
+  const { Readable } = process.getBuiltinModule('node:stream')
   return new Readable({
     highWaterMark,
     ...(signal === undefined ? {} : { signal }),

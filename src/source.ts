@@ -5,7 +5,7 @@
  */
 import { Buffer } from 'node:buffer'
 import os from 'node:os'
-import { Readable, isReadable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { setTimeout as later } from 'node:timers/promises'
 
 import { PayloadError, systemError } from './errors.js'
@@ -161,6 +161,7 @@ export class WebSource extends Source {
     if (this.#stream.locked) return { says: 'is locked: somebody else reads it. Pass it untouched' }
     // Both take Web streams, whatever their types say.
     const stream = this.#stream as unknown as Readable
+    const { Readable, isReadable } = process.getBuiltinModule('node:stream') // as in content-stream.ts
     if (Readable.isDisturbed(stream) && !isReadable(stream)) {
       return { says: 'has been read to its end, or cancelled, before. Open it anew' }
     }
