@@ -141,7 +141,7 @@ await check('Node --permission without --allow-addons says what to allow', () =>
 })
 await check('Node for arm64, emulated', () => {
   const program = tool('node20-arm64/bin/node')
-  const emulator = process.env.FSQ_QEMU_ARM64 // for example 'qemu-aarch64-static -L /usr/aarch64-linux-gnu'
+  const emulator = process.env.FSQ_QEMU_ARM64 // for example '/usr/bin/qemu-aarch64-static -L /usr/aarch64-linux-gnu'
   if (!program || !emulator) return 'FSQ_QEMU_ARM64 names no emulator'
   const [command, ...args] = emulator.split(' ')
   contains(run(command, [...args, program, 'smoke.mjs'], user), /smoke ok/)
@@ -234,6 +234,7 @@ for (const [name, [program, ...args]] of Object.entries(packageManagers)) {
   await check(name, () => {
     const registry = run('npm', ['config', 'get', 'registry']).trim()
     const env = {
+      ...process.env, // Yarn asks the registry by itself: certificates, a proxy
       ...user.env,
       npm_config_registry: registry,
       YARN_NPM_REGISTRY_SERVER: registry,
