@@ -10,6 +10,7 @@
 
 #include "directory.h"
 #include "enqueue.h"
+#include "lane.h"
 #include "listing.h"
 #include "skipped.h"
 
@@ -24,6 +25,9 @@ struct QueueBox {
   static constexpr uint64_t kMark = 0x6673712d71756575;
   uint64_t mark = kMark;
   std::shared_ptr<QueueDirectory> value;
+  // Made when they are needed.
+  std::shared_ptr<Lane> enqueues;
+  std::shared_ptr<Lane> finishes;
 };
 struct ListingBox {
   static constexpr uint64_t kMark = 0x6673712d6c697374;

@@ -132,7 +132,7 @@ export class Enqueuer {
     this.#directory = directory
     this.#settings = settings
     this.#reporter = reporter
-    this.#batcher = new Batcher((entries) => this.#enqueueAll(entries), BATCH_LIMIT)
+    this.#batcher = new Batcher((entries) => this.#enqueueAll(entries), BATCH_LIMIT, false)
   }
 
   async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {

@@ -85,11 +85,12 @@ export interface ClaimNote {
 
 /** What one call of `claim` brought. */
 export interface ClaimBatch {
+  readonly names: readonly RawName[]
   /**
-   * Six values a claim: name, descriptor, size, offset of its content in `contents` (-1: not read), position in the
-   * listing, and the number by which the claim goes from here on.
+   * Five values a claim: the number by which it goes from here on, descriptor, size, offset of its content in `contents` (-1:
+   * not read), position in the listing.
    */
-  readonly claims: readonly (RawName | number)[]
+  readonly claims: Float64Array
   readonly contents: Buffer
   readonly notes: readonly ClaimNote[]
   /** How many were held by others. */
@@ -254,16 +255,28 @@ interface Native {
   /** mkfifo(2); the umask applies. */
   makeFifo(path: string, mode: number): Failure | undefined
 
-  /** Takes the claims; those that could not be moved are held again when it resolves. */
+  /**
+   * Takes the claims; those that could not be moved are held again when it resolves. One call after the other, on one thread.
+   *
+   * @param moves - Three values a claim: its number, the {@link Place} where it belongs, and when it is due there, in
+   * milliseconds since the epoch (0: at once). Read before this returns.
+   * @param names - What they are to be called there; `undefined`: as they are called.
+   * @returns One result a claim; `undefined`: all went well.
+   */
   finish(
     queue: QueueHandle,
-    claims: readonly number[],
-    from: readonly RawName[],
-    places: readonly Place[],
-    to: readonly RawName[],
-    dues: readonly number[],
+    moves: Float64Array,
+    count: number,
+    names: readonly (RawName | undefined)[] | undefined,
     durable: boolean,
-  ): Promise<FinishResult[]>
+  ): Promise<FinishResult[] | undefined>
+  /**
+   * Answers what of the calls of `finish` has ended. That happens by itself, too, but takes a wake-up; none is sent while the
+   * last call said `again`, as then another one follows at once.
+   *
+   * @returns How many are under way.
+   */
+  settleEnds(again: boolean): number
   /** Unlocks and closes claims; a number that is no claim's does nothing. */
   release(claims: readonly number[]): void
 
