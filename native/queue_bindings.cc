@@ -297,12 +297,6 @@ Napi::Value FileSystemOf(const Napi::CallbackInfo& info) {
 }
 
 // (claims): unlocks and closes them. Neither call blocks on a file that was only read.
-// What the finishes of one queue share.
-std::shared_ptr<Lane>* FinishLane(const Napi::CallbackInfo& info) {
-  QueueBox* const box = BoxOf<QueueBox>(info[0]);
-  return box == nullptr ? nullptr : &box->finishes;
-}
-
 Napi::Value Release(const Napi::CallbackInfo& info) {
   const auto ids = info[0].As<Napi::Array>();
   AddonData& data = DataOf(info.Env());
@@ -330,7 +324,7 @@ void ExportQueueFunctions(Napi::Env env, Napi::Object exports) {
   add("isDownSync", IsDownSync);
   add("claim", Start<ClaimTask>);
   add("claimSync", StartSync<ClaimTask>);
-  add("finish", StartInLane<FinishTask, FinishLane>);
+  add("finish", StartInLane<FinishTask, LaneOf<&QueueBox::finishes>>);
   add("release", Release);
 }
 

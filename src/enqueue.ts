@@ -38,6 +38,7 @@ import {
   native,
 } from './native.js'
 import { Inflow } from './inflow.js'
+import { lookOut } from './lookout.js'
 import { checkFlag, checkOptions, checkSignal } from './options.js'
 import { type Payload, readPayload } from './payload.js'
 import type { Settings } from './settings.js'
@@ -102,7 +103,9 @@ interface Streamed extends Named {
 }
 
 type Entry = Prepared | Streamed
+type EnqueueCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk'
 
+const { pid } = process
 let knownHostName: string | undefined
 
 // A system call each time otherwise, and a host does not change its name under a running process.
@@ -117,7 +120,9 @@ const MANY_OPTIONS = ['signal'] as const
 const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
-const BULK_LIMIT = 1024
+const BULK_LIMIT = 256
+// So many parts of a bulk are given to native code at once.
+const PARTS_AHEAD = 8
 const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
 /** Adds items to one queue. */
@@ -132,7 +137,12 @@ export class Enqueuer {
     this.#directory = directory
     this.#settings = settings
     this.#reporter = reporter
-    this.#batcher = new Batcher((entries) => this.#enqueueAll(entries), BATCH_LIMIT, false)
+    const isDurable = settings.durability !== 'none'
+    this.#batcher = new Batcher(
+      (entries) => this.#enqueueAll(entries, isDurable ? 'enqueue' : 'enqueueInLane'),
+      BATCH_LIMIT,
+      !isDurable,
+    )
   }
 
   async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {
@@ -188,31 +198,53 @@ export class Enqueuer {
     }
     const prepared = entries.map((entry: EnqueueEntry) => this.#prepareOrFail(entry))
     const good = prepared.filter((entry): entry is Entry => !(entry instanceof FsqError))
-    const outcomes = new Map<Entry, EnqueueOutcome>()
+    const results: (Result | undefined)[] = []
     const stop = new Stop(signal)
+    const running: Promise<void>[] = []
     try {
       stop.check()
       // No entry can be added without the queue and its settings, so one error says it better than one an entry.
       this.#itemForm()
       await this.#directory.open()
-      for (const part of partsOf(good)) {
-        const results = await this.#enqueuePart(part, stop, signal)
-        part.forEach((entry, index) => outcomes.set(entry, this.#outcomeOf(results[index], entry)))
+      const add = async (part: readonly Entry[], from: number): Promise<void> => {
+        for (const [index, result] of (await this.#enqueuePart(part, stop, signal)).entries()) {
+          results[from + index] = result
+        }
       }
+      let from = 0
+      for (const part of partsOf(good)) {
+        const isAlone = part.some(isStreamed)
+        // In order all the same: native code takes one after the other.
+        await (isAlone ? Promise.all(running) : running.at(-PARTS_AHEAD))
+        running.push(add(part, from))
+        if (isAlone) await running.at(-1)
+        from += part.length
+      }
+      await Promise.all(running)
     } finally {
+      await Promise.allSettled(running)
       stop.end()
       // Also those whose turn has not come.
       await Promise.all(good.filter(isStreamed).map(({ payload }) => payload.stop()))
     }
-    const all = prepared.map((entry): EnqueueOutcome => {
-      if (entry instanceof FsqError) return { error: entry }
-      return outcomes.get(entry) ?? { error: new FsqError('The item was not enqueued') }
-    })
-    const ids = all.flatMap((outcome) => ('id' in outcome ? [outcome.id] : []))
-    if (ids.length === all.length) return ids
-    if (all.every((outcome) => 'error' in outcome && outcome.error instanceof EnqueueAbortedError))
+    if (good.length === entries.length && results.every((result) => typeof result === 'string'))
+      return results.map((id) => fromRaw(id, this.#settings.charset))
+    this.#failMany(prepared, results, stop)
+  }
+
+  /** @throws What became of each entry; where all were given up, why. */
+  #failMany(
+    prepared: readonly (Entry | FsqError)[],
+    results: readonly (Result | undefined)[],
+    stop: Stop,
+  ): never {
+    let at = 0
+    const outcomes = prepared.map((entry): EnqueueOutcome =>
+      entry instanceof FsqError ? { error: entry } : this.#outcomeOf(results[at++], entry),
+    )
+    if (outcomes.every((outcome) => 'error' in outcome && outcome.error instanceof EnqueueAbortedError))
       stop.check()
-    throw new EnqueueManyError(all)
+    throw new EnqueueManyError(outcomes)
   }
 
   // The options are looked at after the data: a source that comes with bad ones is let go of, too.
@@ -228,7 +260,7 @@ export class Enqueuer {
       if (!Array.isArray(args)) {
         throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
       }
-      const fields = { pid: process.pid, hostname: hostName(), tries: 0, args }
+      const fields = { pid, hostname: hostName(), tries: 0, args }
       const suffix = nameSuffix(fields, this.#settings)
       const due = dueAfter(delay)
       const named = { suffix, due, trigger: this.#pulls(given) }
@@ -286,7 +318,7 @@ export class Enqueuer {
       if (first !== undefined && isStreamed(first)) return [await this.#enqueueSource(first, signal)]
       let ready = part as readonly Prepared[]
       if (signal !== undefined) ready = ready.map((entry) => ({ ...entry, stop: stop.handle }))
-      const results = await this.#enqueueAll(ready)
+      const results = await this.#enqueueAll(ready, 'enqueueBulk')
       return results.map((result) => (isCancelled(result) ? aborted(stop) : result))
     } catch (error) {
       const { raised } = stop
@@ -347,12 +379,14 @@ export class Enqueuer {
   }
 
   /** One result an entry; those that met a directory that is gone are tried again in the one that took its place. */
-  async #enqueueAll(entries: readonly Prepared[]): Promise<Result[]> {
+  async #enqueueAll(entries: readonly Prepared[], call: EnqueueCall = 'enqueue'): Promise<Result[]> {
     let handle = await this.#directory.open()
-    const results: Result[] = await this.#enqueueInto(handle, entries)
+    const ended = this.#enqueueInto(handle, entries, call)
+    if (call === 'enqueueInLane') lookOut()
+    const results: Result[] = await ended
     for (let attempt = 0; attempt < MOST_REOPENINGS; attempt++) {
+      if (!results.some(isLost)) break
       const lost = results.flatMap((result, index) => (isLost(result) ? [index] : []))
-      if (lost.length === 0) break
       this.#directory.forget(handle)
       try {
         handle = await this.#directory.open()
@@ -372,14 +406,18 @@ export class Enqueuer {
     return results
   }
 
-  async #enqueueInto(handle: QueueHandle, entries: readonly Prepared[]): Promise<Result[]> {
+  async #enqueueInto(
+    handle: QueueHandle,
+    entries: readonly Prepared[],
+    call: EnqueueCall = 'enqueue',
+  ): Promise<Result[]> {
     this.#directory.checkOpen()
-    return native.enqueue(
+    return native[call](
       handle,
       this.#itemForm(),
       entries.map(({ suffix }) => suffix),
       entries.map(({ payload }) => payload),
-      entries.map(({ due }) => due),
+      entries.some(({ due }) => due !== 0) ? entries.map(({ due }) => due) : undefined,
       entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
     )
   }

@@ -271,7 +271,7 @@ interface Native {
     durable: boolean,
   ): Promise<FinishResult[] | undefined>
   /**
-   * Answers what of the calls of `finish` has ended. That happens by itself, too, but takes a wake-up; none is sent while the
+   * Answers what of the calls that run one after the other has ended. That happens by itself, too, but takes a wake-up; none is sent while the
    * last call said `again`, as then another one follows at once.
    *
    * @returns How many are under way.
@@ -286,9 +286,13 @@ interface Native {
     form: ItemForm,
     suffixes: readonly RawName[],
     payloads: readonly NativePayload[],
-    dues: readonly number[],
+    dues?: readonly number[],
     stops?: readonly (StopHandle | undefined)[],
   ): Promise<EnqueueResult[]>
+  /** The same for what takes little time: one call after the other, on one thread. */
+  enqueueInLane: Native['enqueue']
+  /** The same for many at once: one call after the other, on another one. */
+  enqueueBulk: Native['enqueue']
   enqueueSync(
     queue: QueueHandle,
     form: ItemForm,
