@@ -51,8 +51,9 @@ class Patience {
   int rounds_ = 0;
 };
 
-uint64_t TakeEntropy() {
-  return next_entropy.fetch_add(1, std::memory_order_relaxed);
+// The first of so many.
+uint64_t TakeEntropies(size_t count) {
+  return next_entropy.fetch_add(count, std::memory_order_relaxed);
 }
 
 // Past a stretch of taken names: stepping by one is quadratic when another producer wrote them with the same
@@ -99,12 +100,12 @@ class Batch {
         has_microseconds_(form.time_format.find("%f") != std::string::npos) {}
 
   void Run(std::vector<NewItem>& items);
-  bool BuildOne(NewItem& item, Building* building);
+  bool BuildOne(NewItem& item, uint64_t entropy, Building* building);
   void LinkOne(Building building);
   Failure Open(NewItem& item, ItemFile* file);
 
  private:
-  bool Begin(NewItem& item, Building* building, std::string* name);
+  bool Begin(NewItem& item, uint64_t entropy, Building* building, std::string* name);
   std::string NameOf(const NewItem& item, uint64_t entropy);
   bool FitsOrFails(NewItem& item, const std::string& name) const;
   bool IsCurrent(NewItem& item);
@@ -303,10 +304,10 @@ void Batch::SyncQueue(std::vector<NewItem>& items) const {
 }
 
 // False: the item has failed already.
-bool Batch::Begin(NewItem& item, Building* building, std::string* name) {
+bool Batch::Begin(NewItem& item, uint64_t entropy, Building* building, std::string* name) {
   if (IsUnwanted(item)) return false;
   building->item = &item;
-  building->entropy = TakeEntropy();
+  building->entropy = entropy;
   building->straight = GoesStraight(item);
   *name = NameOf(item, building->entropy);
   return FitsOrFails(item, *name);
@@ -320,7 +321,7 @@ void Batch::Run(std::vector<NewItem>& items) {
   for (NewItem& item : items) {
     Building building;
     std::string name;
-    if (!Begin(item, &building, &name)) continue;
+    if (!Begin(item, TakeEntropies(1), &building, &name)) continue;
     if (building.straight) {
       LinkGroup(group);  // keeps the order of the links
       EnqueueEmpty(item, building.entropy);
@@ -340,9 +341,9 @@ void Batch::Run(std::vector<NewItem>& items) {
 }
 
 // Everything but the link.
-bool Batch::BuildOne(NewItem& item, Building* building) {
+bool Batch::BuildOne(NewItem& item, uint64_t entropy, Building* building) {
   std::string name;
-  if (!Begin(item, building, &name)) return false;
+  if (!Begin(item, entropy, building, &name)) return false;
   if (!building->straight) item.failure = Prepare(*building, name);
   return !item.failure;
 }
@@ -359,7 +360,7 @@ void Batch::LinkOne(Building building) {
 Failure Batch::Open(NewItem& item, ItemFile* file) {
   Building building;
   std::string name;
-  if (!Begin(item, &building, &name)) return item.failure;
+  if (!Begin(item, TakeEntropies(1), &building, &name)) return item.failure;
   Failure failure = OpenFile(building, directory_.link_way(), name);
   *file = std::move(building.file);
   return failure;
@@ -372,7 +373,11 @@ class Pair {
  public:
   Pair(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
        const std::atomic<bool>* stopping)
-      : directory_(directory), form_(form), stopping_(stopping), items_(items) {}
+      : directory_(directory),
+        form_(form),
+        stopping_(stopping),
+        items_(items),
+        first_entropy_(TakeEntropies(items.size())) {}
 
   // False: there is no second thread to be had, and nothing was done.
   bool Run() {
@@ -412,12 +417,12 @@ class Pair {
   void Build(Batch& batch, size_t at) {
     NewItem& item = items_[at];
     Slot& slot = slots_[at % kRoom];
-    slot.failed = !batch.BuildOne(item, &slot.building);
+    slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
     if (item.failure.error == -EMFILE || item.failure.error == -ENFILE) {
       // Those before it hold descriptors.
       WaitUntilLinked(batch, at);
       item.failure = {};
-      slot.failed = !batch.BuildOne(item, &slot.building);
+      slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
     }
     slot.built.store(true);
   }
@@ -443,6 +448,7 @@ class Pair {
   const ItemForm& form_;
   const std::atomic<bool>* const stopping_;
   std::vector<NewItem>& items_;
+  const uint64_t first_entropy_;
   std::atomic<size_t> begun_{0};
   std::atomic<size_t> linked_{0};
   std::atomic<bool> linking_{false};
