@@ -120,7 +120,7 @@ const MANY_OPTIONS = ['signal'] as const
 const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
-const BULK_LIMIT = 256
+const BULK_LIMIT = 1024
 // So many parts of a bulk are given to native code at once.
 const PARTS_AHEAD = 8
 const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
