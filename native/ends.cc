@@ -39,10 +39,14 @@ void Ends::Close(void* kept) {
   (void)napi_release_threadsafe_function(self.function_, napi_tsfn_abort);
 }
 
-void Ends::Add(std::unique_ptr<PendingTask> ended, bool tell) {
+void Ends::Add(std::unique_ptr<PendingTask> ended) {
   const std::lock_guard<std::mutex> lock(mutex_);
   ended_.push_back(std::move(ended));
-  if (!tell || told_ || closed_ || NowNs() < looked_at_until_ns_.load()) return;
+}
+
+void Ends::Tell() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (told_ || closed_ || ended_.empty() || NowNs() < looked_at_until_ns_.load()) return;
   // Under the lock, so that the function cannot be torn down meanwhile; it never waits.
   told_ = napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_ok;
 }

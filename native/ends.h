@@ -18,9 +18,10 @@ class Ends {
   // Null: JavaScript cannot run any more.
   static std::shared_ptr<Ends> Of(napi_env env);
 
-  // From any thread. `tell`: the JavaScript thread should hear of it and of what was added before, unless it
-  // is looking out itself.
-  void Add(std::unique_ptr<PendingTask> ended, bool tell);
+  // These two from any thread. The JavaScript thread hears of what was added when it is told, or looks
+  // itself.
+  void Add(std::unique_ptr<PendingTask> ended);
+  void Tell();
 
   // The rest on the JavaScript thread.
 

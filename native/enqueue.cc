@@ -100,8 +100,9 @@ class Batch {
         has_microseconds_(form.time_format.find("%f") != std::string::npos) {}
 
   void Run(std::vector<NewItem>& items);
+  bool GoesStraight(const NewItem& item) const;
   bool BuildOne(NewItem& item, uint64_t entropy, Building* building);
-  void LinkOne(Building building);
+  void LinkOne(Building& building);
   Failure Open(NewItem& item, ItemFile* file);
 
  private:
@@ -109,7 +110,6 @@ class Batch {
   std::string NameOf(const NewItem& item, uint64_t entropy);
   bool FitsOrFails(NewItem& item, const std::string& name) const;
   bool IsCurrent(NewItem& item);
-  bool GoesStraight(const NewItem& item) const;
   bool IsUnwanted(NewItem& item) const;
   Failure OpenFile(Building& building, platform::LinkWay way, std::string name);
   Failure Build(Building& building, platform::LinkWay way, const std::string& name);
@@ -340,21 +340,18 @@ void Batch::Run(std::vector<NewItem>& items) {
   SyncQueue(items);
 }
 
-// Everything but the link.
+// Everything but the link of an item that does not go straight.
 bool Batch::BuildOne(NewItem& item, uint64_t entropy, Building* building) {
   std::string name;
   if (!Begin(item, entropy, building, &name)) return false;
-  if (!building->straight) item.failure = Prepare(*building, name);
+  item.failure = Prepare(*building, name);
   return !item.failure;
 }
 
-void Batch::LinkOne(Building building) {
-  if (building.straight) {
-    EnqueueEmpty(*building.item, building.entropy);
-    return;
-  }
+void Batch::LinkOne(Building& building) {
   Link(building);
   KeepDraft(building);
+  building.file = ItemFile();
 }
 
 Failure Batch::Open(NewItem& item, ItemFile* file) {
@@ -408,7 +405,8 @@ class Pair {
     for (;;) {
       const size_t at = begun_.fetch_add(1);
       if (at >= items_.size()) return;
-      WaitUntilLinked(batch, at < kRoom ? 0 : at - kRoom + 1);
+      const size_t room = room_.load();
+      WaitUntilLinked(batch, at < room ? 0 : at - room + 1);
       Build(batch, at);
       LinkBuilt(batch);
     }
@@ -419,7 +417,9 @@ class Pair {
     Slot& slot = slots_[at % kRoom];
     slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
     if (item.failure.error == -EMFILE || item.failure.error == -ENFILE) {
-      // Those before it hold descriptors.
+      // Those before it hold descriptors, and those after it shall not.
+      room_.store(1);
+      slot.building = Building();
       WaitUntilLinked(batch, at);
       item.failure = {};
       slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
@@ -436,12 +436,20 @@ class Pair {
     while (slots_[linked_.load() % kRoom].built.load() && !linking_.exchange(true)) {
       for (size_t at = linked_.load(); slots_[at % kRoom].built.load(); linked_.store(++at)) {
         Slot& slot = slots_[at % kRoom];
-        Building building = std::exchange(slot.building, {});
-        if (!slot.failed) batch.LinkOne(std::move(building));
+        if (!slot.failed) Link(batch, slot.building);
         slot.built.store(false);
       }
       linking_.store(false);
     }
+  }
+
+  // An entropy that had to jump is past those of all that follow: these get new ones, or they would sort
+  // before it.
+  void Link(Batch& batch, Building& building) {
+    if (jumped_) building.entropy = TakeEntropies(1);
+    const uint64_t entropy = building.entropy;
+    batch.LinkOne(building);
+    jumped_ = jumped_ || building.entropy != entropy;
   }
 
   QueueDirectory& directory_;
@@ -449,9 +457,11 @@ class Pair {
   const std::atomic<bool>* const stopping_;
   std::vector<NewItem>& items_;
   const uint64_t first_entropy_;
+  std::atomic<size_t> room_{kRoom};
   std::atomic<size_t> begun_{0};
   std::atomic<size_t> linked_{0};
   std::atomic<bool> linking_{false};
+  bool jumped_ = false;  // of whoever links
   std::array<Slot, kRoom> slots_;
 };
 
@@ -459,9 +469,12 @@ class Pair {
 
 void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
                 const std::atomic<bool>* stopping) {
+  Batch batch(directory, form, stopping);
   // What is made durable is written and linked in groups, and waits for the disk anyway.
-  if (items.size() >= kManyItems && !form.durable && Pair(directory, form, items, stopping).Run()) return;
-  Batch(directory, form, stopping).Run(items);
+  const bool for_two =
+      items.size() >= kManyItems && !form.durable &&
+      std::none_of(items.begin(), items.end(), [&](const NewItem& item) { return batch.GoesStraight(item); });
+  if (!for_two || !Pair(directory, form, items, stopping).Run()) batch.Run(items);
 }
 
 void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item) {

@@ -13,8 +13,6 @@ namespace {
 constexpr int64_t kLookoutNs = 50'000;
 // Giving way took longer: others need the processor more.
 constexpr int64_t kCrowdedNs = 10'000;
-// The JavaScript thread hears of an end at least so often.
-constexpr int64_t kUntoldNs = 200'000;
 // After so long others have their turn in the pool.
 constexpr int64_t kShiftNs = 10'000'000;
 
@@ -75,24 +73,18 @@ void Lane::Execute(napi_env, void* data) {
 // Whether there may be more to do.
 bool Lane::Work() {
   const int64_t begun = NowNs();
-  int64_t told = begun;
-  size_t untold = 0;
+  bool told = true;
   for (;;) {
     std::unique_ptr<PendingTask> task = Next();
     if (!task) return false;
+    if (!told) ends_->Tell();
     task->Run();
-    const int64_t now = NowNs();
-    // Not of each: JavaScript prepares the next ones while the rest of these is worked on. And not of the
-    // last one, if Complete tells at once.
-    const size_t waiting = waiting_count_.load();
-    const bool last = waiting == 0 && !brisk_.load(std::memory_order_relaxed);
-    const bool tell = !last && (++untold >= waiting || now - told > kUntoldNs);
-    if (tell) {
-      untold = 0;
-      told = now;
-    }
-    ends_->Add(std::move(task), tell);
-    if (now - begun > kShiftNs) return true;
+    ends_->Add(std::move(task));
+    const bool more = waiting_count_.load() > 0;
+    // Of what may have been the last, Complete tells.
+    told = more || brisk_.load(std::memory_order_relaxed);
+    if (told) ends_->Tell();
+    if (more && NowNs() - begun > kShiftNs) return true;
   }
 }
 

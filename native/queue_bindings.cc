@@ -214,7 +214,12 @@ class FinishTask : public Task {
     // An item that could not be moved stays claimed.
     for (size_t at = 0; at < items_.size(); at++) {
       Finish& item = items_[at];
-      if (item.descriptor.valid()) data.Hold(ids_[at], std::move(item.descriptor), std::move(item.from));
+      if (item.descriptor.IsIntact()) {
+        data.Hold(ids_[at], std::move(item.descriptor), std::move(item.from));
+      } else {
+        // Somebody has closed it, and its number may be that of another claim.
+        item.descriptor.Forget();
+      }
     }
     return js.Checked(results);
   }

@@ -121,8 +121,6 @@ const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
 const BULK_LIMIT = 1024
-// So many parts of a bulk are given to native code at once.
-const PARTS_AHEAD = 8
 const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
 /** Adds items to one queue. */
@@ -130,6 +128,7 @@ export class Enqueuer {
   readonly #directory: QueueDirectory
   readonly #settings: Settings
   readonly #reporter: Reporter
+  readonly #isDurable: boolean
   readonly #batcher: Batcher<Prepared, Result>
   #form: ItemForm | undefined
 
@@ -137,11 +136,11 @@ export class Enqueuer {
     this.#directory = directory
     this.#settings = settings
     this.#reporter = reporter
-    const isDurable = settings.durability !== 'none'
+    this.#isDurable = settings.durability !== 'none'
     this.#batcher = new Batcher(
-      (entries) => this.#enqueueAll(entries, isDurable ? 'enqueue' : 'enqueueInLane'),
+      (entries) => this.#enqueueAll(entries, this.#isDurable ? 'enqueue' : 'enqueueInLane'),
       BATCH_LIMIT,
-      !isDurable,
+      !this.#isDurable,
     )
   }
 
@@ -206,18 +205,15 @@ export class Enqueuer {
       // No entry can be added without the queue and its settings, so one error says it better than one an entry.
       this.#itemForm()
       await this.#directory.open()
-      const add = async (part: readonly Entry[], from: number): Promise<void> => {
-        for (const [index, result] of (await this.#enqueuePart(part, stop, signal)).entries()) {
-          results[from + index] = result
-        }
-      }
       let from = 0
       for (const part of partsOf(good)) {
-        const isAlone = part.some(isStreamed)
-        // In order all the same: native code takes one after the other.
-        await (isAlone ? Promise.all(running) : running.at(-PARTS_AHEAD))
-        running.push(add(part, from))
-        if (isAlone) await running.at(-1)
+        // The next part of what is in memory is given to native code before the last one has ended, which takes them in order
+        // all the same. What is durable waits for the disk anyway, and a file can be large.
+        const overlaps = !this.#isDurable && part.every(isInMemory)
+        while (running.length > (overlaps ? 1 : 0)) await running.shift()
+        const adding = this.#addPart(part, overlaps, stop, signal, results, from)
+        adding.catch(() => undefined)
+        running.push(adding)
         from += part.length
       }
       await Promise.all(running)
@@ -306,9 +302,22 @@ export class Enqueuer {
     return this.#form
   }
 
+  async #addPart(
+    part: readonly Entry[],
+    overlaps: boolean,
+    stop: Stop,
+    signal: AbortSignal | undefined,
+    results: (Result | undefined)[],
+    from: number,
+  ): Promise<void> {
+    const added = await this.#enqueuePart(part, overlaps ? 'enqueueBulk' : 'enqueue', stop, signal)
+    for (const [index, result] of added.entries()) results[from + index] = result
+  }
+
   /** One result an entry. */
   async #enqueuePart(
     part: readonly Entry[],
+    call: EnqueueCall,
     stop: Stop,
     signal: AbortSignal | undefined,
   ): Promise<(Result | undefined)[]> {
@@ -318,7 +327,7 @@ export class Enqueuer {
       if (first !== undefined && isStreamed(first)) return [await this.#enqueueSource(first, signal)]
       let ready = part as readonly Prepared[]
       if (signal !== undefined) ready = ready.map((entry) => ({ ...entry, stop: stop.handle }))
-      const results = await this.#enqueueAll(ready, 'enqueueBulk')
+      const results = await this.#enqueueAll(ready, call)
       return results.map((result) => (isCancelled(result) ? aborted(stop) : result))
     } catch (error) {
       const { raised } = stop
@@ -329,7 +338,7 @@ export class Enqueuer {
 
   async #enqueueReady(entry: Prepared): Promise<Result | undefined> {
     // A file can be large: it must not hold up the items that would share its batch.
-    if (entry.payload === null || entry.payload instanceof Uint8Array) return this.#batcher.submit(entry)
+    if (isInMemory(entry)) return this.#batcher.submit(entry)
     const [result] = await this.#enqueueAll([entry])
     return result
   }
@@ -393,6 +402,7 @@ export class Enqueuer {
         const again = await this.#enqueueInto(
           handle,
           lost.map((index) => entries[index] as Prepared),
+          call,
         )
         lost.forEach((index, position) => {
           results[index] = again[position] as Result
@@ -477,6 +487,10 @@ function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, 
 
 function isStreamed(entry: Entry): entry is Streamed {
   return entry.payload instanceof Source
+}
+
+function isInMemory({ payload }: Entry): boolean {
+  return payload === null || payload instanceof Uint8Array
 }
 
 function isObject(value: unknown): boolean {

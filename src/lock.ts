@@ -21,6 +21,7 @@ import {
   NO_OPTIONS,
   type UnlockOptions,
   describeTarget,
+  isUnlocked,
   lockDescriptor,
   lockOperation,
   lockRequest,
@@ -124,6 +125,8 @@ export async function unlock(descriptor: number, options: UnlockOptions = NO_OPT
 
 /** {@link unlock}, throwing. */
 export function unlockSync(descriptor: number, options: UnlockOptions = NO_OPTIONS): void {
+  // All that most calls need. What is wrong with the others, the long way says.
+  if (options === NO_OPTIONS && isUnlocked(descriptor)) return
   unlockNow(unlockRequest('unlockSync', descriptor, options))
 }
 

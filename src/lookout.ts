@@ -5,7 +5,8 @@
  *
  * @module
  */
-// Not the global one, which a test may have replaced by one that stands still.
+// Not the global ones, which a test may have replaced by some that stand still.
+import { performance } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers'
 
 import { native } from './native.js'

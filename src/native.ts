@@ -184,6 +184,13 @@ export type InstallResult = Partial<Failure> & { readonly published: boolean; re
 /** The parts of a lock operation of native code: a kind of lock, and whether it is exclusive. */
 export const LockOperation = { flock: 1, fcntl: 2, exclusive: 4 } as const
 
+const LOCK_OPERATIONS = 8
+
+/** A descriptor or a claim, and what is to be done with it, as native code takes them: each argument less counts. */
+export function packLock(target: number, operation: number): number {
+  return target * LOCK_OPERATIONS + operation
+}
+
 /** A claim and its descriptor. */
 export type PathLock = readonly [claim: number, descriptor: number]
 
@@ -349,13 +356,15 @@ interface Native {
     create: boolean,
   ): PathLock | Failure | null
   /**
-   * Without waiting: 0, or a negative error number (EAGAIN: taken). The range is for fcntl: the whole file if it is left out; a
-   * length of 0 goes to the end.
+   * Without waiting: nothing, or a negative error number (EAGAIN: taken). The range is for fcntl: the whole file if it is left
+   * out; a length of 0 goes to the end.
+   *
+   * @param packed - The descriptor and the operation, by {@link packLock}.
    */
-  lockDescriptor(descriptor: number, operation: number, start?: number, length?: number): number
-  unlockDescriptor(descriptor: number, operation: number, start?: number, length?: number): number
+  lockDescriptor(packed: number, start?: number, length?: number): number | undefined
+  unlockDescriptor(packed: number, start?: number, length?: number): number | undefined
   /** `lockDescriptor` on that of a claim; EBADF where somebody else has closed it. */
-  lockClaim(claim: number, operation: number, start: number, length: number): number
+  lockClaim(packed: number, start: number, length: number): number | undefined
 
   /** How many claims this thread holds. */
   heldClaims(): number

@@ -8,7 +8,7 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors.js'
-import { native } from '../native.js'
+import { native, packLock } from '../native.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
 import {
@@ -252,7 +252,7 @@ export class FileLock {
   #lockAs(shared: boolean): number {
     if (this.#claim === undefined) return lockDescriptor(this.#request, shared)
     const { start, length } = this.#request
-    return native.lockClaim(this.#claim, lockOperation(this.#request, shared), start, length)
+    return native.lockClaim(packLock(this.#claim, lockOperation(this.#request, shared)), start, length) ?? 0
   }
 
   #checkHeld(doing: string): void {
