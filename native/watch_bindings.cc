@@ -143,13 +143,11 @@ Napi::Value ListenTrigger(const Napi::CallbackInfo& info) {
   return waiter ? ResultOf(info.Env(), waiter->watch.Listen(TextOf(info[1]))) : Napi::Value();
 }
 
-// (watch, path of the queue, path of its queue/) -> undefined or a failure: nothing is watched
+// (watch, path of the queue, path of its queue/) -> undefined, or a failure: only the trigger is heard
 Napi::Value ArmWatch(const Napi::CallbackInfo& info) {
   const auto waiter = Opened<WaiterBox>(info[0]);
   if (!waiter || waiter->wake_ups->closed()) return {};
-  const Failure failure = waiter->watch.Arm(TextOf(info[1]), TextOf(info[2]));
-  if (failure) waiter->watch.Disarm();
-  return ResultOf(info.Env(), failure);
+  return ResultOf(info.Env(), waiter->watch.Arm(TextOf(info[1]), TextOf(info[2])));
 }
 
 // (watch)

@@ -258,8 +258,9 @@ describe('items', () => {
     const queue = await bed.install()
     const loop = await waitingLoop(queue)
     plant(queue, 'malformed')
-    await until('it is in fail/', () => names(queue, 'fail').length === 1)
+    await until('it is reported', () => bed.reportTypes().length === 1)
     expect(bed.reportTypes()).toEqual(['malformed'])
+    expect(names(queue, 'fail')).toEqual(['malformed'])
     await loop.stop()
   })
 
@@ -464,10 +465,39 @@ describe('in a process of its own', () => {
     process.on('warning', ({ code }) => warnings.push(code))
   `
 
-  linux.each([
+  const noWatch = [
     ['no inotify instance is left', 'watch.init=errno:24'],
     ['no inotify watch is left', 'watch.add=errno:28'],
-  ])('%s: slower, with one warning', async (_what, faults) => {
+    ['no inotify watch is left for the second directory', 'watch.add#2=errno:28'],
+  ] as const
+
+  linux.each(noWatch)('%s: the trigger is heard all the same', async (_what, faults) => {
+    const answer = await inProgram(
+      `${GIVE}
+      await queue.trigger()
+      // No look but the one that the trigger asks for.
+      const { setTimeout: later } = globalThis
+      globalThis.setTimeout = (callback, delay) => later(callback, delay > 100 ? 2 ** 30 : delay)
+      const waits = new Promise((resolve) => process.on('warning', resolve))
+      const items = queue.scanForever()
+      const first = items.next()
+      await waits
+      await queue.enqueue('x', [], { trigger: true })
+      const { value } = await first
+      const text = await value.text()
+      await value.done()
+      await items.return()
+      return { text, warnings }`,
+      {
+        given: { root: bed.root },
+        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        env: { FSQ_FAULTS: faults },
+      },
+    )
+    expect(answer).toEqual({ text: 'x', warnings: ['FSQ_NO_WATCH'] })
+  })
+
+  linux.each(noWatch)('%s: slower, with one warning', async (_what, faults) => {
     const answer = await inProgram(
       `${GIVE}
       const loop = async () => {
