@@ -6,10 +6,19 @@
 import { once } from 'node:events'
 import { constants, watch } from 'node:fs'
 import fs from 'node:fs/promises'
+import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { type FsqError, SettingError, fileSystemError, systemError } from './errors.js'
+import {
+  type ErrnoMeaning,
+  FileSystemError,
+  type FsqError,
+  PermissionError,
+  SettingError,
+  fileSystemError,
+  systemError,
+} from './errors.js'
 import type { LockKind } from './install.js'
 import { removeLeftover } from './leftover.js'
 import { mountOf } from './mount.js'
@@ -82,6 +91,16 @@ export interface Probe {
 const PREFIX = '.fsq-probe-'
 const WATCH_MS = 2_000
 const NO_EFFECT = 1
+const { ENOENT, EPERM } = os.constants.errno
+const MISSING: ErrnoMeaning = [FileSystemError, 'Make it, or probe the directory that it is to be in']
+// Where the directory is there, and yet none can be made in it.
+const NOTHING_GROWS =
+  'Nobody can make a directory in it: it is on a file system of the kernel (as /proc), or immutable, or was removed just ' +
+  'now. Probe another'
+const BARREN: ReadonlyMap<number, ErrnoMeaning> = new Map([
+  [ENOENT, [FileSystemError, NOTHING_GROWS]],
+  [EPERM, [PermissionError, NOTHING_GROWS]],
+])
 
 /**
  * Finds out what the file system of a directory can do, by trying each feature in a directory of its own, which it makes
@@ -104,7 +123,10 @@ export async function probe(directory: string): Promise<Probe> {
     throw new SettingError('directory', directory, 'the path of a directory, a string without NUL')
   const where = path.resolve(directory)
   const fileSystem = await native.findFileSystem(where)
-  if (isFailure(fileSystem)) throw fileSystemError({ ...fileSystem, path: where }, doing(where))
+  if (isFailure(fileSystem)) {
+    const meaning = fileSystem.errno === -ENOENT ? MISSING : undefined
+    throw fileSystemError({ ...fileSystem, path: where }, doing(where), meaning)
+  }
   const scratch = await makeScratch(where)
   let found: NativeProbe
   let features: Features
@@ -152,7 +174,7 @@ async function makeScratch(where: string): Promise<string> {
 
 function nodeError(error: unknown, where: string): FsqError {
   const { errno = 0, syscall = 'mkdtemp' } = error as NodeJS.ErrnoException
-  return fileSystemError({ errno, syscall, path: where }, doing(where))
+  return fileSystemError({ errno, syscall, path: where }, doing(where), BARREN.get(-errno))
 }
 
 function featuresOf({ features }: NativeProbe, watching: Feature, reflink: Feature): Features {

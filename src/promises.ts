@@ -39,7 +39,7 @@ type Facts = Pick<Probe, 'fileSystem' | 'network' | 'features' | 'timestampStep'
 
 // Where the calls that make an item durable have been tried with simulated power cuts.
 const TRIED = ['ext4', 'xfs', 'btrfs']
-const IN_MEMORY = ['tmpfs', 'ramfs']
+const IN_MEMORY = ['tmpfs', 'ramfs', 'devtmpfs']
 
 const yes = (reason: string): Promised => ({ kept: 'yes', reason })
 const no = (reason: string): Promised => ({ kept: 'no', reason })
