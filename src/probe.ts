@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { once } from 'node:events'
-import { constants, watch } from 'node:fs'
+import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
 import {
@@ -49,7 +49,7 @@ export interface Features {
   readonly flock: Feature
   /** So do open-file-description locks of fcntl(2). */
   readonly ofdLocks: Feature
-  /** A new file is told to those who watch the directory (inotify; kqueue or FSEvents on macOS). */
+  /** A new file is told to those who watch the directory (inotify; kqueue on macOS). */
   readonly watch: Feature
   /** A file's mtime can be later than its ctime, which is how an item is delayed. */
   readonly delays: Feature
@@ -196,20 +196,28 @@ function failed(error: unknown): Feature {
   return { works: false, reason: (error as NodeJS.ErrnoException).code ?? String(error) }
 }
 
+/** By what a scan that waits is woken by. */
 async function tryWatch(scratch: string): Promise<Feature> {
+  const watch = native.newWatch()
+  const timer = new AbortController()
   try {
-    const watcher = watch(scratch)
-    try {
-      const heard = once(watcher, 'change', { signal: AbortSignal.timeout(WATCH_MS) })
-      await Promise.all([heard, fs.writeFile(path.join(scratch, 'watched'), '')])
-    } finally {
-      watcher.close()
-    }
-    return { works: true }
-  } catch (error) {
-    if (error instanceof Error && error.name === 'AbortError') return { works: false, reason: 'no effect' }
     // EMFILE: this user has no watcher left, see fs.inotify.max_user_instances.
+    const failure = native.armWatch(watch, scratch, scratch)
+    if (failure !== undefined) return featureOf(failure.errno)
+    const told = new Promise<number>((resolve) => {
+      const tell = (): void => {
+        resolve(0)
+      }
+      if (native.awaitWatch(watch, false, tell) !== undefined) tell()
+    })
+    await fs.writeFile(path.join(scratch, 'watched'), '')
+    const inVain = later(WATCH_MS, NO_EFFECT, { signal: timer.signal }).catch(() => NO_EFFECT)
+    return featureOf(await Promise.race([told, inVain]))
+  } catch (error) {
     return failed(error)
+  } finally {
+    timer.abort()
+    native.closeWatch(watch)
   }
 }
 

@@ -141,6 +141,8 @@ describe('what does not work', () => {
     ['probe.fifo', ['fifos'], ['triggers']],
     ['probe.sync', ['syncDirectory'], ['durable']],
     ['probe.copy', ['copyInKernel'], []],
+    ['watch.init', ['watch'], ['wakeUps']],
+    ['watch.add', ['watch'], ['wakeUps']],
   ]
 
   onLinux.each(rows)('%s: it is said with its errno', async (point, features, promises) => {
