@@ -285,7 +285,10 @@ describe('setConst', () => {
 
   test('an unknown name is an error', () => {
     expect(() => setConst('FSQ_MAXTRIES' as 'FSQ_MAX_TRIES', 1)).toThrow(/FSQ_MAXTRIES.*FSQ_MAX_TRIES/s)
-    expect(() => getConst('toString' as 'FSQ_TTL')).toThrow(SettingError)
+    for (const name of ['toString', '', '__proto__', undefined, null, 5, Symbol('x'), {}]) {
+      expect(() => getConst(name as 'FSQ_TTL')).toThrow(SettingError)
+      expect(() => setConst(name as 'FSQ_TTL', 1)).toThrow(SettingError)
+    }
   })
 })
 
