@@ -79,6 +79,7 @@ export interface EnqueueManyOptions {
 export interface EnqueueEntry extends EnqueueSyncOptions {
   /** The contents; left out: none. */
   readonly data?: Payload
+  /** The arguments; left out: none. */
   readonly args?: readonly NameArgument[]
 }
 

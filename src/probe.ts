@@ -40,6 +40,7 @@ export interface Features {
   readonly linkEmptyPath: Feature
   /** Giving them one by /proc/self/fd. */
   readonly linkProcFd: Feature
+  /** link(2). */
   readonly hardLinks: Feature
   /** A rename that fails where the name is taken (RENAME_NOREPLACE; RENAME_EXCL on macOS). */
   readonly renameNoReplace: Feature
@@ -53,7 +54,9 @@ export interface Features {
   readonly watch: Feature
   /** A file's mtime can be later than its ctime, which is how an item is delayed. */
   readonly delays: Feature
+  /** fchmod(2) is kept. */
   readonly modes: Feature
+  /** mkfifo(2). */
   readonly fifos: Feature
   /** fsync(2) of directories. */
   readonly syncDirectory: Feature
@@ -81,6 +84,7 @@ export interface Probe {
   readonly nameMax: number
   /** How finely the times of files are kept, in nanoseconds; 0: unknown. */
   readonly timestampStep: number
+  /** What works there. */
   readonly features: Features
   /** The `lockKind` to install queues with; `null`: no kind of lock works. */
   readonly lockKind: LockKind | null

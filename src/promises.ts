@@ -10,6 +10,7 @@ import type { Feature, Probe } from './probe.js'
 export interface Promised {
   /** `unsure`: it depends on what cannot be found out from one machine. */
   readonly kept: 'yes' | 'no' | 'unsure'
+  /** A half sentence, to be shown. */
   readonly reason: string
 }
 
