@@ -295,7 +295,7 @@ function keyOf(name: string): SettingKey {
   // Not as it is: it may be '' or a symbol.
   const shown = inspect(name)
   const known = [...KEY_OF_VARIABLE.keys()].join(', ')
-  throw SettingError.unknown(String(name), undefined, `There is no setting ${shown}. There are ${known}`)
+  throw SettingError.unknown(name, undefined, `There is no setting ${shown}. There are ${known}`)
 }
 
 /**
