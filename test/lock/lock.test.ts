@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
-import { FileSystemError, SettingError } from '../../src/errors.js'
+import { FileSystemError, PermissionError, SettingError } from '../../src/errors.js'
 import {
   type FileLock,
   LockNotHeldError,
@@ -24,7 +24,7 @@ import {
 } from '../../src/lock.js'
 import { native } from '../../src/native.js'
 import { makeDirectory } from '../support/child.js'
-import { checkError, errorOf, inProgram } from '../support/queue.js'
+import { type ShownError, checkError, errorOf, inProgram } from '../support/queue.js'
 import { Actor } from './actor.js'
 
 const KINDS = ['flock', 'fcntl'] as const
@@ -134,6 +134,22 @@ describe.each(KINDS)('%s on a path', (kind) => {
       syscall: 'open',
       path: missing,
       says: /Make the directory/,
+    })
+  })
+
+  test('a directory in which this user may make nothing', async () => {
+    fs.chmodSync(directory, 0o555)
+    const error = await inProgram<ShownError>(
+      `const { tryLock } = await import(process.env.FSQ_TEST_INDEX.replace('index.js', 'lock.js'))
+      return errorOf(() => tryLock(given.file, { kind: given.kind }))`,
+      { given: { file, kind }, nobody: true },
+    )
+    checkError(error, {
+      type: PermissionError,
+      cause: 'EACCES',
+      syscall: 'open',
+      path: file,
+      says: /let this user write|Give the user/,
     })
   })
 
