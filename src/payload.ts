@@ -36,8 +36,8 @@ export type Bytes = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer
  *   stays flat, whatever its size. If it fails, nothing is enqueued; if the enqueue fails, it is destroyed, cancelled or
  *   returned, as by leaving a `for await`;
  * - `{ path }`, a regular file, copied by the kernel where it can;
- * - `{ fd }`, an open file, from its position to its end; it is never closed. The position of a regular file stays where
- *   it is; a pipe, a socket or a terminal is read until its end;
+ * - `{ fd }`, an open file, from its position to its end; it is never closed, and must stay open until the enqueue has
+ *   resolved. The position of a regular file stays where it is; a pipe, a socket or a terminal is read until its end;
  * - `null`, for an item that is all in its arguments.
  */
 export type Payload =
