@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
 
@@ -455,6 +456,17 @@ test('scanForever waits whatever wait says, and refuses what are no options', as
   const installed = await bed.install()
   const loop = await waitingLoop(installed, { wait: false } as ScanForeverOptions)
   await loop.stop()
+})
+
+test('a queue that goes away before it is watched is no reason to warn', async () => {
+  const queue = await bed.install()
+  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const gone = { errno: -os.constants.errno.ENOENT, syscall: 'inotify_add_watch' }
+  const arm = jest.spyOn(native, 'armWatch').mockReturnValueOnce(gone)
+  const loop = await waitingLoop(queue)
+  await loop.stop()
+  expect(arm).toHaveBeenCalled()
+  expect(warn).not.toHaveBeenCalled()
 })
 
 describe('in a process of its own', () => {
