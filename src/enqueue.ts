@@ -80,6 +80,7 @@ export interface EnqueueManyOptions {
 export interface EnqueueEntry extends EnqueueSyncOptions {
   /** The contents; left out: none. */
   readonly data?: Payload
+  /** The arguments; left out: none. */
   readonly args?: readonly NameArgument[]
 }
 

@@ -248,7 +248,10 @@ interface Native {
   closeWatch(watch: WatchHandle): void
   /** Opens the FIFO if it is there and not open yet. */
   listenTrigger(watch: WatchHandle, path: string): Failure | undefined
-  /** From here on, what happens in the directory of the queue and in its queue/ is told. */
+  /**
+   * From here on, what happens in the directory of the queue and in its queue/ is told, in place of what was watched before. A
+   * failure: only pulls of the trigger are.
+   */
   armWatch(watch: WatchHandle, queuePath: string, itemsPath: string): Failure | undefined
   disarmWatch(watch: WatchHandle): void
   /** What has happened since the last call; if nothing has, `callback` is called when something does, once. */

@@ -88,6 +88,7 @@ export class FileLock {
     return this.#request.path
   }
 
+  /** Which of the kernel's locks it is. */
   get kind(): LockKind {
     return this.#request.kind
   }
@@ -203,10 +204,12 @@ export class FileLock {
     throw this.#error(errno, 'downgrade')
   }
 
+  /** {@link FileLock.unlock}, for `using`. */
   [Symbol.dispose](): void {
     this.unlock()
   }
 
+  /** {@link FileLock.unlock}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.unlock()
   }

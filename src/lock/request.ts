@@ -40,6 +40,7 @@ export interface LockOptions extends LockRange {
 
 /** Which lock is given up. */
 export interface UnlockOptions extends LockRange {
+  /** Left out: `flock`. */
   readonly kind?: LockKind | undefined
 }
 
