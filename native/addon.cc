@@ -12,6 +12,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   fsq::ExportLockFunctions(env, exports);
   fsq::ExportProbeFunctions(env, exports);
   fsq::ExportQueueFunctions(env, exports);
+  fsq::ExportSkippedFunctions(env, exports);
   fsq::ExportUtilityFunctions(env, exports);
   fsq::ExportWatchFunctions(env, exports);
   exports["sourceHash"] = Napi::String::New(env, FSQ_SOURCE_HASH);

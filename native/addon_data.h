@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 
 namespace fsq {
 
+class Ends;
 class WakeUps;
 
 // Destroyed with its environment: a worker thread that is terminated unlocks and closes all that it had
@@ -24,27 +26,32 @@ class AddonData {
   // A claim that JavaScript holds goes by a number that is never given twice. Not by its descriptor: that is
   // lent, and where somebody closes it, the next claim has the same one.
   using ClaimId = int64_t;
-  std::unordered_map<ClaimId, ClaimedDescriptor> claims;
+  struct HeldClaim {
+    ClaimedDescriptor descriptor;
+    std::string name;  // of an item, in queue/
+  };
+  std::unordered_map<ClaimId, HeldClaim> claims;
 
   ClaimId NewClaimId() { return next_claim_++; }
 
-  void Hold(ClaimId id, ClaimedDescriptor claim) {
-    const auto [earlier, added] = by_descriptor_.try_emplace(claim.get(), id);
+  void Hold(ClaimId id, ClaimedDescriptor descriptor, std::string name = {}) {
+    const auto [earlier, added] = by_descriptor_.try_emplace(descriptor.get(), id);
     if (!added && earlier->second != id) {
       // The kernel gave the descriptor's number to this claim, so the earlier one has lost it.
-      if (const auto lost = claims.find(earlier->second); lost != claims.end()) lost->second.Forget();
+      if (const auto lost = claims.find(earlier->second); lost != claims.end())
+        lost->second.descriptor.Forget();
       earlier->second = id;
     }
-    claims.insert_or_assign(id, std::move(claim));
+    claims.insert_or_assign(id, HeldClaim{std::move(descriptor), std::move(name)});
   }
 
   // None: there is no such claim.
-  ClaimedDescriptor Take(ClaimId id) {
+  HeldClaim Take(ClaimId id) {
     const auto held = claims.find(id);
     if (held == claims.end()) return {};
-    ClaimedDescriptor claim = std::move(held->second);
+    HeldClaim claim = std::move(held->second);
     claims.erase(held);
-    const auto known = by_descriptor_.find(claim.get());
+    const auto known = by_descriptor_.find(claim.descriptor.get());
     if (known != by_descriptor_.end() && known->second == id) by_descriptor_.erase(known);
     return claim;
   }
@@ -52,7 +59,7 @@ class AddonData {
   // None: there is no such claim.
   const ClaimedDescriptor* Find(ClaimId id) const {
     const auto held = claims.find(id);
-    return held == claims.end() ? nullptr : &held->second;
+    return held == claims.end() ? nullptr : &held->second.descriptor;
   }
 
   void Watch(const std::shared_ptr<Draft>& draft) {
@@ -71,6 +78,9 @@ class AddonData {
 
   // How watches reach this environment; made with the first of them.
   std::shared_ptr<WakeUps> wake_ups;
+
+  // What has ended in lanes; made with the first of those.
+  std::shared_ptr<Ends> ends;
 
   // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
   // running tasks.

@@ -9,6 +9,7 @@ void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports);
 void ExportLockFunctions(Napi::Env env, Napi::Object exports);
 void ExportProbeFunctions(Napi::Env env, Napi::Object exports);
 void ExportQueueFunctions(Napi::Env env, Napi::Object exports);
+void ExportSkippedFunctions(Napi::Env env, Napi::Object exports);
 void ExportUtilityFunctions(Napi::Env env, Napi::Object exports);
 void ExportWatchFunctions(Napi::Env env, Napi::Object exports);
 

@@ -1,11 +1,16 @@
 #include "enqueue.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 #include "fault_point.h"
 #include "time_text.h"
@@ -15,6 +20,10 @@ namespace {
 
 // Descriptors that one group holds open between writing and linking.
 constexpr size_t kGroup = 64;
+// Of an entropy, if none of them is an escape.
+constexpr size_t kMaxDigits = 20;
+// As of so many, a second thread is worth its start.
+constexpr size_t kManyItems = 32;
 // Collisions before we give up: with doubling jumps, far more names than any queue can hold.
 constexpr int kMaxCollisions = 64;
 constexpr uint64_t kMaxJump = uint64_t{1} << 20;
@@ -22,8 +31,29 @@ constexpr uint64_t kMaxJump = uint64_t{1} << 20;
 // One for the process: all threads, and all copies of the JavaScript layer that share this binary.
 std::atomic<uint64_t> next_entropy{0};
 
-uint64_t TakeEntropy() {
-  return next_entropy.fetch_add(1, std::memory_order_relaxed);
+// Waiting for another thread that needs some microseconds: gives way, and sleeps only when that has taken
+// long.
+class Patience {
+ public:
+  void Wait() {
+    if (rounds_++ < kRounds) {
+      ::sched_yield();
+      return;
+    }
+    const timespec nap{0, kNapNs};
+    ::nanosleep(&nap, nullptr);
+  }
+
+ private:
+  static constexpr int kRounds = 200;
+  static constexpr long kNapNs = 100'000;
+
+  int rounds_ = 0;
+};
+
+// The first of so many.
+uint64_t TakeEntropies(size_t count) {
+  return next_entropy.fetch_add(count, std::memory_order_relaxed);
 }
 
 // Past a stretch of taken names: stepping by one is quadratic when another producer wrote them with the same
@@ -52,28 +82,34 @@ void AppendEncoded(std::string* name, const std::string& field, const ItemForm& 
   }
 }
 
+// An item on its way into the queue.
+struct Building {
+  NewItem* item = nullptr;
+  uint64_t entropy = 0;
+  bool straight = false;  // there is nothing to build
+  ItemFile file;
+};
+
 class Batch {
  public:
   Batch(QueueDirectory& directory, const ItemForm& form, const std::atomic<bool>* stopping)
       : directory_(directory),
         form_(form),
         stopping_(stopping),
-        write_out_(form.durable && !form.plain_sync && directory.WritesOut()) {}
+        write_out_(form.durable && !form.plain_sync && directory.WritesOut()),
+        has_microseconds_(form.time_format.find("%f") != std::string::npos) {}
 
   void Run(std::vector<NewItem>& items);
+  bool GoesStraight(const NewItem& item) const;
+  bool BuildOne(NewItem& item, uint64_t entropy, Building* building);
+  void LinkOne(Building& building);
   Failure Open(NewItem& item, ItemFile* file);
 
  private:
-  struct Building {
-    NewItem* item;
-    uint64_t entropy;
-    ItemFile file;
-  };
-
+  bool Begin(NewItem& item, uint64_t entropy, Building* building, std::string* name);
   std::string NameOf(const NewItem& item, uint64_t entropy);
   bool FitsOrFails(NewItem& item, const std::string& name) const;
   bool IsCurrent(NewItem& item);
-  bool GoesStraight(const NewItem& item) const;
   bool IsUnwanted(NewItem& item) const;
   Failure OpenFile(Building& building, platform::LinkWay way, std::string name);
   Failure Build(Building& building, platform::LinkWay way, const std::string& name);
@@ -81,6 +117,7 @@ class Batch {
   void EnqueueEmpty(NewItem& item, uint64_t entropy);
   void Link(Building& building);
   bool Rebuild(Building& building, const std::string& name);
+  static void KeepDraft(Building& building);
   void LinkGroup(std::vector<Building>& group);
   void SyncQueue(std::vector<NewItem>& items) const;
 
@@ -88,7 +125,9 @@ class Batch {
   const ItemForm& form_;
   const std::atomic<bool>* const stopping_;
   const bool write_out_;
-  std::string time_text_;
+  const bool has_microseconds_;
+  // All of a name before its entropy, and the second for which it is that.
+  std::string head_;
   int64_t time_second_ = INT64_MIN;
   bool checked_ = false;
 };
@@ -96,16 +135,16 @@ class Batch {
 std::string Batch::NameOf(const NewItem& item, uint64_t entropy) {
   const Instant now = Now();
   // A second has many items; only %f tells them apart.
-  if (now.seconds != time_second_ || form_.time_format.find("%f") != std::string::npos) {
+  if (now.seconds != time_second_ || has_microseconds_) {
     time_second_ = now.seconds;
-    time_text_.clear();
-    AppendEncoded(&time_text_, FormatTime(form_.time_format, now, form_.utc), form_);
+    head_.assign(1, form_.delimiter);
+    AppendEncoded(&head_, FormatTime(form_.time_format, now, form_.utc), form_);
+    head_.append(1, form_.delimiter);
   }
-  std::string digits;
-  AppendEncoded(&digits, std::to_string(entropy), form_);
   std::string name;
-  name.reserve(2 + time_text_.size() + digits.size() + item.suffix.size());
-  name.append(1, form_.delimiter).append(time_text_).append(1, form_.delimiter).append(digits);
+  name.reserve(head_.size() + kMaxDigits + item.suffix.size());
+  name.append(head_);
+  AppendEncoded(&name, std::to_string(entropy), form_);
   name.append(item.suffix);
   return name;
 }
@@ -228,6 +267,12 @@ void Batch::Link(Building& building) {
   }
 }
 
+// A draft has its file back unless that is in the queue.
+void Batch::KeepDraft(Building& building) {
+  const std::shared_ptr<Draft>& draft = building.item->payload.draft;
+  if (draft && !building.item->linked && !draft->file.valid()) draft->file = std::move(building.file);
+}
+
 // All contents durable, then all links.
 void Batch::LinkGroup(std::vector<Building>& group) {
   if (form_.durable) {
@@ -241,10 +286,7 @@ void Batch::LinkGroup(std::vector<Building>& group) {
   for (Building& building : group) {
     if (!building.item->failure) Link(building);
   }
-  for (Building& building : group) {
-    const std::shared_ptr<Draft>& draft = building.item->payload.draft;
-    if (draft && !building.item->linked && !draft->file.valid()) draft->file = std::move(building.file);
-  }
+  for (Building& building : group) KeepDraft(building);
   group.clear();
 }
 
@@ -261,17 +303,26 @@ void Batch::SyncQueue(std::vector<NewItem>& items) const {
   }
 }
 
+// False: the item has failed already.
+bool Batch::Begin(NewItem& item, uint64_t entropy, Building* building, std::string* name) {
+  if (IsUnwanted(item)) return false;
+  building->item = &item;
+  building->entropy = entropy;
+  building->straight = GoesStraight(item);
+  *name = NameOf(item, building->entropy);
+  return FitsOrFails(item, *name);
+}
+
 void Batch::Run(std::vector<NewItem>& items) {
   // Without durability an item is linked as soon as it is written: one descriptor, warm caches.
   const size_t group_size = form_.durable ? kGroup : 1;
   std::vector<Building> group;
   group.reserve(group_size);
   for (NewItem& item : items) {
-    if (IsUnwanted(item)) continue;
-    Building building{&item, TakeEntropy(), {}};
-    const std::string name = NameOf(item, building.entropy);
-    if (!FitsOrFails(item, name)) continue;
-    if (GoesStraight(item)) {
+    Building building;
+    std::string name;
+    if (!Begin(item, TakeEntropies(1), &building, &name)) continue;
+    if (building.straight) {
       LinkGroup(group);  // keeps the order of the links
       EnqueueEmpty(item, building.entropy);
       continue;
@@ -289,20 +340,141 @@ void Batch::Run(std::vector<NewItem>& items) {
   SyncQueue(items);
 }
 
+// Everything but the link of an item that does not go straight.
+bool Batch::BuildOne(NewItem& item, uint64_t entropy, Building* building) {
+  std::string name;
+  if (!Begin(item, entropy, building, &name)) return false;
+  item.failure = Prepare(*building, name);
+  return !item.failure;
+}
+
+void Batch::LinkOne(Building& building) {
+  Link(building);
+  KeepDraft(building);
+  building.file = ItemFile();
+}
+
 Failure Batch::Open(NewItem& item, ItemFile* file) {
-  Building building{&item, TakeEntropy(), {}};
-  const std::string name = NameOf(item, building.entropy);
-  if (!FitsOrFails(item, name)) return item.failure;
+  Building building;
+  std::string name;
+  if (!Begin(item, TakeEntropies(1), &building, &name)) return item.failure;
   Failure failure = OpenFile(building, directory_.link_way(), name);
   *file = std::move(building.file);
   return failure;
 }
 
+// Two threads at one batch, as making an inode and giving it its name take about as long, and the kernel can
+// do both at once. Each builds the next item, and then links what is built, in order, unless the other is at
+// that.
+class Pair {
+ public:
+  Pair(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
+       const std::atomic<bool>* stopping)
+      : directory_(directory),
+        form_(form),
+        stopping_(stopping),
+        items_(items),
+        first_entropy_(TakeEntropies(items.size())) {}
+
+  // False: there is no second thread to be had, and nothing was done.
+  bool Run() {
+    pthread_t other;
+    if (::pthread_create(&other, nullptr, WorkIn, this) != 0) return false;
+    Work();
+    ::pthread_join(other, nullptr);
+    return true;
+  }
+
+ private:
+  // Built and not linked; each has its descriptor open.
+  static constexpr size_t kRoom = 32;
+
+  struct Slot {
+    std::atomic<bool> built{false};
+    bool failed = false;
+    Building building;
+  };
+
+  static void* WorkIn(void* self) {
+    static_cast<Pair*>(self)->Work();
+    return nullptr;
+  }
+
+  void Work() {
+    Batch batch(directory_, form_, stopping_);
+    for (;;) {
+      const size_t at = begun_.fetch_add(1);
+      if (at >= items_.size()) return;
+      const size_t room = room_.load();
+      WaitUntilLinked(batch, at < room ? 0 : at - room + 1);
+      Build(batch, at);
+      LinkBuilt(batch);
+    }
+  }
+
+  void Build(Batch& batch, size_t at) {
+    NewItem& item = items_[at];
+    Slot& slot = slots_[at % kRoom];
+    slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
+    if (item.failure.error == -EMFILE || item.failure.error == -ENFILE) {
+      // Those before it hold descriptors, and those after it shall not.
+      room_.store(1);
+      slot.building = Building();
+      WaitUntilLinked(batch, at);
+      item.failure = {};
+      slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
+    }
+    slot.built.store(true);
+  }
+
+  void WaitUntilLinked(Batch& batch, size_t count) {
+    for (Patience patience; linked_.load() < count; patience.Wait()) LinkBuilt(batch);
+  }
+
+  // Who finds the other at it need not wait: the other looks once more after it has let go.
+  void LinkBuilt(Batch& batch) {
+    while (slots_[linked_.load() % kRoom].built.load() && !linking_.exchange(true)) {
+      for (size_t at = linked_.load(); slots_[at % kRoom].built.load(); linked_.store(++at)) {
+        Slot& slot = slots_[at % kRoom];
+        if (!slot.failed) Link(batch, slot.building);
+        slot.built.store(false);
+      }
+      linking_.store(false);
+    }
+  }
+
+  // An entropy that had to jump is past those of all that follow: these get new ones, or they would sort
+  // before it.
+  void Link(Batch& batch, Building& building) {
+    if (jumped_) building.entropy = TakeEntropies(1);
+    const uint64_t entropy = building.entropy;
+    batch.LinkOne(building);
+    jumped_ = jumped_ || building.entropy != entropy;
+  }
+
+  QueueDirectory& directory_;
+  const ItemForm& form_;
+  const std::atomic<bool>* const stopping_;
+  std::vector<NewItem>& items_;
+  const uint64_t first_entropy_;
+  std::atomic<size_t> room_{kRoom};
+  std::atomic<size_t> begun_{0};
+  std::atomic<size_t> linked_{0};
+  std::atomic<bool> linking_{false};
+  bool jumped_ = false;  // of whoever links
+  std::array<Slot, kRoom> slots_;
+};
+
 }  // namespace
 
 void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
                 const std::atomic<bool>* stopping) {
-  Batch(directory, form, stopping).Run(items);
+  Batch batch(directory, form, stopping);
+  // What is made durable is written and linked in groups, and waits for the disk anyway.
+  const bool for_two =
+      items.size() >= kManyItems && !form.durable &&
+      std::none_of(items.begin(), items.end(), [&](const NewItem& item) { return batch.GoesStraight(item); });
+  if (!for_two || !Pair(directory, form, items, stopping).Run()) batch.Run(items);
 }
 
 void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item) {

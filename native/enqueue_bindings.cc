@@ -80,12 +80,13 @@ class EnqueueTask : public Task {
     task->stopping_ = DataOf(info.Env()).stopping;
     const auto suffixes = info[2].As<Napi::Array>();
     const auto payloads = info[3].As<Napi::Array>();
+    // Left out where no item is delayed, and where none can be stopped, which is the rule.
+    const bool delayed = info[4].IsArray();
     const auto due = info[4].As<Napi::Array>();
     const uint32_t count = suffixes.Length();
     task->items_.reserve(count);
     for (uint32_t at = 0; at < count; at++)
-      task->items_.push_back(ItemOf(suffixes[at], payloads[at], due[at]));
-    // Left out where no item can be stopped, which is the rule.
+      task->items_.push_back(ItemOf(suffixes[at], payloads[at], delayed ? due[at] : Napi::Value()));
     if (info[5].IsArray()) {
       const auto stops = info[5].As<Napi::Array>();
       for (uint32_t at = 0; at < count; at++) {
@@ -283,6 +284,8 @@ void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports) {
   };
   add("newItemForm", NewItemForm);
   add("enqueue", Start<EnqueueTask>);
+  add("enqueueInLane", StartInLane<EnqueueTask, LaneOf<&QueueBox::enqueues>>);
+  add("enqueueBulk", StartInLane<EnqueueTask, LaneOf<&QueueBox::bulks>>);
   add("enqueueSync", EnqueueSync);
   add("openDraft", Start<OpenDraftTask>);
   add("writeDraft", Start<WriteDraftTask>);

@@ -10,6 +10,7 @@
 
 #include "directory.h"
 #include "enqueue.h"
+#include "lane.h"
 #include "listing.h"
 #include "skipped.h"
 
@@ -24,6 +25,10 @@ struct QueueBox {
   static constexpr uint64_t kMark = 0x6673712d71756575;
   uint64_t mark = kMark;
   std::shared_ptr<QueueDirectory> value;
+  // Made when they are needed.
+  std::shared_ptr<Lane> enqueues;
+  std::shared_ptr<Lane> bulks;
+  std::shared_ptr<Lane> finishes;
 };
 struct ListingBox {
   static constexpr uint64_t kMark = 0x6673712d6c697374;
@@ -82,6 +87,13 @@ decltype(Box::value) Opened(const Napi::Value& handle) {
     Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
   }
   return box == nullptr ? nullptr : box->value;
+}
+
+// One of the lanes of a queue; null: it has thrown.
+template <std::shared_ptr<Lane> QueueBox::*Which>
+std::shared_ptr<Lane>* LaneOf(const Napi::CallbackInfo& info) {
+  QueueBox* const box = BoxOf<QueueBox>(info[0]);
+  return box == nullptr ? nullptr : &(box->*Which);
 }
 
 }  // namespace fsq

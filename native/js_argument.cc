@@ -21,4 +21,16 @@ std::string BytesOf(const Napi::Value& value) {
   return bytes;
 }
 
+const double* NumbersOf(const Napi::Value& value, size_t* length) {
+  void* data = nullptr;
+  napi_typedarray_type type = napi_int8_array;
+  if (!value.IsEmpty() &&
+      napi_get_typedarray_info(value.Env(), value, &type, length, &data, nullptr, nullptr) == napi_ok &&
+      type == napi_float64_array) {
+    return static_cast<const double*>(data);
+  }
+  Napi::TypeError::New(value.Env(), "expected a Float64Array").ThrowAsJavaScriptException();
+  return nullptr;
+}
+
 }  // namespace fsq

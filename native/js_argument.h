@@ -23,4 +23,7 @@ inline bool FlagOf(const Napi::Value& value) {
   return !value.IsEmpty() && value.As<Napi::Boolean>().Value();
 }
 
+// The numbers of a Float64Array; null: it is none.
+const double* NumbersOf(const Napi::Value& value, size_t* length);
+
 }  // namespace fsq

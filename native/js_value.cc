@@ -44,6 +44,16 @@ napi_value JsBuilder::Array(size_t length) {
   return value;
 }
 
+napi_value JsBuilder::Numbers(size_t count, double** numbers) {
+  napi_value buffer = nullptr;
+  napi_value value = nullptr;
+  void* data = nullptr;
+  if (ok_) Try(napi_create_arraybuffer(env_, count * sizeof(double), &data, &buffer));
+  if (ok_) Try(napi_create_typedarray(env_, napi_float64_array, count, buffer, 0, &value));
+  *numbers = static_cast<double*>(data);
+  return value;
+}
+
 napi_value JsBuilder::Object() {
   napi_value value = nullptr;
   if (ok_) Try(napi_create_object(env_, &value));

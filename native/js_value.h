@@ -27,6 +27,8 @@ class JsBuilder {
   napi_value Undefined();
   napi_value Null();
   napi_value Array(size_t length);
+  // A Float64Array; `numbers` points to what is in it.
+  napi_value Numbers(size_t count, double** numbers);
   napi_value Object();
   // A copy of the bytes, as a Node Buffer.
   napi_value Buffer(std::string_view bytes);

@@ -35,7 +35,12 @@ int Open(const PathLockRequest& request) {
   // (fs.protected_regular).
   if (fd == -1 && errno == ENOENT && request.create) fd = open(O_RDWR | O_CREAT);
   const bool for_reading = request.kind == LockKind::kFlock || !request.exclusive;
-  if (fd == -1 && for_reading && IsUnwritable(errno)) fd = open(O_RDONLY);
+  if (fd == -1 && for_reading && IsUnwritable(errno)) {
+    const int unwritable = errno;
+    fd = open(O_RDONLY);
+    // It is not missing: it may not be made.
+    if (fd == -1 && errno == ENOENT) errno = unwritable;
+  }
   return fd;
 }
 

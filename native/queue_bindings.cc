@@ -20,6 +20,9 @@
 namespace fsq {
 namespace {
 
+constexpr size_t kValuesAClaim = 5;
+constexpr size_t kValuesAMove = 3;
+
 class OpenTask : public Task {
  public:
   static std::unique_ptr<OpenTask> Parse(const Napi::CallbackInfo& info) {
@@ -103,20 +106,23 @@ class ClaimTask : public Task {
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
     napi_value result = js.Object();
-    // Flat, six values a claim: objects cost more than all the rest of this call.
-    napi_value claims = js.Array(batch_.claims.size() * 6);
-    size_t at = 0;
+    // Flat: objects cost more than all the rest of this call.
+    const size_t count = batch_.claims.size();
+    napi_value names = js.Array(count);
+    double* claims = nullptr;
+    js.Set(result, "claims", js.Numbers(count * kValuesAClaim, &claims));
     std::vector<AddonData::ClaimId> ids;
-    for (const Claim& claim : batch_.claims) {
-      js.Set(claims, at++, js.Bytes(claim.name));
-      js.Set(claims, at++, js.Number(claim.descriptor.get()));
-      js.Set(claims, at++, js.Number(static_cast<double>(claim.size)));
-      js.Set(claims, at++,
-             js.Number(claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset)));
-      js.Set(claims, at++, js.Number(static_cast<double>(claim.position)));
-      js.Set(claims, at++, js.Number(static_cast<double>(ids.emplace_back(data.NewClaimId()))));
+    ids.reserve(count);
+    for (size_t at = 0; at < count && js.ok(); at++) {
+      const Claim& claim = batch_.claims[at];
+      js.Set(names, at, js.Bytes(claim.name));
+      *claims++ = static_cast<double>(ids.emplace_back(data.NewClaimId()));
+      *claims++ = claim.descriptor.get();
+      *claims++ = static_cast<double>(claim.size);
+      *claims++ = claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset);
+      *claims++ = static_cast<double>(claim.position);
     }
-    js.Set(result, "claims", claims);
+    js.Set(result, "names", names);
     js.Set(result, "contents", js.Buffer(batch_.contents));
     js.Set(result, "notes", Notes(js));
     js.Set(result, "busy", js.Number(static_cast<double>(batch_.busy)));
@@ -126,7 +132,10 @@ class ClaimTask : public Task {
     js.Set(result, "ended", js.Boolean(batch_.ended));
     if (batch_.failure) js.Set(result, "failure", js.FailureObject(batch_.failure));
     if (!js.ok()) return nullptr;
-    for (at = 0; at < ids.size(); at++) data.Hold(ids[at], std::move(batch_.claims[at].descriptor));
+    for (size_t at = 0; at < count; at++) {
+      Claim& claim = batch_.claims[at];
+      data.Hold(ids[at], std::move(claim.descriptor), std::move(claim.name));
+    }
     return result;
   }
 
@@ -153,35 +162,42 @@ class ClaimTask : public Task {
   ClaimBatch batch_;
 };
 
+// (queue, moves, count, names, durable). `moves`: three numbers an item, claim, place, due time. `names`:
+// what they are to be called there, where that is not what they are called; left out: none is.
 class FinishTask : public Task {
  public:
   static std::unique_ptr<FinishTask> Parse(const Napi::CallbackInfo& info) {
     auto task = std::make_unique<FinishTask>();
     task->directory_ = Opened<QueueBox>(info[0]);
-    if (!task->directory_) return nullptr;
-    const auto ids = info[1].As<Napi::Array>();
-    const auto from = info[2].As<Napi::Array>();
-    const auto places = info[3].As<Napi::Array>();
-    const auto to = info[4].As<Napi::Array>();
-    const auto due = info[5].As<Napi::Array>();
-    AddonData& data = DataOf(info.Env());
-    task->items_.resize(ids.Length());
-    for (uint32_t at = 0; at < ids.Length(); at++) {
-      Finish& item = task->items_[at];
-      item.from = BytesOf(from[at]);
-      item.to = BytesOf(to[at]);
-      const int64_t place = IntegerOf(places[at]);
-      item.discard = place == static_cast<int64_t>(Place::kTmp);
-      item.to_place = static_cast<Place>(place);
-      item.due_ms = IntegerOf(due[at]);
+    size_t length = 0;
+    const double* const moves = NumbersOf(info[1], &length);
+    if (!task->directory_ || moves == nullptr) return nullptr;
+    const size_t count = std::min(static_cast<size_t>(IntegerOf(info[2])), length / kValuesAMove);
+    std::vector<std::string> names(count);
+    if (info[3].IsArray()) {
+      const auto given = info[3].As<Napi::Array>();
+      for (uint32_t at = 0; at < count; at++) {
+        const Napi::Value name = given[at];
+        if (!name.IsUndefined()) names[at] = BytesOf(name);
+      }
     }
-    task->durable_ = FlagOf(info[6]);
+    task->durable_ = FlagOf(info[4]);
     if (info.Env().IsExceptionPending()) return nullptr;
     // Taken out of the table before the task runs: once it has closed a descriptor, the number may be another
     // claim's. A claim that is not there has no descriptor, and its finish fails with EBADF.
-    for (uint32_t at = 0; at < ids.Length(); at++) {
-      const int64_t id = task->ids_.emplace_back(IntegerOf(ids[at]));
-      task->items_[at].descriptor = data.Take(id);
+    AddonData& data = DataOf(info.Env());
+    task->items_.resize(count);
+    task->ids_.reserve(count);
+    for (size_t at = 0; at < count; at++) {
+      const double* const move = moves + at * kValuesAMove;
+      auto claim = data.Take(task->ids_.emplace_back(static_cast<AddonData::ClaimId>(move[0])));
+      Finish& item = task->items_[at];
+      item.descriptor = std::move(claim.descriptor);
+      item.to = names[at].empty() ? claim.name : std::move(names[at]);
+      item.from = std::move(claim.name);
+      item.to_place = static_cast<Place>(move[1]);
+      item.discard = item.to_place == Place::kTmp;
+      item.due_ms = static_cast<int64_t>(move[2]);
     }
     return task;
   }
@@ -190,14 +206,20 @@ class FinishTask : public Task {
 
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
+    const bool plain = std::none_of(items_.begin(), items_.end(),
+                                    [](const Finish& item) { return item.failure || item.undelayed; });
+    if (plain) return js.Undefined();
     napi_value results = js.Array(items_.size());
-    for (size_t at = 0; at < items_.size(); at++) {
-      const Finish& item = items_[at];
-      js.Set(results, at, ResultOf(js, item));
-    }
+    for (size_t at = 0; at < items_.size(); at++) js.Set(results, at, ResultOf(js, items_[at]));
     // An item that could not be moved stays claimed.
     for (size_t at = 0; at < items_.size(); at++) {
-      if (items_[at].descriptor.valid()) data.Hold(ids_[at], std::move(items_[at].descriptor));
+      Finish& item = items_[at];
+      if (item.descriptor.IsIntact()) {
+        data.Hold(ids_[at], std::move(item.descriptor), std::move(item.from));
+      } else {
+        // Somebody has closed it, and its number may be that of another claim.
+        item.descriptor.Forget();
+      }
     }
     return js.Checked(results);
   }
@@ -307,7 +329,7 @@ void ExportQueueFunctions(Napi::Env env, Napi::Object exports) {
   add("isDownSync", IsDownSync);
   add("claim", Start<ClaimTask>);
   add("claimSync", StartSync<ClaimTask>);
-  add("finish", Start<FinishTask>);
+  add("finish", StartInLane<FinishTask, LaneOf<&QueueBox::finishes>>);
   add("release", Release);
 }
 

@@ -11,6 +11,8 @@
 
 namespace fsq {
 
+class Lane;
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -24,9 +26,9 @@ class Task {
 
   // Keeps a JavaScript value, and so the memory that the task borrows from it, alive until the task ends.
   void KeepAlive(Napi::Value value);
+  void LetGo() { kept_.Reset(); }
 
  private:
-  friend class PendingTask;
   Napi::Reference<Napi::Value> kept_;
 };
 
@@ -35,14 +37,25 @@ AddonData& DataOf(Napi::Env env);
 // A promise for the answer.
 Napi::Value RunInPool(Napi::Env env, std::unique_ptr<Task> task);
 
+// The same, after those that were given to the lane before; it is made with the first of them.
+Napi::Value RunInLane(Napi::Env env, std::shared_ptr<Lane>& lane, std::unique_ptr<Task> task);
+
 // The answer.
 Napi::Value RunHere(Napi::Env env, Task& task);
 
-// The two forms of an operation. Parse gives null where it has thrown.
+// The forms of an operation. Parse gives null where it has thrown.
 template <typename TaskType>
 Napi::Value Start(const Napi::CallbackInfo& info) {
   auto task = TaskType::Parse(info);
   return task ? RunInPool(info.Env(), std::move(task)) : Napi::Value();
+}
+
+template <typename TaskType, std::shared_ptr<Lane>* (*LaneOf)(const Napi::CallbackInfo&)>
+Napi::Value StartInLane(const Napi::CallbackInfo& info) {
+  auto task = TaskType::Parse(info);
+  if (!task) return {};
+  std::shared_ptr<Lane>* const lane = LaneOf(info);
+  return lane == nullptr ? Napi::Value() : RunInLane(info.Env(), *lane, std::move(task));
 }
 
 template <typename TaskType>

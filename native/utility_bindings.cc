@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "bindings.h"
+#include "ends.h"
 #include "fault_point.h"
 #include "install.h"
+#include "js_argument.h"
 #include "js_value.h"
 #include "task.h"
 #include "time_text.h"
@@ -132,6 +134,18 @@ Napi::Value HeldClaims(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(DataOf(info.Env()).claims.size()));
 }
 
+// So long the JavaScript thread is taken to look again by itself.
+constexpr int64_t kLookAgainNs = 100'000;
+
+// (again) -> how many tasks are under way in lanes; those that have ended are answered. `again`: another call
+// follows at once.
+Napi::Value SettleEnds(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<Ends> ends = DataOf(info.Env()).ends;
+  if (!ends) return Napi::Number::New(info.Env(), 0);
+  ends->LookOutUntil(FlagOf(info[0]) ? NowNs() + kLookAgainNs : 0);
+  return Napi::Number::New(info.Env(), static_cast<double>(ends->Settle(info.Env(), true)));
+}
+
 // The process exits: operations that have not begun will not, and nothing stays of what is half-written.
 Napi::Value Stop(const Napi::CallbackInfo& info) {
   AddonData& data = DataOf(info.Env());
@@ -169,6 +183,7 @@ void ExportUtilityFunctions(Napi::Env env, Napi::Object exports) {
   add("userId", UserId);
   add("groupId", GroupId);
   add("heldClaims", HeldClaims);
+  add("settleEnds", SettleEnds);
   add("stop", Stop);
 #ifdef FSQ_FAULT_POINTS
   add("setFaults", SetFaults);

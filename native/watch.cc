@@ -69,13 +69,10 @@ class Watcher {
 };
 
 Failure Watcher::Start() {
-  Descriptor events(FSQ_CALL("watch.init", platform::OpenWatcher()));
-  if (!events.valid()) return Failure{LastError(), "inotify_init1"};
   std::array<int, 2> ends{-1, -1};
   if (platform::OpenPipe(ends.data()) == -1) return Failure{LastError(), "pipe"};
   interrupted_ = Descriptor(ends[0]);
   interrupt_ = Descriptor(ends[1]);
-  events_ = std::move(events);
   running_ = true;
   // The process's signals are not for this thread.
   sigset_t all;
@@ -86,7 +83,6 @@ Failure Watcher::Start() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error == 0) return {};
   running_ = false;
-  events_.Reset();
   return Failure{-error, "pthread_create"};
 }
 
@@ -96,17 +92,22 @@ Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& q
   if (armed_.empty()) {
     if (Failure failure = Start()) return failure;
   }
+  if (watch.armed_)
+    Remove(watch);
+  else
+    armed_.push_back(&watch);
+  watch.armed_ = true;
   Failure failure = Add(watch, root, Role::kRoot);
   if (!failure) failure = Add(watch, queue, Role::kQueue);
-  // Also where it failed: Disarm ends the thread if there is nobody else.
-  armed_.push_back(&watch);
-  watch.armed_ = true;
-  watch.events_ = {};
+  if (failure) Remove(watch);
   Interrupt();
   return failure;
 }
 
 Failure Watcher::Add(Watch& watch, const std::string& directory, Role role) {
+  // There may be none for now, and triggers are heard all the same.
+  if (!events_.valid()) events_ = Descriptor(FSQ_CALL("watch.init", platform::OpenWatcher()));
+  if (!events_.valid()) return Failure{LastError(), "inotify_init1"};
   const int id =
       FSQ_CALL("watch.add", platform::AddWatch(events_.get(), directory.c_str(), role == Role::kQueue));
   if (id == -1) return Failure{LastError(), "inotify_add_watch", directory};
@@ -254,10 +255,14 @@ void Watcher::ReadEvents() {
     }
   });
   for (Watch* const watch : armed_) {
-    // What cannot be read can only be looked for.
     if (result == -1) watch->events_.lost = true;
     Tell(*watch);
   }
+  if (result == 0) return;
+  // For ever ready, and never to be read: who arms next opens another.
+  for (const auto& [id, target] : targets_) platform::RemoveWatch(events_.get(), id);
+  targets_.clear();
+  events_.Reset();
 }
 
 void Watcher::ReadTrigger(Watch& watch) {
@@ -280,7 +285,6 @@ Failure Watch::Listen(const std::string& trigger) {
 }
 
 Failure Watch::Arm(const std::string& root, const std::string& queue) {
-  Disarm();
   return Watcher::Instance().Arm(*this, root, queue);
 }
 

@@ -33,7 +33,8 @@ class Watch {
   // there is none, and once it is open.
   Failure Listen(const std::string& trigger);
 
-  // From here on, all that happens in `root` (the directory of the queue) and `queue` is told.
+  // From here on, all that happens in `root` (the directory of the queue) and `queue` is told, in place of
+  // what was, and so are pulls of the trigger: these also where it fails, as for want of watches.
   Failure Arm(const std::string& root, const std::string& queue);
   void Disarm();
 

@@ -1,6 +1,5 @@
 /**
- * Calls that share a crossing into native code: those of one tick go together, and while one batch is under way the
- * next one gathers. A lone call never waits for company.
+ * Calls that share a crossing into native code: those of one tick go together. A lone call never waits for company.
  *
  * @module
  */
@@ -11,20 +10,31 @@ interface Waiting<Entry, Outcome> {
   readonly reject: (error: unknown) => void
 }
 
-/** Runs entries in batches, in the order they came, one batch at a time. */
+const SMALL = 8
+
+/** Runs entries in batches, in the order they came. */
 export class Batcher<Entry, Outcome> {
   readonly #run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>
   readonly #limit: number
+  readonly #overlapping: boolean
   #waiting: Waiting<Entry, Outcome>[] = []
   #running = false
 
   /**
    * @param run - Gives one outcome an entry, in their order. If it rejects, each of its entries does.
    * @param limit - The most entries of one batch.
+   * @param overlapping - If not, one batch at a time, while the next one gathers: where a batch costs much and an entry more
+   * costs little. Else small batches, one on the heels of the other: while one is under way, what comes of the last one
+   * prepares the next.
    */
-  constructor(run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>, limit: number) {
+  constructor(
+    run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>,
+    limit: number,
+    overlapping: boolean,
+  ) {
     this.#run = run
     this.#limit = limit
+    this.#overlapping = overlapping
   }
 
   submit(entry: Entry): Promise<Outcome> {
@@ -39,16 +49,28 @@ export class Batcher<Entry, Outcome> {
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, this.#limit)
-      try {
-        const outcomes = await this.#run(batch.map(({ entry }) => entry))
-        batch.forEach(({ resolve }, index) => {
-          resolve(outcomes[index] as Outcome)
-        })
-      } catch (error) {
-        for (const { reject } of batch) reject(error)
-      }
+      const size = this.#overlapping ? this.#smallSize() : this.#limit
+      const batch = this.#waiting.length <= size ? this.#waiting : this.#waiting.splice(0, size)
+      if (batch === this.#waiting) this.#waiting = []
+      const ended = this.#runBatch(batch)
+      if (!this.#overlapping) await ended
     }
     this.#running = false
+  }
+
+  // Some batches of what there is now.
+  #smallSize(): number {
+    return Math.min(Math.max(SMALL, Math.ceil(this.#waiting.length / 4)), this.#limit)
+  }
+
+  async #runBatch(batch: readonly Waiting<Entry, Outcome>[]): Promise<void> {
+    try {
+      const outcomes = await this.#run(batch.map(({ entry }) => entry))
+      batch.forEach(({ resolve }, index) => {
+        resolve(outcomes[index] as Outcome)
+      })
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    }
   }
 }

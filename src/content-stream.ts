@@ -34,12 +34,12 @@ export type ReadAt = (position: number, length: number) => Promise<Buffer>
  */
 export function contentStream(size: number, readAt: ReadAt, options: StreamOptions): Readable {
   checkOptions('stream', options, OPTIONS)
-  const { start = 0, end = Math.max(size - 1, start), highWaterMark = READ_AHEAD, signal } = options
+  const { start = 0, end, highWaterMark = READ_AHEAD, signal } = options
   checkWhole('start', start, 0)
-  checkWhole('end', end, start)
+  if (end !== undefined) checkWhole('end', end, start)
   checkWhole('highWaterMark', highWaterMark, 1)
   checkSignal(signal)
-  const limit = Math.min(end + 1, size)
+  const limit = end === undefined ? size : Math.min(end + 1, size)
   let position = start
   // Only here: a program that has no use of streams need not wait until they are loaded.
   const { Readable } = process.getBuiltinModule('node:stream')

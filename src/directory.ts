@@ -62,7 +62,8 @@ export class QueueDirectory {
    */
   async open(): Promise<QueueHandle> {
     this.checkOpen()
-    if (this.#handle !== undefined) return this.#handle
+    // Who comes after those that wait for it goes after them, even if a synchronous call has been faster.
+    if (this.#handle !== undefined) return this.#opening ?? this.#handle
     this.#opening ??= this.#openNow().finally(() => {
       this.#opening = undefined
     })

@@ -38,6 +38,7 @@ import {
   native,
 } from './native.js'
 import { Inflow } from './inflow.js'
+import { lookOut } from './lookout.js'
 import { checkFlag, checkOptions, checkSignal } from './options.js'
 import { type Payload, readPayload } from './payload.js'
 import type { Settings } from './settings.js'
@@ -79,6 +80,7 @@ export interface EnqueueManyOptions {
 export interface EnqueueEntry extends EnqueueSyncOptions {
   /** The contents; left out: none. */
   readonly data?: Payload
+  /** The arguments; left out: none. */
   readonly args?: readonly NameArgument[]
 }
 
@@ -102,7 +104,9 @@ interface Streamed extends Named {
 }
 
 type Entry = Prepared | Streamed
+type EnqueueCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk'
 
+const { pid } = process
 let knownHostName: string | undefined
 
 // A system call each time otherwise, and a host does not change its name under a running process.
@@ -125,6 +129,7 @@ export class Enqueuer {
   readonly #directory: QueueDirectory
   readonly #settings: Settings
   readonly #reporter: Reporter
+  readonly #isDurable: boolean
   readonly #batcher: Batcher<Prepared, Result>
   #form: ItemForm | undefined
 
@@ -132,7 +137,12 @@ export class Enqueuer {
     this.#directory = directory
     this.#settings = settings
     this.#reporter = reporter
-    this.#batcher = new Batcher((entries) => this.#enqueueAll(entries), BATCH_LIMIT)
+    this.#isDurable = settings.durability !== 'none'
+    this.#batcher = new Batcher(
+      (entries) => this.#enqueueAll(entries, this.#isDurable ? 'enqueue' : 'enqueueInLane'),
+      BATCH_LIMIT,
+      !this.#isDurable,
+    )
   }
 
   async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {
@@ -188,31 +198,50 @@ export class Enqueuer {
     }
     const prepared = entries.map((entry: EnqueueEntry) => this.#prepareOrFail(entry))
     const good = prepared.filter((entry): entry is Entry => !(entry instanceof FsqError))
-    const outcomes = new Map<Entry, EnqueueOutcome>()
+    const results: (Result | undefined)[] = []
     const stop = new Stop(signal)
+    const running: Promise<void>[] = []
     try {
       stop.check()
       // No entry can be added without the queue and its settings, so one error says it better than one an entry.
       this.#itemForm()
       await this.#directory.open()
+      let from = 0
       for (const part of partsOf(good)) {
-        const results = await this.#enqueuePart(part, stop, signal)
-        part.forEach((entry, index) => outcomes.set(entry, this.#outcomeOf(results[index], entry)))
+        // The next part of what is in memory is given to native code before the last one has ended, which takes them in order
+        // all the same. What is durable waits for the disk anyway, and a file can be large.
+        const overlaps = !this.#isDurable && part.every(isInMemory)
+        while (running.length > (overlaps ? 1 : 0)) await running.shift()
+        const adding = this.#addPart(part, overlaps, stop, signal, results, from)
+        adding.catch(() => undefined)
+        running.push(adding)
+        from += part.length
       }
+      await Promise.all(running)
     } finally {
+      await Promise.allSettled(running)
       stop.end()
       // Also those whose turn has not come.
       await Promise.all(good.filter(isStreamed).map(({ payload }) => payload.stop()))
     }
-    const all = prepared.map((entry): EnqueueOutcome => {
-      if (entry instanceof FsqError) return { error: entry }
-      return outcomes.get(entry) ?? { error: new FsqError('The item was not enqueued') }
-    })
-    const ids = all.flatMap((outcome) => ('id' in outcome ? [outcome.id] : []))
-    if (ids.length === all.length) return ids
-    if (all.every((outcome) => 'error' in outcome && outcome.error instanceof EnqueueAbortedError))
+    if (good.length === entries.length && results.every((result) => typeof result === 'string'))
+      return results.map((id) => fromRaw(id, this.#settings.charset))
+    this.#failMany(prepared, results, stop)
+  }
+
+  /** @throws What became of each entry; where all were given up, why. */
+  #failMany(
+    prepared: readonly (Entry | FsqError)[],
+    results: readonly (Result | undefined)[],
+    stop: Stop,
+  ): never {
+    let at = 0
+    const outcomes = prepared.map((entry): EnqueueOutcome =>
+      entry instanceof FsqError ? { error: entry } : this.#outcomeOf(results[at++], entry),
+    )
+    if (outcomes.every((outcome) => 'error' in outcome && outcome.error instanceof EnqueueAbortedError))
       stop.check()
-    throw new EnqueueManyError(all)
+    throw new EnqueueManyError(outcomes)
   }
 
   // The options are looked at after the data: a source that comes with bad ones is let go of, too.
@@ -228,7 +257,7 @@ export class Enqueuer {
       if (!Array.isArray(args)) {
         throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
       }
-      const fields = { pid: process.pid, hostname: hostName(), tries: 0, args }
+      const fields = { pid, hostname: hostName(), tries: 0, args }
       const suffix = nameSuffix(fields, this.#settings)
       const due = dueAfter(delay)
       const named = { suffix, due, trigger: this.#pulls(given) }
@@ -274,9 +303,22 @@ export class Enqueuer {
     return this.#form
   }
 
+  async #addPart(
+    part: readonly Entry[],
+    overlaps: boolean,
+    stop: Stop,
+    signal: AbortSignal | undefined,
+    results: (Result | undefined)[],
+    from: number,
+  ): Promise<void> {
+    const added = await this.#enqueuePart(part, overlaps ? 'enqueueBulk' : 'enqueue', stop, signal)
+    for (const [index, result] of added.entries()) results[from + index] = result
+  }
+
   /** One result an entry. */
   async #enqueuePart(
     part: readonly Entry[],
+    call: EnqueueCall,
     stop: Stop,
     signal: AbortSignal | undefined,
   ): Promise<(Result | undefined)[]> {
@@ -286,7 +328,7 @@ export class Enqueuer {
       if (first !== undefined && isStreamed(first)) return [await this.#enqueueSource(first, signal)]
       let ready = part as readonly Prepared[]
       if (signal !== undefined) ready = ready.map((entry) => ({ ...entry, stop: stop.handle }))
-      const results = await this.#enqueueAll(ready)
+      const results = await this.#enqueueAll(ready, call)
       return results.map((result) => (isCancelled(result) ? aborted(stop) : result))
     } catch (error) {
       const { raised } = stop
@@ -297,7 +339,7 @@ export class Enqueuer {
 
   async #enqueueReady(entry: Prepared): Promise<Result | undefined> {
     // A file can be large: it must not hold up the items that would share its batch.
-    if (entry.payload === null || entry.payload instanceof Uint8Array) return this.#batcher.submit(entry)
+    if (isInMemory(entry)) return this.#batcher.submit(entry)
     const [result] = await this.#enqueueAll([entry])
     return result
   }
@@ -347,18 +389,21 @@ export class Enqueuer {
   }
 
   /** One result an entry; those that met a directory that is gone are tried again in the one that took its place. */
-  async #enqueueAll(entries: readonly Prepared[]): Promise<Result[]> {
+  async #enqueueAll(entries: readonly Prepared[], call: EnqueueCall = 'enqueue'): Promise<Result[]> {
     let handle = await this.#directory.open()
-    const results: Result[] = await this.#enqueueInto(handle, entries)
+    const ended = this.#enqueueInto(handle, entries, call)
+    if (call === 'enqueueInLane') lookOut()
+    const results: Result[] = await ended
     for (let attempt = 0; attempt < MOST_REOPENINGS; attempt++) {
+      if (!results.some(isLost)) break
       const lost = results.flatMap((result, index) => (isLost(result) ? [index] : []))
-      if (lost.length === 0) break
       this.#directory.forget(handle)
       try {
         handle = await this.#directory.open()
         const again = await this.#enqueueInto(
           handle,
           lost.map((index) => entries[index] as Prepared),
+          call,
         )
         lost.forEach((index, position) => {
           results[index] = again[position] as Result
@@ -372,14 +417,18 @@ export class Enqueuer {
     return results
   }
 
-  async #enqueueInto(handle: QueueHandle, entries: readonly Prepared[]): Promise<Result[]> {
+  async #enqueueInto(
+    handle: QueueHandle,
+    entries: readonly Prepared[],
+    call: EnqueueCall = 'enqueue',
+  ): Promise<Result[]> {
     this.#directory.checkOpen()
-    return native.enqueue(
+    return native[call](
       handle,
       this.#itemForm(),
       entries.map(({ suffix }) => suffix),
       entries.map(({ payload }) => payload),
-      entries.map(({ due }) => due),
+      entries.some(({ due }) => due !== 0) ? entries.map(({ due }) => due) : undefined,
       entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
     )
   }
@@ -439,6 +488,10 @@ function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, 
 
 function isStreamed(entry: Entry): entry is Streamed {
   return entry.payload instanceof Source
+}
+
+function isInMemory({ payload }: Entry): boolean {
+  return payload === null || payload instanceof Uint8Array
 }
 
 function isObject(value: unknown): boolean {

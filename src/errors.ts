@@ -227,6 +227,7 @@ export class SettingError extends FsqError {
 
   /** The environment variable, or the option, that has the value. */
   readonly setting: string
+  /** The value, as it was given. */
   readonly value: unknown
   /** What the value should have been. */
   readonly expected: string

@@ -10,11 +10,14 @@ import type { QueueDirectory } from './directory.js'
 import type { Failure } from './errors.js'
 import { type RawName } from './name/charset.js'
 import { freeEntropies } from './name/item-name.js'
+import { lookOut } from './lookout.js'
 import { type FinishResult, type Place, type QueueHandle, native } from './native.js'
 import type { Settings } from './settings.js'
 
 const { EBADF, EEXIST, ESTALE } = os.constants.errno
 const BATCH_LIMIT = 256
+const VALUES_A_MOVE = 3
+const ALL_WELL: readonly FinishResult[] = []
 
 /** Whether somebody else has moved the item, or its descriptor is not the claim's any more. */
 export function isGone(failure: Failure): boolean {
@@ -51,12 +54,14 @@ export class Finisher {
   readonly #encode: string
   readonly #durable: boolean
   readonly #batcher: Batcher<Move, FinishResult>
+  // One for all calls: native code reads it before it returns.
+  readonly #values = new Float64Array(BATCH_LIMIT * VALUES_A_MOVE)
 
   constructor(directory: QueueDirectory, settings: Settings) {
     this.#directory = directory
     this.#encode = settings.encode
     this.#durable = settings.durability === 'full'
-    this.#batcher = new Batcher((moves) => this.#moveAll(moves), BATCH_LIMIT)
+    this.#batcher = new Batcher((moves) => this.#moveAll(moves), BATCH_LIMIT, !this.#durable)
   }
 
   /**
@@ -86,30 +91,29 @@ export class Finisher {
     }
   }
 
-  async #moveAll(moves: readonly Move[]): Promise<FinishResult[]> {
+  async #moveAll(moves: readonly Move[]): Promise<readonly FinishResult[]> {
     const [first] = moves
     // Of one handle, unless the queue was installed anew while items of the old one were claimed.
     if (first !== undefined && moves.every(({ handle }) => handle === first.handle)) {
       return this.#moveThrough(first.handle, moves)
     }
     const results: FinishResult[] = []
-    for (const move of moves) results.push(...(await this.#moveThrough(move.handle, [move])))
+    for (const move of moves) results.push((await this.#moveThrough(move.handle, [move]))[0])
     return results
   }
 
-  #moveThrough(handle: QueueHandle, moves: readonly Move[]): Promise<FinishResult[]> {
-    const claims: number[] = []
-    const from: RawName[] = []
-    const places: Place[] = []
-    const to: RawName[] = []
-    const dues: number[] = []
-    for (const move of moves) {
-      claims.push(move.claim)
-      from.push(move.from)
-      places.push(move.place)
-      to.push(move.to)
-      dues.push(move.due)
+  async #moveThrough(handle: QueueHandle, moves: readonly Move[]): Promise<readonly FinishResult[]> {
+    const values = this.#values
+    let names: (RawName | undefined)[] | undefined
+    let at = 0
+    for (const [index, { claim, place, from, to, due }] of moves.entries()) {
+      values[at++] = claim
+      values[at++] = place
+      values[at++] = due
+      if (to !== from) (names ??= [])[index] = to
     }
-    return native.finish(handle, claims, from, places, to, dues, this.#durable)
+    const ended = native.finish(handle, values, moves.length, names, this.#durable)
+    lookOut()
+    return (await ended) ?? ALL_WELL
   }
 }

@@ -80,7 +80,9 @@ export interface QueuePaths {
   readonly queue: string
   /** Items under construction. */
   readonly tmp: string
+  /** Items whose work succeeded. */
   readonly done: string
+  /** Items that failed for good. */
   readonly fail: string
 }
 

@@ -33,6 +33,7 @@ const ROUNDS = 3
 
 /** An item as it was seen, which may be somewhere else by now. */
 export class ListedItem extends NamedItem {
+  /** Which of the directories it was seen in. */
   readonly state: ItemState
   readonly #directory: QueueDirectory
 
@@ -59,7 +60,9 @@ export interface ItemsOptions {
 export interface Counts {
   /** In queue/: all that wait, those that are worked on or delayed included. */
   readonly waiting: number
+  /** In done/. */
   readonly done: number
+  /** In fail/. */
   readonly failed: number
   /** In tmp/: items under construction, and what crashed producers left. */
   readonly tmp: number

@@ -21,6 +21,7 @@ import {
   NO_OPTIONS,
   type UnlockOptions,
   describeTarget,
+  isUnlocked,
   lockDescriptor,
   lockOperation,
   lockRequest,
@@ -124,6 +125,8 @@ export async function unlock(descriptor: number, options: UnlockOptions = NO_OPT
 
 /** {@link unlock}, throwing. */
 export function unlockSync(descriptor: number, options: UnlockOptions = NO_OPTIONS): void {
+  // All that most calls need. What is wrong with the others, the long way says.
+  if (options === NO_OPTIONS && isUnlocked(descriptor)) return
   unlockNow(unlockRequest('unlockSync', descriptor, options))
 }
 
@@ -154,11 +157,15 @@ export async function withLock<Result>(
   const [options, run] = rest.length === 1 ? [NO_OPTIONS, rest[0]] : rest
   checkFunction(run)
   const held = await waitForLock('withLock', target, options)
+  let result: Result
   try {
-    return await run(held)
-  } finally {
-    held.unlock()
+    result = await run(held)
+  } catch (error) {
+    unlockQuietly(held)
+    throw error
   }
+  held.unlock()
+  return result
 }
 
 /** {@link withLock}, with {@link lockSync}. The function must be through when it returns. */
@@ -177,19 +184,33 @@ export function withLockSync<Result>(
   const [options, run] = rest.length === 1 ? [NO_OPTIONS, rest[0]] : rest
   checkFunction(run)
   const held = waitForLockSync('withLockSync', target, options)
+  let result: Result
   try {
-    const result = run(held)
-    if (types.isPromise(result)) {
-      throw new SettingError(
-        'the function',
-        run,
-        'one that returns no promise, as the lock is given up now',
-        'Use withLock',
-      )
-    }
-    return result
-  } finally {
+    result = run(held)
+    checkIsThrough(run, result)
+  } catch (error) {
+    unlockQuietly(held)
+    throw error
+  }
+  held.unlock()
+  return result
+}
+
+function checkIsThrough(run: unknown, result: unknown): void {
+  const { then } = (result ?? {}) as { readonly then?: unknown }
+  if (typeof then !== 'function') return
+  // Nobody will ever look at it, and how it ends is of no interest any more.
+  if (types.isPromise(result)) result.catch(() => undefined)
+  const expected = 'one that returns no promise, as the lock is given up now'
+  throw new SettingError('the function', run, expected, 'Use withLock')
+}
+
+/** After an error, which is the one to be told: a descriptor that the function has closed has no lock any more. */
+function unlockQuietly(held: FileLock): void {
+  try {
     held.unlock()
+  } catch {
+    // See above.
   }
 }
 

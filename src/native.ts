@@ -85,11 +85,12 @@ export interface ClaimNote {
 
 /** What one call of `claim` brought. */
 export interface ClaimBatch {
+  readonly names: readonly RawName[]
   /**
-   * Six values a claim: name, descriptor, size, offset of its content in `contents` (-1: not read), position in the
-   * listing, and the number by which the claim goes from here on.
+   * Five values a claim: the number by which it goes from here on, descriptor, size, offset of its content in `contents` (-1:
+   * not read), position in the listing.
    */
-  readonly claims: readonly (RawName | number)[]
+  readonly claims: Float64Array
   readonly contents: Buffer
   readonly notes: readonly ClaimNote[]
   /** How many were held by others. */
@@ -183,6 +184,13 @@ export type InstallResult = Partial<Failure> & { readonly published: boolean; re
 /** The parts of a lock operation of native code: a kind of lock, and whether it is exclusive. */
 export const LockOperation = { flock: 1, fcntl: 2, exclusive: 4 } as const
 
+const LOCK_OPERATIONS = 8
+
+/** A descriptor or a claim, and what is to be done with it, as native code takes them: each argument less counts. */
+export function packLock(target: number, operation: number): number {
+  return target * LOCK_OPERATIONS + operation
+}
+
 /** A claim and its descriptor. */
 export type PathLock = readonly [claim: number, descriptor: number]
 
@@ -240,7 +248,10 @@ interface Native {
   closeWatch(watch: WatchHandle): void
   /** Opens the FIFO if it is there and not open yet. */
   listenTrigger(watch: WatchHandle, path: string): Failure | undefined
-  /** From here on, what happens in the directory of the queue and in its queue/ is told. */
+  /**
+   * From here on, what happens in the directory of the queue and in its queue/ is told, in place of what was watched before. A
+   * failure: only pulls of the trigger are.
+   */
   armWatch(watch: WatchHandle, queuePath: string, itemsPath: string): Failure | undefined
   disarmWatch(watch: WatchHandle): void
   /** What has happened since the last call; if nothing has, `callback` is called when something does, once. */
@@ -254,16 +265,28 @@ interface Native {
   /** mkfifo(2); the umask applies. */
   makeFifo(path: string, mode: number): Failure | undefined
 
-  /** Takes the claims; those that could not be moved are held again when it resolves. */
+  /**
+   * Takes the claims; those that could not be moved are held again when it resolves. One call after the other, on one thread.
+   *
+   * @param moves - Three values a claim: its number, the {@link Place} where it belongs, and when it is due there, in
+   * milliseconds since the epoch (0: at once). Read before this returns.
+   * @param names - What they are to be called there; `undefined`: as they are called.
+   * @returns One result a claim; `undefined`: all went well.
+   */
   finish(
     queue: QueueHandle,
-    claims: readonly number[],
-    from: readonly RawName[],
-    places: readonly Place[],
-    to: readonly RawName[],
-    dues: readonly number[],
+    moves: Float64Array,
+    count: number,
+    names: readonly (RawName | undefined)[] | undefined,
     durable: boolean,
-  ): Promise<FinishResult[]>
+  ): Promise<FinishResult[] | undefined>
+  /**
+   * Answers what of the calls that run one after the other has ended. That happens by itself, too, but takes a wake-up; none is sent while the
+   * last call said `again`, as then another one follows at once.
+   *
+   * @returns How many are under way.
+   */
+  settleEnds(again: boolean): number
   /** Unlocks and closes claims; a number that is no claim's does nothing. */
   release(claims: readonly number[]): void
 
@@ -273,9 +296,13 @@ interface Native {
     form: ItemForm,
     suffixes: readonly RawName[],
     payloads: readonly NativePayload[],
-    dues: readonly number[],
+    dues?: readonly number[],
     stops?: readonly (StopHandle | undefined)[],
   ): Promise<EnqueueResult[]>
+  /** The same for what takes little time: one call after the other, on one thread. */
+  enqueueInLane: Native['enqueue']
+  /** The same for many at once: one call after the other, on another one. */
+  enqueueBulk: Native['enqueue']
   enqueueSync(
     queue: QueueHandle,
     form: ItemForm,
@@ -332,13 +359,15 @@ interface Native {
     create: boolean,
   ): PathLock | Failure | null
   /**
-   * Without waiting: 0, or a negative error number (EAGAIN: taken). The range is for fcntl: the whole file if it is left out; a
-   * length of 0 goes to the end.
+   * Without waiting: nothing, or a negative error number (EAGAIN: taken). The range is for fcntl: the whole file if it is left
+   * out; a length of 0 goes to the end.
+   *
+   * @param packed - The descriptor and the operation, by {@link packLock}.
    */
-  lockDescriptor(descriptor: number, operation: number, start?: number, length?: number): number
-  unlockDescriptor(descriptor: number, operation: number, start?: number, length?: number): number
+  lockDescriptor(packed: number, start?: number, length?: number): number | undefined
+  unlockDescriptor(packed: number, start?: number, length?: number): number | undefined
   /** `lockDescriptor` on that of a claim; EBADF where somebody else has closed it. */
-  lockClaim(claim: number, operation: number, start: number, length: number): number
+  lockClaim(packed: number, start: number, length: number): number | undefined
 
   /** How many claims this thread holds. */
   heldClaims(): number

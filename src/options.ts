@@ -14,8 +14,9 @@ import { SettingError } from './errors.js'
  */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal === undefined) return
-  const { aborted, addEventListener } = (signal ?? {}) as Partial<AbortSignal>
-  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return
+  // Not instanceof: one of another realm (a test runner's, say) is one too.
+  const { addEventListener, throwIfAborted } = (signal ?? {}) as Partial<AbortSignal>
+  if (typeof throwIfAborted === 'function' && typeof addEventListener === 'function') return
   throw new SettingError('signal', signal, 'an AbortSignal')
 }
 

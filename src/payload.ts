@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Blob, Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
@@ -12,7 +12,15 @@ import { types, inspect } from 'node:util'
 
 import { PayloadError } from './errors.js'
 import type { NativePayload } from './native.js'
-import { IterableSource, NodeSource, PipeSource, type Source, WebSource, type WebStream } from './source.js'
+import {
+  IterableSource,
+  NodeSource,
+  PipeSource,
+  type Source,
+  type WebBlob,
+  WebSource,
+  type WebStream,
+} from './source.js'
 
 /** Bytes, in one of the shapes that JavaScript has for them. */
 export type Bytes = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer
@@ -28,14 +36,14 @@ export type Bytes = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer
  *   stays flat, whatever its size. If it fails, nothing is enqueued; if the enqueue fails, it is destroyed, cancelled or
  *   returned, as by leaving a `for await`;
  * - `{ path }`, a regular file, copied by the kernel where it can;
- * - `{ fd }`, an open file, from its position to its end; it is never closed. The position of a regular file stays where
- *   it is; a pipe, a socket or a terminal is read until its end;
+ * - `{ fd }`, an open file, from its position to its end; it is never closed, and must stay open until the enqueue has
+ *   resolved. The position of a regular file stays where it is; a pipe, a socket or a terminal is read until its end;
  * - `null`, for an item that is all in its arguments.
  */
 export type Payload =
   | string
   | Bytes
-  | Blob
+  | WebBlob
   | AsyncIterable<string | Bytes>
   | WebStream
   | { readonly json: unknown }
@@ -73,7 +81,7 @@ function sourceOf(data: object): Source | undefined {
   const { getReader, stream, arrayBuffer, pipe, destroy, [Symbol.asyncIterator]: iterator } = data as Duck
   if (typeof getReader === 'function') return new WebSource(data as WebStream)
   if (typeof stream === 'function' && typeof arrayBuffer === 'function') {
-    return new WebSource((data as Blob).stream())
+    return new WebSource((data as WebBlob).stream())
   }
   const isStream = typeof pipe === 'function'
   if (typeof iterator === 'function') {

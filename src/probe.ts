@@ -3,13 +3,22 @@
  *
  * @module
  */
-import { once } from 'node:events'
-import { constants, watch } from 'node:fs'
+import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
+import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
-import { type FsqError, SettingError, fileSystemError, systemError } from './errors.js'
+import {
+  type ErrnoMeaning,
+  FileSystemError,
+  type FsqError,
+  PermissionError,
+  SettingError,
+  fileSystemError,
+  systemError,
+} from './errors.js'
 import type { LockKind } from './install.js'
 import { removeLeftover } from './leftover.js'
 import { mountOf } from './mount.js'
@@ -31,6 +40,7 @@ export interface Features {
   readonly linkEmptyPath: Feature
   /** Giving them one by /proc/self/fd. */
   readonly linkProcFd: Feature
+  /** link(2). */
   readonly hardLinks: Feature
   /** A rename that fails where the name is taken (RENAME_NOREPLACE; RENAME_EXCL on macOS). */
   readonly renameNoReplace: Feature
@@ -40,11 +50,13 @@ export interface Features {
   readonly flock: Feature
   /** So do open-file-description locks of fcntl(2). */
   readonly ofdLocks: Feature
-  /** A new file is told to those who watch the directory (inotify; kqueue or FSEvents on macOS). */
+  /** A new file is told to those who watch the directory (inotify; kqueue on macOS). */
   readonly watch: Feature
   /** A file's mtime can be later than its ctime, which is how an item is delayed. */
   readonly delays: Feature
+  /** fchmod(2) is kept. */
   readonly modes: Feature
+  /** mkfifo(2). */
   readonly fifos: Feature
   /** fsync(2) of directories. */
   readonly syncDirectory: Feature
@@ -72,6 +84,7 @@ export interface Probe {
   readonly nameMax: number
   /** How finely the times of files are kept, in nanoseconds; 0: unknown. */
   readonly timestampStep: number
+  /** What works there. */
   readonly features: Features
   /** The `lockKind` to install queues with; `null`: no kind of lock works. */
   readonly lockKind: LockKind | null
@@ -82,6 +95,16 @@ export interface Probe {
 const PREFIX = '.fsq-probe-'
 const WATCH_MS = 2_000
 const NO_EFFECT = 1
+const { ENOENT, EPERM } = os.constants.errno
+const MISSING: ErrnoMeaning = [FileSystemError, 'Make it, or probe the directory that it is to be in']
+// Where the directory is there, and yet none can be made in it.
+const NOTHING_GROWS =
+  'Nobody can make a directory in it: it is on a file system of the kernel (as /proc), or immutable, or was removed just ' +
+  'now. Probe another'
+const BARREN: ReadonlyMap<number, ErrnoMeaning> = new Map([
+  [ENOENT, [FileSystemError, NOTHING_GROWS]],
+  [EPERM, [PermissionError, NOTHING_GROWS]],
+])
 
 /**
  * Finds out what the file system of a directory can do, by trying each feature in a directory of its own, which it makes
@@ -104,7 +127,10 @@ export async function probe(directory: string): Promise<Probe> {
     throw new SettingError('directory', directory, 'the path of a directory, a string without NUL')
   const where = path.resolve(directory)
   const fileSystem = await native.findFileSystem(where)
-  if (isFailure(fileSystem)) throw fileSystemError({ ...fileSystem, path: where }, doing(where))
+  if (isFailure(fileSystem)) {
+    const meaning = fileSystem.errno === -ENOENT ? MISSING : undefined
+    throw fileSystemError({ ...fileSystem, path: where }, doing(where), meaning)
+  }
   const scratch = await makeScratch(where)
   let found: NativeProbe
   let features: Features
@@ -152,7 +178,7 @@ async function makeScratch(where: string): Promise<string> {
 
 function nodeError(error: unknown, where: string): FsqError {
   const { errno = 0, syscall = 'mkdtemp' } = error as NodeJS.ErrnoException
-  return fileSystemError({ errno, syscall, path: where }, doing(where))
+  return fileSystemError({ errno, syscall, path: where }, doing(where), BARREN.get(-errno))
 }
 
 function featuresOf({ features }: NativeProbe, watching: Feature, reflink: Feature): Features {
@@ -174,20 +200,28 @@ function failed(error: unknown): Feature {
   return { works: false, reason: (error as NodeJS.ErrnoException).code ?? String(error) }
 }
 
+/** By what a scan that waits is woken by. */
 async function tryWatch(scratch: string): Promise<Feature> {
+  const watch = native.newWatch()
+  const timer = new AbortController()
   try {
-    const watcher = watch(scratch)
-    try {
-      const heard = once(watcher, 'change', { signal: AbortSignal.timeout(WATCH_MS) })
-      await Promise.all([heard, fs.writeFile(path.join(scratch, 'watched'), '')])
-    } finally {
-      watcher.close()
-    }
-    return { works: true }
-  } catch (error) {
-    if (error instanceof Error && error.name === 'AbortError') return { works: false, reason: 'no effect' }
     // EMFILE: this user has no watcher left, see fs.inotify.max_user_instances.
+    const failure = native.armWatch(watch, scratch, scratch)
+    if (failure !== undefined) return featureOf(failure.errno)
+    const told = new Promise<number>((resolve) => {
+      const tell = (): void => {
+        resolve(0)
+      }
+      if (native.awaitWatch(watch, false, tell) !== undefined) tell()
+    })
+    await fs.writeFile(path.join(scratch, 'watched'), '')
+    const inVain = later(WATCH_MS, NO_EFFECT, { signal: timer.signal }).catch(() => NO_EFFECT)
+    return featureOf(await Promise.race([told, inVain]))
+  } catch (error) {
     return failed(error)
+  } finally {
+    timer.abort()
+    native.closeWatch(watch)
   }
 }
 

@@ -10,6 +10,7 @@ import type { Feature, Probe } from './probe.js'
 export interface Promised {
   /** `unsure`: it depends on what cannot be found out from one machine. */
   readonly kept: 'yes' | 'no' | 'unsure'
+  /** A half sentence, to be shown. */
   readonly reason: string
 }
 
@@ -39,7 +40,7 @@ type Facts = Pick<Probe, 'fileSystem' | 'network' | 'features' | 'timestampStep'
 
 // Where the calls that make an item durable have been tried with simulated power cuts.
 const TRIED = ['ext4', 'xfs', 'btrfs']
-const IN_MEMORY = ['tmpfs', 'ramfs']
+const IN_MEMORY = ['tmpfs', 'ramfs', 'devtmpfs']
 
 const yes = (reason: string): Promised => ({ kept: 'yes', reason })
 const no = (reason: string): Promised => ({ kept: 'no', reason })

@@ -104,6 +104,7 @@ export class Queue {
     return queue
   }
 
+  /** Its name below the root. */
   get name(): string {
     return this.#layout.name
   }
@@ -271,6 +272,7 @@ export class Queue {
     await removeDown(this.#layout)
   }
 
+  /** Whether scans of the queue are forbidden: the file `down` exists. */
   async isDown(): Promise<boolean> {
     return isDown(this.#layout)
   }

@@ -38,6 +38,7 @@ export type ReportType =
 
 /** One thing worth knowing about one file. */
 export interface Report {
+  /** What has happened. */
   readonly type: ReportType
   /** The queue. */
   readonly queue: string
@@ -47,9 +48,11 @@ export interface Report {
   readonly rawName: string
   /** What happened, in a sentence. */
   readonly message: string
+  /** The error behind it, where there is one. */
   readonly error?: FsqError
 }
 
+/** Hears of reports. What it throws ends the scan that had something to report. */
 export type ReportListener = (report: Report) => void
 
 // Enough for any queue that is looked after; after that some are reported again, rather than memory filled up.

@@ -5,6 +5,7 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
+import { inspect } from 'node:util'
 
 import { SettingError } from './errors.js'
 import { type Charset, parseCharset } from './name/charset.js'
@@ -291,11 +292,10 @@ export function isSetting(name: string): name is SettingKey {
 function keyOf(name: string): SettingKey {
   const key = KEY_OF_VARIABLE.get(name)
   if (key !== undefined) return key
-  throw SettingError.unknown(
-    name,
-    undefined,
-    `There is no setting ${name}. There are ${[...KEY_OF_VARIABLE.keys()].join(', ')}`,
-  )
+  // Not as it is: it may be '' or a symbol.
+  const shown = inspect(name)
+  const known = [...KEY_OF_VARIABLE.keys()].join(', ')
+  throw SettingError.unknown(name, undefined, `There is no setting ${shown}. There are ${known}`)
 }
 
 /**

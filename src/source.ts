@@ -29,6 +29,12 @@ export interface WebStream {
   cancel(): Promise<void>
 }
 
+/** As much of a Blob as is needed; of its own, as that of the DOM's types is another than Node's. */
+export interface WebBlob {
+  arrayBuffer(): Promise<ArrayBuffer>
+  stream(): WebStream
+}
+
 /** Something to read, by one reader, from where it is to its end. */
 export abstract class Source {
   #over = false

@@ -4,14 +4,16 @@
  * @module
  */
 import { setMaxListeners } from 'node:events'
+import os from 'node:os'
 
-import { type Failure, fileSystemError } from './errors.js'
+import { type Failure, fileSystemError, systemError } from './errors.js'
 import type { ItemContext } from './item.js'
 import { placePath } from './layout.js'
 import { type RawName, toRaw } from './name/charset.js'
 import { Place, type QueueHandle, type WatchEvents, type WatchHandle, native } from './native.js'
 import type { Walk } from './walk.js'
 
+const { ENOENT, ENOTDIR } = os.constants.errno
 // A watch is a hint, and this is the truth: what nobody was told of is found after so long.
 const RESCAN_MS = 5000
 const RESCAN_SKIPPED_MS = 1000
@@ -115,10 +117,9 @@ export class Waiting {
 
   #arm(handle = this.#walk.handle): boolean {
     const { layout } = this.#context.directory
-    this.#disarm()
     const failure = native.armWatch(this.#watch, layout.path, placePath(layout, Place.queue))
-    if (failure === undefined) this.#watched = handle
-    else warnOnce(failure)
+    this.#watched = failure === undefined ? handle : undefined
+    if (failure !== undefined) warnOnce(failure)
     return failure === undefined
   }
 
@@ -207,12 +208,13 @@ export class Waiting {
 
 /** Too few inotify instances or watches, or no inotify at all: waiting works, but slower. */
 function warnOnce(failure: Failure): void {
-  if (hasWarned) return
+  // Removed just now, which the next look finds out.
+  if (hasWarned || failure.errno === -ENOENT || failure.errno === -ENOTDIR) return
   hasWarned = true
-  const { message } = fileSystemError(failure, 'watch a queue')
   process.emitWarning(
-    `${message}. New items are found by looking once a second. See the limits fs.inotify.max_user_instances and ` +
-      'fs.inotify.max_user_watches',
+    `The kernel cannot tell of new items: ${systemError(failure).message}. They are found by looking once a second, and when ` +
+      'the trigger is pulled. Raise the limits fs.inotify.max_user_instances or fs.inotify.max_user_watches, or that of ' +
+      'open files (ulimit -n)',
     { type: 'FsqWarning', code: 'FSQ_NO_WATCH' },
   )
 }

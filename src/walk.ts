@@ -33,7 +33,7 @@ const READ_LIMIT = 4096
 const QUICK_NAMES = 64
 // Claimed ahead, but not handed out after this long: somebody else can have it.
 const IDLE_MS = 100
-const VALUES_A_CLAIM = 6
+const VALUES_A_CLAIM = 5
 const LARGEST_SEED = 2 ** 31 - 2
 
 interface Ready {
@@ -310,21 +310,20 @@ export class Walk {
     }
   }
 
-  #take(handle: QueueHandle, { claims, contents }: ClaimBatch): Claimed[] {
-    const taken: Claimed[] = []
-    for (let at = 0; at < claims.length; at += VALUES_A_CLAIM) {
-      taken.push({
+  #take(handle: QueueHandle, { names, claims, contents }: ClaimBatch): Claimed[] {
+    return names.map((name, index) => {
+      const at = index * VALUES_A_CLAIM
+      return {
         handle,
         contents,
-        name: claims[at] as RawName,
+        name,
+        claim: claims[at] as number,
         descriptor: claims[at + 1] as number,
         size: claims[at + 2] as number,
         offset: claims[at + 3] as number,
         position: claims[at + 4] as number,
-        claim: claims[at + 5] as number,
-      })
-    }
-    return taken
+      }
+    })
   }
 
   /** What is fit to be handed out becomes ready; the rest goes to fail/. */

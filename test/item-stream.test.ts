@@ -154,6 +154,8 @@ test.each([
   ['start', -1],
   ['start', 1.5],
   ['start', '1'],
+  ['start', 1n],
+  ['end', 1n],
   ['end', -1],
   ['end', Number.NaN],
   ['highWaterMark', 0],

@@ -3,7 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 
 import {
   DiskFullError,
@@ -141,6 +141,8 @@ describe('what does not work', () => {
     ['probe.fifo', ['fifos'], ['triggers']],
     ['probe.sync', ['syncDirectory'], ['durable']],
     ['probe.copy', ['copyInKernel'], []],
+    ['watch.init', ['watch'], ['wakeUps']],
+    ['watch.add', ['watch'], ['wakeUps']],
   ]
 
   onLinux.each(rows)('%s: it is said with its errno', async (point, features, promises) => {
@@ -191,8 +193,24 @@ describe('errors', () => {
       type: FileSystemError,
       cause: 'ENOENT',
       path: missing,
-      says: /^Cannot probe the directory '.*missing': no such file or directory/,
+      says: /^Cannot probe the directory '.*missing': no such file or directory .*Make it/,
     })
+  })
+
+  // As of /proc and /sys, if one is root.
+  test.each([
+    ['ENOENT', FileSystemError],
+    ['EPERM', PermissionError],
+  ] as const)('a directory that is there, in which %s is said of a new one', async (code, type) => {
+    const error = Object.assign(new Error(code), { errno: -os.constants.errno[code], syscall: 'mkdtemp' })
+    const make = jest.spyOn(fs.promises, 'mkdtemp').mockRejectedValue(error)
+    checkError(await errorOf(async () => probe(bed.root)), {
+      type,
+      cause: code,
+      path: bed.root,
+      says: /Nobody can make a directory in it.* Probe another/,
+    })
+    make.mockRestore()
   })
 
   test('a file', async () => {

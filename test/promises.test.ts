@@ -82,7 +82,8 @@ describe('a local file system', () => {
   })
 
   test('in memory survives no power cut, and where none was tried nobody knows', () => {
-    for (const fileSystem of ['tmpfs', 'ramfs']) expect(local(ALL, fileSystem).durable.kept).toBe('no')
+    for (const fileSystem of ['tmpfs', 'ramfs', 'devtmpfs'])
+      expect(local(ALL, fileSystem).durable.kept).toBe('no')
     for (const fileSystem of ['ext2', 'overlay', 'zfs', 'apfs', 'fuse.bindfs', '0x12345'])
       expect(local(ALL, fileSystem).durable.kept).toBe('unsure')
   })

@@ -1,3 +1,5 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import process from 'node:process'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
@@ -285,7 +287,10 @@ describe('setConst', () => {
 
   test('an unknown name is an error', () => {
     expect(() => setConst('FSQ_MAXTRIES' as 'FSQ_MAX_TRIES', 1)).toThrow(/FSQ_MAXTRIES.*FSQ_MAX_TRIES/s)
-    expect(() => getConst('toString' as 'FSQ_TTL')).toThrow(SettingError)
+    for (const name of ['toString', '', '__proto__', undefined, null, 5, Symbol('x'), {}]) {
+      expect(() => getConst(name as 'FSQ_TTL')).toThrow(SettingError)
+      expect(() => setConst(name as 'FSQ_TTL', 1)).toThrow(SettingError)
+    }
   })
 })
 
@@ -325,4 +330,14 @@ test('an override that no setting has is an error', () => {
 test('an override of undefined is none', () => {
   setConst('FSQ_TTL', 5)
   expect(resolveSettings({ ttl: undefined, itemUser: undefined }).ttl).toBe(5)
+})
+
+test('docs/settings.md has each', () => {
+  const page = fs.readFileSync(path.resolve(import.meta.dirname, '../docs/settings.md'), 'utf8')
+  const rows = page.split('\n').filter((line) => line.startsWith('| `FSQ_'))
+  const cells = rows.map((row) =>
+    row.split('|').map((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name)),
+  )
+  expect(cells.flatMap(([, variables]) => variables).sort()).toEqual([...VARIABLES].sort())
+  expect(cells.flatMap(([, , options]) => options).sort()).toEqual(Object.keys(DEFAULTS).sort())
 })

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
 
@@ -258,8 +259,9 @@ describe('items', () => {
     const queue = await bed.install()
     const loop = await waitingLoop(queue)
     plant(queue, 'malformed')
-    await until('it is in fail/', () => names(queue, 'fail').length === 1)
+    await until('it is reported', () => bed.reportTypes().length === 1)
     expect(bed.reportTypes()).toEqual(['malformed'])
+    expect(names(queue, 'fail')).toEqual(['malformed'])
     await loop.stop()
   })
 
@@ -456,6 +458,17 @@ test('scanForever waits whatever wait says, and refuses what are no options', as
   await loop.stop()
 })
 
+test('a queue that goes away before it is watched is no reason to warn', async () => {
+  const queue = await bed.install()
+  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const gone = { errno: -os.constants.errno.ENOENT, syscall: 'inotify_add_watch' }
+  const arm = jest.spyOn(native, 'armWatch').mockReturnValueOnce(gone)
+  const loop = await waitingLoop(queue)
+  await loop.stop()
+  expect(arm).toHaveBeenCalled()
+  expect(warn).not.toHaveBeenCalled()
+})
+
 describe('in a process of its own', () => {
   const GIVE = `
     const queue = await Queue.install('q', { root: given.root })
@@ -464,10 +477,39 @@ describe('in a process of its own', () => {
     process.on('warning', ({ code }) => warnings.push(code))
   `
 
-  linux.each([
+  const noWatch = [
     ['no inotify instance is left', 'watch.init=errno:24'],
     ['no inotify watch is left', 'watch.add=errno:28'],
-  ])('%s: slower, with one warning', async (_what, faults) => {
+    ['no inotify watch is left for the second directory', 'watch.add#2=errno:28'],
+  ] as const
+
+  linux.each(noWatch)('%s: the trigger is heard all the same', async (_what, faults) => {
+    const answer = await inProgram(
+      `${GIVE}
+      await queue.trigger()
+      // No look but the one that the trigger asks for.
+      const { setTimeout: later } = globalThis
+      globalThis.setTimeout = (callback, delay) => later(callback, delay > 100 ? 2 ** 30 : delay)
+      const waits = new Promise((resolve) => process.on('warning', resolve))
+      const items = queue.scanForever()
+      const first = items.next()
+      await waits
+      await queue.enqueue('x', [], { trigger: true })
+      const { value } = await first
+      const text = await value.text()
+      await value.done()
+      await items.return()
+      return { text, warnings }`,
+      {
+        given: { root: bed.root },
+        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        env: { FSQ_FAULTS: faults },
+      },
+    )
+    expect(answer).toEqual({ text: 'x', warnings: ['FSQ_NO_WATCH'] })
+  })
+
+  linux.each(noWatch)('%s: slower, with one warning', async (_what, faults) => {
     const answer = await inProgram(
       `${GIVE}
       const loop = async () => {
@@ -613,10 +655,13 @@ test('a look that finds a lock free holds it for no longer than the next claims'
   })
   for (const item of held) item.release()
   expect(native.skippedQuiet(skipped, handle)).toBe(false)
-  const { claims } = claimOne()
-  expect(claims[0]).toBe(first)
+  const {
+    names: [name],
+    claims,
+  } = claimOne()
+  expect(name).toBe(first)
   expect(isLocked(pathOf(queue, 'queue', second))).toBe(false)
-  native.release([claims[5] as number])
+  native.release([claims[0] as number])
   native.closeSkipped(skipped)
   native.closeQueue(handle)
 })

@@ -8,7 +8,7 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors.js'
-import { native } from '../native.js'
+import { native, packLock } from '../native.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
 import {
@@ -88,6 +88,7 @@ export class FileLock {
     return this.#request.path
   }
 
+  /** Which of the kernel's locks it is. */
   get kind(): LockKind {
     return this.#request.kind
   }
@@ -203,10 +204,12 @@ export class FileLock {
     throw this.#error(errno, 'downgrade')
   }
 
+  /** {@link FileLock.unlock}, for `using`. */
   [Symbol.dispose](): void {
     this.unlock()
   }
 
+  /** {@link FileLock.unlock}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.unlock()
   }
@@ -252,7 +255,7 @@ export class FileLock {
   #lockAs(shared: boolean): number {
     if (this.#claim === undefined) return lockDescriptor(this.#request, shared)
     const { start, length } = this.#request
-    return native.lockClaim(this.#claim, lockOperation(this.#request, shared), start, length)
+    return native.lockClaim(packLock(this.#claim, lockOperation(this.#request, shared)), start, length) ?? 0
   }
 
   #checkHeld(doing: string): void {

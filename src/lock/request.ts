@@ -9,7 +9,7 @@ import { inspect } from 'node:util'
 
 import { SettingError } from '../errors.js'
 import type { RawName } from '../name/charset.js'
-import { LockOperation, native } from '../native.js'
+import { LockOperation, native, packLock } from '../native.js'
 import { checkFlag, checkOptions } from '../options.js'
 
 /**
@@ -40,6 +40,7 @@ export interface LockOptions extends LockRange {
 
 /** Which lock is given up. */
 export interface UnlockOptions extends LockRange {
+  /** Left out: `flock`. */
   readonly kind?: LockKind | undefined
 }
 
@@ -72,6 +73,9 @@ const MOST_DESCRIPTOR = 2 ** 31 - 1
 /** No options: nothing to check, which counts where a lock costs no more than two system calls. */
 export const NO_OPTIONS = Object.freeze({})
 
+// The last one without options, as often the next one is the same.
+let plainRequest: LockRequest | undefined
+
 /**
  * Checks what is asked for.
  *
@@ -85,6 +89,7 @@ export function lockRequest(
   options: LockOptions,
   known: OptionNames = LOCK_OPTIONS,
 ): LockRequest {
+  if (options === NO_OPTIONS && plainRequest?.descriptor === target) return plainRequest
   if (options !== NO_OPTIONS) checkNames(call, options, known)
   const { shared = false, kind = 'flock', start = 0, length = 0, create = true } = options
   checkFlag('shared', shared)
@@ -96,7 +101,9 @@ export function lockRequest(
   if (options.create !== undefined) {
     throw new SettingError('create', create, 'nothing, as a descriptor is locked: its file is there')
   }
-  return { path: undefined, rawPath: '', descriptor: target, kind, shared, start, length, create }
+  const request = { path: undefined, rawPath: '', descriptor: target, kind, shared, start, length, create }
+  if (options === NO_OPTIONS) plainRequest = request
+  return request
 }
 
 function pathRequest(
@@ -131,20 +138,29 @@ export function lockOperation({ kind }: LockRequest, shared: boolean): number {
 /** Locks the caller's descriptor, or changes its lock: 0, or a negative error number. */
 export function lockDescriptor(request: LockRequest, shared: boolean): number {
   const { descriptor, start, length } = request
-  const operation = lockOperation(request, shared)
-  // Each argument costs as much as a tenth of the system call.
-  return start === 0 && length === 0
-    ? native.lockDescriptor(descriptor, operation)
-    : native.lockDescriptor(descriptor, operation, start, length)
+  const packed = packLock(descriptor, lockOperation(request, shared))
+  const errno =
+    start === 0 && length === 0 ? native.lockDescriptor(packed) : native.lockDescriptor(packed, start, length)
+  return errno ?? 0
 }
 
 /** Gives up the lock on the caller's descriptor: 0, or a negative error number. */
 export function unlockDescriptor(request: LockRequest): number {
   const { descriptor, start, length } = request
-  const operation = lockOperation(request, true)
-  return start === 0 && length === 0
-    ? native.unlockDescriptor(descriptor, operation)
-    : native.unlockDescriptor(descriptor, operation, start, length)
+  const packed = packLock(descriptor, lockOperation(request, true))
+  const errno =
+    start === 0 && length === 0
+      ? native.unlockDescriptor(packed)
+      : native.unlockDescriptor(packed, start, length)
+  return errno ?? 0
+}
+
+/** Gives up the flock on the caller's descriptor, if it is one. */
+export function isUnlocked(descriptor: number): boolean {
+  return (
+    isDescriptor(descriptor) &&
+    native.unlockDescriptor(packLock(descriptor, LockOperation.flock)) === undefined
+  )
 }
 
 /** How a message names what is locked. */
@@ -178,11 +194,14 @@ function checkOffset(option: string, value: unknown): void {
   throw new SettingError(option, value, 'a number of bytes, an integer of 0 or more')
 }
 
+function isDescriptor(descriptor: unknown): descriptor is number {
+  return (
+    Number.isInteger(descriptor) && (descriptor as number) >= 0 && (descriptor as number) <= MOST_DESCRIPTOR
+  )
+}
+
 function checkDescriptor(descriptor: unknown): void {
-  if (Number.isInteger(descriptor)) {
-    const number = descriptor as number
-    if (number >= 0 && number <= MOST_DESCRIPTOR) return
-  }
+  if (isDescriptor(descriptor)) return
   throw new SettingError('the descriptor', descriptor, 'that of an open file, an integer of 0 or more')
 }
 

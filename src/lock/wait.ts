@@ -8,6 +8,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as later } from 'node:timers/promises'
 
 import { SettingError } from '../errors.js'
+import { checkSignal } from '../options.js'
 
 /** How long a call waits for a lock. */
 export interface TimeoutOptions {
@@ -27,16 +28,8 @@ const LONGEST_PAUSE = 50
 
 /** @throws {@link SettingError} */
 export function checkWait(options: WaitOptions): void {
-  const { signal } = options as { signal?: unknown }
-  if (signal !== undefined && !isSignal(signal)) throw new SettingError('signal', signal, 'an AbortSignal')
+  checkSignal(options.signal)
   checkTimeout(options)
-}
-
-// Not instanceof: one of another realm (a test runner's, say) is one too.
-function isSignal(value: unknown): boolean {
-  return (
-    typeof value === 'object' && value !== null && 'throwIfAborted' in value && 'addEventListener' in value
-  )
 }
 
 /** @throws {@link SettingError} */

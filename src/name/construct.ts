@@ -22,6 +22,7 @@ import {
 export interface Deconstructed {
   /** The delimiter the name was written with: its first character. */
   readonly delimiter: string
+  /** The fields, decoded. */
   readonly args: string[]
 }
 

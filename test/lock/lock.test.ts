@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
-import { FileSystemError, SettingError } from '../../src/errors.js'
+import { FileSystemError, PermissionError, SettingError } from '../../src/errors.js'
 import {
   type FileLock,
   LockNotHeldError,
@@ -24,7 +24,7 @@ import {
 } from '../../src/lock.js'
 import { native } from '../../src/native.js'
 import { makeDirectory } from '../support/child.js'
-import { checkError, errorOf } from '../support/queue.js'
+import { type ShownError, checkError, errorOf, inProgram } from '../support/queue.js'
 import { Actor } from './actor.js'
 
 const KINDS = ['flock', 'fcntl'] as const
@@ -134,6 +134,22 @@ describe.each(KINDS)('%s on a path', (kind) => {
       syscall: 'open',
       path: missing,
       says: /Make the directory/,
+    })
+  })
+
+  test('a directory in which this user may make nothing', async () => {
+    fs.chmodSync(directory, 0o555)
+    const error = await inProgram<ShownError>(
+      `const { tryLock } = await import(process.env.FSQ_TEST_INDEX.replace('index.js', 'lock.js'))
+      return errorOf(() => tryLock(given.file, { kind: given.kind }))`,
+      { given: { file, kind }, nobody: true },
+    )
+    checkError(error, {
+      type: PermissionError,
+      cause: 'EACCES',
+      syscall: 'open',
+      path: file,
+      says: /let this user write|Give the user/,
     })
   })
 
@@ -447,12 +463,47 @@ describe('withLock', () => {
     expect(isFree()).toBe(true)
   })
 
-  test('of a function that is not through', () => {
+  test('throws what the function throws, also where that has closed the descriptor', async () => {
+    const error = new Error('no')
+    const fail = ({ fd }: FileLock): never => {
+      fs.closeSync(fd)
+      throw error
+    }
+    expect(await errorOf(async () => withLock(fs.openSync(file, 'w'), fail))).toBe(error)
+    expect(catching(() => withLockSync(fs.openSync(file, 'w'), fail))).toBe(error)
+  })
+
+  test('of a function that has closed the descriptor', async () => {
+    const close = ({ fd }: FileLock): void => {
+      fs.closeSync(fd)
+    }
+    checkError(await errorOf(async () => withLock(fs.openSync(file, 'w'), close)), {
+      type: FileSystemError,
+      cause: 'EBADF',
+      says: /Cannot unlock the descriptor/,
+    })
+  })
+
+  test.each([
+    ['that is asynchronous', async () => 1],
+    ['that gives something to be awaited', () => ({ then: () => undefined })],
+  ])('of a function %s, where it must be through', (_what, run: () => unknown) => {
     checkError(
-      catching(() => withLockSync(file, async () => 1)),
+      catching(() => withLockSync(file, run)),
       { type: SettingError, says: /Use withLock/ },
     )
     expect(isFree()).toBe(true)
+  })
+
+  test('of a function that is not through, and fails later: no rejection is left unhandled', async () => {
+    const answer = await inProgram(
+      `const { withLockSync } = await import(process.env.FSQ_TEST_INDEX.replace('index.js', 'lock.js'))
+      const error = await errorOf(async () => withLockSync(given.file, async () => { throw new Error('later') }))
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      return error.code`,
+      { given: { file } },
+    )
+    expect(answer).toBe('ERR_FSQ_SETTING')
   })
 })
 

@@ -1,0 +1,73 @@
+#include "ends.h"
+
+#include <time.h>
+
+#include <utility>
+
+namespace fsq {
+
+int64_t NowNs() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+std::shared_ptr<Ends> Ends::Of(napi_env env) {
+  std::shared_ptr<Ends>& known = DataOf(env).ends;
+  if (known) return known;
+  auto ends = std::make_shared<Ends>();
+  napi_value name = nullptr;
+  if (napi_create_string_utf8(env, "fsq.ends", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, Call,
+                                      &ends->function_) != napi_ok) {
+    return nullptr;
+  }
+  // What keeps the process alive is the work of the lane.
+  (void)napi_unref_threadsafe_function(env, ends->function_);
+  // After the function was made, and so run before it is torn down: nobody may call it from then on.
+  auto kept = std::make_unique<std::shared_ptr<Ends>>(ends);
+  if (napi_add_env_cleanup_hook(env, Close, kept.get()) != napi_ok) return nullptr;
+  (void)kept.release();
+  return known = std::move(ends);
+}
+
+void Ends::Close(void* kept) {
+  const std::unique_ptr<std::shared_ptr<Ends>> owned(static_cast<std::shared_ptr<Ends>*>(kept));
+  Ends& self = **owned;
+  const std::lock_guard<std::mutex> lock(self.mutex_);
+  self.closed_ = true;
+  (void)napi_release_threadsafe_function(self.function_, napi_tsfn_abort);
+}
+
+void Ends::Add(std::unique_ptr<PendingTask> ended) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ended_.push_back(std::move(ended));
+}
+
+void Ends::Tell() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (told_ || closed_ || ended_.empty() || NowNs() < looked_at_until_ns_.load()) return;
+  // Under the lock, so that the function cannot be torn down meanwhile; it never waits.
+  told_ = napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_ok;
+}
+
+size_t Ends::Settle(napi_env env, bool alive) {
+  std::vector<std::unique_ptr<PendingTask>> ended;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ended.swap(ended_);
+    told_ = false;
+  }
+  expected_ -= ended.size();
+  napi_handle_scope scope = nullptr;
+  if (ended.empty() || napi_open_handle_scope(env, &scope) != napi_ok) return expected_;
+  for (const std::unique_ptr<PendingTask>& task : ended) task->Settle(env, alive);
+  napi_close_handle_scope(env, scope);
+  return expected_;
+}
+
+void Ends::Call(napi_env env, napi_value, void*, void*) {
+  if (env != nullptr && DataOf(env).ends) DataOf(env).ends->Settle(env, true);
+}
+
+}  // namespace fsq

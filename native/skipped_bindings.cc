@@ -1,0 +1,69 @@
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings.h"
+#include "handle.h"
+#include "js_argument.h"
+#include "skipped.h"
+
+namespace fsq {
+namespace {
+
+// () -> what a scan that waits has skipped: nothing yet
+Napi::Value NewSkipped(const Napi::CallbackInfo& info) {
+  return {info.Env(), NewHandle<SkippedBox>(info.Env(), std::make_shared<Skipped>())};
+}
+
+Napi::Value CloseSkipped(const Napi::CallbackInfo& info) {
+  if (SkippedBox* const box = BoxOf<SkippedBox>(info[0])) box->value.reset();
+  return info.Env().Undefined();
+}
+
+// (skipped) -> how many are held by others
+Napi::Value SkippedBusy(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->busy())) : Napi::Value();
+}
+
+// (skipped, queue) -> whether another walk would find nothing but what is delayed or may not be opened
+Napi::Value SkippedQuiet(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  const auto directory = Opened<QueueBox>(info[1]);
+  if (!skipped || !directory) return {};
+  return Napi::Boolean::New(info.Env(), skipped->IsQuiet(*directory));
+}
+
+// (skipped) -> when the first of the others is due, in milliseconds since the epoch; 0: there is none
+Napi::Value SkippedDue(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->next_due_ms())) : Napi::Value();
+}
+
+// (skipped, names, busy, now) -> a listing of the names, of those held by others if `busy`, and of those that
+// are due
+Napi::Value ListingOf(const Napi::CallbackInfo& info) {
+  const auto skipped = Opened<SkippedBox>(info[0]);
+  if (!skipped) return {};
+  std::vector<std::string> names = skipped->Names(FlagOf(info[2]), IntegerOf(info[3]));
+  const auto given = info[1].As<Napi::Array>();
+  for (uint32_t at = 0; at < given.Length(); at++) names.push_back(BytesOf(given[at]));
+  return {info.Env(), NewHandle<ListingBox>(info.Env(), Listing::Of(std::move(names)))};
+}
+
+}  // namespace
+
+void ExportSkippedFunctions(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("newSkipped", NewSkipped);
+  add("closeSkipped", CloseSkipped);
+  add("skippedBusy", SkippedBusy);
+  add("skippedDue", SkippedDue);
+  add("skippedQuiet", SkippedQuiet);
+  add("listingOf", ListingOf);
+}
+
+}  // namespace fsq

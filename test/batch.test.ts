@@ -1,0 +1,105 @@
+import { expect, test } from '@jest/globals'
+
+import { Batcher } from '../src/batch.js'
+
+interface Batch {
+  readonly entries: readonly number[]
+  readonly end: (outcomes: readonly string[]) => void
+  readonly fail: (error: unknown) => void
+}
+
+class Bed {
+  readonly batches: Batch[] = []
+  readonly outcomes: string[] = []
+  readonly batcher: Batcher<number, string>
+
+  constructor(limit: number, overlapping: boolean) {
+    const run = (entries: readonly number[]): Promise<readonly string[]> =>
+      new Promise((resolve, reject) => {
+        this.batches.push({ entries, end: resolve, fail: reject })
+      })
+    this.batcher = new Batcher(run, limit, overlapping)
+  }
+
+  submit(from: number, to: number): void {
+    for (let entry = from; entry < to; entry++) {
+      this.batcher.submit(entry).then(
+        (outcome) => this.outcomes.push(outcome),
+        (error: unknown) => this.outcomes.push(`failed: ${String(error)}`),
+      )
+    }
+  }
+
+  end(index: number): void {
+    const batch = this.batches[index]
+    batch?.end(batch.entries.map((entry) => `done ${entry}`))
+  }
+
+  get sizes(): number[] {
+    return this.batches.map(({ entries }) => entries.length)
+  }
+}
+
+const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+test('calls of one tick share a batch, in their order', async () => {
+  const bed = new Bed(256, false)
+  bed.submit(0, 5)
+  expect(bed.batches).toEqual([])
+  await tick()
+  expect(bed.batches.map(({ entries }) => entries)).toEqual([[0, 1, 2, 3, 4]])
+  bed.end(0)
+  await tick()
+  expect(bed.outcomes).toEqual(['done 0', 'done 1', 'done 2', 'done 3', 'done 4'])
+})
+
+test('while one batch is under way, the next one gathers, up to the limit', async () => {
+  const bed = new Bed(4, false)
+  bed.submit(0, 1)
+  await tick()
+  bed.submit(1, 3)
+  await tick()
+  bed.submit(3, 7)
+  await tick()
+  expect(bed.sizes).toEqual([1])
+  bed.end(0)
+  await tick()
+  expect(bed.sizes).toEqual([1, 4])
+  bed.end(1)
+  await tick()
+  expect(bed.sizes).toEqual([1, 4, 2])
+  bed.end(2)
+  await tick()
+  expect(bed.outcomes).toHaveLength(7)
+})
+
+test('overlapping, none waits for another, and many are cut into some batches', async () => {
+  const bed = new Bed(100, true)
+  bed.submit(0, 1)
+  await tick()
+  bed.submit(1, 17)
+  await tick()
+  expect(bed.sizes).toEqual([1, 8, 8])
+  bed.submit(17, 1017)
+  await tick()
+  expect(Math.max(...bed.sizes)).toBe(100)
+  expect(bed.batches.flatMap(({ entries }) => entries)).toEqual(
+    Array.from({ length: 1017 }, (_, entry) => entry),
+  )
+})
+
+test.each([true, false])(
+  'a batch that fails fails its own entries alone (overlapping: %s)',
+  async (overlapping) => {
+    const bed = new Bed(256, overlapping)
+    bed.submit(0, 2)
+    await tick()
+    bed.batches[0]?.fail('no')
+    await tick()
+    bed.submit(2, 3)
+    await tick()
+    bed.end(1)
+    await tick()
+    expect(bed.outcomes).toEqual(['failed: no', 'failed: no', 'done 2'])
+  },
+)

@@ -1,0 +1,80 @@
+// What a program of TypeScript may pass, with the types that the DOM has for it and with Node's alone.
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import process from 'node:process'
+
+import { expect, test } from '@jest/globals'
+
+import { makeDirectory } from './support/child.js'
+
+const PROJECT = path.resolve(import.meta.dirname, '..')
+const PROGRAM = `
+import fs from 'node:fs'
+import http from 'node:http'
+import { PassThrough, Readable } from 'node:stream'
+import * as fsq from 'fsq'
+import { lock, withLock } from 'fsq/lock'
+
+export const payloads = async (request: http.IncomingMessage, file: fs.promises.FileHandle): Promise<fsq.Payload[]> => [
+  'text', Buffer.of(1), new Uint8Array(1), new DataView(new ArrayBuffer(1)), new ArrayBuffer(1), new SharedArrayBuffer(1),
+  new Blob(['text']), await fs.openAsBlob('file'), new Blob(['text']).stream(), new Response('text').body,
+  Readable.from(['text']), new PassThrough(), fs.createReadStream('file'), request,
+  (async function* () { yield 'text' })(),
+  { json: 1 }, { path: 'file' }, { path: new URL('file:///file') }, { fd: 0 }, file, null,
+]
+export const files = async (file: fs.promises.FileHandle): Promise<void> => {
+  await fsq.enqueue('q', 'path', 'text', 1, 1n, true)
+  await fsq.enqueue('q', new URL('file:///path'))
+  await fsq.enqueue('q', 0)
+  await fsq.enqueue('q', file)
+  await fsq.enqueue('q', new Blob(['text']))
+  for await (const work of fsq.scan('q', { root: '/', prefetch: 2 })) await fsq.failTmp(work, { delay: 1 })
+}
+export const locks = async (): Promise<number> => {
+  const held = await lock('path', { kind: 'fcntl', start: 1, shared: true, signal: AbortSignal.timeout(1) })
+  held.unlock()
+  return withLock('path', { timeout: 1 }, ({ fd }) => fd)
+}
+// @ts-expect-error: no contents are null
+export const nothing: fsq.Payload = undefined
+// @ts-expect-error: a descriptor is { fd }
+export const number: fsq.Payload = 1
+// @ts-expect-error: there is no such setting
+fsq.setConst('FSQ_NOTHING', 1)
+`
+
+// With the types of the libraries checked, too, as a program does that sets no skipLibCheck.
+test.each([
+  ['all that TypeScript has unless it is told', {}],
+  ['those without the DOM', { lib: ['es2022'] }],
+])(
+  'types: %s',
+  (_what, libraries) => {
+    const directory = makeDirectory()
+    fs.writeFileSync(path.join(directory, 'program.mts'), PROGRAM)
+    const compilerOptions = {
+      ...libraries,
+      target: 'es2022',
+      module: 'nodenext',
+      noEmit: true,
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      types: ['node'],
+      typeRoots: [path.join(PROJECT, 'node_modules/@types')],
+      paths: {
+        fsq: [path.join(PROJECT, 'dist/index.d.ts')],
+        'fsq/lock': [path.join(PROJECT, 'dist/lock.d.ts')],
+      },
+    }
+    const configuration = path.join(directory, 'tsconfig.json')
+    fs.writeFileSync(configuration, JSON.stringify({ compilerOptions, files: ['program.mts'] }))
+    const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+    const { stdout } = spawnSync(process.execPath, [compiler, '--project', configuration], {
+      encoding: 'utf8',
+    })
+    expect(stdout).toBe('')
+  },
+  120_000,
+)
