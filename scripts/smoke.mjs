@@ -37,6 +37,17 @@ try {
     ['', 'empty'],
   ])
   assert.deepEqual(await queue.counts(), { waiting: 2, done: 2, failed: 0, tmp: 0 })
+
+  const large = await Queue.install('large', { root })
+  await large.enqueue('x'.repeat(3_000_000))
+  for await (const item of large.scan()) {
+    assert.equal((await item.text()).length, 3_000_000, 'large')
+    let length = 0
+    for await (const chunk of item.stream()) length += chunk.length
+    assert.equal(length, 3_000_000, 'streamed')
+    await item.done()
+  }
+  await large.close()
   await Promise.all([queue.close(), rival.close()])
 
   const require = createRequire(import.meta.url)

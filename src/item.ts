@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import { open as openFile } from 'node:fs/promises'
 import os from 'node:os'
 import type { Readable } from 'node:stream'
 import { inspect, promisify } from 'node:util'
@@ -35,6 +36,8 @@ import type { Reporter } from './report.js'
 import type { Settings } from './settings.js'
 
 const read = promisify(fs.read)
+// Its node:fs takes no descriptors but its own.
+const isDeno = 'deno' in process.versions
 
 const { EBADF } = os.constants.errno
 const LONGEST_NAME = 255
@@ -347,6 +350,7 @@ export class WorkItem extends NamedItem {
     position: number,
   ): Promise<{ bytesRead: number }> {
     try {
+      if (isDeno) return await readFrom(this.path, buffer, offset, length, position)
       // With a position, so that the offset, which a child may inherit, stays 0.
       return await read(this.#file.descriptor, buffer, offset, length, position)
     } catch (error) {
@@ -473,5 +477,17 @@ export class WorkItem extends NamedItem {
         .catch(() => undefined)
     }, this.#backoff)
     this.#backoff = Math.min(this.#backoff * 2, LONGEST_BACKOFF)
+  }
+}
+
+async function readFrom(
+  path: string,
+  ...range: [Buffer, number, number, number]
+): Promise<{ bytesRead: number }> {
+  const file = await openFile(path)
+  try {
+    return await file.read(...range)
+  } finally {
+    await file.close()
   }
 }

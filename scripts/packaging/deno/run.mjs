@@ -13,7 +13,7 @@ for (const error of unhandledErrors) console.log(error)
 for (const { status, errors, testPath } of testResults) {
   if (status !== 'done') continue
   count[errors.length === 0 ? 'pass' : 'fail']++
-  if (errors.length > 0) console.log(`(fail) ${testPath.slice(1).join(' > ')}\n${errors[0][0] ?? errors[0]}`)
+  if (errors.length > 0) console.log(`(fail) ${testPath.slice(1).join(' > ')}\n${errors.join('\n')}`)
 }
 console.log(`${count.pass} pass\n${count.fail} fail`)
 process.exit(count.fail === 0 ? 0 : 1)
