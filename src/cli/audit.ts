@@ -6,8 +6,8 @@
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 import type { Arguments, OptionTable } from './arguments.js'
 import { FAILURE, SUCCESS } from './command.js'
-import { auditAll } from './findings.js'
-import { printTable } from './table.js'
+import { Audit, type Finding } from './findings.js'
+import { type Row, printTable } from './table.js'
 
 export const options: OptionTable = { json: {}, 'exit-code': {} }
 
@@ -31,11 +31,21 @@ Exit codes: 0 success, 100 bad usage, 111 an error.
 
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
-  const findings = auditAll(given.operands, resolveSettings(settings))
-  const rows = findings.map(({ queue, kind, path, message, fix }) => ({
-    json: { queue, kind, path, message, fix: fix?.action ?? null },
+  const audit = new Audit(given.operands, resolveSettings(settings))
+  let found = 0
+  function* rows(): Generator<Row> {
+    for (const finding of audit.findings()) {
+      found++
+      yield rowOf(finding)
+    }
+  }
+  await printTable(['QUEUE', 'FINDING', 'WHAT', 'REPAIR', 'PATH'], rows(), given.has('json'))
+  return audit.isWhole && (found === 0 || !given.has('exit-code')) ? SUCCESS : FAILURE
+}
+
+function rowOf({ queue, kind, path, message, fix }: Finding): Row {
+  return {
+    json: { queue: queue ?? null, kind, path, message, fix: fix?.action ?? null },
     columns: [queue ?? '-', kind, message, fix?.action ?? '-', path],
-  }))
-  await printTable(['QUEUE', 'FINDING', 'WHAT', 'REPAIR', 'PATH'], rows, given.has('json'))
-  return findings.length > 0 && given.has('exit-code') ? FAILURE : SUCCESS
+  }
 }

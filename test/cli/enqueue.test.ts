@@ -351,12 +351,19 @@ describe('a batch', () => {
 
   test('ends where there is no space', async () => {
     const { code, stderr } = await bed.sh('fsq enqueue --batch q', {
-      input: '{"data":"a"}\n{"data":"b"}\n',
+      input: '{"data":"a"}\n{"data":"b"}\n{"data":"c"}\n\nwrong\n{"data":"d"}\n{"data":"e"}',
       env: { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: 'enqueue.link=errno:28' },
     })
     expect(code).toBe(111)
-    expect(stderr).toContain('line 1: ')
-    expect(stderr).toContain('nothing after line 2 was read')
+    expect(stderr.replaceAll(/^fsq enqueue: |(?<=Cannot enqueue|no JSON).*/gm, '').split('\n')).toEqual([
+      'line 1: Cannot enqueue',
+      'lines 2 to 3: the same',
+      'line 5: it is no JSON',
+      'line 6: Cannot enqueue',
+      'stopped: nothing after line 6 was read',
+      'q queue: 0 new items queued',
+      '',
+    ])
     expect(bed.state()).toEqual({})
   })
 
