@@ -9,6 +9,7 @@ import { Queue } from '../queue.js'
 import type { SettingOverrides } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { SUCCESS, someOperands, withSettings } from './command.js'
+import { explain } from './explain.js'
 import { say } from './output.js'
 
 export const options: OptionTable = {
@@ -76,7 +77,7 @@ async function installOne(
   try {
     await Queue.install(name, { ...settings, force: given.has('force'), lockKind })
   } catch (error) {
-    if (isUnknownAccount(error)) throw new UsageError(error.message)
+    if (isUnknownAccount(error, given)) throw new UsageError(explain(error, given))
     if (!(error instanceof QueueExistsError && given.has('ignore-exists'))) throw error
     // Something else that has its name is no queue that exists.
     await queue.isDown()
@@ -93,6 +94,12 @@ function lockKindOf(given: Arguments): LockKind | undefined {
   return given.refuse('lock-kind', 'flock or fcntl')
 }
 
-function isUnknownAccount(error: unknown): error is SettingError {
-  return error instanceof SettingError && /_(USER|GROUP)$/.test(error.setting)
+/** One of the command line, not of the environment. */
+function isUnknownAccount(error: unknown, given: Arguments): boolean {
+  if (!(error instanceof SettingError)) return false
+  const { setting } = error
+  return (
+    (setting === 'FSQ_QUEUE_USER' && given.has('owner')) ||
+    (setting === 'FSQ_QUEUE_GROUP' && given.has('group'))
+  )
 }

@@ -94,8 +94,10 @@ function summaries(indent: string): string {
 
 async function run(args: readonly string[]): Promise<number> {
   let help = HELP
+  const lines: Arguments[] = []
   try {
     const given = readArguments(args, OPTIONS)
+    lines.push(given)
     if (given.has('help')) return answer(HELP)
     if (given.has('list')) return answer(summaries(''))
     const [name, ...rest] = given.operands
@@ -106,6 +108,7 @@ async function run(args: readonly string[]): Promise<number> {
     speakAs(name)
     const own = readArguments(rest, { ...command.options, help: { short: 'h' } }, mixed)
     if (own.has('help')) return answer(help)
+    lines.push(own)
     if (args.some((arg) => arg.includes('\ufffd'))) await (await import('./bytes.js')).checkArguments()
     return await command.run(own, settingsOf(given))
   } catch (error) {
@@ -115,8 +118,9 @@ async function run(args: readonly string[]): Promise<number> {
     }
     if (error instanceof UsageError) return refuse(error.message, help)
     const { explain, isAboutOption } = await import('./explain.js')
-    if (isAboutOption(error)) return refuse(explain(error), help)
-    say(explain(error))
+    const message = explain(error, ...lines)
+    if (isAboutOption(error)) return refuse(message, help)
+    say(message)
     return FAILURE
   }
 }

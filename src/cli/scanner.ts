@@ -6,6 +6,7 @@
 import type { ChildProcess } from 'node:child_process'
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
+import { getSystemErrorMap } from 'node:util'
 
 import { FinishError } from '../errors.js'
 import type { WorkItem } from '../item.js'
@@ -177,17 +178,21 @@ export class Scanner {
     return this.#finish(item, ending.code === failTmp ? 'retry' : 'fail', `exit code ${ending.code}`)
   }
 
-  async #settleUnrun(item: WorkItem, { message, code }: NodeJS.ErrnoException): Promise<void> {
+  async #settleUnrun(item: WorkItem, error: NodeJS.ErrnoException): Promise<void> {
+    const { code } = error
     // A NUL in an argument, which no program can be given.
-    if (code === 'ERR_INVALID_ARG_VALUE') return this.#finish(item, 'fail', message)
+    if (code === 'ERR_INVALID_ARG_VALUE')
+      return this.#finish(item, 'fail', 'an argument has a NUL, which no program can be given')
     const [file] = this.#options.program
+    const why = reasonOf(error)
     // One item that names no program must not keep the others from running.
-    if (file === undefined && !SHORTAGES.includes(code ?? '')) return this.#finish(item, 'retry', message)
+    if (file === undefined && !SHORTAGES.includes(code ?? ''))
+      return this.#finish(item, 'retry', `cannot run '${item.args[0] ?? ''}': ${why}`)
     item.release()
     if (this.#isStopped()) return
     const program = file === undefined ? 'programs' : `the program '${file}'`
     this.#fail(
-      `cannot run ${program}: ${message}. Items stay as they are; check its path and mode, and the limits (ulimit -a)`,
+      `cannot run ${program} for items of ${this.#queue.path}: ${why}. They stay as they are; ${adviceFor(code)}`,
     )
   }
 
@@ -229,7 +234,7 @@ export class Scanner {
     }
     if (action === 'fail') await item.fail()
     this.#failedItems++
-    say(`${id}: failed permanently (${why}${action === 'retry' ? `, after ${item.tries + 1} tries` : ''})`)
+    say(`${id}: failed permanently (${why}${action === 'retry' ? `; tries: ${item.tries + 1}` : ''})`)
   }
 
   #fail(message: string): void {
@@ -252,4 +257,16 @@ export class Scanner {
       )
     }
   }
+}
+
+/** Node has only the code in its message. */
+function reasonOf({ code, errno, message }: NodeJS.ErrnoException): string {
+  const [, text] = getSystemErrorMap().get(errno ?? 0) ?? []
+  return text === undefined ? message : `${text} (${code})`
+}
+
+function adviceFor(code = ''): string {
+  if (SHORTAGES.includes(code)) return 'run fewer at once (-j), or raise the limits (ulimit -a)'
+  if (code === 'ENOENT') return 'check its path and PATH, and the interpreter in its first line'
+  return 'check its path and its mode'
 }
