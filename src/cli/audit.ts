@@ -13,11 +13,11 @@ export const options: OptionTable = { json: {}, 'exit-code': {} }
 
 export const help = `Usage: fsq audit [--json] [--exit-code] [queue ...]
 
-Looks for what is not as it should be, in all queues unless some are named: files
-left in tmp/, names that are no items', what is no regular file, wrong modes and
-owners, half-installed queues, what probes have left, directories in other mounts,
-clocks that do not agree, items past their TTL (FSQ_TTL), names that tries cannot
-grow. Changes nothing and locks nothing; 'fsq repair' does what it proposes.
+Looks for what is not as it should be, in all queues unless some are named: what
+is left in tmp/, names that are no items', what is no regular file, wrong modes
+and owners, half-installed queues, what probes have left, directories in other
+mounts, clocks that do not agree, items past their TTL (FSQ_TTL), names that
+tries cannot grow. Changes and locks nothing; 'fsq repair' mends what it can.
 
       --json        one JSON object a line
       --exit-code   exit 111 if anything is found

@@ -37,16 +37,16 @@ Makes queues. Each appears complete, or not at all.
   -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)
   -m, --mode=MODE       mode of its directories, octal (FSQ_QUEUE_MODE, 02770)
-      --lock-kind=KIND  flock, the standard's, or fcntl: for file systems where flock
-                        holds on one machine only (see 'fsq doctor'); items then
-                        need a mode that lets each worker write to them
+      --lock-kind=KIND  flock, the standard's; or fcntl, for file systems where
+                        flock holds on one machine only (see 'fsq doctor'):
+                        items need a mode that lets each worker write to them
   -v, --verbose         say what is done
   -h, --help            this help
 
 Example:
   fsq install -g mail -m 2770 outgoing incoming
 
-Exit codes: 0 success, 100 bad usage, 111 an error; the queues before it are there.
+Exit codes: 0 success, 100 bad usage, 111 an error; those before it are there.
 `
 
 /** See `help`. */

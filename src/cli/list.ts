@@ -22,11 +22,11 @@ export const options: OptionTable = { json: {}, state: { short: 's', value: `${S
 export const help = `Usage: fsq list [--json]
        fsq list [--json] [-s state] queue [queue ...]
 
-Lists the queues and how many items they hold, or the items of queues, in the order
-in which they are worked. Locks nothing.
+Lists the queues and how many items they hold, or the items of queues, in the
+order in which they are worked. Locks nothing.
 
-  -s, --state=STATE   waiting (default), done, failed or all; those that are worked on
-                      (unknown outside Linux) and those that are delayed are waiting
+  -s, --state=STATE   waiting (default), done, failed or all; those that are
+                      worked on (unknown outside Linux) or delayed are waiting
       --json          one JSON object a line
   -h, --help          this help
 

@@ -30,10 +30,10 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq prune [-dfnv] [-o age] [-k count] queue [queue ...]
 
-Removes what is done and what has failed: what is too old, and what is too much. Safe
-beside running workers; items that wait are left alone.
+Removes what is done and what has failed: what is too old, and what is too much.
+Safe beside running workers; items that wait are left alone.
 
-  -o, --older-than=AGE  those that were finished so long ago, as 90s, 5m, 12h or 30d
+  -o, --older-than=AGE  those finished so long ago, as 90s, 5m, 12h or 30d
   -k, --keep=COUNT      all but the last ones, of done/ and of fail/ each
   -d, --done            only those that are done
   -f, --failed          only those that have failed

@@ -31,8 +31,8 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq repair [-nvy] [queue ...]
 
-Does what 'fsq audit' proposes, in all queues unless some are named. Asks before it
-removes anything. Safe beside running workers.
+Does what 'fsq audit' proposes, in all queues unless some are named. Asks before
+it removes anything. Safe beside running workers.
 
   -n, --dry-run   only print what would be done
   -y, --yes       remove without asking

@@ -234,7 +234,9 @@ export class Scanner {
     }
     if (action === 'fail') await item.fail()
     this.#failedItems++
-    say(`${id}: failed permanently (${why}${action === 'retry' ? `; tries: ${item.tries + 1}` : ''})`)
+    const tries = item.tries + 1
+    const after = action === 'retry' ? `, after ${tries} ${tries === 1 ? 'try' : 'tries'}` : ''
+    say(`${id}: failed permanently (${why}${after})`)
   }
 
   #fail(message: string): void {

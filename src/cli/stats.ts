@@ -21,9 +21,9 @@ export const options: OptionTable = { json: {} }
 
 export const help = `Usage: fsq stats [--json] [queue ...]
 
-Tells how many items the queues hold, how old those are that wait, and how many have
-been done and have failed in the last minute, hour and day, as far as they are still
-in done/ and fail/. AGE is the median of those that wait. Locks nothing.
+Tells how many items the queues hold, how old those are that wait (AGE is their
+median), and how many have been done and have failed: all, and those of the last
+minute, hour and day, as far as they are still there. Locks nothing.
 
       --json   one JSON object a line; ages are in seconds
   -h, --help   this help

@@ -17,8 +17,11 @@ describe('bad usage', () => {
     ['fsq a/b', "there is no command 'a/b'"],
     ["fsq ''", "there is no command ''"],
     ['fsq constructor', "there is no command 'constructor'"],
-    ['fsq -q a/b install q', 'queue is'],
-    ['fsq -c nosuchcharset install q', 'charset is'],
+    ['fsq -q a/b install q', '-q is'],
+    ['fsq --done-dir=.. install q', "--done-dir is '..', expected the name of a directory entry"],
+    ['fsq install -o nosuchuser q', "-o is 'nosuchuser'"],
+    ['fsq install --group=nosuchgroup q', "--group is 'nosuchgroup'"],
+    ['fsq -c nosuchcharset install q', '-c is'],
     ['fsq install', 'the name of a queue is missing'],
     ['fsq install -x q', 'there is no option -x'],
     ['fsq scan q', 'the program is missing'],
@@ -87,6 +90,7 @@ test('the environment says the same', async () => {
 test.each([
   ['FSQ_MAX_TRIES=abc', 'FSQ_MAX_TRIES'],
   ['FSQ_DELIMITER=__', 'FSQ_DELIMITER'],
+  ['FSQ_QUEUE_USER=nosuchuser', 'FSQ_QUEUE_USER'],
 ])('a bad environment is an error that names it: %s', async (setting, name) => {
   const { code, stderr } = await bed.sh(`${setting} fsq install q`)
   expect(code).toBe(111)
