@@ -84,6 +84,20 @@ export async function* itemsOf(
   }
 }
 
+/** The item with this name, without listing the others; `undefined`: it is not there. */
+export function itemNamed(
+  layout: Layout,
+  settings: Settings,
+  state: ItemState,
+  raw: RawName,
+): Item | undefined {
+  const path = placePath(layout, PLACES[state])
+  const parsed = parse(raw, settings)
+  const entry = parsed === undefined ? undefined : entryNamed(path, raw)
+  if (parsed === undefined || entry?.info.isFile() !== true) return undefined
+  return itemOf(entry, state, parsed, settings, workersOf(path, state), Date.now())
+}
+
 /** {@link itemsOf}, in the order in which they lie there: for counting them. */
 export function* unsortedItemsOf(layout: Layout, settings: Settings, state: ItemState): Generator<Item> {
   const path = placePath(layout, PLACES[state])

@@ -8,13 +8,14 @@ import { isatty } from 'node:tty'
 
 import { FsqError } from '../errors.js'
 import { placePath } from '../layout.js'
-import { printableText } from '../name/charset.js'
+import { type RawName, printableText } from '../name/charset.js'
+import { freeEntropies } from '../name/item-name.js'
 import { Place } from '../native.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 import type { Arguments, OptionTable } from './arguments.js'
 import { FAILURE, SUCCESS } from './command.js'
 import { explain } from './explain.js'
-import { Audit, type Finding, type Fix } from './findings.js'
+import { Audit, type Finding, type Fix, type FoundFile } from './findings.js'
 import { Lines, prompt, readSome, say } from './output.js'
 import { Progress } from './progress.js'
 import { underLock } from './under-lock.js'
@@ -81,6 +82,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
         if (given.has('verbose')) say(`${finding.fix.action}: ${finding.path}`)
         continue
       }
+      progress.clear()
       say(`${finding.path}: ${problem}`)
     } catch (error) {
       progress.clear()
@@ -130,26 +132,45 @@ function mend({ path: file, fix, file: found, layout }: Fixable): string | undef
       return underLock(file, undefined, () => fs.rmSync(file, { recursive: true, force: true }))
     case 'move to fail/': {
       if (found === undefined || layout === undefined) return undefined
-      const to = Buffer.concat([
-        Buffer.from(`${placePath(layout, Place.fail)}/`),
-        Buffer.from(found.raw, 'latin1'),
-      ])
-      return underLock(found.path, layout, () => move(found.path, to))
+      const fail = placePath(layout, Place.fail)
+      return underLock(found.path, layout, () => moveInto(fail, found))
     }
   }
 }
 
-function move(from: Buffer, to: Buffer): void {
+/** What is there already is never replaced. */
+function moveInto(directory: string, { raw, path: from }: FoundFile): void {
+  for (const name of namesFor(raw)) {
+    const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
+    if (move(from, to)) return
+  }
+  throw new FsqError(`There is no free name for it in ${directory}. Move it by hand`)
+}
+
+function* namesFor(raw: RawName): Generator<RawName> {
+  yield raw
+  yield* freeEntropies(raw)
+}
+
+/** @returns Whether it has been moved; otherwise there is another. */
+function move(from: Buffer, to: Buffer): boolean {
   try {
     // A link never replaces; a worker that sees both completes the move.
     fs.linkSync(from, to)
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EEXIST' && code !== 'EPERM') throw error
+    const there = fs.lstatSync(to, { throwIfNoEntry: false })
+    const isItself = there !== undefined && there.ino === fs.lstatSync(from).ino
+    if (there !== undefined && !isItself) return false
     // Linux links nobody's files but one's own, and those that one may write to.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM' || fs.existsSync(to)) throw error
-    fs.renameSync(from, to)
-    return
+    if (there === undefined) {
+      fs.renameSync(from, to)
+      return true
+    }
   }
   fs.rmSync(from, { force: true })
+  return true
 }
 
 /** By descriptor: in a queue that a group may write to, a planted link must not lead root elsewhere. */
