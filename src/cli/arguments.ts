@@ -129,7 +129,10 @@ export function readArguments(args: readonly string[], table: OptionTable, mixed
     }
     const { name, rawName: typed, value } = token
     const option = Object.hasOwn(table, name) ? table[name] : undefined
-    if (option === undefined) throw new UsageError(`there is no option ${typed}`)
+    if (option === undefined) {
+      const hint = mixed ? "; what begins with a dash and is no option goes after '--'" : ''
+      throw new UsageError(`there is no option ${typed}${hint}`)
+    }
     if (option.value === undefined && value !== undefined) throw new UsageError(`${typed} takes no value`)
     if (option.value !== undefined && value === undefined) {
       throw new UsageError(`${typed} needs a value: ${option.value}`)

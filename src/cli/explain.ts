@@ -46,6 +46,13 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   done: ['done-dir'],
   down: ['down-file'],
   trigger: ['trigger-fifo'],
+  itemUser: ['user'],
+  itemGroup: ['group'],
+  itemMode: ['mode'],
+  queueUser: ['owner', 'user'],
+  queueGroup: ['group'],
+  queueMode: ['mode'],
+  // Where nobody has the name.
   FSQ_ITEM_USER: ['user'],
   FSQ_ITEM_GROUP: ['group'],
   FSQ_QUEUE_USER: ['owner', 'user'],
