@@ -71,7 +71,13 @@ export async function enqueueBatch(
       progress.clear()
       sayFaults(faults, what)
     }
-    if (ids.length > 0) await options.onQueued(ids)
+    try {
+      if (ids.length > 0) await options.onQueued(ids)
+    } catch (error) {
+      progress.clear()
+      say(`stopped: nothing after ${what} ${line} was read; ${count} queued until then`)
+      throw error
+    }
     if (failed.some(([, error]) => !isAboutItem(error))) {
       say(`stopped: nothing after ${what} ${line} was read`)
       break

@@ -130,7 +130,9 @@ async function enqueueMany(
       if (given.has('id')) writeIds(ids)
     },
   })
-  if (given.has('verbose') || !outcome.isWhole) say(`${name} queue: ${outcome.count} new items queued`)
+  const { count } = outcome
+  if (given.has('verbose') || !outcome.isWhole)
+    say(`${name} queue: ${count} new ${count === 1 ? 'item' : 'items'} queued`)
   return outcome.isWhole
 }
 
@@ -138,7 +140,8 @@ function writeIds(ids: readonly string[]): void {
   try {
     write(ids.map((id) => `${id}\n`).join(''))
   } catch (error) {
-    say(`the ids cannot be printed, and the items are queued: ${ids.join(' ')}`)
+    if (ids.length === 1) say(`the id cannot be printed, and the item is queued: ${ids[0]}`)
+    else say(`the last ${ids.length} ids cannot be printed, and the items are queued`)
     throw error
   }
 }

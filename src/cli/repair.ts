@@ -91,7 +91,8 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     isWhole = false
   }
   progress.clear()
-  if (rest > 0) say(`${rest} findings are not for a program to mend; see fsq audit`)
+  if (rest > 0)
+    say(`${rest} ${rest === 1 ? 'finding is' : 'findings are'} not for a program to mend; see fsq audit`)
   return isWhole ? SUCCESS : FAILURE
 }
 

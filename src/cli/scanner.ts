@@ -255,7 +255,7 @@ export class Scanner {
     this.#stop.abort()
     if (this.#children.size > 0) {
       say(
-        `${signal}: ${this.#children.size} running; the scan stops when they have ended (once more: they are told, too)`,
+        `${signal}: the scan stops when what runs has ended (${this.#children.size} running); a second one is passed on to it`,
       )
     }
   }

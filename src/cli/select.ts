@@ -88,7 +88,7 @@ export class Selection {
     for (const id of missing) {
       if (found.get(id)?.length !== 0) continue
       this.#isWhole = false
-      say(`there is no such item in ${this.#layout.path}: ${id}`)
+      say(`there is no such item in ${this.#layout.path}: ${id}; 'fsq list -s all' has those that there are`)
     }
     return new Set([...found.values()].flat())
   }

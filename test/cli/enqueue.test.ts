@@ -349,6 +349,19 @@ describe('a batch', () => {
     expect(stderr).toContain('2 new items queued')
   })
 
+  test('ends where nobody reads the ids, and says how far it has come', async () => {
+    const input = Array.from({ length: 20_000 }, (_, index) => `["${index}"]`).join('\n')
+    const { stderr } = await bed.sh('{ fsq enqueue --batch --id q; echo "code $?" >&2; } | head -n 1', {
+      input,
+    })
+    const [, line, count] = /nothing after line (\d+) was read; (\d+) queued until then/.exec(stderr) ?? []
+    expect(stderr).toMatch(/code 111\n$/)
+    expect(line).toBe(count)
+    expect(fs.readdirSync(bed.path('q', 'queue')).length).toBe(Number(count))
+    expect(stderr.split('\n').length).toBeLessThan(6)
+    expect(stderr.length).toBeLessThan(400)
+  })
+
   test('ends where there is no space', async () => {
     const { code, stderr } = await bed.sh('fsq enqueue --batch q', {
       input: '{"data":"a"}\n{"data":"b"}\n{"data":"c"}\n\nwrong\n{"data":"d"}\n{"data":"e"}',
