@@ -272,7 +272,7 @@ async function checkEmpty(layout: Layout): Promise<void> {
 
 function notEmpty(layout: Layout, count: number): QueueNotEmptyError {
   return new QueueNotEmptyError(
-    `${count} ${count === 1 ? 'item waits' : 'items wait'} in the queue ${inspect(layout.name)}, so it is not uninstalled. Let them be worked, or remove ` +
+    `${count} items wait in the queue ${inspect(layout.name)}, so it is not uninstalled. Let them be worked, or remove ` +
       'them with the queue by the option force',
   )
 }
