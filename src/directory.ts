@@ -54,6 +54,11 @@ export class QueueDirectory {
     return this.#closed
   }
 
+  /** The handle, if it is there at once. */
+  get opened(): QueueHandle | undefined {
+    return this.#opening === undefined && !this.#closed ? this.#handle : undefined
+  }
+
   /**
    * The handle, opened if need be.
    *
