@@ -83,6 +83,17 @@ describe.each(uses)('%s', (_what, use) => {
     expect(fs.readFileSync(bed.path('q'), 'utf8')).toBe('precious')
   })
 
+  test('of a link that leads in a circle', async () => {
+    fs.symlinkSync('q', bed.path('q'))
+    checkError(await errorOf(async () => use(bed.open())), {
+      type: NotAQueueError,
+      cause: 'ELOOP',
+      syscall: 'open',
+      path: bed.path('q'),
+      says: /is a symbolic link that leads in a circle\. Make it lead to the queue/,
+    })
+  })
+
   const parts = ['queue', 'tmp', 'done', 'fail'] as const
   const harms: readonly (readonly [string, 'ENOENT' | 'ENOTDIR', RegExp, (part: string) => void])[] = [
     ['is missing', 'ENOENT', /is missing\. Put the directory back/, () => undefined],
