@@ -184,6 +184,12 @@ export class QueueDirectory {
         { cause },
       )
     }
+    if (isQueueItself && failure.errno === -ELOOP) {
+      return new NotAQueueError(
+        `${queuePath} is not a queue, as it is a symbolic link that leads in a circle. Make it lead to the queue`,
+        { cause },
+      )
+    }
     if (!isQueueItself && [ENOENT, ENOTDIR, ELOOP, EINVAL].includes(-failure.errno)) {
       return new NotAQueueError(
         `${queuePath} is not a queue: ${failure.path ?? ''} ${notDirectory(failure.errno)}. Put the directory back with ` +
