@@ -1,50 +1,130 @@
 # bash completion for fsq: source it, or put it into /usr/share/bash-completion/completions/fsq
 
-_fsq() {
-  local cur=${COMP_WORDS[COMP_CWORD]} root=${FSQ_ROOT:-/var/fsq} command='' at=1
-  COMPREPLY=()
+# Reads the words before the one at the cursor: sets `command`, `operands`, `root` and, where that word is the value of an
+# option, `valued`.
+_fsq_read() {
+  # Short options with a value, and the long ones; of fsq itself, then of the command.
+  local short=cetqdDTr long=" $(_fsq_options '') " at=1 word rest
   while ((at < COMP_CWORD)); do
-    case ${COMP_WORDS[at]} in
-      -r | --root-dir) root=${COMP_WORDS[at + 1]}; ((at += 2)) ;;
-      --root-dir=*) root=${COMP_WORDS[at]#*=}; ((at += 1)) ;;
-      -[cetqdDT]) ((at += 2)) ;;
-      -*) ((at += 1)) ;;
-      *) command=${COMP_WORDS[at]}; break ;;
+    word=${COMP_WORDS[at]} valued=''
+    case $word in
+      --) end=1 ;;
+      --?*)
+        if [[ $long == *" $word= "* ]]; then
+          valued=$word
+          # Bash makes words of their own of what is before, after, and of the '='.
+          [[ ${COMP_WORDS[at + 1]} == '=' ]] && ((at += 1))
+          ((at += 1))
+        fi
+        ;;
+      -?*)
+        rest=${word#-}
+        while [[ -n $rest ]]; do
+          if [[ $short == *"${rest:0:1}"* ]]; then
+            valued=-${rest:0:1}
+            [[ ${#rest} -gt 1 ]] && { [[ $valued == -r ]] && root=${rest:1}; valued=''; } || ((at += 1))
+            break
+          fi
+          rest=${rest:1}
+        done
+        ;;
+      *)
+        if [[ -z $command ]]; then
+          command=$word long=" $(_fsq_options "$command") "
+          case $command in
+            install) short=ogm ;; enqueue) short=ugmf ;; scan) short=tmSTFrj ;; down) short=ugm ;; list) short=s ;;
+            retry) short=Ao ;; rm) short=Aos ;; prune) short=ok ;; *) short='' ;;
+          esac
+        else
+          operands+=("$word")
+        fi
+        ;;
     esac
+    if [[ -n $valued && $at -lt COMP_CWORD ]]; then
+      [[ -z $command && ($valued == -r || $valued == --root-dir) ]] && root=${COMP_WORDS[at]}
+      valued=''
+    fi
+    ((at += 1))
   done
-  local options commands='audit cat doctor down enqueue install list prune repair retry rm scan show stats uninstall up'
-  case $command in
-    '') options='--help --list --charset= --root-dir= --queue-dir= --tmp-dir= --done-dir= --down-file= --trigger-fifo=' ;;
-    install) options='--verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --lock-kind=' ;;
-    uninstall) options='--force --verbose' ;;
-    enqueue) options='--verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id' ;;
-    scan) options='--verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code' ;;
-    down) options='--verbose --user= --group= --mode=' ;;
-    up) options='--verbose' ;;
-    list) options='--json --state=' ;;
-    doctor | show | stats) options='--json' ;;
-    retry) options='--all --argument= --older-than= --keep-tries --dry-run --id --verbose' ;;
-    rm) options='--all --argument= --older-than= --state= --dry-run --verbose' ;;
-    prune) options='--older-than= --keep= --done --failed --dry-run --verbose' ;;
-    audit) options='--json --exit-code' ;;
-    repair) options='--dry-run --yes --verbose' ;;
+  root=${root/#\~\//$HOME/}
+}
+
+_fsq_options() {
+  case $1 in
+    '') echo --help --list --charset= --exec-dir= --root-dir= --queue-dir= --tmp-dir= --done-dir= --down-file= --trigger-fifo= ;;
+    install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --lock-kind= --help ;;
+    uninstall) echo --force --verbose --help ;;
+    enqueue) echo --verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id --help ;;
+    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --help ;;
+    down) echo --verbose --user= --group= --mode= --help ;;
+    up) echo --verbose --help ;;
+    list) echo --json --state= --help ;;
+    doctor | show | stats) echo --json --help ;;
+    cat) echo --help ;;
+    retry) echo --all --argument= --older-than= --keep-tries --dry-run --id --verbose --help ;;
+    rm) echo --all --argument= --older-than= --state= --dry-run --verbose --help ;;
+    prune) echo --older-than= --keep= --done --failed --dry-run --verbose --help ;;
+    audit) echo --json --exit-code --help ;;
+    repair) echo --dry-run --yes --verbose --help ;;
   esac
-  local IFS=$' \n'
-  if [[ -z $command && $cur != -* ]]; then
-    COMPREPLY=($(compgen -W "$commands" -- "$cur"))
-  elif [[ $cur == -* ]]; then
-    [[ -n $command ]] && options+=' --help'
-    COMPREPLY=($(compgen -W "$options" -- "$cur"))
-    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
-  else
-    # Queues; hidden ones are under installation or removal.
-    local queue
-    for queue in "$root/$cur"*/queue; do
-      queue=${queue%/queue}
-      [[ -d $queue ]] && COMPREPLY+=("${queue##*/}")
-    done
-    ((${#COMPREPLY[@]})) || COMPREPLY=($(compgen -f -- "$cur"))
+}
+
+# The files that begin like the word at the cursor, by their last names; hidden queues are under installation or removal.
+_fsq_names() {
+  local file
+  for file in "$@"; do
+    [[ -e $file ]] || continue
+    file=${file%/"${FSQ_QUEUE:-queue}"}
+    printf -v file %q "${file##*/}"
+    COMPREPLY+=("$file")
+  done
+}
+
+_fsq() {
+  local cur=${COMP_WORDS[COMP_CWORD]} root=${FSQ_ROOT:-/var/fsq} command='' operands=() valued='' end='' IFS=$' \t\n'
+  COMPREPLY=()
+  _fsq_read
+  [[ $cur == '=' ]] && cur=''
+  case $valued in
+    '') ;;
+    -r | --root-dir)
+      # Where a command has the option -r, it is a rate.
+      [[ -z $command ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); }
+      return ;;
+    -f | --file)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      return ;;
+    -s | --state)
+      local states='waiting done failed'
+      [[ $command == list ]] && states+=' all'
+      COMPREPLY=($(compgen -W "$states" -- "$cur"))
+      return ;;
+    --lock-kind) COMPREPLY=($(compgen -W 'flock fcntl' -- "$cur")); return ;;
+    -c | --charset) COMPREPLY=($(compgen -W 'utf8 ascii latin-1' -- "$cur")); return ;;
+    -o | -u | --owner | --user) [[ $command == @(install|enqueue|down) ]] && COMPREPLY=($(compgen -u -- "$cur")); return ;;
+    -g | --group) COMPREPLY=($(compgen -g -- "$cur")); return ;;
+    *) return ;;
+  esac
+  # In these the first operand ends the options.
+  [[ $command == @(install|enqueue|scan|down|up) && ${#operands[@]} -gt 0 ]] && end=1
+  if [[ $cur == -* && -z $end ]]; then
+    COMPREPLY=($(compgen -W "$(_fsq_options "$command")" -- "$cur"))
+    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+    return
   fi
+  case $command:${#operands[@]} in
+    :*)
+      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue install list prune repair retry rm scan show stats uninstall up' -- "$cur")) ;;
+    doctor:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+    retry:[1-9]*) _fsq_names "$root/${operands[0]}/${FSQ_FAIL:-fail}/$cur"* ;;
+    show:[1-9]* | cat:[1-9]* | rm:[1-9]*)
+      _fsq_names "$root/${operands[0]}"/{"${FSQ_QUEUE:-queue}","${FSQ_DONE:-done}","${FSQ_FAIL:-fail}"}/"$cur"* ;;
+    enqueue:0 | scan:0 | show:0 | cat:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | audit:* | repair:* | prune:*)
+      _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
+    scan:1) COMPREPLY=($(compgen -c -- "$cur")) ;;
+    scan:* | enqueue:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+  esac
 }
 
 complete -F _fsq fsq

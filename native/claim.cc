@@ -293,7 +293,9 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
       if (down != 0) break;
     }
     const size_t position = listing.cursor++;
-    if (!claimer.Try(listing.at(position), position)) break;
+    if (claimer.Try(listing.at(position), position)) continue;
+    listing.cursor = position;  // where the next call goes on, if there is one
+    break;
   }
   batch.ended = listing.cursor >= listing.size() && !batch.failure;
   if (skipped != nullptr) skipped->UnlockBusy();

@@ -24,7 +24,7 @@ export interface StreamOptions {
 const OPTIONS = ['start', 'end', 'highWaterMark', 'signal'] as const
 const READ_AHEAD = 128 * 1024
 
-/** Reads up to so many bytes from this position on; fewer only at the end. */
+/** Reads up to so many bytes from this position on, and at least one. */
 export type ReadAt = (position: number, length: number) => Promise<Buffer>
 
 /**
@@ -55,9 +55,9 @@ export function contentStream(size: number, readAt: ReadAt, options: StreamOptio
       readAt(position, wanted).then(
         (bytes) => {
           position += bytes.length
-          if (bytes.length > 0) this.push(bytes)
+          this.push(bytes)
           // Said along with the last bytes: the item may be finished as soon as they are there.
-          if (bytes.length === 0 || position >= limit) this.push(null)
+          if (position >= limit) this.push(null)
         },
         (error: unknown) => this.destroy(error as Error),
       )

@@ -54,6 +54,11 @@ export class QueueDirectory {
     return this.#closed
   }
 
+  /** The handle, if it is there at once. */
+  get opened(): QueueHandle | undefined {
+    return this.#opening === undefined && !this.#closed ? this.#handle : undefined
+  }
+
   /**
    * The handle, opened if need be.
    *
@@ -176,6 +181,12 @@ export class QueueDirectory {
     if (isQueueItself && failure.errno === -ENOTDIR) {
       return new NotAQueueError(
         `${queuePath} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
+        { cause },
+      )
+    }
+    if (isQueueItself && failure.errno === -ELOOP) {
+      return new NotAQueueError(
+        `${queuePath} is not a queue, as it is a symbolic link that leads in a circle. Make it lead to the queue`,
         { cause },
       )
     }

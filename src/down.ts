@@ -14,7 +14,7 @@ import { type Layout, placePath, queueMissing } from './layout.js'
 import { Place } from './native.js'
 import type { Settings } from './settings.js'
 
-const { EEXIST, EISDIR, ELOOP, ENOTDIR, ENXIO } = os.constants.errno
+const { EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO } = os.constants.errno
 // Others may remove it and make it between our two looks.
 const MOST_ATTEMPTS = 10
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
@@ -70,16 +70,18 @@ export async function isDown(layout: Layout): Promise<boolean> {
 
 /** A missing queue is an error of its own: it must not look like one that is up. */
 export async function checkQueue(layout: Layout): Promise<void> {
+  const waiting = placePath(layout, Place.queue)
   try {
-    if ((await fs.lstat(placePath(layout, Place.queue))).isDirectory()) return
+    if ((await fs.lstat(waiting)).isDirectory()) return
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw downError(error, layout, 'find')
-    const isThere = await fs.stat(layout.path).then(
-      () => true,
+    const { errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
+    if (![ENOENT, ENOTDIR, ELOOP].includes(-errno))
+      throw fileSystemError({ errno, syscall, path: waiting }, `find the queue ${inspect(layout.name)}`)
+    const isMissing = await fs.stat(layout.path).then(
       () => false,
+      (cause: unknown) => (cause as NodeJS.ErrnoException).code !== 'ELOOP',
     )
-    if (!isThere) throw queueMissing(layout, 'stat')
+    if (isMissing) throw queueMissing(layout, 'stat')
   }
   throw new NotAQueueError(
     `${layout.path} is not a queue: it has no directory of waiting items. Install the queue anew`,

@@ -122,6 +122,9 @@ const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 const NAME_LIMIT = 255
 const BATCH_LIMIT = 256
 const BULK_LIMIT = 1024
+// Of a bulk that begins while it is read: the first part is small, to begin soon, and there are not many.
+const FIRST_PART = 128
+const EARLY_PARTS = 3
 const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
 /** Adds items to one queue. */
@@ -196,26 +199,40 @@ export class Enqueuer {
         `The entries are ${inspect(entries, { depth: 0 })}, expected an array of { data, args }`,
       )
     }
-    const prepared = entries.map((entry: EnqueueEntry) => this.#prepareOrFail(entry))
-    const good = prepared.filter((entry): entry is Entry => !(entry instanceof FsqError))
+    const prepared: (Entry | FsqError)[] = []
+    const good: Entry[] = []
     const results: (Result | undefined)[] = []
     const stop = new Stop(signal)
     const running: Promise<void>[] = []
+    let from = 0
+    const begin = (part: readonly Entry[], overlaps: boolean): void => {
+      const adding = this.#addPart(part, overlaps, stop, signal, results, from)
+      adding.catch(() => undefined)
+      running.push(adding)
+      from += part.length
+    }
+    // What is in memory can be under way while the rest of it is read, which has to be done before this call returns.
+    let early = !this.#isDurable && this.#form !== undefined && this.#directory.opened !== undefined
+    for (const entry of entries as readonly EnqueueEntry[]) {
+      const one = this.#prepareOrFail(entry)
+      prepared.push(one)
+      if (one instanceof FsqError) continue
+      good.push(one)
+      early &&= isInMemory(one) && stop.raised === undefined && running.length < EARLY_PARTS
+      if (early && good.length - from === (from === 0 ? FIRST_PART : BULK_LIMIT))
+        begin(good.slice(from), true)
+    }
     try {
       stop.check()
       // No entry can be added without the queue and its settings, so one error says it better than one an entry.
       this.#itemForm()
       await this.#directory.open()
-      let from = 0
-      for (const part of partsOf(good)) {
+      for (const part of partsOf(good.slice(from))) {
         // The next part of what is in memory is given to native code before the last one has ended, which takes them in order
         // all the same. What is durable waits for the disk anyway, and a file can be large.
         const overlaps = !this.#isDurable && part.every(isInMemory)
         while (running.length > (overlaps ? 1 : 0)) await running.shift()
-        const adding = this.#addPart(part, overlaps, stop, signal, results, from)
-        adding.catch(() => undefined)
-        running.push(adding)
-        from += part.length
+        begin(part, overlaps)
       }
       await Promise.all(running)
     } finally {
@@ -284,7 +301,8 @@ export class Enqueuer {
       return this.#prepare(data, args, true, checked)
     } catch (error) {
       if (error instanceof FsqError) return error
-      throw error
+      // From a getter of the caller's. Other entries may be on their way already, so it is the outcome of this one.
+      return new PayloadError(`The entry cannot be read: ${inspect(error, { depth: 0 })}`, { cause: error })
     }
   }
 
@@ -390,7 +408,7 @@ export class Enqueuer {
 
   /** One result an entry; those that met a directory that is gone are tried again in the one that took its place. */
   async #enqueueAll(entries: readonly Prepared[], call: EnqueueCall = 'enqueue'): Promise<Result[]> {
-    let handle = await this.#directory.open()
+    let handle = this.#directory.opened ?? (await this.#directory.open())
     const ended = this.#enqueueInto(handle, entries, call)
     if (call === 'enqueueInLane') lookOut()
     const results: Result[] = await ended

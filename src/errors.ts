@@ -380,6 +380,14 @@ export class ItemGoneError extends FsqError {
   }
 }
 
+/** The contents of a claimed item are too large for one value, or somebody has cut its file short since it was claimed. */
+export class ContentError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_CONTENT'
+  static {
+    setName(this, 'ContentError')
+  }
+}
+
 /** The native part of this package cannot be loaded here. */
 export class AddonMissingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ADDON_MISSING'

@@ -33,6 +33,7 @@ export * from './functions.js'
 export { queues } from './queues.js'
 export {
   AddonMissingError,
+  ContentError,
   DiskFullError,
   EncodingError,
   EnqueueAbortedError,

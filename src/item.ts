@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
+import { Buffer, constants } from 'node:buffer'
 import fs from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
 import os from 'node:os'
@@ -15,6 +15,7 @@ import { type StreamOptions, contentStream } from './content-stream.js'
 import type { QueueDirectory } from './directory.js'
 import { dueAfter } from './enqueue.js'
 import {
+  ContentError,
   FinishError,
   type FsqError,
   ItemFinishedError,
@@ -159,11 +160,12 @@ export class WorkItem extends NamedItem {
   /**
    * The contents as bytes.
    *
-   * @throws {@link ItemFinishedError} if the item is not claimed any more, or an error of the file system.
+   * @throws {@link ItemFinishedError} if the item is not claimed any more; {@link ContentError} if they are too large for one
+   * value, or fewer than when the item was claimed; an error of the file system.
    */
   async bytes(): Promise<Buffer> {
     const { contents, offset, size } = this.#file
-    if (offset < 0) return this.#read(async () => this.#readAll())
+    if (offset < 0) return this.#read(async () => this.#readAll(constants.MAX_LENGTH))
     this.#checkHeld('read')
     // A copy: it shares its memory with the contents of other items.
     return Buffer.from(contents.subarray(offset, offset + size))
@@ -172,7 +174,10 @@ export class WorkItem extends NamedItem {
   /** The contents as text (UTF-8). Throws as {@link bytes}. */
   async text(): Promise<string> {
     const { contents, offset, size } = this.#file
-    if (offset < 0) return (await this.bytes()).toString('utf8')
+    if (offset < 0) {
+      const bytes = await this.#read(async () => this.#readAll(constants.MAX_STRING_LENGTH))
+      return bytes.toString('utf8')
+    }
     this.#checkHeld('read')
     return contents.toString('utf8', offset, offset + size)
   }
@@ -191,7 +196,8 @@ export class WorkItem extends NamedItem {
    * Web stream of it.
    *
    * @param options - `start` and `end`: the first and the last byte. `highWaterMark`: bytes a read. `signal`: destroys it.
-   * @throws {@link ItemFinishedError} if the item is not claimed any more; {@link SettingError}.
+   * @throws {@link ItemFinishedError} if the item is not claimed any more; {@link SettingError}. The stream fails as
+   * {@link bytes} does.
    * @example
    * ```ts
    * await pipeline(item.stream(), zlib.createGzip(), fs.createWriteStream('copy.gz'))
@@ -330,17 +336,23 @@ export class WorkItem extends NamedItem {
     return buffer.subarray(0, bytesRead)
   }
 
-  async #readAll(): Promise<Buffer> {
-    const buffer = Buffer.allocUnsafe(this.#file.size)
+  async #readAll(most: number): Promise<Buffer> {
+    const { size } = this.#file
+    if (size > most) {
+      throw new ContentError(
+        `The item ${inspect(this.id)} has ${size} bytes, and one value can hold ${most}. Read it with item.stream(), or ` +
+          'give item.fd to a program',
+      )
+    }
+    const buffer = Buffer.allocUnsafe(size)
     let filled = 0
     while (filled < buffer.length) {
       const length = Math.min(buffer.length - filled, READ_STEP)
       const { bytesRead } = await this.#readAt(buffer, filled, length, filled)
       if (this.#state === 'released') this.#checkHeld('read')
-      if (bytesRead === 0) break
       filled += bytesRead
     }
-    return buffer.subarray(0, filled)
+    return buffer
   }
 
   async #readAt(
@@ -352,11 +364,22 @@ export class WorkItem extends NamedItem {
     try {
       if (isDeno) return await readFrom(this.path, buffer, offset, length, position)
       // With a position, so that the offset, which a child may inherit, stays 0.
-      return await read(this.#file.descriptor, buffer, offset, length, position)
+      const result = await read(this.#file.descriptor, buffer, offset, length, position)
+      // An item is whole when it is claimed. Less than that must not pass for it.
+      if (result.bytesRead === 0) throw this.#cutError(position)
+      return result
     } catch (error) {
+      if (error instanceof ContentError) throw error
       const { errno = -os.constants.errno.EIO } = error as NodeJS.ErrnoException
       throw fileSystemError({ errno, syscall: 'read', path: this.path }, `read the item ${inspect(this.id)}`)
     }
+  }
+
+  #cutError(position: number): ContentError {
+    return new ContentError(
+      `The item ${inspect(this.id)} had ${this.size} bytes when it was claimed, and has no more than ${position} now: somebody ` +
+        'has cut its file short. Items in queue/ are not to be written to; retry or fail this one',
+    )
   }
 
   // Few promises: this is the way of every item.

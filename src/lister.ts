@@ -146,7 +146,7 @@ export class Lister {
       return (await fs.lstat(path)).isFile()
     } catch (error) {
       const { code, errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') {
+      if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(code ?? '')) {
         // Not the item is missing, perhaps, but the queue.
         await this.#directory.open()
         return false

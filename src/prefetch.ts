@@ -12,7 +12,8 @@ const SLOW_MS = 50
 
 /** How many to claim ahead: more while they go fast, fewer when they do not. */
 export class Prefetch {
-  readonly #fixed: number | undefined
+  readonly #isFixed: boolean
+  #most: number
   #size = 1
   #since = Number.NaN
 
@@ -20,7 +21,8 @@ export class Prefetch {
     if (fixed !== undefined && !(Number.isInteger(fixed) && fixed >= 1 && fixed <= LARGEST_PREFETCH)) {
       throw new SettingError('prefetch', fixed, `a whole number from 1 to ${LARGEST_PREFETCH}`)
     }
-    this.#fixed = fixed
+    this.#isFixed = fixed !== undefined
+    this.#most = fixed ?? MOST_PREFETCHED
   }
 
   /** The queue was empty: what comes next may be all, and others wait, too. */
@@ -29,14 +31,25 @@ export class Prefetch {
     this.#since = Number.NaN
   }
 
+  /**
+   * The descriptors do not suffice for so many.
+   *
+   * @returns How many to keep: the others are for the work on them.
+   */
+  halve(held: number): number {
+    this.#most = Math.max(1, Math.floor(held / 2))
+    return this.#most
+  }
+
   /** How many to hold, now that it is time to claim more. */
   next(): number {
-    if (this.#fixed !== undefined) return this.#fixed
+    if (this.#isFixed) return this.#most
     const now = performance.now()
     const taken = now - this.#since
     this.#since = now
-    if (taken < QUICK_MS) this.#size = Math.min(this.#size * 2, MOST_PREFETCHED)
+    if (taken < QUICK_MS) this.#size *= 2
     else if (taken > SLOW_MS) this.#size = Math.max(1, Math.floor(this.#size / 2))
+    this.#size = Math.min(this.#size, this.#most)
     return this.#size
   }
 }

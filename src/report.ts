@@ -5,7 +5,7 @@
  */
 import { inspect } from 'node:util'
 
-import type { FsqError } from './errors.js'
+import { type FsqError, SettingError } from './errors.js'
 import { type RawName, printable } from './name/charset.js'
 
 /**
@@ -64,7 +64,10 @@ export class Reporter {
   readonly #listener: ReportListener | undefined
   readonly #reported = new Set<string>()
 
+  /** @throws {@link SettingError} if the listener cannot be called. */
   constructor(queue: string, listener: ReportListener | undefined) {
+    if (listener !== undefined && typeof listener !== 'function')
+      throw new SettingError('onReport', listener, 'a function')
     this.#queue = queue
     this.#listener = listener
   }

@@ -137,7 +137,10 @@ const entryName = text(
     Buffer.byteLength(value) <= LONGEST_NAME,
 )
 
-const directoryPath = text('a path that is not empty, without NUL', (value) => value !== '')
+const directoryPath = text(
+  'a path that is not empty, without NUL and lone surrogates',
+  (value) => value !== '',
+)
 
 const anyText = text('a text without NUL', () => true)
 

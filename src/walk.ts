@@ -3,10 +3,11 @@
  *
  * @module
  */
+import os from 'node:os'
 import { debuglog, inspect } from 'node:util'
 
 import { isStale } from './directory.js'
-import { QueueDownError, fileSystemError } from './errors.js'
+import { type Failure, QueueDownError, fileSystemError } from './errors.js'
 import { isGone } from './finish.js'
 import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
 import { type RawName, printable } from './name/charset.js'
@@ -26,6 +27,8 @@ import type { Prefetch } from './prefetch.js'
 import { type Verdict, judge } from './verdict.js'
 
 const debug = debuglog('fsq')
+
+const { EMFILE, ENFILE } = os.constants.errno
 
 // Small contents are read along with the claim, which spares a crossing.
 const READ_LIMIT = 4096
@@ -299,7 +302,9 @@ export class Walk {
     await this.#sort(handle, claimed)
     for (const note of batch.notes) this.#report(note)
     if (this.#ready.length > 0) this.#watchIdle()
-    if (batch.failure !== undefined) {
+    if (batch.failure !== undefined && isOutOfDescriptors(batch.failure) && this.#ready.length > 0) {
+      this.#claimLess(listing)
+    } else if (batch.failure !== undefined) {
       // The kind of lock has changed under this scan (the marker of fcntl locks): the next one opens the queue anew.
       this.#isStale = isStale(batch.failure)
       if (this.#isStale) directory.forget(handle)
@@ -308,6 +313,14 @@ export class Walk {
     } else if (batch.down) {
       this.#error = this.#downError()
     }
+  }
+
+  /** What was claimed ahead has used up the descriptors. It is an error only where not even the next item can be claimed. */
+  #claimLess(listing: ListingHandle): void {
+    const surplus = this.#ready.splice(this.#prefetch.halve(this.#ready.length))
+    for (const { item } of surplus) item.release()
+    const [first] = surplus
+    if (first !== undefined) native.seekListing(listing, first.position)
   }
 
   #take(handle: QueueHandle, { names, claims, contents }: ClaimBatch): Claimed[] {
@@ -439,4 +452,8 @@ export class Walk {
     for (const { item } of this.#ready) item.release()
     this.#ready = []
   }
+}
+
+function isOutOfDescriptors({ errno }: Failure): boolean {
+  return errno === -EMFILE || errno === -ENFILE
 }

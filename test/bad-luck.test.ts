@@ -83,6 +83,17 @@ describe.each(uses)('%s', (_what, use) => {
     expect(fs.readFileSync(bed.path('q'), 'utf8')).toBe('precious')
   })
 
+  test('of a link that leads in a circle', async () => {
+    fs.symlinkSync('q', bed.path('q'))
+    checkError(await errorOf(async () => use(bed.open())), {
+      type: NotAQueueError,
+      cause: 'ELOOP',
+      syscall: 'open',
+      path: bed.path('q'),
+      says: /is a symbolic link that leads in a circle\. Make it lead to the queue/,
+    })
+  })
+
   const parts = ['queue', 'tmp', 'done', 'fail'] as const
   const harms: readonly (readonly [string, 'ENOENT' | 'ENOTDIR', RegExp, (part: string) => void])[] = [
     ['is missing', 'ENOENT', /is missing\. Put the directory back/, () => undefined],
@@ -453,6 +464,30 @@ describe('no descriptors left', () => {
     expect(ids).toHaveLength(100)
     expect(contents(queue)).toEqual({ ...EMPTY, queue: [...ids].sort() })
   })
+
+  test.each([undefined, 50])(
+    'to claim ahead (prefetch %p): no more are claimed ahead than there is room for',
+    async (prefetch) => {
+      const queue = await bed.install({ durability: 'none' })
+      const ids = await queue.enqueueMany(Array.from({ length: 100 }, () => ({ data: 'x' })))
+      const order = await inProgram<string[]>(
+        `${prelude}
+      await queue.counts()
+      const taken = fill()
+      for (let room = 0; room < 6; room++) fs.closeSync(taken.pop())
+      const order = []
+      for await (const item of queue.scan({ prefetch: given.prefetch })) {
+        order.push(item.id)
+        await item.done()
+      }
+      free(taken)
+      return order`,
+        { given: { root: bed.root, prefetch }, shell: 'ulimit -n 64' },
+      )
+      expect(order).toEqual(ids)
+      expect(names(queue, 'done')).toEqual([...ids].sort())
+    },
+  )
 
   test('to claim more: what is claimed is good, and then it is an error', async () => {
     const queue = await bed.install({ durability: 'none' })

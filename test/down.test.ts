@@ -55,6 +55,12 @@ test('many at once agree', async () => {
   expect(await queue.isDown()).toBe(false)
 })
 
+test.each(calls)('%s of a link that leads in a circle', async (_what, call) => {
+  fs.symlinkSync('q', bed.path('q'))
+  const error = await errorOf(async () => call(bed.open()))
+  checkError(error, { type: NotAQueueError, says: /is not a queue: it has no directory of waiting items/ })
+})
+
 describe('the file', () => {
   test.each([0o000, 0o077, 0o777])('has the mode of items under umask %i', async (mask) => {
     const queue = await bed.install()

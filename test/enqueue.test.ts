@@ -412,7 +412,7 @@ describe('a delay', () => {
       return { now: Date.now(), ids }`
     const seen = await inProgram<{ now: number; ids: string[] }>(body, {
       given: { root: bed.root },
-      env: { LD_PRELOAD: library },
+      env: { LD_PRELOAD: [process.env['LD_PRELOAD'], library].filter(Boolean).join(':') },
     })
     expect(seen.now).toBeLessThan(Date.now() - HOUR / 2)
     expect(seen.ids).toEqual([plain, empty])

@@ -45,6 +45,7 @@ const CODES: Readonly<Record<string, string>> = {
   FinishError: 'ERR_FSQ_FINISH',
   ItemFinishedError: 'ERR_FSQ_ITEM_FINISHED',
   ItemGoneError: 'ERR_FSQ_ITEM_GONE',
+  ContentError: 'ERR_FSQ_CONTENT',
   SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
   NetworkFileSystemError: 'ERR_FSQ_NETWORK_FS',
   AddonMissingError: 'ERR_FSQ_ADDON_MISSING',

@@ -1,7 +1,8 @@
-import { Buffer } from 'node:buffer'
+import { Buffer, constants } from 'node:buffer'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
+import path from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
@@ -9,7 +10,7 @@ import { pipeline } from 'node:stream/promises'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { ItemFinishedError, QueueClosedError, SettingError } from '../src/errors.js'
+import { ContentError, ItemFinishedError, QueueClosedError, SettingError } from '../src/errors.js'
 import type { WorkItem } from '../src/item.js'
 import { errorOf, isLocked, takeOne, useTestBed } from './support/queue.js'
 
@@ -35,8 +36,8 @@ describe.each(sizes)('of a %s item', (_what, content) => {
   test('the whole, again and again, and several at once', async () => {
     const item = await itemOf(content)
     expect((await buffer(item.stream())).equals(content)).toBe(true)
-    const together = [1, 1000, 70_000].map(async (highWaterMark) =>
-      buffer(item.stream({ highWaterMark: highWaterMark * 7 })),
+    const together = [content.length / 100, 7000, 490_000].map(async (highWaterMark) =>
+      buffer(item.stream({ highWaterMark })),
     )
     for (const bytes of await Promise.all(together)) expect(bytes.equals(content)).toBe(true)
     expect((await item.bytes()).equals(content)).toBe(true)
@@ -217,4 +218,49 @@ test('memory stays flat', async () => {
   await item.discard()
   expect(read).toBe(size)
   expect(most - before).toBeLessThan(size / 3)
+})
+
+test('a file that somebody has cut short since is an error, not less than the item had', async () => {
+  const item = await itemOf(large)
+  fs.truncateSync(item.path, 300_000)
+  const reads: readonly (() => Promise<unknown>)[] = [
+    async () => item.bytes(),
+    async () => item.text(),
+    async () => item.json(),
+    async () => buffer(item.stream()),
+    async () => buffer(item.stream({ start: 400_000 })),
+  ]
+  for (const read of reads) {
+    const error = await errorOf(read)
+    expect(error).toBeInstanceOf(ContentError)
+    expect((error as ContentError).message).toMatch(
+      /had 1000000 bytes when it was claimed, and has no more than (3|4)00000 now: .*retry or fail this one/,
+    )
+  }
+  expect((await buffer(item.stream({ end: 299_999 }))).equals(large.subarray(0, 300_000))).toBe(true)
+  await item.fail()
+})
+
+// From Node 22 on a Buffer can be larger than any file.
+const LARGEST_FILE = 2 ** 43
+
+test.each(
+  (
+    [
+      ['text', constants.MAX_STRING_LENGTH, async (item) => item.text()],
+      ['json', constants.MAX_STRING_LENGTH, async (item) => item.json()],
+      ['bytes', constants.MAX_LENGTH, async (item) => item.bytes()],
+    ] as readonly [string, number, (item: WorkItem) => Promise<unknown>][]
+  ).filter(([, most]) => most < LARGEST_FILE),
+)('%s of an item that is too large for that says so', async (_what, most, read) => {
+  const queue = await bed.install()
+  const id = await queue.enqueue('x')
+  fs.truncateSync(path.join(queue.paths.queue, id), most + 1)
+  const item = await takeOne(queue)
+  const error = await errorOf(async () => read(item))
+  expect(error).toBeInstanceOf(ContentError)
+  expect((error as ContentError).message).toMatch(
+    /has \d+ bytes, and one value can hold \d+\. Read it with item\.stream/,
+  )
+  await item.done()
 })

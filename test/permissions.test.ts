@@ -455,3 +455,18 @@ ifRoot(
     expect(fs.existsSync(pathOf(queue, 'queue', ''))).toBe(true)
   },
 )
+
+ifRoot.each(['down', 'up', 'isDown', 'trigger'] as const)(
+  '%s of a queue that is closed to others names what may not be looked at',
+  async (call) => {
+    await bed.install({ queueMode: '0700' })
+    const error = await inNobody<ShownError>(`return errorOf(() => open().${call}())`)
+    checkError(error, {
+      type: PermissionError,
+      cause: 'EACCES',
+      syscall: 'lstat',
+      path: bed.path('q', 'queue'),
+      says: advice,
+    })
+  },
+)

@@ -11,7 +11,7 @@ import { MalformedNameError, QueueClosedError, QueueDownError, SettingError } fr
 import type { WorkItem } from '../src/item.js'
 import { toRaw } from '../src/name/charset.js'
 import { native } from '../src/native.js'
-import type { Queue } from '../src/queue.js'
+import { Queue } from '../src/queue.js'
 import type { Report } from '../src/report.js'
 import {
   Taker,
@@ -707,6 +707,16 @@ describe('reports', () => {
     await drain(queue, { onReport: (report) => void heard.push(report) })
     expect(heard.map(({ type, name }) => [type, name])).toEqual([['malformed', 'malformed']])
     expect(bed.reports).toEqual([])
+  })
+
+  test('need a listener that can be called', async () => {
+    const queue = await bed.install()
+    plant(queue, 'malformed')
+    const onReport = 'log' as unknown as () => void
+    const expected = { type: SettingError, says: /^onReport is 'log', expected a function$/ }
+    checkError(await errorOf(async () => drain(queue, { onReport })), expected)
+    checkError(await errorOf(async () => new Queue('q', { root: bed.root, onReport })), expected)
+    expect(names(queue, 'queue')).toEqual(['malformed'])
   })
 
   test('whose listener throws end the scan, and nothing is held', async () => {

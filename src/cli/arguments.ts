@@ -6,6 +6,9 @@
  */
 import { parseArgs } from 'node:util'
 
+/** The largest number that an option takes. */
+export const LARGEST = 999_999_999_999_999
+
 /** The command line does not say what to do: short usage, exit code 100. */
 export class UsageError extends Error {}
 
@@ -47,18 +50,23 @@ export class Arguments {
     return this.#given.findLast(({ name }) => names.includes(name))?.name
   }
 
+  /** The option as it was typed, `-m` or `--mode`. */
+  typed(name: string): string | undefined {
+    return this.#find(name)?.typed
+  }
+
   /** The value of the option; given more than once: the last one. */
   text(name: string): string | undefined {
     return this.#find(name)?.value
   }
 
   /** The value of the option, a whole number. */
-  number(name: string, least: number, most: number): number | undefined {
+  number(name: string, least: number, most = LARGEST): number | undefined {
     const given = this.#find(name)
     if (given?.value === undefined) return undefined
     const number = /^-?[0-9]{1,15}$/.test(given.value) ? Number(given.value) : Number.NaN
     if (number >= least && number <= most) return number
-    return this.refuse(name, `a whole number from ${least} to ${most}`)
+    return this.refuse(name, most < LARGEST ? `a whole number from ${least} to ${most}` : 'a whole number')
   }
 
   /** The value of the option, mode bits in octal, as the settings take them. */
@@ -121,7 +129,10 @@ export function readArguments(args: readonly string[], table: OptionTable, mixed
     }
     const { name, rawName: typed, value } = token
     const option = Object.hasOwn(table, name) ? table[name] : undefined
-    if (option === undefined) throw new UsageError(`there is no option ${typed}`)
+    if (option === undefined) {
+      const hint = mixed ? "; what begins with a dash and is no option goes after '--'" : ''
+      throw new UsageError(`there is no option ${typed}${hint}`)
+    }
     if (option.value === undefined && value !== undefined) throw new UsageError(`${typed} takes no value`)
     if (option.value !== undefined && value === undefined) {
       throw new UsageError(`${typed} needs a value: ${option.value}`)

@@ -49,6 +49,7 @@ export async function enqueueBatch(
   args: readonly string[],
   options: BatchOptions,
 ): Promise<BatchOutcome> {
+  const what = options.isNullSeparated ? 'item' : 'line'
   const progress = new Progress('items queued')
   const read = options.isNullSeparated ? (data: Buffer) => ({ data, args }) : lineReader(args)
   let count = 0
@@ -60,20 +61,25 @@ export async function enqueueBatch(
     line += records.length
     const outcomes = await enqueueAll(enqueuer, entries)
     const failed = outcomes.flatMap((outcome, index) =>
-      'error' in outcome ? [[numbers[index], outcome.error] as const] : [],
+      'error' in outcome ? [[numbers[index] ?? 0, outcome.error] as const] : [],
     )
     const ids = outcomes.flatMap((outcome) => ('id' in outcome ? [outcome.id] : []))
     count += ids.length
-    const faults = [...refused, ...failed].sort(([a = 0], [b = 0]) => a - b)
+    const faults = [...refused, ...failed].sort(([a], [b]) => a - b)
     if (faults.length > 0) {
       isWhole = false
       progress.clear()
-      for (const [number, error] of faults)
-        say(`${options.isNullSeparated ? 'item' : 'line'} ${number}: ${explain(error)}`)
+      sayFaults(faults, what)
     }
-    if (ids.length > 0) await options.onQueued(ids)
+    try {
+      if (ids.length > 0) await options.onQueued(ids)
+    } catch (error) {
+      progress.clear()
+      say(`stopped: nothing after ${what} ${line} was read; ${count} queued until then`)
+      throw error
+    }
     if (failed.some(([, error]) => !isAboutItem(error))) {
-      say(`stopped: nothing after ${options.isNullSeparated ? 'item' : 'line'} ${line} was read`)
+      say(`stopped: nothing after ${what} ${line} was read`)
       break
     }
     progress.show(count)
@@ -82,7 +88,28 @@ export async function enqueueBatch(
   return { count, isWhole }
 }
 
-type Fault = readonly [number: number | undefined, error: FsqError]
+type Fault = readonly [number: number, error: FsqError]
+
+/** What is wrong with the queue, such as a full disk, is wrong for many in a row, and is said once. */
+function sayFaults(faults: readonly Fault[], what: string): void {
+  let index = 0
+  while (index < faults.length) {
+    const [number, error] = faults[index++] as Fault
+    say(`${what} ${number}: ${explain(error)}`)
+    let last = number
+    while (isSame(faults[index], last + 1, error)) {
+      last++
+      index++
+    }
+    if (last > number) say(`${last === number + 1 ? what : `${what}s ${number + 1} to`} ${last}: the same`)
+  }
+}
+
+function isSame(fault: Fault | undefined, wanted: number, { code, errno }: FsqError): boolean {
+  if (fault === undefined) return false
+  const [number, error] = fault
+  return number === wanted && !isAboutItem(error) && error.code === code && error.errno === errno
+}
 
 interface Entries {
   readonly entries: EnqueueEntry[]

@@ -8,7 +8,7 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 
 import { fileSystemError } from '../errors.js'
-import type { RawName } from '../name/charset.js'
+import { type RawName, pathText, printable } from '../name/charset.js'
 
 const READ_AHEAD = 1024
 
@@ -40,6 +40,12 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
   const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
   const info = fs.lstatSync(path, { throwIfNoEntry: false })
   return info === undefined ? undefined : { raw, path, info }
+}
+
+/** A name as text: as it is, so that a path with it leads to the file; one that is no UTF-8, which no text can be, as it is shown. */
+export function nameText(raw: RawName): string {
+  const text = pathText(raw)
+  return Buffer.from(text).toString('latin1') === raw ? text : printable(raw)
 }
 
 /** Their names are {@link RawName}s. Not Buffers: Bun has none here. */

@@ -14,10 +14,10 @@ export const options: OptionTable = { json: {} }
 
 export const help = `Usage: fsq doctor [--json] directory
 
-Finds out what the file system of a directory can do, by trying it in a directory of
-its own there, and tells what a queue there promises: which promises are kept, which
-are not, and which depend on what one machine cannot find out. Safe beside queues
-that are in use.
+Finds out what the file system of a directory can do, by trying it in a new
+directory there, and tells what a queue there promises: which promises are kept,
+which are not, and which depend on what one machine cannot find out. Safe beside
+queues that are in use.
 
       --json   all of it, as one JSON object
   -h, --help   this help

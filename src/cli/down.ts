@@ -31,7 +31,7 @@ worked on are not stopped; items can still be added.
 Example:
   fsq down outgoing && systemctl stop mailer
 
-Exit codes: 0 success, 100 bad usage, 111 an error; the queues before it are down.
+Exit codes: 0 success, 100 bad usage, 111 an error; those before it are down.
 `
 
 /** See `help`. */

@@ -31,31 +31,27 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq enqueue [-etv] [-f file] [-u user] [-g group] [-m mode] [--id]
                    queue [argument ...]
-       fsq enqueue --batch [-0tv] [-u user] [-g group] [-m mode] [--id]
-                   queue [argument ...]
+       fsq enqueue --batch [-0tv] [option ...] queue [argument ...]
 
-Adds an item with these arguments to a queue; what is on standard input becomes its
-contents. All after the name of the queue is arguments.
+Adds an item with these arguments; its contents are what is on standard input.
+All after the name of the queue is arguments.
 
-  -f, --file=FILE     the contents are those of a file
-  -e, --empty         no contents; standard input is not read
-  -t, --trigger       pull the trigger of the queue (FSQ_USE_TRIGGER)
-      --batch         many items, a line of standard input each: a JSON array of
-                      arguments, or {"args": [...], "data": text, "delay": ms},
-                      with "json": value or "base64": bytes instead of "data"
-  -0, --null          with --batch: what stands before each NUL is the contents
-  -u, --user=USER     owner of the item, by name or id (FSQ_ITEM_USER)
-  -g, --group=GROUP   its group, by name or id (FSQ_ITEM_GROUP)
-  -m, --mode=MODE     its mode, octal (FSQ_ITEM_MODE, 00640)
-      --id            print the ids of the items, a line each
-  -v, --verbose       say what has been added
-  -h, --help          this help
+  -f, --file=FILE    the contents are those of a file
+  -e, --empty        no contents; standard input is not read
+  -t, --trigger      pull the trigger of the queue (FSQ_USE_TRIGGER)
+      --batch        many items, a line of standard input each: a JSON array of
+                     arguments, or {"args": [...], "data": text, "delay": ms},
+                     with "json": value or "base64": bytes instead of "data"
+  -0, --null         with --batch: what stands before each NUL is the contents
+  -u, --user=USER, -g, --group=GROUP, -m, --mode=MODE (octal)
+                     of the item (FSQ_ITEM_USER, FSQ_ITEM_GROUP, FSQ_ITEM_MODE)
+      --id           print the ids of the items, a line each
+  -v, --verbose, -h, --help    say what has been added; this help
 
 Examples:
   echo 'Hello Bob' | fsq enqueue --id mail bob@example.org
   find . -name '*.jpg' -print0 | fsq enqueue --batch -0 images
-
-Exit codes: 0 success, 100 bad usage, 111 an error: messages say what was added.
+Exit codes: 0 success, 100 bad usage, 111 an error; messages say what was added.
 `
 
 /** See `help`. */
@@ -134,7 +130,9 @@ async function enqueueMany(
       if (given.has('id')) writeIds(ids)
     },
   })
-  if (given.has('verbose') || !outcome.isWhole) say(`${name} queue: ${outcome.count} new items queued`)
+  const { count } = outcome
+  if (given.has('verbose') || !outcome.isWhole)
+    say(`${name} queue: ${count} new ${count === 1 ? 'item' : 'items'} queued`)
   return outcome.isWhole
 }
 
@@ -142,7 +140,8 @@ function writeIds(ids: readonly string[]): void {
   try {
     write(ids.map((id) => `${id}\n`).join(''))
   } catch (error) {
-    say(`the ids cannot be printed, and the items are queued: ${ids.join(' ')}`)
+    if (ids.length === 1) say(`the id cannot be printed, and the item is queued: ${ids[0]}`)
+    else say(`the last ${ids.length} ids cannot be printed, and the items are queued`)
     throw error
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { FsqError, SettingError } from '../errors.js'
+import type { Arguments } from './arguments.js'
 
 // The messages of the package say what to do in its own terms, which are those of a program.
 const PHRASES: readonly (readonly [RegExp, string | ((error: FsqError) => string)])[] = [
@@ -36,15 +37,51 @@ const PHRASES: readonly (readonly [RegExp, string | ((error: FsqError) => string
   ],
 ]
 
-/** The message for an error; what is no error of the package is a fault of this program, and keeps its stack. */
-export function explain(error: unknown): string {
+// Which options set which settings.
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  root: ['root-dir'],
+  charset: ['charset'],
+  queue: ['queue-dir'],
+  tmp: ['tmp-dir'],
+  done: ['done-dir'],
+  down: ['down-file'],
+  trigger: ['trigger-fifo'],
+  itemUser: ['user'],
+  itemGroup: ['group'],
+  itemMode: ['mode'],
+  queueUser: ['owner', 'user'],
+  queueGroup: ['group'],
+  queueMode: ['mode'],
+  // Where nobody has the name.
+  FSQ_ITEM_USER: ['user'],
+  FSQ_ITEM_GROUP: ['group'],
+  FSQ_QUEUE_USER: ['owner', 'user'],
+  FSQ_QUEUE_GROUP: ['group'],
+}
+
+/**
+ * The message for an error; what is no error of the package is a fault of this program, and keeps its stack.
+ *
+ * @param given - The command line: an option that has set what is wrong is named as it was typed.
+ */
+export function explain(error: unknown, ...given: readonly Arguments[]): string {
   if (!(error instanceof Error)) return String(error)
+  const option = optionOf(error, given)
+  if (option !== undefined)
+    return error.message.replace(/^\S+ is /, `${option} is `).replace(/\. It stands for .*/, '')
   if (!(error instanceof FsqError)) return 'syscall' in error ? error.message : (error.stack ?? error.message)
   return PHRASES.reduce(
     (message, [pattern, phrase]) =>
       message.replace(pattern, typeof phrase === 'string' ? phrase : phrase(error)),
     error.message,
   )
+}
+
+function optionOf(error: Error, given: readonly Arguments[]): string | undefined {
+  if (!(error instanceof SettingError)) return undefined
+  return OPTIONS[error.setting]
+    ?.flatMap((name) => given.map((line) => line.typed(name)))
+    .find((typed) => typed !== undefined)
 }
 
 /** Whether it is about the value of an option, not of an environment variable. */

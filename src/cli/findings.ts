@@ -7,13 +7,13 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { type Layout, placePath } from '../layout.js'
-import { pathText, printable } from '../name/charset.js'
+import { type RawName, pathText } from '../name/charset.js'
 import { withTries } from '../name/item-name.js'
 import { Place } from '../native.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
-import { type Entry, entriesOf, isDelayed } from './directory-entries.js'
+import { type Entry, entriesOf, isDelayed, nameText } from './directory-entries.js'
 import { enqueuedAt, parse } from './items.js'
-import { entriesIn, isDirectory, queueNamed, queuesIn } from './queues.js'
+import { QueueWalk, entriesIn, isDirectory, queueNamed, queuesIn } from './queues.js'
 import { ageText } from './table.js'
 import { mountsIn } from './workers.js'
 
@@ -26,7 +26,6 @@ const LONGEST_NAME = 255
 const PROBE_MS = 3600 * 1000
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/
 const PROBED = /^\.fsq-probe-/
-const READABLE = 0o440
 
 /** What would mend a finding. */
 export type Fix =
@@ -49,37 +48,71 @@ export interface Finding {
     | 'expired'
     | 'ungrowable'
     | 'half-installed'
-  /** Made fit to be shown. */
+  /** As text. */
   readonly path: string
   readonly message: string
   /** What is left out, only a person can do. */
   readonly fix?: Fix
   /** The file, where there is one. */
-  readonly entry?: Entry
+  readonly file?: FoundFile
   readonly layout?: Layout
 }
 
-/** Looks through the queues with these names, or through all of them and the directory that they are in. */
-export function auditAll(names: readonly string[], settings: Settings): readonly Finding[] {
-  const layouts = names.length > 0 ? names.map((name) => queueNamed(name, settings)) : queuesIn(settings)
-  const findings = layouts.flatMap((layout) => [...auditQueue(layout, settings)])
-  return names.length > 0 ? findings : [...findings, ...leftovers(settings)]
+/** As little of a file as mending it needs: there may be very many. */
+export interface FoundFile {
+  readonly raw: RawName
+  readonly path: Buffer
 }
 
-function* leftovers({ root }: Settings): Generator<Finding> {
+/** Looks through the queues with these names, or through all of them and the directory that they are in. */
+export class Audit {
+  readonly #settings: Settings
+  readonly #isOfAll: boolean
+  readonly #walk: QueueWalk
+
+  constructor(names: readonly string[], settings: Settings) {
+    this.#settings = settings
+    this.#isOfAll = names.length === 0
+    this.#walk = new QueueWalk(
+      this.#isOfAll ? queuesIn(settings) : names.map((name) => queueNamed(name, settings)),
+    )
+  }
+
+  /** Whether all could be looked through; after {@link findings}. */
+  get isWhole(): boolean {
+    return this.#walk.isWhole
+  }
+
+  *findings(): Generator<Finding, void, undefined> {
+    yield* this.#walk.each((layout) => auditQueue(layout, this.#settings))
+    if (this.#isOfAll) yield* leftovers(this.#settings)
+  }
+}
+
+function* leftovers(settings: Settings): Generator<Finding> {
+  const { root } = settings
   for (const name of entriesIn(root)) {
     const file = path.join(root, name)
-    const about = { queue: undefined, path: file, fix: { action: 'remove directory' } } as const
-    if (HIDDEN.test(name) && isDirectory(file)) {
+    const about = { queue: undefined, path: file } as const
+    if (!name.startsWith('.') || !isDirectory(file)) continue
+    const fix = { action: 'remove directory' } as const
+    if (HIDDEN.test(name)) {
       const message = 'is left from an installation or a removal, unless one is under way'
-      yield { ...about, kind: 'half-installed', message }
-    } else if (PROBED.test(name) && isDirectory(file)) {
+      yield { ...about, kind: 'half-installed', message, fix }
+    } else if (PROBED.test(name)) {
       const age = Date.now() - fs.lstatSync(file).ctimeMs
       if (age < PROBE_MS) continue
       const message = `is left from a probe (fsq doctor) ${ageText(age / 1000)} ago`
-      yield { ...about, kind: 'stale', message }
+      yield { ...about, kind: 'stale', message, fix }
+    } else if (isLikeQueue(file, settings)) {
+      const message = 'is hidden and looks like a queue that another program has installed by halves'
+      yield { ...about, kind: 'half-installed', message }
     }
   }
+}
+
+function isLikeQueue(file: string, { queue, tmp, done, fail }: Settings): boolean {
+  return [queue, tmp, done, fail].some((name) => isDirectory(path.join(file, name)))
 }
 
 function* auditQueue(layout: Layout, settings: Settings): Generator<Finding> {
@@ -96,12 +129,12 @@ function* auditQueue(layout: Layout, settings: Settings): Generator<Finding> {
     }
     yield* auditDirectory(about, own, mounts)
     for (const entry of entriesOf(directory)) {
-      const file = { ...about, path: path.join(directory, printable(entry.raw)), entry }
+      const { raw, path: bytes } = entry
+      const file = { ...about, path: path.join(directory, nameText(raw)), file: { raw, path: bytes } }
       if (!entry.info.isFile())
         yield { ...file, kind: 'foreign', message: 'is no regular file, and is never worked on' }
       else if (place === Place.tmp) yield* auditDraft(file, entry)
-      else if (place === Place.queue)
-        yield* auditItem(file, entry, settings, isFcntl ? lockable(own) : READABLE)
+      else if (place === Place.queue) yield* auditItem(file, entry, settings, neededMode(own, isFcntl))
     }
   }
 }
@@ -112,7 +145,7 @@ function* auditOthers(layout: Layout, settings: Settings): Generator<Finding> {
   for (const { raw, path: file, info } of entriesOf(layout.path)) {
     const name = pathText(raw)
     if (layout.directories.includes(name) || name === hosts) continue
-    const about = { queue: layout.name, kind: 'foreign', path: printable(file.toString('latin1')) } as const
+    const about = { queue: layout.name, kind: 'foreign', path: nameText(file.toString('latin1')) } as const
     if (name === trigger || name === hostsTrigger) {
       if (!info.isFIFO()) yield { ...about, message: 'is no FIFO, and so no trigger' }
     } else if (name === down) {
@@ -121,7 +154,7 @@ function* auditOthers(layout: Layout, settings: Settings): Generator<Finding> {
   }
 }
 
-type About = Pick<Finding, 'queue' | 'path' | 'entry' | 'layout'>
+type About = Pick<Finding, 'queue' | 'path' | 'file' | 'layout'>
 
 function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[]): Generator<Finding> {
   const info = fs.lstatSync(about.path)
@@ -144,17 +177,17 @@ function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[])
 }
 
 function* auditDraft(about: About, { info }: Entry): Generator<Finding> {
-  // Not mtime, which is when a delayed item is due.
-  const age = Date.now() - info.ctimeMs
+  // The older of the two: a restored backup is changed now, and an item to be delayed was written in the future.
+  const age = Date.now() - Math.min(info.ctimeMs, info.mtimeMs)
   if (age < STALE_MS) return
   const message = `is left from an enqueue that ended ${ageText(age / 1000)} ago`
   yield { ...about, kind: 'stale', message, fix: { action: 'remove' } }
 }
 
-/** Fcntl locks need files that are open for writing; whoever may write to the queue may work it. */
-function lockable({ mode }: fs.Stats): number {
+/** What the mode of an item needs: whoever may write to the queue may work it. Fcntl locks need files that are open for writing. */
+function neededMode({ mode }: fs.Stats, isFcntl: boolean): number {
   const others = mode & 0o022
-  return 0o600 | others | (others << 1)
+  return isFcntl ? 0o600 | others | (others << 1) : 0o400 | (others << 1)
 }
 
 function* auditItem(about: About, entry: Entry, settings: Settings, needed: number): Generator<Finding> {
@@ -172,7 +205,7 @@ function* auditItem(about: About, entry: Entry, settings: Settings, needed: numb
   }
   const mode = info.mode & 0o7777
   if ((mode & needed) !== needed) {
-    const message = `has mode ${mode.toString(8)}, so that not all workers can ${needed === READABLE ? 'read' : 'lock'} it`
+    const message = `has mode ${mode.toString(8)}, so that not all workers can ${(needed & 0o200) === 0 ? 'read' : 'lock'} it`
     yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: mode | needed } }
   }
   const begin = enqueuedAt(parsed, settings)

@@ -9,6 +9,7 @@ import { Queue } from '../queue.js'
 import type { SettingOverrides } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { SUCCESS, someOperands, withSettings } from './command.js'
+import { explain } from './explain.js'
 import { say } from './output.js'
 
 export const options: OptionTable = {
@@ -36,16 +37,16 @@ Makes queues. Each appears complete, or not at all.
   -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)
   -m, --mode=MODE       mode of its directories, octal (FSQ_QUEUE_MODE, 02770)
-      --lock-kind=KIND  flock, the standard's, or fcntl: for file systems where flock
-                        holds on one machine only (see 'fsq doctor'); items then
-                        need a mode that lets each worker write to them
+      --lock-kind=KIND  flock, the standard's; or fcntl, for file systems where
+                        flock holds on one machine only (see 'fsq doctor'):
+                        items need a mode that lets each worker write to them
   -v, --verbose         say what is done
   -h, --help            this help
 
 Example:
   fsq install -g mail -m 2770 outgoing incoming
 
-Exit codes: 0 success, 100 bad usage, 111 an error; the queues before it are there.
+Exit codes: 0 success, 100 bad usage, 111 an error; those before it are there.
 `
 
 /** See `help`. */
@@ -76,7 +77,7 @@ async function installOne(
   try {
     await Queue.install(name, { ...settings, force: given.has('force'), lockKind })
   } catch (error) {
-    if (isUnknownAccount(error)) throw new UsageError(error.message)
+    if (isUnknownAccount(error, given)) throw new UsageError(explain(error, given))
     if (!(error instanceof QueueExistsError && given.has('ignore-exists'))) throw error
     // Something else that has its name is no queue that exists.
     await queue.isDown()
@@ -93,6 +94,12 @@ function lockKindOf(given: Arguments): LockKind | undefined {
   return given.refuse('lock-kind', 'flock or fcntl')
 }
 
-function isUnknownAccount(error: unknown): error is SettingError {
-  return error instanceof SettingError && /_(USER|GROUP)$/.test(error.setting)
+/** One of the command line, not of the environment. */
+function isUnknownAccount(error: unknown, given: Arguments): boolean {
+  if (!(error instanceof SettingError)) return false
+  const { setting } = error
+  return (
+    (setting === 'FSQ_QUEUE_USER' && given.has('owner')) ||
+    (setting === 'FSQ_QUEUE_GROUP' && given.has('group'))
+  )
 }

@@ -9,12 +9,12 @@ import { QueueDirectory } from '../directory.js'
 import { MalformedNameError } from '../errors.js'
 import { type Layout, placePath } from '../layout.js'
 import { type ItemState, fileNames } from '../lister.js'
-import { type RawName, fromRaw, printable } from '../name/charset.js'
+import { type RawName, fromRaw } from '../name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
 import { DEFAULT_FORMAT, parseTimestamp } from '../name/timestamp.js'
 import { Place, native } from '../native.js'
 import type { Settings } from '../settings.js'
-import { type Entry, entriesOf, entryNamed, isDelayed } from './directory-entries.js'
+import { type Entry, entriesOf, entryNamed, isDelayed, nameText } from './directory-entries.js'
 import { type Workers, workersOn } from './workers.js'
 
 /** Where the items are. */
@@ -47,12 +47,14 @@ export interface Item {
  * nothing.
  *
  * @param isWanted - By their names, before anything else is looked at.
+ * @param onOther - Hears of each file that is left out for its name.
  */
 export async function* itemsOf(
   layout: Layout,
   settings: Settings,
   state: ItemState,
   isWanted: (raw: RawName) => boolean = () => true,
+  onOther: () => void = () => undefined,
 ): AsyncGenerator<Item, void, undefined> {
   const place = PLACES[state]
   const path = placePath(layout, place)
@@ -64,10 +66,14 @@ export async function* itemsOf(
     const listing = await directory.use((handle) => native.list(handle, place, 0), 'list')
     try {
       for (const raw of fileNames(listing)) {
-        const parsed = isWanted(raw) ? parse(raw, settings) : undefined
-        const entry = parsed === undefined ? undefined : entryNamed(path, raw)
-        if (entry !== undefined && parsed !== undefined)
-          yield itemOf(entry, state, parsed, settings, workers, now)
+        if (!isWanted(raw)) continue
+        const parsed = parse(raw, settings)
+        if (parsed === undefined) {
+          onOther()
+          continue
+        }
+        const entry = entryNamed(path, raw)
+        if (entry !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
       }
     } finally {
       native.closeListing(listing)
@@ -76,6 +82,20 @@ export async function* itemsOf(
     directory.close()
     directory.closeDescriptors()
   }
+}
+
+/** The item with this name, without listing the others; `undefined`: it is not there. */
+export function itemNamed(
+  layout: Layout,
+  settings: Settings,
+  state: ItemState,
+  raw: RawName,
+): Item | undefined {
+  const path = placePath(layout, PLACES[state])
+  const parsed = parse(raw, settings)
+  const entry = parsed === undefined ? undefined : entryNamed(path, raw)
+  if (parsed === undefined || entry?.info.isFile() !== true) return undefined
+  return itemOf(entry, state, parsed, settings, workersOf(path, state), Date.now())
 }
 
 /** {@link itemsOf}, in the order in which they lie there: for counting them. */
@@ -164,6 +184,6 @@ export function itemJson(item: Item, layout: Layout, settings: Settings): Readon
     pid,
     entropy,
     workers: workers ?? null,
-    path: path.join(placePath(layout, PLACES[item.state]), printable(raw)),
+    path: path.join(placePath(layout, PLACES[item.state]), nameText(raw)),
   }
 }

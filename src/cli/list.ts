@@ -10,10 +10,11 @@ import type { ItemState } from '../lister.js'
 import { Place } from '../native.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
-import { SUCCESS } from './command.js'
+import { FAILURE, SUCCESS } from './command.js'
 import { countFiles } from './directory-entries.js'
-import { STATES, activityOf, itemJson, itemsOf, unsortedItemsOf } from './items.js'
-import { queueNamed, queuesIn } from './queues.js'
+import { PLACES, STATES, activityOf, itemJson, itemsOf, unsortedItemsOf } from './items.js'
+import { QueueWalk, queueNamed, queuesIn } from './queues.js'
+import { say } from './output.js'
 import { type Row, ageText, printTable } from './table.js'
 
 export const options: OptionTable = { json: {}, state: { short: 's', value: `${STATES.join(', ')} or all` } }
@@ -21,11 +22,11 @@ export const options: OptionTable = { json: {}, state: { short: 's', value: `${S
 export const help = `Usage: fsq list [--json]
        fsq list [--json] [-s state] queue [queue ...]
 
-Lists the queues and how many items they hold, or the items of queues, in the order
-in which they are worked. Locks nothing.
+Lists the queues and how many items they hold, or the items of queues, in the
+order in which they are worked. Locks nothing.
 
-  -s, --state=STATE   waiting (default), done, failed or all; those that are worked on
-                      (unknown outside Linux) and those that are delayed are waiting
+  -s, --state=STATE   waiting (default), done, failed or all; those that are
+                      worked on (unknown outside Linux) or delayed are waiting
       --json          one JSON object a line
   -h, --help          this help
 
@@ -45,15 +46,16 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const states = statesOf(given)
   if (given.operands.length === 0) {
     if (given.has('state')) throw new UsageError('-s goes with the name of a queue')
+    const walk = new QueueWalk(queuesIn(own))
     await printTable(
       QUEUE_TITLES,
-      queuesIn(own).map((layout) => queueRow(layout, own)),
+      walk.each((layout) => queueRow(layout, own)),
       isJson,
     )
-  } else {
-    const layouts = given.operands.map((name) => queueNamed(name, own))
-    await printTable(ITEM_TITLES, itemRows(layouts, own, states), isJson)
+    return walk.isWhole ? SUCCESS : FAILURE
   }
+  const layouts = given.operands.map((name) => queueNamed(name, own))
+  await printTable(ITEM_TITLES, itemRows(layouts, own, states), isJson)
   return SUCCESS
 }
 
@@ -63,7 +65,7 @@ function statesOf(given: Arguments): readonly ItemState[] {
   return states.length > 0 ? states : given.refuse('state', `${STATES.join(', ')} or all`)
 }
 
-function queueRow(layout: Layout, settings: Settings): Row {
+function* queueRow(layout: Layout, settings: Settings): Generator<Row> {
   let waiting = 0
   let working = 0
   let delayed = 0
@@ -82,7 +84,7 @@ function queueRow(layout: Layout, settings: Settings): Row {
   const age =
     oldest === Number.POSITIVE_INFINITY ? null : Math.max(0, Math.floor((Date.now() - oldest) / 1000))
   const isDown = fs.lstatSync(layout.downPath, { throwIfNoEntry: false }) !== undefined
-  return {
+  yield {
     json: {
       queue: layout.name,
       path: layout.path,
@@ -114,7 +116,9 @@ async function* itemRows(
 ): AsyncGenerator<Row, void, undefined> {
   for (const layout of layouts) {
     for (const state of states) {
-      for await (const item of itemsOf(layout, settings, state)) {
+      let others = 0
+      const items = itemsOf(layout, settings, state, undefined, () => others++)
+      for await (const item of items) {
         const json = itemJson(item, layout, settings)
         const age = ageText((Date.now() - item.enqueuedAt) / 1000)
         yield {
@@ -122,6 +126,9 @@ async function* itemRows(
           columns: [activityOf(item), age, item.parsed.tries, item.entry.info.size, String(json['id'])],
         }
       }
+      // They are counted, and an operator would look for them in vain.
+      if (others > 0)
+        say(`not listed: ${others} in ${placePath(layout, PLACES[state])} with names that no items have`)
     }
   }
 }

@@ -61,28 +61,28 @@ const OPTIONS: OptionTable = {
   'trigger-fifo': { short: 'T', value: 'the name of a FIFO' },
 }
 
-const HELP = `Usage: fsq [-hl] [-r root] [-c charset] [-q queue] [-t tmp] [-d done] [-D down]
-           [-T trigger] command [options] [arguments]
+const HELP = `Usage: fsq [-r root] [option ...] command [option ...] [argument ...]
 
-A work queue of files: one item is one file, a claim is a kernel lock, completion
-is one rename.
+A work queue of files. 'fsq COMMAND --help' has the help of a command.
 
-Commands:
-${summaries('  ')}
-Options, before the command:
-  -r, --root-dir=PATH       the directory that holds the queues (FSQ_ROOT, /var/fsq)
-  -c, --charset=CHARSET     of item names: utf8, ascii or latin-1 (FSQ_CHARSET)
-  -q, --queue-dir=NAME      names of the directories of a queue (FSQ_QUEUE,
-  -t, --tmp-dir=NAME          FSQ_TMP, FSQ_DONE),
-  -d, --done-dir=NAME
-  -D, --down-file=NAME        of the file that forbids scans (FSQ_DOWN)
-  -T, --trigger-fifo=NAME     and of the FIFO that wakes listeners (FSQ_TRIGGER)
-  -l, --list                list the commands
-  -h, --help                this help; fsq COMMAND --help has that of a command
+  install, uninstall  make queues; remove them
+  enqueue             add an item, or many, to a queue
+  scan                run a program for each item that waits
+  down, up            forbid scans of queues; allow them again
+  list, show, cat     the queues, or the items of one; an item; its contents
+  stats               how many, how old, how fast
+  retry, rm, prune    failed items wait again; remove items; finished ones
+  audit, repair       look for what is not as it should be; mend it
+  doctor              what a file system can do, and promises
+
+  -r, --root-dir=PATH    where the queues are (FSQ_ROOT, /var/fsq)
+  -c, --charset=CHARSET  of names: utf8, ascii or latin-1 (FSQ_CHARSET)
+  -q, --queue-dir=NAME, -t, --tmp-dir=NAME, -d, --done-dir=NAME,
+  -D, --down-file=NAME, -T, --trigger-fifo=NAME    names of what is in a queue
+  -l, --list, -h, --help  list the commands; this help
 
 Example:
   fsq install mail && echo hello | fsq enqueue mail bob && fsq scan mail ./send
-
 Exit codes: 0 success, 100 bad usage, 111 an error. See fsq(1), fsq(7).
 `
 
@@ -94,8 +94,10 @@ function summaries(indent: string): string {
 
 async function run(args: readonly string[]): Promise<number> {
   let help = HELP
+  const lines: Arguments[] = []
   try {
     const given = readArguments(args, OPTIONS)
+    lines.push(given)
     if (given.has('help')) return answer(HELP)
     if (given.has('list')) return answer(summaries(''))
     const [name, ...rest] = given.operands
@@ -106,6 +108,7 @@ async function run(args: readonly string[]): Promise<number> {
     speakAs(name)
     const own = readArguments(rest, { ...command.options, help: { short: 'h' } }, mixed)
     if (own.has('help')) return answer(help)
+    lines.push(own)
     if (args.some((arg) => arg.includes('\ufffd'))) await (await import('./bytes.js')).checkArguments()
     return await command.run(own, settingsOf(given))
   } catch (error) {
@@ -115,8 +118,9 @@ async function run(args: readonly string[]): Promise<number> {
     }
     if (error instanceof UsageError) return refuse(error.message, help)
     const { explain, isAboutOption } = await import('./explain.js')
-    if (isAboutOption(error)) return refuse(explain(error), help)
-    say(explain(error))
+    const message = explain(error, ...lines)
+    if (isAboutOption(error)) return refuse(message, help)
+    say(message)
     return FAILURE
   }
 }

@@ -47,6 +47,15 @@ export function say(message: string): void {
   }
 }
 
+/** A question, on standard error; the answer is typed behind it. */
+export function prompt(question: string): void {
+  try {
+    writeAll(STDERR, `${speaker}: ${printableText(question)} `)
+  } catch {
+    // Nobody has been asked, and so nobody says yes.
+  }
+}
+
 /** Lines for standard output, written in chunks. */
 export class Lines {
   #text = ''

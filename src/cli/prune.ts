@@ -19,8 +19,6 @@ import { Progress } from './progress.js'
 import { queueNamed } from './queues.js'
 import { ageOption } from './select.js'
 
-const MOST_KEPT = 999_999_999_999_999
-
 export const options: OptionTable = {
   'older-than': { short: 'o', value: 'an age, as 90s, 5m, 12h or 30d' },
   keep: { short: 'k', value: 'how many' },
@@ -32,10 +30,10 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq prune [-dfnv] [-o age] [-k count] queue [queue ...]
 
-Removes what is done and what has failed: what is too old, and what is too much. Safe
-beside running workers; items that wait are left alone.
+Removes what is done and what has failed: what is too old, and what is too much.
+Safe beside running workers; items that wait are left alone.
 
-  -o, --older-than=AGE  those that were finished so long ago, as 90s, 5m, 12h or 30d
+  -o, --older-than=AGE  those finished so long ago, as 90s, 5m, 12h or 30d
   -k, --keep=COUNT      all but the last ones, of done/ and of fail/ each
   -d, --done            only those that are done
   -f, --failed          only those that have failed
@@ -56,7 +54,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const own = resolveSettings(settings)
   const names = someOperands(given, 'the name of a queue')
   const age = ageOption(given, 'older-than')
-  const keep = given.number('keep', 0, MOST_KEPT)
+  const keep = given.number('keep', 0)
   if (age === undefined && keep === undefined) throw new UsageError('how old, or how many? Use -o or -k')
   const isAny = !given.has('done') && !given.has('failed')
   for (const layout of names.map((name) => queueNamed(name, own))) {

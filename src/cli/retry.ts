@@ -40,8 +40,8 @@ Moves failed items back to those that wait, as if they had never been tried.
   -a, --all             all that have failed
   -A, --argument=TEXT   those with this argument
   -o, --older-than=AGE  those that failed so long ago, as 90s, 5m, 12h or 30d
-  -k, --keep-tries      tries stay as they are: where the limit is reached, a scan
-                        fails the item again, unrun
+  -k, --keep-tries      tries stay as they are: where the limit is reached, a
+                        scan fails the item again, unrun
   -n, --dry-run         only print what would be moved
       --id              print the new ids, a line each
   -v, --verbose         say what is moved

@@ -29,11 +29,11 @@ export const help = `Usage: fsq rm [-nv] [-s state] queue item [item ...]
        fsq rm [-nv] [-s state] [-A argument] [-o age] queue
        fsq rm [-nv] [-s state] -a queue
 
-Removes items, wherever they are in the queue. One that is being worked on stays.
+Removes items, wherever they are in the queue. One that is worked on stays.
 
   -a, --all             all of them
   -A, --argument=TEXT   those with this argument
-  -o, --older-than=AGE  those that are where they are so long, as 90s, 5m, 12h or 30d
+  -o, --older-than=AGE  those where they are so long, as 90s, 5m, 12h or 30d
   -s, --state=STATE     only those that are waiting, done or failed
   -n, --dry-run         only print what would be removed
   -v, --verbose         say what is removed
@@ -42,7 +42,7 @@ Removes items, wherever they are in the queue. One that is being worked on stays
 Example:
   fsq rm -s failed -o 30d mail
 
-Exit codes: 0 success, 100 bad usage, 111 an error, or an item is not there or busy.
+Exit codes: 0 success, 100 bad usage, 111 an error; an item is missing or busy.
 `
 
 /** See `help`. */

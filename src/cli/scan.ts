@@ -5,12 +5,11 @@
  */
 import { Queue } from '../queue.js'
 import type { SettingOverrides } from '../settings.js'
-import { type Arguments, type OptionTable, UsageError } from './arguments.js'
+import { type Arguments, LARGEST, type OptionTable, UsageError } from './arguments.js'
 import { someOperands, withSettings } from './command.js'
 import { say } from './output.js'
 import { Scanner } from './scanner.js'
 
-const LARGEST = 999_999_999_999_999
 const MOST_JOBS = 1024
 const LARGEST_CODE = 255
 // What no file of a queue can be called: '.fsq-' begins the names of queues under installation.
@@ -39,39 +38,30 @@ export const options: OptionTable = {
   'exit-code': {},
 }
 
-export const help = `Usage: fsq scan [-DEeiklLnv] [-j jobs] [-m tries] [-t ttl] [-r rate] [-S code]
-                [-T code] [-F code] [--follow] [--exit-code] queue program [argument ...]
+export const help = `Usage: fsq scan [option ...] queue program [argument ...]
 
-Runs a program for each item that waits, with the arguments of the item after its
-own, the contents on its standard input and FSQ_ITEM_* in its environment. It exits
-0: the item is done; 111: it is tried again; anything else: it has failed.
+Runs a program for each item that waits, the item's arguments after its own, the
+contents on standard input. Exit 0: done; 111: tried again; else failed.
 
-  -j, --jobs=N               so many programs at once (1)
-      --follow               go on: run it for each item that comes, too
-      --exit-code            exit 100 if an item has failed, else 111 if one is to be
-                             tried again
-  -m, --max-tries=N          tries until an item has failed (FSQ_MAX_TRIES; 0: no limit)
-  -t, --ttl=SECONDS          fail what is older, unrun (FSQ_TTL; 0: no limit)
-  -r, --max-rate=N           start so many a second at most
-  -n, --no-open              leave standard input alone; the item is locked all the same
-  -k, --empty-ok             no program: it is the first argument of the item
-  -D, --no-done              leave items where they are, whatever became of them
-  -i, --ignore-down          scan a queue that is down
-  -l, --lock, -L, --no-lock  lock items, or not (FSQ_LOCK)
-  -e, --env, -E, --no-env    set FSQ_ITEM_* (default), or not
-  -S, --success-code=CODE    exit codes of the program, in place of 0, 111 and 100
-  -T, --fail-tmp-code=CODE     (FSQ_SUCCESS, FSQ_FAIL_TMP, FSQ_FAIL_PERM)
-  -F, --fail-perm-code=CODE
-  -v, --verbose              say what is begun and done
-  -h, --help                 this help
-
-SIGTERM, SIGINT: what runs ends, and the scan; a second one is passed on to it.
-
+  -j, --jobs=N        so many programs at once (1)
+      --follow        go on with what comes. SIGTERM, SIGINT: what runs ends,
+                      then the scan; a second one is passed on to what runs
+      --exit-code     100 if an item has failed, else 111 if one is tried again
+  -m, --max-tries=N   tries until an item fails (FSQ_MAX_TRIES, 1; 0: no limit)
+  -t, --ttl=SECONDS   fail what is older, unrun (FSQ_TTL; 0: no limit)
+  -r, --max-rate=N    start so many a second at most
+  -n, --no-open       leave standard input alone; still locks the item
+  -k, --empty-ok      no program: it is the first argument of the item
+  -D, --no-done       leave items where they are, whatever became of them
+  -i, --ignore-down   scan a queue that is down
+  -l, --lock, -L, --no-lock, -e, --env, -E, --no-env    whether to lock items
+                      (FSQ_LOCK), and to set FSQ_ITEM_*
+  -S, --success-code=N, -T, --fail-tmp-code=N, -F, --fail-perm-code=N    of the
+                      program (FSQ_SUCCESS, FSQ_FAIL_TMP, FSQ_FAIL_PERM)
+  -v, --verbose, -h, --help    say what is begun and done; this help
 Example:
   fsq scan -j 4 -m 5 mail sh -c 'mail -s "$0" "$1"' Hello
-
-Exit codes: 0, whatever became of the items; 100 bad usage; 111 an error: the queue is
-down, the program does not exist, or was killed.
+Exit codes: 0 whatever became of the items, 100 bad usage, 111 an error.
 `
 
 /** See `help`. */
@@ -104,7 +94,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const scanner = new Scanner(queue, {
     program,
     jobs: given.number('jobs', 1, MOST_JOBS) ?? 1,
-    rate: given.number('max-rate', -LARGEST, LARGEST) ?? 0,
+    rate: given.number('max-rate', -LARGEST) ?? 0,
     isFollowing: given.has('follow'),
     isVerbose: given.has('verbose'),
     isInputLeft: given.has('no-open'),
@@ -117,6 +107,6 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
 
 /** Less than 0 is no limit, as 0 is. */
 function limit(given: Arguments, name: string): number | undefined {
-  const number = given.number(name, -LARGEST, LARGEST)
+  const number = given.number(name, -LARGEST)
   return number === undefined ? undefined : Math.max(0, number)
 }

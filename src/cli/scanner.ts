@@ -6,6 +6,7 @@
 import type { ChildProcess } from 'node:child_process'
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
+import { getSystemErrorMap } from 'node:util'
 
 import { FinishError } from '../errors.js'
 import type { WorkItem } from '../item.js'
@@ -177,17 +178,21 @@ export class Scanner {
     return this.#finish(item, ending.code === failTmp ? 'retry' : 'fail', `exit code ${ending.code}`)
   }
 
-  async #settleUnrun(item: WorkItem, { message, code }: NodeJS.ErrnoException): Promise<void> {
+  async #settleUnrun(item: WorkItem, error: NodeJS.ErrnoException): Promise<void> {
+    const { code } = error
     // A NUL in an argument, which no program can be given.
-    if (code === 'ERR_INVALID_ARG_VALUE') return this.#finish(item, 'fail', message)
+    if (code === 'ERR_INVALID_ARG_VALUE')
+      return this.#finish(item, 'fail', 'an argument has a NUL, which no program can be given')
     const [file] = this.#options.program
+    const why = reasonOf(error)
     // One item that names no program must not keep the others from running.
-    if (file === undefined && !SHORTAGES.includes(code ?? '')) return this.#finish(item, 'retry', message)
+    if (file === undefined && !SHORTAGES.includes(code ?? ''))
+      return this.#finish(item, 'retry', `cannot run '${item.args[0] ?? ''}': ${why}`)
     item.release()
     if (this.#isStopped()) return
     const program = file === undefined ? 'programs' : `the program '${file}'`
     this.#fail(
-      `cannot run ${program}: ${message}. Items stay as they are; check its path and mode, and the limits (ulimit -a)`,
+      `cannot run ${program} for items of ${this.#queue.path}: ${why}. They stay as they are; ${adviceFor(code)}`,
     )
   }
 
@@ -229,7 +234,9 @@ export class Scanner {
     }
     if (action === 'fail') await item.fail()
     this.#failedItems++
-    say(`${id}: failed permanently (${why}${action === 'retry' ? `, after ${item.tries + 1} tries` : ''})`)
+    const tries = item.tries + 1
+    const after = action === 'retry' ? `, after ${tries} ${tries === 1 ? 'try' : 'tries'}` : ''
+    say(`${id}: failed permanently (${why}${after})`)
   }
 
   #fail(message: string): void {
@@ -248,8 +255,20 @@ export class Scanner {
     this.#stop.abort()
     if (this.#children.size > 0) {
       say(
-        `${signal}: ${this.#children.size} running; the scan stops when they have ended (once more: they are told, too)`,
+        `${signal}: the scan stops when what runs has ended (${this.#children.size} running); a second one is passed on to it`,
       )
     }
   }
+}
+
+/** Node has only the code in its message. */
+function reasonOf({ code, errno, message }: NodeJS.ErrnoException): string {
+  const [, text] = getSystemErrorMap().get(errno ?? 0) ?? []
+  return text === undefined ? message : `${text} (${code})`
+}
+
+function adviceFor(code = ''): string {
+  if (SHORTAGES.includes(code)) return 'run fewer at once (-j), or raise the limits (ulimit -a)'
+  if (code === 'ENOENT') return 'check its path and PATH, and the interpreter in its first line'
+  return 'check its path and its mode'
 }

@@ -9,7 +9,7 @@ import { type RawName, toRaw } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
-import { type Item, itemsOf } from './items.js'
+import { type Item, itemNamed, itemsOf } from './items.js'
 import { say } from './output.js'
 
 export const SELECT_OPTIONS: OptionTable = {
@@ -18,6 +18,7 @@ export const SELECT_OPTIONS: OptionTable = {
   'older-than': { short: 'o', value: 'an age, as 90s, 5m, 12h or 30d' },
 }
 
+const LONGEST_NAME = 255
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 
 /** Milliseconds of an age such as `90s`. */
@@ -44,56 +45,82 @@ export function checkSelection(given: Arguments): void {
 export class Selection {
   readonly #layout: Layout
   readonly #settings: Settings
+  readonly #ids: readonly string[]
   readonly #argument: string | undefined
   readonly #latest: number
-  readonly #wanted: ReadonlyMap<RawName, string>
-  readonly #missing: Set<string>
+  #isWhole = true
 
   constructor(given: Arguments, layout: Layout, settings: Settings) {
     const [, ...ids] = given.operands
     const age = ageOption(given, 'older-than')
     this.#layout = layout
     this.#settings = settings
+    this.#ids = [...new Set(ids)]
     this.#argument = given.text('argument')
     this.#latest = age === undefined ? Number.POSITIVE_INFINITY : Date.now() - age
-    this.#wanted = namesOf(ids, settings)
-    this.#missing = new Set(ids)
   }
 
-  /** At its end it says which of those that were named are not there. */
+  /** In FIFO order, state by state; those that were named, as they were named. Says which of those are not there. */
   async *items(states: readonly ItemState[]): AsyncGenerator<Item, void, undefined> {
-    const isNamed = this.#missing.size > 0
-    for (const state of states) {
-      const isWanted = (raw: RawName): boolean => !isNamed || this.#idOf(raw) !== undefined
-      for await (const item of itemsOf(this.#layout, this.#settings, state, isWanted)) {
-        const { parsed, entry } = item
-        if (this.#argument !== undefined && !parsed.args.includes(this.#argument)) continue
-        if (entry.info.ctimeMs > this.#latest) continue
-        this.#missing.delete(this.#idOf(parsed.raw) ?? '')
-        yield item
-      }
+    if (this.#ids.length > 0) {
+      for (const item of await this.#named(states)) if (this.#isFit(item)) yield item
+      return
     }
-    for (const id of this.#missing) say(`there is no such item in ${this.#layout.path}: ${id}`)
+    for (const state of states) {
+      for await (const item of itemsOf(this.#layout, this.#settings, state)) if (this.#isFit(item)) yield item
+    }
   }
 
   /** Whether each item that was named has been found; after {@link items}. */
   get isWhole(): boolean {
-    return this.#missing.size === 0
+    return this.#isWhole
   }
 
-  #idOf(raw: RawName): string | undefined {
-    return this.#wanted.get(raw) ?? this.#wanted.get(itemKey(raw, this.#settings.encode))
+  #isFit({ parsed, entry }: Item): boolean {
+    if (this.#argument !== undefined && !parsed.args.includes(this.#argument)) return false
+    return entry.info.ctimeMs <= this.#latest
   }
-}
 
-/** By what the items that were named can be found: an id changes with the tries, and may be a key from the first. */
-function namesOf(ids: readonly string[], settings: Settings): ReadonlyMap<string, string> {
-  const names = new Map<string, string>()
-  for (const id of ids) {
-    const raw = toRaw(id, settings.charset)
-    if (raw === '') continue
-    names.set(raw, id)
-    names.set(itemKey(raw, settings.encode), id)
+  async #named(states: readonly ItemState[]): Promise<ReadonlySet<Item>> {
+    const found = new Map(this.#ids.map((id) => [id, this.#findExactly(id, states)]))
+    const missing = this.#ids.filter((id) => found.get(id)?.length === 0)
+    if (missing.length > 0) await this.#findByKeys(missing, states, found)
+    for (const id of missing) {
+      if (found.get(id)?.length !== 0) continue
+      this.#isWhole = false
+      say(`there is no such item in ${this.#layout.path}: ${id}; 'fsq list -s all' has those that there are`)
+    }
+    return new Set([...found.values()].flat())
   }
-  return names
+
+  #findExactly(id: string, states: readonly ItemState[]): Item[] {
+    const raw = toRaw(id, this.#settings.charset)
+    // What is no name of a file must not lead to another one.
+    if (raw === '' || raw.length > LONGEST_NAME || /[/\0]/.test(raw)) return []
+    for (const state of states) {
+      const item = itemNamed(this.#layout, this.#settings, state, raw)
+      if (item !== undefined) return [item]
+    }
+    return []
+  }
+
+  /** An id changes with the tries, and what was given may be a key from the first; a key may look like an id, too. */
+  async #findByKeys(
+    ids: readonly string[],
+    states: readonly ItemState[],
+    found: ReadonlyMap<string, Item[]>,
+  ): Promise<void> {
+    const { charset, encode } = this.#settings
+    const wanted = new Map<RawName, string>()
+    for (const id of ids) {
+      const raw = toRaw(id, charset)
+      wanted.set(itemKey(raw, encode), id)
+      wanted.set(raw, id)
+    }
+    const isWanted = (raw: RawName): boolean => wanted.has(itemKey(raw, encode))
+    for (const state of states) {
+      for await (const item of itemsOf(this.#layout, this.#settings, state, isWanted))
+        found.get(wanted.get(itemKey(item.parsed.raw, encode)) ?? '')?.push(item)
+    }
+  }
 }

@@ -15,9 +15,9 @@ export const options: OptionTable = { json: {} }
 
 export const help = `Usage: fsq show [--json] queue item [item ...]
 
-Shows all that is known of items, wherever they are in the queue. Items are named by
-their id, also after their tries have changed, or by their key, which is the id
-without the tries. Locks nothing.
+Shows all that is known of items, wherever they are in the queue. Items are
+named by their id, also after their tries have changed, or by their key, which
+is the id without the tries. Locks nothing.
 
       --json   one JSON object a line
   -h, --help   this help

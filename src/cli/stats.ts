@@ -7,10 +7,10 @@ import { type Layout, placePath } from '../layout.js'
 import { Place } from '../native.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
 import type { Arguments, OptionTable } from './arguments.js'
-import { SUCCESS } from './command.js'
+import { FAILURE, SUCCESS } from './command.js'
 import { entriesOf } from './directory-entries.js'
 import { activityOf, unsortedItemsOf } from './items.js'
-import { queueNamed, queuesIn } from './queues.js'
+import { QueueWalk, queueNamed, queuesIn } from './queues.js'
 import { type Row, ageText, printTable } from './table.js'
 
 const MINUTE = 60_000
@@ -21,9 +21,9 @@ export const options: OptionTable = { json: {} }
 
 export const help = `Usage: fsq stats [--json] [queue ...]
 
-Tells how many items the queues hold, how old those are that wait, and how many have
-been done and have failed in the last minute, hour and day, as far as they are still
-in done/ and fail/. AGE is the median of those that wait. Locks nothing.
+Tells how many items the queues hold, how old those are that wait (AGE is their
+median), and how many have been done and have failed: all, and those of the last
+minute, hour and day, as far as they are still there. Locks nothing.
 
       --json   one JSON object a line; ages are in seconds
   -h, --help   this help
@@ -41,28 +41,32 @@ const TITLES = [
   'DELAYED',
   'AGE',
   'OLDEST',
-  'DONE/M',
-  '/H',
-  '/D',
-  'FAIL/M',
-  '/H',
-  '/D',
+  'DONE',
+  '1M',
+  '1H',
+  '1D',
+  'FAILED',
+  '1M',
+  '1H',
+  '1D',
 ]
 
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const own = resolveSettings(settings)
   const { operands } = given
-  const layouts = operands.length > 0 ? operands.map((name) => queueNamed(name, own)) : queuesIn(own)
+  const walk = new QueueWalk(
+    operands.length > 0 ? operands.map((name) => queueNamed(name, own)) : queuesIn(own),
+  )
   await printTable(
     TITLES,
-    layouts.map((layout) => row(layout, own)),
+    walk.each((layout) => row(layout, own)),
     given.has('json'),
   )
-  return SUCCESS
+  return walk.isWhole ? SUCCESS : FAILURE
 }
 
-function row(layout: Layout, settings: Settings): Row {
+function* row(layout: Layout, settings: Settings): Generator<Row> {
   const activities: Record<string, number> = { waiting: 0, working: 0, delayed: 0 }
   const ages: number[] = []
   let isKnown = true
@@ -78,7 +82,7 @@ function row(layout: Layout, settings: Settings): Row {
   const done = recent(layout, Place.done)
   const failed = recent(layout, Place.fail)
   const { waiting = 0, working = 0, delayed = 0 } = activities
-  return {
+  yield {
     json: {
       queue: layout.name,
       waiting,
@@ -102,9 +106,11 @@ function row(layout: Layout, settings: Settings): Row {
       delayed,
       median === undefined ? '-' : ageText(median),
       oldest === undefined ? '-' : ageText(oldest),
+      done.all,
       done.minute,
       done.hour,
       done.day,
+      failed.all,
       failed.minute,
       failed.hour,
       failed.day,

@@ -17,6 +17,10 @@ const UNITS = [
   ['h', 3600],
   ['m', 60],
 ] as const
+const NARROW = /^[\0-\u02ff]*$/
+const COMBINING = /^\p{M}$/u
+const WIDE =
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]$/u
 // So many rows decide how wide the columns are: a listing can be longer than fits into memory.
 const MEASURED = 1000
 
@@ -76,7 +80,7 @@ class Table {
 /** How rows like these are aligned. */
 function formatOf(titles: readonly string[], rows: readonly Cells[]): (row: Cells) => string {
   const widths = titles.map((title, column) =>
-    rows.reduce((width, row) => Math.max(width, String(row[column]).length), title.length),
+    rows.reduce((width, row) => Math.max(width, widthOf(String(row[column]))), title.length),
   )
   const isRight = titles.map((_, column) =>
     rows.every((row) => typeof row[column] === 'number' || row[column] === '-'),
@@ -85,12 +89,21 @@ function formatOf(titles: readonly string[], rows: readonly Cells[]): (row: Cell
     row
       .map((cell, column) => {
         const text = String(cell)
-        return isRight[column] === true
-          ? text.padStart(widths[column] ?? 0)
-          : text.padEnd(widths[column] ?? 0)
+        const padding = ' '.repeat(Math.max(0, (widths[column] ?? 0) - widthOf(text)))
+        return isRight[column] === true ? padding + text : text + padding
       })
       .join('  ')
       .trimEnd()
+}
+
+/** In columns of a terminal. */
+function widthOf(text: string): number {
+  if (NARROW.test(text)) return text.length
+  let width = 0
+  for (const character of text) {
+    if (!COMBINING.test(character)) width += WIDE.test(character) ? 2 : 1
+  }
+  return width
 }
 
 /** Seconds for people: `5s`, `3m 20s`, `2d 4h`. */

@@ -23,7 +23,7 @@ wait stays as it is.
 Example:
   fsq uninstall outgoing
 
-Exit codes: 0 success, 100 bad usage, 111 an error; the queues before it are gone.
+Exit codes: 0 success, 100 bad usage, 111 an error; those before it are gone.
 `
 
 /** See `help`. */

@@ -26,7 +26,7 @@ Allows scans of queues again, after 'fsq down'. One that is up stays so.
 Example:
   fsq up outgoing && fsq scan outgoing ./send
 
-Exit codes: 0 success, 100 bad usage, 111 an error; the queues before it are up.
+Exit codes: 0 success, 100 bad usage, 111 an error; those before it are up.
 `
 
 /** See `help`. */

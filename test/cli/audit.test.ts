@@ -101,6 +101,24 @@ describe('repair', () => {
     expect(await kinds()).toEqual(['clock', 'foreign', 'foreign', 'ungrowable'])
   })
 
+  test('replaces nothing, and completes a move that was cut in half', async () => {
+    bed.plant('README')
+    fs.writeFileSync(bed.path('q', 'fail', 'README'), 'another')
+    bed.plant('half')
+    fs.linkSync(bed.path('q', 'queue', 'half'), bed.path('q', 'fail', 'half'))
+    expect((await bed.sh('fsq repair')).code).toBe(0)
+    expect(bed.state()).toEqual({ queue: ['0_a'], fail: ['README', 'README~1', 'half'] })
+    expect(fs.readFileSync(bed.path('q', 'fail', 'README'), 'utf8')).toBe('another')
+  })
+
+  ;(isRoot ? test : test.skip)('moves what is another user’s (needs root)', async () => {
+    await bed.sh('chmod 755 $FSQ_ROOT; fsq install -f -m 2777 q')
+    bed.plant('README')
+    fs.chmodSync(bed.path('q', 'queue', 'README'), 0o644)
+    expect((await bed.sh('fsq repair', { asNobody: true })).code).toBe(0)
+    expect(bed.state()).toEqual({ fail: ['README'] })
+  })
+
   test('leaves what is worked on, and what is being installed', async () => {
     bed.plant('README')
     fs.mkdirSync(bed.path('.fsq-abcdef'))

@@ -22,6 +22,15 @@ function fsq(...args: string[]): string {
   return execFileSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
 }
 
+function complete(...words: string[]): string[] {
+  const script = `. '${COMPLETION}'; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fsq 2>/dev/null; printf '%s\\n' "\${COMPREPLY[@]}"`
+  const env = { ...process.env, FSQ_ROOT: bed.root }
+  return execFileSync('bash', ['-c', script, 'bash', ...words], { encoding: 'utf8', env })
+    .trim()
+    .split('\n')
+    .sort()
+}
+
 const commands = fsq('-l')
   .split('\n')
   .map((line) => line.split(' ')[0] ?? '')
@@ -38,16 +47,25 @@ describe.each(commands)('%s', (command) => {
       expect(page(`fsq-${command}.1`)).toContain(option)
       expect(completion).toContain(option)
     }
-    for (const [option] of help.matchAll(/(?<=^ *)-[A-Za-z0-9](?=,)/gm))
+    for (const [option] of help.matchAll(/(?<=^ *|, )-[A-Za-z0-9](?=, --)/gm))
       expect(page(`fsq-${command}.1`)).toContain(option)
   })
+})
 
-  test('is a screen of help with an example', () => {
-    const lines = fsq(command, '-h').split('\n')
-    expect(lines.length).toBeLessThanOrEqual(45)
-    expect(lines.filter((line) => line.length > 90)).toEqual([])
+test.each(['', ...commands])(
+  'fsq %s --help is one screen, of 24 lines and 80 columns, with an example',
+  (command) => {
+    const lines = fsq(...command.split(' ').filter((word) => word !== ''), '-h')
+      .trimEnd()
+      .split('\n')
+    expect(lines.length).toBeLessThanOrEqual(24)
+    expect(lines.filter((line) => line.length > 80)).toEqual([])
     expect(lines.some((line) => /^Examples?:$/.test(line))).toBe(true)
-  })
+  },
+)
+
+test('the help has all commands', () => {
+  for (const command of commands) expect(fsq('-h')).toMatch(new RegExp(`^  .*\\b${command}\\b`, 'm'))
 })
 
 test('the manual is listed in the package, and has each command', () => {
@@ -77,18 +95,34 @@ test('the manual is listed in the package, and has each command', () => {
       )
     ).code,
   ).toBe(0)
-  const complete = (...words: string[]): string[] => {
-    const script = `. '${COMPLETION}'; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fsq 2>/dev/null; printf '%s\\n' "\${COMPREPLY[@]}"`
-    const env = { ...process.env, FSQ_ROOT: bed.root }
-    return execFileSync('bash', ['-c', script, 'bash', ...words], { encoding: 'utf8', env })
-      .trim()
-      .split('\n')
-      .sort()
-  }
   expect(complete('fsq', '')).toEqual([...commands].sort())
   expect(complete('fsq', 's')).toEqual(['scan', 'show', 'stats'])
   expect(complete('fsq', '--ro')).toEqual(['--root-dir='])
   expect(complete('fsq', 'scan', '--no')).toEqual(['--no-done', '--no-env', '--no-lock', '--no-open'])
   expect(complete('fsq', 'scan', 'ma')).toEqual(['mail', 'mall'])
   expect(complete('fsq', '-r', bed.root, 'down', '')).toEqual(['mail', 'mall', 'other'])
+  // As bash splits --root-dir=PATH.
+  for (const root of [
+    ['--root-dir', '=', bed.root],
+    ['--root-dir', bed.root],
+    [`-r${bed.root}`],
+    ['-lr', bed.root],
+  ])
+    expect(complete('fsq', '-r', '/nonexistent', ...root, 'down', 'ma')).toEqual(['mail', 'mall'])
+  expect(complete('fsq', 'scan', '--jobs', '=', '4', '-r', '5', 'ma')).toEqual(['mail', 'mall'])
+  expect(complete('fsq', 'list', '--state', '=', 'fa')).toEqual(['failed'])
+  expect(complete('fsq', 'list', '-s', '')).toEqual(['all', 'done', 'failed', 'waiting'])
+  expect(complete('fsq', 'list', 'mail', '--j')).toEqual(['--json'])
+  expect(complete('fsq', 'scan', 'mail', 'ls', '--j')).toEqual([''])
+})
+
+;(hasBash ? test : test.skip)('completion knows items, and quotes (needs bash)', async () => {
+  await bed.sh(
+    "fsq install mail 'a b'; fsq enqueue -e mail 'x y'; fsq scan mail false; fsq enqueue -e mail z",
+  )
+  const [failed = '', waiting = ''] = ['fail', 'queue'].map((place) => path.basename(bed.only('mail', place)))
+  const quoted = failed.replace(' ', '\\ ')
+  expect(complete('fsq', 'down', 'a')).toEqual(['a\\ b'])
+  expect(complete('fsq', 'retry', 'mail', '')).toEqual([quoted])
+  expect(complete('fsq', 'show', 'mail', '').sort()).toEqual([quoted, waiting].sort())
 })

@@ -349,14 +349,34 @@ describe('a batch', () => {
     expect(stderr).toContain('2 new items queued')
   })
 
+  test('ends where nobody reads the ids, and says how far it has come', async () => {
+    const input = Array.from({ length: 20_000 }, (_, index) => `["${index}"]`).join('\n')
+    const { stderr } = await bed.sh('{ fsq enqueue --batch --id q; echo "code $?" >&2; } | head -n 1', {
+      input,
+    })
+    const [, line, count] = /nothing after line (\d+) was read; (\d+) queued until then/.exec(stderr) ?? []
+    expect(stderr).toMatch(/code 111\n$/)
+    expect(line).toBe(count)
+    expect(fs.readdirSync(bed.path('q', 'queue')).length).toBe(Number(count))
+    expect(stderr.split('\n').length).toBeLessThan(6)
+    expect(stderr.length).toBeLessThan(400)
+  })
+
   test('ends where there is no space', async () => {
     const { code, stderr } = await bed.sh('fsq enqueue --batch q', {
-      input: '{"data":"a"}\n{"data":"b"}\n',
+      input: '{"data":"a"}\n{"data":"b"}\n{"data":"c"}\n\nwrong\n{"data":"d"}\n{"data":"e"}',
       env: { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: 'enqueue.link=errno:28' },
     })
     expect(code).toBe(111)
-    expect(stderr).toContain('line 1: ')
-    expect(stderr).toContain('nothing after line 2 was read')
+    expect(stderr.replaceAll(/^fsq enqueue: |(?<=Cannot enqueue|no JSON).*/gm, '').split('\n')).toEqual([
+      'line 1: Cannot enqueue',
+      'lines 2 to 3: the same',
+      'line 5: it is no JSON',
+      'line 6: Cannot enqueue',
+      'stopped: nothing after line 6 was read',
+      'q queue: 0 new items queued',
+      '',
+    ])
     expect(bed.state()).toEqual({})
   })
 

@@ -17,8 +17,15 @@ describe('bad usage', () => {
     ['fsq a/b', "there is no command 'a/b'"],
     ["fsq ''", "there is no command ''"],
     ['fsq constructor', "there is no command 'constructor'"],
-    ['fsq -q a/b install q', 'queue is'],
-    ['fsq -c nosuchcharset install q', 'charset is'],
+    ['fsq -q a/b install q', '-q is'],
+    ['fsq show q -2026-0', "there is no option -2; what begins with a dash and is no option goes after '--'"],
+    ['fsq enqueue --mode=77777 q', "--mode is '77777'"],
+    ['fsq enqueue -u 4294967295 q', "-u is '4294967295'"],
+    ['fsq install -m 10000 q', "-m is '10000'"],
+    ['fsq --done-dir=.. install q', "--done-dir is '..', expected the name of a directory entry"],
+    ['fsq install -o nosuchuser q', "-o is 'nosuchuser'"],
+    ['fsq install --group=nosuchgroup q', "--group is 'nosuchgroup'"],
+    ['fsq -c nosuchcharset install q', '-c is'],
     ['fsq install', 'the name of a queue is missing'],
     ['fsq install -x q', 'there is no option -x'],
     ['fsq scan q', 'the program is missing'],
@@ -87,6 +94,7 @@ test('the environment says the same', async () => {
 test.each([
   ['FSQ_MAX_TRIES=abc', 'FSQ_MAX_TRIES'],
   ['FSQ_DELIMITER=__', 'FSQ_DELIMITER'],
+  ['FSQ_QUEUE_USER=nosuchuser', 'FSQ_QUEUE_USER'],
 ])('a bad environment is an error that names it: %s', async (setting, name) => {
   const { code, stderr } = await bed.sh(`${setting} fsq install q`)
   expect(code).toBe(111)

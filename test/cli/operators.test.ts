@@ -300,3 +300,36 @@ describe('prune', () => {
     },
   )
 })
+
+describe('items that are named', () => {
+  test('come as they are named, each once', async () => {
+    const ids = fs.readdirSync(bed.path('q', 'queue')).sort().reverse()
+    const key = ids[2]?.replace(/_0_(?=.$)/, '_')
+    expect((await bed.sh(`fsq cat q ${ids.join(' ')} ${ids[0]}`)).stdout).toBe('data of cdata of bdata of a')
+    expect((await bed.sh(`fsq cat q ${ids[1]} ${key} ${ids[0]}`)).stdout).toBe('data of bdata of adata of c')
+  })
+
+  test('are those, and no others with the same key', async () => {
+    for (const tries of [3, 4]) bed.plant(`_20120710213904_0_1_h_${tries}_a`)
+    expect((await bed.sh('fsq rm q _20120710213904_0_1_h_4_a')).code).toBe(0)
+    expect(bed.state()['queue']).toContain('_20120710213904_0_1_h_3_a')
+    expect((await bed.sh('fsq rm q _20120710213904_0_1_h_4_a')).code).toBe(0)
+    expect(bed.state()).toEqual({ queue: ['0_a', '0_b', '0_c'] })
+  })
+
+  test('may be keys that look like ids', async () => {
+    bed.plant('_20120710213904_0_1_h_3_7_a')
+    const { code, stdout } = await bed.sh('fsq show --json q _20120710213904_0_1_h_7_a')
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ tries: 3, args: ['7', 'a'] })
+  })
+
+  test('are names, not paths', async () => {
+    bed.plant('_20120710213904_0_1_h_3_a')
+    const { code, stdout, stderr } = await bed.sh(
+      "fsq cat q ../queue/_20120710213904_0_1_h_3_a '' ../../q/queue/_20120710213904_0_1_h_3_a",
+    )
+    expect({ code, stdout }).toEqual({ code: 111, stdout: '' })
+    expect(stderr.match(/no such item/g)?.length).toBe(3)
+  })
+})

@@ -261,6 +261,8 @@ async function verify(name: ScenarioName, one: Case, result: Result, root: strin
     !isReported &&
     !['install.rename', 'finish.unlink', 'finish.link'].includes(one.point) &&
     !(one.point === 'finish.rename' && one.nth > 1) &&
+    // Claiming ahead gives way.
+    !(one.point === 'claim.open' && one.nth > 1 && ['EMFILE', 'ENFILE'].includes(one.code)) &&
     !(name !== 'enqueue bytes' && UNCERTAIN[one.point]?.includes(one.code) === true)
   if (isHarmless(one) && isCertain) expect(errors).toEqual([])
   if (!isHarmless(one) && isCertain) expect(errors.length).toBeGreaterThan(0)

@@ -7,6 +7,6 @@ const Module = require('node:module')
 const filename = require.resolve('../../binding.cjs')
 const binding = new Module(filename)
 binding.filename = filename
-binding.exports = require('../../build-faults/Release/fsq.node')
+binding.exports = require(process.env.FSQ_FAULT_BUILD ?? '../../build-faults/Release/fsq.node')
 binding.loaded = true
 require.cache[filename] = binding

@@ -1,0 +1,29 @@
+#include <cstdio>
+
+#include "tests.h"
+
+namespace {
+
+struct Test {
+  const char* name;
+  void (*run)();
+};
+
+constexpr Test kTests[] = {
+    {"fields are found", fsq::test::FieldsAreFound},
+    {"names are in FIFO order", fsq::test::NamesAreInFifoOrder},
+    {"times are read strictly", fsq::test::TimesAreReadStrictly},
+    {"times come back as they were", fsq::test::TimesComeBackAsTheyWere},
+    {"items go through the queue", fsq::test::ItemsGoThroughTheQueue},
+    {"items are built in tmp/ where nothing else works", fsq::test::ItemsAreBuiltInTmpWhereNothingElseWorks},
+    {"workers on many threads share one queue", fsq::test::WorkersOnManyThreadsShareOneQueue},
+};
+
+}  // namespace
+
+int main() {
+  for (const Test& test : kTests) {
+    std::fprintf(stderr, "%s\n", test.name);
+    test.run();
+  }
+}

@@ -1,0 +1,221 @@
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "claim.h"
+#include "directory.h"
+#include "enqueue.h"
+#include "expect.h"
+#include "finish.h"
+#include "install.h"
+#include "listing.h"
+#include "skipped.h"
+#include "tests.h"
+#include "time_text.h"
+
+namespace fsq::test {
+namespace {
+
+const QueueDirectory::Layout kLayout{{"queue", "tmp", "done", "fail"}, "down", "lock-fcntl"};
+constexpr size_t kReadLimit = 4096;
+
+// A queue of the test's own, removed with it.
+class TestQueue {
+ public:
+  TestQueue() {
+    const char* const base = ::getenv("TMPDIR");
+    root_ = std::string(base == nullptr ? "/tmp" : base) + "/fsq-native-XXXXXX";
+    EXPECT(::mkdtemp(root_.data()) != nullptr);
+    Installation installation{root_, ".fsq-aaaaaa", "q", {"queue", "tmp", "done", "fail"}};
+    EXPECT(!Install(installation) && installation.published);
+  }
+  ~TestQueue() { std::filesystem::remove_all(root_); }
+  TestQueue(const TestQueue&) = delete;
+  TestQueue& operator=(const TestQueue&) = delete;
+
+  std::shared_ptr<QueueDirectory> Open() const {
+    Failure failure;
+    auto directory = QueueDirectory::Open(root_ + "/q", kLayout, true, &failure);
+    EXPECT(directory && !failure);
+    return directory;
+  }
+
+  std::string PathOf(const std::string& part) const { return root_ + "/q/" + part; }
+
+  std::vector<std::string> Names(const QueueDirectory& directory, Place place) const {
+    Failure failure;
+    const auto listing = Listing::Read(directory, place, &failure);
+    EXPECT(listing);
+    std::vector<std::string> names;
+    for (size_t at = 0; at < listing->size(); at++) names.emplace_back(listing->at(at).view());
+    return names;
+  }
+
+ private:
+  std::string root_;
+};
+
+ItemForm FormOf(bool durable) {
+  ItemForm form;
+  form.time_format = "%Y%m%d%H%M%S";
+  form.durable = durable;
+  return form;
+}
+
+NewItem ItemOf(const char* argument, std::string_view bytes) {
+  NewItem item;
+  item.suffix = std::string("_1_host_0_") + argument;
+  item.payload.kind = bytes.empty() ? Payload::Kind::kEmpty : Payload::Kind::kBytes;
+  item.payload.bytes = bytes;
+  return item;
+}
+
+std::vector<std::string> EnqueueThem(QueueDirectory& directory, const ItemForm& form,
+                                     std::vector<NewItem> items) {
+  EnqueueAll(directory, form, items, nullptr);
+  std::vector<std::string> names;
+  for (const NewItem& item : items) {
+    EXPECT(item.linked && !item.failure);
+    names.push_back(item.name);
+  }
+  return names;
+}
+
+ClaimBatch ClaimAll(const QueueDirectory& directory, Skipped* skipped = nullptr) {
+  Failure failure;
+  const auto listing = Listing::Read(directory, Place::kQueue, &failure);
+  EXPECT(listing);
+  ClaimBatch batch = ClaimNext(directory, *listing, listing->size() + 1, kReadLimit, skipped);
+  EXPECT(!batch.failure && batch.ended);
+  return batch;
+}
+
+void FinishIt(const QueueDirectory& directory, Claim claim, Place place, const std::string& to,
+              bool discard = false) {
+  std::vector<Finish> finishes;
+  finishes.push_back({std::move(claim.descriptor), claim.name, place, to});
+  finishes.front().discard = discard;
+  FinishAll(directory, finishes, true);
+  EXPECT(finishes.front().moved && !finishes.front().failure);
+}
+
+}  // namespace
+
+void ItemsGoThroughTheQueue() {
+  const TestQueue queue;
+  const auto directory = queue.Open();
+  const std::string large(100'000, 'x');
+  std::vector<NewItem> items;
+  items.push_back(ItemOf("a", "one"));
+  items.push_back(ItemOf("b", ""));
+  items.push_back(ItemOf("c", large));
+  items.push_back(ItemOf("d", "four"));
+  items.push_back(ItemOf("delayed", "five"));
+  items.back().due_ms = (int64_t{Now().seconds} + 3600) * 1000;
+  for (int number = 0; number < 200; number++) items.push_back(ItemOf("many", "more"));
+  const std::vector<std::string> names = EnqueueThem(*directory, FormOf(true), std::move(items));
+  EXPECT(queue.Names(*directory, Place::kQueue) == names);
+  EXPECT(queue.Names(*directory, Place::kTmp).empty());
+
+  Skipped skipped;
+  ClaimBatch batch = ClaimAll(*directory, &skipped);
+  EXPECT(batch.claims.size() == names.size() - 1 && batch.delayed == 1 && batch.busy == 0);
+  const auto content = [&](const Claim& claim) {
+    return claim.content_length < 0 ? std::string("not read")
+                                    : batch.contents.substr(claim.content_offset, claim.content_length);
+  };
+  EXPECT(content(batch.claims[0]) == "one" && content(batch.claims[1]).empty());
+  EXPECT(content(batch.claims[2]) == "not read" && batch.claims[2].size == 100'000);
+  EXPECT(content(batch.claims[3]) == "four");
+
+  // Held: another open file description, also of this process, cannot have them.
+  Skipped others;
+  EXPECT(ClaimAll(*directory, &others).busy == batch.claims.size());
+
+  FinishIt(*directory, std::move(batch.claims[0]), Place::kDone, names[0]);
+  FinishIt(*directory, std::move(batch.claims[1]), Place::kFail, names[1]);
+  FinishIt(*directory, std::move(batch.claims[2]), Place::kTmp, names[2], true);
+  FinishIt(*directory, std::move(batch.claims[3]), Place::kQueue, "_retried_1_1_host_1_d");
+  EXPECT(queue.Names(*directory, Place::kDone) == std::vector{names[0]});
+  EXPECT(queue.Names(*directory, Place::kFail) == std::vector{names[1]});
+  EXPECT(queue.Names(*directory, Place::kTmp).empty());
+  batch.claims.clear();
+  EXPECT(ClaimAll(*directory).claims.size() == names.size() - 4);
+}
+
+void ItemsAreBuiltInTmpWhereNothingElseWorks() {
+  const TestQueue queue;
+  const auto directory = queue.Open();
+  directory->set_link_way(platform::LinkWay::kTemporary);
+  std::vector<NewItem> items;
+  for (const char* const argument : {"a", "b", "c"}) items.push_back(ItemOf(argument, argument));
+  items.push_back(ItemOf("missing", ""));
+  items.back().payload = {Payload::Kind::kPath, {}, queue.PathOf("missing")};
+  EnqueueAll(*directory, FormOf(true), items, nullptr);
+  EXPECT(items[0].linked && items[1].linked && items[2].linked);
+  EXPECT(!items[3].linked && items[3].failure.error == -ENOENT);
+  EXPECT(queue.Names(*directory, Place::kTmp).empty());
+  EXPECT(queue.Names(*directory, Place::kQueue).size() == 3);
+}
+
+// The sanitizer of threads looks at what they share: the counter of entropies, what is known of the file
+// system, the descriptors that are kept.
+void WorkersOnManyThreadsShareOneQueue() {
+  constexpr int kProducers = 2;
+  constexpr int kWorkers = 3;
+  constexpr int kItemsEach = 300;
+  const TestQueue queue;
+  const auto shared = queue.Open();
+  std::mutex mutex;
+  std::map<std::string, int> runs;
+  std::vector<std::thread> threads;
+  for (int producer = 0; producer < kProducers; producer++) {
+    threads.emplace_back([&] {
+      const ItemForm form = FormOf(false);
+      for (int number = 0; number < kItemsEach; number++)
+        EnqueueThem(*shared, form, {ItemOf("x", number % 2 == 0 ? "payload" : "")});
+    });
+  }
+  const auto done = [&] {
+    const std::lock_guard lock(mutex);
+    return runs.size() == kProducers * kItemsEach;
+  };
+  for (int worker = 0; worker < kWorkers; worker++) {
+    threads.emplace_back([&, worker] {
+      const auto own = worker == 0 ? shared : queue.Open();
+      Skipped skipped;
+      while (!done()) {
+        Failure failure;
+        const auto listing = Listing::Read(*own, Place::kQueue, &failure);
+        EXPECT(listing);
+        for (bool ended = false; !ended;) {
+          ClaimBatch batch = ClaimNext(*own, *listing, 8, kReadLimit, worker == 0 ? nullptr : &skipped);
+          EXPECT(!batch.failure);
+          ended = batch.ended;
+          for (Claim& claim : batch.claims) {
+            {
+              const std::lock_guard lock(mutex);
+              runs[claim.name]++;
+            }
+            const std::string name = claim.name;
+            FinishIt(*own, std::move(claim), Place::kDone, name);
+          }
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& [name, times] : runs) EXPECT(times == 1);
+  EXPECT(queue.Names(*shared, Place::kDone).size() == kProducers * kItemsEach);
+  EXPECT(queue.Names(*shared, Place::kQueue).empty() && queue.Names(*shared, Place::kTmp).empty());
+}
+
+}  // namespace fsq::test

@@ -1,0 +1,14 @@
+// The tests, in the order in which main.cc runs them.
+#pragma once
+
+namespace fsq::test {
+
+void FieldsAreFound();
+void NamesAreInFifoOrder();
+void TimesAreReadStrictly();
+void TimesComeBackAsTheyWere();
+void ItemsGoThroughTheQueue();
+void ItemsAreBuiltInTmpWhereNothingElseWorks();
+void WorkersOnManyThreadsShareOneQueue();
+
+}  // namespace fsq::test
