@@ -57,7 +57,7 @@ const FULL = {
     idleAfterMs: 5000,
     idleMs: 10_000,
     streamMB: 5120,
-    warmUp: 1000,
+    warmUp: 5000,
   },
 }
 const QUICK = {

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <optional>
 
+#include "clock.h"
 #include "fault_point.h"
 
 namespace fsq {
@@ -274,19 +275,21 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
 
 }  // namespace
 
-ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit,
-                     Skipped* skipped) {
+ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t looks,
+                     size_t read_limit, Skipped* skipped) {
   ClaimBatch batch;
+  const int64_t begun = NowNs();
   if (directory.CheckLockKind() == -1) {
     batch.failure = Failure{LastError(), "fstatat", "lock-fcntl"};
     return batch;
   }
   batch.claims.reserve(limit);
   Claimer claimer(directory, read_limit, skipped, batch);
-  for (size_t looked = 0; listing.cursor < listing.size() && batch.claims.size() < limit; looked++) {
+  for (; listing.cursor < listing.size() && batch.claims.size() < limit && batch.looked < looks;
+       batch.looked++) {
     // Not once: a walk over a backlog that others hold can be long. Not each time: who hands an item out
     // looks again.
-    if (looked % kNamesALook == 0) {
+    if (batch.looked % kNamesALook == 0) {
       const int down = directory.IsDown();
       if (down == -1) batch.failure = Failure{LastError(), "fstatat", "down"};
       batch.down = down == 1;
@@ -300,6 +303,7 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
   batch.ended = listing.cursor >= listing.size() && !batch.failure;
   if (skipped != nullptr) skipped->UnlockBusy();
   if (batch.ended && skipped != nullptr) skipped->EndWalk();
+  batch.spent_ns = NowNs() - begun;
   return batch;
 }
 

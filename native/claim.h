@@ -42,15 +42,17 @@ struct ClaimBatch {
   size_t busy = 0;  // held by others
   size_t delayed = 0;
   int64_t next_due_ms = 0;  // of the delayed ones seen, the first; milliseconds since the epoch
+  size_t looked = 0;        // names
+  int64_t spent_ns = 0;
   bool down = false;
   bool ended = false;  // the listing is used up
   Failure failure;     // what stopped the batch; the claims before it are good
 };
 
-// Goes on in the listing from its cursor until `limit` items are claimed. Contents of up to `read_limit`
-// bytes are read along with the claim. `skipped`: of a scan that waits; what is passed by is remembered
-// there.
-ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t read_limit,
-                     Skipped* skipped);
+// Goes on in the listing from its cursor until `limit` items are claimed or `looks` names looked at. Contents
+// of up to `read_limit` bytes are read along with the claim. `skipped`: of a scan that waits; what is passed
+// by is remembered there.
+ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t looks,
+                     size_t read_limit, Skipped* skipped);
 
 }  // namespace fsq

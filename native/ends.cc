@@ -1,16 +1,10 @@
 #include "ends.h"
 
-#include <time.h>
-
 #include <utility>
 
-namespace fsq {
+#include "clock.h"
 
-int64_t NowNs() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
+namespace fsq {
 
 std::shared_ptr<Ends> Ends::Of(napi_env env) {
   std::shared_ptr<Ends>& known = DataOf(env).ends;

@@ -47,7 +47,4 @@ class Ends {
   size_t expected_ = 0;
 };
 
-// Of a clock that never steps back.
-int64_t NowNs();
-
 }  // namespace fsq

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "clock.h"
 #include "ends.h"
 
 namespace fsq {
@@ -34,9 +35,6 @@ napi_value Lane::Run(napi_env env, std::unique_ptr<Task> task) {
   napi_value promise = nullptr;
   std::unique_ptr<PendingTask> pending = PendingTask::Of(env, std::move(task), &promise);
   if (!pending) return nullptr;
-  const int64_t now = NowNs();
-  brisk_.store(now - came_ns_ < kLookoutNs, std::memory_order_relaxed);
-  came_ns_ = now;
   ends_->Expect();
   bool idle = false;
   {
@@ -44,6 +42,7 @@ napi_value Lane::Run(napi_env env, std::unique_ptr<Task> task) {
     waiting_.push_back(std::move(pending));
     waiting_count_.store(waiting_.size());
     idle = !std::exchange(working_, true);
+    brisk_.store(!idle || NowNs() - ended_ns_ < kLookoutNs, std::memory_order_relaxed);
   }
   if (!idle || StartShift(env)) return promise;
   return nullptr;
@@ -84,6 +83,9 @@ bool Lane::Work() {
     // Of what may have been the last, Complete tells.
     told = more || brisk_.load(std::memory_order_relaxed);
     if (told) ends_->Tell();
+    // Where both have the same processor, the other thread would have to wait for the end of this one's time
+    // slice.
+    if (more) ::sched_yield();
     if (more && NowNs() - begun > kShiftNs) return true;
   }
 }
@@ -95,6 +97,7 @@ std::unique_ptr<PendingTask> Lane::Next() {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (waiting_.empty()) {
       working_ = false;
+      ended_ns_ = NowNs();
       return nullptr;
     }
     std::unique_ptr<PendingTask> next = std::move(waiting_.front());

@@ -45,13 +45,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
   // Guarded by it.
   std::deque<std::unique_ptr<PendingTask>> waiting_;
   bool working_ = false;
+  int64_t ended_ns_ = 0;  // when the last shift ended
 
   // Changed under it, and looked at without.
   std::atomic<size_t> waiting_count_{0};
 
-  // Of the JavaScript thread: when the last task came.
-  int64_t came_ns_ = 0;
-  // It came soon after the one before.
+  // The last task came while there was another, or soon after.
   std::atomic<bool> brisk_{false};
 };
 

@@ -96,12 +96,15 @@ class ClaimTask : public Task {
     task->directory_ = Opened<QueueBox>(info[0]);
     task->listing_ = Opened<ListingBox>(info[1]);
     task->limit_ = static_cast<size_t>(IntegerOf(info[2]));
-    task->read_limit_ = static_cast<size_t>(IntegerOf(info[3]));
-    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[4], &task->skipped_)) return nullptr;
+    task->looks_ = static_cast<size_t>(IntegerOf(info[3]));
+    task->read_limit_ = static_cast<size_t>(IntegerOf(info[4]));
+    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[5], &task->skipped_)) return nullptr;
     return task;
   }
 
-  void Run() override { batch_ = ClaimNext(*directory_, *listing_, limit_, read_limit_, skipped_.get()); }
+  void Run() override {
+    batch_ = ClaimNext(*directory_, *listing_, limit_, looks_, read_limit_, skipped_.get());
+  }
 
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
@@ -125,6 +128,8 @@ class ClaimTask : public Task {
     js.Set(result, "names", names);
     js.Set(result, "contents", js.Buffer(batch_.contents));
     js.Set(result, "notes", Notes(js));
+    js.Set(result, "looked", js.Number(static_cast<double>(batch_.looked)));
+    js.Set(result, "spent", js.Number(static_cast<double>(batch_.spent_ns) / 1000));
     js.Set(result, "busy", js.Number(static_cast<double>(batch_.busy)));
     js.Set(result, "delayed", js.Number(static_cast<double>(batch_.delayed)));
     js.Set(result, "nextDue", js.Number(static_cast<double>(batch_.next_due_ms)));
@@ -158,6 +163,7 @@ class ClaimTask : public Task {
   std::shared_ptr<Listing> listing_;
   std::shared_ptr<Skipped> skipped_;
   size_t limit_ = 0;
+  size_t looks_ = 0;
   size_t read_limit_ = 0;
   ClaimBatch batch_;
 };

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings.h"
+#include "clock.h"
 #include "ends.h"
 #include "fault_point.h"
 #include "install.h"

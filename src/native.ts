@@ -93,6 +93,9 @@ export interface ClaimBatch {
   readonly claims: Float64Array
   readonly contents: Buffer
   readonly notes: readonly ClaimNote[]
+  /** How many names were looked at, and how many microseconds that took. */
+  readonly looked: number
+  readonly spent: number
   /** How many were held by others. */
   readonly busy: number
   /** How many are not due yet, and when the first of them is, in milliseconds since the epoch. */
@@ -218,10 +221,12 @@ interface Native {
   seekListing(listing: ListingHandle, position: number): void
 
   isDownSync(queue: QueueHandle): boolean | Failure
+  /** @param looks - The most names to look at. */
   claim(
     queue: QueueHandle,
     listing: ListingHandle,
     limit: number,
+    looks: number,
     readLimit: number,
     skipped?: SkippedHandle,
   ): Promise<ClaimBatch>
@@ -229,6 +234,7 @@ interface Native {
     queue: QueueHandle,
     listing: ListingHandle,
     limit: number,
+    looks: number,
     readLimit: number,
     skipped?: SkippedHandle,
   ): ClaimBatch

@@ -23,6 +23,7 @@ import {
   isFailure,
   native,
 } from './native.js'
+import { Pace } from './pace.js'
 import type { Prefetch } from './prefetch.js'
 import { type Verdict, judge } from './verdict.js'
 
@@ -34,6 +35,9 @@ const { EMFILE, ENFILE } = os.constants.errno
 const READ_LIMIT = 4096
 // So few are listed and claimed on this thread: a hop to another would cost more.
 const QUICK_NAMES = 64
+const ALL_NAMES = 2 ** 31
+// So many at a time, where this thread claims what waits in a longer listing.
+const FEW = 8
 // Claimed ahead, but not handed out after this long: somebody else can have it.
 const IDLE_MS = 100
 const VALUES_A_CLAIM = 5
@@ -70,6 +74,7 @@ export class Walk {
   readonly #context: ItemContext
   readonly #limits: Limits
   readonly #prefetch: Prefetch
+  readonly #pace = new Pace()
   readonly #relaxed: boolean
   readonly #waits: boolean
   #handle: QueueHandle | undefined
@@ -286,9 +291,12 @@ export class Walk {
     directory.checkOpen()
     const begun = performance.now()
     const batch = this.#isQuick
-      ? native.claimSync(handle, listing, count, READ_LIMIT, this.#skipped)
-      : await native.claim(handle, listing, count, READ_LIMIT, this.#skipped)
+      ? native.claimSync(handle, listing, count, QUICK_NAMES, READ_LIMIT, this.#skipped)
+      : this.#pace.isQuick
+        ? native.claimSync(handle, listing, Math.min(count, FEW), FEW, READ_LIMIT, this.#skipped)
+        : await native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#skipped)
     this.#cost += performance.now() - begun
+    this.#pace.note(batch.names.length, batch.looked, batch.spent)
     this.#passedBy += batch.busy + batch.delayed
     this.#isPlain &&= batch.delayed === 0 && batch.notes.length === 0
     const claimed = this.#take(handle, batch)

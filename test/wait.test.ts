@@ -647,7 +647,7 @@ test('a look that finds a lock free holds it for no longer than the next claims'
   const claimOne = (): ClaimBatch => {
     const listing = native.listSync(handle, Place.queue, 0, skipped)
     if (isFailure(listing)) throw new Error('not listed')
-    return native.claimSync(handle, listing, 1, 0, skipped)
+    return native.claimSync(handle, listing, 1, 1000, 0, skipped)
   }
   await until('nothing has changed for a while', () => {
     claimOne()

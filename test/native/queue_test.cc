@@ -93,7 +93,8 @@ ClaimBatch ClaimAll(const QueueDirectory& directory, Skipped* skipped = nullptr)
   Failure failure;
   const auto listing = Listing::Read(directory, Place::kQueue, &failure);
   EXPECT(listing);
-  ClaimBatch batch = ClaimNext(directory, *listing, listing->size() + 1, kReadLimit, skipped);
+  ClaimBatch batch =
+      ClaimNext(directory, *listing, listing->size() + 1, listing->size() + 1, kReadLimit, skipped);
   EXPECT(!batch.failure && batch.ended);
   return batch;
 }
@@ -197,7 +198,8 @@ void WorkersOnManyThreadsShareOneQueue() {
         const auto listing = Listing::Read(*own, Place::kQueue, &failure);
         EXPECT(listing);
         for (bool ended = false; !ended;) {
-          ClaimBatch batch = ClaimNext(*own, *listing, 8, kReadLimit, worker == 0 ? nullptr : &skipped);
+          ClaimBatch batch =
+              ClaimNext(*own, *listing, 8, listing->size(), kReadLimit, worker == 0 ? nullptr : &skipped);
           EXPECT(!batch.failure);
           ended = batch.ended;
           for (Claim& claim : batch.claims) {

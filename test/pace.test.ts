@@ -1,0 +1,28 @@
+import { expect, test } from '@jest/globals'
+
+import { Pace } from '../src/pace.js'
+
+test('another thread claims first, and until claims are seen to be quick', () => {
+  const pace = new Pace()
+  expect(pace.isQuick).toBe(false)
+  pace.note(16, 16, 16 * 11)
+  expect(pace.isQuick).toBe(false)
+  pace.note(16, 16, 16 * 9)
+  expect(pace.isQuick).toBe(true)
+})
+
+test('it stays on this thread while they are not slow, and leaves it at the first slow ones', () => {
+  const pace = new Pace()
+  pace.note(8, 8, 8)
+  pace.note(8, 8, 8 * 19)
+  expect(pace.isQuick).toBe(true)
+  pace.note(8, 8, 8 * 21)
+  expect(pace.isQuick).toBe(false)
+})
+
+test('where nothing can be claimed, another thread looks on, however quick that is', () => {
+  const pace = new Pace()
+  pace.note(8, 8, 8)
+  pace.note(0, 8, 8)
+  expect(pace.isQuick).toBe(false)
+})
