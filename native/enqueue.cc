@@ -103,6 +103,7 @@ class Batch {
   bool GoesStraight(const NewItem& item) const;
   bool BuildOne(NewItem& item, uint64_t entropy, Building* building);
   void LinkOne(Building& building);
+  void RunLone(NewItem& item);
   Failure Open(NewItem& item, ItemFile* file);
 
  private:
@@ -313,7 +314,23 @@ bool Batch::Begin(NewItem& item, uint64_t entropy, Building* building, std::stri
   return FitsOrFails(item, *name);
 }
 
+// On the file systems where contents are written out apart from their name, one fsync of the file makes both
+// of a lone item durable; that of the directory costs more.
+void Batch::RunLone(NewItem& item) {
+  Building building;
+  if (!BuildOne(item, TakeEntropies(1), &building)) return;
+  item.failure = building.file.Sync(write_out_);
+  if (!item.failure) Link(building);
+  if (item.linked && building.file.SyncName() == -1)
+    item.failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
+  KeepDraft(building);
+}
+
 void Batch::Run(std::vector<NewItem>& items) {
+  if (write_out_ && items.size() == 1 && !GoesStraight(items.front())) {
+    RunLone(items.front());
+    return;
+  }
   // Without durability an item is linked as soon as it is written: one descriptor, warm caches.
   const size_t group_size = form_.durable ? kGroup : 1;
   std::vector<Building> group;

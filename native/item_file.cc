@@ -215,6 +215,11 @@ Failure ItemFile::Sync(bool write_out) const {
   return result == 0 ? Failure{} : Failure{LastError(), write_out ? "sync_file_range" : "fsync", Path()};
 }
 
+int ItemFile::SyncName() const {
+  return RetryInterrupted(
+      [&] { return FSQ_CALL("enqueue.fsyncdir", platform::SyncFile(descriptor_.get())); });
+}
+
 int ItemFile::Link(const std::string& name) {
   const int queue = directory_->fd(Place::kQueue);
   if (!temporary_.empty()) {

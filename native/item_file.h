@@ -89,6 +89,10 @@ class ItemFile {
   // its name.
   Failure Sync(bool write_out) const;
 
+  // Makes the name survive, too, where content is written out apart from it. 0, or -1 with errno; never tried
+  // again.
+  int SyncName() const;
+
   // One more try to link: 0, or -1 with errno. ENOTSUP: this inode can never get a name here, so it has to be
   // made anew in tmp/. ESTALE: queue/ was removed under us.
   int Link(const std::string& name);

@@ -10,7 +10,6 @@ interface Waiting<Entry, Outcome> {
   readonly reject: (error: unknown) => void
 }
 
-const SMALL = 8
 // Taken here and now: a test may put one in its place that stands still.
 const nextTick = process.nextTick.bind(process)
 
@@ -26,8 +25,8 @@ export class Batcher<Entry, Outcome> {
    * @param run - Gives one outcome an entry, in their order. If it rejects, each of its entries does.
    * @param limit - The most entries of one batch.
    * @param overlapping - If not, one batch at a time, while the next one gathers: where a batch costs much and an entry more
-   * costs little. Else small batches, one on the heels of the other: while one is under way, what comes of the last one
-   * prepares the next.
+   * costs little. Else one begins as soon as it is full, and at the end of the tick, on the heels of the others: while one is
+   * under way, what comes of the last one prepares the next. Its limit is small, then.
    */
   constructor(
     run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>,
@@ -42,7 +41,8 @@ export class Batcher<Entry, Outcome> {
   submit(entry: Entry): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ entry, resolve, reject })
-      if (this.#running) return
+      if (this.#overlapping && this.#waiting.length === this.#limit) void this.#runBatch(this.#take())
+      if (this.#running || this.#waiting.length === 0) return
       this.#running = true
       // Not now, and not among the microtasks either: what those do, item by item, may have more.
       nextTick(() => void this.#drain())
@@ -51,18 +51,17 @@ export class Batcher<Entry, Outcome> {
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const size = this.#overlapping ? this.#smallSize() : this.#limit
-      const batch = this.#waiting.length <= size ? this.#waiting : this.#waiting.splice(0, size)
-      if (batch === this.#waiting) this.#waiting = []
-      const ended = this.#runBatch(batch)
+      const ended = this.#runBatch(this.#take())
       if (!this.#overlapping) await ended
     }
     this.#running = false
   }
 
-  // Some batches of what there is now.
-  #smallSize(): number {
-    return Math.min(Math.max(SMALL, Math.ceil(this.#waiting.length / 4)), this.#limit)
+  #take(): readonly Waiting<Entry, Outcome>[] {
+    if (this.#waiting.length > this.#limit) return this.#waiting.splice(0, this.#limit)
+    const all = this.#waiting
+    this.#waiting = []
+    return all
   }
 
   async #runBatch(batch: readonly Waiting<Entry, Outcome>[]): Promise<void> {

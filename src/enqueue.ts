@@ -8,6 +8,7 @@ import { inspect } from 'node:util'
 
 import { ownerOf } from './account.js'
 import { Batcher } from './batch.js'
+import { Copies } from './copies.js'
 import { MOST_REOPENINGS, type QueueDirectory, isStale } from './directory.js'
 import {
   EncodingError,
@@ -120,7 +121,9 @@ const SYNC_OPTIONS = ['delay', 'trigger'] as const
 const MANY_OPTIONS = ['signal'] as const
 const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 const NAME_LIMIT = 255
+// Of items that are made durable together, and of others.
 const BATCH_LIMIT = 256
+const SMALL_BATCH = 16
 const BULK_LIMIT = 1024
 // Of a bulk that begins while it is read: the first part is small, to begin soon, and there are not many.
 const FIRST_PART = 128
@@ -132,6 +135,7 @@ export class Enqueuer {
   readonly #directory: QueueDirectory
   readonly #settings: Settings
   readonly #reporter: Reporter
+  readonly #copies = new Copies()
   readonly #isDurable: boolean
   readonly #batcher: Batcher<Prepared, Result>
   #form: ItemForm | undefined
@@ -143,13 +147,13 @@ export class Enqueuer {
     this.#isDurable = settings.durability !== 'none'
     this.#batcher = new Batcher(
       (entries) => this.#enqueueAll(entries, this.#isDurable ? 'enqueue' : 'enqueueInLane'),
-      BATCH_LIMIT,
+      this.#isDurable ? BATCH_LIMIT : SMALL_BATCH,
       !this.#isDurable,
     )
   }
 
   async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {
-    const entry = this.#prepare(data, args, true, () => {
+    const entry = this.#prepare(data, args, this.#copies, () => {
       checkOptions('enqueue', options, OPTIONS)
       checkSignal(options.signal)
       return options
@@ -168,7 +172,7 @@ export class Enqueuer {
   }
 
   enqueueSync(data: Payload, args: readonly NameArgument[], options: EnqueueSyncOptions): string {
-    const entry = this.#prepare(data, args, false, () => {
+    const entry = this.#prepare(data, args, undefined, () => {
       checkOptions('enqueueSync', options, SYNC_OPTIONS)
       return options
     })
@@ -265,10 +269,10 @@ export class Enqueuer {
   #prepare(
     data: Payload,
     args: readonly NameArgument[],
-    own: boolean,
+    copies: Copies | undefined,
     checked: () => EnqueueSyncOptions,
   ): Entry {
-    const payload = readPayload(data, own)
+    const payload = readPayload(data, copies)
     try {
       const { delay, trigger: given } = checked()
       if (!Array.isArray(args)) {
@@ -298,7 +302,7 @@ export class Enqueuer {
     }
     try {
       const { data = null, args = [] } = isObject(entry) ? entry : checked()
-      return this.#prepare(data, args, true, checked)
+      return this.#prepare(data, args, this.#copies, checked)
     } catch (error) {
       if (error instanceof FsqError) return error
       // From a getter of the caller's. Other entries may be on their way already, so it is the outcome of this one.
@@ -431,6 +435,7 @@ export class Enqueuer {
         for (const index of lost) results[index] = toFsqError(error)
       }
     }
+    for (const { payload } of entries) this.#copies.giveBack(payload)
     this.#pull(entries, results)
     return results
   }

@@ -15,7 +15,9 @@ import { type FinishResult, type Place, type QueueHandle, native } from './nativ
 import type { Settings } from './settings.js'
 
 const { EBADF, EEXIST, ESTALE } = os.constants.errno
+// Of moves that are made durable together, and of others.
 const BATCH_LIMIT = 256
+const SMALL_BATCH = 8
 const VALUES_A_MOVE = 3
 const ALL_WELL: readonly FinishResult[] = []
 
@@ -61,7 +63,11 @@ export class Finisher {
     this.#directory = directory
     this.#encode = settings.encode
     this.#durable = settings.durability === 'full'
-    this.#batcher = new Batcher((moves) => this.#moveAll(moves), BATCH_LIMIT, !this.#durable)
+    this.#batcher = new Batcher(
+      (moves) => this.#moveAll(moves),
+      this.#durable ? BATCH_LIMIT : SMALL_BATCH,
+      !this.#durable,
+    )
   }
 
   /**

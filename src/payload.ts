@@ -10,6 +10,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { types, inspect } from 'node:util'
 
+import type { Copies } from './copies.js'
 import { PayloadError } from './errors.js'
 import type { NativePayload } from './native.js'
 import {
@@ -56,16 +57,16 @@ const MOST_DESCRIPTORS = 2 ** 31
 /**
  * The payload as native code takes it, or what it has to be read from first.
  *
- * @param own - Copy bytes, because they are read after the call returns and the caller may change them meanwhile.
+ * @param copies - Where bytes are copied to, if they are read after the call returns: the caller may change them meanwhile.
  * @throws {@link PayloadError} if it cannot be the contents of an item.
  */
-export function readPayload(data: Payload, own: boolean): NativePayload | Source {
+export function readPayload(data: Payload, copies?: Copies): NativePayload | Source {
   if (data === null) return null
   if (typeof data === 'string') return textBytes(data)
   if (typeof data !== 'object') throw unfit(data)
   if (ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)) {
     const bytes = attachedBytes(data)
-    return own ? Buffer.from(bytes) : bytes
+    return copies === undefined ? bytes : copies.copy(bytes)
   }
   // Before the objects of one property: the streams of node:fs have a path and an fd, too.
   const source = sourceOf(data)

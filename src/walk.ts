@@ -290,11 +290,7 @@ export class Walk {
     if (handle === undefined || listing === undefined) return
     directory.checkOpen()
     const begun = performance.now()
-    const batch = this.#isQuick
-      ? native.claimSync(handle, listing, count, QUICK_NAMES, READ_LIMIT, this.#skipped)
-      : this.#pace.isQuick
-        ? native.claimSync(handle, listing, Math.min(count, FEW), FEW, READ_LIMIT, this.#skipped)
-        : await native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#skipped)
+    const batch = await this.#claim(handle, listing, count)
     this.#cost += performance.now() - begun
     this.#pace.note(batch.names.length, batch.looked, batch.spent)
     this.#passedBy += batch.busy + batch.delayed
@@ -321,6 +317,17 @@ export class Walk {
     } else if (batch.down) {
       this.#error = this.#downError()
     }
+  }
+
+  async #claim(handle: QueueHandle, listing: ListingHandle, count: number): Promise<ClaimBatch> {
+    if (this.#isQuick) {
+      return native.claimSync(handle, listing, count, QUICK_NAMES, READ_LIMIT, this.#skipped)
+    }
+    if (this.#pace.isQuick) {
+      this.#pace.take()
+      return native.claimSync(handle, listing, Math.min(count, FEW), FEW, READ_LIMIT, this.#skipped)
+    }
+    return native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#skipped)
   }
 
   /** What was claimed ahead has used up the descriptors. It is an error only where not even the next item can be claimed. */

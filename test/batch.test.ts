@@ -73,19 +73,28 @@ test('while one batch is under way, the next one gathers, up to the limit', asyn
   expect(bed.outcomes).toHaveLength(7)
 })
 
-test('overlapping, none waits for another, and many are cut into some batches', async () => {
-  const bed = new Bed(100, true)
+test('overlapping, none waits for another, and one that is full begins at once', async () => {
+  const bed = new Bed(8, true)
   bed.submit(0, 1)
   await tick()
-  bed.submit(1, 17)
-  await tick()
+  bed.submit(1, 20)
   expect(bed.sizes).toEqual([1, 8, 8])
-  bed.submit(17, 1017)
   await tick()
-  expect(Math.max(...bed.sizes)).toBe(100)
+  expect(bed.sizes).toEqual([1, 8, 8, 3])
   expect(bed.batches.flatMap(({ entries }) => entries)).toEqual(
-    Array.from({ length: 1017 }, (_, entry) => entry),
+    Array.from({ length: 20 }, (_, entry) => entry),
   )
+})
+
+test('what microtasks submit one after the other goes together', async () => {
+  const bed = new Bed(8, true)
+  for (let entry = 0; entry < 5; entry++) {
+    bed.submit(entry, entry + 1)
+    await Promise.resolve()
+  }
+  expect(bed.sizes).toEqual([])
+  await tick()
+  expect(bed.sizes).toEqual([5])
 })
 
 test.each([true, false])(

@@ -26,3 +26,16 @@ test('where nothing can be claimed, another thread looks on, however quick that 
   pace.note(0, 8, 8)
   expect(pace.isQuick).toBe(false)
 })
+
+test('a few calls on this thread are followed by a turn of everything else', async () => {
+  const pace = new Pace()
+  pace.note(8, 8, 8)
+  for (let call = 0; call < 4; call++) {
+    expect(pace.isQuick).toBe(true)
+    pace.take()
+    pace.note(8, 8, 8)
+  }
+  expect(pace.isQuick).toBe(false)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(pace.isQuick).toBe(true)
+})
