@@ -68,6 +68,13 @@ test('where descriptors run out, those that are built are linked first', async (
   expect(waiting()).toEqual(NUMBERS)
 })
 
+test('an item whose name was taken gets another one, and those after it still come after it', async () => {
+  const { root, begin, waiting } = await makeBed()
+  expect(await begin('enqueue.link#100=errno:17').says('failed')).toEqual({ failed: [] })
+  expect(waiting()).toEqual(NUMBERS)
+  expect(isWhole(root)).toBe(true)
+})
+
 test('killed in the middle, all that can be seen is whole, and nothing is missing before it', async () => {
   const { root, begin, waiting } = await makeBed()
   const child = begin('enqueue.link#400=kill')
