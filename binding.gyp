@@ -7,7 +7,7 @@
             "actions": [
                 {
                     "action_name": "source_hash",
-                    "inputs": ["<!@(ls native/*)"],
+                    "inputs": ["<!@(ls native/*.* native/bindings/*)"],
                     "outputs": ["<(INTERMEDIATE_DIR)/source_hash.h"],
                     "action": ["node", "native/source-hash.cjs", "<@(_outputs)"],
                 },

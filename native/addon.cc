@@ -2,8 +2,8 @@
 // AddonData.
 #include <napi.h>
 
-#include "addon_data.h"
-#include "bindings.h"
+#include "bindings/addon_data.h"
+#include "bindings/bindings.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {

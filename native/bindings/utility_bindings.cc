@@ -8,15 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include "../clock.h"
+#include "../fault_point.h"
+#include "../install.h"
+#include "../time_text.h"
 #include "bindings.h"
-#include "clock.h"
 #include "ends.h"
-#include "fault_point.h"
-#include "install.h"
 #include "js_argument.h"
 #include "js_value.h"
 #include "task.h"
-#include "time_text.h"
 
 namespace fsq {
 namespace {

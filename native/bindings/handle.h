@@ -8,11 +8,11 @@
 #include <memory>
 #include <utility>
 
-#include "directory.h"
-#include "enqueue.h"
+#include "../directory.h"
+#include "../enqueue.h"
+#include "../listing.h"
+#include "../skipped.h"
 #include "lane.h"
-#include "listing.h"
-#include "skipped.h"
 
 namespace fsq {
 

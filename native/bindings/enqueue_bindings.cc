@@ -4,13 +4,13 @@
 #include <utility>
 #include <vector>
 
+#include "../enqueue.h"
+#include "../fault_point.h"
+#include "../pipe_source.h"
 #include "bindings.h"
-#include "enqueue.h"
-#include "fault_point.h"
 #include "handle.h"
 #include "js_argument.h"
 #include "js_value.h"
-#include "pipe_source.h"
 #include "task.h"
 
 namespace fsq {

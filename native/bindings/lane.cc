@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "clock.h"
+#include "../clock.h"
 #include "ends.h"
 
 namespace fsq {

@@ -3,12 +3,12 @@
 #include <memory>
 #include <string>
 
+#include "../descriptor.h"
+#include "../platform.h"
+#include "../probe.h"
 #include "bindings.h"
-#include "descriptor.h"
 #include "js_argument.h"
 #include "js_value.h"
-#include "platform.h"
-#include "probe.h"
 #include "task.h"
 
 namespace fsq {

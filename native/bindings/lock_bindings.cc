@@ -5,12 +5,12 @@
 #include <memory>
 #include <utility>
 
+#include "../fault_point.h"
+#include "../file_lock.h"
+#include "../path_lock.h"
 #include "bindings.h"
-#include "fault_point.h"
-#include "file_lock.h"
 #include "js_argument.h"
 #include "js_value.h"
-#include "path_lock.h"
 #include "task.h"
 
 namespace fsq {

@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "../claim.h"
+#include "../directory.h"
+#include "../finish.h"
+#include "../listing.h"
 #include "bindings.h"
-#include "claim.h"
-#include "directory.h"
-#include "finish.h"
 #include "handle.h"
 #include "js_argument.h"
 #include "js_value.h"
-#include "listing.h"
 #include "task.h"
 
 namespace fsq {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "claimed_descriptor.h"
-#include "item_file.h"
+#include "../claimed_descriptor.h"
+#include "../item_file.h"
 
 namespace fsq {
 

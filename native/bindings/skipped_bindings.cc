@@ -3,10 +3,10 @@
 #include <utility>
 #include <vector>
 
+#include "../skipped.h"
 #include "bindings.h"
 #include "handle.h"
 #include "js_argument.h"
-#include "skipped.h"
 
 namespace fsq {
 namespace {

@@ -5,13 +5,13 @@
 #include <unordered_map>
 #include <utility>
 
+#include "../fault_point.h"
+#include "../watch.h"
 #include "bindings.h"
-#include "fault_point.h"
 #include "handle.h"
 #include "js_argument.h"
 #include "js_value.h"
 #include "task.h"
-#include "watch.h"
 
 namespace fsq {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "failure.h"
-#include "platform.h"
+#include "../failure.h"
+#include "../platform.h"
 
 namespace fsq {
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "clock.h"
+#include "../clock.h"
 
 namespace fsq {
 
