@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "../clock.h"
+#include "threadsafe_function.h"
 
 namespace fsq {
 
@@ -10,27 +11,16 @@ std::shared_ptr<Ends> Ends::Of(napi_env env) {
   std::shared_ptr<Ends>& known = DataOf(env).ends;
   if (known) return known;
   auto ends = std::make_shared<Ends>();
-  napi_value name = nullptr;
-  if (napi_create_string_utf8(env, "fsq.ends", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, Call,
-                                      &ends->function_) != napi_ok) {
-    return nullptr;
-  }
   // What keeps the process alive is the work of the lane.
-  (void)napi_unref_threadsafe_function(env, ends->function_);
-  // After the function was made, and so run before it is torn down: nobody may call it from then on.
-  auto kept = std::make_unique<std::shared_ptr<Ends>>(ends);
-  if (napi_add_env_cleanup_hook(env, Close, kept.get()) != napi_ok) return nullptr;
-  (void)kept.release();
+  ends->function_ = NewThreadsafeFunction(env, "fsq.ends", Call);
+  if (ends->function_ == nullptr || !CloseWithEnvironment(env, ends)) return nullptr;
   return known = std::move(ends);
 }
 
-void Ends::Close(void* kept) {
-  const std::unique_ptr<std::shared_ptr<Ends>> owned(static_cast<std::shared_ptr<Ends>*>(kept));
-  Ends& self = **owned;
-  const std::lock_guard<std::mutex> lock(self.mutex_);
-  self.closed_ = true;
-  (void)napi_release_threadsafe_function(self.function_, napi_tsfn_abort);
+void Ends::Close() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  closed_ = true;
+  (void)napi_release_threadsafe_function(function_, napi_tsfn_abort);
 }
 
 void Ends::Add(std::unique_ptr<PendingTask> ended) {

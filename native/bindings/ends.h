@@ -31,10 +31,11 @@ class Ends {
   size_t Settle(napi_env env, bool alive);
   // The JavaScript thread looks by itself, at least until then (on the clock of NowNs): it need not be woken.
   void LookOutUntil(int64_t ns) { looked_at_until_ns_.store(ns); }
+  // The environment ends: nothing is told any more.
+  void Close();
 
  private:
   static void Call(napi_env env, napi_value, void*, void* data);
-  static void Close(void* kept);
 
   std::mutex mutex_;
   // Guarded by it.

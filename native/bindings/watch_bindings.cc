@@ -12,6 +12,7 @@
 #include "js_argument.h"
 #include "js_value.h"
 #include "task.h"
+#include "threadsafe_function.h"
 
 namespace fsq {
 namespace {
@@ -47,6 +48,13 @@ class WakeUps {
     return known;
   }
 
+  // The environment ends: nobody may call it from then on.
+  void Close() {
+    closed_ = true;
+    for (const auto& [number, waiter] : waiters_) waiter->watch.Disarm();
+    (void)napi_release_threadsafe_function(function_, napi_tsfn_abort);
+  }
+
   void Wake(uintptr_t number) {
     (void)napi_call_threadsafe_function(function_, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
   }
@@ -59,27 +67,9 @@ class WakeUps {
  private:
   static std::shared_ptr<WakeUps> Create(napi_env env) {
     auto wake_ups = std::make_shared<WakeUps>();
-    napi_value name = nullptr;
-    if (napi_create_string_utf8(env, "fsq.watch", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-        napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, Call,
-                                        &wake_ups->function_) != napi_ok) {
-      return nullptr;
-    }
     // What keeps the process alive while a loop waits is its timer.
-    (void)napi_unref_threadsafe_function(env, wake_ups->function_);
-    // After the function was made, and so run before it is torn down: nobody may call it from then on.
-    auto kept = std::make_unique<std::shared_ptr<WakeUps>>(wake_ups);
-    if (napi_add_env_cleanup_hook(env, Close, kept.get()) != napi_ok) return nullptr;
-    (void)kept.release();
-    return wake_ups;
-  }
-
-  static void Close(void* kept) {
-    const std::unique_ptr<std::shared_ptr<WakeUps>> owned(static_cast<std::shared_ptr<WakeUps>*>(kept));
-    WakeUps& self = **owned;
-    self.closed_ = true;
-    for (const auto& [number, waiter] : self.waiters_) waiter->watch.Disarm();
-    (void)napi_release_threadsafe_function(self.function_, napi_tsfn_abort);
+    wake_ups->function_ = NewThreadsafeFunction(env, "fsq.watch", Call);
+    return wake_ups->function_ != nullptr && CloseWithEnvironment(env, wake_ups) ? wake_ups : nullptr;
   }
 
   static void Call(napi_env env, napi_value, void*, void* data);
