@@ -3,6 +3,8 @@
  *
  * @module
  */
+// Not the global ones, which a test may have replaced by some that stand still.
+import { clearInterval, setInterval } from 'node:timers'
 import { inspect } from 'node:util'
 
 import type { FinishError } from './errors.js'
@@ -14,11 +16,19 @@ interface Held {
   readonly id: string
 }
 
+interface Owner {
+  readonly object: object
+  readonly id: string
+}
+
 interface Unfinished {
   readonly error: FinishError
   /** Stops the attempts. */
   readonly cancel: () => void
 }
+
+// Most claims are let go of sooner, and a registry costs more than all else that this thread does for one.
+const REGISTER_MS = 1000
 
 // One for all: a registry an item would be a registry too many.
 const abandoned = new FinalizationRegistry<Held>(({ claims, claim, id }) => {
@@ -31,7 +41,9 @@ const abandoned = new FinalizationRegistry<Held>(({ claims, claim, id }) => {
 
 /** The claims of one queue handle. */
 export class Claims {
-  readonly #held = new Set<number>()
+  /** With their owners, as long as the registry does not know of those. */
+  readonly #held = new Map<number, Owner | undefined>()
+  #registering: NodeJS.Timeout | undefined
   /** How many reads of a claim are under way. */
   readonly #reads = new Map<number, number>()
   readonly #releaseAfterRead = new Set<number>()
@@ -39,14 +51,15 @@ export class Claims {
 
   /** Takes charge of a claim; released with a warning if `owner` is garbage-collected. */
   hold(claim: number, owner: object, id: string): void {
-    this.#held.add(claim)
-    abandoned.register(owner, { claims: this, claim, id }, owner)
+    this.#held.set(claim, { object: owner, id })
+    this.#registering ??= setInterval(() => {
+      this.#register()
+    }, REGISTER_MS).unref()
   }
 
   /** The claim is on its way out: whatever happens to its owner, nobody else may close the descriptor now. */
   surrender(claim: number, owner: object): void {
-    this.#held.delete(claim)
-    abandoned.unregister(owner)
+    this.#drop(claim, owner)
   }
 
   /**
@@ -55,8 +68,7 @@ export class Claims {
    * @returns Whether it was held.
    */
   release(claim: number, owner?: object): boolean {
-    if (owner !== undefined) abandoned.unregister(owner)
-    if (!this.#held.delete(claim)) return false
+    if (!this.#drop(claim, owner)) return false
     if (this.#reads.has(claim)) this.#releaseAfterRead.add(claim)
     else native.release([claim])
     return true
@@ -65,10 +77,28 @@ export class Claims {
   releaseAll(): void {
     for (const { cancel } of this.#unfinished.values()) cancel()
     this.#unfinished.clear()
-    for (const claim of [...this.#held]) this.release(claim)
+    for (const claim of [...this.#held.keys()]) this.release(claim)
   }
 
-  /** Runs a read of a claim's claim, which stays open so long. */
+  #drop(claim: number, owner: object | undefined): boolean {
+    if (owner !== undefined && this.#held.get(claim) === undefined) abandoned.unregister(owner)
+    return this.#held.delete(claim)
+  }
+
+  #register(): void {
+    let any = false
+    for (const [claim, owner] of this.#held) {
+      if (owner === undefined) continue
+      any = true
+      abandoned.register(owner.object, { claims: this, claim, id: owner.id }, owner.object)
+      this.#held.set(claim, undefined)
+    }
+    if (any) return
+    clearInterval(this.#registering)
+    this.#registering = undefined
+  }
+
+  /** Runs a read of a claim, which stays open so long. */
   async reading<Result>(claim: number, read: () => Promise<Result>): Promise<Result> {
     this.#reads.set(claim, (this.#reads.get(claim) ?? 0) + 1)
     try {

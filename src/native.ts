@@ -45,16 +45,17 @@ export interface WatchHandle {
 }
 
 /** What has happened in a queue that is watched: a hint, where a listing is the truth. */
-export interface WatchEvents {
-  /** Have appeared in queue/. */
-  readonly names: readonly RawName[]
+export type WatchEvents = readonly [happened: number, ...names: RawName[]]
+
+/** What has happened besides the names that have appeared in queue/, as bits. */
+export const Happened = {
   /** A file in queue/ was closed, so its lock may be free. */
-  readonly closed: boolean
+  closed: 1,
   /** The trigger was pulled, or the queue itself has changed: down, moved, removed. */
-  readonly look: boolean
+  look: 2,
   /** More than could be remembered. */
-  readonly lost: boolean
-}
+  lost: 4,
+} as const
 
 /** The four directories of a queue, by their number in native code. */
 export const Place = { queue: 0, tmp: 1, done: 2, fail: 3 } as const

@@ -10,7 +10,7 @@ import { type Failure, fileSystemError, systemError } from './errors.js'
 import type { ItemContext } from './item.js'
 import { placePath } from './layout.js'
 import { type RawName, toRaw } from './name/charset.js'
-import { Place, type QueueHandle, type WatchEvents, type WatchHandle, native } from './native.js'
+import { Happened, Place, type QueueHandle, type WatchEvents, type WatchHandle, native } from './native.js'
 import type { Walk } from './walk.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
@@ -40,10 +40,14 @@ export class Waiting {
   #shortest = 0
   /** What this process gave back since the last walk: it was nobody's that a watch would tell of. */
   readonly #released = new Set<RawName>()
-  #wake: (() => void) | undefined
+  /** Ends the sleep that is under way. */
+  #stopSleep: (() => void) | undefined
+  readonly #stop = (): void => {
+    this.#stopSleep?.()
+  }
   readonly #onRelease = (name: RawName): void => {
     this.#released.add(name)
-    this.#wake?.()
+    this.#stop()
   }
 
   /** @param leaving - Aborted: the loop is left, and nobody asks for more. */
@@ -55,6 +59,9 @@ export class Waiting {
     context.releasing.add(this.#onRelease)
     // One signal may well end many loops; a warning of a leak would be wrong.
     if (signal !== undefined) setMaxListeners(0, signal)
+    signal?.addEventListener('abort', this.#stop)
+    leaving.addEventListener('abort', this.#stop)
+    context.directory.closing.add(this.#stop)
   }
 
   /** Begins the first walk. */
@@ -78,17 +85,22 @@ export class Waiting {
     }
     this.#planRescan()
     for (;;) {
-      const { names, closed, look, lost } = await this.#sleep()
+      const [happened, ...names] = await this.#sleep()
       if (this.#leaving.aborted) return
+      const lost = (happened & Happened.lost) !== 0
       if (lost) this.#disarm()
-      if (look || lost || performance.now() >= this.#rescanAt) return this.#list(!lost)
-      const mayBeFree = [...names, ...this.#released]
+      if ((happened & Happened.look) !== 0 || lost || performance.now() >= this.#rescanAt)
+        return this.#list(!lost)
+      for (const name of this.#released) names.push(name)
       this.#released.clear()
-      if (walk.revisit(mayBeFree, closed)) return
+      if (walk.revisit(names, (happened & Happened.closed) !== 0)) return
     }
   }
 
   end(): void {
+    this.#signal?.removeEventListener('abort', this.#stop)
+    this.#leaving.removeEventListener('abort', this.#stop)
+    this.#context.directory.closing.delete(this.#stop)
     this.#context.releasing.delete(this.#onRelease)
     native.closeWatch(this.#watch)
   }
@@ -167,16 +179,12 @@ export class Waiting {
 
   /** Until something happens, something is due, it is time to look, or the signal or the queue's handle says stop. */
   async #sleep(): Promise<WatchEvents> {
-    const { directory } = this.#context
     this.#checkStop()
     if (this.#released.size > 0 || this.#leaving.aborted) return native.cancelWatch(this.#watch)
     const events = await new Promise<WatchEvents>((resolve) => {
       const wake = (told: WatchEvents): void => {
         clearTimeout(timer)
-        this.#signal?.removeEventListener('abort', stop)
-        this.#leaving.removeEventListener('abort', stop)
-        directory.closing.delete(stop)
-        this.#wake = undefined
+        this.#stopSleep = undefined
         resolve(told)
       }
       const stop = (): void => {
@@ -189,10 +197,7 @@ export class Waiting {
       }
       // Not unref'd: a loop that waits keeps the process alive.
       let timer = setTimeout(look, this.#rest())
-      this.#signal?.addEventListener('abort', stop)
-      this.#leaving.addEventListener('abort', stop)
-      directory.closing.add(stop)
-      this.#wake = stop
+      this.#stopSleep = stop
       const told = native.awaitWatch(this.#watch, this.#walk.isBusy, wake)
       if (told !== undefined) wake(told)
     })

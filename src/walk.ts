@@ -205,9 +205,9 @@ export class Walk {
         if (this.#error !== undefined) throw this.#error
         if (this.#ended) return undefined
         this.#size = this.#prefetch.next()
-        this.#startFill(this.#size)
+        this.#fill(this.#size)
       }
-      await this.#filling
+      if (this.#filling !== undefined) await this.#filling
     }
     this.#checkUnfinished()
     // Whatever was claimed ahead: nothing is begun in a queue that is down.
@@ -265,32 +265,88 @@ export class Walk {
     if (this.#filling !== undefined || this.#ended || this.#error !== undefined) return
     this.#size = this.#prefetch.next()
     const room = this.#size - 1 - this.#ready.length
-    if (room > 0) this.#startFill(room)
+    if (room > 0) this.#fill(room)
   }
 
-  #startFill(count: number): void {
-    const { pending } = this.#context
-    pending.begin()
-    this.#filling = this.#fill(count)
-      .catch((error: unknown) => {
-        // For the loop, once what has been claimed is handed out.
-        this.#error ??= error instanceof Error ? error : new Error(String(error))
-        this.#ended = true
-      })
-      .finally(() => {
-        pending.end()
-        this.#filling = undefined
-      })
-  }
-
-  async #fill(count: number): Promise<void> {
-    const { directory } = this.#context
+  /** Claims some: at once, or it is under way from here on. */
+  #fill(count: number): void {
     const handle = this.#handle
     const listing = this.#listing
     if (handle === undefined || listing === undefined) return
-    directory.checkOpen()
-    const begun = performance.now()
-    const batch = await this.#claim(handle, listing, count)
+    const failing: Promise<void>[] = []
+    try {
+      const { directory } = this.#context
+      directory.checkOpen()
+      const begun = performance.now()
+      const batch = this.#claimHere(handle, listing, count)
+      if (batch === undefined) {
+        const claiming = native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#skipped)
+        this.#filling = this.#whenFilled(this.#fillFrom(handle, listing, claiming, begun))
+        return
+      }
+      this.#receive(handle, listing, batch, begun, failing)
+    } catch (error) {
+      this.#failWith(error)
+    }
+    if (failing.length > 0) this.#filling = this.#whenFilled(Promise.all(failing))
+  }
+
+  async #fillFrom(
+    handle: QueueHandle,
+    listing: ListingHandle,
+    claiming: Promise<ClaimBatch>,
+    begun: number,
+  ): Promise<void> {
+    const batch = await claiming
+    const failing: Promise<void>[] = []
+    try {
+      this.#receive(handle, listing, batch, begun, failing)
+    } finally {
+      await Promise.all(failing)
+    }
+  }
+
+  async #whenFilled(filling: Promise<unknown>): Promise<void> {
+    const { pending } = this.#context
+    pending.begin()
+    try {
+      await filling
+    } catch (error) {
+      this.#failWith(error)
+    } finally {
+      pending.end()
+      this.#filling = undefined
+    }
+  }
+
+  /** For the loop, once what has been claimed is handed out. */
+  #failWith(error: unknown): void {
+    this.#error ??= error instanceof Error ? error : new Error(String(error))
+    this.#ended = true
+  }
+
+  #claimHere(handle: QueueHandle, listing: ListingHandle, count: number): ClaimBatch | undefined {
+    if (this.#isQuick) {
+      return native.claimSync(handle, listing, count, QUICK_NAMES, READ_LIMIT, this.#skipped)
+    }
+    if (!this.#pace.isQuick) return undefined
+    this.#pace.take()
+    return native.claimSync(handle, listing, Math.min(count, FEW), FEW, READ_LIMIT, this.#skipped)
+  }
+
+  /**
+   * What native code has claimed, and what it says of the rest.
+   *
+   * @param failing - Gets those under way to fail/, which are not fit to be handed out.
+   */
+  #receive(
+    handle: QueueHandle,
+    listing: ListingHandle,
+    batch: ClaimBatch,
+    begun: number,
+    failing: Promise<void>[],
+  ): void {
+    const { directory } = this.#context
     this.#cost += performance.now() - begun
     this.#pace.note(batch.names.length, batch.looked, batch.spent)
     this.#passedBy += batch.busy + batch.delayed
@@ -303,7 +359,7 @@ export class Walk {
       return
     }
     this.#ended = batch.ended
-    await this.#sort(handle, claimed)
+    for (const file of claimed) this.#sort(handle, file, failing)
     for (const note of batch.notes) this.#report(note)
     if (this.#ready.length > 0) this.#watchIdle()
     if (batch.failure !== undefined && isOutOfDescriptors(batch.failure) && this.#ready.length > 0) {
@@ -317,17 +373,6 @@ export class Walk {
     } else if (batch.down) {
       this.#error = this.#downError()
     }
-  }
-
-  async #claim(handle: QueueHandle, listing: ListingHandle, count: number): Promise<ClaimBatch> {
-    if (this.#isQuick) {
-      return native.claimSync(handle, listing, count, QUICK_NAMES, READ_LIMIT, this.#skipped)
-    }
-    if (this.#pace.isQuick) {
-      this.#pace.take()
-      return native.claimSync(handle, listing, Math.min(count, FEW), FEW, READ_LIMIT, this.#skipped)
-    }
-    return native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#skipped)
   }
 
   /** What was claimed ahead has used up the descriptors. It is an error only where not even the next item can be claimed. */
@@ -354,25 +399,21 @@ export class Walk {
     })
   }
 
-  /** What is fit to be handed out becomes ready; the rest goes to fail/. */
-  async #sort(handle: QueueHandle, claimed: readonly Claimed[]): Promise<void> {
-    const failing: Promise<void>[] = []
-    for (const file of claimed) {
-      if (this.#unlocked?.get(file.name)?.deref()?.isHeld === true) {
-        native.release([file.claim])
-        continue
-      }
-      const judged = judge(file.name, this.#context.settings, this.#limits)
-      if ('parsed' in judged) {
-        const item = new WorkItem(this.#context, file, judged.parsed, this.#limits)
-        this.#ready.push({ item, position: file.position })
-        this.#unlocked?.set(file.name, new WeakRef(item))
-        this.#handedOut++
-      } else {
-        failing.push(this.#failUnrun(handle, file, judged))
-      }
+  /** What is fit to be handed out becomes ready; else it goes to fail/. */
+  #sort(handle: QueueHandle, file: Claimed, failing: Promise<void>[]): void {
+    if (this.#unlocked?.get(file.name)?.deref()?.isHeld === true) {
+      native.release([file.claim])
+      return
     }
-    await Promise.all(failing)
+    const judged = judge(file.name, this.#context.settings, this.#limits)
+    if ('parsed' in judged) {
+      const item = new WorkItem(this.#context, file, judged.parsed, this.#limits)
+      this.#ready.push({ item, position: file.position })
+      this.#unlocked?.set(file.name, new WeakRef(item))
+      this.#handedOut++
+    } else {
+      failing.push(this.#failUnrun(handle, file, judged))
+    }
   }
 
   async #failUnrun(handle: QueueHandle, file: Claimed, verdict: Verdict): Promise<void> {

@@ -139,10 +139,12 @@ function pickUpLines({ p50, p99, killed, idle }) {
   const { ratio: most, killedMs, idle: idleMost } = PICK_UP
   const busiest = Math.max(idle.empty, idle.held) - idle.none
   return [
-    ...Object.entries({ p50, p99 }).map(([key, { ratio }]) =>
-      judged(
-        ratio.median <= most,
-        `pick-up, ${key}: at most ${most} of node:fs with fs.watch: ${number(ratio.median, 2)}`,
+    ...Object.entries({ p50, p99 }).flatMap(([key, { references }]) =>
+      Object.entries(references).map(([kind, { ratio }]) =>
+        judged(
+          ratio.median <= most,
+          `pick-up, ${key}: at most ${most} of ${kind}: ${number(ratio.median, 2)}`,
+        ),
       ),
     ),
     ...killed.map(({ waiters, p99: took }) =>

@@ -1,5 +1,6 @@
 /** A process of its own that waits: node pickup-waiter.mjs KIND ROOT QUEUE [COUNT]; what it says are lines of JSON. */
 import fs from 'node:fs'
+import { readFile, readdir, rename, watch } from 'node:fs/promises'
 import process from 'node:process'
 
 import { Queue } from '../lib/fsq.mjs'
@@ -16,8 +17,20 @@ const KINDS = {
     }
   },
 
-  /** The same by plain node:fs, without a lock; what is quickest of its ways: synchronous, in the event itself. */
-  async 'node:fs'() {
+  /** The same by plain node:fs, without a lock: an asynchronous loop over what a watch says, too. */
+  async 'fs/promises with a watch'() {
+    const folder = `${root}/${name}/queue`
+    for await (const change of watch(folder, { signal: stop.signal })) {
+      if (change.eventType !== 'rename') continue
+      for (const entry of (await readdir(folder)).sort()) {
+        took(await readFile(`${folder}/${entry}`, 'utf8'))
+        await rename(`${folder}/${entry}`, `${root}/${name}/done/${entry}`)
+      }
+    }
+  },
+
+  /** The quickest of its ways: synchronous, in the event itself, which nothing else can be in the meantime. */
+  async 'node:fs in the callback of a watch'() {
     const buffer = Buffer.allocUnsafe(LARGEST)
     const folder = `${root}/${name}/queue`
     fs.watch(folder, { signal: stop.signal }, () => {

@@ -14,6 +14,7 @@ const SETTLE_MS = 200
 // So far apart that each finds the waiter asleep.
 const GAP_MS = 4
 const KILL_WAITERS = [1, 4]
+const REFERENCES = ['fs/promises with a watch', 'node:fs in the callback of a watch']
 const IDLE_WAITERS = 100
 const IDLE_PROCESSES = 5
 
@@ -24,8 +25,11 @@ async function measure({ counts, rounds, folder }) {
   const samples = await measurePickUp({ counts, rounds, folder })
   const parts = ['p50', 'p99'].map((key) => {
     const ours = samples.fsq.map((sample) => sample[key])
-    const theirs = samples['node:fs'].map((sample) => sample[key])
-    return [key, { fsq: spread(ours), 'node:fs': spread(theirs), ratio: spread(ratios(ours, theirs)) }]
+    const references = REFERENCES.map((kind) => {
+      const theirs = samples[kind].map((sample) => sample[key])
+      return [kind, { ...spread(theirs), ratio: spread(ratios(ours, theirs)) }]
+    })
+    return [key, { fsq: spread(ours), references: Object.fromEntries(references) }]
   })
   const killed = []
   for (const waiters of KILL_WAITERS) {
@@ -38,10 +42,13 @@ function lines({ p50, p99, killed, idle }) {
   const percent = (part) => `${number(part * 100, 2)} %`
   return [
     'From an enqueue until the contents are in the hands of another process that waits',
-    ...Object.entries({ p50, p99 }).map(
-      ([key, { fsq, 'node:fs': reference, ratio }]) =>
-        `  ${key}: ${range(fsq, 2)} ms; node:fs with fs.watch, no locks: ${range(reference, 2)} ms; ratio ${range(ratio, 2)}`,
-    ),
+    ...Object.entries({ p50, p99 }).flatMap(([key, { fsq, references }]) => [
+      `  ${key}: ${range(fsq, 2)} ms`,
+      ...Object.entries(references).map(
+        ([kind, reference]) =>
+          `    ${kind}, no locks: ${range(reference, 2)} ms; fsq : it ${range(reference.ratio, 2)}`,
+      ),
+    ]),
     ...killed.map(
       ({ waiters, ...took }) =>
         `  after SIGKILL, ${waiters} waiting: p50 ${number(took.p50, 1)}, p99 ${number(took.p99, 1)}, at most ${number(took.max, 1)} ms`,
@@ -53,7 +60,7 @@ function lines({ p50, p99, killed, idle }) {
 
 /** Milliseconds from before the enqueue until the contents are in the hands of a process that waits: p50 and p99. */
 async function measurePickUp({ counts, rounds, folder }) {
-  const results = { fsq: [], 'node:fs': [] }
+  const results = Object.fromEntries(['fsq', ...REFERENCES].map((kind) => [kind, []]))
   for (let round = 0; round < rounds; round++) {
     for (const kind of Object.keys(results)) {
       const root = folder.make()

@@ -93,14 +93,13 @@ Waiter::~Waiter() {
   wake_ups->Remove(*this);
 }
 
-napi_value EventsObject(JsBuilder& js, const WatchEvents& events) {
-  napi_value result = js.Object();
-  napi_value names = js.Array(events.names.size());
-  for (size_t at = 0; at < events.names.size(); at++) js.Set(names, at, js.Bytes(events.names[at]));
-  js.Set(result, "names", names);
-  js.Set(result, "closed", js.Boolean(events.closed));
-  js.Set(result, "look", js.Boolean(events.look));
-  js.Set(result, "lost", js.Boolean(events.lost));
+// [flags, ...names]: what an object with properties costs is felt by whoever waits.
+napi_value EventsArray(JsBuilder& js, const WatchEvents& events) {
+  enum : int { kClosed = 1, kLook = 2, kLost = 4 };
+  const int flags = (events.closed ? kClosed : 0) | (events.look ? kLook : 0) | (events.lost ? kLost : 0);
+  napi_value result = js.Array(1 + events.names.size());
+  js.Set(result, size_t{0}, js.Number(flags));
+  for (size_t at = 0; at < events.names.size(); at++) js.Set(result, 1 + at, js.Bytes(events.names[at]));
   return js.Checked(result);
 }
 
@@ -153,7 +152,7 @@ Napi::Value AwaitWatch(const Napi::CallbackInfo& info) {
   const WatchEvents events = waiter->watch.TakeOrAwait(closes);
   if (events.any(closes)) {
     JsBuilder js(info.Env());
-    return {info.Env(), EventsObject(js, events)};
+    return {info.Env(), EventsArray(js, events)};
   }
   waiter->callback = Napi::Persistent(info[2].As<Napi::Function>());
   return info.Env().Undefined();
@@ -165,7 +164,7 @@ Napi::Value CancelWatch(const Napi::CallbackInfo& info) {
   if (!waiter) return {};
   waiter->callback.Reset();
   JsBuilder js(info.Env());
-  return {info.Env(), EventsObject(js, waiter->watch.Take())};
+  return {info.Env(), EventsArray(js, waiter->watch.Take())};
 }
 
 // (path, mode) -> undefined or a failure; the umask applies
@@ -189,7 +188,7 @@ void WakeUps::Call(napi_env env, napi_value, void*, void* data) {
   napi_value callback = waiter.callback.Value();
   waiter.callback.Reset();
   JsBuilder js(env);
-  napi_value events = EventsObject(js, waiter.watch.Take());
+  napi_value events = EventsArray(js, waiter.watch.Take());
   if (callback == nullptr || events == nullptr) return;
   (void)napi_call_function(env, js.Undefined(), callback, 1, &events, nullptr);
 }
