@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "descriptor.h"
@@ -19,12 +20,13 @@ struct WatchEvents {
   bool any(bool closes) const { return (closes && closed) || look || lost || !names.empty(); }
 };
 
-// What one waiter watches. Its functions are called by one thread; one thread a process, behind them, polls
-// for all. It is there while a watch is armed.
+class Watcher;
+
+// What one waiter watches. Its functions are called by one thread.
 class Watch {
  public:
-  // `wake` is called on that other thread. It must neither block nor call this watch.
-  explicit Watch(std::function<void()> wake) : wake_(std::move(wake)) {}
+  // `wake` is called where the watcher's poller does it. It must neither block nor call this watch.
+  Watch(Watcher& watcher, std::function<void()> wake) : watcher_(watcher), wake_(std::move(wake)) {}
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
   ~Watch() { Disarm(); }
@@ -47,8 +49,9 @@ class Watch {
  private:
   friend class Watcher;
 
+  Watcher& watcher_;
   const std::function<void()> wake_;
-  // All below is the business of the Watcher, under its mutex.
+  // All below is the business of the watcher, under its mutex.
   Descriptor trigger_;
   bool armed_ = false;
   bool awaited_ = false;

@@ -251,7 +251,8 @@ interface Native {
   /** Of the names, of those held by others if `busy`, and of those that are due at `now`, each once. */
   listingOf(skipped: SkippedHandle, names: readonly RawName[], busy: boolean, now: number): ListingHandle
 
-  newWatch(): WatchHandle
+  /** `inLoop`: the event loop may look for itself, instead of another thread; the first call decides. */
+  newWatch(inLoop: boolean): WatchHandle
   closeWatch(watch: WatchHandle): void
   /** Opens the FIFO if it is there and not open yet. */
   listenTrigger(watch: WatchHandle, path: string): Failure | undefined
@@ -394,6 +395,15 @@ export const native = addon as Native
 process.once('exit', () => {
   native.stop()
 })
+
+// Another runtime has the names of Node's event loop, and aborts when they are used. On macOS it has never been run.
+const HAS_NODES_LOOP =
+  process.platform === 'linux' && !('bun' in process.versions) && !('deno' in process.versions)
+
+/** A watch of nothing yet. */
+export function newWatch(): WatchHandle {
+  return native.newWatch(HAS_NODES_LOOP)
+}
 
 /** Whether native code reports a failure rather than a value. */
 export function isFailure(value: unknown): value is Failure {

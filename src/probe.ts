@@ -22,7 +22,7 @@ import {
 import type { LockKind } from './install.js'
 import { removeLeftover } from './leftover.js'
 import { mountOf } from './mount.js'
-import { type NativeProbe, Reach, isFailure, native } from './native.js'
+import { type NativeProbe, Reach, isFailure, native, newWatch } from './native.js'
 import { type Promises, fittingLockKind, promisesOf } from './promises.js'
 
 /** Whether something works. */
@@ -202,7 +202,7 @@ function failed(error: unknown): Feature {
 
 /** By what a scan that waits is woken by. */
 async function tryWatch(scratch: string): Promise<Feature> {
-  const watch = native.newWatch()
+  const watch = newWatch()
   const timer = new AbortController()
   try {
     // EMFILE: this user has no watcher left, see fs.inotify.max_user_instances.

@@ -10,7 +10,15 @@ import { type Failure, fileSystemError, systemError } from './errors.js'
 import type { ItemContext } from './item.js'
 import { placePath } from './layout.js'
 import { type RawName, toRaw } from './name/charset.js'
-import { Happened, Place, type QueueHandle, type WatchEvents, type WatchHandle, native } from './native.js'
+import {
+  Happened,
+  Place,
+  type QueueHandle,
+  type WatchEvents,
+  type WatchHandle,
+  native,
+  newWatch,
+} from './native.js'
 import type { Walk } from './walk.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
@@ -32,7 +40,7 @@ export class Waiting {
   readonly #walk: Walk
   readonly #signal: AbortSignal | undefined
   readonly #leaving: AbortSignal
-  readonly #watch: WatchHandle = native.newWatch()
+  readonly #watch: WatchHandle = newWatch()
   /** The queue that is watched, while one is. */
   #watched: QueueHandle | undefined
   #rescanAt = 0

@@ -4,13 +4,16 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "../fault_point.h"
 #include "../watch.h"
+#include "../watcher.h"
 #include "bindings.h"
 #include "handle.h"
 #include "js_argument.h"
 #include "js_value.h"
+#include "loop_poller.h"
 #include "task.h"
 #include "threadsafe_function.h"
 
@@ -38,43 +41,61 @@ struct WaiterBox {
 
 }  // namespace
 
-// The way from the polling thread to one environment: a threadsafe function, which gets the number of a
-// waiter. A pointer could outlive what it points to.
-class WakeUps {
+// What tells the waiters of one environment, by their numbers: a pointer could outlive what it points to.
+class WakeUps : public std::enable_shared_from_this<WakeUps> {
  public:
-  static std::shared_ptr<WakeUps> Of(napi_env env) {
+  // Null: JavaScript cannot run any more. `in_loop`: the event loop is Node's, so it may look for itself.
+  static std::shared_ptr<WakeUps> Of(napi_env env, bool in_loop) {
     std::shared_ptr<WakeUps>& known = DataOf(env).wake_ups;
-    if (!known) known = Create(env);
+    if (!known) known = Create(env, in_loop);
     return known;
   }
 
-  // The environment ends: nobody may call it from then on.
+  explicit WakeUps(napi_env env) : env_(env) {}
+
+  // By the poller.
+  void Wake(uintptr_t number) {
+    if (function_ == nullptr)
+      woken_.push_back(number);
+    else
+      (void)napi_call_threadsafe_function(function_, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
+  }
+
+  // The environment ends: nothing may call it from then on.
   void Close() {
     closed_ = true;
     for (const auto& [number, waiter] : waiters_) waiter->watch.Disarm();
-    (void)napi_release_threadsafe_function(function_, napi_tsfn_abort);
-  }
-
-  void Wake(uintptr_t number) {
-    (void)napi_call_threadsafe_function(function_, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
+    if (function_ != nullptr) (void)napi_release_threadsafe_function(function_, napi_tsfn_abort);
   }
 
   void Add(Waiter& waiter) { waiters_.emplace(waiter.number, &waiter); }
   void Remove(const Waiter& waiter) { waiters_.erase(waiter.number); }
   uintptr_t NewNumber() { return ++last_number_; }
   bool closed() const { return closed_; }
+  Watcher& watcher() { return loop_watcher_ ? *loop_watcher_ : Watcher::Shared(); }
 
  private:
-  static std::shared_ptr<WakeUps> Create(napi_env env) {
-    auto wake_ups = std::make_shared<WakeUps>();
-    // What keeps the process alive while a loop waits is its timer.
-    wake_ups->function_ = NewThreadsafeFunction(env, "fsq.watch", Call);
-    return wake_ups->function_ != nullptr && CloseWithEnvironment(env, wake_ups) ? wake_ups : nullptr;
+  static std::shared_ptr<WakeUps> Create(napi_env env, bool in_loop) {
+    auto wake_ups = std::make_shared<WakeUps>(env);
+    std::unique_ptr<LoopPoller> poller;
+    if (in_loop) poller = LoopPoller::Of(env, [self = wake_ups.get()] { self->CallWoken(); });
+    if (poller)
+      wake_ups->loop_watcher_ = std::make_unique<Watcher>(std::move(poller));
+    else if ((wake_ups->function_ = NewThreadsafeFunction(env, "fsq.watch", CallThreadsafe)) == nullptr)
+      return nullptr;
+    return CloseWithEnvironment(env, wake_ups) ? wake_ups : nullptr;
   }
 
-  static void Call(napi_env env, napi_value, void*, void* data);
+  static void CallThreadsafe(napi_env env, napi_value, void*, void* data) {
+    if (env != nullptr) DataOf(env).wake_ups->Call(reinterpret_cast<uintptr_t>(data));
+  }
+  void CallWoken();
+  void Call(uintptr_t number);
 
+  const napi_env env_;
+  std::unique_ptr<Watcher> loop_watcher_;  // null: the shared one tells, on its thread
   napi_threadsafe_function function_ = nullptr;
+  std::vector<uintptr_t> woken_;
   std::unordered_map<uintptr_t, Waiter*> waiters_;
   uintptr_t last_number_ = 0;
   bool closed_ = false;
@@ -85,7 +106,7 @@ namespace {
 Waiter::Waiter(uintptr_t own_number, std::shared_ptr<WakeUps> own_wake_ups)
     : number(own_number),
       wake_ups(std::move(own_wake_ups)),
-      watch([ups = wake_ups.get(), own_number] { ups->Wake(own_number); }) {
+      watch(wake_ups->watcher(), [ups = wake_ups.get(), own_number] { ups->Wake(own_number); }) {
   wake_ups->Add(*this);
 }
 
@@ -103,13 +124,20 @@ napi_value EventsArray(JsBuilder& js, const WatchEvents& events) {
   return js.Checked(result);
 }
 
+// What a callback from the loop has thrown is nobody's to catch.
+void ReportThrown(napi_env env, napi_status status) {
+  napi_value error = nullptr;
+  if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    (void)napi_fatal_exception(env, error);
+}
+
 Napi::Value ResultOf(Napi::Env env, const Failure& failure) {
   return failure ? Napi::Value(env, JsBuilder(env).FailureObject(failure)) : env.Undefined();
 }
 
-// () -> watch
+// (whether the event loop may look for itself, which the first one decides) -> watch
 Napi::Value NewWatch(const Napi::CallbackInfo& info) {
-  std::shared_ptr<WakeUps> wake_ups = WakeUps::Of(info.Env());
+  std::shared_ptr<WakeUps> wake_ups = WakeUps::Of(info.Env(), FlagOf(info[0]));
   if (!wake_ups || wake_ups->closed()) {
     Napi::Error::New(info.Env(), "this thread ends").ThrowAsJavaScriptException();
     return {};
@@ -177,20 +205,33 @@ Napi::Value MakeFifo(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+// In the event loop, outside of JavaScript.
+void WakeUps::CallWoken() {
+  if (woken_.empty() || closed_) return;
+  const std::shared_ptr<WakeUps> alive = shared_from_this();
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  for (const uintptr_t number : std::exchange(woken_, {})) Call(number);
+  (void)napi_close_handle_scope(env_, scope);
+}
+
 // Plain Node-API: while a worker thread is terminated, any call may refuse.
-void WakeUps::Call(napi_env env, napi_value, void*, void* data) {
-  if (env == nullptr) return;
-  const std::shared_ptr<WakeUps> self = DataOf(env).wake_ups;
-  const auto known = self->waiters_.find(reinterpret_cast<uintptr_t>(data));
+void WakeUps::Call(uintptr_t number) {
+  const auto known = waiters_.find(number);
   // It has ended, or was cancelled, meanwhile.
-  if (known == self->waiters_.end() || known->second->callback.IsEmpty()) return;
+  if (known == waiters_.end() || known->second->callback.IsEmpty()) return;
   Waiter& waiter = *known->second;
   napi_value callback = waiter.callback.Value();
   waiter.callback.Reset();
-  JsBuilder js(env);
+  JsBuilder js(env_);
   napi_value events = EventsArray(js, waiter.watch.Take());
   if (callback == nullptr || events == nullptr) return;
-  (void)napi_call_function(env, js.Undefined(), callback, 1, &events, nullptr);
+  // In the loop, what the callback lets go on must run now; from a threadsafe function, it does anyway.
+  napi_value receiver = js.Undefined();
+  if (function_ != nullptr)
+    (void)napi_call_function(env_, receiver, callback, 1, &events, nullptr);
+  else if (napi_get_global(env_, &receiver) == napi_ok)
+    ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &events, nullptr));
 }
 
 void ExportWatchFunctions(Napi::Env env, Napi::Object exports) {
