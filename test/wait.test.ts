@@ -529,6 +529,50 @@ describe('in a process of its own', () => {
     expect(answer).toMatchObject({ warnings: ['FSQ_NO_WATCH'], counts: { waiting: 0, done: 2 } })
   })
 
+  // There a thread of our own polls, as the event loop has no place for it.
+  const ELSEWHERE = encodeURIComponent(
+    "Object.defineProperty(process, 'versions', { value: { ...process.versions, bun: '1.0.0' } })",
+  )
+
+  linux.each([
+    ['the event loop', []],
+    ['a thread', ['--import', `data:text/javascript,${ELSEWHERE}`]],
+  ])('what is new and what is free again is told by %s, without a look', async (_way, flags) => {
+    const answer = await inProgram(
+      `${GIVE}
+      const { setTimeout: later } = globalThis
+      globalThis.setTimeout = (callback, delay) => later(callback, delay > 100 ? 2 ** 30 : delay)
+      const items = queue.scanForever()
+      const first = items.next()
+      await new Promise((resolve) => later(resolve, 100))
+      await queue.enqueue('held')
+      const { value } = await first
+      const second = items.next()
+      await new Promise((resolve) => later(resolve, 100))
+      await queue.enqueue('new')
+      const { value: another } = await second
+      const texts = [await value.text(), await another.text()]
+      // By another handle of this process, of whose releases this loop hears nothing but from the kernel.
+      const third = items.next()
+      await value.done()
+      await another.done()
+      const side = await Queue.install('side', { root: given.root })
+      const id = await side.enqueue('free')
+      for await (const item of side.scan()) {
+        fs.renameSync(side.path + '/queue/' + id, queue.path + '/queue/' + id)
+        await new Promise((resolve) => later(resolve, 100))
+        item.release()
+      }
+      const { value: freed } = await third
+      texts.push(await freed.text())
+      await freed.done()
+      await items.return()
+      return texts`,
+      { given: { root: bed.root }, flags },
+    )
+    expect(answer).toEqual(['held', 'new', 'free'])
+  })
+
   test('more items in the hands of others than there are descriptors', async () => {
     const queue = await bed.install({ durability: 'none' })
     await queue.enqueueMany(Array.from({ length: 150 }, () => ({ data: 'held' })))

@@ -1,4 +1,6 @@
-// Waits for items until it is told to stop: { root }.
+// Waits for items until it is told to stop: { root, runtime }.
+import './child-runtime.mjs'
+
 import { Queue } from '../../dist/index.js'
 import { job, say } from './child-setup.mjs'
 
