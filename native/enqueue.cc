@@ -453,7 +453,7 @@ class Pair {
     while (slots_[linked_.load() % kRoom].built.load() && !linking_.exchange(true)) {
       for (size_t at = linked_.load(); slots_[at % kRoom].built.load(); linked_.store(++at)) {
         Slot& slot = slots_[at % kRoom];
-        if (!slot.failed) Link(batch, slot.building);
+        if (!slot.failed) Link(batch, at, slot.building);
         slot.built.store(false);
       }
       linking_.store(false);
@@ -462,11 +462,10 @@ class Pair {
 
   // An entropy that had to jump is past those of all that follow: these get new ones, or they would sort
   // before it.
-  void Link(Batch& batch, Building& building) {
+  void Link(Batch& batch, size_t at, Building& building) {
     if (jumped_) building.entropy = TakeEntropies(1);
-    const uint64_t entropy = building.entropy;
     batch.LinkOne(building);
-    jumped_ = jumped_ || building.entropy != entropy;
+    jumped_ = jumped_ || building.entropy != first_entropy_ + at;
   }
 
   QueueDirectory& directory_;

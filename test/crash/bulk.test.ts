@@ -75,6 +75,14 @@ test('an item whose name was taken gets another one, and those after it still co
   expect(isWhole(root)).toBe(true)
 })
 
+test('so does one whose name in tmp/ was taken', async () => {
+  const { root, begin, waiting } = await makeBed()
+  const faults = 'enqueue.open#1=errno:95;enqueue.open#100=errno:17'
+  expect(await begin(faults).says('failed')).toEqual({ failed: [] })
+  expect(waiting()).toEqual(NUMBERS)
+  expect(isWhole(root)).toBe(true)
+})
+
 test('killed in the middle, all that can be seen is whole, and nothing is missing before it', async () => {
   const { root, begin, waiting } = await makeBed()
   const child = begin('enqueue.link#400=kill')
