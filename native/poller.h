@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <vector>
 
 #include "failure.h"
 
@@ -15,11 +14,16 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
   virtual ~Poller() = default;
 
-  // From here on `ready` is called while one of these can be read, and for no other one. The caller closes a
-  // descriptor after it has left the list.
-  virtual Failure Poll(const std::vector<int>& descriptors) = 0;
+  // From here on `ready` is called while it can be read.
+  virtual Failure Add(int descriptor) = 0;
+  // Before it is closed.
+  virtual void Remove(int descriptor) = 0;
 
-  // After a call with an empty list, and holding nothing that `ready` waits for: `ready` has returned, too.
+  // Whether anybody waits for what `ready` says. Else it need not be called.
+  virtual void SetAwaited(bool awaited) = 0;
+
+  // When nothing is left to look after, and holding nothing that `ready` waits for: `ready` has returned,
+  // too.
   virtual void Rest() = 0;
 
   std::function<void(int descriptor)> ready;

@@ -11,16 +11,26 @@
 
 namespace fsq {
 
-Failure ThreadPoller::Poll(const std::vector<int>& descriptors) {
+Failure ThreadPoller::Add(int descriptor) {
   {
     const std::lock_guard<std::mutex> guard(mutex_);
-    polled_ = descriptors;
+    polled_.push_back(descriptor);
   }
-  if (interrupt_.valid()) {
-    Interrupt();
-    return {};
+  if (!interrupt_.valid()) {
+    Failure failure = Start();
+    if (failure) Remove(descriptor);
+    return failure;
   }
-  return descriptors.empty() ? Failure{} : Start();
+  Interrupt();
+  return {};
+}
+
+void ThreadPoller::Remove(int descriptor) {
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    std::erase(polled_, descriptor);
+  }
+  if (interrupt_.valid()) Interrupt();
 }
 
 Failure ThreadPoller::Start() {

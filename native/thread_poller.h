@@ -13,7 +13,10 @@ namespace fsq {
 
 class ThreadPoller final : public Poller {
  public:
-  Failure Poll(const std::vector<int>& descriptors) override;
+  Failure Add(int descriptor) override;
+  void Remove(int descriptor) override;
+  // It costs the others nothing.
+  void SetAwaited(bool) override {}
   void Rest() override;
 
  private:

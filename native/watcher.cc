@@ -33,23 +33,31 @@ Watcher& Watcher::Shared() {
 Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& queue) {
   const std::lock_guard<std::mutex> life(life_);
   const std::lock_guard<std::mutex> guard(mutex_);
-  if (watch.armed_)
+  Failure failure;
+  if (watch.armed_) {
     Remove(watch);
-  else
+  } else {
+    watch.armed_ = true;
     armed_.push_back(&watch);
-  watch.armed_ = true;
-  Failure failure = Add(watch, root, Role::kRoot);
+    if (watch.trigger_.valid()) failure = poller_->Add(watch.trigger_.get());
+  }
+  // A trigger is heard, whatever becomes of the rest.
+  if (!failure) failure = Add(watch, root, Role::kRoot);
   if (!failure) failure = Add(watch, queue, Role::kQueue);
   if (failure) Remove(watch);
-  // Triggers are heard all the same.
-  const Failure polling = Poll();
-  return failure ? failure : polling;
+  return failure;
 }
 
 Failure Watcher::Add(Watch& watch, const std::string& directory, Role role) {
   // There may be none for now, and triggers are heard all the same.
-  if (!events_.valid()) events_ = Descriptor(FSQ_CALL("watch.init", platform::OpenWatcher()));
-  if (!events_.valid()) return Failure{LastError(), "inotify_init1"};
+  if (!events_.valid()) {
+    events_ = Descriptor(FSQ_CALL("watch.init", platform::OpenWatcher()));
+    if (!events_.valid()) return Failure{LastError(), "inotify_init1"};
+    if (Failure failure = poller_->Add(events_.get())) {
+      events_.Reset();
+      return failure;
+    }
+  }
   const int id =
       FSQ_CALL("watch.add", platform::AddWatch(events_.get(), directory.c_str(), role == Role::kQueue));
   if (id == -1) return Failure{LastError(), "inotify_add_watch", directory};
@@ -63,13 +71,13 @@ void Watcher::Disarm(Watch& watch) {
     const std::lock_guard<std::mutex> guard(mutex_);
     if (!watch.armed_) return;
     watch.armed_ = false;
-    watch.awaited_ = false;
+    SetAwaited(watch, false);
     watch.events_ = {};
     Remove(watch);
+    if (watch.trigger_.valid()) poller_->Remove(watch.trigger_.get());
     std::erase(armed_, &watch);
-    (void)Poll();  // of fewer, which needs nothing
     if (!armed_.empty()) return;
-    events_.Reset();
+    ForgetEvents();
   }
   // Not under the mutex, which the poller's thread needs to come to its end.
   poller_->Rest();
@@ -87,14 +95,22 @@ void Watcher::Remove(Watch& watch) {
   }
 }
 
-// Looks after all that may tell something, and nothing else.
-Failure Watcher::Poll() {
-  std::vector<int> polled;
-  if (events_.valid() && !armed_.empty()) polled.push_back(events_.get());
-  for (const Watch* const watch : armed_) {
-    if (watch->trigger_.valid()) polled.push_back(watch->trigger_.get());
-  }
-  return poller_->Poll(polled);
+void Watcher::SetAwaited(Watch& watch, bool awaited) {
+  if (watch.awaited_ == awaited) return;
+  watch.awaited_ = awaited;
+  awaited_ = awaited ? awaited_ + 1 : awaited_ - 1;
+  if (awaited_ == (awaited ? 1 : 0)) poller_->SetAwaited(awaited);
+}
+
+void Watcher::ForgetEvents() {
+  if (!events_.valid()) return;
+  poller_->Remove(events_.get());
+  events_.Reset();
+}
+
+void Watcher::ForgetTrigger(Watch& watch) {
+  if (watch.trigger_.valid() && watch.armed_) poller_->Remove(watch.trigger_.get());
+  watch.trigger_.Reset();
 }
 
 Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
@@ -116,15 +132,24 @@ Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
   }
   const std::lock_guard<std::mutex> life(life_);
   const std::lock_guard<std::mutex> guard(mutex_);
-  std::swap(watch.trigger_, opened);
-  return watch.armed_ ? Poll() : Failure{};
+  ForgetTrigger(watch);
+  watch.trigger_ = std::move(opened);
+  if (!watch.armed_ || !watch.trigger_.valid()) return {};
+  Failure failure = poller_->Add(watch.trigger_.get());
+  if (failure) watch.trigger_.Reset();
+  return failure;
 }
 
 WatchEvents Watcher::Take(Watch& watch, bool await, bool closes) {
   const std::lock_guard<std::mutex> guard(mutex_);
+  if (awaited_ == 0) {
+    // So it may not have been polled.
+    if (events_.valid()) ReadEvents();
+    if (watch.trigger_.valid()) ReadTrigger(watch);
+  }
   WatchEvents events = std::exchange(watch.events_, {});
   watch.closes_ = closes;
-  watch.awaited_ = await && !events.any(closes);
+  SetAwaited(watch, await && !events.any(closes));
   return events;
 }
 
@@ -166,8 +191,7 @@ void Watcher::ReadEvents() {
   // For ever ready, and never to be read: who arms next opens another.
   for (const auto& [id, target] : targets_) platform::RemoveWatch(events_.get(), id);
   targets_.clear();
-  const Descriptor ended = std::move(events_);
-  (void)Poll();
+  ForgetEvents();
 }
 
 void Watcher::ReadTrigger(Watch& watch) {
@@ -175,16 +199,13 @@ void Watcher::ReadTrigger(Watch& watch) {
   ssize_t size = 0;
   while ((size = ::read(watch.trigger_.get(), bytes.data(), bytes.size())) > 0) watch.events_.look = true;
   // Not readable after all, and for ever ready: the next Listen opens it anew.
-  if (size == -1 && errno != EAGAIN && errno != EINTR) {
-    const Descriptor ended = std::move(watch.trigger_);
-    (void)Poll();
-  }
+  if (size == -1 && errno != EAGAIN && errno != EINTR) ForgetTrigger(watch);
   Tell(watch);
 }
 
 void Watcher::Tell(Watch& watch) {
   if (watch.awaited_ && watch.events_.any(watch.closes_)) {
-    watch.awaited_ = false;
+    SetAwaited(watch, false);
     watch.wake_();
   }
 }

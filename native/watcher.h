@@ -39,18 +39,21 @@ class Watcher {
 
   Failure Add(Watch& watch, const std::string& directory, Role role);
   void Remove(Watch& watch);
-  Failure Poll();
+  void SetAwaited(Watch& watch, bool awaited);
+  void ForgetEvents();
+  void ForgetTrigger(Watch& watch);
   void Read(int descriptor);
   void ReadEvents();
   void ReadTrigger(Watch& watch);
-  static void Tell(Watch& watch);
+  void Tell(Watch& watch);
 
   std::mutex life_;  // taken first: what is polled begins, and ends
   std::mutex mutex_;
-  std::unique_ptr<Poller> poller_;
   Descriptor events_;
   std::unordered_multimap<int, Target> targets_;  // by the number of the platform's watch
   std::vector<Watch*> armed_;
+  size_t awaited_ = 0;
+  std::unique_ptr<Poller> poller_;  // stands last: it polls the descriptors to its own end
 };
 
 }  // namespace fsq

@@ -3,8 +3,8 @@
  *
  * @module
  */
-// Not the global ones, which a test may have replaced by some that stand still.
-import { clearInterval, setInterval } from 'node:timers'
+// Not the global one, which a test may have replaced by one that stands still.
+import { setTimeout } from 'node:timers'
 import { inspect } from 'node:util'
 
 import type { FinishError } from './errors.js'
@@ -43,7 +43,7 @@ const abandoned = new FinalizationRegistry<Held>(({ claims, claim, id }) => {
 export class Claims {
   /** With their owners, as long as the registry does not know of those. */
   readonly #held = new Map<number, Owner | undefined>()
-  #registering: NodeJS.Timeout | undefined
+  #registersSoon = false
   /** How many reads of a claim are under way. */
   readonly #reads = new Map<number, number>()
   readonly #releaseAfterRead = new Set<number>()
@@ -52,7 +52,9 @@ export class Claims {
   /** Takes charge of a claim; released with a warning if `owner` is garbage-collected. */
   hold(claim: number, owner: object, id: string): void {
     this.#held.set(claim, { object: owner, id })
-    this.#registering ??= setInterval(() => {
+    if (this.#registersSoon) return
+    this.#registersSoon = true
+    setTimeout(() => {
       this.#register()
     }, REGISTER_MS).unref()
   }
@@ -86,16 +88,12 @@ export class Claims {
   }
 
   #register(): void {
-    let any = false
+    this.#registersSoon = false
     for (const [claim, owner] of this.#held) {
       if (owner === undefined) continue
-      any = true
       abandoned.register(owner.object, { claims: this, claim, id: owner.id }, owner.object)
       this.#held.set(claim, undefined)
     }
-    if (any) return
-    clearInterval(this.#registering)
-    this.#registering = undefined
   }
 
   /** Runs a read of a claim, which stays open so long. */

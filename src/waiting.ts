@@ -67,7 +67,6 @@ export class Waiting {
     context.releasing.add(this.#onRelease)
     // One signal may well end many loops; a warning of a leak would be wrong.
     if (signal !== undefined) setMaxListeners(0, signal)
-    signal?.addEventListener('abort', this.#stop)
     leaving.addEventListener('abort', this.#stop)
     context.directory.closing.add(this.#stop)
   }
@@ -106,7 +105,6 @@ export class Waiting {
   }
 
   end(): void {
-    this.#signal?.removeEventListener('abort', this.#stop)
     this.#leaving.removeEventListener('abort', this.#stop)
     this.#context.directory.closing.delete(this.#stop)
     this.#context.releasing.delete(this.#onRelease)
@@ -192,6 +190,7 @@ export class Waiting {
     const events = await new Promise<WatchEvents>((resolve) => {
       const wake = (told: WatchEvents): void => {
         clearTimeout(timer)
+        this.#signal?.removeEventListener('abort', stop)
         this.#stopSleep = undefined
         resolve(told)
       }
@@ -206,6 +205,8 @@ export class Waiting {
       // Not unref'd: a loop that waits keeps the process alive.
       let timer = setTimeout(look, this.#rest())
       this.#stopSleep = stop
+      // Only so long: it may well outlive a loop that nobody goes on with.
+      this.#signal?.addEventListener('abort', stop)
       const told = native.awaitWatch(this.#watch, this.#walk.isBusy, wake)
       if (told !== undefined) wake(told)
     })

@@ -200,6 +200,7 @@ export class Walk {
   /** The next item, claimed; none: the walk is over. */
   async next(): Promise<WorkItem | undefined> {
     while (this.#ready.length === 0) {
+      if (this.#over) return undefined
       this.#checkUnfinished()
       if (this.#filling === undefined) {
         if (this.#error !== undefined) throw this.#error
@@ -273,36 +274,21 @@ export class Walk {
     const handle = this.#handle
     const listing = this.#listing
     if (handle === undefined || listing === undefined) return
-    const failing: Promise<void>[] = []
+    const begun = performance.now()
     try {
-      const { directory } = this.#context
-      directory.checkOpen()
-      const begun = performance.now()
+      this.#context.directory.checkOpen()
       const batch = this.#claimHere(handle, listing, count)
       if (batch === undefined) {
         const claiming = native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#skipped)
-        this.#filling = this.#whenFilled(this.#fillFrom(handle, listing, claiming, begun))
-        return
+        this.#filling = this.#whenFilled(
+          claiming.then(async (claimed) => Promise.all(this.#receive(handle, listing, claimed, begun))),
+        )
+      } else {
+        const failing = this.#receive(handle, listing, batch, begun)
+        if (failing.length > 0) this.#filling = this.#whenFilled(Promise.all(failing))
       }
-      this.#receive(handle, listing, batch, begun, failing)
     } catch (error) {
       this.#failWith(error)
-    }
-    if (failing.length > 0) this.#filling = this.#whenFilled(Promise.all(failing))
-  }
-
-  async #fillFrom(
-    handle: QueueHandle,
-    listing: ListingHandle,
-    claiming: Promise<ClaimBatch>,
-    begun: number,
-  ): Promise<void> {
-    const batch = await claiming
-    const failing: Promise<void>[] = []
-    try {
-      this.#receive(handle, listing, batch, begun, failing)
-    } finally {
-      await Promise.all(failing)
     }
   }
 
@@ -337,15 +323,9 @@ export class Walk {
   /**
    * What native code has claimed, and what it says of the rest.
    *
-   * @param failing - Gets those under way to fail/, which are not fit to be handed out.
+   * @returns Those that are not fit to be handed out, on their way to fail/.
    */
-  #receive(
-    handle: QueueHandle,
-    listing: ListingHandle,
-    batch: ClaimBatch,
-    begun: number,
-    failing: Promise<void>[],
-  ): void {
+  #receive(handle: QueueHandle, listing: ListingHandle, batch: ClaimBatch, begun: number): Promise<void>[] {
     const { directory } = this.#context
     this.#cost += performance.now() - begun
     this.#pace.note(batch.names.length, batch.looked, batch.spent)
@@ -356,9 +336,10 @@ export class Walk {
     if (directory.closed || this.#over) {
       native.release(claimed.map(({ claim }) => claim))
       directory.checkOpen()
-      return
+      return []
     }
     this.#ended = batch.ended
+    const failing: Promise<void>[] = []
     for (const file of claimed) this.#sort(handle, file, failing)
     for (const note of batch.notes) this.#report(note)
     if (this.#ready.length > 0) this.#watchIdle()
@@ -373,6 +354,7 @@ export class Walk {
     } else if (batch.down) {
       this.#error = this.#downError()
     }
+    return failing
   }
 
   /** What was claimed ahead has used up the descriptors. It is an error only where not even the next item can be claimed. */

@@ -1,6 +1,5 @@
 #include "loop_poller.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <utility>
@@ -19,6 +18,7 @@ struct uv_handle_t;
 [[gnu::weak]] int uv_poll_init(uv_loop_t* loop, uv_handle_t* handle, int descriptor);
 [[gnu::weak]] int uv_poll_start(uv_handle_t* handle, int events,
                                 void (*call)(uv_handle_t* handle, int status, int events));
+[[gnu::weak]] int uv_poll_stop(uv_handle_t* handle);
 [[gnu::weak]] void uv_unref(uv_handle_t* handle);
 [[gnu::weak]] void uv_close(uv_handle_t* handle, void (*call)(uv_handle_t* handle));
 }
@@ -32,7 +32,7 @@ constexpr int kReadable = 1;  // UV_READABLE
 bool HasLoop() {
   return napi_get_uv_event_loop != nullptr && uv_handle_size != nullptr && uv_handle_type_name != nullptr &&
          uv_handle_get_data != nullptr && uv_handle_set_data != nullptr && uv_poll_init != nullptr &&
-         uv_poll_start != nullptr && uv_unref != nullptr && uv_close != nullptr &&
+         uv_poll_start != nullptr && uv_poll_stop != nullptr && uv_unref != nullptr && uv_close != nullptr &&
          std::strcmp(uv_handle_type_name(kPoll), "poll") == 0;
 }
 
@@ -63,11 +63,7 @@ class LoopPoller::Entry {
     uv_handle_set_data(handle, entry.get());
     // What keeps the process alive while a loop waits is its timer.
     uv_unref(handle);
-    *error = uv_poll_start(handle, kReadable, Ready);
-    Entry* const opened = entry.release();  // Closed takes it back
-    if (*error == 0) return opened;
-    opened->Close();
-    return nullptr;
+    return entry.release();  // Closed takes it back
   }
 
   Entry(LoopPoller& poller, int descriptor)
@@ -75,6 +71,10 @@ class LoopPoller::Entry {
         known_(poller.known_),
         descriptor_(descriptor),
         memory_(std::make_unique<std::max_align_t[]>(uv_handle_size(kPoll) / sizeof(std::max_align_t) + 1)) {}
+
+  // Neither can fail with a handle that is open.
+  void Start() { (void)uv_poll_start(handle(), kReadable, Ready); }
+  void Stop() { (void)uv_poll_stop(handle()); }
 
   void Close() {
     poller_ = nullptr;
@@ -122,26 +122,28 @@ LoopPoller::LoopPoller(std::shared_ptr<Known> known, std::function<void()> after
     : known_(std::move(known)), after_(std::move(after)) {}
 
 LoopPoller::~LoopPoller() {
-  (void)Poll({});
+  for (const auto& [descriptor, entry] : entries_) entry->Close();
 }
 
-Failure LoopPoller::Poll(const std::vector<int>& descriptors) {
-  for (auto entry = entries_.begin(); entry != entries_.end();) {
-    if (std::find(descriptors.begin(), descriptors.end(), entry->first) != descriptors.end()) {
-      entry++;
-      continue;
-    }
-    entry->second->Close();
-    entry = entries_.erase(entry);
-  }
-  for (const int descriptor : descriptors) {
-    if (entries_.contains(descriptor)) continue;
-    int error = 0;
-    Entry* const entry = Entry::Open(*this, descriptor, &error);
-    if (entry == nullptr) return Failure{error, "epoll_ctl"};
-    entries_.emplace(descriptor, entry);
-  }
+Failure LoopPoller::Add(int descriptor) {
+  int error = 0;
+  Entry* const entry = Entry::Open(*this, descriptor, &error);
+  if (entry == nullptr) return Failure{error, "epoll_ctl"};
+  entries_.emplace(descriptor, entry);
+  if (awaited_) entry->Start();
   return {};
+}
+
+void LoopPoller::Remove(int descriptor) {
+  const auto known = entries_.find(descriptor);
+  if (known == entries_.end()) return;
+  known->second->Close();
+  entries_.erase(known);
+}
+
+void LoopPoller::SetAwaited(bool awaited) {
+  awaited_ = awaited;
+  for (const auto& [descriptor, entry] : entries_) awaited ? entry->Start() : entry->Stop();
 }
 
 }  // namespace fsq

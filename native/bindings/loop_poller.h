@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
-#include <vector>
 
 #include "../poller.h"
 
@@ -21,7 +20,10 @@ class LoopPoller final : public Poller {
 
   ~LoopPoller() override;
 
-  Failure Poll(const std::vector<int>& descriptors) override;
+  Failure Add(int descriptor) override;
+  void Remove(int descriptor) override;
+  // Else each event would wake a loop that is busy with something else.
+  void SetAwaited(bool awaited) override;
   void Rest() override {}
 
  private:
@@ -34,6 +36,7 @@ class LoopPoller final : public Poller {
   const std::shared_ptr<Known> known_;
   const std::function<void()> after_;
   std::unordered_map<int, Entry*> entries_;
+  bool awaited_ = false;
 };
 
 }  // namespace fsq

@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -52,6 +53,9 @@ class WakeUps : public std::enable_shared_from_this<WakeUps> {
   }
 
   explicit WakeUps(napi_env env) : env_(env) {}
+  ~WakeUps() {
+    if (loop_watcher_) loop_watchers_.fetch_sub(1);
+  }
 
   // By the poller.
   void Wake(uintptr_t number) {
@@ -77,13 +81,23 @@ class WakeUps : public std::enable_shared_from_this<WakeUps> {
  private:
   static std::shared_ptr<WakeUps> Create(napi_env env, bool in_loop) {
     auto wake_ups = std::make_shared<WakeUps>(env);
-    std::unique_ptr<LoopPoller> poller;
-    if (in_loop) poller = LoopPoller::Of(env, [self = wake_ups.get()] { self->CallWoken(); });
-    if (poller)
-      wake_ups->loop_watcher_ = std::make_unique<Watcher>(std::move(poller));
-    else if ((wake_ups->function_ = NewThreadsafeFunction(env, "fsq.watch", CallThreadsafe)) == nullptr)
-      return nullptr;
+    if (!in_loop || !wake_ups->UseLoop()) {
+      wake_ups->function_ = NewThreadsafeFunction(env, "fsq.watch", CallThreadsafe);
+      if (wake_ups->function_ == nullptr) return nullptr;
+    }
     return CloseWithEnvironment(env, wake_ups) ? wake_ups : nullptr;
+  }
+
+  // Each loop has an inotify instance of its own, of which a user has few.
+  bool UseLoop() {
+    if (loop_watchers_.fetch_add(1) < kMostLoopWatchers) {
+      if (auto poller = LoopPoller::Of(env_, [this] { CallWoken(); })) {
+        loop_watcher_ = std::make_unique<Watcher>(std::move(poller));
+        return true;
+      }
+    }
+    loop_watchers_.fetch_sub(1);
+    return false;
   }
 
   static void CallThreadsafe(napi_env env, napi_value, void*, void* data) {
@@ -91,6 +105,10 @@ class WakeUps : public std::enable_shared_from_this<WakeUps> {
   }
   void CallWoken();
   void Call(uintptr_t number);
+
+  static constexpr int kMostLoopWatchers = 8;
+  // Of this process.
+  static inline std::atomic<int> loop_watchers_{0};
 
   const napi_env env_;
   std::unique_ptr<Watcher> loop_watcher_;  // null: the shared one tells, on its thread
