@@ -120,6 +120,7 @@ export class Claims {
 
   /** The first of the finishes that have failed. */
   get unfinished(): FinishError | undefined {
+    if (this.#unfinished.size === 0) return undefined
     const [first] = this.#unfinished.values()
     return first?.error
   }

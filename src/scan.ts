@@ -62,7 +62,27 @@ export function scan(
   forever = false,
 ): AsyncGenerator<WorkItem, void, undefined> {
   const leaving = new AbortController()
-  const items = handOut(context, options, forever, leaving.signal)
+  const loop: Loop = { walk: undefined, signal: undefined, current: undefined }
+  const items = handOut(context, options, forever, leaving.signal, loop)
+  const next = items.next.bind(items)
+  let asked = 0
+  const answered = (): void => {
+    asked--
+  }
+  // What is claimed already need not go through the generator, which takes as long as all else that is done for an item.
+  items.next = () => {
+    if (asked === 0 && !leaving.signal.aborted && loop.signal?.aborted !== true) {
+      const item = loop.walk?.takeReady()
+      if (item !== undefined) {
+        loop.current = item
+        return Promise.resolve({ value: item, done: false })
+      }
+    }
+    asked++
+    const result = next()
+    result.then(answered, answered)
+    return result
+  }
   const leave = items.return.bind(items)
   // A generator alone would not hear of it before the next item has come.
   items.return = (value) => {
@@ -72,11 +92,21 @@ export function scan(
   return items
 }
 
+/** What a loop over items is at. */
+interface Loop {
+  /** None: it has not begun, or has ended. */
+  walk: Walk | undefined
+  signal: AbortSignal | undefined
+  /** Handed out last. */
+  current: WorkItem | undefined
+}
+
 async function* handOut(
   context: ItemContext,
   options: ScanOptions,
   forever: boolean,
   leaving: AbortSignal,
+  loop: Loop,
 ): AsyncGenerator<WorkItem, void, undefined> {
   checkOptions(forever ? 'scanForever' : 'scan', options, SCAN_OPTIONS)
   const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = forever, signal } = options
@@ -98,23 +128,25 @@ async function* handOut(
   })
   signal?.throwIfAborted()
   const waiting = waits ? new Waiting(own, walk, signal, leaving) : undefined
-  let current: WorkItem | undefined
   try {
     await (waiting ?? walk).begin()
+    loop.walk = walk
+    loop.signal = signal
     for (;;) {
-      current = undefined
-      current = await walk.next()
+      loop.current = undefined
+      loop.current = await walk.next()
       signal?.throwIfAborted()
       if (waiting !== undefined && leaving.aborted) return
-      if (current !== undefined) yield current
+      if (loop.current !== undefined) yield loop.current
       else if (waiting === undefined) return
       else await waiting.more()
       signal?.throwIfAborted()
     }
   } finally {
+    loop.walk = undefined
     waiting?.end()
     await walk.end()
     // The loop was left at this item. One that is being finished, or whose finish failed, keeps its claim.
-    current?.release()
+    loop.current?.release()
   }
 }

@@ -97,6 +97,8 @@ export class Walk {
   #filling: Promise<void> | undefined
   #size = 1
   #over = false
+  /** What {@link takeReady} has found that {@link next} is to tell. */
+  #down: ReturnType<typeof native.isDownSync> = false
   #idle: NodeJS.Timeout | undefined
   // Without locks nothing else keeps the next walk from handing out once more what is being worked on.
   readonly #unlocked: Map<RawName, WeakRef<WorkItem>> | undefined
@@ -213,10 +215,16 @@ export class Walk {
     this.#checkUnfinished()
     // Whatever was claimed ahead: nothing is begun in a queue that is down.
     this.#checkDown()
-    const ready = this.#ready.shift()
-    if (this.#ready.length === 0) clearTimeout(this.#idle)
-    this.#fillAhead()
-    return ready?.item
+    return this.#takeFirst()
+  }
+
+  /** The next item, if one is claimed already and nothing stands against handing it out; else {@link next} tells. */
+  takeReady(): WorkItem | undefined {
+    const { directory, claims } = this.#context
+    if (this.#ready.length === 0 || this.#handle === undefined) return undefined
+    if (directory.closed || claims.unfinished !== undefined) return undefined
+    this.#down = native.isDownSync(this.#handle)
+    return this.#down === false ? this.#takeFirst() : undefined
   }
 
   /** Releases what was claimed ahead. */
@@ -257,6 +265,13 @@ export class Walk {
     for (const [name, item] of this.#unlocked ?? []) {
       if (item.deref()?.isHeld !== true) this.#unlocked?.delete(name)
     }
+  }
+
+  #takeFirst(): WorkItem | undefined {
+    const ready = this.#ready.shift()
+    if (this.#ready.length === 0) clearTimeout(this.#idle)
+    this.#fillAhead()
+    return ready?.item
   }
 
   /** Claims more while the last ones are being worked on, so that neither waits for the other. */
@@ -449,7 +464,8 @@ export class Walk {
 
   #checkDown(): void {
     if (this.#handle === undefined) return
-    const down = native.isDownSync(this.#handle)
+    const down = this.#down === false ? native.isDownSync(this.#handle) : this.#down
+    this.#down = false
     if (isFailure(down)) throw this.#context.directory.error(down, 'scan')
     if (down) throw this.#downError()
   }

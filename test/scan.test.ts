@@ -86,6 +86,32 @@ describe('order', () => {
   })
 })
 
+test.each([1, 32])(
+  'asked for many at once, a scan answers in order, each item once (prefetch %i)',
+  async (prefetch) => {
+    const queue = await bed.install()
+    const planted = plantNumbered(queue, 60)
+    const scan = queue.scan({ prefetch })
+    const answers: string[] = []
+    const finishing: Promise<void>[] = []
+    let asked = 0
+    const lane = async (): Promise<void> => {
+      for (;;) {
+        const turn = asked++
+        const { value } = await scan.next()
+        if (value === undefined) return
+        answers[turn] = value.id
+        finishing.push(value.done())
+      }
+    }
+    await Promise.all(Array.from({ length: 5 }, lane))
+    await Promise.all(finishing)
+    expect(answers).toEqual(planted)
+    expect(await scan.next()).toEqual({ value: undefined, done: true })
+    expect(names(queue, 'done')).toHaveLength(60)
+  },
+)
+
 describe('malformed names', () => {
   const malformed = [
     ['invalid UTF-8', 'x\xff\xfe'],
