@@ -211,11 +211,11 @@ export interface SuffixFields {
  */
 export function nameSuffix(fields: SuffixFields, settings: WriteSettings): RawName {
   const codec = codecFor(settings.delimiter, settings.encode, settings.charset)
-  const { delimiter } = codec
-  return (
-    suffixHead(fields, codec) +
-    fields.args.map((arg, index) => delimiter + encodeArgument(codec, arg, index)).join('')
-  )
+  let suffix = suffixHead(fields, codec)
+  for (const [index, arg] of fields.args.entries()) {
+    suffix += codec.delimiter + encodeArgument(codec, arg, index)
+  }
+  return suffix
 }
 
 // All items that a process enqueues have the same one.
