@@ -39,7 +39,7 @@ Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& q
   } else {
     watch.armed_ = true;
     armed_.push_back(&watch);
-    if (watch.trigger_.valid()) failure = poller_->Add(watch.trigger_.get());
+    failure = PollTrigger(watch);
   }
   // A trigger is heard, whatever becomes of the rest.
   if (!failure) failure = Add(watch, root, Role::kRoot);
@@ -102,6 +102,14 @@ void Watcher::SetAwaited(Watch& watch, bool awaited) {
   if (awaited_ == (awaited ? 1 : 0)) poller_->SetAwaited(awaited);
 }
 
+// One that cannot be polled is closed, so that the next Listen tries again.
+Failure Watcher::PollTrigger(Watch& watch) {
+  if (!watch.trigger_.valid()) return {};
+  Failure failure = poller_->Add(watch.trigger_.get());
+  if (failure) watch.trigger_.Reset();
+  return failure;
+}
+
 void Watcher::ForgetEvents() {
   if (!events_.valid()) return;
   poller_->Remove(events_.get());
@@ -134,10 +142,7 @@ Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
   const std::lock_guard<std::mutex> guard(mutex_);
   ForgetTrigger(watch);
   watch.trigger_ = std::move(opened);
-  if (!watch.armed_ || !watch.trigger_.valid()) return {};
-  Failure failure = poller_->Add(watch.trigger_.get());
-  if (failure) watch.trigger_.Reset();
-  return failure;
+  return watch.armed_ ? PollTrigger(watch) : Failure{};
 }
 
 WatchEvents Watcher::Take(Watch& watch, bool await, bool closes) {

@@ -40,6 +40,7 @@ class Watcher {
   Failure Add(Watch& watch, const std::string& directory, Role role);
   void Remove(Watch& watch);
   void SetAwaited(Watch& watch, bool awaited);
+  Failure PollTrigger(Watch& watch);
   void ForgetEvents();
   void ForgetTrigger(Watch& watch);
   void Read(int descriptor);
