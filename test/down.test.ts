@@ -6,7 +6,8 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 
 import { NotAQueueError, QueueDownError, QueueMissingError, SettingError } from '../src/errors.js'
 import type { Queue } from '../src/queue.js'
-import { NOBODY, checkError, drain, errorOf, isRoot, useTestBed } from './support/queue.js'
+import { ifRoot, isRoot } from './support/needs.js'
+import { NOBODY, checkError, drain, errorOf, useTestBed } from './support/queue.js'
 
 const bed = useTestBed()
 const umask = process.umask(0o022)
@@ -85,7 +86,6 @@ describe('the file', () => {
     expect(fs.existsSync(down())).toBe(false)
   })
 
-  const ifRoot = isRoot ? test : test.skip
   ifRoot('gets the owner and the group of the queue, new or not', async () => {
     const queue = await bed.install({ queueUser: NOBODY, queueGroup: NOBODY })
     await queue.down()

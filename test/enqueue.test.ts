@@ -17,6 +17,7 @@ import { fromRaw, toRaw } from '../src/name/charset.js'
 import type { NameArgument } from '../src/name/encode.js'
 import { compareItemNames, parseItemName } from '../src/name/item-name.js'
 import type { Queue } from '../src/queue.js'
+import { ifRoot } from './support/needs.js'
 import {
   NOBODY,
   checkError,
@@ -25,7 +26,6 @@ import {
   drain,
   errorOf,
   inProgram,
-  isRoot,
   names,
   pathOf,
   plant,
@@ -281,8 +281,6 @@ describe('the mode is exact', () => {
 })
 
 describe('the owner', () => {
-  const ifRoot = isRoot ? test : test.skip
-
   ifRoot.each(waysAndPayloads)(
     'of %s, by ids and by names, with all bits of the mode',
     async (_what, enqueue, data) => {

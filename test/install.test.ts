@@ -19,6 +19,7 @@ import {
   SettingError,
 } from '../src/errors.js'
 import { Queue, type QueueOptions } from '../src/queue.js'
+import { ifRoot, isRoot } from './support/needs.js'
 import {
   NOBODY,
   type ShownError,
@@ -27,7 +28,6 @@ import {
   drain,
   errorOf,
   inProgram,
-  isRoot,
   names,
   plant,
   takeOne,
@@ -89,7 +89,6 @@ describe('install', () => {
     expect(modes(bed.open())).toEqual(Array<number>(5).fill(0o2770))
   })
 
-  const ifRoot = isRoot ? test : test.skip
   ifRoot('with owner and group, by ids and by names, and all bits of the mode', async () => {
     const queueUser = execFileSync('id', ['-un', String(NOBODY)], { encoding: 'utf8' }).trim()
     const queue = await bed.install({ queueUser, queueGroup: NOBODY, queueMode: '6775' })

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
 import { PermissionError, SettingError } from '../src/errors.js'
+import { ifRoot } from './support/needs.js'
 import {
   type ShownError,
   checkError,
@@ -14,7 +15,6 @@ import {
   errorOf,
   inProgram,
   isLocked,
-  isRoot,
   itemName,
   pathOf,
   takeOne,
@@ -157,7 +157,6 @@ describe('an item that cannot be opened for writing', () => {
   })
 })
 
-const ifRoot = isRoot ? test : test.skip
 ifRoot('users of a group share a queue, with items that all may write to', async () => {
   const queue = await bed.install({ lockKind: 'fcntl', queueMode: '0777', itemMode: '0666' })
   const ours = await queue.enqueue('ours')

@@ -1,11 +1,11 @@
 /** Queues on network file systems. There is none here, so the fault build has the kernel answer with another type. */
 import fs from 'node:fs'
 import path from 'node:path'
-import process from 'node:process'
 
-import { expect, test } from '@jest/globals'
+import { expect } from '@jest/globals'
 
 import { NetworkFileSystemError } from '../src/errors.js'
+import { onLinux } from './support/needs.js'
 import {
   type ProgramOptions,
   type ShownError,
@@ -16,8 +16,6 @@ import {
 } from './support/queue.js'
 
 const bed = useTestBed()
-// What statfs(2) answers; on macOS it is a flag instead.
-const onLinux = process.platform === 'linux' ? test : test.skip
 const FAULT_BUILD = path.join(import.meta.dirname, 'support/fault-build.cjs')
 
 function on(type: number, options: ProgramOptions = {}): ProgramOptions {

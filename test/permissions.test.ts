@@ -8,12 +8,12 @@ import path from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
 import { PayloadError, PermissionError } from '../src/errors.js'
+import { ifRoot, isRoot } from './support/needs.js'
 import {
   type ShownError,
   checkError,
   contents,
   inProgram,
-  isRoot,
   itemName,
   names,
   pathOf,
@@ -23,7 +23,6 @@ import {
 
 const bed = useTestBed()
 const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
-const ifRoot = isRoot ? test : test.skip
 const advice =
   /permission denied \(EACCES, .*Give the user of this process read, write and search permission for it/
 

@@ -16,11 +16,11 @@ import { Queue } from '../src/index.js'
 import { findMount, mountOf } from '../src/mount.js'
 import { type Features, type Probe, probe } from '../src/probe.js'
 import type { Promises } from '../src/promises.js'
+import { onLinux } from './support/needs.js'
 import { type ShownError, checkError, errorOf, inProgram, useTestBed } from './support/queue.js'
 
 const bed = useTestBed()
 const FAULT_BUILD = path.join(import.meta.dirname, 'support/fault-build.cjs')
-const onLinux = process.platform === 'linux' ? test : test.skip
 
 const FEATURES = [
   'caseSensitive',

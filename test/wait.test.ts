@@ -17,6 +17,7 @@ import { type ClaimBatch, Place, isFailure, native } from '../src/native.js'
 import type { Queue } from '../src/queue.js'
 import type { ScanForeverOptions } from '../src/scan.js'
 import { Child } from './support/child.js'
+import { onLinux } from './support/needs.js'
 import {
   checkError,
   errorOf,
@@ -32,7 +33,6 @@ import {
 } from './support/queue.js'
 
 const bed = useTestBed()
-const linux = process.platform === 'linux' ? test : test.skip
 
 afterEach(() => {
   jest.restoreAllMocks()
@@ -127,7 +127,7 @@ describe('items', () => {
     expect(names(queue, 'done')).toHaveLength(13)
   })
 
-  linux.each([
+  onLinux.each([
     ['enqueued', async (queue: Queue) => queue.enqueue('x')],
     ['enqueued empty', async (queue: Queue) => queue.enqueue(null)],
     [
@@ -155,7 +155,7 @@ describe('items', () => {
     await loop.stop()
   })
 
-  linux('that come due start then, without a listing', async () => {
+  onLinux('that come due start then, without a listing', async () => {
     const queue = await bed.install()
     const loop = await waitingLoop(queue)
     const { looks } = watchLooks()
@@ -177,7 +177,7 @@ describe('items', () => {
     await loop.stop()
   })
 
-  linux('that another handle gives back are claimed without a listing', async () => {
+  onLinux('that another handle gives back are claimed without a listing', async () => {
     const queue = await bed.install()
     const id = await queue.enqueue('x')
     const held = await takeOne(bed.open())
@@ -190,7 +190,7 @@ describe('items', () => {
     await loop.stop()
   })
 
-  linux('that the same loop gives back later are claimed again without a listing', async () => {
+  onLinux('that the same loop gives back later are claimed again without a listing', async () => {
     const queue = await bed.install()
     const id = await queue.enqueue('x')
     const items: WorkItem[] = []
@@ -280,7 +280,7 @@ describe('items', () => {
 })
 
 describe('a worker that is killed', () => {
-  linux('loses its item to one that waits, without a listing', async () => {
+  onLinux('loses its item to one that waits, without a listing', async () => {
     const queue = await bed.install()
     const id = await queue.enqueue('x')
     const holder = new Child('child-holder.mjs', { root: bed.root })
@@ -296,7 +296,7 @@ describe('a worker that is killed', () => {
     await other?.stop()
   })
 
-  linux('does not set many that wait on one another', async () => {
+  onLinux('does not set many that wait on one another', async () => {
     const queue = await bed.install()
     await queue.enqueue('held')
     const held = await takeOne(bed.open())
@@ -360,7 +360,7 @@ describe('the end', () => {
     expect(await loop.ended).toBeInstanceOf(QueueClosedError)
   })
 
-  linux('by taking the queue down: at once', async () => {
+  onLinux('by taking the queue down: at once', async () => {
     const queue = await bed.install()
     const loop = await waitingLoop(queue)
     const { looks } = watchLooks()
@@ -391,7 +391,7 @@ describe('the end', () => {
     expect(await loop.ended).toBeInstanceOf(QueueMissingError)
   })
 
-  linux('by removing its queue/: long before the rescan', async () => {
+  onLinux('by removing its queue/: long before the rescan', async () => {
     const queue = await bed.install()
     const loop = await waitingLoop(queue)
     const begun = performance.now()
@@ -412,7 +412,7 @@ describe('the end', () => {
     await loop.stop()
   })
 
-  linux(
+  onLinux(
     'by leaving the loop: nothing is watched any more',
     async () => {
       const before = inotifies()
@@ -483,7 +483,7 @@ describe('in a process of its own', () => {
     ['no inotify watch is left for the second directory', 'watch.add#2=errno:28'],
   ] as const
 
-  linux.each(noWatch)('%s: the trigger is heard all the same', async (_what, faults) => {
+  onLinux.each(noWatch)('%s: the trigger is heard all the same', async (_what, faults) => {
     const answer = await inProgram(
       `${GIVE}
       await queue.trigger()
@@ -509,7 +509,7 @@ describe('in a process of its own', () => {
     expect(answer).toEqual({ text: 'x', warnings: ['FSQ_NO_WATCH'] })
   })
 
-  linux.each(noWatch)('%s: slower, with one warning', async (_what, faults) => {
+  onLinux.each(noWatch)('%s: slower, with one warning', async (_what, faults) => {
     const answer = await inProgram(
       `${GIVE}
       const loop = async () => {
@@ -534,7 +534,7 @@ describe('in a process of its own', () => {
     "Object.defineProperty(process, 'versions', { value: { ...process.versions, bun: '1.0.0' } })",
   )
 
-  linux.each([
+  onLinux.each([
     ['the event loop', []],
     ['a thread', ['--import', `data:text/javascript,${ELSEWHERE}`]],
   ])('what is new and what is free again is told by %s, without a look', async (_way, flags) => {
@@ -594,7 +594,7 @@ describe('in a process of its own', () => {
     for (const item of held) item.release()
   })
 
-  linux('inotify that fails later: the rescan finds all', async () => {
+  onLinux('inotify that fails later: the rescan finds all', async () => {
     const answer = await inProgram(
       `${GIVE}
       setTimeout(() => queue.enqueue('x'), 100)

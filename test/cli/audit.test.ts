@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { beforeEach, describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
-import { isRoot } from '../support/queue.js'
+import { ifRoot } from '../support/needs.js'
 
 const bed = useCommandBed()
 const OLD = '_20120710213904_0_1_h_0'
@@ -72,7 +72,7 @@ describe('audit', () => {
     expect(await kinds()).toEqual(['missing'])
   })
 
-  ;(isRoot ? test : test.skip)('finds owners (needs root)', async () => {
+  ifRoot('finds owners (needs root)', async () => {
     fs.chownSync(bed.path('q', 'fail'), 12345, 54321)
     expect(await kinds()).toEqual(['owner'])
     expect((await bed.sh('fsq repair')).code).toBe(0)
@@ -111,7 +111,7 @@ describe('repair', () => {
     expect(fs.readFileSync(bed.path('q', 'fail', 'README'), 'utf8')).toBe('another')
   })
 
-  ;(isRoot ? test : test.skip)('moves what is another user’s (needs root)', async () => {
+  ifRoot('moves what is another user’s (needs root)', async () => {
     await bed.sh('chmod 755 $FSQ_ROOT; fsq install -f -m 2777 q')
     bed.plant('README')
     fs.chmodSync(bed.path('q', 'queue', 'README'), 0o644)

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
-import { isRoot } from '../support/queue.js'
+import { ifRoot } from '../support/needs.js'
 
 const bed = useCommandBed()
 
@@ -45,7 +45,7 @@ test('mode', async () => {
   expect((await bed.sh('fsq install q; fsq down -m 0600 q')).code).toBe(0)
   expect(bed.mode('q', 'down')).toBe('600')
 })
-;(isRoot ? test : test.skip)('owner, and who may not (needs root)', async () => {
+ifRoot('owner, and who may not (needs root)', async () => {
   expect((await bed.sh('fsq install q; fsq down -u 12345 -g 54321 q')).code).toBe(0)
   const { uid, gid } = fs.statSync(bed.path('q', 'down'))
   expect([uid, gid]).toEqual([12345, 54321])

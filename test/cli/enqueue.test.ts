@@ -1,12 +1,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import { beforeEach, describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
-import { isRoot } from '../support/queue.js'
+import { ifRoot, onLinux } from '../support/needs.js'
 
 const bed = useCommandBed()
 const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
@@ -74,7 +73,7 @@ describe('the contents', () => {
     expect(bed.state()).toEqual({})
   })
 
-  ;(isRoot ? test : test.skip)('cannot be those of an unreadable file (gives up root)', async () => {
+  ifRoot('cannot be those of an unreadable file (gives up root)', async () => {
     const file = bed.bed.path('secret')
     fs.writeFileSync(file, 'x', { mode: 0 })
     fs.chmodSync(bed.path('q'), 0o777)
@@ -157,7 +156,7 @@ describe('nothing is queued, and that is an error', () => {
     expect(bed.state()).toEqual({})
   })
 
-  ;(process.platform === 'linux' ? test : test.skip)('a network, unless that is allowed', async () => {
+  onLinux('a network, unless that is allowed', async () => {
     const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: `open.fstatfs=answer:26985` }
     const { code, stderr } = await bed.sh('fsq enqueue -e q a', { env })
     expect(code).toBe(111)
@@ -169,7 +168,7 @@ describe('nothing is queued, and that is an error', () => {
     expect((await bed.sh('fsq list q', { env })).stdout).toContain('_a\n')
   })
 
-  ;(isRoot ? test : test.skip)('who may not (gives up root)', async () => {
+  ifRoot('who may not (gives up root)', async () => {
     const { code, stderr } = await bed.sh('fsq enqueue -e q a', { asNobody: true })
     expect(code).toBe(111)
     expect(stderr).toContain('EACCES')
@@ -185,7 +184,7 @@ test('mode, whatever the umask', async () => {
   expect((await bed.sh('umask 077; fsq enqueue -m 0666 -e q a')).code).toBe(0)
   expect((fs.statSync(bed.only('q', 'queue')).mode & 0o777).toString(8)).toBe('666')
 })
-;(isRoot ? test : test.skip)('owner (needs root)', async () => {
+ifRoot('owner (needs root)', async () => {
   expect((await bed.sh('fsq enqueue -u 12345 -g 54321 -e q a')).code).toBe(0)
   const { uid, gid } = fs.statSync(bed.only('q', 'queue'))
   expect([uid, gid]).toEqual([12345, 54321])

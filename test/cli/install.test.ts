@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
-import { isRoot } from '../support/queue.js'
+import { ifRoot } from '../support/needs.js'
 
 const bed = useCommandBed()
 const PARTS = ['.', 'done', 'fail', 'queue', 'tmp']
@@ -71,7 +71,7 @@ describe('install', () => {
     expect(parts.map((part) => bed.mode('q', part))).toEqual(parts.map(() => '700'))
   })
 
-  ;(isRoot ? test : test.skip)('owners (needs root)', async () => {
+  ifRoot('owners (needs root)', async () => {
     expect((await bed.sh('fsq install -o 12345 --group=54321 -d -t q')).code).toBe(0)
     for (const part of [...PARTS, 'down', 'trigger-s']) {
       const { uid, gid } = fs.lstatSync(bed.path('q', part))
@@ -88,7 +88,7 @@ describe('install', () => {
     },
   )
 
-  ;(isRoot ? test : test.skip)('a root that is not writable (gives up root)', async () => {
+  ifRoot('a root that is not writable (gives up root)', async () => {
     const { code, stderr } = await bed.sh('fsq install q', { asNobody: true })
     expect(code).toBe(111)
     expect(stderr).toContain('EACCES')

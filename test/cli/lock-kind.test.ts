@@ -1,16 +1,15 @@
 /** Queues whose workers lock items by fcntl. */
 import fs from 'node:fs'
-import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import { beforeEach, expect, test } from '@jest/globals'
 
 import { type Shell, useCommandBed } from '../support/command.js'
+import { onLinux } from '../support/needs.js'
 import { until } from '../support/queue.js'
 
 const bed = useCommandBed()
 const LOCK = fileURLToPath(new URL('../../dist/lock.js', import.meta.url))
-const onLinux = process.platform === 'linux' ? test : test.skip
 
 beforeEach(async () => {
   const script = 'fsq install --lock-kind=fcntl -m 2700 q && fsq enqueue -e q a && fsq enqueue -e q b'

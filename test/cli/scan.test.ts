@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { beforeEach, describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
-import { isRoot } from '../support/queue.js'
+import { ifRoot } from '../support/needs.js'
 
 const bed = useCommandBed()
 const OLD = '_20120710213904_0_1_h'
@@ -262,7 +262,7 @@ test('-j: so many at once', async () => {
   ])
   expect([code, state]).toEqual([0, { done: ['0_1', '0_2', '0_3', '0_4'] }])
 })
-;(isRoot ? test : test.skip)('what may not be read (gives up root)', async () => {
+ifRoot('what may not be read (gives up root)', async () => {
   const denied = (await scan('true'), await bed.sh('fsq scan q true', { asNobody: true }))
   expect(denied.code).toBe(111)
   expect(denied.stderr).toContain('EACCES')

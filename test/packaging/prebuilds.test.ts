@@ -78,6 +78,7 @@ test('npm run prebuild makes binaries, and does nothing as the hook before npm r
   expect(npm('run', 'prebuild')).toMatch(/^No target no-target\. There are: linux-x64-glibc/)
 })
 
+// What is looked at is how an ELF file is built; macOS has another format.
 const elf = BUILT.toString('latin1', 1, 4) === 'ELF' ? describe : describe.skip
 elf('an ELF binary', () => {
   const host = hostTarget()

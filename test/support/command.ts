@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 
 import { afterEach, beforeEach } from '@jest/globals'
 
-import { type TestBed, isRoot, NOBODY, useTestBed } from './queue.js'
+import { isRoot } from './needs.js'
+import { type TestBed, NOBODY, useTestBed } from './queue.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/command/cli/main.js', import.meta.url))
 

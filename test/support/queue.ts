@@ -19,7 +19,6 @@ import type { ScanOptions } from '../../src/scan.js'
 
 export type Directory = 'queue' | 'tmp' | 'done' | 'fail'
 
-export const isRoot = process.getuid?.() === 0
 /** The user and group that programs become which give up root. */
 export const NOBODY = 65534
 const PATIENCE_MS = 20_000
