@@ -8,13 +8,13 @@
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new fsq::AddonData());
-  fsq::ExportEnqueueFunctions(env, exports);
-  fsq::ExportLockFunctions(env, exports);
-  fsq::ExportProbeFunctions(env, exports);
-  fsq::ExportQueueFunctions(env, exports);
-  fsq::ExportSkippedFunctions(env, exports);
-  fsq::ExportUtilityFunctions(env, exports);
-  fsq::ExportWatchFunctions(env, exports);
+  fsq::ExportEnqueueFunctions(exports);
+  fsq::ExportLockFunctions(exports);
+  fsq::ExportProbeFunctions(exports);
+  fsq::ExportQueueFunctions(exports);
+  fsq::ExportSkippedFunctions(exports);
+  fsq::ExportUtilityFunctions(exports);
+  fsq::ExportWatchFunctions(exports);
   exports["sourceHash"] = Napi::String::New(env, FSQ_SOURCE_HASH);
   return exports;
 }

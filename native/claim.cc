@@ -251,9 +251,8 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
     return true;
   }
   if (IsDelayed(info)) {
-    const int64_t due = ToMilliseconds(platform::ModifiedAt(info));
-    if (batch_.delayed++ == 0 || due < batch_.next_due_ms) batch_.next_due_ms = due;
-    if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), due);
+    batch_.delayed++;
+    if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), ToMilliseconds(platform::ModifiedAt(info)));
     return true;
   }
   if (info.st_nlink > 1) {

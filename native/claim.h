@@ -41,8 +41,7 @@ struct ClaimBatch {
   std::string contents;
   size_t busy = 0;  // held by others
   size_t delayed = 0;
-  int64_t next_due_ms = 0;  // of the delayed ones seen, the first; milliseconds since the epoch
-  size_t looked = 0;        // names
+  size_t looked = 0;  // names
   int64_t spent_ns = 0;
   bool down = false;
   bool ended = false;  // the listing is used up

@@ -99,9 +99,8 @@ export interface ClaimBatch {
   readonly spent: number
   /** How many were held by others. */
   readonly busy: number
-  /** How many are not due yet, and when the first of them is, in milliseconds since the epoch. */
+  /** How many are not due yet. */
   readonly delayed: number
-  readonly nextDue: number
   readonly down: boolean
   /** The listing is used up. */
   readonly ended: boolean

@@ -276,23 +276,24 @@ Napi::Value NewItemForm(const Napi::CallbackInfo& info) {
   return {info.Env(), NewHandle<FormBox>(info.Env(), std::move(form))};
 }
 
+constexpr Binding kFunctions[] = {
+    {"newItemForm", NewItemForm},
+    {"enqueue", Start<EnqueueTask>},
+    {"enqueueInLane", StartInLane<EnqueueTask, LaneOf<&QueueBox::enqueues>>},
+    {"enqueueBulk", StartInLane<EnqueueTask, LaneOf<&QueueBox::bulks>>},
+    {"enqueueSync", EnqueueSync},
+    {"openDraft", Start<OpenDraftTask>},
+    {"writeDraft", Start<WriteDraftTask>},
+    {"discardDraft", Start<DiscardDraftTask>},
+    {"readPipe", Start<ReadPipeTask>},
+    {"newStop", NewStop},
+    {"setStop", SetStop},
+};
+
 }  // namespace
 
-void ExportEnqueueFunctions(Napi::Env env, Napi::Object exports) {
-  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
-  };
-  add("newItemForm", NewItemForm);
-  add("enqueue", Start<EnqueueTask>);
-  add("enqueueInLane", StartInLane<EnqueueTask, LaneOf<&QueueBox::enqueues>>);
-  add("enqueueBulk", StartInLane<EnqueueTask, LaneOf<&QueueBox::bulks>>);
-  add("enqueueSync", EnqueueSync);
-  add("openDraft", Start<OpenDraftTask>);
-  add("writeDraft", Start<WriteDraftTask>);
-  add("discardDraft", Start<DiscardDraftTask>);
-  add("readPipe", Start<ReadPipeTask>);
-  add("newStop", NewStop);
-  add("setStop", SetStop);
+void ExportEnqueueFunctions(Napi::Object exports) {
+  Export(exports, kFunctions);
 }
 
 }  // namespace fsq

@@ -21,41 +21,25 @@ namespace fsq {
 //
 // A handle says what it is by a number of its own: a type tag of Node-API costs more than the rest of a call.
 // Only src/native.ts passes handles, so it guards against a mix-up, not against strangers.
-struct QueueBox {
-  static constexpr uint64_t kMark = 0x6673712d71756575;
+template <typename Object, uint64_t Mark>
+struct HandleBox {
+  static constexpr uint64_t kMark = Mark;
   uint64_t mark = kMark;
-  std::shared_ptr<QueueDirectory> value;
+  std::shared_ptr<Object> value;
+};
+
+struct QueueBox : HandleBox<QueueDirectory, 0x6673712d71756575> {
   // Made when they are needed.
   std::shared_ptr<Lane> enqueues;
   std::shared_ptr<Lane> bulks;
   std::shared_ptr<Lane> finishes;
 };
-struct ListingBox {
-  static constexpr uint64_t kMark = 0x6673712d6c697374;
-  uint64_t mark = kMark;
-  std::shared_ptr<Listing> value;
-};
-struct FormBox {
-  static constexpr uint64_t kMark = 0x6673712d6974656d;
-  uint64_t mark = kMark;
-  std::shared_ptr<const ItemForm> value;
-};
+using ListingBox = HandleBox<Listing, 0x6673712d6c697374>;
+using FormBox = HandleBox<const ItemForm, 0x6673712d6974656d>;
 // What ends one operation before its time: set by the JavaScript thread, looked at by the operation.
-struct StopBox {
-  static constexpr uint64_t kMark = 0x6673712d73746f70;
-  uint64_t mark = kMark;
-  std::shared_ptr<std::atomic<bool>> value;
-};
-struct DraftBox {
-  static constexpr uint64_t kMark = 0x6673712d64726166;
-  uint64_t mark = kMark;
-  std::shared_ptr<Draft> value;
-};
-struct SkippedBox {
-  static constexpr uint64_t kMark = 0x6673712d736b6970;
-  uint64_t mark = kMark;
-  std::shared_ptr<Skipped> value;
-};
+using StopBox = HandleBox<std::atomic<bool>, 0x6673712d73746f70>;
+using DraftBox = HandleBox<Draft, 0x6673712d64726166>;
+using SkippedBox = HandleBox<Skipped, 0x6673712d736b6970>;
 
 template <typename Box>
 napi_value NewHandle(napi_env env, decltype(Box::value) value) {
@@ -87,6 +71,13 @@ decltype(Box::value) Opened(const Napi::Value& handle) {
     Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
   }
   return box == nullptr ? nullptr : box->value;
+}
+
+// (handle): the object goes, or when the last task that uses it has ended.
+template <typename Box>
+Napi::Value Close(const Napi::CallbackInfo& info) {
+  if (Box* const box = BoxOf<Box>(info[0])) box->value.reset();
+  return info.Env().Undefined();
 }
 
 // One of the lanes of a queue; null: it has thrown.

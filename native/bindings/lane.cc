@@ -6,6 +6,7 @@
 
 #include "../clock.h"
 #include "ends.h"
+#include "pool_work.h"
 
 namespace fsq {
 namespace {
@@ -49,17 +50,10 @@ napi_value Lane::Run(napi_env env, std::unique_ptr<Task> task) {
 }
 
 bool Lane::StartShift(napi_env env) {
-  napi_value name = nullptr;
   auto shift = std::make_unique<Shift>();
   shift->lane = shared_from_this();
-  if (napi_create_string_utf8(env, "fsq.lane", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_create_async_work(env, nullptr, name, Execute, Complete, shift.get(), &shift->work) != napi_ok) {
-    return false;
-  }
-  if (napi_queue_async_work(env, shift->work) != napi_ok) {
-    napi_delete_async_work(env, shift->work);
-    return false;
-  }
+  shift->work = QueueWork(env, "fsq.lane", Execute, Complete, shift.get());
+  if (shift->work == nullptr) return false;
   (void)shift.release();  // Complete takes it back
   return true;
 }

@@ -123,11 +123,16 @@ napi_value LockClaim(napi_env env, napi_callback_info info) {
   return ErrorNumber(env, TryLockWith(claim->get(), arguments));
 }
 
+constexpr Binding kFunctions[] = {
+    {"lockPath", Start<LockPathTask>},
+    {"lockPathSync", StartSync<LockPathTask>},
+};
+
 }  // namespace
 
-void ExportLockFunctions(Napi::Env env, Napi::Object exports) {
-  exports.Set("lockPath", Napi::Function::New(env, Start<LockPathTask>, "lockPath"));
-  exports.Set("lockPathSync", Napi::Function::New(env, StartSync<LockPathTask>, "lockPathSync"));
+void ExportLockFunctions(Napi::Object exports) {
+  Export(exports, kFunctions);
+  const napi_env env = exports.Env();
   const auto add = [&](const char* name, napi_callback callback) {
     napi_value function = nullptr;
     if (napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok)

@@ -72,14 +72,15 @@ class ProbeTask : public Task {
   Failure failure_;
 };
 
+constexpr Binding kFunctions[] = {
+    {"findFileSystem", Start<FindFileSystemTask>},
+    {"probe", Start<ProbeTask>},
+};
+
 }  // namespace
 
-void ExportProbeFunctions(Napi::Env env, Napi::Object exports) {
-  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
-  };
-  add("findFileSystem", Start<FindFileSystemTask>);
-  add("probe", Start<ProbeTask>);
+void ExportProbeFunctions(Napi::Object exports) {
+  Export(exports, kFunctions);
 }
 
 }  // namespace fsq

@@ -132,7 +132,6 @@ class ClaimTask : public Task {
     js.Set(result, "spent", js.Number(static_cast<double>(batch_.spent_ns) / 1000));
     js.Set(result, "busy", js.Number(static_cast<double>(batch_.busy)));
     js.Set(result, "delayed", js.Number(static_cast<double>(batch_.delayed)));
-    js.Set(result, "nextDue", js.Number(static_cast<double>(batch_.next_due_ms)));
     js.Set(result, "down", js.Boolean(batch_.down));
     js.Set(result, "ended", js.Boolean(batch_.ended));
     if (batch_.failure) js.Set(result, "failure", js.FailureObject(batch_.failure));
@@ -246,12 +245,6 @@ class FinishTask : public Task {
   bool durable_ = false;
 };
 
-template <typename Box>
-Napi::Value Close(const Napi::CallbackInfo& info) {
-  if (Box* const box = BoxOf<Box>(info[0])) box->value.reset();
-  return info.Env().Undefined();
-}
-
 // (listing) -> the number of names
 Napi::Value ListingSize(const Napi::CallbackInfo& info) {
   const auto listing = Opened<ListingBox>(info[0]);
@@ -315,28 +308,29 @@ Napi::Value Release(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+constexpr Binding kFunctions[] = {
+    {"openQueue", Start<OpenTask>},
+    {"openQueueSync", StartSync<OpenTask>},
+    {"closeQueue", Close<QueueBox>},
+    {"usesFcntl", UsesFcntl},
+    {"fileSystemOf", FileSystemOf},
+    {"list", Start<ListTask>},
+    {"listSync", StartSync<ListTask>},
+    {"closeListing", Close<ListingBox>},
+    {"listingSize", ListingSize},
+    {"seekListing", SeekListing},
+    {"listingEntries", ListingEntries},
+    {"isDownSync", IsDownSync},
+    {"claim", Start<ClaimTask>},
+    {"claimSync", StartSync<ClaimTask>},
+    {"finish", StartInLane<FinishTask, LaneOf<&QueueBox::finishes>>},
+    {"release", Release},
+};
+
 }  // namespace
 
-void ExportQueueFunctions(Napi::Env env, Napi::Object exports) {
-  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
-  };
-  add("openQueue", Start<OpenTask>);
-  add("openQueueSync", StartSync<OpenTask>);
-  add("closeQueue", Close<QueueBox>);
-  add("usesFcntl", UsesFcntl);
-  add("fileSystemOf", FileSystemOf);
-  add("list", Start<ListTask>);
-  add("listSync", StartSync<ListTask>);
-  add("closeListing", Close<ListingBox>);
-  add("listingSize", ListingSize);
-  add("seekListing", SeekListing);
-  add("listingEntries", ListingEntries);
-  add("isDownSync", IsDownSync);
-  add("claim", Start<ClaimTask>);
-  add("claimSync", StartSync<ClaimTask>);
-  add("finish", StartInLane<FinishTask, LaneOf<&QueueBox::finishes>>);
-  add("release", Release);
+void ExportQueueFunctions(Napi::Object exports) {
+  Export(exports, kFunctions);
 }
 
 }  // namespace fsq

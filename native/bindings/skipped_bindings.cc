@@ -16,11 +16,6 @@ Napi::Value NewSkipped(const Napi::CallbackInfo& info) {
   return {info.Env(), NewHandle<SkippedBox>(info.Env(), std::make_shared<Skipped>())};
 }
 
-Napi::Value CloseSkipped(const Napi::CallbackInfo& info) {
-  if (SkippedBox* const box = BoxOf<SkippedBox>(info[0])) box->value.reset();
-  return info.Env().Undefined();
-}
-
 // (skipped) -> how many are held by others
 Napi::Value SkippedBusy(const Napi::CallbackInfo& info) {
   const auto skipped = Opened<SkippedBox>(info[0]);
@@ -52,18 +47,15 @@ Napi::Value ListingOf(const Napi::CallbackInfo& info) {
   return {info.Env(), NewHandle<ListingBox>(info.Env(), Listing::Of(std::move(names)))};
 }
 
+constexpr Binding kFunctions[] = {
+    {"newSkipped", NewSkipped}, {"closeSkipped", Close<SkippedBox>}, {"skippedBusy", SkippedBusy},
+    {"skippedDue", SkippedDue}, {"skippedQuiet", SkippedQuiet},      {"listingOf", ListingOf},
+};
+
 }  // namespace
 
-void ExportSkippedFunctions(Napi::Env env, Napi::Object exports) {
-  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
-  };
-  add("newSkipped", NewSkipped);
-  add("closeSkipped", CloseSkipped);
-  add("skippedBusy", SkippedBusy);
-  add("skippedDue", SkippedDue);
-  add("skippedQuiet", SkippedQuiet);
-  add("listingOf", ListingOf);
+void ExportSkippedFunctions(Napi::Object exports) {
+  Export(exports, kFunctions);
 }
 
 }  // namespace fsq

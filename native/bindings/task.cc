@@ -4,6 +4,7 @@
 
 #include "lane.h"
 #include "pending_task.h"
+#include "pool_work.h"
 
 namespace fsq {
 namespace {
@@ -13,17 +14,11 @@ class PoolWork {
  public:
   static napi_value Start(napi_env env, std::unique_ptr<Task> task) {
     napi_value promise = nullptr;
-    napi_value name = nullptr;
     auto work = std::make_unique<PoolWork>();
     work->pending_ = PendingTask::Of(env, std::move(task), &promise);
-    if (!work->pending_ || napi_create_string_utf8(env, "fsq", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-        napi_create_async_work(env, nullptr, name, Execute, Complete, work.get(), &work->work_) != napi_ok) {
-      return nullptr;
-    }
-    if (napi_queue_async_work(env, work->work_) != napi_ok) {
-      napi_delete_async_work(env, work->work_);
-      return nullptr;
-    }
+    if (!work->pending_) return nullptr;
+    work->work_ = QueueWork(env, "fsq", Execute, Complete, work.get());
+    if (work->work_ == nullptr) return nullptr;
     (void)work.release();  // Complete takes it back
     return promise;
   }

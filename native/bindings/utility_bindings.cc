@@ -171,21 +171,22 @@ Napi::Value FaultPoints(const Napi::CallbackInfo& info) {
 
 #endif
 
+constexpr Binding kFunctions[] = {
+    {"install", Start<InstallTask>},
+    {"relocate", Start<RelocateTask>},
+    {"formatTime", FormatTimeJs},
+    {"parseTime", ParseTimeJs},
+    {"userId", UserId},
+    {"groupId", GroupId},
+    {"heldClaims", HeldClaims},
+    {"settleEnds", SettleEnds},
+    {"stop", Stop},
+};
+
 }  // namespace
 
-void ExportUtilityFunctions(Napi::Env env, Napi::Object exports) {
-  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
-  };
-  add("install", Start<InstallTask>);
-  add("relocate", Start<RelocateTask>);
-  add("formatTime", FormatTimeJs);
-  add("parseTime", ParseTimeJs);
-  add("userId", UserId);
-  add("groupId", GroupId);
-  add("heldClaims", HeldClaims);
-  add("settleEnds", SettleEnds);
-  add("stop", Stop);
+void ExportUtilityFunctions(Napi::Object exports) {
+  Export(exports, kFunctions);
 #ifdef FSQ_FAULT_POINTS
   add("setFaults", SetFaults);
   add("faultPoints", FaultPoints);

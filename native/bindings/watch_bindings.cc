@@ -34,11 +34,8 @@ struct Waiter {
   Napi::FunctionReference callback;
 };
 
-struct WaiterBox {
-  static constexpr uint64_t kMark = 0x6673712d77616974;
-  uint64_t mark = kMark;
-  std::shared_ptr<Waiter> value;
-};
+// Closed: nothing is watched any more, and the FIFO is closed.
+using WaiterBox = HandleBox<Waiter, 0x6673712d77616974>;
 
 }  // namespace
 
@@ -165,12 +162,6 @@ Napi::Value NewWatch(const Napi::CallbackInfo& info) {
           NewHandle<WaiterBox>(info.Env(), std::make_shared<Waiter>(number, std::move(wake_ups)))};
 }
 
-// (watch): nothing is watched any more; the FIFO is closed.
-Napi::Value CloseWatch(const Napi::CallbackInfo& info) {
-  if (WaiterBox* const box = BoxOf<WaiterBox>(info[0])) box->value.reset();
-  return info.Env().Undefined();
-}
-
 // (watch, path of the FIFO) -> undefined or a failure
 Napi::Value ListenTrigger(const Napi::CallbackInfo& info) {
   const auto waiter = Opened<WaiterBox>(info[0]);
@@ -221,6 +212,12 @@ Napi::Value MakeFifo(const Napi::CallbackInfo& info) {
   return ResultOf(info.Env(), Failure{LastError(), "mkfifo", path});
 }
 
+constexpr Binding kFunctions[] = {
+    {"newWatch", NewWatch},       {"closeWatch", Close<WaiterBox>}, {"listenTrigger", ListenTrigger},
+    {"armWatch", ArmWatch},       {"disarmWatch", DisarmWatch},     {"awaitWatch", AwaitWatch},
+    {"cancelWatch", CancelWatch}, {"makeFifo", MakeFifo},
+};
+
 }  // namespace
 
 // In the event loop, outside of JavaScript.
@@ -252,18 +249,8 @@ void WakeUps::Call(uintptr_t number) {
     ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &events, nullptr));
 }
 
-void ExportWatchFunctions(Napi::Env env, Napi::Object exports) {
-  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
-  };
-  add("newWatch", NewWatch);
-  add("closeWatch", CloseWatch);
-  add("listenTrigger", ListenTrigger);
-  add("armWatch", ArmWatch);
-  add("disarmWatch", DisarmWatch);
-  add("awaitWatch", AwaitWatch);
-  add("cancelWatch", CancelWatch);
-  add("makeFifo", MakeFifo);
+void ExportWatchFunctions(Napi::Object exports) {
+  Export(exports, kFunctions);
 }
 
 }  // namespace fsq
