@@ -181,16 +181,16 @@ constexpr Binding kFunctions[] = {
     {"heldClaims", HeldClaims},
     {"settleEnds", SettleEnds},
     {"stop", Stop},
+#ifdef FSQ_FAULT_POINTS
+    {"setFaults", SetFaults},
+    {"faultPoints", FaultPoints},
+#endif
 };
 
 }  // namespace
 
 void ExportUtilityFunctions(Napi::Object exports) {
   Export(exports, kFunctions);
-#ifdef FSQ_FAULT_POINTS
-  add("setFaults", SetFaults);
-  add("faultPoints", FaultPoints);
-#endif
 }
 
 }  // namespace fsq
