@@ -24,4 +24,8 @@ WatchEvents Watch::Take() {
   return watcher_.Take(*this, false, true);
 }
 
+WatchEvents Watch::TakeTold() {
+  return watcher_.TakeTold(*this);
+}
+
 }  // namespace fsq

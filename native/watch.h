@@ -45,6 +45,8 @@ class Watch {
   WatchEvents TakeOrAwait(bool closes);
   // The same, and nothing is awaited any more.
   WatchEvents Take();
+  // The same, for who has been woken: without a look at what has happened meanwhile.
+  WatchEvents TakeTold();
 
  private:
   friend class Watcher;

@@ -158,6 +158,12 @@ WatchEvents Watcher::Take(Watch& watch, bool await, bool closes) {
   return events;
 }
 
+WatchEvents Watcher::TakeTold(Watch& watch) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  SetAwaited(watch, false);
+  return std::exchange(watch.events_, {});
+}
+
 void Watcher::Read(int descriptor) {
   const std::lock_guard<std::mutex> guard(mutex_);
   if (descriptor == events_.get()) return ReadEvents();

@@ -36,6 +36,7 @@ class Watcher {
   void Disarm(Watch& watch);
   Failure Listen(Watch& watch, const std::string& trigger);
   WatchEvents Take(Watch& watch, bool await, bool closes);
+  WatchEvents TakeTold(Watch& watch);
 
   Failure Add(Watch& watch, const std::string& directory, Role role);
   void Remove(Watch& watch);

@@ -44,10 +44,10 @@ export interface WatchHandle {
   readonly [handleOf]: 'watch'
 }
 
-/** What has happened in a queue that is watched: a hint, where a listing is the truth. */
-export type WatchEvents = readonly [happened: number, ...names: RawName[]]
-
-/** What has happened besides the names that have appeared in queue/, as bits. */
+/**
+ * What has happened in a queue that is watched besides the names that have appeared in queue/, as bits: a hint, where a
+ * listing is the truth.
+ */
 export const Happened = {
   /** A file in queue/ was closed, so its lock may be free. */
   closed: 1,
@@ -84,28 +84,52 @@ export interface ClaimNote {
   readonly failure?: Failure
 }
 
-/** What one call of `claim` brought. */
-export interface ClaimBatch {
-  readonly names: readonly RawName[]
-  /**
-   * Five values a claim: the number by which it goes from here on, descriptor, size, offset of its content in `contents` (-1:
-   * not read), position in the listing.
-   */
-  readonly claims: Float64Array
-  readonly contents: Buffer
-  readonly notes: readonly ClaimNote[]
-  /** How many names were looked at, and how many microseconds that took. */
-  readonly looked: number
-  readonly spent: number
+/**
+ * What one call of `claim` brought. `numbers`: those of {@link BatchNumber}, and for each claim those of {@link ClaimNumber}.
+ * `failure`: what stopped it; the claims before that are good.
+ */
+export type ClaimBatch = readonly [
+  numbers: Float64Array,
+  names: readonly RawName[],
+  contents: Buffer,
+  notes?: readonly ClaimNote[],
+  failure?: Failure,
+]
+
+/** What a batch of claims says of itself, by its place among the numbers. */
+export const BatchNumber = {
+  /** How many names were looked at. */
+  looked: 0,
+  /** How many microseconds that took. */
+  spent: 1,
   /** How many were held by others. */
-  readonly busy: number
+  busy: 2,
   /** How many are not due yet. */
-  readonly delayed: number
-  readonly down: boolean
-  /** The listing is used up. */
-  readonly ended: boolean
-  /** What stopped the batch; the claims before it are good. */
-  readonly failure?: Failure
+  delayed: 3,
+  /** 1: the queue is down. */
+  down: 4,
+  /** 1: the listing is used up. */
+  ended: 5,
+} as const
+
+/** What is said of a claim, by its place among the numbers of that claim. */
+export const ClaimNumber = {
+  /** By which it goes from here on. */
+  claim: 0,
+  descriptor: 1,
+  size: 2,
+  /** Of its content in the contents of the batch; -1: it was not read. */
+  offset: 3,
+  /** In the listing. */
+  position: 4,
+} as const
+
+const NUMBERS_A_BATCH = Object.keys(BatchNumber).length
+const NUMBERS_A_CLAIM = Object.keys(ClaimNumber).length
+
+/** Where the numbers of the claim at `index` begin. */
+export function claimNumbersAt(index: number): number {
+  return NUMBERS_A_BATCH + index * NUMBERS_A_CLAIM
 }
 
 /** How the name and the file of a new item are made. */
@@ -247,8 +271,6 @@ interface Native {
   skippedQuiet(skipped: SkippedHandle, queue: QueueHandle): boolean
   /** When the first of the delayed ones is due, in milliseconds since the epoch; 0: there is none. */
   skippedDue(skipped: SkippedHandle): number
-  /** Of the names, of those held by others if `busy`, and of those that are due at `now`, each once. */
-  listingOf(skipped: SkippedHandle, names: readonly RawName[], busy: boolean, now: number): ListingHandle
 
   /** `inLoop`: the event loop may look for itself, instead of another thread; the first call decides. */
   newWatch(inLoop: boolean): WatchHandle
@@ -261,14 +283,27 @@ interface Native {
    */
   armWatch(watch: WatchHandle, queuePath: string, itemsPath: string): Failure | undefined
   disarmWatch(watch: WatchHandle): void
-  /** What has happened since the last call; if nothing has, `callback` is called when something does, once. */
-  awaitWatch(
-    watch: WatchHandle,
-    closes: boolean,
-    callback: (events: WatchEvents) => void,
-  ): WatchEvents | undefined
+  /**
+   * What has happened since the last call, see {@link Happened}; if nothing has, `callback` is called with that when something
+   * does, once. Which names have appeared is for {@link listNews}, until the next call of this function.
+   */
+  awaitWatch(watch: WatchHandle, closes: boolean, callback: (happened: number) => void): number | undefined
   /** What has happened, and the callback will not be called. */
-  cancelWatch(watch: WatchHandle): WatchEvents
+  cancelWatch(watch: WatchHandle): number
+  /**
+   * Fills a listing anew: with what has appeared, with the names that are given, with what is held by others if `busy`, and with
+   * what is due at `now`, each once.
+   *
+   * @returns How many there are.
+   */
+  listNews(
+    listing: ListingHandle,
+    skipped: SkippedHandle,
+    watch: WatchHandle,
+    names: readonly RawName[] | undefined,
+    busy: boolean,
+    now: number,
+  ): number
   /** mkfifo(2); the umask applies. */
   makeFifo(path: string, mode: number): Failure | undefined
 

@@ -10,15 +10,7 @@ import { type Failure, fileSystemError, systemError } from './errors.js'
 import type { ItemContext } from './item.js'
 import { placePath } from './layout.js'
 import { type RawName, toRaw } from './name/charset.js'
-import {
-  Happened,
-  Place,
-  type QueueHandle,
-  type WatchEvents,
-  type WatchHandle,
-  native,
-  newWatch,
-} from './native.js'
+import { Happened, Place, type QueueHandle, type WatchHandle, native, newWatch } from './native.js'
 import type { Walk } from './walk.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
@@ -33,6 +25,9 @@ const LARGEST_SHARE = 1 / 20
 const LONGEST_TIMER = 2 ** 31 - 1
 
 let hasWarned = false
+const abandoned = new FinalizationRegistry<() => void>((ignoreSignal) => {
+  ignoreSignal()
+})
 
 /** What wakes up one scan that waits. */
 export class Waiting {
@@ -49,9 +44,21 @@ export class Waiting {
   /** What this process gave back since the last walk: it was nobody's that a watch would tell of. */
   readonly #released = new Set<RawName>()
   /** Ends the sleep that is under way. */
-  #stopSleep: (() => void) | undefined
+  #endSleep: ((happened: number) => void) | undefined
+  /** Left as it is from one sleep to the next: it may go off too early. */
+  #alarm: NodeJS.Timeout | undefined
+  #alarmAt = 0
+  /** Stops listening to the signal. */
+  readonly #ignoreSignal: (() => void) | undefined
+  readonly #wake = (happened: number): void => {
+    const end = this.#endSleep
+    this.#endSleep = undefined
+    // Only a loop that waits keeps the process alive.
+    this.#alarm?.unref()
+    end?.(happened)
+  }
   readonly #stop = (): void => {
-    this.#stopSleep?.()
+    if (this.#endSleep !== undefined) this.#wake(native.cancelWatch(this.#watch))
   }
   readonly #onRelease = (name: RawName): void => {
     this.#released.add(name)
@@ -65,8 +72,7 @@ export class Waiting {
     this.#signal = signal
     this.#leaving = leaving
     context.releasing.add(this.#onRelease)
-    // One signal may well end many loops; a warning of a leak would be wrong.
-    if (signal !== undefined) setMaxListeners(0, signal)
+    if (signal !== undefined) this.#ignoreSignal = this.#listenTo(signal)
     leaving.addEventListener('abort', this.#stop)
     context.directory.closing.add(this.#stop)
   }
@@ -92,19 +98,21 @@ export class Waiting {
     }
     this.#planRescan()
     for (;;) {
-      const [happened, ...names] = await this.#sleep()
+      const happened = await this.#sleep()
       if (this.#leaving.aborted) return
       const lost = (happened & Happened.lost) !== 0
       if (lost) this.#disarm()
       if ((happened & Happened.look) !== 0 || lost || performance.now() >= this.#rescanAt)
         return this.#list(!lost)
-      for (const name of this.#released) names.push(name)
+      const released = this.#released.size === 0 ? undefined : [...this.#released]
       this.#released.clear()
-      if (walk.revisit(names, (happened & Happened.closed) !== 0)) return
+      if (walk.revisit(this.#watch, released, (happened & Happened.closed) !== 0)) return
     }
   }
 
   end(): void {
+    clearTimeout(this.#alarm)
+    this.#ignoreSignal?.()
     this.#leaving.removeEventListener('abort', this.#stop)
     this.#context.directory.closing.delete(this.#stop)
     this.#context.releasing.delete(this.#onRelease)
@@ -184,34 +192,52 @@ export class Waiting {
   }
 
   /** Until something happens, something is due, it is time to look, or the signal or the queue's handle says stop. */
-  async #sleep(): Promise<WatchEvents> {
+  async #sleep(): Promise<number> {
     this.#checkStop()
     if (this.#released.size > 0 || this.#leaving.aborted) return native.cancelWatch(this.#watch)
-    const events = await new Promise<WatchEvents>((resolve) => {
-      const wake = (told: WatchEvents): void => {
-        clearTimeout(timer)
-        this.#signal?.removeEventListener('abort', stop)
-        this.#stopSleep = undefined
-        resolve(told)
-      }
-      const stop = (): void => {
-        wake(native.cancelWatch(this.#watch))
-      }
-      // Most often there is nothing new: then nobody is woken.
-      const look = (): void => {
-        if (this.#isQuiet()) timer = setTimeout(look, this.#rest())
-        else stop()
-      }
-      // Not unref'd: a loop that waits keeps the process alive.
-      let timer = setTimeout(look, this.#rest())
-      this.#stopSleep = stop
-      // Only so long: it may well outlive a loop that nobody goes on with.
-      this.#signal?.addEventListener('abort', stop)
-      const told = native.awaitWatch(this.#watch, this.#walk.isBusy, wake)
-      if (told !== undefined) wake(told)
+    const told = native.awaitWatch(this.#watch, this.#walk.isBusy, this.#wake)
+    if (told !== undefined) return told
+    const happened = await new Promise<number>((resolve) => {
+      this.#endSleep = resolve
+      this.#setAlarm()
     })
     this.#checkStop()
-    return events
+    return happened
+  }
+
+  #setAlarm(): void {
+    const rest = this.#rest()
+    const at = performance.now() + rest
+    if (this.#alarm !== undefined && this.#alarmAt <= at) {
+      this.#alarm.ref()
+      return
+    }
+    clearTimeout(this.#alarm)
+    this.#alarmAt = at
+    this.#alarm = setTimeout(() => {
+      this.#alarm = undefined
+      if (this.#endSleep === undefined) return
+      // Most often there is nothing new: then nobody is woken.
+      if (this.#rest() > 0 || this.#isQuiet()) this.#setAlarm()
+      else this.#stop()
+    }, rest)
+  }
+
+  /** Without keeping this loop in memory: the signal may well outlive one that nobody goes on with. */
+  #listenTo(signal: AbortSignal): () => void {
+    // One signal may well end many loops; a warning of a leak would be wrong.
+    setMaxListeners(0, signal)
+    const weak = new WeakRef(this)
+    const stop = (): void => {
+      const loop = weak.deref()
+      if (loop !== undefined) loop.#stop()
+    }
+    const ignore = (): void => {
+      signal.removeEventListener('abort', stop)
+    }
+    signal.addEventListener('abort', stop)
+    abandoned.register(this, ignore)
+    return ignore
   }
 
   #checkStop(): void {

@@ -12,14 +12,18 @@ import { isGone } from './finish.js'
 import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
 import { type RawName, printable } from './name/charset.js'
 import {
+  BatchNumber,
   type ClaimBatch,
   type ClaimNote,
+  ClaimNumber,
   ENTRY_TYPES,
   type ListingHandle,
   NoteKind,
   Place,
   type QueueHandle,
   type SkippedHandle,
+  type WatchHandle,
+  claimNumbersAt,
   isFailure,
   native,
 } from './native.js'
@@ -40,7 +44,6 @@ const ALL_NAMES = 2 ** 31
 const FEW = 8
 // Claimed ahead, but not handed out after this long: somebody else can have it.
 const IDLE_MS = 100
-const VALUES_A_CLAIM = 5
 const LARGEST_SEED = 2 ** 31 - 2
 
 interface Ready {
@@ -97,6 +100,8 @@ export class Walk {
   #filling: Promise<void> | undefined
   #size = 1
   #over = false
+  /** Somebody waits for the next item. */
+  #isAwaited = false
   /** What {@link takeReady} has found that {@link next} is to tell. */
   #down: ReturnType<typeof native.isDownSync> = false
   #idle: NodeJS.Timeout | undefined
@@ -176,7 +181,9 @@ export class Walk {
         ? native.listSync(handle, Place.queue, seed, this.#skipped)
         : native.list(handle, Place.queue, seed, this.#skipped)
     }, 'scan')
-    this.#restart(listing, true)
+    if (this.#listing !== undefined) native.closeListing(this.#listing)
+    this.#listing = listing
+    this.#restart(native.listingSize(listing), true)
     this.#cost = performance.now() - begun
     directory.checkOpen()
     this.#checkDown()
@@ -184,37 +191,40 @@ export class Walk {
   }
 
   /**
-   * Walks over just these names, those that others have held if `busy`, and those that were delayed and are due.
+   * Walks over just what the watch has seen appear, these names, those that others have held if `busy`, and those that were delayed
+   * and are due.
    *
    * @returns Whether there are any.
    */
-  revisit(names: readonly RawName[], busy: boolean): boolean {
-    if (this.#skipped === undefined) return false
-    const listing = native.listingOf(this.#skipped, names, busy, Date.now())
-    if (native.listingSize(listing) === 0) {
-      native.closeListing(listing)
-      return false
-    }
-    this.#restart(listing, false)
-    return true
+  revisit(watch: WatchHandle, names: readonly RawName[] | undefined, busy: boolean): boolean {
+    if (this.#skipped === undefined || this.#listing === undefined) return false
+    const size = native.listNews(this.#listing, this.#skipped, watch, names, busy, Date.now())
+    if (size > 0) this.#restart(size, false)
+    return size > 0
   }
 
   /** The next item, claimed; none: the walk is over. */
   async next(): Promise<WorkItem | undefined> {
+    this.#isAwaited = true
+    let fresh = false
     while (this.#ready.length === 0) {
       if (this.#over) return undefined
       this.#checkUnfinished()
-      if (this.#filling === undefined) {
+      fresh = this.#filling === undefined
+      if (fresh) {
         if (this.#error !== undefined) throw this.#error
         if (this.#ended) return undefined
         this.#size = this.#prefetch.next()
         this.#fill(this.#size)
       }
-      if (this.#filling !== undefined) await this.#filling
+      if (this.#filling !== undefined) {
+        fresh = false
+        await this.#filling
+      }
     }
     this.#checkUnfinished()
-    // Whatever was claimed ahead: nothing is begun in a queue that is down.
-    this.#checkDown()
+    // Whatever was claimed ahead: nothing is begun in a queue that is down. Whoever claimed it just now has looked.
+    if (!fresh) this.#checkDown()
     return this.#takeFirst()
   }
 
@@ -248,10 +258,8 @@ export class Walk {
     this.#skipped = native.newSkipped()
   }
 
-  #restart(listing: ListingHandle, isFull: boolean): void {
-    if (this.#listing !== undefined) native.closeListing(this.#listing)
-    this.#listing = listing
-    this.#isQuick = this.#waits && native.listingSize(listing) <= QUICK_NAMES
+  #restart(size: number, isFull: boolean): void {
+    this.#isQuick = this.#waits && size <= QUICK_NAMES
     if (isFull) {
       this.#isSmall = this.#isQuick
       this.#isPlain = true
@@ -268,8 +276,9 @@ export class Walk {
   }
 
   #takeFirst(): WorkItem | undefined {
+    this.#isAwaited = false
     const ready = this.#ready.shift()
-    if (this.#ready.length === 0) clearTimeout(this.#idle)
+    if (this.#ready.length === 0) this.#unwatchIdle()
     this.#fillAhead()
     return ready?.item
   }
@@ -342,31 +351,34 @@ export class Walk {
    */
   #receive(handle: QueueHandle, listing: ListingHandle, batch: ClaimBatch, begun: number): Promise<void>[] {
     const { directory } = this.#context
+    const [numbers, names, contents, notes, failure] = batch
+    const delayed = numbers[BatchNumber.delayed] as number
     this.#cost += performance.now() - begun
-    this.#pace.note(batch.names.length, batch.looked, batch.spent)
-    this.#passedBy += batch.busy + batch.delayed
-    this.#isPlain &&= batch.delayed === 0 && batch.notes.length === 0
-    const claimed = this.#take(handle, batch)
+    this.#pace.note(names.length, numbers[BatchNumber.looked] as number, numbers[BatchNumber.spent] as number)
+    this.#passedBy += delayed + (numbers[BatchNumber.busy] as number)
+    this.#isPlain &&= delayed === 0 && notes === undefined
+    const claimed = names.map((name, index) => claimedFile(handle, numbers, name, index, contents))
     // Left or closed meanwhile: nobody else knows of these claims.
     if (directory.closed || this.#over) {
       native.release(claimed.map(({ claim }) => claim))
       directory.checkOpen()
       return []
     }
-    this.#ended = batch.ended
+    this.#ended = numbers[BatchNumber.ended] === 1
     const failing: Promise<void>[] = []
     for (const file of claimed) this.#sort(handle, file, failing)
-    for (const note of batch.notes) this.#report(note)
-    if (this.#ready.length > 0) this.#watchIdle()
-    if (batch.failure !== undefined && isOutOfDescriptors(batch.failure) && this.#ready.length > 0) {
+    for (const note of notes ?? []) this.#report(note)
+    // What is taken at once needs no watch.
+    if (this.#ready.length > (this.#isAwaited ? 1 : 0)) this.#watchIdle()
+    if (failure !== undefined && isOutOfDescriptors(failure) && this.#ready.length > 0) {
       this.#claimLess(listing)
-    } else if (batch.failure !== undefined) {
+    } else if (failure !== undefined) {
       // The kind of lock has changed under this scan (the marker of fcntl locks): the next one opens the queue anew.
-      this.#isStale = isStale(batch.failure)
+      this.#isStale = isStale(failure)
       if (this.#isStale) directory.forget(handle)
       if (this.#isStale && this.#waits) this.#ended = true
-      else this.#error = directory.error(batch.failure, 'scan')
-    } else if (batch.down) {
+      else this.#error = directory.error(failure, 'scan')
+    } else if (numbers[BatchNumber.down] === 1) {
       this.#error = this.#downError()
     }
     return failing
@@ -378,22 +390,6 @@ export class Walk {
     for (const { item } of surplus) item.release()
     const [first] = surplus
     if (first !== undefined) native.seekListing(listing, first.position)
-  }
-
-  #take(handle: QueueHandle, { names, claims, contents }: ClaimBatch): Claimed[] {
-    return names.map((name, index) => {
-      const at = index * VALUES_A_CLAIM
-      return {
-        handle,
-        contents,
-        name,
-        claim: claims[at] as number,
-        descriptor: claims[at + 1] as number,
-        size: claims[at + 2] as number,
-        offset: claims[at + 3] as number,
-        position: claims[at + 4] as number,
-      }
-    })
   }
 
   /** What is fit to be handed out becomes ready; else it goes to fail/. */
@@ -485,7 +481,7 @@ export class Walk {
 
   // The loop may be busy with one item for an hour, and other workers idle meanwhile.
   #watchIdle(): void {
-    clearTimeout(this.#idle)
+    this.#unwatchIdle()
     this.#idle = setTimeout(() => {
       const [first] = this.#ready
       if (first === undefined || this.#listing === undefined) return
@@ -501,10 +497,35 @@ export class Walk {
     this.#idle.unref()
   }
 
+  #unwatchIdle(): void {
+    if (this.#idle !== undefined) clearTimeout(this.#idle)
+    this.#idle = undefined
+  }
+
   #releaseReady(): void {
-    clearTimeout(this.#idle)
+    this.#unwatchIdle()
     for (const { item } of this.#ready) item.release()
     this.#ready = []
+  }
+}
+
+function claimedFile(
+  handle: QueueHandle,
+  numbers: Float64Array,
+  name: RawName,
+  index: number,
+  contents: Buffer,
+): Claimed {
+  const at = claimNumbersAt(index)
+  return {
+    handle,
+    name,
+    claim: numbers[at + ClaimNumber.claim] as number,
+    descriptor: numbers[at + ClaimNumber.descriptor] as number,
+    size: numbers[at + ClaimNumber.size] as number,
+    contents,
+    offset: numbers[at + ClaimNumber.offset] as number,
+    position: numbers[at + ClaimNumber.position] as number,
   }
 }
 

@@ -73,8 +73,12 @@ class LoopPoller::Entry {
         memory_(std::make_unique<std::max_align_t[]>(uv_handle_size(kPoll) / sizeof(std::max_align_t) + 1)) {}
 
   // Neither can fail with a handle that is open.
-  void Start() { (void)uv_poll_start(handle(), kReadable, Ready); }
-  void Stop() { (void)uv_poll_stop(handle()); }
+  void Start() {
+    if (!std::exchange(started_, true)) (void)uv_poll_start(handle(), kReadable, Ready);
+  }
+  void Stop() {
+    if (std::exchange(started_, false)) (void)uv_poll_stop(handle());
+  }
 
   void Close() {
     poller_ = nullptr;
@@ -85,9 +89,10 @@ class LoopPoller::Entry {
   uv_handle_t* handle() const { return reinterpret_cast<uv_handle_t*>(memory_.get()); }
 
   static void Ready(uv_handle_t* handle, int, int) {
-    const Entry* const entry = static_cast<Entry*>(uv_handle_get_data(handle));
+    Entry* const entry = static_cast<Entry*>(uv_handle_get_data(handle));
     LoopPoller* const poller = entry->poller_;
     if (poller == nullptr) return;
+    if (!poller->awaited_) return entry->Stop();
     poller->ready(entry->descriptor_);
     poller->after_();
   }
@@ -102,6 +107,7 @@ class LoopPoller::Entry {
   const std::shared_ptr<Known> known_;
   const int descriptor_;
   const std::unique_ptr<std::max_align_t[]> memory_;
+  bool started_ = false;
 };
 
 std::unique_ptr<LoopPoller> LoopPoller::Of(napi_env env, std::function<void()> after) {
@@ -143,7 +149,8 @@ void LoopPoller::Remove(int descriptor) {
 
 void LoopPoller::SetAwaited(bool awaited) {
   awaited_ = awaited;
-  for (const auto& [descriptor, entry] : entries_) awaited ? entry->Start() : entry->Stop();
+  if (!awaited) return;
+  for (const auto& [descriptor, entry] : entries_) entry->Start();
 }
 
 }  // namespace fsq

@@ -22,7 +22,8 @@ class LoopPoller final : public Poller {
 
   Failure Add(int descriptor) override;
   void Remove(int descriptor) override;
-  // Else each event would wake a loop that is busy with something else.
+  // Else each event would wake a loop that is busy with something else. It is woken once more, as stopping
+  // takes system calls, and most often somebody waits again before anything happens.
   void SetAwaited(bool awaited) override;
   void Rest() override {}
 

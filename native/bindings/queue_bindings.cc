@@ -20,6 +20,8 @@
 namespace fsq {
 namespace {
 
+// In the answer of a claim: of the batch, and then of each item.
+constexpr size_t kValuesABatch = 6;
 constexpr size_t kValuesAClaim = 5;
 constexpr size_t kValuesAMove = 3;
 
@@ -107,34 +109,36 @@ class ClaimTask : public Task {
   }
 
   napi_value Answer(napi_env env, AddonData& data) override {
+    // Flat, and by position: objects and their properties cost more than all the rest of this call.
     JsBuilder js(env);
-    napi_value result = js.Object();
-    // Flat: objects cost more than all the rest of this call.
     const size_t count = batch_.claims.size();
+    double* values = nullptr;
+    napi_value numbers = js.Numbers(kValuesABatch + count * kValuesAClaim, &values);
+    if (!js.ok()) return nullptr;
+    *values++ = static_cast<double>(batch_.looked);
+    *values++ = static_cast<double>(batch_.spent_ns) / 1000;
+    *values++ = static_cast<double>(batch_.busy);
+    *values++ = static_cast<double>(batch_.delayed);
+    *values++ = batch_.down ? 1 : 0;
+    *values++ = batch_.ended ? 1 : 0;
     napi_value names = js.Array(count);
-    double* claims = nullptr;
-    js.Set(result, "claims", js.Numbers(count * kValuesAClaim, &claims));
     std::vector<AddonData::ClaimId> ids;
     ids.reserve(count);
     for (size_t at = 0; at < count && js.ok(); at++) {
       const Claim& claim = batch_.claims[at];
       js.Set(names, at, js.Bytes(claim.name));
-      *claims++ = static_cast<double>(ids.emplace_back(data.NewClaimId()));
-      *claims++ = claim.descriptor.get();
-      *claims++ = static_cast<double>(claim.size);
-      *claims++ = claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset);
-      *claims++ = static_cast<double>(claim.position);
+      *values++ = static_cast<double>(ids.emplace_back(data.NewClaimId()));
+      *values++ = claim.descriptor.get();
+      *values++ = static_cast<double>(claim.size);
+      *values++ = claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset);
+      *values++ = static_cast<double>(claim.position);
     }
-    js.Set(result, "names", names);
-    js.Set(result, "contents", js.Buffer(batch_.contents));
-    js.Set(result, "notes", Notes(js));
-    js.Set(result, "looked", js.Number(static_cast<double>(batch_.looked)));
-    js.Set(result, "spent", js.Number(static_cast<double>(batch_.spent_ns) / 1000));
-    js.Set(result, "busy", js.Number(static_cast<double>(batch_.busy)));
-    js.Set(result, "delayed", js.Number(static_cast<double>(batch_.delayed)));
-    js.Set(result, "down", js.Boolean(batch_.down));
-    js.Set(result, "ended", js.Boolean(batch_.ended));
-    if (batch_.failure) js.Set(result, "failure", js.FailureObject(batch_.failure));
+    napi_value result = js.Array(5);
+    js.Set(result, size_t{0}, numbers);
+    js.Set(result, 1, names);
+    js.Set(result, 2, js.Buffer(batch_.contents));
+    if (!batch_.notes.empty()) js.Set(result, 3, Notes(js));
+    if (batch_.failure) js.Set(result, 4, js.FailureObject(batch_.failure));
     if (!js.ok()) return nullptr;
     for (size_t at = 0; at < count; at++) {
       Claim& claim = batch_.claims[at];

@@ -1,12 +1,8 @@
 #include <memory>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "../skipped.h"
 #include "bindings.h"
 #include "handle.h"
-#include "js_argument.h"
 
 namespace fsq {
 namespace {
@@ -36,20 +32,9 @@ Napi::Value SkippedDue(const Napi::CallbackInfo& info) {
   return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->next_due_ms())) : Napi::Value();
 }
 
-// (skipped, names, busy, now) -> a listing of the names, of those held by others if `busy`, and of those that
-// are due
-Napi::Value ListingOf(const Napi::CallbackInfo& info) {
-  const auto skipped = Opened<SkippedBox>(info[0]);
-  if (!skipped) return {};
-  std::vector<std::string> names = skipped->Names(FlagOf(info[2]), IntegerOf(info[3]));
-  const auto given = info[1].As<Napi::Array>();
-  for (uint32_t at = 0; at < given.Length(); at++) names.push_back(BytesOf(given[at]));
-  return {info.Env(), NewHandle<ListingBox>(info.Env(), Listing::Of(std::move(names)))};
-}
-
 constexpr Binding kFunctions[] = {
     {"newSkipped", NewSkipped}, {"closeSkipped", Close<SkippedBox>}, {"skippedBusy", SkippedBusy},
-    {"skippedDue", SkippedDue}, {"skippedQuiet", SkippedQuiet},      {"listingOf", ListingOf},
+    {"skippedDue", SkippedDue}, {"skippedQuiet", SkippedQuiet},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -29,6 +31,8 @@ struct Waiter {
   const uintptr_t number;
   const std::shared_ptr<WakeUps> wake_ups;
   Watch watch;
+  // What has appeared since it began to wait, until somebody lists it.
+  std::vector<std::string> names;
   // While it waits: what is to be called, once. Strong only so long, so that a loop that nobody goes on with
   // can be garbage-collected.
   Napi::FunctionReference callback;
@@ -129,14 +133,11 @@ Waiter::~Waiter() {
   wake_ups->Remove(*this);
 }
 
-// [flags, ...names]: what an object with properties costs is felt by whoever waits.
-napi_value EventsArray(JsBuilder& js, const WatchEvents& events) {
+// As bits. The names stay here: what becomes a JavaScript value is felt by whoever waits.
+int Told(Waiter& waiter, WatchEvents events) {
   enum : int { kClosed = 1, kLook = 2, kLost = 4 };
-  const int flags = (events.closed ? kClosed : 0) | (events.look ? kLook : 0) | (events.lost ? kLost : 0);
-  napi_value result = js.Array(1 + events.names.size());
-  js.Set(result, size_t{0}, js.Number(flags));
-  for (size_t at = 0; at < events.names.size(); at++) js.Set(result, 1 + at, js.Bytes(events.names[at]));
-  return js.Checked(result);
+  std::move(events.names.begin(), events.names.end(), std::back_inserter(waiter.names));
+  return (events.closed ? kClosed : 0) | (events.look ? kLook : 0) | (events.lost ? kLost : 0);
 }
 
 // What a callback from the loop has thrown is nobody's to catch.
@@ -181,16 +182,14 @@ Napi::Value DisarmWatch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (watch, closes, callback) -> events, or undefined: the callback will be called with some, once
+// (watch, closes, callback) -> what has happened, or undefined: the callback will be called with that, once
 Napi::Value AwaitWatch(const Napi::CallbackInfo& info) {
   const auto waiter = Opened<WaiterBox>(info[0]);
   if (!waiter) return {};
   const bool closes = FlagOf(info[1]);
-  const WatchEvents events = waiter->watch.TakeOrAwait(closes);
-  if (events.any(closes)) {
-    JsBuilder js(info.Env());
-    return {info.Env(), EventsArray(js, events)};
-  }
+  waiter->names.clear();
+  WatchEvents events = waiter->watch.TakeOrAwait(closes);
+  if (events.any(closes)) return Napi::Number::New(info.Env(), Told(*waiter, std::move(events)));
   waiter->callback = Napi::Persistent(info[2].As<Napi::Function>());
   return info.Env().Undefined();
 }
@@ -200,8 +199,27 @@ Napi::Value CancelWatch(const Napi::CallbackInfo& info) {
   const auto waiter = Opened<WaiterBox>(info[0]);
   if (!waiter) return {};
   waiter->callback.Reset();
-  JsBuilder js(info.Env());
-  return {info.Env(), EventsArray(js, waiter->watch.Take())};
+  return Napi::Number::New(info.Env(), Told(*waiter, waiter->watch.Take()));
+}
+
+// (listing, skipped, watch, names, busy, now): fills the listing anew with what has appeared, with the names
+// if there are any, with what others hold if `busy`, and with what is due -> how many
+Napi::Value ListNews(const Napi::CallbackInfo& info) {
+  const auto listing = Opened<ListingBox>(info[0]);
+  if (!listing) return {};
+  const auto skipped = Opened<SkippedBox>(info[1]);
+  if (!skipped) return {};
+  const auto waiter = Opened<WaiterBox>(info[2]);
+  if (!waiter) return {};
+  std::vector<std::string> names = skipped->Names(FlagOf(info[4]), IntegerOf(info[5]));
+  std::move(waiter->names.begin(), waiter->names.end(), std::back_inserter(names));
+  waiter->names.clear();
+  if (info[3].IsArray()) {
+    const auto given = info[3].As<Napi::Array>();
+    for (uint32_t at = 0; at < given.Length(); at++) names.push_back(BytesOf(given[at]));
+  }
+  *listing = std::move(*Listing::Of(std::move(names)));
+  return Napi::Number::New(info.Env(), static_cast<double>(listing->size()));
 }
 
 // (path, mode) -> undefined or a failure; the umask applies
@@ -215,7 +233,7 @@ Napi::Value MakeFifo(const Napi::CallbackInfo& info) {
 constexpr Binding kFunctions[] = {
     {"newWatch", NewWatch},       {"closeWatch", Close<WaiterBox>}, {"listenTrigger", ListenTrigger},
     {"armWatch", ArmWatch},       {"disarmWatch", DisarmWatch},     {"awaitWatch", AwaitWatch},
-    {"cancelWatch", CancelWatch}, {"makeFifo", MakeFifo},
+    {"cancelWatch", CancelWatch}, {"listNews", ListNews},           {"makeFifo", MakeFifo},
 };
 
 }  // namespace
@@ -239,14 +257,14 @@ void WakeUps::Call(uintptr_t number) {
   napi_value callback = waiter.callback.Value();
   waiter.callback.Reset();
   JsBuilder js(env_);
-  napi_value events = EventsArray(js, waiter.watch.Take());
-  if (callback == nullptr || events == nullptr) return;
+  napi_value told = js.Number(Told(waiter, waiter.watch.TakeTold()));
+  if (callback == nullptr || told == nullptr) return;
   // In the loop, what the callback lets go on must run now; from a threadsafe function, it does anyway.
   napi_value receiver = js.Undefined();
   if (function_ != nullptr)
-    (void)napi_call_function(env_, receiver, callback, 1, &events, nullptr);
+    (void)napi_call_function(env_, receiver, callback, 1, &told, nullptr);
   else if (napi_get_global(env_, &receiver) == napi_ok)
-    ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &events, nullptr));
+    ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &told, nullptr));
 }
 
 void ExportWatchFunctions(Napi::Object exports) {

@@ -62,6 +62,11 @@ export class Codec {
     this.#delimiterInEscapes = HEX_DIGIT.test(delimiter)
   }
 
+  /** Whether it is that of these. */
+  fits(delimiter: string, encode: string, charset: Charset): boolean {
+    return this.delimiter === delimiter && this.#encode === encode && this.charset === charset
+  }
+
   /** A field as it is written. The text must fit the charset. */
   encode(text: string): string {
     if (!this.#special.test(text)) return text
@@ -116,6 +121,7 @@ export function splitOutsideEscapes(body: string, delimiter: string, encode: str
 // A process uses one or two pairs; the limit is for one that tries them all.
 const CACHED = 32
 const codecs = new Map<string, Codec>()
+let latest: Codec | undefined
 
 /**
  * The codec for a delimiter and an encode character.
@@ -123,11 +129,12 @@ const codecs = new Map<string, Codec>()
  * @throws {@link EncodingError} if one of them is not one ASCII character, or if they are the same.
  */
 export function codecFor(delimiter: string, encode: string, charset: Charset): Codec {
+  if (latest?.fits(delimiter, encode, charset) === true) return latest
   requireCharacter('delimiter', delimiter)
   requireCharacter('encode character', encode)
   const key = `${delimiter}${encode}${charset}`
   const cached = codecs.get(key)
-  if (cached !== undefined) return cached
+  if (cached !== undefined) return (latest = cached)
   if (delimiter === encode) {
     throw new EncodingError(
       `The delimiter and the encode character are both ${inspect(encode)}. Choose two that differ`,
@@ -136,7 +143,7 @@ export function codecFor(delimiter: string, encode: string, charset: Charset): C
   if (codecs.size === CACHED) codecs.clear()
   const codec = new Codec(delimiter, encode, charset)
   codecs.set(key, codec)
-  return codec
+  return (latest = codec)
 }
 
 function requireCharacter(what: string, value: unknown): void {
