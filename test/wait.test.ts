@@ -624,6 +624,38 @@ describe('in a process of its own', () => {
     expect(answer).toBe(true)
   })
 
+  test('a loop that has an item does not keep it alive', async () => {
+    const answer = await inProgram(
+      `${GIVE}
+      setTimeout(() => queue.enqueueSync('x'), 50)
+      const timers = () => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+      for await (const item of queue.scanForever({ signal: stop.signal })) {
+        await item.done()
+        return timers()
+      }`,
+      { given: { root: bed.root } },
+    )
+    expect(answer).toBe(0)
+  })
+
+  test('a loop that nobody goes on with is forgotten, though its signal lives on', async () => {
+    const answer = await inProgram(
+      `${GIVE}
+      const { getEventListeners } = await import('node:events')
+      const listeners = () => getEventListeners(stop.signal, 'abort').length
+      queue.enqueueSync('x')
+      await (async () => {
+        const loop = new Queue('q', { root: given.root }).scanForever({ signal: stop.signal })
+        await (await loop.next()).value.done()
+      })()
+      const before = listeners()
+      await until(() => { globalThis.gc(); return listeners() < before })
+      return [before, listeners()]`,
+      { given: { root: bed.root }, flags: ['--expose-gc'] },
+    )
+    expect(answer).toEqual([1, 0])
+  })
+
   test.each([
     'process.exit(0)',
     'setImmediate(() => process.exit(0))',
