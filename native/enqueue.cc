@@ -9,8 +9,14 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "fault_point.h"
 #include "time_text.h"
@@ -20,8 +26,8 @@ namespace {
 
 // Descriptors that one group holds open between writing and linking.
 constexpr size_t kGroup = 64;
-// Of an entropy, if none of them is an escape.
-constexpr size_t kMaxDigits = 20;
+// Longer ones take memory once more.
+constexpr size_t kUsualName = 95;
 // As of so many, a second thread is worth its start.
 constexpr size_t kManyItems = 32;
 // Collisions before we give up: with doubling jumps, far more names than any queue can hold.
@@ -68,7 +74,7 @@ uint64_t JumpEntropy(int collisions) {
 }
 
 // Delimiter, escape and '/' as "%xx", NUL cannot occur: FormatTime makes none.
-void AppendEncoded(std::string* name, const std::string& field, const ItemForm& form) {
+void AppendEncoded(std::string* name, std::string_view field, const ItemForm& form) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char byte : field) {
     if (byte != form.delimiter && byte != form.escape && byte != '/') {
@@ -82,11 +88,45 @@ void AppendEncoded(std::string* name, const std::string& field, const ItemForm& 
   }
 }
 
+bool IsDigit(char byte) {
+  return byte >= '0' && byte <= '9';
+}
+
+void AppendEntropy(std::string* name, const ItemForm& form, uint64_t entropy) {
+  std::array<char, 20> digits;
+  const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), entropy).ptr;
+  const std::string_view text(digits.data(), static_cast<size_t>(end - digits.data()));
+  if (IsDigit(form.delimiter) || IsDigit(form.escape))
+    AppendEncoded(name, text, form);
+  else
+    name->append(text);
+}
+
+// Returns whether it is another one later in this second.
+bool AppendHead(std::string* name, const ItemForm& form, Instant now) {
+  ItemForm::Head& head = form.head;
+  const std::lock_guard<std::mutex> guard(head.mutex);
+  if (head.second != now.seconds || head.varies) {
+    head.second = now.seconds;
+    head.varies = form.time_format.find("%f") != std::string::npos;
+    head.text.assign(1, form.delimiter);
+    AppendEncoded(&head.text, FormatTime(form.time_format, now, form.utc), form);
+    head.text.append(1, form.delimiter);
+  }
+  name->append(head.text);
+  return head.varies;
+}
+
 // An item on its way into the queue.
 struct Building {
   NewItem* item = nullptr;
   uint64_t entropy = 0;
-  bool straight = false;  // there is nothing to build
+  // Its name, for as long as this second and this entropy last.
+  std::string name;
+  int64_t named_second = 0;
+  uint64_t named_entropy = 0;
+  bool name_varies = false;  // within a second
+  bool straight = false;     // there is nothing to build
   ItemFile file;
 };
 
@@ -96,10 +136,9 @@ class Batch {
       : directory_(directory),
         form_(form),
         stopping_(stopping),
-        write_out_(form.durable && !form.plain_sync && directory.WritesOut()),
-        has_microseconds_(form.time_format.find("%f") != std::string::npos) {}
+        write_out_(form.durable && !form.plain_sync && directory.WritesOut()) {}
 
-  void Run(std::vector<NewItem>& items);
+  void Run(std::span<NewItem> items);
   bool GoesStraight(const NewItem& item) const;
   bool BuildOne(NewItem& item, uint64_t entropy, Building* building);
   void LinkOne(Building& building);
@@ -107,46 +146,42 @@ class Batch {
   Failure Open(NewItem& item, ItemFile* file);
 
  private:
-  bool Begin(NewItem& item, uint64_t entropy, Building* building, std::string* name);
-  std::string NameOf(const NewItem& item, uint64_t entropy);
+  bool Begin(NewItem& item, uint64_t entropy, Building* building);
+  const std::string& NameOf(Building& building, Instant now) const;
   bool FitsOrFails(NewItem& item, const std::string& name) const;
   bool IsCurrent(NewItem& item);
   bool IsUnwanted(NewItem& item) const;
-  Failure OpenFile(Building& building, platform::LinkWay way, std::string name);
-  Failure Build(Building& building, platform::LinkWay way, const std::string& name);
-  Failure Prepare(Building& building, const std::string& name);
-  void EnqueueEmpty(NewItem& item, uint64_t entropy);
+  Failure OpenFile(Building& building, platform::LinkWay way);
+  Failure Build(Building& building, platform::LinkWay way);
+  Failure Prepare(Building& building);
+  void EnqueueEmpty(Building& building);
   void Link(Building& building);
-  bool Rebuild(Building& building, const std::string& name);
+  bool Rebuild(Building& building);
   static void KeepDraft(Building& building);
   void LinkGroup(std::vector<Building>& group);
-  void SyncQueue(std::vector<NewItem>& items) const;
+  void SyncQueue(std::span<NewItem> items) const;
 
   QueueDirectory& directory_;
   const ItemForm& form_;
   const std::atomic<bool>* const stopping_;
   const bool write_out_;
-  const bool has_microseconds_;
-  // All of a name before its entropy, and the second for which it is that.
-  std::string head_;
-  int64_t time_second_ = INT64_MIN;
   bool checked_ = false;
 };
 
-std::string Batch::NameOf(const NewItem& item, uint64_t entropy) {
-  const Instant now = Now();
-  // A second has many items; only %f tells them apart.
-  if (now.seconds != time_second_ || has_microseconds_) {
-    time_second_ = now.seconds;
-    head_.assign(1, form_.delimiter);
-    AppendEncoded(&head_, FormatTime(form_.time_format, now, form_.utc), form_);
-    head_.append(1, form_.delimiter);
+// Asked for twice: before the file is made, and with the time as it is right before the link.
+const std::string& Batch::NameOf(Building& building, Instant now) const {
+  if (!building.name.empty() && building.named_second == now.seconds &&
+      building.named_entropy == building.entropy && !building.name_varies) {
+    return building.name;
   }
-  std::string name;
-  name.reserve(head_.size() + kMaxDigits + item.suffix.size());
-  name.append(head_);
-  AppendEncoded(&name, std::to_string(entropy), form_);
-  name.append(item.suffix);
+  building.named_second = now.seconds;
+  building.named_entropy = building.entropy;
+  std::string& name = building.name;
+  name.clear();
+  name.reserve(kUsualName);
+  building.name_varies = AppendHead(&name, form_, now);
+  AppendEntropy(&name, form_, building.entropy);
+  name.append(building.item->suffix);
   return name;
 }
 
@@ -181,13 +216,14 @@ bool Batch::GoesStraight(const NewItem& item) const {
          directory_.CreatesExactly(form_.mode);
 }
 
-void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
+void Batch::EnqueueEmpty(Building& building) {
+  NewItem& item = *building.item;
   if (IsUnwanted(item) || !IsCurrent(item)) return;
   for (int collisions = 0;; collisions++) {
-    std::string name = NameOf(item, entropy);
+    const std::string& name = NameOf(building, Now());
     if (!FitsOrFails(item, name)) return;
     if (CreateEmpty(directory_, name, form_.mode) == 0) {
-      item.name = std::move(name);
+      item.name = std::move(building.name);
       item.linked = true;
       return;
     }
@@ -196,46 +232,45 @@ void Batch::EnqueueEmpty(NewItem& item, uint64_t entropy) {
       item.failure = Failure{LastError(), "open", directory_.PathOf(Place::kQueue, name)};
       return;
     }
-    entropy = JumpEntropy(collisions);
+    building.entropy = JumpEntropy(collisions);
   }
 }
 
-// `name` is what the file is called in tmp/, where it needs a name; the one in queue/ may differ by its
-// timestamp.
-Failure Batch::OpenFile(Building& building, platform::LinkWay way, std::string name) {
+// Where the file needs a name in tmp/, that may differ from the one in queue/ by its timestamp.
+Failure Batch::OpenFile(Building& building, platform::LinkWay way) {
   for (int collisions = 0;; collisions++) {
-    Failure failure = ItemFile::Open(directory_, way, name, form_.mode, &building.file);
+    Failure failure = ItemFile::Open(directory_, way, building.name, form_.mode, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
     building.entropy = JumpEntropy(collisions);
-    name = NameOf(*building.item, building.entropy);
+    (void)NameOf(building, AboutNow());
   }
 }
 
-Failure Batch::Build(Building& building, platform::LinkWay way, const std::string& name) {
+Failure Batch::Build(Building& building, platform::LinkWay way) {
   NewItem& item = *building.item;
-  if (Failure failure = OpenFile(building, way, name)) return failure;
+  if (Failure failure = OpenFile(building, way)) return failure;
   if (Failure failure = building.file.Write(item.payload, {stopping_, item.unwanted.get()})) return failure;
   return building.file.SetAttributes(form_, item.due_ms);
 }
 
 // A draft that was begun in this very directory needs no building. In one that has taken its place meanwhile,
 // it may have lost its name in tmp/, and may not be linked from another mount.
-Failure Batch::Prepare(Building& building, const std::string& name) {
+Failure Batch::Prepare(Building& building) {
   const std::shared_ptr<Draft>& draft = building.item->payload.draft;
   if (draft && !draft->file.valid()) return Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
-  if (!draft || !draft->file.IsIn(directory_)) return Build(building, directory_.link_way(), name);
+  if (!draft || !draft->file.IsIn(directory_)) return Build(building, directory_.link_way());
   building.file = std::move(draft->file);
   return building.file.SetAttributes(form_, building.item->due_ms);
 }
 
 // The inode can get no name the short way here: build it in tmp/, once more from its payload.
-bool Batch::Rebuild(Building& building, const std::string& name) {
+bool Batch::Rebuild(Building& building) {
   if (const std::shared_ptr<Draft>& draft = building.item->payload.draft; draft && !draft->file.valid()) {
     draft->file = std::move(building.file);
   }
   building.file = ItemFile();
   Failure& failure = building.item->failure;
-  failure = Build(building, platform::LinkWay::kTemporary, name);
+  failure = Build(building, platform::LinkWay::kTemporary);
   if (!failure && form_.durable) failure = building.file.Sync(write_out_);
   return !failure;
 }
@@ -245,18 +280,18 @@ void Batch::Link(Building& building) {
   if (IsUnwanted(item) || !IsCurrent(item)) return;
   bool rebuilt = false;
   for (int collisions = 0;;) {
-    std::string name = NameOf(item, building.entropy);
+    const std::string& name = NameOf(building, Now());
     if (!FitsOrFails(item, name)) return;
     if (building.file.Link(name) == 0) {
       // Remembered only now that it worked: a way that failed may have failed for another reason.
       if (rebuilt) directory_.set_link_way(platform::LinkWay::kTemporary);
-      item.name = std::move(name);
+      item.name = std::move(building.name);
       item.linked = true;
       return;
     }
     if (errno == ENOTSUP && !rebuilt) {
       rebuilt = true;
-      if (!Rebuild(building, name)) return;
+      if (!Rebuild(building)) return;
     } else if (errno == EEXIST && collisions < kMaxCollisions) {
       building.entropy = JumpEntropy(collisions++);
     } else {
@@ -291,7 +326,7 @@ void Batch::LinkGroup(std::vector<Building>& group) {
   group.clear();
 }
 
-void Batch::SyncQueue(std::vector<NewItem>& items) const {
+void Batch::SyncQueue(std::span<NewItem> items) const {
   const bool any = std::any_of(items.begin(), items.end(), [](const NewItem& item) { return item.linked; });
   if (!any || !form_.durable) return;
   // Never tried again: after EIO the kernel counts the pages as clean, and a second fsync would lie.
@@ -305,49 +340,53 @@ void Batch::SyncQueue(std::vector<NewItem>& items) const {
 }
 
 // False: the item has failed already.
-bool Batch::Begin(NewItem& item, uint64_t entropy, Building* building, std::string* name) {
+bool Batch::Begin(NewItem& item, uint64_t entropy, Building* building) {
   if (IsUnwanted(item)) return false;
   building->item = &item;
   building->entropy = entropy;
+  building->name.clear();
   building->straight = GoesStraight(item);
-  *name = NameOf(item, building->entropy);
-  return FitsOrFails(item, *name);
+  return FitsOrFails(item, NameOf(*building, AboutNow()));
 }
 
-// On the file systems where contents are written out apart from their name, one fsync of the file makes both
-// of a lone item durable; that of the directory costs more.
 void Batch::RunLone(NewItem& item) {
   Building building;
-  if (!BuildOne(item, TakeEntropies(1), &building)) return;
-  item.failure = building.file.Sync(write_out_);
+  if (!Begin(item, TakeEntropies(1), &building)) return;
+  if (building.straight) {
+    EnqueueEmpty(building);
+    return SyncQueue({&item, 1});
+  }
+  item.failure = Prepare(building);
+  if (!item.failure && form_.durable) item.failure = building.file.Sync(write_out_);
   if (!item.failure) Link(building);
-  if (item.linked && building.file.SyncName() == -1)
+  if (!write_out_) {
+    SyncQueue({&item, 1});
+  } else if (item.linked && building.file.SyncName() == -1) {
+    // Where contents are written out apart from their name, one fsync of the file makes both durable; that of
+    // the directory costs more.
     item.failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
+  }
   KeepDraft(building);
 }
 
-void Batch::Run(std::vector<NewItem>& items) {
-  if (write_out_ && items.size() == 1 && !GoesStraight(items.front())) {
-    RunLone(items.front());
-    return;
-  }
+void Batch::Run(std::span<NewItem> items) {
+  if (items.size() == 1) return RunLone(items.front());
   // Without durability an item is linked as soon as it is written: one descriptor, warm caches.
   const size_t group_size = form_.durable ? kGroup : 1;
   std::vector<Building> group;
   group.reserve(group_size);
   for (NewItem& item : items) {
     Building building;
-    std::string name;
-    if (!Begin(item, TakeEntropies(1), &building, &name)) continue;
+    if (!Begin(item, TakeEntropies(1), &building)) continue;
     if (building.straight) {
       LinkGroup(group);  // keeps the order of the links
-      EnqueueEmpty(item, building.entropy);
+      EnqueueEmpty(building);
       continue;
     }
-    item.failure = Prepare(building, name);
+    item.failure = Prepare(building);
     if ((item.failure.error == -EMFILE || item.failure.error == -ENFILE) && !group.empty()) {
       LinkGroup(group);
-      item.failure = Prepare(building, name);
+      item.failure = Prepare(building);
     }
     if (item.failure) continue;
     group.push_back(std::move(building));
@@ -359,9 +398,8 @@ void Batch::Run(std::vector<NewItem>& items) {
 
 // Everything but the link of an item that does not go straight.
 bool Batch::BuildOne(NewItem& item, uint64_t entropy, Building* building) {
-  std::string name;
-  if (!Begin(item, entropy, building, &name)) return false;
-  item.failure = Prepare(*building, name);
+  if (!Begin(item, entropy, building)) return false;
+  item.failure = Prepare(*building);
   return !item.failure;
 }
 
@@ -373,9 +411,8 @@ void Batch::LinkOne(Building& building) {
 
 Failure Batch::Open(NewItem& item, ItemFile* file) {
   Building building;
-  std::string name;
-  if (!Begin(item, TakeEntropies(1), &building, &name)) return item.failure;
-  Failure failure = OpenFile(building, directory_.link_way(), name);
+  if (!Begin(item, TakeEntropies(1), &building)) return item.failure;
+  Failure failure = OpenFile(building, directory_.link_way());
   *file = std::move(building.file);
   return failure;
 }
@@ -385,7 +422,7 @@ Failure Batch::Open(NewItem& item, ItemFile* file) {
 // that.
 class Pair {
  public:
-  Pair(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
+  Pair(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
        const std::atomic<bool>* stopping)
       : directory_(directory),
         form_(form),
@@ -471,7 +508,7 @@ class Pair {
   QueueDirectory& directory_;
   const ItemForm& form_;
   const std::atomic<bool>* const stopping_;
-  std::vector<NewItem>& items_;
+  const std::span<NewItem> items_;
   const uint64_t first_entropy_;
   std::atomic<size_t> room_{kRoom};
   std::atomic<size_t> begun_{0};
@@ -483,7 +520,7 @@ class Pair {
 
 }  // namespace
 
-void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
+void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
                 const std::atomic<bool>* stopping) {
   Batch batch(directory, form, stopping);
   // What is made durable is written and linked in groups, and waits for the disk anyway.

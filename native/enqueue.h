@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
-#include <vector>
 
 #include "directory.h"
 #include "failure.h"
@@ -33,7 +33,7 @@ struct NewItem {
 //
 // An item whose payload is a draft takes its file as it is, or, where that cannot get a name here, a copy of
 // it. The draft keeps its file while the item has not been linked.
-void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::vector<NewItem>& items,
+void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
                 const std::atomic<bool>* stopping);
 
 // Gives the item an empty draft for its payload, or fails it.

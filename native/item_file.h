@@ -45,6 +45,15 @@ struct ItemForm {
   bool plain_sync = false;  // by fsync alone, whatever is known of the file system
 
   bool has_owner() const { return user != kLeave || group != kLeave; }
+
+  // What names of this second begin with, delimiter, timestamp and delimiter: a second has many items.
+  struct Head {
+    std::mutex mutex;
+    int64_t second = INT64_MIN;
+    bool varies = false;  // also within a second
+    std::string text;
+  };
+  mutable Head head;
 };
 
 // What makes a long copy give up with ECANCELED. Each may be null.

@@ -211,10 +211,26 @@ std::vector<Candidate> InstantsOf(const struct tm& fields, bool utc) {
 
 }  // namespace
 
-Instant Now() {
+namespace {
+
+Instant InstantOf(clockid_t clock) {
   timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
+  ::clock_gettime(clock, &now);
   return {now.tv_sec, static_cast<int32_t>(now.tv_nsec / 1000)};
+}
+
+}  // namespace
+
+Instant Now() {
+  return InstantOf(CLOCK_REALTIME);
+}
+
+Instant AboutNow() {
+#ifdef CLOCK_REALTIME_COARSE
+  return InstantOf(CLOCK_REALTIME_COARSE);
+#else
+  return Now();
+#endif
 }
 
 std::string FormatTime(const std::string& format, Instant instant, bool utc) {

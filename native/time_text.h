@@ -15,6 +15,8 @@ struct Instant {
 };
 
 Instant Now();
+// Some milliseconds ago, perhaps: a quarter of the price.
+Instant AboutNow();
 
 // An empty result: the format makes nothing of this instant.
 std::string FormatTime(const std::string& format, Instant instant, bool utc);

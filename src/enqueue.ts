@@ -153,11 +153,7 @@ export class Enqueuer {
   }
 
   async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {
-    const entry = this.#prepare(data, args, this.#copies, () => {
-      checkOptions('enqueue', options, OPTIONS)
-      checkSignal(options.signal)
-      return options
-    })
+    const entry = this.#prepare(data, args, options, checkAsyncOptions, this.#copies)
     const { signal } = options
     if (isStreamed(entry)) return this.#idOf(await this.#enqueueSource(entry, signal), entry)
     if (signal === undefined) return this.#idOf(await this.#enqueueReady(entry), entry)
@@ -172,10 +168,7 @@ export class Enqueuer {
   }
 
   enqueueSync(data: Payload, args: readonly NameArgument[], options: EnqueueSyncOptions): string {
-    const entry = this.#prepare(data, args, undefined, () => {
-      checkOptions('enqueueSync', options, SYNC_OPTIONS)
-      return options
-    })
+    const entry = this.#prepare(data, args, options, checkSyncOptions)
     if (isStreamed(entry)) {
       void entry.payload.stop()
       throw new PayloadError(
@@ -269,12 +262,14 @@ export class Enqueuer {
   #prepare(
     data: Payload,
     args: readonly NameArgument[],
-    copies: Copies | undefined,
-    checked: () => EnqueueSyncOptions,
+    options: EnqueueSyncOptions,
+    check: (options: EnqueueSyncOptions) => void,
+    copies?: Copies,
   ): Entry {
     const payload = readPayload(data, copies)
     try {
-      const { delay, trigger: given } = checked()
+      check(options)
+      const { delay, trigger: given } = options
       if (!Array.isArray(args)) {
         throw new EncodingError(`The arguments are ${inspect(args, { depth: 0 })}, expected an array of them`)
       }
@@ -296,13 +291,10 @@ export class Enqueuer {
   }
 
   #prepareOrFail(entry: EnqueueEntry): Entry | FsqError {
-    const checked = (): EnqueueEntry => {
-      checkOptions('an entry of enqueueMany', entry, ENTRY_KEYS)
-      return entry
-    }
     try {
-      const { data = null, args = [] } = isObject(entry) ? entry : checked()
-      return this.#prepare(data, args, this.#copies, checked)
+      if (!isObject(entry)) checkEntry(entry)
+      const { data = null, args = [] } = entry
+      return this.#prepare(data, args, entry, checkEntry, this.#copies)
     } catch (error) {
       if (error instanceof FsqError) return error
       // From a getter of the caller's. Other entries may be on their way already, so it is the outcome of this one.
@@ -507,6 +499,19 @@ function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, 
     part = []
   }
   if (part.length > 0) yield part
+}
+
+function checkAsyncOptions(options: EnqueueOptions): void {
+  checkOptions('enqueue', options, OPTIONS)
+  checkSignal(options.signal)
+}
+
+function checkSyncOptions(options: EnqueueSyncOptions): void {
+  checkOptions('enqueueSync', options, SYNC_OPTIONS)
+}
+
+function checkEntry(entry: EnqueueEntry): void {
+  checkOptions('an entry of enqueueMany', entry, ENTRY_KEYS)
 }
 
 function isStreamed(entry: Entry): entry is Streamed {

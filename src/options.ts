@@ -39,8 +39,9 @@ export function checkOptions(call: string, options: unknown, known: readonly str
   if (typeof options !== 'object' || options === null) {
     throw new SettingError('options', options, `an object, as the options of ${call}`)
   }
-  for (const key of Object.keys(options)) {
-    if (known.includes(key)) continue
+  // Unlike Object.keys, it makes no array.
+  for (const key in options) {
+    if (known.includes(key) || !Object.hasOwn(options, key)) continue
     throw SettingError.unknown(
       key,
       (options as Readonly<Record<string, unknown>>)[key],

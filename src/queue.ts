@@ -39,6 +39,10 @@ export interface QueueOptions extends SettingOverrides {
   readonly onReport?: ReportListener | undefined
 }
 
+// One for all calls that leave it out.
+const NO_ARGUMENTS: readonly NameArgument[] = Object.freeze([])
+const NO_OPTIONS = Object.freeze({})
+
 /**
  * A handle on a queue. Making one touches no file; the directory is opened at the first use, and kept open.
  *
@@ -146,8 +150,8 @@ export class Queue {
    */
   async enqueue(
     data: Payload,
-    args: readonly NameArgument[] = [],
-    options: EnqueueOptions = {},
+    args: readonly NameArgument[] = NO_ARGUMENTS,
+    options: EnqueueOptions = NO_OPTIONS,
   ): Promise<string> {
     return this.#enqueuer.enqueue(data, args, options)
   }
@@ -156,7 +160,11 @@ export class Queue {
    * {@link enqueue}, on this thread, which waits for the disk. For scripts, and for items without durability. Takes no streams,
    * no Blobs and no pipes, which would have to be waited for.
    */
-  enqueueSync(data: Payload, args: readonly NameArgument[] = [], options: EnqueueSyncOptions = {}): string {
+  enqueueSync(
+    data: Payload,
+    args: readonly NameArgument[] = NO_ARGUMENTS,
+    options: EnqueueSyncOptions = NO_OPTIONS,
+  ): string {
     return this.#enqueuer.enqueueSync(data, args, options)
   }
 

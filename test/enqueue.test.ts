@@ -597,3 +597,49 @@ test('the file is there, whole, when the id is', async () => {
   )
   expect(seen).not.toContain(false)
 })
+
+describe('a timestamp', () => {
+  test.each([
+    ['none', 'enqueue', '%Y%m%d%H%M%S'],
+    ['none', 'enqueueMany', '%Y%m%d%H%M%S'],
+    ['enqueue', 'enqueue', '%Y%m%d%H%M%S'],
+    ['enqueue', 'enqueueMany', '%Y%m%d%H%M%S'],
+    ['none', 'enqueue', '%Y%m%d%H%M%S%f'],
+  ])(
+    'is that of the moment before the link (durability %s, %s, %s), not that at which it was begun',
+    async (durability, way, timefmt) => {
+      await bed.install()
+      const pause = bed.path('paused')
+      const answer = await inProgram<{ resumed: number; stamped: number[] }>(
+        `
+        const { durability, timefmt } = given
+        const queue = new Queue('q', { root: given.root, durability, timefmt, utc: true })
+        const adding = given.way === 'enqueue' ? queue.enqueue('x') : queue.enqueueMany([{ data: 'x' }, { data: 'y' }])
+        await until(() => fs.existsSync(given.pause))
+        const second = () => Math.floor(Date.now() / 1000)
+        const begun = second()
+        await until(() => second() > begun)
+        const resumed = Date.now()
+        fs.unlinkSync(given.pause)
+        await adding
+        const stamped = []
+        for await (const item of queue.items()) stamped.push(item.enqueuedAt.getTime())
+        return { resumed, stamped }`,
+        {
+          given: { root: bed.root, pause, durability, way, timefmt },
+          flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+          env: { FSQ_FAULTS: `enqueue.write#1=pause:${pause}` },
+        },
+      )
+      const least = timefmt.endsWith('%f') ? answer.resumed : Math.floor(answer.resumed / 1000) * 1000
+      expect(answer.stamped.length).toBe(way === 'enqueue' ? 1 : 2)
+      for (const at of answer.stamped) expect(at).toBeGreaterThanOrEqual(least)
+    },
+  )
+
+  test('is written again each second, and tells the microseconds where they are asked for', async () => {
+    const queue = await bed.install({ durability: 'none', timefmt: '%S%f' })
+    const ids = Array.from({ length: 50 }, () => queue.enqueueSync('x'))
+    expect(new Set(ids.map((id) => id.split('_')[1])).size).toBeGreaterThan(1)
+  })
+})

@@ -123,15 +123,16 @@ class EnqueueTask : public Task {
 
 // (queue, form, suffix, payload, due): one item, here and now. Without a task: the fastest way that there is.
 Napi::Value EnqueueSync(const Napi::CallbackInfo& info) {
-  const auto directory = Opened<QueueBox>(info[0]);
-  const auto form = Opened<FormBox>(info[1]);
-  if (!directory || !form) return {};
-  std::vector<NewItem> items;
-  items.push_back(ItemOf(info[2], info[3], info[4]));
+  // The handles keep them open: nothing else runs on this thread meanwhile.
+  QueueDirectory* const directory = OpenedHere<QueueBox>(info[0]);
+  if (directory == nullptr) return {};
+  const ItemForm* const form = OpenedHere<FormBox>(info[1]);
+  if (form == nullptr) return {};
+  NewItem item = ItemOf(info[2], info[3], info[4]);
   if (info.Env().IsExceptionPending()) return {};
-  EnqueueAll(*directory, *form, items, nullptr);
+  EnqueueAll(*directory, *form, {&item, 1}, nullptr);
   JsBuilder js(info.Env());
-  return {info.Env(), js.Checked(ResultOf(js, items.front()))};
+  return {info.Env(), js.Checked(ResultOf(js, item))};
 }
 
 // (queue, form, suffix) -> a draft, or as the failures of enqueue

@@ -63,14 +63,21 @@ Box* BoxOf(const Napi::Value& handle) {
   return nullptr;
 }
 
-// The object behind a handle that is still open; throws otherwise.
+// The object behind a handle that is still open; throws otherwise. For this call only: it goes when the
+// handle is closed.
 template <typename Box>
-decltype(Box::value) Opened(const Napi::Value& handle) {
+auto* OpenedHere(const Napi::Value& handle) {
   Box* const box = BoxOf<Box>(handle);
   if (box != nullptr && !box->value) {
     Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
   }
-  return box == nullptr ? nullptr : box->value;
+  return box == nullptr ? nullptr : box->value.get();
+}
+
+// The same, kept open by whoever has it.
+template <typename Box>
+decltype(Box::value) Opened(const Napi::Value& handle) {
+  return OpenedHere<Box>(handle) == nullptr ? nullptr : BoxOf<Box>(handle)->value;
 }
 
 // (handle): the object goes, or when the last task that uses it has ended.

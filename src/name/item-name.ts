@@ -211,8 +211,9 @@ export interface SuffixFields {
 export function nameSuffix(fields: SuffixFields, settings: WriteSettings): RawName {
   const codec = codecFor(settings.delimiter, settings.encode, settings.charset)
   let suffix = suffixHead(fields, codec)
-  for (const [index, arg] of fields.args.entries()) {
-    suffix += codec.delimiter + encodeArgument(codec, arg, index)
+  const { args } = fields
+  for (let index = 0; index < args.length; index++) {
+    suffix += codec.delimiter + encodeArgument(codec, args[index], index)
   }
   return suffix
 }

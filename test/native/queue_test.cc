@@ -64,10 +64,7 @@ class TestQueue {
 };
 
 ItemForm FormOf(bool durable) {
-  ItemForm form;
-  form.time_format = "%Y%m%d%H%M%S";
-  form.durable = durable;
-  return form;
+  return {.time_format = "%Y%m%d%H%M%S", .durable = durable};
 }
 
 NewItem ItemOf(const char* argument, std::string_view bytes) {
