@@ -120,6 +120,9 @@ const OPTIONS = ['delay', 'signal', 'trigger'] as const
 const SYNC_OPTIONS = ['delay', 'trigger'] as const
 const MANY_OPTIONS = ['signal'] as const
 const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
+// For all calls that leave them out.
+const NO_ARGUMENTS: readonly NameArgument[] = Object.freeze([])
+const NO_OPTIONS = Object.freeze({})
 const NAME_LIMIT = 255
 // Of items that are made durable together, and of others.
 const BATCH_LIMIT = 256
@@ -152,7 +155,11 @@ export class Enqueuer {
     )
   }
 
-  async enqueue(data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Promise<string> {
+  async enqueue(
+    data: Payload,
+    args: readonly NameArgument[] = NO_ARGUMENTS,
+    options: EnqueueOptions = NO_OPTIONS,
+  ): Promise<string> {
     const entry = this.#prepare(data, args, options, checkAsyncOptions, this.#copies)
     const { signal } = options
     if (isStreamed(entry)) return this.#idOf(await this.#enqueueSource(entry, signal), entry)
@@ -167,7 +174,11 @@ export class Enqueuer {
     }
   }
 
-  enqueueSync(data: Payload, args: readonly NameArgument[], options: EnqueueSyncOptions): string {
+  enqueueSync(
+    data: Payload,
+    args: readonly NameArgument[] = NO_ARGUMENTS,
+    options: EnqueueSyncOptions = NO_OPTIONS,
+  ): string {
     const entry = this.#prepare(data, args, options, checkSyncOptions)
     if (isStreamed(entry)) {
       void entry.payload.stop()

@@ -39,10 +39,6 @@ export interface QueueOptions extends SettingOverrides {
   readonly onReport?: ReportListener | undefined
 }
 
-// One for all calls that leave it out.
-const NO_ARGUMENTS: readonly NameArgument[] = Object.freeze([])
-const NO_OPTIONS = Object.freeze({})
-
 /**
  * A handle on a queue. Making one touches no file; the directory is opened at the first use, and kept open.
  *
@@ -148,11 +144,7 @@ export class Queue {
    * await queue.enqueue(request, ['upload'], { signal: AbortSignal.timeout(60_000) })
    * ```
    */
-  async enqueue(
-    data: Payload,
-    args: readonly NameArgument[] = NO_ARGUMENTS,
-    options: EnqueueOptions = NO_OPTIONS,
-  ): Promise<string> {
+  async enqueue(data: Payload, args?: readonly NameArgument[], options?: EnqueueOptions): Promise<string> {
     return this.#enqueuer.enqueue(data, args, options)
   }
 
@@ -160,11 +152,7 @@ export class Queue {
    * {@link enqueue}, on this thread, which waits for the disk. For scripts, and for items without durability. Takes no streams,
    * no Blobs and no pipes, which would have to be waited for.
    */
-  enqueueSync(
-    data: Payload,
-    args: readonly NameArgument[] = NO_ARGUMENTS,
-    options: EnqueueSyncOptions = NO_OPTIONS,
-  ): string {
+  enqueueSync(data: Payload, args?: readonly NameArgument[], options?: EnqueueSyncOptions): string {
     return this.#enqueuer.enqueueSync(data, args, options)
   }
 
