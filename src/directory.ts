@@ -10,6 +10,7 @@ import { inspect } from 'node:util'
 
 import {
   type Failure,
+  FileSystemError,
   type FsqError,
   NetworkFileSystemError,
   NotAQueueError,
@@ -22,7 +23,10 @@ import { pathText } from './name/charset.js'
 import { type QueueHandle, Reach, isFailure, native } from './native.js'
 import { LOCK_MARKER, type Settings } from './settings.js'
 
-const { ENOENT, ENOTDIR, ELOOP, EINVAL, ESTALE } = os.constants.errno
+const { ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE } = os.constants.errno
+const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
+const FLOCK_ADVICE =
+  "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
 
 /** How often a call opens the queue anew: each time, it was installed anew under it. */
 export const MOST_REOPENINGS = 5
@@ -122,7 +126,12 @@ export class QueueDirectory {
 
   /** The error for a failure on this queue. `doing` follows 'Cannot', as `scan`. */
   error(failure: Failure, doing: string): FsqError {
-    return fileSystemError(this.located(failure), `${doing} the queue ${inspect(this.layout.name)}`)
+    const isLock = failure.syscall === 'flock' && NO_FLOCK.includes(-failure.errno)
+    return fileSystemError(
+      this.located(failure),
+      `${doing} the queue ${inspect(this.layout.name)}`,
+      isLock ? [FileSystemError, FLOCK_ADVICE] : undefined,
+    )
   }
 
   /** The failure with its paths absolute and as text. */

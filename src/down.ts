@@ -52,12 +52,20 @@ export async function removeDown(layout: Layout): Promise<void> {
   try {
     await fs.unlink(layout.downPath)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw downError(error, layout, 'take up')
+    if (!(await isMissing(layout.downPath))) throw downError(error, layout, 'take up')
   }
 }
 
+/** Asked apart: a file system that is mounted read-only refuses to remove even what is not there. */
+async function isMissing(file: string): Promise<boolean> {
+  return fs.lstat(file).then(
+    () => false,
+    (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT',
+  )
+}
+
 /** Whether the file is there. */
-export async function isDown(layout: Layout): Promise<boolean> {
+export async function isQueueDown(layout: Layout): Promise<boolean> {
   await checkQueue(layout)
   try {
     await fs.lstat(layout.downPath)
@@ -84,7 +92,9 @@ export async function checkQueue(layout: Layout): Promise<void> {
     if (isMissing) throw queueMissing(layout, 'stat')
   }
   throw new NotAQueueError(
-    `${layout.path} is not a queue: it has no directory of waiting items. Install the queue anew`,
+    `${layout.path} is not a queue: it has no directory of waiting items. Put that back with the owner and mode of the others, or ` +
+      'install the queue anew',
+    { path: waiting },
   )
 }
 
@@ -119,7 +129,14 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
   const { errno = 0, syscall = 'open' } = error as NodeJS.ErrnoException
   if (error instanceof FsqError) return error
   if ([ELOOP, EISDIR, ENXIO, EEXIST].includes(-errno)) return notPlain(layout)
-  if (errno === -ENOTDIR) return new NotAQueueError(`${layout.path} is not a queue, as it is not a directory`)
+  // Its directory is gone: uninstalled just now.
+  if (errno === -ENOENT) return queueMissing(layout, syscall)
+  if (errno === -ENOTDIR) {
+    return new NotAQueueError(
+      `${layout.path} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
+      { path: layout.path },
+    )
+  }
   return fileSystemError(
     { errno, syscall, path: layout.downPath },
     `${doing} the queue ${inspect(layout.name)}`,
@@ -130,5 +147,6 @@ function notPlain(layout: Layout): NotAQueueError {
   return new NotAQueueError(
     `${layout.downPath} is not a plain file of one name (a link, a directory or a device, perhaps planted). Nothing was ` +
       'changed; remove it',
+    { path: layout.downPath },
   )
 }

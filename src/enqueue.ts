@@ -466,7 +466,7 @@ export class Enqueuer {
     const error = pullQuietly(layout)
     if (error === undefined) return
     const name = toRaw(this.#settings.trigger, 'utf8')
-    this.#reporter.report('trigger', name, `was not pulled: ${error.message}`, error)
+    this.#reporter.reportBeside('trigger', name, `was not pulled: ${error.message}`, error)
   }
 
   #outcomeOf(result: Result | undefined, entry: Entry): EnqueueOutcome {

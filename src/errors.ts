@@ -68,6 +68,12 @@ function setName(constructor: { readonly prototype: object }, name: string): voi
   Object.defineProperty(constructor.prototype, 'name', { value: name, configurable: true, writable: true })
 }
 
+/** What an error is about besides its cause. */
+export interface FsqErrorOptions extends ErrorOptions {
+  /** The path that it is about, where no system call on it failed. */
+  readonly path?: string
+}
+
 /**
  * The base of all errors of this package. `code` tells the situation; where a system call failed, `cause` is Node's
  * error for it, and `errno`, `syscall`, `path` and `dest` are repeated here.
@@ -85,14 +91,15 @@ export class FsqError extends Error {
   declare readonly errno?: number
   /** The system call that failed, if one did. */
   declare readonly syscall?: string
-  /** What the system call was called on. */
+  /** What the system call was called on, or what the error is about. */
   declare readonly path?: string
   /** The second path of the system call. */
   declare readonly dest?: string
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: FsqErrorOptions) {
     super(message, options)
     this.code = new.target.code
+    if (options?.path !== undefined) this.path = options.path
     if (!types.isNativeError(this.cause)) return
     const { errno, syscall, path, dest } = this.cause as SystemError
     if (typeof errno !== 'number' || typeof syscall !== 'string') return
@@ -135,7 +142,7 @@ export class TriggerError extends FsqError {
   }
 }
 
-/** What has the name of the queue lacks the directories of one. */
+/** What has the name of the queue lacks the directories of one, or has something else where a file of a queue belongs. */
 export class NotAQueueError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_A_QUEUE'
   static {
@@ -243,11 +250,11 @@ export class SettingError extends FsqError {
     this.value = value
     this.expected = expected
   }
+}
 
-  /** The error for something that is set and that does not exist. */
-  static unknown(setting: string, value: unknown, message: string): SettingError {
-    return new SettingError(setting, value, 'a setting that there is', undefined, message)
-  }
+/** The error for something that is set and that does not exist. */
+export function unknownSetting(setting: string, value: unknown, message: string): SettingError {
+  return new SettingError(setting, value, 'a setting that there is', undefined, message)
 }
 
 /** What was given as the contents of an item cannot be its contents. */
@@ -278,7 +285,7 @@ export class NotDurableError extends FsqError {
   constructor(id: string, options?: ErrorOptions, action = 'enqueue') {
     super(
       `${describeOutcome(id, action)}, but a power cut may undo that: making the directory durable failed. ` +
-        `Do not ${action} it again; check the disk (see the cause)`,
+        'Do not do so again; check the disk (see the cause)',
       options,
     )
     this.id = id
@@ -318,7 +325,10 @@ export class EnqueueAbortedError extends FsqError {
 /** What became of one entry of a bulk enqueue. */
 export type EnqueueOutcome = { readonly id: string } | { readonly error: FsqError }
 
-/** Some entries of a bulk enqueue failed; the others are in the queue. */
+/**
+ * Some entries of a bulk enqueue failed; the others are in the queue. So are those whose outcome is a {@link NotDurableError}: they
+ * must not be added again.
+ */
 export class EnqueueManyError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ENQUEUE_MANY'
   static {
@@ -330,10 +340,17 @@ export class EnqueueManyError extends FsqError {
 
   constructor(outcomes: readonly EnqueueOutcome[]) {
     const errors = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []))
+    const failed = errors.filter((error) => !(error instanceof NotDurableError))
+    const undurable = errors.length - failed.length
+    const first = failed[0] ?? errors[0]
+    const parts = [
+      failed.length > 0 ? `${failed.length} of ${outcomes.length} items failed to be enqueued` : undefined,
+      undurable > 0 ? `${undurable} of ${outcomes.length} are in the queue, but perhaps not durably` : undefined,
+    ]
     super(
-      `${errors.length} of ${outcomes.length} items failed to be enqueued, the first one thus: ` +
-        `${errors[0]?.message ?? 'unknown'}. What became of each is in 'outcomes', in the order of the entries`,
-      { cause: errors[0] },
+      `${parts.filter((part) => part !== undefined).join(', and ')}; the first of them: ${first?.message ?? 'unknown'}. ` +
+        "What became of each is in 'outcomes', in the order of the entries",
+      { cause: first },
     )
     this.outcomes = outcomes
   }
@@ -355,7 +372,7 @@ export class FinishError extends FsqError {
     const { cause } = options ?? {}
     super(
       `The item ${inspect(id)} could not be finished (${action})` +
-        `${cause instanceof Error ? `: ${cause.message}. ${adviceOn(cause)}` : ''}. ` +
+        `${cause instanceof Error ? `: ${describeCause(cause)}. ${adviceOn(cause)}` : ''}. ` +
         'It stays claimed, so that nobody else runs it, and finishing it is tried again until the queue is closed',
       options,
     )
@@ -491,7 +508,7 @@ export class TooManyFilesError extends FileSystemError {
   }
 }
 
-type FsqErrorClass = new (message: string, options?: ErrorOptions) => FsqError
+type FsqErrorClass = new (message: string, options?: FsqErrorOptions) => FsqError
 
 /** What an error number means to who meets it: the class of the error, and what to do next. */
 export type ErrnoMeaning = readonly [FsqErrorClass, string]
@@ -516,7 +533,7 @@ const ADVICE: Readonly<Record<string, ErrnoMeaning>> = {
   ],
   ENOENT: [
     FileSystemError,
-    'Check that it exists; a queue that has lost a directory must be installed again',
+    'Check that it exists. Where a queue has lost a directory, make it again, with the owner and mode of the others',
   ],
   ENOTDIR: [FileSystemError, 'Something on the path is not a directory; move it out of the way'],
   EEXIST: [FileSystemError, 'Something is there already; move it out of the way'],
@@ -530,11 +547,29 @@ const ADVICE: Readonly<Record<string, ErrnoMeaning>> = {
   ESTALE: [FileSystemError, 'What was open is no longer what the path names; open the queue anew'],
   EFBIG: [FileSystemError, 'The file would be larger than the file system or the limits (ulimit -f) allow'],
   ENOTSUP: [FileSystemError, 'This file system cannot do it; put the queue on a local one'],
+  ENOLCK: [
+    FileSystemError,
+    'The system has no room for more locks, or this file system has no such ones: hold fewer items, or put the queue on a local one',
+  ],
   ENOSYS: [FileSystemError, 'This kernel, or the sandbox of this process, does not offer the call'],
   EINVAL: [FileSystemError, 'This file system may not offer the call; try a queue on another one'],
 }
 
 const NO_ADVICE = [FileSystemError, 'The man page of the system call tells what the error means'] as const
+
+/** As the message of Node's error, but a name with control characters in it, which a producer can have chosen, cannot write to a terminal. */
+function describeCause(cause: Error): string {
+  const { errno, syscall, path, dest } = cause as SystemError
+  if (errno === undefined || syscall === undefined) return cause.message
+  const [code, text] = describeErrno(errno)
+  return `${text} (${code}, ${syscall}${describePaths(path, dest)})`
+}
+
+function describePaths(path: string | undefined, dest: string | undefined): string {
+  const from = path === undefined ? '' : ` ${inspect(path)}`
+  const to = dest === undefined ? '' : ` -> ${inspect(dest)}`
+  return from + to
+}
 
 // The code of Node's error for a failed call is the name of its errno.
 function adviceOn(cause: Error): string {
@@ -559,9 +594,8 @@ export function fileSystemError(failure: Failure, doing: string, meaning?: Errno
   const { errno, syscall, path, dest } = failure
   const [code, text] = describeErrno(errno)
   const [ErrorClass, advice] = meaning ?? ADVICE[code] ?? NO_ADVICE
-  const from = path === undefined ? '' : ` ${inspect(path)}`
-  const to = dest === undefined ? '' : ` -> ${inspect(dest)}`
-  const error = new ErrorClass(`Cannot ${doing}: ${text} (${code}, ${syscall}${from}${to}). ${advice}`, {
+  const where = `${syscall}${describePaths(path, dest)}`
+  const error = new ErrorClass(`Cannot ${doing}: ${text} (${code}, ${where}). ${advice}`, {
     cause: systemError(failure),
   })
   Error.captureStackTrace(error, fileSystemError)

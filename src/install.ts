@@ -59,7 +59,7 @@ export interface UninstallOptions {
 }
 
 /** Makes the queue. See {@link Queue.install}. */
-export async function install(layout: Layout, settings: Settings, options: InstallOptions): Promise<void> {
+export async function installQueue(layout: Layout, settings: Settings, options: InstallOptions): Promise<void> {
   const { force: replace = false, lockKind = 'flock' } = options
   checkFlag('force', replace)
   if (!LOCK_KINDS.includes(lockKind)) {
@@ -120,7 +120,7 @@ function warnOfUnwritable({ name }: Layout, { queueMode, itemMode }: Settings): 
 }
 
 /** Removes the queue. See {@link Queue.uninstall}. */
-export async function uninstall(
+export async function uninstallQueue(
   layout: Layout,
   settings: Settings,
   options: UninstallOptions,
@@ -129,9 +129,11 @@ export async function uninstall(
   checkFlag('force', force)
   const target = await realLayout(layout)
   await checkIsQueue(target)
+  // Before the queue is taken down as well, which ends the loops of its workers: a refusal must not.
+  if (!force) await checkEmpty(target, settings)
   const madeDown = await makeDown(target, settings)
   try {
-    if (!force) await checkEmpty(target)
+    if (!force) await checkEmpty(target, settings)
     await takeApart(target, force)
   } catch (error) {
     if (madeDown) await removeDown(target).catch(() => undefined)
@@ -171,10 +173,11 @@ function failureOf({ errno, syscall, path: where, dest }: InstallResult): Failur
 /** Only a queue may be replaced, or an empty directory: what else has its name is somebody's data. */
 async function checkReplaceable(layout: Layout): Promise<void> {
   if (!(await isDirectory(layout.path)) || (await hasAllPlaces(layout))) return
-  const entries = await attempt('look into', layout, () => fs.readdir(layout.path))
+  const entries = await entriesOf(layout.path, 'look into', layout)
   if (entries.length === 0) return
   throw new NotAQueueError(
     `${layout.path} is not a queue, so it is not replaced. Move it out of the way, or choose another name`,
+    { path: layout.path },
   )
 }
 
@@ -182,6 +185,7 @@ async function checkIsQueue(layout: Layout): Promise<void> {
   if (await hasAllPlaces(layout)) return
   throw new NotAQueueError(
     `${layout.path} lacks directories of a queue, so it is not uninstalled. Remove it by hand, if it is yours`,
+    { path: layout.path },
   )
 }
 
@@ -258,22 +262,33 @@ function missing(layout: Layout, error: unknown): FsqError {
   return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
 }
 
-async function checkEmpty(layout: Layout): Promise<void> {
-  const entries = await fs.readdir(placePath(layout, Place.queue)).catch((error: unknown) => {
-    const { errno = -ENOENT, syscall = 'scandir' } = error as NodeJS.ErrnoException
-    const failure = { errno, syscall, path: placePath(layout, Place.queue) }
-    throw new NotAQueueError(
-      `${layout.path} is not a queue: its directory of waiting items cannot be read. Remove it by hand, if it is yours`,
-      { cause: systemError(failure) },
-    )
-  })
-  if (entries.length > 0) throw notEmpty(layout, entries.length)
+/** Items wait in queue/, and in the queues of hosts, which the first implementation has in the same directory. */
+async function checkEmpty(layout: Layout, settings: Settings): Promise<void> {
+  const hosts = path.join(layout.path, settings.hosts)
+  const names = await entriesOf(hosts, 'look for items of hosts in', layout)
+  const ofHosts = names.map((host) => path.join(hosts, host, layout.directories[Place.queue] ?? ''))
+  for (const waiting of [placePath(layout, Place.queue), ...ofHosts]) {
+    const { length } = await entriesOf(waiting, 'look for items in', layout)
+    if (length > 0) throw notEmpty(layout, waiting, length)
+  }
 }
 
-function notEmpty(layout: Layout, count: number): QueueNotEmptyError {
+/** None, if it is not there, or no directory. */
+async function entriesOf(directory: string, doing: string, layout: Layout): Promise<string[]> {
+  try {
+    return await fs.readdir(directory)
+  } catch (error) {
+    const { errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
+    if (errno === -ENOENT || errno === -ENOTDIR) return []
+    throw fileSystemError({ errno, syscall, path: directory }, `${doing} the queue ${inspect(layout.name)}`)
+  }
+}
+
+function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmptyError {
   return new QueueNotEmptyError(
-    `${count} items wait in the queue ${inspect(layout.name)}, so it is not uninstalled. Let them be worked, or remove ` +
-      'them with the queue by the option force',
+    `${count === 1 ? '1 item waits' : `${count} items wait`} in the queue ${inspect(layout.name)} (${inspect(waiting)}), so it is not ` +
+      'uninstalled. Let them be worked, or remove them with the queue by the option force',
+    { path: waiting },
   )
 }
 
@@ -281,6 +296,8 @@ async function takeApart(layout: Layout, force: boolean): Promise<void> {
   const hidden = hiddenName()
   const failure = await native.relocate(layout.root, layout.name, hidden)
   if (failure?.moved === false) {
+    // Somebody else was faster.
+    if (failure.errno === -ENOENT) throw queueMissing(layout, failure.syscall)
     throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
   }
   const aside = path.join(layout.root, hidden)
@@ -307,8 +324,10 @@ async function removeEmptyQueue(layout: Layout, aside: string, hidden: string): 
         `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
       )
     }
-    if (errno === -ENOTEMPTY || errno === -EEXIST)
-      throw notEmpty(layout, (await fs.readdir(placePath(layout, Place.queue))).length)
+    if (errno === -ENOTEMPTY || errno === -EEXIST) {
+      const waiting = placePath(layout, Place.queue)
+      throw notEmpty(layout, waiting, (await fs.readdir(waiting)).length)
+    }
     throw fileSystemError({ errno, syscall, path: directory }, `uninstall the queue ${inspect(layout.name)}`)
   }
 }

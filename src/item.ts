@@ -257,7 +257,7 @@ export class WorkItem extends NamedItem {
     if (isUngrowable || this.#isExhausted(tries) || this.#isExpired()) {
       await this.#finish({ action: 'retry', place: Place.fail, to: raw, due: 0 })
       if (isUngrowable) {
-        this.#context.reporter.report(
+        this.#context.reporter.reportBeside(
           'ungrowable',
           raw,
           'cannot be tried again, as its name would be too long: moved to fail/',
@@ -441,7 +441,7 @@ export class WorkItem extends NamedItem {
     claims.removeUnfinished(this)
     if (name !== this.parsed.raw) this.rename(parseItemName(name, settings))
     if (undelayed && place === Place.queue && due !== 0) {
-      reporter.report('undelayed', name, 'is due at once: only its owner may set its time')
+      reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')
     }
     if (failure === undefined) return
     throw new NotDurableError(this.id, { cause: systemError(failure) }, action)
@@ -488,7 +488,7 @@ export class WorkItem extends NamedItem {
     this.#timer = setTimeout(() => {
       if (this.#context.directory.closed || this.#state !== 'unfinished') return
       const report = (): void => {
-        this.#context.reporter.report(
+        this.#context.reporter.reportBeside(
           'recovered',
           this.parsed.raw,
           `could be finished after all (${target.action})`,

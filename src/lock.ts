@@ -12,7 +12,7 @@ import { types } from 'node:util'
 import { type Failure, LockTimeoutError, SettingError } from './errors.js'
 import { lockError, notLockable } from './lock/failure.js'
 import { FileLock } from './lock/file-lock.js'
-import {
+import { about,
   LOCK_SYNC_OPTIONS,
   LOCK_WAIT_OPTIONS,
   type LockOptions,
@@ -273,6 +273,7 @@ function timedOut(request: LockRequest, { timeout }: TimeoutOptions): never {
   throw new LockTimeoutError(
     `The lock on ${describeTarget(request)} was not free within ${timeout ?? 0} ms. Wait longer, or look who holds it ` +
       '(lslocks, /proc/locks)',
+    about(request),
   )
 }
 

@@ -5,7 +5,7 @@
  */
 import { inspect } from 'node:util'
 
-import { SettingError } from './errors.js'
+import { SettingError, unknownSetting } from './errors.js'
 
 /**
  * Checks that a signal is one.
@@ -42,7 +42,7 @@ export function checkOptions(call: string, options: unknown, known: readonly str
   // Unlike Object.keys, it makes no array.
   for (const key in options) {
     if (known.includes(key) || !Object.hasOwn(options, key)) continue
-    throw SettingError.unknown(
+    throw unknownSetting(
       key,
       (options as Readonly<Record<string, unknown>>)[key],
       `${call} has no option ${inspect(key)}. It has ${known.join(', ')}`,

@@ -5,7 +5,7 @@
  */
 import { Claims } from './claims.js'
 import { QueueDirectory } from './directory.js'
-import { isDown, makeDown, removeDown } from './down.js'
+import { isQueueDown, makeDown, removeDown } from './down.js'
 import {
   type EnqueueEntry,
   type EnqueueManyOptions,
@@ -14,7 +14,7 @@ import {
   Enqueuer,
 } from './enqueue.js'
 import { Finisher } from './finish.js'
-import { type InstallOptions, type UninstallOptions, install, uninstall } from './install.js'
+import { type InstallOptions, type UninstallOptions, installQueue, uninstallQueue } from './install.js'
 import type { ItemContext, WorkItem } from './item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './layout.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './lister.js'
@@ -25,7 +25,7 @@ import { checkOptions } from './options.js'
 import type { Payload } from './payload.js'
 import { Pending } from './pending.js'
 import { type ReportListener, Reporter } from './report.js'
-import { type ScanForeverOptions, type ScanOptions, scan } from './scan.js'
+import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './trigger.js'
@@ -78,7 +78,7 @@ export class Queue {
       claims: new Claims(),
       finisher: new Finisher(this.#directory, this.#settings),
       pending,
-      reporter: new Reporter(name, onReport),
+      reporter: new Reporter(this.#layout, onReport),
       releasing: new Set(),
     }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
@@ -99,8 +99,9 @@ export class Queue {
   static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
     checkAreSettings(options)
     const { force, lockKind, ...rest } = options
-    const queue = new Queue(name, rest)
-    await install(queue.#layout, queue.#settings, { force, lockKind })
+    // Not by its name: a bundler would then give the class another.
+    const queue = new this(name, rest)
+    await installQueue(queue.#layout, queue.#settings, { force, lockKind })
     return queue
   }
 
@@ -198,7 +199,7 @@ export class Queue {
    * ```
    */
   scan(options: ScanOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
-    return scan(this.#context, options)
+    return scanQueue(this.#context, options)
   }
 
   /**
@@ -223,7 +224,7 @@ export class Queue {
    * ```
    */
   scanForever(options: ScanForeverOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
-    return scan(this.#context, options, true)
+    return scanQueue(this.#context, options, true)
   }
 
   /**
@@ -270,7 +271,7 @@ export class Queue {
 
   /** Whether scans of the queue are forbidden: the file `down` exists. */
   async isDown(): Promise<boolean> {
-    return isDown(this.#layout)
+    return isQueueDown(this.#layout)
   }
 
   /**
@@ -310,7 +311,7 @@ export class Queue {
   async uninstall(options: UninstallOptions = {}): Promise<void> {
     checkOptions('uninstall', options, ['force'])
     try {
-      await uninstall(this.#layout, this.#settings, options)
+      await uninstallQueue(this.#layout, this.#settings, options)
     } catch (error) {
       // The queue is gone then, too.
       if (error instanceof NotDurableError) await this.close()

@@ -6,6 +6,7 @@
 import { inspect } from 'node:util'
 
 import { type FsqError, SettingError } from './errors.js'
+import type { Layout } from './layout.js'
 import { type RawName, printable } from './name/charset.js'
 
 /**
@@ -52,41 +53,85 @@ export interface Report {
   readonly error?: FsqError
 }
 
-/** Hears of reports. What it throws ends the scan that had something to report. */
+/**
+ * Hears of reports. What it throws ends the scan that had something to report; beside an enqueue, a retry or a finish, which it cannot
+ * undo, it is a warning of the process.
+ */
 export type ReportListener = (report: Report) => void
 
 // Enough for any queue that is looked after; after that some are reported again, rather than memory filled up.
 const MOST_REMEMBERED = 10_000
 
-/** Passes reports on, each once: to a listener, or as a warning of the process. */
+/** What has been reported: a scan comes by again and again, and what stays where it is would be reported each time. */
+class Reported {
+  readonly #keys = new Set<string>()
+
+  /** Whether this is the first time. */
+  add(key: string): boolean {
+    if (this.#keys.has(key)) return false
+    if (this.#keys.size === MOST_REMEMBERED) this.#keys.clear()
+    this.#keys.add(key)
+    return true
+  }
+}
+
+/** All handles of a process share its warnings. */
+const warned = new Reported()
+
+/** Passes reports of one handle on, each once: to a listener, or as a warning of the process. */
 export class Reporter {
-  readonly #queue: string
+  readonly #layout: Layout
   readonly #listener: ReportListener | undefined
-  readonly #reported = new Set<string>()
+  readonly #heard = new Reported()
+  readonly #ofScans = new WeakMap<ReportListener, Reporter>()
 
   /** @throws {@link SettingError} if the listener cannot be called. */
-  constructor(queue: string, listener: ReportListener | undefined) {
+  constructor(layout: Layout, listener: ReportListener | undefined) {
     if (listener !== undefined && typeof listener !== 'function')
       throw new SettingError('onReport', listener, 'a function')
-    this.#queue = queue
+    this.#layout = layout
     this.#listener = listener
   }
 
+  /**
+   * The reporter for scans of the handle that have this listener of their own.
+   *
+   * @throws {@link SettingError} if the listener cannot be called.
+   */
+  forScan(listener: ReportListener): Reporter {
+    const known = this.#ofScans.get(listener)
+    if (known !== undefined) return known
+    const reporter = new Reporter(this.#layout, listener)
+    this.#ofScans.set(listener, reporter)
+    return reporter
+  }
+
+  /** Whatever the listener throws is thrown. */
   report(type: ReportType, rawName: RawName, message: string, error?: FsqError): void {
-    // A scan comes by again and again; what stays where it is would be reported each time.
     const key = `${type} ${rawName}`
-    if (this.#reported.has(key)) return
-    if (this.#reported.size === MOST_REMEMBERED) this.#reported.clear()
-    this.#reported.add(key)
     const name = printable(rawName)
     if (this.#listener !== undefined) {
-      const report: Report = { type, queue: this.#queue, name, rawName, message }
+      if (!this.#heard.add(key)) return
+      const report: Report = { type, queue: this.#layout.name, name, rawName, message }
       this.#listener(error === undefined ? report : { ...report, error })
       return
     }
-    process.emitWarning(`${inspect(name)} in the queue ${inspect(this.#queue)} ${message}`, {
+    if (!warned.add(`${this.#layout.path} ${key}`)) return
+    process.emitWarning(`${inspect(name)} in the queue ${inspect(this.#layout.name)} ${message}`, {
       type: 'FsqWarning',
       code: `FSQ_${type.toUpperCase()}`,
     })
+  }
+
+  /**
+   * {@link report}, of what has happened beside something that has succeeded: an error of the listener must not pass for one of
+   * the operation, which somebody would do again.
+   */
+  reportBeside(type: ReportType, rawName: RawName, message: string, error?: FsqError): void {
+    try {
+      this.report(type, rawName, message, error)
+    } catch (thrown) {
+      process.emitWarning(`onReport has thrown: ${inspect(thrown)}`, { type: 'FsqWarning', code: 'FSQ_ON_REPORT' })
+    }
   }
 }

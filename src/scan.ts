@@ -7,7 +7,7 @@ import { SettingError } from './errors.js'
 import type { ItemContext, WorkItem } from './item.js'
 import { checkFlag, checkOptions, checkSignal } from './options.js'
 import { Prefetch } from './prefetch.js'
-import { type ReportListener, Reporter } from './report.js'
+import type { ReportListener } from './report.js'
 import { Waiting } from './waiting.js'
 import { Walk } from './walk.js'
 
@@ -56,7 +56,7 @@ function limit(name: string, given: number | undefined, setting: number): number
 }
 
 /** Hands out the items that wait, claimed, in FIFO order. See {@link Queue.scan}. `forever`: waits, whatever the options say. */
-export function scan(
+export function scanQueue(
   context: ItemContext,
   options: ScanOptions,
   forever = false,
@@ -120,7 +120,7 @@ async function* handOut(
   const own =
     onReport === undefined
       ? context
-      : { ...context, reporter: new Reporter(context.directory.layout.name, onReport) }
+      : { ...context, reporter: context.reporter.forScan(onReport) }
   const walk = new Walk(own, limits, {
     prefetch: new Prefetch(prefetch),
     relaxed: checkOrder(order) === 'relaxed',

@@ -7,7 +7,7 @@
 import { Buffer } from 'node:buffer'
 import { inspect } from 'node:util'
 
-import { SettingError } from './errors.js'
+import { SettingError, unknownSetting } from './errors.js'
 import { type Charset, parseCharset } from './name/charset.js'
 
 /** All settings, checked and in their own types. */
@@ -298,7 +298,7 @@ function keyOf(name: string): SettingKey {
   // Not as it is: it may be '' or a symbol.
   const shown = inspect(name)
   const known = [...KEY_OF_VARIABLE.keys()].join(', ')
-  throw SettingError.unknown(name, undefined, `There is no setting ${shown}. There are ${known}`)
+  throw unknownSetting(name, undefined, `There is no setting ${shown}. There are ${known}`)
 }
 
 /**
@@ -355,7 +355,7 @@ export function resolveSettings(overrides: SettingOverrides = {}): Settings {
   for (const name of Object.keys(overrides)) {
     if (isSetting(name)) continue
     const given = (overrides as Readonly<Record<string, unknown>>)[name]
-    throw SettingError.unknown(name, given, `There is no option ${name}. There are ${KEYS.join(', ')}`)
+    throw unknownSetting(name, given, `There is no option ${name}. There are ${KEYS.join(', ')}`)
   }
   const resolved = Object.fromEntries(
     KEYS.map((key) => {

@@ -119,6 +119,7 @@ function withFifo(layout: Layout, flags: number, use: (descriptor: number, info:
 function notFifo(layout: Layout): TriggerError {
   return new TriggerError(
     `${layout.triggerPath} is not a FIFO of one name, and is left alone. Remove it and call queue.trigger()`,
+    { path: layout.triggerPath },
   )
 }
 

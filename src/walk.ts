@@ -367,7 +367,7 @@ export class Walk {
     this.#ended = numbers[BatchNumber.ended] === 1
     const failing: Promise<void>[] = []
     for (const file of claimed) this.#sort(handle, file, failing)
-    for (const note of notes ?? []) this.#report(note)
+    this.#reportAll(notes ?? [])
     // What is taken at once needs no watch.
     if (this.#ready.length > (this.#isAwaited ? 1 : 0)) this.#watchIdle()
     if (failure !== undefined && isOutOfDescriptors(failure) && this.#ready.length > 0) {
@@ -377,9 +377,9 @@ export class Walk {
       this.#isStale = isStale(failure)
       if (this.#isStale) directory.forget(handle)
       if (this.#isStale && this.#waits) this.#ended = true
-      else this.#error = directory.error(failure, 'scan')
+      else this.#failWith(directory.error(failure, 'scan'))
     } else if (numbers[BatchNumber.down] === 1) {
-      this.#error = this.#downError()
+      this.#failWith(this.#downError())
     }
     return failing
   }
@@ -432,6 +432,15 @@ export class Walk {
     )
   }
 
+  /** What a listener throws is for the loop: whoever receives claims must not stop half-way. */
+  #reportAll(notes: readonly ClaimNote[]): void {
+    try {
+      for (const note of notes) this.#report(note)
+    } catch (error) {
+      this.#failWith(error)
+    }
+  }
+
   #report(note: ClaimNote): void {
     const { reporter, directory } = this.#context
     switch (note.kind) {
@@ -476,6 +485,7 @@ export class Walk {
     const { name, downPath } = this.#context.directory.layout
     return new QueueDownError(
       `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned. Take it up again with queue.up()`,
+      { path: downPath },
     )
   }
 

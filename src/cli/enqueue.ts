@@ -76,7 +76,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     // Before the input is read: it cannot be read again.
     await directory.open()
     // The trigger is pulled here: what there is to say of it is for people.
-    const enqueuer = new Enqueuer(directory, { ...own, useTrigger: false }, new Reporter(name, undefined))
+    const enqueuer = new Enqueuer(directory, { ...own, useTrigger: false }, new Reporter(layout, undefined))
     const isAskedFor = given.has('trigger')
     const waker = isAskedFor || own.useTrigger ? await newWaker(layout, isAskedFor) : undefined
     const isWhole = isBatch

@@ -15,7 +15,7 @@ import {
   ReadOnlyError,
   fileSystemError,
 } from '../errors.js'
-import { type LockRequest, describeTarget } from './request.js'
+import { about, type LockRequest, describeTarget } from './request.js'
 
 const { EACCES, EBADF, EINVAL, EISDIR, ELOOP, ENOENT, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM, EROFS } =
   os.constants.errno
@@ -31,8 +31,7 @@ export function lockError(
   doing: string,
   syscall: string = request.kind,
 ): FsqError {
-  const { path } = request
-  const failure = path === undefined ? { errno, syscall } : { errno, syscall, path }
+  const failure = { errno, syscall, ...about(request) }
   return fileSystemError(failure, `${doing} ${describeTarget(request)}`, meaningOf(request, errno, syscall))
 }
 
@@ -41,6 +40,7 @@ export function notLockable(request: LockRequest): NotLockableError {
   return new NotLockableError(
     `Cannot lock ${describeTarget(request)}: it is neither a regular file nor a directory, and was not opened. Lock a ` +
       'file beside it',
+    about(request),
   )
 }
 

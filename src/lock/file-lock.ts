@@ -11,7 +11,7 @@ import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors.js'
 import { native, packLock } from '../native.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
-import {
+import { about,
   type LockKind,
   type LockRequest,
   describeTarget,
@@ -78,8 +78,13 @@ export class FileLock {
     if (claim !== undefined) abandoned.register(this, { claim, path: request.path ?? '' }, this)
   }
 
-  /** The locked descriptor. That of a path is lent: do not close it; a child that inherits it shares the lock. */
+  /**
+   * The locked descriptor. That of a path is lent: do not close it; a child that inherits it shares the lock.
+   *
+   * @throws {@link LockNotHeldError} if it was that of a path and is closed: its number may be another file's.
+   */
   get fd(): number {
+    if (this.path !== undefined) this.#checkHeld('use the descriptor of')
     return this.#request.descriptor
   }
 
@@ -287,6 +292,7 @@ export class FileLock {
     throw new LockTimeoutError(
       `The lock on ${describeTarget(this.#request)} could not be made exclusive within ${timeout ?? 0} ms: others share it. ` +
         'It is still shared; give it up before you try again, as others may be waiting for that',
+      about(this.#request),
     )
   }
 

@@ -89,7 +89,7 @@ export function lockRequest(
   options: LockOptions,
   known: OptionNames = LOCK_OPTIONS,
 ): LockRequest {
-  if (options === NO_OPTIONS && plainRequest?.descriptor === target) return plainRequest
+  if (options === NO_OPTIONS && plainRequest !== undefined && plainRequest.descriptor === target) return plainRequest
   if (options !== NO_OPTIONS) checkNames(call, options, known)
   const { shared = false, kind = 'flock', start = 0, length = 0, create = true } = options
   checkFlag('shared', shared)
@@ -166,6 +166,11 @@ export function isUnlocked(descriptor: number): boolean {
 /** How a message names what is locked. */
 export function describeTarget({ path, descriptor }: LockRequest): string {
   return path === undefined ? `the descriptor ${descriptor}` : inspect(path)
+}
+
+/** The path of an error, where it has one. */
+export function about({ path }: LockRequest): { path?: string } {
+  return path === undefined ? {} : { path }
 }
 
 /** {@link checkOptions}, with less ado where all is well. */
