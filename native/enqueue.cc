@@ -102,7 +102,8 @@ void AppendEntropy(std::string* name, const ItemForm& form, uint64_t entropy) {
     name->append(text);
 }
 
-// Returns whether it is another one later in this second.
+// Returns whether it is another one later in this second. A process that changes its time zone sees that from
+// the next second on.
 bool AppendHead(std::string* name, const ItemForm& form, Instant now) {
   ItemForm::Head& head = form.head;
   const std::lock_guard<std::mutex> guard(head.mutex);

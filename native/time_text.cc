@@ -209,10 +209,6 @@ std::vector<Candidate> InstantsOf(const struct tm& fields, bool utc) {
   return found;
 }
 
-}  // namespace
-
-namespace {
-
 Instant InstantOf(clockid_t clock) {
   timespec now{};
   ::clock_gettime(clock, &now);

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { SettingError, fileSystemError } from './errors.js'
+import os from 'node:os'
+
+import { type ErrnoMeaning, type Failure, PermissionError, SettingError, fileSystemError } from './errors.js'
 import { isFailure, native } from './native.js'
 import type { Settings } from './settings.js'
 
@@ -37,6 +39,16 @@ export function ownerOf(settings: Settings, what: 'item' | 'queue'): Owner {
       'the name of a group of this system',
     ),
   }
+}
+
+/** What it means that a new item, or queue, could not be given to its owner. */
+export function ownerMeaning({ errno, syscall }: Failure, what: 'item' | 'queue'): ErrnoMeaning | undefined {
+  if (syscall !== 'fchown' || errno !== -os.constants.errno.EPERM) return undefined
+  const [user, group] = [`FSQ_${what.toUpperCase()}_USER`, `FSQ_${what.toUpperCase()}_GROUP`]
+  return [
+    PermissionError,
+    `Only root may give files away: leave ${user} unset, and ${group} too, or set that to a group of this process`,
+  ]
 }
 
 function idOf(

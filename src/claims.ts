@@ -31,7 +31,7 @@ interface Unfinished {
 const REGISTER_MS = 1000
 
 // One for all: a registry an item would be a registry too many.
-const abandoned = new FinalizationRegistry<Held>(({ claims, claim, id }) => {
+const abandonedItems = new FinalizationRegistry<Held>(({ claims, claim, id }) => {
   if (!claims.release(claim)) return
   process.emitWarning(
     `The claim of ${inspect(id)} was garbage-collected and has been released. Finish or release each item`,
@@ -48,6 +48,11 @@ export class Claims {
   readonly #reads = new Map<number, number>()
   readonly #releaseAfterRead = new Set<number>()
   readonly #unfinished = new Map<object, Unfinished>()
+
+  /** Whether it holds none. */
+  get isEmpty(): boolean {
+    return this.#held.size === 0 && this.#unfinished.size === 0
+  }
 
   /** Takes charge of a claim; released with a warning if `owner` is garbage-collected. */
   hold(claim: number, owner: object, id: string): void {
@@ -83,7 +88,7 @@ export class Claims {
   }
 
   #drop(claim: number, owner: object | undefined): boolean {
-    if (owner !== undefined && this.#held.get(claim) === undefined) abandoned.unregister(owner)
+    if (owner !== undefined && this.#held.get(claim) === undefined) abandonedItems.unregister(owner)
     return this.#held.delete(claim)
   }
 
@@ -91,7 +96,7 @@ export class Claims {
     this.#registersSoon = false
     for (const [claim, owner] of this.#held) {
       if (owner === undefined) continue
-      abandoned.register(owner.object, { claims: this, claim, id: owner.id }, owner.object)
+      abandonedItems.register(owner.object, { claims: this, claim, id: owner.id }, owner.object)
       this.#held.set(claim, undefined)
     }
   }

@@ -8,6 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
+import { ownerMeaning } from './account.js'
 import {
   type Failure,
   FileSystemError,
@@ -130,7 +131,7 @@ export class QueueDirectory {
     return fileSystemError(
       this.located(failure),
       `${doing} the queue ${inspect(this.layout.name)}`,
-      isLock ? [FileSystemError, FLOCK_ADVICE] : undefined,
+      isLock ? [FileSystemError, FLOCK_ADVICE] : ownerMeaning(failure, 'item'),
     )
   }
 

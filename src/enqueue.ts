@@ -235,19 +235,22 @@ export class Enqueuer {
       // No entry can be added without the queue and its settings, so one error says it better than one an entry.
       this.#itemForm()
       await this.#directory.open()
+      let mayOverlap = true
       for (const part of partsOf(good.slice(from))) {
         // The next part of what is in memory is given to native code before the last one has ended, which takes them in order
         // all the same. What is durable waits for the disk anyway, and a file can be large.
         const overlaps = !this.#isDurable && part.every(isInMemory)
-        while (running.length > (overlaps ? 1 : 0)) await running.shift()
+        while (running.length > (overlaps && mayOverlap ? 1 : 0)) await running.shift()
         begin(part, overlaps)
+        mayOverlap = overlaps
       }
       await Promise.all(running)
     } finally {
       await Promise.allSettled(running)
-      stop.end()
       // Also those whose turn has not come.
-      await Promise.all(good.filter(isStreamed).map(({ payload }) => payload.stop()))
+      const left = Promise.all(good.filter(isStreamed).map(({ payload }) => payload.stop()))
+      await stop.wait(left).catch(() => undefined)
+      stop.end()
     }
     if (good.length === entries.length && results.every((result) => typeof result === 'string'))
       return results.map((id) => fromRaw(id, this.#settings.charset))
@@ -385,9 +388,9 @@ export class Enqueuer {
       const result = await this.#enqueueReady({ ...named, payload, stop: stop.handle })
       return this.#unlessStopped(result, stop)
     } finally {
+      await inflow.end()
       this.#directory.closing.delete(closed)
       stop.end()
-      await inflow.end()
     }
   }
 

@@ -345,7 +345,9 @@ export class EnqueueManyError extends FsqError {
     const first = failed[0] ?? errors[0]
     const parts = [
       failed.length > 0 ? `${failed.length} of ${outcomes.length} items failed to be enqueued` : undefined,
-      undurable > 0 ? `${undurable} of ${outcomes.length} are in the queue, but perhaps not durably` : undefined,
+      undurable > 0
+        ? `${undurable} of ${outcomes.length} are in the queue, but perhaps not durably`
+        : undefined,
     ]
     super(
       `${parts.filter((part) => part !== undefined).join(', and ')}; the first of them: ${first?.message ?? 'unknown'}. ` +
@@ -562,7 +564,7 @@ function describeCause(cause: Error): string {
   const { errno, syscall, path, dest } = cause as SystemError
   if (errno === undefined || syscall === undefined) return cause.message
   const [code, text] = describeErrno(errno)
-  return `${text} (${code}, ${syscall}${describePaths(path, dest)})`
+  return `${code}: ${text}, ${syscall}${describePaths(path, dest)}`
 }
 
 function describePaths(path: string | undefined, dest: string | undefined): string {

@@ -26,21 +26,43 @@ export type VenqueueOptions = Omit<SettingOverrides, 'trigger'> & EnqueueOptions
 /** The contents of an item as a file: its path, its descriptor, or another payload, such as a stream. */
 export type FilePayload = string | URL | number | Exclude<Payload, string>
 
-// Calls in a row share a handle, and calls in one tick a batch and its fsyncs. A handle that is dropped is not closed, as
-// items may be claimed through it: the garbage collector closes it after the last of them. So a program that goes round more
-// queues than this has more descriptors open for a while.
-const MOST_HANDLES = 64
-const handles = new Map<string, Queue>()
+/** A handle that calls share: calls in a row need not open the queue, and calls in one tick share a batch and its fsyncs. */
+interface Shared {
+  readonly queue: Queue
+  /** Enqueues under way. */
+  enqueues: number
+}
 
-function sharedQueue(name: string, overrides: SettingOverrides): Queue {
+const MOST_HANDLES = 64
+// Used last: last.
+const handles = new Map<string, Shared>()
+
+function share(name: string, overrides: SettingOverrides): Shared {
   const settings = resolveSettings(overrides)
   const key = JSON.stringify([layoutOf(name, settings).path, settings])
-  const known = handles.get(key)
-  if (known !== undefined) return known
-  if (handles.size === MOST_HANDLES) handles.clear()
-  const queue = new Queue(name, settings)
-  handles.set(key, queue)
-  return queue
+  const shared = handles.get(key) ?? { queue: new Queue(name, settings), enqueues: 0 }
+  handles.delete(key)
+  if (handles.size === MOST_HANDLES) dropOne()
+  handles.set(key, shared)
+  return shared
+}
+
+/**
+ * The one that was used longest ago and that nobody uses. If all are in use, the first: it is left to the garbage collector, which
+ * closes it after the last of its items.
+ */
+function dropOne(): void {
+  for (const [key, { queue, enqueues }] of handles) {
+    if (enqueues > 0 || !queue.suspend()) continue
+    handles.delete(key)
+    return
+  }
+  const [first] = handles.keys()
+  if (first !== undefined) handles.delete(first)
+}
+
+function sharedQueue(name: string, overrides: SettingOverrides): Queue {
+  return share(name, overrides).queue
 }
 
 function checkAreOptions(options: unknown): void {
@@ -57,8 +79,8 @@ function separate<Own extends object>(options: object, except = ''): [overrides:
   return [part(true) as SettingOverrides, part(false) as Own]
 }
 
-function open<Own extends object>(name: string, options: object, except?: string): [queue: Queue, own: Own] {
-  const [overrides, own] = separate<Own>(options, except)
+function open<Own extends object>(name: string, options: object): [queue: Queue, own: Own] {
+  const [overrides, own] = separate<Own>(options)
   return [sharedQueue(name, overrides), own]
 }
 
@@ -179,8 +201,14 @@ export async function vsenqueue(
   args: readonly NameArgument[],
   options: VenqueueOptions = {},
 ): Promise<string> {
-  const [queue, own] = open<EnqueueOptions>(name, options, 'trigger')
-  return queue.enqueue(data, args, own)
+  const [overrides, own] = separate<EnqueueOptions>(options, 'trigger')
+  const shared = share(name, overrides)
+  shared.enqueues++
+  try {
+    return await shared.queue.enqueue(data, args, own)
+  } finally {
+    shared.enqueues--
+  }
 }
 
 /**

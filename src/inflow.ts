@@ -66,10 +66,11 @@ export class Inflow {
     return this.#draft ?? first ?? null
   }
 
-  /** Lets go of the source, and of what has been written and not enqueued. Never rejects. */
+  /** Lets go of the source, and of what has been written and not enqueued. Never rejects, and is over once the stop is raised. */
   async end(): Promise<void> {
     clearTimeout(this.#timer)
-    await Promise.allSettled([this.#source.stop(), this.#writing])
+    // Whoever has given up does not wait for a source that takes its time to clean up.
+    await Promise.allSettled([this.#stop.wait(this.#source.stop()), this.#writing])
     if (this.#draft !== undefined) await native.discardDraft(this.#draft)
   }
 

@@ -9,7 +9,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { ownerOf } from './account.js'
+import { ownerMeaning, ownerOf } from './account.js'
 import { makeDown, removeDown } from './down.js'
 import {
   type Failure,
@@ -59,7 +59,11 @@ export interface UninstallOptions {
 }
 
 /** Makes the queue. See {@link Queue.install}. */
-export async function installQueue(layout: Layout, settings: Settings, options: InstallOptions): Promise<void> {
+export async function installQueue(
+  layout: Layout,
+  settings: Settings,
+  options: InstallOptions,
+): Promise<void> {
   const { force: replace = false, lockKind = 'flock' } = options
   checkFlag('force', replace)
   if (!LOCK_KINDS.includes(lockKind)) {
@@ -236,7 +240,7 @@ function installError(layout: Layout, failure: Failure, published: boolean): Fsq
       { cause },
     )
   }
-  return fileSystemError(failure, `install the queue ${name}`)
+  return fileSystemError(failure, `install the queue ${name}`, ownerMeaning(failure, 'queue'))
 }
 
 /** The layout of the directory that the queue is, where its name is a symbolic link. */

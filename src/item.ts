@@ -8,6 +8,8 @@ import fs from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
 import os from 'node:os'
 import type { Readable } from 'node:stream'
+// Not the global ones, which a test may have replaced by some that stand still.
+import { clearTimeout, setTimeout } from 'node:timers'
 import { inspect, promisify } from 'node:util'
 
 import type { Claims } from './claims.js'
@@ -53,7 +55,10 @@ export interface ItemContext {
   readonly settings: Settings
   readonly claims: Claims
   readonly finisher: Finisher
+  /** Claims and finishes in native code. */
   readonly pending: Pending
+  /** Loops over items. */
+  readonly scans: Pending
   readonly reporter: Reporter
   /** Called when an item is given back as it was. */
   readonly releasing: Set<(name: RawName) => void>
@@ -139,8 +144,8 @@ export class WorkItem extends NamedItem {
   }
 
   /**
-   * The descriptor of the item's file, at offset 0, for a child's stdin. The lock lives on it: do not close it, and do
-   * not finish the item before the child has ended.
+   * The descriptor of the item's file, for a child's stdin: at offset 0, until a child has read from it. The lock lives on it: do
+   * not close it, and do not finish the item before the child has ended.
    *
    * @throws {@link ItemFinishedError} if the item is not claimed any more.
    */

@@ -12,7 +12,8 @@ import { types } from 'node:util'
 import { type Failure, LockTimeoutError, SettingError } from './errors.js'
 import { lockError, notLockable } from './lock/failure.js'
 import { FileLock } from './lock/file-lock.js'
-import { about,
+import {
+  about,
   LOCK_SYNC_OPTIONS,
   LOCK_WAIT_OPTIONS,
   type LockOptions,

@@ -11,10 +11,12 @@ import type { Settings } from './settings.js'
 /** An item, by its name. */
 export abstract class NamedItem {
   #parsed: ParsedName
+  readonly #first: ParsedName
   readonly #settings: Settings
 
   constructor(parsed: ParsedName, settings: Settings) {
     this.#parsed = parsed
+    this.#first = parsed
     this.#settings = settings
   }
 
@@ -23,9 +25,12 @@ export abstract class NamedItem {
     return fromRaw(this.#parsed.raw, this.#settings.charset)
   }
 
-  /** The name without the tries: the same from try to try. */
+  /**
+   * The name without the tries: the same from try to try, and for this object whatever happens. Only an item whose name is taken
+   * where it is moved to, by a file that somebody else has put there, gets another one and with it another key.
+   */
   get key(): string {
-    return fromRaw(itemKey(this.#parsed.raw, this.#settings.encode), this.#settings.charset)
+    return fromRaw(itemKey(this.#first.raw, this.#settings.encode), this.#settings.charset)
   }
 
   /** What the item was enqueued with. */

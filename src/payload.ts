@@ -53,6 +53,7 @@ export type Payload =
   | null
 
 const MOST_DESCRIPTORS = 2 ** 31
+const KINDS = ['json', 'path', 'fd'] as const
 
 /**
  * The payload as native code takes it, or what it has to be read from first.
@@ -71,6 +72,12 @@ export function readPayload(data: Payload, copies?: Copies): NativePayload | Sou
   // Before the objects of one property: the streams of node:fs have a path and an fd, too.
   const source = sourceOf(data)
   if (source !== undefined) return source
+  if (KINDS.filter((kind) => kind in data).length > 1) {
+    throw new PayloadError(
+      `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, and which of its parts is meant cannot be told. Pass one ` +
+        'of { json }, { path } and { fd }',
+    )
+  }
   if ('json' in data) return jsonBytes(data.json)
   if ('path' in data) return filePath(data.path)
   if ('fd' in data) return openFile(data.fd)
@@ -82,7 +89,7 @@ function sourceOf(data: object): Source | undefined {
   const { getReader, stream, arrayBuffer, pipe, destroy, [Symbol.asyncIterator]: iterator } = data as Duck
   if (typeof getReader === 'function') return new WebSource(data as WebStream)
   if (typeof stream === 'function' && typeof arrayBuffer === 'function') {
-    return new WebSource((data as WebBlob).stream())
+    return new WebSource(blobStream(data as WebBlob))
   }
   const isStream = typeof pipe === 'function'
   if (typeof iterator === 'function') {
@@ -93,6 +100,15 @@ function sourceOf(data: object): Source | undefined {
   // A stream that can only be written.
   if (isStream) throw unfit(data)
   return undefined
+}
+
+function blobStream(blob: WebBlob): WebStream {
+  try {
+    return blob.stream()
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new PayloadError(`The Blob of the payload cannot be read: ${reason}`, { cause })
+  }
 }
 
 type Duck = Readonly<

@@ -1,11 +1,15 @@
 /**
- * What is under way in native code with the descriptors of a queue handle, which must stay open so long.
+ * What is under way with the descriptors of a queue handle, which must stay open so long.
  *
  * @module
  */
 export class Pending {
   #count = 0
   readonly #idle: (() => void)[] = []
+
+  get isIdle(): boolean {
+    return this.#count === 0
+  }
 
   begin(): void {
     this.#count++
@@ -18,7 +22,7 @@ export class Pending {
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    if (this.#count === 0) return
+    if (this.isIdle) return
     await new Promise<void>((resolve) => this.#idle.push(resolve))
   }
 }

@@ -71,13 +71,13 @@ export class Queue {
     checkTimestampFormat(this.#settings)
     this.#layout = layoutOf(name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
-    const pending = new Pending()
     this.#context = {
       directory: this.#directory,
       settings: this.#settings,
       claims: new Claims(),
       finisher: new Finisher(this.#directory, this.#settings),
-      pending,
+      pending: new Pending(),
+      scans: new Pending(),
       reporter: new Reporter(this.#layout, onReport),
       releasing: new Set(),
     }
@@ -261,16 +261,19 @@ export class Queue {
 
   /** Forbids scans of this queue, by any process, until {@link up}. Items that are being worked on are not stopped. */
   async down(): Promise<void> {
+    this.#directory.checkOpen()
     await makeDown(this.#layout, this.#settings)
   }
 
   /** Allows scans again. */
   async up(): Promise<void> {
+    this.#directory.checkOpen()
     await removeDown(this.#layout)
   }
 
   /** Whether scans of the queue are forbidden: the file `down` exists. */
   async isDown(): Promise<boolean> {
+    this.#directory.checkOpen()
     return isQueueDown(this.#layout)
   }
 
@@ -282,11 +285,13 @@ export class Queue {
    * system error.
    */
   async trigger(): Promise<void> {
+    this.#directory.checkOpen()
     await makeTrigger(this.#layout, this.#settings)
   }
 
   /** Removes the trigger; nothing happens if there is none. */
   async untrigger(): Promise<void> {
+    this.#directory.checkOpen()
     await removeTrigger(this.#layout)
   }
 
@@ -298,11 +303,12 @@ export class Queue {
    * @throws {@link TriggerError} if there is no trigger, or nobody listens.
    */
   async triggerPull(options: PullOptions = {}): Promise<void> {
+    this.#directory.checkOpen()
     await pullTrigger(this.#layout, options)
   }
 
   /**
-   * Removes the queue with all that is done and failed, and closes this handle.
+   * Removes the queue with all that is done and failed, and closes this handle. One that is closed already can do it, too.
    *
    * @param options - `force: true` removes waiting items, too.
    * @throws {@link QueueNotEmptyError} if items wait: the queue stays as it was, and so does the handle.
@@ -322,7 +328,7 @@ export class Queue {
 
   /**
    * Releases at once all that this handle has claimed, and closes it when the claims and finishes that are under way have ended.
-   * Harmless if it is closed already.
+   * Whatever it is asked for after that is a {@link QueueClosedError}, but for {@link uninstall}. Harmless if it is closed already.
    */
   async close(): Promise<void> {
     const { claims, pending } = this.#context
@@ -330,6 +336,19 @@ export class Queue {
     claims.releaseAll()
     await pending.idle()
     this.#directory.closeDescriptors()
+  }
+
+  /**
+   * @internal Lets go of the descriptors, unless items are claimed or scanned through them; the next use opens the queue anew. For a
+   * caller who knows that nothing else is under way.
+   *
+   * @returns Whether it has.
+   */
+  suspend(): boolean {
+    const { claims, pending, scans } = this.#context
+    const isIdle = claims.isEmpty && pending.isIdle && scans.isIdle
+    if (isIdle) this.#directory.closeDescriptors()
+    return isIdle
   }
 
   /** {@link close}, for `await using`. */

@@ -131,7 +131,10 @@ export class Reporter {
     try {
       this.report(type, rawName, message, error)
     } catch (thrown) {
-      process.emitWarning(`onReport has thrown: ${inspect(thrown)}`, { type: 'FsqWarning', code: 'FSQ_ON_REPORT' })
+      process.emitWarning(`onReport has thrown: ${inspect(thrown)}`, {
+        type: 'FsqWarning',
+        code: 'FSQ_ON_REPORT',
+      })
     }
   }
 }

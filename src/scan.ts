@@ -117,10 +117,7 @@ async function* handOut(
     maxTries: limit('maxTries', maxTries, context.settings.maxTries),
     ttl: limit('ttl', ttl, context.settings.ttl),
   }
-  const own =
-    onReport === undefined
-      ? context
-      : { ...context, reporter: context.reporter.forScan(onReport) }
+  const own = onReport === undefined ? context : { ...context, reporter: context.reporter.forScan(onReport) }
   const walk = new Walk(own, limits, {
     prefetch: new Prefetch(prefetch),
     relaxed: checkOrder(order) === 'relaxed',
@@ -128,6 +125,7 @@ async function* handOut(
   })
   signal?.throwIfAborted()
   const waiting = waits ? new Waiting(own, walk, signal, leaving) : undefined
+  context.scans.begin()
   try {
     await (waiting ?? walk).begin()
     loop.walk = walk
@@ -146,6 +144,7 @@ async function* handOut(
     loop.walk = undefined
     waiting?.end()
     await walk.end()
+    context.scans.end()
     // The loop was left at this item. One that is being finished, or whose finish failed, keeps its claim.
     loop.current?.release()
   }

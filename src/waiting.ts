@@ -5,6 +5,8 @@
  */
 import { setMaxListeners } from 'node:events'
 import os from 'node:os'
+// Not the global ones, which a test may have replaced by some that stand still.
+import { clearTimeout, setTimeout } from 'node:timers'
 
 import { type Failure, fileSystemError, systemError } from './errors.js'
 import type { ItemContext } from './item.js'
@@ -25,8 +27,8 @@ const LARGEST_SHARE = 1 / 20
 const LONGEST_TIMER = 2 ** 31 - 1
 
 let hasWarned = false
-const abandoned = new FinalizationRegistry<() => void>((ignoreSignal) => {
-  ignoreSignal()
+const abandonedLoops = new FinalizationRegistry<() => void>((stopListening) => {
+  stopListening()
 })
 
 /** What wakes up one scan that waits. */
@@ -48,8 +50,7 @@ export class Waiting {
   /** Left as it is from one sleep to the next: it may go off too early. */
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = 0
-  /** Stops listening to the signal. */
-  readonly #ignoreSignal: (() => void) | undefined
+  readonly #stopListening: () => void
   readonly #wake = (happened: number): void => {
     const end = this.#endSleep
     this.#endSleep = undefined
@@ -60,10 +61,6 @@ export class Waiting {
   readonly #stop = (): void => {
     if (this.#endSleep !== undefined) this.#wake(native.cancelWatch(this.#watch))
   }
-  readonly #onRelease = (name: RawName): void => {
-    this.#released.add(name)
-    this.#stop()
-  }
 
   /** @param leaving - Aborted: the loop is left, and nobody asks for more. */
   constructor(context: ItemContext, walk: Walk, signal: AbortSignal | undefined, leaving: AbortSignal) {
@@ -71,10 +68,8 @@ export class Waiting {
     this.#walk = walk
     this.#signal = signal
     this.#leaving = leaving
-    context.releasing.add(this.#onRelease)
-    if (signal !== undefined) this.#ignoreSignal = this.#listenTo(signal)
     leaving.addEventListener('abort', this.#stop)
-    context.directory.closing.add(this.#stop)
+    this.#stopListening = this.#listen()
   }
 
   /** Begins the first walk. */
@@ -112,15 +107,14 @@ export class Waiting {
 
   end(): void {
     clearTimeout(this.#alarm)
-    this.#ignoreSignal?.()
+    this.#stopListening()
+    abandonedLoops.unregister(this)
     this.#leaving.removeEventListener('abort', this.#stop)
-    this.#context.directory.closing.delete(this.#stop)
-    this.#context.releasing.delete(this.#onRelease)
     native.closeWatch(this.#watch)
   }
 
   async #list(quick: boolean): Promise<void> {
-    this.#listen()
+    this.#listenToTrigger()
     this.#released.clear()
     await this.#walk.begin({
       quick: quick && this.#watched !== undefined,
@@ -132,7 +126,7 @@ export class Waiting {
   }
 
   /** Before each listing, so that no pull is lost. */
-  #listen(): void {
+  #listenToTrigger(): void {
     const { triggerPath } = this.#context.directory.layout
     const failure = native.listenTrigger(this.#watch, triggerPath)
     if (failure === undefined) return
@@ -223,21 +217,43 @@ export class Waiting {
     }, rest)
   }
 
-  /** Without keeping this loop in memory: the signal may well outlive one that nobody goes on with. */
-  #listenTo(signal: AbortSignal): () => void {
-    // One signal may well end many loops; a warning of a leak would be wrong.
-    setMaxListeners(0, signal)
+  /**
+   * To the signal, the queue's handle and what this process gives back, without keeping this loop in memory: they may well
+   * outlive one that nobody goes on with.
+   *
+   * @returns Stops it.
+   */
+  #listen(): () => void {
+    const signal = this.#signal
+    const { releasing, directory } = this.#context
     const weak = new WeakRef(this)
     const stop = (): void => {
       const loop = weak.deref()
       if (loop !== undefined) loop.#stop()
     }
-    const ignore = (): void => {
-      signal.removeEventListener('abort', stop)
+    const released = (name: RawName): void => {
+      const loop = weak.deref()
+      if (loop !== undefined) loop.#noteReleased(name)
     }
-    signal.addEventListener('abort', stop)
-    abandoned.register(this, ignore)
-    return ignore
+    releasing.add(released)
+    directory.closing.add(stop)
+    if (signal !== undefined) {
+      // One signal may well end many loops; a warning of a leak would be wrong.
+      setMaxListeners(0, signal)
+      signal.addEventListener('abort', stop)
+    }
+    const stopListening = (): void => {
+      releasing.delete(released)
+      directory.closing.delete(stop)
+      signal?.removeEventListener('abort', stop)
+    }
+    abandonedLoops.register(this, stopListening, this)
+    return stopListening
+  }
+
+  #noteReleased(name: RawName): void {
+    this.#released.add(name)
+    this.#stop()
   }
 
   #checkStop(): void {

@@ -4,6 +4,8 @@
  * @module
  */
 import os from 'node:os'
+// Not the global ones, which a test may have replaced by some that stand still.
+import { clearTimeout, setTimeout } from 'node:timers'
 import { debuglog, inspect } from 'node:util'
 
 import { isStale } from './directory.js'
@@ -100,7 +102,7 @@ export class Walk {
   #filling: Promise<void> | undefined
   #size = 1
   #over = false
-  /** Somebody waits for the next item. */
+  /** Somebody waits for the next item. Left as it is where there is none: nothing is claimed then. */
   #isAwaited = false
   /** What {@link takeReady} has found that {@link next} is to tell. */
   #down: ReturnType<typeof native.isDownSync> = false

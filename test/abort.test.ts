@@ -251,6 +251,90 @@ test('many: what is in the queue stays, the outcome of the others is that they w
   expect(contents(queue)).toEqual({ ...EMPTY, queue: [outcomes[0]] })
 })
 
+describe('a source that never ends its clean-up is not waited for', () => {
+  const never = async (): Promise<never> => new Promise(() => undefined)
+  const sources: Readonly<Record<string, (controller: AbortController) => unknown>> = {
+    async *'a generator, left between two chunks'(controller) {
+      try {
+        yield large
+        controller.abort(new Error('enough'))
+        yield large
+      } finally {
+        await never()
+      }
+    },
+    async *'a generator that hangs'(controller) {
+      try {
+        yield large
+        setImmediate(() => {
+          controller.abort(new Error('enough'))
+        })
+        await never()
+      } finally {
+        await never()
+      }
+    },
+    'a Web stream': (controller) =>
+      new ReadableStream({
+        pull(stream) {
+          stream.enqueue(large)
+          controller.abort(new Error('enough'))
+        },
+        cancel: never,
+      }),
+    async *'a source with a chunk that is refused'(controller) {
+      try {
+        yield 5
+      } finally {
+        setImmediate(() => {
+          controller.abort(new Error('enough'))
+        })
+        await never()
+      }
+    },
+  }
+
+  test.each(Object.entries(sources))('%s', async (what, make) => {
+    const queue = await bed.install()
+    for (const isMany of [false, true]) {
+      const controller = new AbortController()
+      const { signal } = controller
+      const data = make(controller) as Payload
+      const failed = await errorOf(async () =>
+        isMany ? queue.enqueueMany([{ data }], { signal }) : queue.enqueue(data, [], { signal }),
+      )
+      if (!what.includes('refused')) expect(failed).toBe(signal.reason)
+      else expect(String(failed)).toMatch(/PayloadError|EnqueueManyError/)
+      expect(signal.aborted).toBe(true)
+      await until('nothing of it stays', () => names(queue, 'tmp').length === 0)
+      expect(contents(queue)).toEqual(EMPTY)
+      expect(listeners(signal)).toBe(0)
+    }
+  })
+
+  test('nor the sources whose turn has not come', async () => {
+    const queue = await bed.install()
+    const controller = new AbortController()
+    const { signal } = controller
+    async function* first(): AsyncGenerator<Buffer> {
+      yield large
+      controller.abort(new Error('enough'))
+    }
+    let isLeft = false
+    const second = {
+      [Symbol.asyncIterator]: () => second,
+      next: never,
+      return: async () => {
+        isLeft = true
+        return never()
+      },
+    }
+    const entries = [{ data: first() }, { data: second as unknown as Payload }]
+    expect(await errorOf(async () => queue.enqueueMany(entries, { signal }))).toBe(signal.reason)
+    expect(isLeft).toBe(true)
+  })
+})
+
 test('thousands with one signal: each is in the queue or was aborted', async () => {
   const queue = await bed.install({ durability: 'none' })
   const controller = new AbortController()

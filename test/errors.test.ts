@@ -196,7 +196,7 @@ describe('fileSystemError', () => {
     ['ENFILE', 'TooManyFilesError', /file-max/],
     ['EXDEV', 'SeparateMountsError', /separate mounts \(Docker volumes\?\)/],
     ['ENAMETOOLONG', 'FileSystemError', /shorter/],
-    ['ENOENT', 'FileSystemError', /installed again/],
+    ['ENOENT', 'FileSystemError', /make it again, with the owner and mode of the others/],
     ['ENOTDIR', 'FileSystemError', /not a directory/],
     ['ELOOP', 'FileSystemError', /Symbolic links/],
     ['EIO', 'FileSystemError', /kernel/],
@@ -270,10 +270,16 @@ describe('the classes with fields', () => {
   })
 
   test('FinishError', () => {
-    const cause = fileSystemError({ errno: errno('ENOSPC'), syscall: 'renameat2' }, 'finish')
+    const cause = systemError({
+      errno: errno('ENOSPC'),
+      syscall: 'renameat2',
+      path: '/q/_a\x1b[31m',
+      dest: '/q/_b',
+    })
     const error = new FinishError('_a', 'retry', { cause })
     expect(error).toMatchObject({ id: '_a', action: 'retry', errno: errno('ENOSPC'), cause })
-    expect(error.message).toContain(cause.message)
+    // As Node's, but for what would be a command to a terminal.
+    expect(error.message).toContain("ENOSPC: no space left on device, renameat2 '/q/_a\\x1B[31m' -> '/q/_b'")
   })
 
   test('EnqueueManyError', () => {

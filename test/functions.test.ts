@@ -7,7 +7,8 @@ import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import * as fsq from 'fsq'
 
-import { checkError, contents, errorOf, names, plant, useTestBed } from './support/queue.js'
+import { onLinux } from './support/needs.js'
+import { checkError, contents, errorOf, inProgram, names, plant, useTestBed } from './support/queue.js'
 
 // The handles that the functions share outlive the directories, whose closing then takes its time on a busy disk.
 const bed = useTestBed({ quick: true })
@@ -348,6 +349,70 @@ describe('handles are shared', () => {
     }
     expect(contents(bed.open()).done).toEqual([id])
     expect((await fsq.queues()).length).toBe(71)
+  })
+
+  onLinux('a program that goes round many queues keeps few of them open', async () => {
+    const answer = await inProgram<{ enqueued: number; scanned: number; done: number }>(
+      `fsq.setConst('FSQ_ROOT', given.root)
+      const open = () =>
+        fs.readdirSync('/proc/self/fd').filter((fd) => {
+          try {
+            return fs.readlinkSync('/proc/self/fd/' + fd).startsWith(given.root)
+          } catch {
+            return false
+          }
+        }).length
+      const names = Array.from({ length: 300 }, (_, index) => 'q' + index)
+      for (const name of names) {
+        await fsq.install(name)
+        await fsq.senqueue(name, 'x')
+      }
+      const enqueued = open()
+      let done = 0
+      for (const name of names) {
+        for await (const work of fsq.scan(name)) {
+          await fsq.done(work)
+          done++
+        }
+      }
+      return { enqueued, scanned: open(), done }`,
+      // With the handles of all of them there would not be enough.
+      { given: { root: bed.root }, shell: 'ulimit -n 450' },
+    )
+    expect(answer.done).toBe(300)
+    expect(answer.enqueued).toBeLessThanOrEqual(64 * 5)
+    expect(answer.scanned).toBeLessThanOrEqual(64 * 5)
+  })
+
+  test('what is under way keeps a handle open, however many others there are', async () => {
+    await fsq.install('q', { force: true })
+    const first = await fsq.senqueue('q', 'x', 'first')
+    const second = await fsq.senqueue('q', 'x', 'second')
+    let goOn = (): void => undefined
+    async function* slow(): AsyncGenerator<string> {
+      yield 'begun'
+      await new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+    }
+    const loop = fsq.scan('q')
+    const one = (await loop.next()).value as fsq.WorkItem
+    const enqueued = fsq.senqueue('q', slow(), 'slow')
+    const unstarted = fsq.scan('q')
+    for (let other = 0; other < 70; other++) {
+      await fsq.install(`q${other}`)
+      await fsq.senqueue(`q${other}`, 'x')
+    }
+    goOn()
+    const third = await enqueued
+    const two = (await loop.next()).value as fsq.WorkItem
+    expect([one.id, two.id]).toEqual([first, second])
+    expect((await loop.next()).done).toBe(true)
+    // Still claimed, so not for the other loop.
+    expect(await idsOf(unstarted)).toEqual([third])
+    await fsq.done(one)
+    await fsq.done(two)
+    expect(contents(bed.open()).done.sort()).toEqual([first, second, third].sort())
   })
 
   test('a scan of one does not disturb the uninstallation of another', async () => {

@@ -18,6 +18,7 @@ import {
   QueueNotEmptyError,
   SettingError,
 } from '../src/errors.js'
+import type { WorkItem } from '../src/item.js'
 import { Queue, type QueueOptions } from '../src/queue.js'
 import { ifRoot, isRoot } from './support/needs.js'
 import {
@@ -368,7 +369,8 @@ describe('uninstall', () => {
       const error = await errorOf(async () => queue.uninstall())
       checkError(error, {
         type: QueueNotEmptyError,
-        says: /1 items wait in the queue 'q', so it is not uninstalled.*by the option force/,
+        says: /1 item waits in the queue 'q' \(.*\/q\/queue'\), so it is not uninstalled.*by the option force/,
+        path: bed.path('q', 'queue'),
       })
       expect(tree(bed.root)).toEqual(before)
       expect(await queue.isDown()).toBe(false)
@@ -376,6 +378,36 @@ describe('uninstall', () => {
       expect(await drain(queue)).toContain(id)
     },
   )
+
+  test('refuses while the queue of a host has items', async () => {
+    const queue = await bed.install()
+    const waiting = bed.path('q', 'hosts', 'a.host', 'queue')
+    fs.mkdirSync(waiting, { recursive: true })
+    fs.writeFileSync(bed.path('q', 'hosts', 'note'), 'no directory')
+    fs.writeFileSync(path.join(waiting, 'item'), 'precious')
+    checkError(await errorOf(async () => queue.uninstall()), {
+      type: QueueNotEmptyError,
+      says: /1 item waits/,
+      path: waiting,
+    })
+    fs.unlinkSync(path.join(waiting, 'item'))
+    await queue.uninstall()
+    expect(tree(bed.root)).toEqual({})
+  })
+
+  test('that is refused ends no loop', async () => {
+    const queue = await bed.install()
+    const stop = new AbortController()
+    const loop = queue.scanForever({ signal: stop.signal })
+    await queue.enqueue('first')
+    const { value: first } = await loop.next()
+    const next = loop.next()
+    expect(await errorOf(async () => bed.open().uninstall())).toBeInstanceOf(QueueNotEmptyError)
+    const id = await queue.enqueue('second')
+    expect((await next).value).toMatchObject({ id })
+    await (first as WorkItem).done()
+    await loop.return()
+  })
 
   test('refuses and leaves a queue down that was down', async () => {
     const queue = await bed.install()
@@ -599,6 +631,16 @@ describe('installed anew under an open handle', () => {
     const id = await queue.enqueue('x')
     expect(await drain(queue)).toEqual([id])
   })
+})
+
+test('many uninstallations at once: one removes the queue, to the others it is missing', async () => {
+  const queues = [await bed.install(), ...Array.from({ length: 9 }, () => bed.open())]
+  const outcomes = await Promise.all(
+    queues.map(async (queue) => queue.uninstall().catch((error: unknown) => error)),
+  )
+  expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(1)
+  for (const outcome of outcomes) if (outcome !== undefined) expect(outcome).toBeInstanceOf(QueueMissingError)
+  expect(tree(bed.root)).toEqual({})
 })
 
 test.each([1, 'false', null])('force: %p is refused, and nothing is touched', async (force) => {

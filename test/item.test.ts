@@ -376,7 +376,10 @@ describe('a name that is taken', () => {
       const item = await claim(queue, itemName({ entropy }), 'mine')
       const taken = itemName({ entropy, tries })
       plant(queue, taken, 'other', place)
+      const { key } = item
       await finish(item, action)
+      // What an application has noted under it stays good.
+      expect(item.key).toBe(key)
       expect(names(queue, place)).toHaveLength(2)
       expect(contentOf(queue, place, taken)).toBe('other')
       expect(item.id).not.toBe(taken)

@@ -253,6 +253,21 @@ const bad: readonly (readonly [string, () => unknown, RegExp])[] = [
     }),
     /cannot be written as JSON: no thanks/,
   ],
+  [
+    'of two kinds at once',
+    () => ({ json: {}, path: '/etc/hosts' }),
+    /which of its parts is meant cannot be told/,
+  ],
+  [
+    'a Blob that cannot be read',
+    () => ({
+      arrayBuffer: () => undefined,
+      stream() {
+        throw new Error('revoked')
+      },
+    }),
+    /The Blob of the payload cannot be read: revoked/,
+  ],
   ['an empty path', () => ({ path: '' }), aFile],
   ['a path with NUL', () => ({ path: 'a\0b' }), aFile],
   ['a number as path', () => ({ path: 5 }), aFile],

@@ -340,7 +340,7 @@ describe('what only root may', () => {
         type: PermissionError,
         cause: 'EPERM',
         syscall: 'fchown',
-        says: /Only its owner or root may do this/,
+        says: /Only root may give files away: leave FSQ_ITEM_USER unset/,
       })
     }
     expect(seen.listed).toEqual([])
@@ -356,7 +356,7 @@ describe('what only root may', () => {
       type: PermissionError,
       cause: 'EPERM',
       syscall: 'fchown',
-      says: /Only its owner or root may do this/,
+      says: /Only root may give files away: leave FSQ_QUEUE_USER unset/,
     })
     expect(fs.readdirSync(root)).toEqual([])
   })

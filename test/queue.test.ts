@@ -113,6 +113,13 @@ describe('close', () => {
       items: async () => queue.items().next(),
       find: async () => queue.find(item.id),
       counts: async () => queue.counts(),
+      isEmpty: async () => queue.isEmpty(),
+      down: async () => queue.down(),
+      up: async () => queue.up(),
+      isDown: async () => queue.isDown(),
+      trigger: async () => queue.trigger(),
+      untrigger: async () => queue.untrigger(),
+      triggerPull: async () => queue.triggerPull({ ignoreListener: true }),
       done: async () => item.done(),
       retry: async () => item.retry(),
     }
@@ -122,7 +129,10 @@ describe('close', () => {
       Object.fromEntries(Object.keys(uses).map((name) => [name, expect.any(QueueClosedError)])),
     )
     expect(names(queue, 'queue')).toHaveLength(3)
+    expect(fs.existsSync(queue.paths.queue.replace(/queue$/, 'down'))).toBe(false)
     expect(await drain(bed.open())).toHaveLength(3)
+    await queue.uninstall()
+    expect(fs.readdirSync(bed.root)).toEqual([])
   })
 
   test('may be said again and again', async () => {
@@ -494,6 +504,21 @@ test('the tools of the system see all of it', async () => {
   execFileSync('mv', [bed.path('by-hand'), path.join(queue.path, 'queue', itemName())])
   const item = await takeOne(queue)
   expect(await item.text()).toBe('by hand')
+})
+
+test('what is exported has the name that it is exported by, also in stack traces and after bundling', async () => {
+  const names = await inProgram<Record<string, string>>(
+    `const lock = await import(process.env.FSQ_TEST_INDEX.replace('index.js', 'lock.js'))
+    return Object.fromEntries(
+      [fsq, lock].flatMap((module) =>
+        Object.entries(module).flatMap(([key, value]) => (typeof value === 'function' ? [[key, value.name]] : [])),
+      ),
+    )`,
+  )
+  expect(Object.keys(names)).toEqual(
+    expect.arrayContaining(['Queue', 'install', 'isDown', 'SettingError', 'tryLock']),
+  )
+  expect(names).toEqual(Object.fromEntries(Object.keys(names).map((name) => [name, name])))
 })
 
 test('what is exported has an error for each situation, each with a code of its own', () => {

@@ -10,7 +10,7 @@ import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import { MalformedNameError, QueueClosedError, QueueDownError, SettingError } from '../src/errors.js'
 import type { WorkItem } from '../src/item.js'
 import { toRaw } from '../src/name/charset.js'
-import { native } from '../src/native.js'
+import { claimNumbersAt, native } from '../src/native.js'
 import { Queue } from '../src/queue.js'
 import type { Report } from '../src/report.js'
 import {
@@ -726,6 +726,64 @@ describe('reports', () => {
     expect(details).toEqual({ type: 'FsqWarning', code: 'FSQ_MALFORMED' })
   })
 
+  test('are warned of once a process, whatever the handle', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    await bed.install({ onReport: undefined })
+    await bed.install({ onReport: undefined }, 'r')
+    for (const name of ['q', 'q', 'r']) {
+      fs.mkdirSync(bed.path(name, 'queue', 'x'), { recursive: true })
+      await drain(bed.open({ onReport: undefined }, name))
+    }
+    expect(warn.mock.calls.map(([message]) => String(message).replace(/, not.*/, ''))).toEqual([
+      "'x' in the queue 'q' is a directory",
+      "'x' in the queue 'r' is a directory",
+    ])
+  })
+
+  test('are heard once by each listener, however many scans it listens to', async () => {
+    const queue = await bed.install()
+    fs.mkdirSync(path.join(queue.path, 'queue', 'x'))
+    const [one, other]: [Report[], Report[]] = [[], []]
+    const onReport = (report: Report): void => void one.push(report)
+    await drain(queue, { onReport })
+    await drain(queue, { onReport })
+    await drain(queue, { onReport: (report) => void other.push(report) })
+    expect([one.length, other.length]).toEqual([1, 1])
+  })
+
+  test('whose listener throws while malformed items are on their way to fail/: an error of the loop alone', async () => {
+    const queue = await bed.install()
+    plant(queue, 'malformed')
+    fs.mkdirSync(path.join(queue.path, 'queue', 'a-directory'))
+    const unhandled: unknown[] = []
+    const note = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    const onReport = ({ type }: Report): void => {
+      throw new Error(type)
+    }
+    const error = await errorOf(async () => drain(queue, { onReport, prefetch: 5 }))
+    expect(String(error)).toMatch(/foreign|malformed/)
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+    expect(native.heldClaims()).toBe(0)
+    expect(names(queue, 'fail')).toEqual(['malformed'])
+  })
+
+  test('beside what has succeeded: a listener that throws makes a warning, not an error', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const onReport = (): never => {
+      throw new Error('enough')
+    }
+    const queue = await bed.install({ onReport })
+    fs.writeFileSync(path.join(queue.path, 'trigger-fifo'), 'no FIFO')
+    const id = await queue.enqueue('x', [], { trigger: true })
+    expect(names(queue, 'queue')).toEqual([id])
+    const [[message, details] = []] = warn.mock.calls as unknown as [string, unknown][]
+    expect(message).toMatch(/^onReport has thrown: Error: enough/)
+    expect(details).toEqual({ type: 'FsqWarning', code: 'FSQ_ON_REPORT' })
+  })
+
   test('go to the listener of the scan, if it has one', async () => {
     const queue = await bed.install()
     plant(queue, 'malformed')
@@ -837,6 +895,19 @@ test('a scan of a handle that is closed meanwhile ends, and holds nothing', asyn
   expect(native.heldClaims()).toBe(0)
   expect(lockedNames(queue)).toEqual([])
   expect(names(queue, 'queue')).toEqual(all)
+})
+
+test('native code and its declaration agree on the numbers of a batch of claims', async () => {
+  const queue = await bed.install()
+  plant(queue, itemName({ entropy: 1 }))
+  plant(queue, itemName({ entropy: 2 }))
+  const claim = jest.spyOn(native, 'claim')
+  await drain(queue, { prefetch: 2 })
+  const batches = await Promise.all(
+    claim.mock.results.map(async ({ value }) => value as ReturnType<typeof native.claim>),
+  )
+  expect(batches.length).toBeGreaterThan(0)
+  for (const [numbers, claimed] of batches) expect(numbers).toHaveLength(claimNumbersAt(claimed.length))
 })
 
 test('names are bytes: what is found is what is moved', async () => {

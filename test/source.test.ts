@@ -175,26 +175,30 @@ test('with delay, owner and mode, as other items', async () => {
   expect({ mode: mode & 0o7777, size }).toEqual({ mode: 0o600, size: LARGE })
 })
 
-test('many of all kinds, in the order of the array', async () => {
-  const queue = await bed.install()
-  fs.writeFileSync(bed.path('file'), 'path')
-  const data = [
-    'a',
-    Readable.from(['b']),
-    { path: bed.path('file') },
-    webStream(cut(large, 90_000)),
-    null,
-    generator('c'),
-  ]
-  const ids = await queue.enqueueMany(data.map((one, index) => ({ data: one as Payload, args: [index] })))
-  const found: string[] = []
-  for await (const item of queue.scan()) {
-    expect(item.id).toBe(ids[found.length])
-    found.push(item.size === LARGE ? 'large' : await item.text())
-    await item.done()
-  }
-  expect(found).toEqual(['a', 'b', 'path', 'large', '', 'c'])
-})
+test.each(['none', 'enqueue'] as const)(
+  'many of all kinds, in the order of the array: %s',
+  async (durability) => {
+    const queue = await bed.install({ durability })
+    fs.writeFileSync(bed.path('file'), 'path')
+    const data = [
+      'a',
+      Readable.from(['b']),
+      { path: bed.path('file') },
+      webStream(cut(large, 90_000)),
+      null,
+      generator('c'),
+      'd',
+    ]
+    const ids = await queue.enqueueMany(data.map((one, index) => ({ data: one as Payload, args: [index] })))
+    const found: string[] = []
+    for await (const item of queue.scan()) {
+      expect(item.id).toBe(ids[found.length])
+      found.push(item.size === LARGE ? 'large' : await item.text())
+      await item.done()
+    }
+    expect(found).toEqual(['a', 'b', 'path', 'large', '', 'c', 'd'])
+  },
+)
 
 test('a hundred streams at once', async () => {
   const queue = await bed.install()

@@ -265,6 +265,21 @@ describe('items', () => {
     await loop.stop()
   })
 
+  test('that are claimed ahead go to others while the loop is busy', async () => {
+    const queue = await bed.install()
+    const loop = queue.scanForever({ prefetch: 2 })
+    const taken = loop.next()
+    const [first, second] = await queue.enqueueMany([{ data: 'a' }, { data: 'b' }])
+    const one = (await taken).value as WorkItem
+    expect(one.id).toBe(first)
+    const others = bed.open().scanForever()
+    const other = (await others.next()).value as WorkItem
+    expect(other.id).toBe(second)
+    await one.done()
+    await other.done()
+    await Promise.all([loop.return(), others.return()])
+  })
+
   test('the first one is not held back by others that are claimed ahead', async () => {
     const queue = await bed.install()
     const seen: string[] = []
@@ -654,6 +669,57 @@ describe('in a process of its own', () => {
       { given: { root: bed.root }, flags: ['--expose-gc'] },
     )
     expect(answer).toEqual([1, 0])
+  })
+
+  onLinux('nor do the handle of the queue, and what it watched is closed', async () => {
+    const answer = await inProgram(
+      `${GIVE}
+      const watches = () =>
+        fs.readdirSync('/proc/self/fd').filter((fd) => {
+          try {
+            return fs.readlinkSync('/proc/self/fd/' + fd).includes('inotify')
+          } catch {
+            return false
+          }
+        }).length
+      await (async () => {
+        for (let at = 0; at < 5; at++) {
+          const loop = queue.scanForever()
+          const next = loop.next()
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          queue.enqueueSync('x')
+          await (await next).value.done()
+        }
+      })()
+      const before = watches()
+      await until(async () => {
+        globalThis.gc()
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        return watches() === 0
+      })
+      return before`,
+      { given: { root: bed.root }, flags: ['--expose-gc'] },
+    )
+    // One for all.
+    expect(answer).toBe(1)
+  })
+
+  test('a loop that has been woken for nothing still keeps it alive', async () => {
+    const answer = await inProgram(
+      `${GIVE}
+      const heard = []
+      // What wakes it is no item, twice, and these timers do not keep the process alive.
+      setTimeout(() => fs.mkdirSync(queue.paths.queue + '/one'), 50).unref()
+      setTimeout(() => fs.mkdirSync(queue.paths.queue + '/two'), 100).unref()
+      setTimeout(() => queue.enqueueSync('x'), 200).unref()
+      for await (const item of new Queue('q', { root: given.root, onReport: ({ type }) => heard.push(type) }).scanForever()) {
+        heard.push(await item.text())
+        await item.done()
+        return heard
+      }`,
+      { given: { root: bed.root } },
+    )
+    expect(answer).toEqual(['foreign', 'foreign', 'x'])
   })
 
   test.each([

@@ -34,6 +34,10 @@ async function checkFolder(folder) {
     await access(folder, constants.R_OK | constants.X_OK)
   } catch (error) {
     if (error.code === 'ENOENT') throw new CannotRunError(`There is no folder ${inspect(folder)}`)
+    if (error.code === 'EACCES')
+      throw new CannotRunError(
+        `You may not read the folder ${inspect(folder)}. Choose another: npm run demo -- FOLDER`,
+      )
     throw error
   }
 }

@@ -15,7 +15,7 @@ import { Queue } from 'fsq'
 
 import { check } from './check.mjs'
 import { Crew } from './crew.mjs'
-import { OffError, endingOf, interruption } from './endings.mjs'
+import { CannotRunError, OffError, endingOf, interruption } from './endings.mjs'
 import { findFiles } from './files.mjs'
 import { planJobs } from './jobs.mjs'
 import { USAGE, readOptions } from './options.mjs'
@@ -46,7 +46,7 @@ async function main() {
   const interrupted = interruption()
   print(`${color('bold', 'fsq demo')}: ${count(files.length, 'file')} of ${inspect(options.folder)}`)
   for (const [reason, times] of skipped) print(`  skipped, ${reason}: ${number(times)}`)
-  const work = mkdtempSync(path.join(realpathSync(os.tmpdir()), 'fsq-demo-'))
+  const work = makeWorkFolder()
   const crew = new Crew(work)
   try {
     return await Promise.race([
@@ -56,6 +56,16 @@ async function main() {
   } finally {
     await crew.dismiss()
     await rm(work, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+  }
+}
+
+function makeWorkFolder() {
+  try {
+    return mkdtempSync(path.join(realpathSync(os.tmpdir()), 'fsq-demo-'))
+  } catch (error) {
+    throw new CannotRunError(
+      `No temporary folder can be made in ${inspect(os.tmpdir())}: ${error.message}. Set TMPDIR to a folder that you may write to`,
+    )
   }
 }
 

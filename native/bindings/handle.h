@@ -63,21 +63,28 @@ Box* BoxOf(const Napi::Value& handle) {
   return nullptr;
 }
 
+// That of a handle that is still open; throws otherwise.
+template <typename Box>
+Box* OpenBoxOf(const Napi::Value& handle) {
+  Box* const box = BoxOf<Box>(handle);
+  if (box == nullptr || box->value) return box;
+  Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
+  return nullptr;
+}
+
 // The object behind a handle that is still open; throws otherwise. For this call only: it goes when the
 // handle is closed.
 template <typename Box>
 auto* OpenedHere(const Napi::Value& handle) {
-  Box* const box = BoxOf<Box>(handle);
-  if (box != nullptr && !box->value) {
-    Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
-  }
+  Box* const box = OpenBoxOf<Box>(handle);
   return box == nullptr ? nullptr : box->value.get();
 }
 
 // The same, kept open by whoever has it.
 template <typename Box>
 decltype(Box::value) Opened(const Napi::Value& handle) {
-  return OpenedHere<Box>(handle) == nullptr ? nullptr : BoxOf<Box>(handle)->value;
+  Box* const box = OpenBoxOf<Box>(handle);
+  return box == nullptr ? nullptr : box->value;
 }
 
 // (handle): the object goes, or when the last task that uses it has ended.

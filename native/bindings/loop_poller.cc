@@ -88,8 +88,10 @@ class LoopPoller::Entry {
  private:
   uv_handle_t* handle() const { return reinterpret_cast<uv_handle_t*>(memory_.get()); }
 
-  static void Ready(uv_handle_t* handle, int, int) {
+  static void Ready(uv_handle_t* handle, int status, int) {
     Entry* const entry = static_cast<Entry*>(uv_handle_get_data(handle));
+    // libuv has stopped it then.
+    if (status < 0) entry->started_ = false;
     LoopPoller* const poller = entry->poller_;
     if (poller == nullptr) return;
     if (!poller->awaited_) return entry->Stop();

@@ -11,7 +11,8 @@ import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors.js'
 import { native, packLock } from '../native.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
-import { about,
+import {
+  about,
   type LockKind,
   type LockRequest,
   describeTarget,

@@ -89,7 +89,8 @@ export function lockRequest(
   options: LockOptions,
   known: OptionNames = LOCK_OPTIONS,
 ): LockRequest {
-  if (options === NO_OPTIONS && plainRequest !== undefined && plainRequest.descriptor === target) return plainRequest
+  if (options === NO_OPTIONS && plainRequest !== undefined && plainRequest.descriptor === target)
+    return plainRequest
   if (options !== NO_OPTIONS) checkNames(call, options, known)
   const { shared = false, kind = 'flock', start = 0, length = 0, create = true } = options
   checkFlag('shared', shared)

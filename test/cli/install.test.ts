@@ -108,7 +108,7 @@ describe('uninstall', () => {
   test('not while items wait, unless forced', async () => {
     const { code, stderr } = await bed.sh('fsq install q; fsq enqueue -e q a; fsq uninstall q')
     expect(code).toBe(111)
-    expect(stderr).toContain('1 items wait')
+    expect(stderr).toContain('1 item waits')
     expect(stderr).toContain('uninstall -f')
     expect(bed.state()).toEqual({ queue: ['0_a'] })
     expect((await bed.sh('fsq uninstall -f q')).code).toBe(0)

@@ -64,7 +64,8 @@ function isFree(kind: 'flock' | 'fcntl' = 'flock'): boolean {
 describe.each(KINDS)('%s on a path', (kind) => {
   test('makes the file, holds it until unlock, and closes its descriptor', async () => {
     const held = taken(await tryLock(file, { kind }))
-    expect({ ...describeLock(held), fd: fs.fstatSync(held.fd).ino }).toEqual({
+    const { fd } = held
+    expect({ ...describeLock(held), fd: fs.fstatSync(fd).ino }).toEqual({
       path: file,
       kind,
       start: 0,
@@ -77,7 +78,12 @@ describe.each(KINDS)('%s on a path', (kind) => {
     expect(tryLockSync(file, { kind })).toBeUndefined()
     held.unlock()
     expect(held.held).toBe(false)
-    expect(() => fs.fstatSync(held.fd)).toThrow(/EBADF/)
+    expect(() => fs.fstatSync(fd)).toThrow(/EBADF/)
+    // The number may be another file's by now.
+    checkError(
+      catching(() => held.fd),
+      { type: LockNotHeldError, says: /Cannot use the descriptor of .* not held any more/ },
+    )
     held.unlock() // does nothing
     expect(isFree(kind)).toBe(true)
   })
@@ -196,6 +202,7 @@ describe('what cannot be locked', () => {
         checkError(await errorOf(async () => lock(target, { kind, timeout: 0 })), {
           type: NotLockableError,
           says: /neither a regular file nor a directory/,
+          path: target,
         })
       }
     }
@@ -306,7 +313,7 @@ describe('waiting', () => {
 
   test('until its time is up', async () => {
     const held = lockSync(file)
-    const expected = { type: LockTimeoutError, says: /not free within (20|0) ms/ }
+    const expected = { type: LockTimeoutError, says: /not free within (20|0) ms/, path: file }
     for (const timeout of [20, 0]) {
       const begin = performance.now()
       checkError(await errorOf(async () => lock(file, { timeout })), expected)
