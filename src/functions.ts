@@ -31,6 +31,8 @@ interface Shared {
   readonly queue: Queue
   /** Enqueues under way. */
   enqueues: number
+  /** Nobody else will use it. */
+  isDropped: boolean
 }
 
 const MOST_HANDLES = 64
@@ -40,7 +42,7 @@ const handles = new Map<string, Shared>()
 function share(name: string, overrides: SettingOverrides): Shared {
   const settings = resolveSettings(overrides)
   const key = JSON.stringify([layoutOf(name, settings).path, settings])
-  const shared = handles.get(key) ?? { queue: new Queue(name, settings), enqueues: 0 }
+  const shared = handles.get(key) ?? { queue: new Queue(name, settings), enqueues: 0, isDropped: false }
   handles.delete(key)
   if (handles.size === MOST_HANDLES) dropOne()
   handles.set(key, shared)
@@ -48,8 +50,8 @@ function share(name: string, overrides: SettingOverrides): Shared {
 }
 
 /**
- * The one that was used longest ago and that nobody uses. If all are in use, the first: it is left to the garbage collector, which
- * closes it after the last of its items.
+ * Closes the one that was used longest ago and that nobody uses. If all are in use, the first is dropped: its enqueues close it,
+ * or the garbage collector does after the last of its items.
  */
 function dropOne(): void {
   for (const [key, { queue, enqueues }] of handles) {
@@ -57,8 +59,11 @@ function dropOne(): void {
     handles.delete(key)
     return
   }
-  const [first] = handles.keys()
-  if (first !== undefined) handles.delete(first)
+  for (const [key, first] of handles) {
+    first.isDropped = true
+    handles.delete(key)
+    return
+  }
 }
 
 function sharedQueue(name: string, overrides: SettingOverrides): Queue {
@@ -208,6 +213,7 @@ export async function vsenqueue(
     return await shared.queue.enqueue(data, args, own)
   } finally {
     shared.enqueues--
+    if (shared.isDropped && shared.enqueues === 0) shared.queue.suspend()
   }
 }
 

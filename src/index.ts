@@ -41,6 +41,7 @@ export {
   FileSystemError,
   FinishError,
   FsqError,
+  type FsqErrorOptions,
   ItemFinishedError,
   ItemGoneError,
   LockNotHeldError,

@@ -45,6 +45,7 @@ export type { TimeoutOptions, WaitOptions } from './lock/wait.js'
 export {
   FileSystemError,
   FsqError,
+  type FsqErrorOptions,
   LockNotHeldError,
   LockTimeoutError,
   NotLockableError,
