@@ -63,7 +63,7 @@ const KINDS = ['json', 'path', 'fd'] as const
  */
 export function readPayload(data: Payload, copies?: Copies): NativePayload | Source {
   if (data === null) return null
-  if (typeof data === 'string') return textBytes(data)
+  if (typeof data === 'string') return textBytes(data, copies)
   if (typeof data !== 'object') throw unfit(data)
   if (ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)) {
     const bytes = attachedBytes(data)
@@ -115,14 +115,14 @@ type Duck = Readonly<
   Record<'getReader' | 'stream' | 'arrayBuffer' | 'pipe' | 'destroy' | typeof Symbol.asyncIterator, unknown>
 >
 
-function textBytes(text: string): Uint8Array {
+function textBytes(text: string, copies: Copies | undefined): Uint8Array {
   // Buffer.from would write something else in its place, and say nothing.
   if (!text.isWellFormed()) {
     throw new PayloadError(
       'The payload is a string with a lone surrogate, half of a character. Cut texts between characters, or pass bytes',
     )
   }
-  return Buffer.from(text, 'utf8')
+  return copies === undefined ? Buffer.from(text, 'utf8') : copies.encode(text)
 }
 
 /**

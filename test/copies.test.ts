@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { Copies } from '../src/copies.js'
+import { until } from './support/queue.js'
 
 const MEGABYTE = 1024 * 1024
 
@@ -43,10 +44,27 @@ test('memory that was given back is used for the next copy, and never for two at
   expect(copies.copy(filled(MEGABYTE, 3)).buffer).not.toBe(first.buffer)
 })
 
-test('little is kept', () => {
+test('a text is what Buffer makes of it, whatever was in its memory before', () => {
   const copies = new Copies()
-  const many = Array.from({ length: 20 }, (_, value) => copies.copy(filled(MEGABYTE, value)))
+  const pieces = fc.constantFrom('x', 'ä', '€', '😀')
+  fc.assert(
+    fc.property(pieces, fc.integer({ min: 0, max: 70_000 }), (piece, count) => {
+      const text = piece.repeat(count)
+      const encoded = copies.encode(text)
+      expect(Buffer.compare(encoded, Buffer.from(text))).toBe(0)
+      copies.giveBack(encoded)
+    }),
+  )
+})
+
+test('little is kept, and not for long', async () => {
+  const copies = new Copies()
+  const many = Array.from({ length: 80 }, (_, value) => copies.copy(filled(MEGABYTE, value)))
   for (const copied of many) copies.giveBack(copied)
-  const again = Array.from({ length: 20 }, (_, value) => copies.copy(filled(MEGABYTE, value)))
-  expect(again.filter(({ buffer }) => many.some((copied) => copied.buffer === buffer))).toHaveLength(8)
+  expect(copies.kept).toBe(64 * MEGABYTE)
+  const again = Array.from({ length: 80 }, (_, value) => copies.copy(filled(MEGABYTE, value)))
+  expect(again.filter(({ buffer }) => many.some((copied) => copied.buffer === buffer))).toHaveLength(64)
+  expect(copies.kept).toBe(0)
+  for (const copied of again) copies.giveBack(copied)
+  await until('nothing is kept', () => copies.kept === 0)
 })
