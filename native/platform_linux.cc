@@ -215,6 +215,7 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
   constexpr uint32_t kGone =
       IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
   constexpr size_t kBuffer = 16 * 1024;
+  constexpr size_t kLargest = sizeof(inotify_event) + NAME_MAX + 1;
   alignas(inotify_event) std::array<char, kBuffer> buffer;
   for (;;) {
     const ssize_t size = RetryInterrupted(
@@ -232,6 +233,8 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
              .lost = (event->mask & IN_Q_OVERFLOW) != 0,
              .name = event->len == 0 ? std::string_view() : std::string_view(event->name)});
     }
+    // One event more would have come along.
+    if (static_cast<size_t>(size) + kLargest <= kBuffer) return 0;
   }
 }
 

@@ -122,6 +122,8 @@ export const ClaimNumber = {
   offset: 3,
   /** In the listing. */
   position: 4,
+  /** What the name says of its tries, where it is valid and nothing in it is to be decoded; -1: that is not known. */
+  tries: 5,
 } as const
 
 const NUMBERS_A_BATCH = Object.keys(BatchNumber).length
@@ -245,13 +247,17 @@ interface Native {
   seekListing(listing: ListingHandle, position: number): void
 
   isDownSync(queue: QueueHandle): boolean | Failure
-  /** @param looks - The most names to look at. */
+  /**
+   * @param looks - The most names to look at.
+   * @param escape - Character code of the encode character; 0: the names are not looked into.
+   */
   claim(
     queue: QueueHandle,
     listing: ListingHandle,
     limit: number,
     looks: number,
     readLimit: number,
+    escape: number,
     skipped?: SkippedHandle,
   ): Promise<ClaimBatch>
   claimSync(
@@ -260,6 +266,7 @@ interface Native {
     limit: number,
     looks: number,
     readLimit: number,
+    escape: number,
     skipped?: SkippedHandle,
   ): ClaimBatch
 

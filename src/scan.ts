@@ -132,7 +132,7 @@ async function* handOut(
     loop.signal = signal
     for (;;) {
       loop.current = undefined
-      loop.current = await walk.next()
+      loop.current = walk.claimNow() ?? (await walk.next())
       signal?.throwIfAborted()
       if (waiting !== undefined && leaving.aborted) return
       if (loop.current !== undefined) yield loop.current

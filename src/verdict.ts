@@ -6,7 +6,7 @@
 import { type FsqError, MalformedNameError } from './errors.js'
 import type { Limits } from './item.js'
 import type { RawName } from './name/charset.js'
-import { type ParsedName, parseItemName } from './name/item-name.js'
+import { type ParsedName, parseItemName, plainName } from './name/item-name.js'
 import { parseTimestamp } from './name/timestamp.js'
 import type { ReportType } from './report.js'
 import type { Settings } from './settings.js'
@@ -18,15 +18,20 @@ export interface Verdict {
   readonly error?: FsqError
 }
 
-/** What the name says, if it is that of an item that may be run, or else what is wrong with it. */
+/**
+ * What the name says, if it is that of an item that may be run, or else what is wrong with it.
+ *
+ * @param tries - What native code has read in it, -1 if it has not.
+ */
 export function judge(
   name: RawName,
+  tries: number,
   settings: Settings,
   { maxTries, ttl }: Limits,
 ): { readonly parsed: ParsedName } | Verdict {
   let parsed: ParsedName
   try {
-    parsed = parseItemName(name, settings)
+    parsed = tries >= 0 ? plainName(name, tries) : parseItemName(name, settings)
   } catch (error) {
     if (!(error instanceof MalformedNameError)) throw error
     return { type: 'malformed', message: `is no item: ${error.reason}`, error }

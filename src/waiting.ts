@@ -93,7 +93,9 @@ export class Waiting {
     }
     this.#planRescan()
     for (;;) {
-      const happened = await this.#sleep()
+      this.#checkStop()
+      const happened = this.#whatHappened() ?? (await this.#sleep())
+      this.#checkStop()
       if (this.#leaving.aborted) return
       const lost = (happened & Happened.lost) !== 0
       if (lost) this.#disarm()
@@ -185,18 +187,18 @@ export class Waiting {
     return Math.ceil(Math.min(due, Math.max(0, this.#rescanAt - performance.now()), LONGEST_TIMER))
   }
 
-  /** Until something happens, something is due, it is time to look, or the signal or the queue's handle says stop. */
-  async #sleep(): Promise<number> {
-    this.#checkStop()
+  /** None: nothing yet, and the watch will tell. */
+  #whatHappened(): number | undefined {
     if (this.#released.size > 0 || this.#leaving.aborted) return native.cancelWatch(this.#watch)
-    const told = native.awaitWatch(this.#watch, this.#walk.isBusy, this.#wake)
-    if (told !== undefined) return told
-    const happened = await new Promise<number>((resolve) => {
+    return native.awaitWatch(this.#watch, this.#walk.isBusy, this.#wake)
+  }
+
+  /** Until something happens, something is due, it is time to look, or the signal or the queue's handle says stop. */
+  #sleep(): Promise<number> {
+    return new Promise((resolve) => {
       this.#endSleep = resolve
       this.#setAlarm()
     })
-    this.#checkStop()
-    return happened
   }
 
   #setAlarm(): void {

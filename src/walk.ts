@@ -13,6 +13,7 @@ import { type Failure, QueueDownError, fileSystemError } from './errors.js'
 import { isGone } from './finish.js'
 import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
 import { type RawName, printable } from './name/charset.js'
+import { plainEscape } from './name/item-name.js'
 import {
   BatchNumber,
   type ClaimBatch,
@@ -55,6 +56,7 @@ interface Ready {
 
 interface Claimed extends ClaimedFile {
   readonly position: number
+  readonly tries: number
 }
 
 /** How a walk over all names begins. */
@@ -107,6 +109,7 @@ export class Walk {
   /** What {@link takeReady} has found that {@link next} is to tell. */
   #down: ReturnType<typeof native.isDownSync> = false
   #idle: NodeJS.Timeout | undefined
+  readonly #escape: number
   // Without locks nothing else keeps the next walk from handing out once more what is being worked on.
   readonly #unlocked: Map<RawName, WeakRef<WorkItem>> | undefined
 
@@ -116,6 +119,7 @@ export class Walk {
     this.#prefetch = prefetch
     this.#relaxed = relaxed
     this.#waits = waits
+    this.#escape = plainEscape(context.settings)
     if (waits && !context.settings.lock) this.#unlocked = new Map()
   }
 
@@ -230,6 +234,18 @@ export class Walk {
     return this.#takeFirst()
   }
 
+  /** The next item, if this thread can claim it here and now; else {@link next} tells. Whoever waits feels each detour. */
+  claimNow(): WorkItem | undefined {
+    if (!this.#isQuick || this.#ready.length > 0 || this.#filling !== undefined) return undefined
+    if (this.#over || this.#ended) return undefined
+    this.#checkUnfinished()
+    this.#isAwaited = true
+    this.#size = this.#prefetch.next()
+    this.#fill(this.#size)
+    // It has just been looked whether the queue is down.
+    return this.#ready.length === 0 ? undefined : this.#takeFirst()
+  }
+
   /** The next item, if one is claimed already and nothing stands against handing it out; else {@link next} tells. */
   takeReady(): WorkItem | undefined {
     const { directory, claims } = this.#context
@@ -305,7 +321,15 @@ export class Walk {
       this.#context.directory.checkOpen()
       const batch = this.#claimHere(handle, listing, count)
       if (batch === undefined) {
-        const claiming = native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#skipped)
+        const claiming = native.claim(
+          handle,
+          listing,
+          count,
+          ALL_NAMES,
+          READ_LIMIT,
+          this.#escape,
+          this.#skipped,
+        )
         this.#filling = this.#whenFilled(
           claiming.then(async (claimed) => Promise.all(this.#receive(handle, listing, claimed, begun))),
         )
@@ -339,11 +363,19 @@ export class Walk {
 
   #claimHere(handle: QueueHandle, listing: ListingHandle, count: number): ClaimBatch | undefined {
     if (this.#isQuick) {
-      return native.claimSync(handle, listing, count, QUICK_NAMES, READ_LIMIT, this.#skipped)
+      return native.claimSync(handle, listing, count, QUICK_NAMES, READ_LIMIT, this.#escape, this.#skipped)
     }
     if (!this.#pace.isQuick) return undefined
     this.#pace.take()
-    return native.claimSync(handle, listing, Math.min(count, FEW), FEW, READ_LIMIT, this.#skipped)
+    return native.claimSync(
+      handle,
+      listing,
+      Math.min(count, FEW),
+      FEW,
+      READ_LIMIT,
+      this.#escape,
+      this.#skipped,
+    )
   }
 
   /**
@@ -400,7 +432,7 @@ export class Walk {
       native.release([file.claim])
       return
     }
-    const judged = judge(file.name, this.#context.settings, this.#limits)
+    const judged = judge(file.name, file.tries, this.#context.settings, this.#limits)
     if ('parsed' in judged) {
       const item = new WorkItem(this.#context, file, judged.parsed, this.#limits)
       this.#ready.push({ item, position: file.position })
@@ -538,6 +570,7 @@ function claimedFile(
     contents,
     offset: numbers[at + ClaimNumber.offset] as number,
     position: numbers[at + ClaimNumber.position] as number,
+    tries: numbers[at + ClaimNumber.tries] as number,
   }
 }
 

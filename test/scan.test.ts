@@ -6,10 +6,13 @@ import path from 'node:path'
 import process from 'node:process'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
+import fc from 'fast-check'
 
 import { MalformedNameError, QueueClosedError, QueueDownError, SettingError } from '../src/errors.js'
 import type { WorkItem } from '../src/item.js'
-import { toRaw } from '../src/name/charset.js'
+import { fromRaw, toRaw } from '../src/name/charset.js'
+import { parseItemName } from '../src/name/item-name.js'
+import { formatTimestamp } from '../src/name/timestamp.js'
 import { claimNumbersAt, native } from '../src/native.js'
 import { Queue } from '../src/queue.js'
 import type { Report } from '../src/report.js'
@@ -257,6 +260,58 @@ describe('the vectors as files', () => {
     const known = new Set(rows.map(({ name }) => name))
     expect([...stricter].filter((name) => !known.has(name))).toEqual([])
   })
+})
+
+test('what native code reads in names is what they say', async () => {
+  const field = fc.string({
+    unit: fc.constantFrom('0', '1', '5', '9', 'a', 'A', '.', '%', '~', '^', '-', ' ', 'é', '\x7f', '\n'),
+    maxLength: 5,
+  })
+  const timestamp = fc.oneof(
+    { weight: 5, arbitrary: fc.constant('20120710213904') },
+    { weight: 2, arbitrary: fc.constant('20240229235959') },
+    fc.constantFrom('20230229000000', '00000101000000', '20121310213904'),
+    fc.stringMatching(/^[0-9]{13,15}$/),
+  )
+  const tries = fc.oneof({ weight: 5, arbitrary: fc.stringMatching(/^[0-9]{1,16}$/) }, field)
+  const name = fc
+    .record({
+      delimiter: fc.constantFrom('_', '_', '_', '-', '5', 'a', '%'),
+      fields: fc.tuple(timestamp, field, field, field, tries, field, field),
+      count: fc.integer({ min: 3, max: 7 }),
+    })
+    .map(({ delimiter, fields, count }) => toRaw(delimiter + fields.slice(0, count).join(delimiter), 'utf8'))
+    .filter((raw) => raw.length > 1 && !raw.startsWith('.'))
+  for (const settings of [
+    {},
+    { encode: '^' },
+    { encode: '~', timefmt: '%d%m%Y%H%M%S' },
+    { charset: 'ascii' },
+  ] as const) {
+    const queue = await bed.install({ maxTries: 0, utc: true, durability: 'none', ...settings })
+    const raws = fc.sample(fc.uniqueArray(name, { minLength: 200, maxLength: 200 }), 1).flat()
+    const expected = new Map<string, object>()
+    for (const raw of raws) {
+      plant(queue, raw)
+      try {
+        const { tries, timestamp, entropy, pid, hostname, args } = parseItemName(raw, queue.settings)
+        expected.set(fromRaw(raw, queue.settings.charset), { tries, timestamp, entropy, pid, hostname, args })
+      } catch {
+        // For fail/.
+      }
+    }
+    const found = new Map<string, object>()
+    for await (const item of queue.scan()) {
+      const { tries, enqueuedAt, entropy, pid, hostname, args } = item
+      const timestamp = formatTimestamp(enqueuedAt, queue.settings)
+      found.set(item.id, { tries, timestamp, entropy, pid, hostname, args })
+      await item.done()
+    }
+    expect(expected.size).toBeGreaterThan(5)
+    expect(found).toEqual(expected)
+    expect(names(queue, 'fail')).toHaveLength(raws.length - expected.size)
+    await queue.uninstall()
+  }
 })
 
 describe('age', () => {

@@ -6,6 +6,7 @@ import { setTimeout as later } from 'node:timers/promises'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import {
+  FinishError,
   NotAQueueError,
   QueueClosedError,
   QueueDownError,
@@ -373,6 +374,19 @@ describe('the end', () => {
     const loop = await waitingLoop(queue)
     await queue.close()
     expect(await loop.ended).toBeInstanceOf(QueueClosedError)
+  })
+
+  test('by a finish that fails: nothing more is claimed', async () => {
+    const queue = await bed.install()
+    const failing = async (item: WorkItem): Promise<unknown> => {
+      fs.rmdirSync(queue.paths.done)
+      return item.done().catch(() => undefined)
+    }
+    const [loop] = await whileWaiting(1, () => new Loop(queue, { prefetch: 1 }, failing))
+    const [first, second] = await queue.enqueueMany([{ data: 'a' }, { data: 'b' }])
+    expect(await loop?.ended).toBeInstanceOf(FinishError)
+    expect(loop?.ids).toEqual([first])
+    expect(isLocked(pathOf(queue, 'queue', second ?? ''))).toBe(false)
   })
 
   onLinux('by taking the queue down: at once', async () => {
@@ -789,7 +803,7 @@ test('a look that finds a lock free holds it for no longer than the next claims'
   const claimOne = (): ClaimBatch => {
     const listing = native.listSync(handle, Place.queue, 0, skipped)
     if (isFailure(listing)) throw new Error('not listed')
-    return native.claimSync(handle, listing, 1, 1000, 0, skipped)
+    return native.claimSync(handle, listing, 1, 1000, 0, 0, skipped)
   }
   await until('nothing has changed for a while', () => {
     claimOne()

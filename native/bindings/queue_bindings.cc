@@ -11,6 +11,7 @@
 #include "../directory.h"
 #include "../finish.h"
 #include "../listing.h"
+#include "../plain_name.h"
 #include "bindings.h"
 #include "handle.h"
 #include "js_argument.h"
@@ -22,7 +23,7 @@ namespace {
 
 // In the answer of a claim: of the batch, and then of each item.
 constexpr size_t kValuesABatch = 6;
-constexpr size_t kValuesAClaim = 5;
+constexpr size_t kValuesAClaim = 6;
 constexpr size_t kValuesAMove = 3;
 
 class OpenTask : public Task {
@@ -100,7 +101,8 @@ class ClaimTask : public Task {
     task->limit_ = static_cast<size_t>(IntegerOf(info[2]));
     task->looks_ = static_cast<size_t>(IntegerOf(info[3]));
     task->read_limit_ = static_cast<size_t>(IntegerOf(info[4]));
-    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[5], &task->skipped_)) return nullptr;
+    task->escape_ = static_cast<char>(IntegerOf(info[5]));
+    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[6], &task->skipped_)) return nullptr;
     return task;
   }
 
@@ -132,6 +134,7 @@ class ClaimTask : public Task {
       *values++ = static_cast<double>(claim.size);
       *values++ = claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset);
       *values++ = static_cast<double>(claim.position);
+      *values++ = static_cast<double>(escape_ == '\0' ? -1 : PlainTries(claim.name, escape_));
     }
     napi_value result = js.Array(5);
     js.Set(result, size_t{0}, numbers);
@@ -168,6 +171,7 @@ class ClaimTask : public Task {
   size_t limit_ = 0;
   size_t looks_ = 0;
   size_t read_limit_ = 0;
+  char escape_ = '\0';  // NUL: no name is plain
   ClaimBatch batch_;
 };
 

@@ -13,7 +13,7 @@ import { type Settings, getConst } from '../settings.js'
 import { type RawName, fromRaw, printable } from './charset.js'
 import { delimiterOf } from './construct.js'
 import { type Codec, type NameArgument, codecFor, encodeArgument, splitOutsideEscapes } from './encode.js'
-import { isTimestamp } from './timestamp.js'
+import { DEFAULT_FORMAT, isTimestamp } from './timestamp.js'
 
 /** What an item name says. */
 export interface ItemFields {
@@ -40,40 +40,76 @@ export type WriteSettings = Pick<Settings, 'charset' | 'delimiter' | 'encode'>
 
 const REQUIRED_FIELDS = 5
 const ENTROPY = 1
+const PID = 2
+const HOSTNAME = 3
 const TRIES = 4
 const LONGEST_NAME = 255
 const MOST_DIGITS = 15
+const LAST_ASCII = 0x7f
 const DIGITS = /^[0-9]+$/
 const TRIES_DIGITS = /^[0-9]{1,15}$/
 
-/** A valid item name, taken apart. All of it has been checked; the arguments are decoded when asked for. */
+/** A valid item name. All of it has been checked; it is taken apart when it is asked for. */
 export class ParsedName implements ItemFields {
   readonly raw: RawName
   readonly delimiter: string
-  readonly timestamp: string
-  readonly entropy: string
-  readonly pid: string
-  readonly hostname: string
   readonly tries: number
-  readonly #fields: readonly string[]
+  #fields: readonly string[] | undefined
   #args: readonly string[] | undefined
 
-  /** For {@link parseItemName}, which checks all of it first. */
-  constructor(raw: RawName, delimiter: string, fields: readonly string[]) {
-    // One by one: to destructure takes longer than all the rest as long as it is not compiled.
+  /**
+   * For who has checked all of it.
+   *
+   * @param fields - Left out: nothing in the name is to be decoded.
+   */
+  constructor(raw: RawName, delimiter: string, tries: number, fields?: readonly string[]) {
     this.raw = raw
     this.delimiter = delimiter
-    this.timestamp = fields[0] ?? ''
-    this.entropy = fields[ENTROPY] ?? ''
-    this.pid = fields[2] ?? ''
-    this.hostname = fields[3] ?? ''
-    this.tries = Number(fields[TRIES])
+    this.tries = tries
     this.#fields = fields
   }
 
-  get args(): readonly string[] {
-    return (this.#args ??= Object.freeze(this.#fields.slice(REQUIRED_FIELDS)))
+  get timestamp(): string {
+    return this.#field(0)
   }
+
+  get entropy(): string {
+    return this.#field(ENTROPY)
+  }
+
+  get pid(): string {
+    return this.#field(PID)
+  }
+
+  get hostname(): string {
+    return this.#field(HOSTNAME)
+  }
+
+  get args(): readonly string[] {
+    return (this.#args ??= Object.freeze(this.#split().slice(REQUIRED_FIELDS)))
+  }
+
+  #field(index: number): string {
+    return this.#split()[index] ?? ''
+  }
+
+  #split(): readonly string[] {
+    return (this.#fields ??= this.raw.slice(1).split(this.delimiter))
+  }
+}
+
+/** The name that native code has found to be valid, and without anything to decode. */
+export function plainName(raw: RawName, tries: number): ParsedName {
+  return new ParsedName(raw, raw.charAt(0), tries)
+}
+
+/**
+ * What native code needs to look into names: the character code of the encode character. 0: it cannot, as they have timestamps
+ * of another kind.
+ */
+export function plainEscape({ encode, timefmt }: ReadSettings): number {
+  const code = encode.charCodeAt(0)
+  return timefmt === DEFAULT_FORMAT && code <= LAST_ASCII ? code : 0
 }
 
 /**
@@ -110,7 +146,7 @@ function parse(raw: RawName, settings: ReadSettings): ParsedName {
   if (!TRIES_DIGITS.test(fields[TRIES] ?? '')) {
     throw new MalformedNameError(`its tries are not 1 to ${MOST_DIGITS} decimal digits`, name)
   }
-  return new ParsedName(raw, codec.delimiter, fields)
+  return new ParsedName(raw, codec.delimiter, Number(fields[TRIES]), fields)
 }
 
 /** The fields of a name as its bytes have them. Good for any bytes, also those of malformed names. */

@@ -5,6 +5,7 @@ namespace fsq::test {
 
 void FieldsAreFound();
 void NamesAreInFifoOrder();
+void PlainNamesAreRead();
 void TimesAreReadStrictly();
 void TimesComeBackAsTheyWere();
 void ItemsGoThroughTheQueue();
