@@ -18,6 +18,8 @@ const MOST_WASTE = 4
 /** Memory for copies, given back after use. */
 export class Copies {
   #free: ArrayBuffer[] = []
+  /** Given out: what is large and not among them may share its memory with others. */
+  readonly #lent = new WeakSet<ArrayBufferLike>()
   #kept = 0
   #isUsed = false
   #forgetsSoon = false
@@ -48,7 +50,8 @@ export class Copies {
   giveBack(copied: unknown): void {
     if (!(copied instanceof Uint8Array) || copied.byteLength < LARGE) return
     const { buffer } = copied
-    if (!(buffer instanceof ArrayBuffer) || this.#kept + buffer.byteLength > MOST_KEPT) return
+    if (!this.#lent.delete(buffer) || !(buffer instanceof ArrayBuffer)) return
+    if (this.#kept + buffer.byteLength > MOST_KEPT) return
     this.#kept += buffer.byteLength
     this.#free.push(buffer)
     this.#isUsed = true
@@ -59,7 +62,9 @@ export class Copies {
     const at = this.#free.findIndex(({ byteLength }) => byteLength >= size && byteLength <= size * MOST_WASTE)
     const [found] = at === -1 ? [] : this.#free.splice(at, 1)
     if (found !== undefined) this.#kept -= found.byteLength
-    return Buffer.from(found ?? Buffer.allocUnsafeSlow(size).buffer, 0, size)
+    const buffer = found ?? Buffer.allocUnsafeSlow(size).buffer
+    this.#lent.add(buffer)
+    return Buffer.from(buffer, 0, size)
   }
 
   #forgetLater(): void {

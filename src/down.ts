@@ -52,7 +52,8 @@ export async function removeDown(layout: Layout): Promise<void> {
   try {
     await fs.unlink(layout.downPath)
   } catch (error) {
-    if (!(await isMissing(layout.downPath))) throw downError(error, layout, 'take up')
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && !(await isMissing(layout.downPath))) throw downError(error, layout, 'take up')
   }
 }
 

@@ -50,8 +50,8 @@ function share(name: string, overrides: SettingOverrides): Shared {
 }
 
 /**
- * Closes the one that was used longest ago and that nobody uses. If all are in use, the first is dropped: its enqueues close it,
- * or the garbage collector does after the last of its items.
+ * Closes the one that was used longest ago and that nobody uses. If all are in use, the first is dropped: the end of its
+ * loops or enqueues closes it, or the garbage collector does after the last of its items.
  */
 function dropOne(): void {
   for (const [key, { queue, enqueues }] of handles) {
@@ -61,6 +61,7 @@ function dropOne(): void {
   }
   for (const [key, first] of handles) {
     first.isDropped = true
+    first.queue.suspendLater()
     handles.delete(key)
     return
   }

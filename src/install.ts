@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Stats } from 'node:fs'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
@@ -138,7 +139,7 @@ export async function uninstallQueue(
   const madeDown = await makeDown(target, settings)
   try {
     if (!force) await checkEmpty(target, settings)
-    await takeApart(target, force)
+    await takeApart(target, settings, force)
   } catch (error) {
     if (madeDown) await removeDown(target).catch(() => undefined)
     throw error
@@ -266,15 +267,23 @@ function missing(layout: Layout, error: unknown): FsqError {
   return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
 }
 
-/** Items wait in queue/, and in the queues of hosts, which the first implementation has in the same directory. */
 async function checkEmpty(layout: Layout, settings: Settings): Promise<void> {
-  const hosts = path.join(layout.path, settings.hosts)
-  const names = await entriesOf(hosts, 'look for items of hosts in', layout)
-  const ofHosts = names.map((host) => path.join(hosts, host, layout.directories[Place.queue] ?? ''))
-  for (const waiting of [placePath(layout, Place.queue), ...ofHosts]) {
+  for (const place of await waitingPlaces(layout.path, layout, settings)) {
+    const waiting = path.join(layout.path, place)
     const { length } = await entriesOf(waiting, 'look for items in', layout)
     if (length > 0) throw notEmpty(layout, waiting, length)
   }
+}
+
+/** Where items wait, below the directory of the queue: in the queues of hosts, which the first implementation has, and in queue/. */
+async function waitingPlaces(
+  directory: string,
+  layout: Layout,
+  { hosts }: Settings,
+): Promise<readonly string[]> {
+  const waiting = layout.directories[Place.queue] ?? ''
+  const names = await entriesOf(path.join(directory, hosts), 'look for items of hosts in', layout)
+  return [...names.map((host) => path.join(hosts, host, waiting)), waiting]
 }
 
 /** None, if it is not there, or no directory. */
@@ -296,7 +305,7 @@ function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmpty
   )
 }
 
-async function takeApart(layout: Layout, force: boolean): Promise<void> {
+async function takeApart(layout: Layout, settings: Settings, force: boolean): Promise<void> {
   const hidden = hiddenName()
   const failure = await native.relocate(layout.root, layout.name, hidden)
   if (failure?.moved === false) {
@@ -305,35 +314,62 @@ async function takeApart(layout: Layout, force: boolean): Promise<void> {
     throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
   }
   const aside = path.join(layout.root, hidden)
-  if (!force) await removeEmptyQueue(layout, aside, hidden)
+  if (!force) await removeEmptyQueue(layout, settings, aside, hidden)
   await removeLeftover(aside, 'which was a queue')
   if (failure === undefined) return
   throw new NotDurableError(layout.name, { cause: systemError(pathsAsText(failure)) }, 'uninstall')
 }
 
 /**
- * Removing the directory itself, not what is in it: a producer that was about to add an item either was faster, and then
+ * Removing the directories themselves, not what is in them: a producer that was about to add an item either was faster, and then
  * the queue comes back, or finds no directory, and then its enqueue fails. No item is lost in between.
  */
-async function removeEmptyQueue(layout: Layout, aside: string, hidden: string): Promise<void> {
-  const directory = path.join(aside, layout.directories[Place.queue] ?? '')
-  try {
-    await fs.rmdir(directory)
-  } catch (error) {
-    const { errno = 0, syscall = 'rmdir' } = error as NodeJS.ErrnoException
-    const failure = await native.relocate(layout.root, hidden, layout.name)
-    if (failure?.moved === false) {
+async function removeEmptyQueue(
+  layout: Layout,
+  settings: Settings,
+  aside: string,
+  hidden: string,
+): Promise<void> {
+  const removed = new Map<string, Stats>()
+  for (const place of await waitingPlaces(aside, layout, settings)) {
+    const directory = path.join(aside, place)
+    try {
+      const info = await fs.stat(directory)
+      await fs.rmdir(directory)
+      removed.set(directory, info)
+    } catch (error) {
+      const { errno = 0, syscall = 'rmdir' } = error as NodeJS.ErrnoException
+      // A host that has no queue.
+      if (place !== layout.directories[Place.queue] && (errno === -ENOENT || errno === -ENOTDIR)) continue
+      await putBack(layout, aside, hidden, removed)
+      const waiting = path.join(layout.path, place)
+      if (errno === -ENOTEMPTY || errno === -EEXIST)
+        throw notEmpty(layout, waiting, (await fs.readdir(waiting)).length)
       throw fileSystemError(
-        { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },
-        `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
+        { errno, syscall, path: directory },
+        `uninstall the queue ${inspect(layout.name)}`,
       )
     }
-    if (errno === -ENOTEMPTY || errno === -EEXIST) {
-      const waiting = placePath(layout, Place.queue)
-      throw notEmpty(layout, waiting, (await fs.readdir(waiting)).length)
-    }
-    throw fileSystemError({ errno, syscall, path: directory }, `uninstall the queue ${inspect(layout.name)}`)
   }
+}
+
+async function putBack(
+  layout: Layout,
+  aside: string,
+  hidden: string,
+  removed: ReadonlyMap<string, Stats>,
+): Promise<void> {
+  for (const [directory, { mode, uid, gid }] of removed) {
+    await fs.mkdir(directory)
+    await fs.chown(directory, uid, gid)
+    await fs.chmod(directory, mode)
+  }
+  const failure = await native.relocate(layout.root, hidden, layout.name)
+  if (failure?.moved !== false) return
+  throw fileSystemError(
+    { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },
+    `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
+  )
 }
 
 function pathsAsText(failure: Failure): Failure {

@@ -99,8 +99,7 @@ export class Queue {
   static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
     checkAreSettings(options)
     const { force, lockKind, ...rest } = options
-    // Not by its name: a bundler would then give the class another.
-    const queue = new this(name, rest)
+    const queue = newQueue(name, rest)
     await installQueue(queue.#layout, queue.#settings, { force, lockKind })
     return queue
   }
@@ -351,10 +350,20 @@ export class Queue {
     return isIdle
   }
 
+  /** @internal {@link suspend}, once the loops that run have ended. What they leave claimed then is left to the garbage collector. */
+  suspendLater(): void {
+    void this.#context.scans.idle().then(() => this.suspend())
+  }
+
   /** {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+// A class that speaks of itself by its name gets another one by bundling.
+function newQueue(name: string, options: QueueOptions): Queue {
+  return new Queue(name, options)
 }
 
 function checkAreSettings(options: unknown): void {

@@ -10,7 +10,7 @@ import { debuglog, inspect } from 'node:util'
 
 import { isStale } from './directory.js'
 import { type Failure, QueueDownError, fileSystemError } from './errors.js'
-import { isGone } from './finish.js'
+import { type Moved, isGone } from './finish.js'
 import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
 import { type RawName, printable } from './name/charset.js'
 import { plainEscape } from './name/item-name.js'
@@ -237,7 +237,7 @@ export class Walk {
   /** The next item, if this thread can claim it here and now; else {@link next} tells. Whoever waits feels each detour. */
   claimNow(): WorkItem | undefined {
     if (!this.#isQuick || this.#ready.length > 0 || this.#filling !== undefined) return undefined
-    if (this.#over || this.#ended) return undefined
+    if (this.#over || this.#ended || this.#error !== undefined) return undefined
     this.#checkUnfinished()
     this.#isAwaited = true
     this.#size = this.#prefetch.next()
@@ -331,11 +331,11 @@ export class Walk {
           this.#skipped,
         )
         this.#filling = this.#whenFilled(
-          claiming.then(async (claimed) => Promise.all(this.#receive(handle, listing, claimed, begun))),
+          claiming.then(async (claimed) => settled(this.#receive(handle, listing, claimed, begun))),
         )
       } else {
         const failing = this.#receive(handle, listing, batch, begun)
-        if (failing.length > 0) this.#filling = this.#whenFilled(Promise.all(failing))
+        if (failing.length > 0) this.#filling = this.#whenFilled(settled(failing))
       }
     } catch (error) {
       this.#failWith(error)
@@ -447,7 +447,14 @@ export class Walk {
     const { finisher, directory, reporter } = this.#context
     const { name, claim } = file
     const move = { handle, claim, from: name, place: Place.fail, to: name, due: 0 }
-    const moved = await finisher.resolve(move, await finisher.submit(move))
+    let moved: Moved
+    try {
+      moved = await finisher.resolve(move, await finisher.submit(move))
+    } catch (error) {
+      // Closed meanwhile: nobody else knows of the claim.
+      native.release([claim])
+      throw error
+    }
     if (moved.left) {
       const renamed = moved.name === name ? '' : ` as ${inspect(printable(moved.name))}`
       reporter.report(verdict.type, name, `${verdict.message}: moved to fail/${renamed}`, verdict.error)
@@ -572,6 +579,11 @@ function claimedFile(
     position: numbers[at + ClaimNumber.position] as number,
     tries: numbers[at + ClaimNumber.tries] as number,
   }
+}
+
+/** When all have come to their end, whatever that is. Rejects as the first of them does. */
+async function settled(all: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason
 }
 
 function isOutOfDescriptors({ errno }: Failure): boolean {

@@ -57,6 +57,18 @@ test('a text is what Buffer makes of it, whatever was in its memory before', () 
   )
 })
 
+test('only what was given out is taken back, and once', () => {
+  const copies = new Copies()
+  copies.giveBack(filled(MEGABYTE, 1))
+  // Large, but not by its characters: it comes from elsewhere, perhaps from a pool.
+  copies.giveBack(copies.encode('ä'.repeat(40_000)))
+  expect(copies.kept).toBe(0)
+  const copied = copies.copy(filled(MEGABYTE, 1))
+  copies.giveBack(copied)
+  copies.giveBack(copied)
+  expect(copies.kept).toBe(MEGABYTE)
+})
+
 test('little is kept, and not for long', async () => {
   const copies = new Copies()
   const many = Array.from({ length: 80 }, (_, value) => copies.copy(filled(MEGABYTE, value)))

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
+import fsp from 'node:fs/promises'
 import process from 'node:process'
 
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { NotAQueueError, QueueDownError, QueueMissingError, SettingError } from '../src/errors.js'
 import type { Queue } from '../src/queue.js'
@@ -54,6 +55,20 @@ test('many at once agree', async () => {
   expect(await queue.isDown()).toBe(true)
   await Promise.all(Array.from({ length: 20 }, async () => queue.up()))
   expect(await queue.isDown()).toBe(false)
+})
+
+test('up that comes second, while somebody takes the queue down again, is none the worse', async () => {
+  const queue = await bed.install()
+  await queue.down()
+  const unlink = jest.spyOn(fsp, 'unlink').mockImplementationOnce(async (file) => {
+    fs.unlinkSync(down())
+    const failed = await errorOf(() => fs.unlinkSync(file))
+    fs.writeFileSync(down(), '')
+    throw failed
+  })
+  await queue.up()
+  unlink.mockRestore()
+  expect(await queue.isDown()).toBe(true)
 })
 
 test.each(calls)('%s of a link that leads in a circle', async (_what, call) => {

@@ -1,9 +1,10 @@
 import { Buffer } from 'node:buffer'
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
+import fsp from 'node:fs/promises'
 import path from 'node:path'
 
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 
 import {
   FileSystemError,
@@ -391,6 +392,30 @@ describe('uninstall', () => {
       path: waiting,
     })
     fs.unlinkSync(path.join(waiting, 'item'))
+    await queue.uninstall()
+    expect(tree(bed.root)).toEqual({})
+  })
+
+  test('is refused where a host gets an item in the very moment, and nothing is lost', async () => {
+    const queue = await bed.install()
+    const waiting = ['a', 'b'].map((host) => bed.path('q', 'hosts', host, 'queue'))
+    for (const directory of waiting) {
+      fs.mkdirSync(directory, { recursive: true })
+      fs.chmodSync(directory, 0o2751)
+    }
+    fs.mkdirSync(bed.path('q', 'hosts', 'without'))
+    const before = tree(bed.root)
+    const { rmdir } = fsp
+    const remove = jest.spyOn(fsp, 'rmdir').mockImplementation(async (directory) => {
+      if (path.basename(path.dirname(String(directory))) === 'b')
+        fs.writeFileSync(path.join(String(directory), 'item'), 'precious')
+      return rmdir(directory)
+    })
+    const error = await errorOf(async () => queue.uninstall())
+    remove.mockRestore()
+    checkError(error, { type: QueueNotEmptyError, says: /1 item waits/, path: waiting[1] ?? '' })
+    fs.unlinkSync(path.join(waiting[1] ?? '', 'item'))
+    expect(tree(bed.root)).toEqual(before)
     await queue.uninstall()
     expect(tree(bed.root)).toEqual({})
   })

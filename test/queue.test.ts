@@ -91,6 +91,13 @@ describe('a handle', () => {
   })
 })
 
+test('install may be taken from the class', async () => {
+  const { install } = Queue
+  const queue = await install('q', { root: bed.root })
+  expect(queue).toBeInstanceOf(Queue)
+  await queue.close()
+})
+
 describe('close', () => {
   test('releases what is claimed and ends the use of the handle', async () => {
     const queue = await bed.install()

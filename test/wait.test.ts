@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import os from 'node:os'
+import path from 'node:path'
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
 
@@ -374,6 +375,22 @@ describe('the end', () => {
     const loop = await waitingLoop(queue)
     await queue.close()
     expect(await loop.ended).toBeInstanceOf(QueueClosedError)
+  })
+
+  test('by a listener that throws: also where the loop was busy, nothing more is claimed', async () => {
+    const onReport = (): never => {
+      throw new Error('enough')
+    }
+    const queue = await bed.install({ onReport })
+    const ids = await queue.enqueueMany(Array.from({ length: 6 }, () => ({ data: 'x' })))
+    fs.symlinkSync('nowhere', path.join(queue.paths.queue, `${ids[1] ?? ''}a`))
+    const isHeld = (id: string): boolean => isLocked(pathOf(queue, 'queue', id))
+    const loop = new Loop(queue, { prefetch: 4 }, async (item) => {
+      if (item.id === ids[0]) await until('the others are free', () => !ids.slice(1).some(isHeld))
+      await item.done()
+    })
+    expect(await loop.ended).toMatchObject({ message: 'enough' })
+    expect(loop.ids).toEqual([ids[0]])
   })
 
   test('by a finish that fails: nothing more is claimed', async () => {
