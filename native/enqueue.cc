@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "digits.h"
 #include "fault_point.h"
 #include "time_text.h"
 
@@ -86,10 +87,6 @@ void AppendEncoded(std::string* name, std::string_view field, const ItemForm& fo
     name->push_back(kHex[value >> 4]);
     name->push_back(kHex[value & 15]);
   }
-}
-
-bool IsDigit(char byte) {
-  return byte >= '0' && byte <= '9';
 }
 
 void AppendEntropy(std::string* name, const ItemForm& form, uint64_t entropy) {

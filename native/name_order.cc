@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "digits.h"
+
 namespace fsq {
 namespace {
 
 constexpr int kItemFields = 5;
 constexpr size_t kMaxValueDigits = 19;  // 10^19 - 1 fits into 64 bits
-
-bool IsDigit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
 
 std::string_view EntropyOf(std::string_view name, const NameKey& key) {
   return name.substr(key.timestamp_end + size_t{1}, key.entropy_end - key.timestamp_end - size_t{1});

@@ -1,4 +1,4 @@
-// The one thing that native code knows of item names: which of two comes first.
+// The order of item names, and where their fields are.
 #pragma once
 
 #include <cstdint>
