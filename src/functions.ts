@@ -59,12 +59,12 @@ function dropOne(): void {
     handles.delete(key)
     return
   }
-  for (const [key, first] of handles) {
-    first.isDropped = true
-    first.queue.suspendLater()
-    handles.delete(key)
-    return
-  }
+  const [oldest] = handles
+  if (oldest === undefined) return
+  const [key, shared] = oldest
+  handles.delete(key)
+  shared.isDropped = true
+  shared.queue.suspendLater()
 }
 
 function sharedQueue(name: string, overrides: SettingOverrides): Queue {

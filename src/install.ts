@@ -353,6 +353,7 @@ async function removeEmptyQueue(
   }
 }
 
+/** What was moved aside has its name again, and the directories that were removed in it. */
 async function putBack(
   layout: Layout,
   aside: string,
