@@ -17,6 +17,7 @@ import {
   TooManyFilesError,
 } from '../src/errors.js'
 import type { Queue } from '../src/queue.js'
+import { given } from './support/needs.js'
 import {
   type ExpectedError,
   type ShownError,
@@ -136,27 +137,28 @@ describe.each(uses)('%s', (_what, use) => {
 // Mounts of their own need a namespace, which not every kernel and container gives.
 const canMount =
   spawnSync('unshare', ['--map-root-user', '--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0
-const testMounts = canMount ? test : test.skip
+const ifMounts = given(canMount)
 
-testMounts('two parts that are one directory are no queue: a move into itself would lose items', async () => {
-  const answer = await inProgram<ShownError>(
-    `
+ifMounts.test(
+  'two parts that are one directory are no queue: a move into itself would lose items',
+  async () => {
+    const answer = await inProgram<ShownError>(
+      `
     const queue = await Queue.install('q', { root: given.root })
     execFileSync('mount', ['--bind', path.join(queue.path, 'queue'), path.join(queue.path, 'done')])
     return errorOf(() => new Queue('q', { root: given.root }).enqueue('x'))`,
-    { given: { root: bed.root }, namespace: true },
-  )
-  checkError(answer, {
-    type: NotAQueueError,
-    cause: 'EINVAL',
-    path: bed.path('q', 'done'),
-    says: /done is the same directory as another part of the queue/,
-  })
-})
+      { given: { root: bed.root }, namespace: true },
+    )
+    checkError(answer, {
+      type: NotAQueueError,
+      cause: 'EINVAL',
+      path: bed.path('q', 'done'),
+      says: /done is the same directory as another part of the queue/,
+    })
+  },
+)
 
-const ifMounts = canMount ? describe : describe.skip
-
-ifMounts(
+ifMounts.describe(
   `on a mount of its own${canMount ? '' : ' (skipped: unshare --map-root-user --mount does not work here)'}`,
   () => {
     const inNamespace = async <Answer>(options: string, body: string): Promise<Answer> => {

@@ -8,13 +8,16 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
+import { given } from '../support/needs.js'
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))
 const MAIN = path.join(PACKAGE, 'dist/command/cli/main.js')
 const COMPLETION = path.join(PACKAGE, 'completions/fsq.bash')
 const MANUAL = path.join(PACKAGE, 'man')
-const hasMan = spawnSync('sh', ['-c', 'man --version && groff --version']).status === 0
-const hasBash = spawnSync('bash', ['--version']).status === 0
+// man(1) judges the manual pages.
+const ifMan = given(spawnSync('sh', ['-c', 'man --version && groff --version']).status === 0)
+// The completion is for bash, and runs in it.
+const ifBash = given(spawnSync('bash', ['--version']).status === 0)
 
 const bed = useCommandBed()
 
@@ -78,7 +81,7 @@ test('the manual is listed in the package, and has each command', () => {
   for (const command of commands) expect(page('fsq.1')).toContain(`fsq-${command} (1)`)
   for (const option of longOptions(fsq('-h'))) expect(page('fsq.1')).toContain(option)
 })
-;(hasMan ? test : test.skip).each(fs.readdirSync(MANUAL))('%s is clean (needs man and groff)', (name) => {
+ifMan.test.each(fs.readdirSync(MANUAL))('%s is clean (needs man and groff)', (name) => {
   const env = { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '80' }
   const { status, stderr } = spawnSync(
     'man',
@@ -87,7 +90,7 @@ test('the manual is listed in the package, and has each command', () => {
   )
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
 })
-;(hasBash ? test : test.skip)('completion knows commands, options and queues (needs bash)', async () => {
+ifBash.test('completion knows commands, options and queues (needs bash)', async () => {
   expect(
     (
       await bed.sh(
@@ -116,7 +119,7 @@ test('the manual is listed in the package, and has each command', () => {
   expect(complete('fsq', 'scan', 'mail', 'ls', '--j')).toEqual([''])
 })
 
-;(hasBash ? test : test.skip)('completion knows items, and quotes (needs bash)', async () => {
+ifBash.test('completion knows items, and quotes (needs bash)', async () => {
   await bed.sh(
     "fsq install mail 'a b'; fsq enqueue -e mail 'x y'; fsq scan mail false; fsq enqueue -e mail z",
   )

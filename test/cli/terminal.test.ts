@@ -2,12 +2,14 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 
-import { describe, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 
 import { type Outcome, useCommandBed } from '../support/command.js'
+import { given } from '../support/needs.js'
 
 const bed = useCommandBed()
-const hasPython = spawnSync('python3', ['-c', 'import pty']).status === 0
+// Node itself cannot make a terminal.
+const ifPython = given(spawnSync('python3', ['-c', 'import pty']).status === 0)
 const CLEAR = '\r\u001b[K'
 const BOLD = '\u001b[1m'
 
@@ -19,7 +21,7 @@ async function terminal(script: string, env: NodeJS.ProcessEnv = {}, input = '')
   return bed.sh(`python3 -c '${program}' '${quoted}'`, { env: { TERM: 'xterm', ...env }, input })
 }
 
-;(hasPython ? describe : describe.skip)('on a terminal (needs python3)', () => {
+ifPython.describe('on a terminal (needs python3)', () => {
   test('titles of columns are bold, unless NO_COLOR or the terminal says no', async () => {
     await bed.sh('fsq install q')
     expect((await terminal('fsq list')).stdout).toContain(`${BOLD}QUEUE`)

@@ -10,6 +10,7 @@ import fc from 'fast-check'
 import { Queue, type QueueOptions, type WorkItem, construct } from '../../src/index.js'
 import { native } from '../../src/native.js'
 import { Child, filesOf, makeDirectory, until } from '../support/child.js'
+import { given } from '../support/needs.js'
 import { drain, errorOf } from '../support/queue.js'
 
 const PYTHON = '../interop/first.py'
@@ -74,9 +75,10 @@ function texts(child: Child, key: string): string[] {
   return child.said(key).map((line) => String(line[key]))
 }
 
-const hasPython = spawnSync('python3', ['--version']).status === 0
+// The first implementation is written in Python, and so is what makes its calls here.
+const ifPython = given(spawnSync('python3', ['--version']).status === 0)
 
-;(hasPython ? describe : describe.skip)('with the calls of the first implementation', () => {
+ifPython.describe('with the calls of the first implementation', () => {
   test('what it enqueues is worked here', async () => {
     const { root, queue } = await installed()
     const child = await run(root, 'produce', { args: ARGUMENTS, content: BINARY.toString('base64') })

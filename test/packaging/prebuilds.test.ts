@@ -11,6 +11,7 @@ import { loadCommands, readMachO } from '../../scripts/cross/macho.mjs'
 import { stripMachO } from '../../scripts/cross/strip-macho.mjs'
 import { hostTarget, TARGETS } from '../../scripts/cross/targets.mjs'
 import { native } from '../../src/native.js'
+import { given } from '../support/needs.js'
 
 type Target = (typeof TARGETS)[number]
 
@@ -79,8 +80,7 @@ test('npm run prebuild makes binaries, and does nothing as the hook before npm r
 })
 
 // What is looked at is how an ELF file is built; macOS has another format.
-const elf = BUILT.toString('latin1', 1, 4) === 'ELF' ? describe : describe.skip
-elf('an ELF binary', () => {
+given(BUILT.toString('latin1', 1, 4) === 'ELF').describe('an ELF binary', () => {
   const host = hostTarget()
   const other = TARGETS.find(({ platform, arch }) => platform === 'linux' && arch !== process.arch)
   if (!host || !other) throw new Error('no target of this machine')

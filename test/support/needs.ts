@@ -1,12 +1,26 @@
 /** Tests of what not every user and system has; elsewhere they are skipped, and jest says so. */
 import process from 'node:process'
 
-import { test } from '@jest/globals'
+import { describe, test } from '@jest/globals'
+
+/** What there is to declare tests with. */
+interface Declarations {
+  readonly test: typeof test.skip
+  readonly describe: typeof describe.skip
+}
+
+/**
+ * For tests that take a right or a program which the package itself does not: its suite has to pass without them. Say beside it what
+ * they are for.
+ */
+export function given(isThere: boolean): Declarations {
+  return isThere ? { test, describe } : { test: test.skip, describe: describe.skip }
+}
 
 export const isRoot = process.getuid?.() === 0
 
 /** Only root may give files to others, and only root can become somebody else, who may not do something. */
-export const ifRoot: typeof test.skip = isRoot ? test : test.skip
+export const ifRoot: typeof test.skip = given(isRoot).test
 
 /** inotify, /proc and what statfs(2) answers are Linux's, and so is the way in which a child shares a lock. */
-export const onLinux: typeof test.skip = process.platform === 'linux' ? test : test.skip
+export const onLinux: typeof test.skip = given(process.platform === 'linux').test
