@@ -60,18 +60,21 @@ std::optional<std::string> WithTriesChanged(std::string_view name, int step) {
 
 class Claimer {
  public:
-  Claimer(const QueueDirectory& directory, size_t read_limit, Skipped* skipped, ClaimBatch& batch)
-      : directory_(directory), read_limit_(read_limit), skipped_(skipped), batch_(batch) {}
+  Claimer(const QueueDirectory& directory, Listing& listing, size_t read_limit, Skipped* skipped,
+          ClaimBatch& batch)
+      : directory_(directory), listing_(listing), read_limit_(read_limit), skipped_(skipped), batch_(batch) {}
 
   // False: stop, batch.failure says why.
   bool Try(const Listing::Entry& entry, size_t position);
 
  private:
+  bool Look(const Listing::Entry& entry, bool* skip);
   bool Open(const Listing::Entry& entry, Descriptor* opened);
   bool Check(Claim claim, const Listing::Entry& entry, size_t position);
   bool Stop(const char* syscall, const Listing::Entry& entry);
   void NoteForeign(const Listing::Entry& entry, platform::EntryType type);
   void NoteUnreadable(const char* syscall, const Listing::Entry& entry);
+  void NoteDelayed(const Listing::Entry& entry, const struct stat& info);
   int FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found);
   static bool WasLeft(std::string_view name, std::string_view other);
   int CompleteHalfMove(const Listing::Entry& entry, const struct stat& info);
@@ -79,6 +82,7 @@ class Claimer {
   void Read(Claim& claim);
 
   const QueueDirectory& directory_;
+  Listing& listing_;
   const size_t read_limit_;
   Skipped* const skipped_;
   ClaimBatch& batch_;
@@ -99,6 +103,13 @@ void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
       {ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
 }
 
+// Where one item is delayed, the next ones may be, too.
+void Claimer::NoteDelayed(const Listing::Entry& entry, const struct stat& info) {
+  listing_.look_first = Listing::kLookFirst;
+  batch_.delayed++;
+  if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), ToMilliseconds(platform::ModifiedAt(info)));
+}
+
 // The name in `place`, other than `but`, under which this inode stands: 1 found, 0 there is none, -1 errno.
 int Claimer::FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found) {
   const Descriptor stream(RetryInterrupted([&] {
@@ -108,6 +119,7 @@ int Claimer::FindByInode(Place place, std::string_view but, const struct stat& i
   found->clear();
   const int result = platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
     if (entry.inode == info.st_ino && entry.name != but) *found = std::string(entry.name);
+    return found->empty();
   });
   if (result == -1) return errno == ENOENT ? 0 : -1;
   // The number alone does not say on which device.
@@ -182,21 +194,33 @@ void Claimer::Read(Claim& claim) {
   claim.content_length = static_cast<ssize_t>(size);
 }
 
-// False: stop, batch.failure says why. What is not to be opened, or is gone, stays closed.
-bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
-  const int queue = directory_.fd(Place::kQueue);
+// Whether to skip the name as it stands there: a decision to skip may be taken without the lock, one to run
+// never. Opening and closing a delayed item would be an event for all who watch the queue, this waiter too: a
+// walk over many would fill the queue of its own watch. False: stop, batch.failure says why.
+bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
   platform::EntryType type = entry.type;
-  if (type == platform::EntryType::kUnknown) {
+  *skip = true;
+  if (listing_.look_first > 0 || type == platform::EntryType::kUnknown) {
     struct stat named;
-    if (::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1)
+    const int queue = directory_.fd(Place::kQueue);
+    if (FSQ_CALL("claim.look", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1)
       return errno == ENOENT || Stop("fstatat", entry);
     type = platform::TypeOfMode(named.st_mode);
+    if (type == platform::EntryType::kRegular && IsDelayed(named)) {
+      NoteDelayed(entry, named);
+      return true;
+    }
+    if (listing_.look_first > 0) listing_.look_first--;
   }
   // Not even opened: opening a device, a FIFO or somebody's symlink has effects.
-  if (type != platform::EntryType::kRegular) {
-    NoteForeign(entry, type);
-    return true;
-  }
+  *skip = type != platform::EntryType::kRegular;
+  if (*skip) NoteForeign(entry, type);
+  return true;
+}
+
+// False: stop, batch.failure says why. What may not be opened, or is gone, stays closed.
+bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
+  const int queue = directory_.fd(Place::kQueue);
   const int access = directory_.lock_kind() == LockKind::kDescription ? O_RDWR : O_RDONLY;
   *opened = Descriptor(RetryInterrupted([&] {
     return FSQ_CALL("claim.open",
@@ -221,7 +245,12 @@ bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
 bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   Descriptor opened;
   if (skipped_ != nullptr) opened = skipped_->TakeBusy(entry.view());
-  if (!opened.valid() && !Open(entry, &opened)) return false;
+  if (!opened.valid()) {
+    bool skip = false;
+    if (!Look(entry, &skip)) return false;
+    if (skip) return true;
+    if (!Open(entry, &opened)) return false;
+  }
   if (!opened.valid()) return true;
   const LockKind kind = directory_.lock_kind();
   if (FSQ_CALL("claim.lock", TryLock(opened.get(), kind)) == -1) {
@@ -251,8 +280,7 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
     return true;
   }
   if (IsDelayed(info)) {
-    batch_.delayed++;
-    if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), ToMilliseconds(platform::ModifiedAt(info)));
+    NoteDelayed(entry, info);
     return true;
   }
   if (info.st_nlink > 1) {
@@ -275,7 +303,7 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
 }  // namespace
 
 ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t looks,
-                     size_t read_limit, Skipped* skipped) {
+                     size_t read_limit, Skipped* skipped, Stopping stopping) {
   ClaimBatch batch;
   const int64_t begun = NowNs();
   if (directory.CheckLockKind() == -1) {
@@ -283,9 +311,10 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
     return batch;
   }
   batch.claims.reserve(limit);
-  Claimer claimer(directory, read_limit, skipped, batch);
+  Claimer claimer(directory, listing, read_limit, skipped, batch);
   for (; listing.cursor < listing.size() && batch.claims.size() < limit && batch.looked < looks;
        batch.looked++) {
+    if (stopping.requested()) break;
     // Not once: a walk over a backlog that others hold can be long. Not each time: who hands an item out
     // looks again.
     if (batch.looked % kNamesALook == 0) {

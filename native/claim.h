@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "listing.h"
 #include "skipped.h"
+#include "stopping.h"
 
 namespace fsq {
 
@@ -50,8 +51,8 @@ struct ClaimBatch {
 
 // Goes on in the listing from its cursor until `limit` items are claimed or `looks` names looked at. Contents
 // of up to `read_limit` bytes are read along with the claim. `skipped`: of a scan that waits; what is passed
-// by is remembered there.
+// by is remembered there. Asked to stop, it ends early, as if `looks` were used up.
 ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t looks,
-                     size_t read_limit, Skipped* skipped);
+                     size_t read_limit, Skipped* skipped, Stopping stopping);
 
 }  // namespace fsq

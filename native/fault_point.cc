@@ -21,21 +21,21 @@ namespace {
 
 // Every point there is, so that a test can walk them all and none is forgotten: an unlisted one aborts.
 constexpr const char* kPoints[] = {
-    "open.directory",   "open.fstatfs",      "list.open",         "list.getdents",   "claim.down",
-    "claim.open",       "claim.lock",        "claim.fstat",       "claim.fstatat",   "claim.twin",
-    "claim.complete",   "claim.exclusive",   "claim.read",        "claim.unlock",    "enqueue.source",
-    "enqueue.open",     "enqueue.write",     "enqueue.copy",      "enqueue.chown",   "enqueue.chmod",
-    "enqueue.utimens",  "enqueue.fsync",     "enqueue.stat",      "enqueue.link",    "enqueue.unlink",
-    "enqueue.fsyncdir", "enqueue.writesout", "enqueue.read",      "finish.utimens",  "finish.stat",
-    "finish.rename",    "finish.link",       "finish.unlink",     "finish.fsyncdir", "install.openroot",
-    "install.mkdir",    "install.opendir",   "install.lock",      "install.chown",   "install.chmod",
-    "install.fsync",    "install.rename",    "install.fsyncroot", "install.cleanup", "install.marker",
-    "retire.rename",    "retire.fsyncroot",  "lock.look",         "lock.open",       "lock.fstat",
-    "lock.lock",        "lock.stat",         "probe.open",        "probe.write",     "probe.unnamed",
-    "probe.emptypath",  "probe.procfd",      "probe.link",        "probe.exclusive", "probe.exchange",
-    "probe.flock",      "probe.ofd",         "probe.utimens",     "probe.chmod",     "probe.fifo",
-    "probe.sync",       "probe.copy",        "trigger.mkfifo",    "trigger.open",    "watch.init",
-    "watch.add",        "watch.read",
+    "open.directory",   "open.fstatfs",     "list.open",         "list.getdents",     "claim.down",
+    "claim.look",       "claim.open",       "claim.lock",        "claim.fstat",       "claim.fstatat",
+    "claim.twin",       "claim.complete",   "claim.exclusive",   "claim.read",        "claim.unlock",
+    "enqueue.source",   "enqueue.open",     "enqueue.write",     "enqueue.copy",      "enqueue.chown",
+    "enqueue.chmod",    "enqueue.utimens",  "enqueue.fsync",     "enqueue.stat",      "enqueue.link",
+    "enqueue.unlink",   "enqueue.fsyncdir", "enqueue.writesout", "enqueue.read",      "finish.utimens",
+    "finish.stat",      "finish.rename",    "finish.link",       "finish.unlink",     "finish.fsyncdir",
+    "install.openroot", "install.mkdir",    "install.opendir",   "install.lock",      "install.chown",
+    "install.chmod",    "install.fsync",    "install.rename",    "install.fsyncroot", "install.cleanup",
+    "install.marker",   "retire.rename",    "retire.fsyncroot",  "lock.look",         "lock.open",
+    "lock.fstat",       "lock.lock",        "lock.stat",         "probe.open",        "probe.write",
+    "probe.unnamed",    "probe.emptypath",  "probe.procfd",      "probe.link",        "probe.exclusive",
+    "probe.exchange",   "probe.flock",      "probe.ofd",         "probe.utimens",     "probe.chmod",
+    "probe.fifo",       "probe.sync",       "probe.copy",        "trigger.mkfifo",    "trigger.open",
+    "watch.init",       "watch.add",        "watch.read",
 };
 
 struct Rule {

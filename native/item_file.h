@@ -14,6 +14,7 @@
 #include "descriptor.h"
 #include "directory.h"
 #include "failure.h"
+#include "stopping.h"
 
 namespace fsq {
 
@@ -56,19 +57,6 @@ struct ItemForm {
   mutable Head head;
 };
 
-// What makes a long copy give up with ECANCELED. Each may be null.
-struct Stopping {
-  const std::atomic<bool>* process = nullptr;  // set: the process wants to exit
-  const std::atomic<bool>* item = nullptr;     // set: nobody wants the item any more
-
-  bool requested() const { return IsSet(process) || IsSet(item); }
-
- private:
-  static bool IsSet(const std::atomic<bool>* flag) {
-    return flag != nullptr && flag->load(std::memory_order_relaxed);
-  }
-};
-
 // An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed
 // inode vanishes with its descriptor, and a name in tmp/ is removed.
 class ItemFile {
@@ -85,6 +73,7 @@ class ItemFile {
   static Failure Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
                       ItemFile* file);
 
+  // ECANCELED: it was asked to stop.
   Failure Write(const Payload& payload, Stopping stopping) const;
 
   // After the last write: sets owner, mode and, for a delayed item, the time at which it is due (milliseconds

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <limits>
 #include <numeric>
@@ -18,10 +20,12 @@ namespace {
 // About what one worker claims ahead.
 constexpr size_t kBlock = 32;
 
+constexpr ptrdiff_t kSortedAtOnce = 8192;
+
 }  // namespace
 
-std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Failure* failure,
-                                       Descriptor* stream) {
+std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Stopping stopping,
+                                       Failure* failure, Descriptor* stream) {
   auto listing = std::make_unique<Listing>();
   if (directory.CheckAllCurrent() == -1) {
     *failure = Failure{LastError(), "stat", directory.NameOf(place)};
@@ -48,7 +52,8 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
   }
   bool too_large = false;
   const int result = platform::ReadEntries(stream->get(), [&](const platform::DirectoryEntry& entry) {
-    too_large = too_large || !listing->Add(entry.name, entry.type);
+    too_large = !listing->Add(entry.name, entry.type);
+    return !too_large && !stopping.requested();
   });
   if (result == -1 && errno != ENOENT) {
     *failure = Failure{LastError(), "getdents64", directory.NameOf(place)};
@@ -58,7 +63,10 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     *failure = Failure{-EOVERFLOW, "getdents64", directory.NameOf(place), {}};
     return nullptr;
   }
-  listing->Sort();
+  if (!listing->Sort(stopping)) {
+    *failure = Failure{-ECANCELED, "getdents64", directory.NameOf(place), {}};
+    return nullptr;
+  }
   return listing;
 }
 
@@ -74,7 +82,7 @@ std::unique_ptr<Listing> Listing::Of(std::vector<std::string> names) {
   names.erase(std::unique(names.begin(), names.end()), names.end());
   auto listing = std::make_unique<Listing>();
   for (const std::string& name : names) (void)listing->Add(name, platform::EntryType::kUnknown);
-  listing->Sort();
+  (void)listing->Sort({});
   return listing;
 }
 
@@ -87,10 +95,30 @@ bool Listing::Add(std::string_view name, platform::EntryType type) {
   return true;
 }
 
-void Listing::Sort() {
-  std::sort(index_.begin(), index_.end(), [&](const IndexEntry& left, const IndexEntry& right) {
-    return ComesBefore(NameOf(left), left.key, NameOf(right), right.key);
-  });
+// False: it was asked to stop.
+bool Listing::Sort(Stopping stopping) {
+  const int depth = 2 * std::bit_width(index_.size());
+  return !stopping.requested() && SortRange(index_.begin(), index_.end(), depth, stopping);
+}
+
+// Splits the range until its parts are small enough not to keep anybody waiting who has asked to stop, as one
+// std::sort of a million names would. `depth`: so often, as the splits of an unlucky order get nowhere.
+bool Listing::SortRange(Position begin, Position end, int depth, Stopping stopping) {
+  const auto comes_first = [this](const IndexEntry& left, const IndexEntry& right) {
+    return ComesFirst(left, right);
+  };
+  while (end - begin > kSortedAtOnce && depth-- > 0) {
+    if (stopping.requested()) return false;
+    const auto middle = begin + (end - begin) / 2;
+    std::array<IndexEntry, 3> sample = {*begin, *middle, *(end - 1)};
+    std::sort(sample.begin(), sample.end(), comes_first);
+    const auto split =
+        std::partition(begin, end, [&](const IndexEntry& entry) { return ComesFirst(entry, sample[1]); });
+    if (!SortRange(begin, split, depth, stopping)) return false;
+    begin = split;
+  }
+  std::sort(begin, end, comes_first);
+  return true;
 }
 
 Listing::Entry Listing::at(size_t position) const {

@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "name_order.h"
 #include "platform.h"
+#include "stopping.h"
 
 namespace fsq {
 
@@ -25,8 +26,9 @@ class Listing {
   };
 
   // `stream`: a descriptor of queue/ that is kept from one listing to the next, opened if it is not open yet.
-  static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Failure* failure,
-                                       Descriptor* stream = nullptr);
+  // ECANCELED: it was asked to stop.
+  static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Stopping stopping,
+                                       Failure* failure, Descriptor* stream = nullptr);
 
   // Of names that are known; what they are will be seen when they are claimed.
   static std::unique_ptr<Listing> Of(std::vector<std::string> names);
@@ -41,16 +43,25 @@ class Listing {
   // Where the next claim goes on. Only one call at a time uses a listing.
   size_t cursor = 0;
 
+  // So many of the next names are looked at before they are opened, as they may be delayed.
+  size_t look_first = kLookFirst;
+  static constexpr size_t kLookFirst = 64;
+
  private:
   bool Add(std::string_view name, platform::EntryType type);
-  void Sort();
-
   struct IndexEntry {
     NameKey key;
     uint32_t offset;
     uint16_t length;
     platform::EntryType type;
   };
+  using Position = std::vector<IndexEntry>::iterator;
+
+  bool ComesFirst(const IndexEntry& left, const IndexEntry& right) const {
+    return ComesBefore(NameOf(left), left.key, NameOf(right), right.key);
+  }
+  bool Sort(Stopping stopping);
+  bool SortRange(Position begin, Position end, int depth, Stopping stopping);
 
   std::string_view NameOf(const IndexEntry& entry) const {
     return {arena_.data() + entry.offset, entry.length};

@@ -87,30 +87,32 @@ enum class EntryType : uint8_t {
 EntryType TypeOfEntry(unsigned char type);
 EntryType TypeOfMode(mode_t mode);
 
-// Calls `visit` for each entry but "." and ".."; `directory` is a descriptor of its own, read from its
-// offset.
+// Calls `visit` for each entry but "." and "..", until that returns false; `directory` is a descriptor of its
+// own, read from its offset.
 struct DirectoryEntry {
   std::string_view name;
   EntryType type;
   ino_t inode;
 };
-int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit);
+int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit);
 
 // Watching directories. A watcher is a descriptor that can be polled and is readable when something has
 // happened.
 struct WatchEvent {
   int watch = -1;
   bool created =
-      false;            // a name has appeared; on macOS perhaps: something has changed, and the name is empty
+      false;  // a name has appeared; on macOS perhaps: something has changed, and the name is empty
+  bool touched =
+      false;            // the times or the mode of a file that stands in the directory were set; not on macOS
   bool closed = false;  // a file that stands in the directory has been closed by somebody; not on macOS
   bool gone = false;    // the directory itself has been moved or removed
   bool lost = false;    // events of any watch were lost
   std::string_view name;
 };
 int OpenWatcher();
-// The number of the watch; the same one for the same directory on Linux, a new one on macOS. `closes`: also
-// when files in it are closed; else, also when something in it goes.
-int AddWatch(int watcher, const char* directory, bool closes);
+// The number of the watch; the same one for the same directory on Linux, a new one on macOS. `files`: also
+// when files in it are closed or touched; else, also when something in it goes.
+int AddWatch(int watcher, const char* directory, bool files);
 void RemoveWatch(int watcher, int watch);
 // Takes what has happened so far, without waiting.
 int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit);

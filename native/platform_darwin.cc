@@ -84,7 +84,7 @@ int FindFileSystem(int fd, FileSystem* found) {
   return 0;
 }
 
-int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit) {
+int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit) {
   const int own = ::dup(directory);
   if (own == -1) return -1;
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(own), ::closedir);
@@ -99,7 +99,8 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
     const dirent* const entry = ::readdir(stream.get());
     if (entry == nullptr) return errno == 0 ? 0 : -1;
     const std::string_view name(entry->d_name, entry->d_namlen);
-    if (name != "." && name != "..") visit({name, TypeOfEntry(entry->d_type), entry->d_ino});
+    if (name == "." || name == "..") continue;
+    if (!visit({name, TypeOfEntry(entry->d_type), entry->d_ino})) return 0;
   }
 }
 

@@ -166,7 +166,7 @@ int FindFileSystem(int fd, FileSystem* found) {
   return 0;
 }
 
-int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit) {
+int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit) {
   // The kernel's own record (struct linux_dirent64), which no libc header spells out.
   struct Record {
     uint64_t inode;
@@ -188,8 +188,8 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
       const auto* record = reinterpret_cast<const Record*>(bytes + at);
       at += record->length;
       const std::string_view name(record->name);
-      if (name != "." && name != "..")
-        visit({name, TypeOfEntry(record->type), static_cast<ino_t>(record->inode)});
+      if (name == "." || name == "..") continue;
+      if (!visit({name, TypeOfEntry(record->type), static_cast<ino_t>(record->inode)})) return 0;
     }
   }
 }
@@ -198,10 +198,10 @@ int OpenWatcher() {
   return ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 }
 
-int AddWatch(int watcher, const char* directory, bool closes) {
+int AddWatch(int watcher, const char* directory, bool files) {
   // A directory that is open is not yet deleted itself when its name is gone; where it was, that is told at
   // once.
-  const uint32_t own = closes ? IN_CLOSE : IN_DELETE | IN_MOVED_FROM;
+  const uint32_t own = files ? IN_CLOSE | IN_ATTRIB : IN_DELETE | IN_MOVED_FROM;
   const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | own;
   // IN_MASK_ADD: somebody of this process may watch the directory for more.
   return ::inotify_add_watch(watcher, directory, mask | IN_ONLYDIR | IN_MASK_ADD);
@@ -227,6 +227,7 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
       const bool is_directory = (event->mask & IN_ISDIR) != 0;
       visit({.watch = event->wd,
              .created = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0,
+             .touched = !is_directory && (event->mask & IN_ATTRIB) != 0,
              // Whoever lists a directory closes it.
              .closed = !is_directory && (event->mask & IN_CLOSE) != 0,
              .gone = (event->mask & kGone) != 0,

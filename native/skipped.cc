@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <iterator>
 #include <utility>
 
 namespace fsq {
@@ -14,7 +13,6 @@ namespace {
 constexpr size_t kMostBusy = 128;  // descriptors are few
 constexpr rlim_t kPartOfAll = 8;
 constinit std::atomic<size_t> kept_by_all{0};
-constexpr size_t kMostDelayed = 1024;
 constexpr time_t kCoarseSeconds = 2;  // the coarsest times that a file system keeps, FAT's
 
 bool Same(const timespec& left, const timespec& right) {
@@ -71,8 +69,7 @@ Descriptor Skipped::TakeBusy(std::string_view name) {
 }
 
 void Skipped::KeepDelayed(std::string_view name, int64_t due_ms) {
-  delayed_.emplace(due_ms, name);
-  if (delayed_.size() > kMostDelayed) delayed_.erase(std::prev(delayed_.end()));
+  if (!delayed_.Add(due_ms, name)) all_kept_ = false;
 }
 
 std::vector<std::string> Skipped::Names(bool busy, int64_t now_ms) {
@@ -80,21 +77,15 @@ std::vector<std::string> Skipped::Names(bool busy, int64_t now_ms) {
   for (const auto& [name, kept] : busy_) {
     if (busy || kept.locked) names.push_back(name);
   }
-  const auto end = delayed_.upper_bound(now_ms);
-  for (auto due = delayed_.begin(); due != end; due++) names.push_back(std::move(due->second));
-  delayed_.erase(delayed_.begin(), end);
+  delayed_.Take(now_ms, kDueAtOnce, &names);
   return names;
-}
-
-int64_t Skipped::next_due_ms() const {
-  return delayed_.empty() ? 0 : delayed_.begin()->first;
 }
 
 void Skipped::BeginWalk(const QueueDirectory& directory) {
   walk_++;
   walking_ = true;
   all_kept_ = true;
-  delayed_.clear();
+  delayed_.Clear();
   lock_kind_ = directory.lock_kind();
   struct stat info;
   timespec now{};

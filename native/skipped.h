@@ -10,6 +10,7 @@
 
 #include "descriptor.h"
 #include "directory.h"
+#include "due_names.h"
 
 namespace fsq {
 
@@ -29,15 +30,14 @@ class Skipped {
   // None: it is not among them.
   Descriptor TakeBusy(std::string_view name);
 
-  // Of those that are not due, the soonest are remembered.
   void KeepDelayed(std::string_view name, int64_t due_ms);
 
-  // All that might be claimed now: the busy ones if `busy`, the delayed ones that are due at `now_ms` or
-  // before.
+  // All that might be claimed now: the busy ones if `busy`, and of the delayed ones that are due at `now_ms`
+  // the first kDueAtOnce.
   std::vector<std::string> Names(bool busy, int64_t now_ms);
 
   // When the first of the delayed ones is due; 0: there is none.
-  int64_t next_due_ms() const;
+  int64_t next_due_ms() const { return delayed_.next_due_ms(); }
   size_t busy() const { return busy_.size(); }
 
   // A walk over all names begins: what it does not come by is not waiting any more.
@@ -57,6 +57,10 @@ class Skipped {
   Descriptor stream;
 
  private:
+  // Each claim is an event for all who watch, and the kernel keeps no more than 16,384 events: so a waiter
+  // reads its own in between.
+  static constexpr size_t kDueAtOnce = 1024;
+
   // One of the descriptors that all of the process may keep.
   class Share {
    public:
@@ -81,7 +85,7 @@ class Skipped {
   };
 
   std::map<std::string, Busy, std::less<>> busy_;
-  std::multimap<int64_t, std::string> delayed_;  // by the time at which they are due
+  DueNames delayed_;
   LockKind lock_kind_ = LockKind::kNone;
   // Of queue/, before it was listed; none: it had just changed, and may have changed again at the same time.
   bool stamped_ = false;

@@ -12,12 +12,14 @@
 namespace fsq {
 
 struct WatchEvents {
-  std::vector<std::string> names;  // have appeared in queue/
-  bool closed = false;             // a file in queue/ was closed: its lock may be free
-  bool look = false;  // the trigger was pulled, or the queue itself has changed (down, moved, removed)
-  bool lost = false;  // more has happened than is remembered
+  std::vector<std::string>
+      names;            // have appeared in queue/, or were touched: they may be due, or readable, now
+  bool closed = false;  // a file in queue/ was closed: its lock may be free
+  bool look = false;    // the queue itself has changed (down, moved, removed)
+  bool pulled = false;  // the trigger was
+  bool lost = false;    // more has happened than is remembered
 
-  bool any(bool closes) const { return (closes && closed) || look || lost || !names.empty(); }
+  bool any(bool closes) const { return (closes && closed) || look || pulled || lost || !names.empty(); }
 };
 
 class Watcher;

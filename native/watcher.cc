@@ -16,7 +16,8 @@
 namespace fsq {
 namespace {
 
-constexpr size_t kMostNames = 64;
+// As many as the kernel keeps: what has a name needs no walk.
+constexpr size_t kMostNames = 16'384;
 
 }  // namespace
 
@@ -184,10 +185,10 @@ void Watcher::ReadEvents() {
       if (event.gone || (event.created && target->second.role == Role::kRoot)) events.look = true;
       if (target->second.role == Role::kRoot) continue;
       events.closed = events.closed || event.closed;
-      if (!event.created || events.lost) continue;
+      if (!event.created && !event.touched) continue;
       // No name: the platform does not tell it.
       if (event.name.empty())
-        events.look = true;
+        events.look = events.look || event.created;
       else if (events.names.size() < kMostNames)
         events.names.emplace_back(event.name);
       else
@@ -208,7 +209,7 @@ void Watcher::ReadEvents() {
 void Watcher::ReadTrigger(Watch& watch) {
   std::array<char, 512> bytes;
   ssize_t size = 0;
-  while ((size = ::read(watch.trigger_.get(), bytes.data(), bytes.size())) > 0) watch.events_.look = true;
+  while ((size = ::read(watch.trigger_.get(), bytes.data(), bytes.size())) > 0) watch.events_.pulled = true;
   // Not readable after all, and for ever ready: the next Listen opens it anew.
   if (size == -1 && errno != EAGAIN && errno != EINTR) ForgetTrigger(watch);
   Tell(watch);

@@ -51,10 +51,12 @@ export interface WatchHandle {
 export const Happened = {
   /** A file in queue/ was closed, so its lock may be free. */
   closed: 1,
-  /** The trigger was pulled, or the queue itself has changed: down, moved, removed. */
+  /** The queue itself has changed: down, moved, removed. */
   look: 2,
   /** More than could be remembered. */
   lost: 4,
+  /** The trigger was pulled. */
+  pulled: 8,
 } as const
 
 /** The four directories of a queue, by their number in native code. */
@@ -232,14 +234,15 @@ interface Native {
   usesFcntl(queue: QueueHandle): boolean
   fileSystemOf(queue: QueueHandle): FileSystem
 
-  /** `seed`: 0 for FIFO order, else in blocks that it shuffles. */
+  /** `seed`: 0 for FIFO order, else in blocks that it shuffles. ECANCELED: it was stopped. */
   list(
     queue: QueueHandle,
     place: Place,
     seed: number,
     skipped?: SkippedHandle,
+    stop?: StopHandle,
   ): Promise<ListingHandle | Failure>
-  listSync(queue: QueueHandle, place: Place, seed: number, skipped?: SkippedHandle): ListingHandle | Failure
+  listSync: (...args: Parameters<Native['list']>) => ListingHandle | Failure
   closeListing(listing: ListingHandle): void
   listingSize(listing: ListingHandle): number
   /** Name and type by turns. */
@@ -250,6 +253,7 @@ interface Native {
   /**
    * @param looks - The most names to look at.
    * @param escape - Character code of the encode character; 0: the names are not looked into.
+   * @param stop - Once it is set, no more names are looked at.
    */
   claim(
     queue: QueueHandle,
@@ -259,16 +263,9 @@ interface Native {
     readLimit: number,
     escape: number,
     skipped?: SkippedHandle,
+    stop?: StopHandle,
   ): Promise<ClaimBatch>
-  claimSync(
-    queue: QueueHandle,
-    listing: ListingHandle,
-    limit: number,
-    looks: number,
-    readLimit: number,
-    escape: number,
-    skipped?: SkippedHandle,
-  ): ClaimBatch
+  claimSync: (...args: Parameters<Native['claim']>) => ClaimBatch
 
   newSkipped(): SkippedHandle
   closeSkipped(skipped: SkippedHandle): void

@@ -8,6 +8,7 @@ import type { ItemContext, WorkItem } from './item.js'
 import { checkFlag, checkOptions, checkSignal } from './options.js'
 import { Prefetch } from './prefetch.js'
 import type { ReportListener } from './report.js'
+import { Stop } from './stop.js'
 import { Waiting } from './waiting.js'
 import { Walk } from './walk.js'
 
@@ -35,7 +36,10 @@ export interface ScanOptions {
    * those that come due. Keeps the process alive meanwhile.
    */
   readonly wait?: boolean | undefined
-  /** Once it is aborted, the loop ends by throwing its reason; what was claimed and not finished is released. */
+  /**
+   * Once it is aborted, the loop ends by throwing its reason. It releases the items that it has claimed ahead, and the last one
+   * handed out unless that is finished or being finished. Items handed out before that one stay claimed: finish or release each.
+   */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -101,6 +105,35 @@ interface Loop {
   current: WorkItem | undefined
 }
 
+const abandonedLoops = new FinalizationRegistry<() => void>((end) => {
+  end()
+})
+
+/**
+ * What ends the calls of a loop into native code: the signal, closing the queue's handle, or leaving a loop that waits. It does
+ * not keep the loop in memory.
+ *
+ * @returns It, and what lets go of the three.
+ */
+function stopOfLoop(
+  { directory }: ItemContext,
+  signal: AbortSignal | undefined,
+  leaving: AbortSignal | undefined,
+): { readonly stop: Stop; readonly end: () => void } {
+  const stop = new Stop(signal)
+  const raise = (): void => {
+    stop.raise(undefined)
+  }
+  leaving?.addEventListener('abort', raise)
+  directory.closing.add(raise)
+  const end = (): void => {
+    stop.end()
+    leaving?.removeEventListener('abort', raise)
+    directory.closing.delete(raise)
+  }
+  return { stop, end }
+}
+
 async function* handOut(
   context: ItemContext,
   options: ScanOptions,
@@ -118,13 +151,12 @@ async function* handOut(
     ttl: limit('ttl', ttl, context.settings.ttl),
   }
   const own = onReport === undefined ? context : { ...context, reporter: context.reporter.forScan(onReport) }
-  const walk = new Walk(own, limits, {
-    prefetch: new Prefetch(prefetch),
-    relaxed: checkOrder(order) === 'relaxed',
-    waits,
-  })
+  const manner = { prefetch: new Prefetch(prefetch), relaxed: checkOrder(order) === 'relaxed', waits }
   signal?.throwIfAborted()
-  const waiting = waits ? new Waiting(own, walk, signal, leaving) : undefined
+  const { stop, end } = stopOfLoop(context, signal, waits ? leaving : undefined)
+  const walk = new Walk(own, limits, { ...manner, stop })
+  abandonedLoops.register(walk, end, walk)
+  const waiting = waits ? new Waiting(own, walk, stop, signal, leaving) : undefined
   context.scans.begin()
   try {
     await (waiting ?? walk).begin()
@@ -144,6 +176,8 @@ async function* handOut(
     loop.walk = undefined
     waiting?.end()
     await walk.end()
+    abandonedLoops.unregister(walk)
+    end()
     context.scans.end()
     // The loop was left at this item. One that is being finished, or whose finish failed, keeps its claim.
     loop.current?.release()

@@ -1,11 +1,11 @@
 /**
- * What ends an enqueue before its time.
+ * What ends an operation before its time.
  *
  * @module
  */
 import { type StopHandle, native } from './native.js'
 
-/** Raised once at most, by a signal or by hand. Native code looks at it up to the moment at which the item gets its name. */
+/** Raised at most once, by a signal or by hand. The native code of the operation looks at it as it goes. */
 export class Stop {
   readonly handle: StopHandle = native.newStop()
   readonly #signal: AbortSignal | undefined
@@ -45,6 +45,12 @@ export class Stop {
       promise.then(resolve, reject)
       if (this.#raised !== undefined) this.#interrupt(this.#raised.reason)
     })
+  }
+
+  /** Calls back when it is raised. For one callback at a time, and not beside {@link wait}. */
+  onRaise(callback: () => void): void {
+    this.#interrupt = callback
+    if (this.#raised !== undefined) callback()
   }
 
   end(): void {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setMaxListeners } from 'node:events'
 import os from 'node:os'
 // Not the global ones, which a test may have replaced by some that stand still.
 import { clearTimeout, setTimeout } from 'node:timers'
@@ -12,18 +11,22 @@ import { type Failure, fileSystemError, systemError } from './errors.js'
 import type { ItemContext } from './item.js'
 import { placePath } from './layout.js'
 import { type RawName, toRaw } from './name/charset.js'
-import { Happened, Place, type QueueHandle, type WatchHandle, native, newWatch } from './native.js'
+import { Happened, Place, type QueueHandle, Reach, type WatchHandle, native, newWatch } from './native.js'
+import type { Stop } from './stop.js'
 import type { Walk } from './walk.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
-// A watch is a hint, and this is the truth: what nobody was told of is found after so long.
-const RESCAN_MS = 5000
-const RESCAN_SKIPPED_MS = 1000
+// A watch is a hint, and a look is the truth: what no watch tells of is found after so long.
+const LOOK_MS = 5000
+// Where the watch may not tell of all that can be found.
+const LOOK_SOON_MS = 1000
 // The loops of one process look at the same moments, so that it wakes up seldom; those of others at other moments.
 const GRID_MS = 250
 const PHASE_MS = GRID_MS * Math.random()
-// Walks over a great many items that nobody may have yet take at most this part of the time.
-const LARGEST_SHARE = 1 / 20
+// A look over a great many items that nobody may have yet is seldom: it takes at most this part of the time where the watch
+// tells of all that happens, and where it does not.
+const SHARE_WATCHED = 1 / 100
+const SHARE_UNWATCHED = 1 / 20
 const LONGEST_TIMER = 2 ** 31 - 1
 
 let hasWarned = false
@@ -35,14 +38,22 @@ const abandonedLoops = new FinalizationRegistry<() => void>((stopListening) => {
 export class Waiting {
   readonly #context: ItemContext
   readonly #walk: Walk
+  readonly #stopped: Stop
   readonly #signal: AbortSignal | undefined
   readonly #leaving: AbortSignal
   readonly #watch: WatchHandle = newWatch()
   /** The queue that is watched, while one is. */
   #watched: QueueHandle | undefined
-  #rescanAt = 0
+  /** Other machines may change the queue, too, and no watch tells of that. */
+  #isShared = false
+  /** Since the last walk events were lost. */
+  #hasLost = false
+  /** Since the last walk the trigger was pulled. */
+  #wasPulled = false
+  #lookAt = 0
   #walkedAt = 0
-  #shortest = 0
+  /** Milliseconds that the last walk took, of what it passed by. */
+  #cost = 0
   /** What this process gave back since the last walk: it was nobody's that a watch would tell of. */
   readonly #released = new Set<RawName>()
   /** Ends the sleep that is under way. */
@@ -62,13 +73,22 @@ export class Waiting {
     if (this.#endSleep !== undefined) this.#wake(native.cancelWatch(this.#watch))
   }
 
-  /** @param leaving - Aborted: the loop is left, and nobody asks for more. */
-  constructor(context: ItemContext, walk: Walk, signal: AbortSignal | undefined, leaving: AbortSignal) {
+  /**
+   * @param stopped - Raised by the two signals, and when the queue's handle is closed.
+   * @param leaving - Aborted: the loop is left, and nobody asks for more.
+   */
+  constructor(
+    context: ItemContext,
+    walk: Walk,
+    stopped: Stop,
+    signal: AbortSignal | undefined,
+    leaving: AbortSignal,
+  ) {
     this.#context = context
     this.#walk = walk
+    this.#stopped = stopped
     this.#signal = signal
     this.#leaving = leaving
-    leaving.addEventListener('abort', this.#stop)
     this.#stopListening = this.#listen()
   }
 
@@ -86,21 +106,20 @@ export class Waiting {
     const walk = this.#walk
     if (walk.isStale) return this.#list(false)
     if (this.#watched === undefined) {
-      // Each claim is an event for all who watch: so nobody does while there is work.
-      if (walk.handedOut > 0) return this.#list(false)
+      // Each claim is an event for all who watch: so nobody does while there is work. But the next walk costs more than events
+      // where the last one passed by more than it handed out.
+      if (walk.handedOut > walk.passedBy) return this.#list(false)
       // What has come since the listing is found by another, and what comes after that is told.
       if (this.#arm()) return this.#list(true)
     }
-    this.#planRescan()
+    this.#planLook()
     for (;;) {
       this.#checkStop()
       const happened = this.#whatHappened() ?? (await this.#sleep())
       this.#checkStop()
       if (this.#leaving.aborted) return
-      const lost = (happened & Happened.lost) !== 0
-      if (lost) this.#disarm()
-      if ((happened & Happened.look) !== 0 || lost || performance.now() >= this.#rescanAt)
-        return this.#list(!lost)
+      this.#note(happened)
+      if ((happened & Happened.look) !== 0 || performance.now() >= this.#lookAt) return this.#look()
       const released = this.#released.size === 0 ? undefined : [...this.#released]
       this.#released.clear()
       if (walk.revisit(this.#watch, released, (happened & Happened.closed) !== 0)) return
@@ -111,12 +130,19 @@ export class Waiting {
     clearTimeout(this.#alarm)
     this.#stopListening()
     abandonedLoops.unregister(this)
-    this.#leaving.removeEventListener('abort', this.#stop)
     native.closeWatch(this.#watch)
+  }
+
+  async #look(): Promise<void> {
+    // So many events are a burst of work, which is claimed unwatched.
+    if (this.#hasLost) this.#disarm()
+    return this.#list(!this.#hasLost)
   }
 
   async #list(quick: boolean): Promise<void> {
     this.#listenToTrigger()
+    this.#hasLost = false
+    this.#wasPulled = false
     this.#released.clear()
     await this.#walk.begin({
       quick: quick && this.#watched !== undefined,
@@ -141,6 +167,7 @@ export class Waiting {
     const { layout } = this.#context.directory
     const failure = native.armWatch(this.#watch, layout.path, placePath(layout, Place.queue))
     this.#watched = failure === undefined ? handle : undefined
+    this.#isShared = handle !== undefined && native.fileSystemOf(handle).reach !== Reach.local
     if (failure !== undefined) warnOnce(failure)
     return failure === undefined
   }
@@ -150,22 +177,47 @@ export class Waiting {
     this.#watched = undefined
   }
 
-  #planRescan(): void {
-    const { isFull, cost } = this.#walk
+  /** Whether the watch tells of all that happens. */
+  get #isWatched(): boolean {
+    return this.#watched !== undefined && !this.#isShared && !this.#hasLost
+  }
+
+  #planLook(): void {
+    const { isFull, cost, handedOut, passedBy } = this.#walk
     const now = performance.now()
     if (isFull) {
       this.#walkedAt = now
-      this.#shortest = cost / LARGEST_SHARE
+      this.#cost = handedOut === 0 ? cost : (cost * passedBy) / (handedOut + passedBy)
     }
-    const next = this.#nextRescan(now)
-    this.#rescanAt = isFull ? next : Math.min(next, this.#rescanAt)
+    const next = this.#nextLook(now)
+    this.#lookAt = isFull ? next : Math.min(next, this.#lookAt)
   }
 
-  #nextRescan(now: number): number {
-    const { passedBy, isBusy } = this.#walk
-    const usual = passedBy > 0 || isBusy || this.#watched === undefined ? RESCAN_SKIPPED_MS : RESCAN_MS
-    const at = now + Math.max(usual, this.#shortest)
+  #nextLook(from: number): number {
+    const { passedBy, isBusy, handedOut } = this.#walk
+    let usual = LOOK_MS
+    if (!this.#isWatched || this.#wasPulled || passedBy > 0 || isBusy) usual = LOOK_SOON_MS
+    if (this.#watched === undefined && handedOut > 0) usual = 0
+    const at = from + Math.max(usual, this.#lookEvery)
     return Math.floor((at - PHASE_MS) / GRID_MS) * GRID_MS + PHASE_MS
+  }
+
+  /** Milliseconds from one look to the next, at the least. */
+  get #lookEvery(): number {
+    return this.#cost / (this.#isWatched ? SHARE_WATCHED : SHARE_UNWATCHED)
+  }
+
+  /**
+   * Lost events and a pull are answered by a look when it is time for one, as looks at once would take all the time where they
+   * cost much and events are many. What the watch did tell is claimed at once.
+   */
+  #note(happened: number): void {
+    if ((happened & (Happened.lost | Happened.pulled)) === 0) return
+    this.#hasLost ||= (happened & Happened.lost) !== 0
+    this.#wasPulled ||= (happened & Happened.pulled) !== 0
+    // Who pulls where nothing else tells wants a look at once.
+    const isOnlyPulled = this.#wasPulled && (this.#watched === undefined || this.#isShared)
+    this.#lookAt = isOnlyPulled ? 0 : Math.min(this.#lookAt, this.#nextLook(this.#walkedAt))
   }
 
   /**
@@ -173,23 +225,26 @@ export class Waiting {
    * that what was delayed has been touched, or that what was unreadable may be opened: that can wait.
    */
   #isQuiet(): boolean {
-    const { nextDue, isQuiet } = this.#walk
+    const { nextDue, isPlain } = this.#walk
     const now = performance.now()
-    if (now - this.#walkedAt > RESCAN_MS && !this.#walk.isPlain) return false
-    if (nextDue <= Date.now() || !isQuiet) return false
-    this.#rescanAt = this.#nextRescan(now)
+    // Of a shared directory, this kernel may not know yet that it has changed.
+    if (nextDue <= Date.now() || this.#isShared || this.#hasLost || this.#wasPulled) return false
+    if (!isPlain && now - this.#walkedAt > Math.max(LOOK_MS, this.#lookEvery)) return false
+    if (!this.#walk.isQuiet) return false
+    this.#lookAt = this.#nextLook(now)
     return true
   }
 
   /** Milliseconds until something is due or it is time to look. */
   #rest(): number {
     const due = Math.max(0, this.#walk.nextDue - Date.now())
-    return Math.ceil(Math.min(due, Math.max(0, this.#rescanAt - performance.now()), LONGEST_TIMER))
+    return Math.ceil(Math.min(due, Math.max(0, this.#lookAt - performance.now()), LONGEST_TIMER))
   }
 
   /** None: nothing yet, and the watch will tell. */
   #whatHappened(): number | undefined {
-    if (this.#released.size > 0 || this.#leaving.aborted) return native.cancelWatch(this.#watch)
+    if (this.#released.size > 0 || this.#leaving.aborted || this.#walk.nextDue <= Date.now())
+      return native.cancelWatch(this.#watch)
     return native.awaitWatch(this.#watch, this.#walk.isBusy, this.#wake)
   }
 
@@ -220,34 +275,25 @@ export class Waiting {
   }
 
   /**
-   * To the signal, the queue's handle and what this process gives back, without keeping this loop in memory: they may well
-   * outlive one that nobody goes on with.
+   * To what ends the loop and to what this process gives back, without keeping this loop in memory: they may well outlive one that
+   * nobody goes on with.
    *
    * @returns Stops it.
    */
   #listen(): () => void {
-    const signal = this.#signal
-    const { releasing, directory } = this.#context
+    const { releasing } = this.#context
     const weak = new WeakRef(this)
-    const stop = (): void => {
-      const loop = weak.deref()
-      if (loop !== undefined) loop.#stop()
-    }
     const released = (name: RawName): void => {
       const loop = weak.deref()
       if (loop !== undefined) loop.#noteReleased(name)
     }
     releasing.add(released)
-    directory.closing.add(stop)
-    if (signal !== undefined) {
-      // One signal may well end many loops; a warning of a leak would be wrong.
-      setMaxListeners(0, signal)
-      signal.addEventListener('abort', stop)
-    }
+    this.#stopped.onRaise(() => {
+      const loop = weak.deref()
+      if (loop !== undefined) loop.#stop()
+    })
     const stopListening = (): void => {
       releasing.delete(released)
-      directory.closing.delete(stop)
-      signal?.removeEventListener('abort', stop)
     }
     abandonedLoops.register(this, stopListening, this)
     return stopListening

@@ -32,11 +32,12 @@ import {
 } from './native.js'
 import { Pace } from './pace.js'
 import type { Prefetch } from './prefetch.js'
+import type { Stop } from './stop.js'
 import { type Verdict, judge } from './verdict.js'
 
 const debug = debuglog('fsq')
 
-const { EMFILE, ENFILE } = os.constants.errno
+const { ECANCELED, EMFILE, ENFILE } = os.constants.errno
 
 // Small contents are read along with the claim, which spares a crossing.
 const READ_LIMIT = 4096
@@ -74,6 +75,8 @@ interface Manner {
   readonly relaxed: boolean
   /** What is passed by is remembered, for {@link Walk.revisit}. */
   readonly waits: boolean
+  /** Ends the calls into native code, which can be long ones. */
+  readonly stop: Stop
 }
 
 /** A walk over the names that were there at its beginning; one that waits can begin again. */
@@ -84,6 +87,7 @@ export class Walk {
   readonly #pace = new Pace()
   readonly #relaxed: boolean
   readonly #waits: boolean
+  readonly #stop: Stop
   #handle: QueueHandle | undefined
   #listing: ListingHandle | undefined
   /** Of a walk that waits. */
@@ -113,12 +117,13 @@ export class Walk {
   // Without locks nothing else keeps the next walk from handing out once more what is being worked on.
   readonly #unlocked: Map<RawName, WeakRef<WorkItem>> | undefined
 
-  constructor(context: ItemContext, limits: Limits, { prefetch, relaxed, waits }: Manner) {
+  constructor(context: ItemContext, limits: Limits, { prefetch, relaxed, waits, stop }: Manner) {
     this.#context = context
     this.#limits = limits
     this.#prefetch = prefetch
     this.#relaxed = relaxed
     this.#waits = waits
+    this.#stop = stop
     this.#escape = plainEscape(context.settings)
     if (waits && !context.settings.lock) this.#unlocked = new Map()
   }
@@ -183,12 +188,17 @@ export class Walk {
     const listing = await directory.use(async (handle) => {
       this.#use(handle)
       beginning?.prepare(handle)
-      return beginning?.quick === true && this.#isSmall
-        ? native.listSync(handle, Place.queue, seed, this.#skipped)
-        : native.list(handle, Place.queue, seed, this.#skipped)
+      const isSmall = beginning?.quick === true && this.#isSmall
+      const list = isSmall ? native.listSync : native.list
+      const listed = await list(handle, Place.queue, seed, this.#skipped, this.#stop.handle)
+      return isFailure(listed) && listed.errno === -ECANCELED ? undefined : listed
     }, 'scan')
     if (this.#listing !== undefined) native.closeListing(this.#listing)
     this.#listing = listing
+    if (listing === undefined) {
+      this.#ended = true
+      return
+    }
     this.#restart(native.listingSize(listing), true)
     this.#cost = performance.now() - begun
     directory.checkOpen()
@@ -209,13 +219,14 @@ export class Walk {
     return size > 0
   }
 
-  /** The next item, claimed; none: the walk is over. */
+  /** The next item, claimed; none: the walk is over, or was stopped. */
   async next(): Promise<WorkItem | undefined> {
     this.#isAwaited = true
     let fresh = false
     while (this.#ready.length === 0) {
       if (this.#over) return undefined
       this.#checkUnfinished()
+      if (this.#stop.raised !== undefined) return undefined
       fresh = this.#filling === undefined
       if (fresh) {
         if (this.#error !== undefined) throw this.#error
@@ -258,6 +269,7 @@ export class Walk {
   /** Releases what was claimed ahead. */
   async end(): Promise<void> {
     this.#over = true
+    this.#stop.raise(undefined)
     this.#releaseReady()
     await this.#filling
     this.#releaseReady()
@@ -329,6 +341,7 @@ export class Walk {
           READ_LIMIT,
           this.#escape,
           this.#skipped,
+          this.#stop.handle,
         )
         this.#filling = this.#whenFilled(
           claiming.then(async (claimed) => settled(this.#receive(handle, listing, claimed, begun))),

@@ -61,6 +61,13 @@ bool ParseSkipped(const Napi::Value& value, std::shared_ptr<Skipped>* skipped) {
   return *skipped != nullptr;
 }
 
+// What ends an operation before its time; left out by one that only the end of the process may end.
+bool ParseStop(const Napi::Value& value, std::shared_ptr<std::atomic<bool>>* stop) {
+  if (value.IsUndefined()) return true;
+  *stop = Opened<StopBox>(value);
+  return *stop != nullptr;
+}
+
 class ListTask : public Task {
  public:
   static std::unique_ptr<ListTask> Parse(const Napi::CallbackInfo& info) {
@@ -68,13 +75,16 @@ class ListTask : public Task {
     task->directory_ = Opened<QueueBox>(info[0]);
     task->place_ = static_cast<Place>(IntegerOf(info[1]));
     task->seed_ = static_cast<uint32_t>(IntegerOf(info[2]));
-    if (!task->directory_ || !ParseSkipped(info[3], &task->skipped_)) return nullptr;
+    if (!task->directory_ || !ParseSkipped(info[3], &task->skipped_) || !ParseStop(info[4], &task->stop_))
+      return nullptr;
+    task->stopping_ = DataOf(info.Env()).stopping;
     return task;
   }
 
   void Run() override {
     if (skipped_) skipped_->BeginWalk(*directory_);
-    listing_ = Listing::Read(*directory_, place_, &failure_, skipped_ ? &skipped_->stream : nullptr);
+    listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
+                             skipped_ ? &skipped_->stream : nullptr);
     if (listing_ && seed_ != 0) listing_->Relax(seed_);
   }
 
@@ -88,6 +98,8 @@ class ListTask : public Task {
   Place place_ = Place::kQueue;
   uint32_t seed_ = 0;
   std::shared_ptr<Skipped> skipped_;
+  std::shared_ptr<std::atomic<bool>> stop_;
+  std::shared_ptr<std::atomic<bool>> stopping_;
   std::shared_ptr<Listing> listing_;
   Failure failure_;
 };
@@ -102,12 +114,17 @@ class ClaimTask : public Task {
     task->looks_ = static_cast<size_t>(IntegerOf(info[3]));
     task->read_limit_ = static_cast<size_t>(IntegerOf(info[4]));
     task->escape_ = static_cast<char>(IntegerOf(info[5]));
-    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[6], &task->skipped_)) return nullptr;
+    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[6], &task->skipped_) ||
+        !ParseStop(info[7], &task->stop_)) {
+      return nullptr;
+    }
+    task->stopping_ = DataOf(info.Env()).stopping;
     return task;
   }
 
   void Run() override {
-    batch_ = ClaimNext(*directory_, *listing_, limit_, looks_, read_limit_, skipped_.get());
+    batch_ = ClaimNext(*directory_, *listing_, limit_, looks_, read_limit_, skipped_.get(),
+                       {stopping_.get(), stop_.get()});
   }
 
   napi_value Answer(napi_env env, AddonData& data) override {
@@ -168,6 +185,8 @@ class ClaimTask : public Task {
   std::shared_ptr<QueueDirectory> directory_;
   std::shared_ptr<Listing> listing_;
   std::shared_ptr<Skipped> skipped_;
+  std::shared_ptr<std::atomic<bool>> stop_;
+  std::shared_ptr<std::atomic<bool>> stopping_;
   size_t limit_ = 0;
   size_t looks_ = 0;
   size_t read_limit_ = 0;

@@ -135,9 +135,10 @@ Waiter::~Waiter() {
 
 // As bits. The names stay here: what becomes a JavaScript value is felt by whoever waits.
 int Told(Waiter& waiter, WatchEvents events) {
-  enum : int { kClosed = 1, kLook = 2, kLost = 4 };
+  enum : int { kClosed = 1, kLook = 2, kLost = 4, kPulled = 8 };
   std::move(events.names.begin(), events.names.end(), std::back_inserter(waiter.names));
-  return (events.closed ? kClosed : 0) | (events.look ? kLook : 0) | (events.lost ? kLost : 0);
+  return (events.closed ? kClosed : 0) | (events.look ? kLook : 0) | (events.lost ? kLost : 0) |
+         (events.pulled ? kPulled : 0);
 }
 
 // What a callback from the loop has thrown is nobody's to catch.

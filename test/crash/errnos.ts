@@ -41,6 +41,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'list.open': OPENING,
   'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
   'claim.down': ['EACCES', 'EIO', 'ENOMEM'],
+  'claim.look': LOOKING,
   'claim.open': [
     'ENOENT',
     'EACCES',
@@ -113,6 +114,7 @@ const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'open.directory': ['EINTR'],
   'list.open': ['EINTR', 'ENOENT'],
   'list.getdents': ['ENOENT'],
+  'claim.look': ['ENOENT'],
   'claim.open': ['ENOENT', 'EACCES', 'EPERM', 'ETXTBSY', 'ELOOP', 'ENXIO', 'EINTR'],
   'claim.lock': ['EAGAIN'],
   'claim.fstatat': ['ENOENT'],

@@ -12,6 +12,9 @@ struct Test {
 constexpr Test kTests[] = {
     {"fields are found", fsq::test::FieldsAreFound},
     {"names are in FIFO order", fsq::test::NamesAreInFifoOrder},
+    {"long listings are sorted", fsq::test::LongListingsAreSorted},
+    {"due names come in order", fsq::test::DueNamesComeInOrder},
+    {"due names are neither lost nor mixed up", fsq::test::DueNamesAreNeitherLostNorMixedUp},
     {"plain names are read", fsq::test::PlainNamesAreRead},
     {"times are read strictly", fsq::test::TimesAreReadStrictly},
     {"times come back as they were", fsq::test::TimesComeBackAsTheyWere},

@@ -52,7 +52,7 @@ class TestQueue {
 
   std::vector<std::string> Names(const QueueDirectory& directory, Place place) const {
     Failure failure;
-    const auto listing = Listing::Read(directory, place, &failure);
+    const auto listing = Listing::Read(directory, place, {}, &failure);
     EXPECT(listing);
     std::vector<std::string> names;
     for (size_t at = 0; at < listing->size(); at++) names.emplace_back(listing->at(at).view());
@@ -88,10 +88,10 @@ std::vector<std::string> EnqueueThem(QueueDirectory& directory, const ItemForm& 
 
 ClaimBatch ClaimAll(const QueueDirectory& directory, Skipped* skipped = nullptr) {
   Failure failure;
-  const auto listing = Listing::Read(directory, Place::kQueue, &failure);
+  const auto listing = Listing::Read(directory, Place::kQueue, {}, &failure);
   EXPECT(listing);
   ClaimBatch batch =
-      ClaimNext(directory, *listing, listing->size() + 1, listing->size() + 1, kReadLimit, skipped);
+      ClaimNext(directory, *listing, listing->size() + 1, listing->size() + 1, kReadLimit, skipped, {});
   EXPECT(!batch.failure && batch.ended);
   return batch;
 }
@@ -122,6 +122,11 @@ void ItemsGoThroughTheQueue() {
   const std::vector<std::string> names = EnqueueThem(*directory, FormOf(true), std::move(items));
   EXPECT(queue.Names(*directory, Place::kQueue) == names);
   EXPECT(queue.Names(*directory, Place::kTmp).empty());
+
+  const std::atomic<bool> stop{true};
+  Failure stopped;
+  EXPECT(!Listing::Read(*directory, Place::kQueue, {nullptr, &stop}, &stopped) &&
+         stopped.error == -ECANCELED);
 
   Skipped skipped;
   ClaimBatch batch = ClaimAll(*directory, &skipped);
@@ -192,11 +197,11 @@ void WorkersOnManyThreadsShareOneQueue() {
       Skipped skipped;
       while (!done()) {
         Failure failure;
-        const auto listing = Listing::Read(*own, Place::kQueue, &failure);
+        const auto listing = Listing::Read(*own, Place::kQueue, {}, &failure);
         EXPECT(listing);
         for (bool ended = false; !ended;) {
           ClaimBatch batch =
-              ClaimNext(*own, *listing, 8, listing->size(), kReadLimit, worker == 0 ? nullptr : &skipped);
+              ClaimNext(*own, *listing, 8, listing->size(), kReadLimit, worker == 0 ? nullptr : &skipped, {});
           EXPECT(!batch.failure);
           ended = batch.ended;
           for (Claim& claim : batch.claims) {

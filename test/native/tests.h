@@ -5,6 +5,9 @@ namespace fsq::test {
 
 void FieldsAreFound();
 void NamesAreInFifoOrder();
+void LongListingsAreSorted();
+void DueNamesComeInOrder();
+void DueNamesAreNeitherLostNorMixedUp();
 void PlainNamesAreRead();
 void TimesAreReadStrictly();
 void TimesComeBackAsTheyWere();
