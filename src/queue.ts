@@ -295,8 +295,8 @@ export class Queue {
   }
 
   /**
-   * Pulls the trigger: one of the loops that wait looks for items at once. They see new items of their own accord, too,
-   * where the system tells them; this is for file systems and programs where it does not.
+   * Pulls the trigger: one of the loops that wait looks for items, at once where the kernel does not notify it of changes, else
+   * within about a second. Loops that are notified start new items without it.
    *
    * @param options - `ignoreListener: true`: it is no error if nobody listens.
    * @throws {@link TriggerError} if there is no trigger, or nobody listens.

@@ -177,9 +177,14 @@ export class Waiting {
     this.#watched = undefined
   }
 
-  /** Whether the watch tells of all that happens. */
+  /** Whether a watch tells of what happens. */
+  get #isTold(): boolean {
+    return this.#watched !== undefined && !this.#isShared
+  }
+
+  /** Whether it has told of all that has happened since the last walk. */
   get #isWatched(): boolean {
-    return this.#watched !== undefined && !this.#isShared && !this.#hasLost
+    return this.#isTold && !this.#hasLost
   }
 
   #planLook(): void {
@@ -197,7 +202,8 @@ export class Waiting {
     const { passedBy, isBusy, handedOut } = this.#walk
     let usual = LOOK_MS
     if (!this.#isWatched || this.#wasPulled || passedBy > 0 || isBusy) usual = LOOK_SOON_MS
-    if (this.#watched === undefined && handedOut > 0) usual = 0
+    // There may be more, and nothing would tell.
+    if (handedOut > 0 && !this.#isTold) usual = 0
     const at = from + Math.max(usual, this.#lookEvery)
     return Math.floor((at - PHASE_MS) / GRID_MS) * GRID_MS + PHASE_MS
   }
@@ -215,9 +221,9 @@ export class Waiting {
     if ((happened & (Happened.lost | Happened.pulled)) === 0) return
     this.#hasLost ||= (happened & Happened.lost) !== 0
     this.#wasPulled ||= (happened & Happened.pulled) !== 0
-    // Who pulls where nothing else tells wants a look at once.
-    const isOnlyPulled = this.#wasPulled && (this.#watched === undefined || this.#isShared)
-    this.#lookAt = isOnlyPulled ? 0 : Math.min(this.#lookAt, this.#nextLook(this.#walkedAt))
+    // A pull where nothing else tells asks for a look at once.
+    const isUrgent = this.#wasPulled && !this.#isTold
+    this.#lookAt = isUrgent ? 0 : Math.min(this.#lookAt, this.#nextLook(this.#walkedAt))
   }
 
   /**

@@ -590,6 +590,35 @@ describe('in a process of its own', () => {
     expect(answer).toBe('x')
   })
 
+  onLinux(
+    'where other machines may change the queue, no watch is relied upon: a look each second',
+    async () => {
+      const answer = await inProgram<number[]>(
+        `const queue = await Queue.install('q', { root: given.root, allowNetwork: true })
+      const items = queue.scanForever()
+      const waits = []
+      for (let count = 0; count < 3; count++) {
+        const next = items.next()
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        const begun = performance.now()
+        queue.enqueueSync('x')
+        const { value } = await next
+        waits.push(performance.now() - begun)
+        await value.done()
+      }
+      await items.return()
+      return waits`,
+        {
+          given: { root: bed.root },
+          flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+          // nfs, whose watches are silent.
+          env: { FSQ_FAULTS: `open.fstatfs=answer:${0x6969};watch.read=errno:${os.constants.errno.EAGAIN}` },
+        },
+      )
+      for (const wait of answer) expect(wait).toBeLessThan(3000)
+    },
+  )
+
   test('a loop that waits keeps it alive, and no longer than that', async () => {
     const answer = await inProgram(
       `${GIVE}
