@@ -16,13 +16,11 @@ NAPI_MODULE_INIT() {
   if (napi_set_instance_data(env, data.get(), finalize, nullptr) != napi_ok) return nullptr;
   (void)data.release();  // the finalizer owns it
   fsq::JsBuilder js(env);
-  fsq::ExportEnqueueFunctions(js, exports);
-  fsq::ExportLockFunctions(js, exports);
-  fsq::ExportProbeFunctions(js, exports);
-  fsq::ExportQueueFunctions(js, exports);
-  fsq::ExportSkippedFunctions(js, exports);
-  fsq::ExportUtilityFunctions(js, exports);
-  fsq::ExportWatchFunctions(js, exports);
+  for (const auto& functions :
+       {fsq::kEnqueueFunctions, fsq::kLockFunctions, fsq::kProbeFunctions, fsq::kQueueFunctions,
+        fsq::kSkippedFunctions, fsq::kUtilityFunctions, fsq::kWatchFunctions}) {
+    for (const auto& [name, function] : functions) js.Set(exports, name, js.Function(name, function));
+  }
   js.Set(exports, "sourceHash", js.Text(FSQ_SOURCE_HASH));
   return js.Checked(exports);
 }

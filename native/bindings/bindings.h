@@ -7,8 +7,6 @@
 
 #include <span>
 
-#include "js_value.h"
-
 namespace fsq {
 
 struct Binding {
@@ -16,16 +14,12 @@ struct Binding {
   napi_callback function;
 };
 
-inline void Export(JsBuilder& js, napi_value exports, std::span<const Binding> bindings) {
-  for (const auto& [name, function] : bindings) js.Set(exports, name, js.Function(name, function));
-}
-
-void ExportEnqueueFunctions(JsBuilder& js, napi_value exports);
-void ExportLockFunctions(JsBuilder& js, napi_value exports);
-void ExportProbeFunctions(JsBuilder& js, napi_value exports);
-void ExportQueueFunctions(JsBuilder& js, napi_value exports);
-void ExportSkippedFunctions(JsBuilder& js, napi_value exports);
-void ExportUtilityFunctions(JsBuilder& js, napi_value exports);
-void ExportWatchFunctions(JsBuilder& js, napi_value exports);
+extern const std::span<const Binding> kEnqueueFunctions;
+extern const std::span<const Binding> kLockFunctions;
+extern const std::span<const Binding> kProbeFunctions;
+extern const std::span<const Binding> kQueueFunctions;
+extern const std::span<const Binding> kSkippedFunctions;
+extern const std::span<const Binding> kUtilityFunctions;
+extern const std::span<const Binding> kWatchFunctions;
 
 }  // namespace fsq

@@ -252,8 +252,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportEnqueueFunctions(JsBuilder& js, napi_value exports) {
-  Export(js, exports, kFunctions);
-}
+const std::span<const Binding> kEnqueueFunctions = kFunctions;
 
 }  // namespace fsq

@@ -115,8 +115,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportLockFunctions(JsBuilder& js, napi_value exports) {
-  Export(js, exports, kFunctions);
-}
+const std::span<const Binding> kLockFunctions = kFunctions;
 
 }  // namespace fsq

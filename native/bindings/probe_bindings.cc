@@ -70,8 +70,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportProbeFunctions(JsBuilder& js, napi_value exports) {
-  Export(js, exports, kFunctions);
-}
+const std::span<const Binding> kProbeFunctions = kFunctions;
 
 }  // namespace fsq

@@ -328,8 +328,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportQueueFunctions(JsBuilder& js, napi_value exports) {
-  Export(js, exports, kFunctions);
-}
+const std::span<const Binding> kQueueFunctions = kFunctions;
 
 }  // namespace fsq

@@ -43,8 +43,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportSkippedFunctions(JsBuilder& js, napi_value exports) {
-  Export(js, exports, kFunctions);
-}
+const std::span<const Binding> kSkippedFunctions = kFunctions;
 
 }  // namespace fsq

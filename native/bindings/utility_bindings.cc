@@ -194,8 +194,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportUtilityFunctions(JsBuilder& js, napi_value exports) {
-  Export(js, exports, kFunctions);
-}
+const std::span<const Binding> kUtilityFunctions = kFunctions;
 
 }  // namespace fsq

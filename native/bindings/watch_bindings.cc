@@ -282,8 +282,6 @@ void WakeUps::Call(uintptr_t number) {
     ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &told, nullptr));
 }
 
-void ExportWatchFunctions(JsBuilder& js, napi_value exports) {
-  Export(js, exports, kFunctions);
-}
+const std::span<const Binding> kWatchFunctions = kFunctions;
 
 }  // namespace fsq
