@@ -1,22 +1,26 @@
 // The export table. Context-aware: worker threads load it many times, and all that changes lives in
 // AddonData.
-#include <napi.h>
+#include <node_api.h>
+
+#include <memory>
 
 #include "bindings/addon_data.h"
 #include "bindings/bindings.h"
+#include "bindings/js_value.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
-static Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new fsq::AddonData());
-  fsq::ExportEnqueueFunctions(exports);
-  fsq::ExportLockFunctions(exports);
-  fsq::ExportProbeFunctions(exports);
-  fsq::ExportQueueFunctions(exports);
-  fsq::ExportSkippedFunctions(exports);
-  fsq::ExportUtilityFunctions(exports);
-  fsq::ExportWatchFunctions(exports);
-  exports["sourceHash"] = Napi::String::New(env, FSQ_SOURCE_HASH);
-  return exports;
+NAPI_MODULE_INIT() {
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<fsq::AddonData*>(data); };
+  auto data = std::make_unique<fsq::AddonData>();
+  // Without it there are no functions that could miss it.
+  if (napi_set_instance_data(env, data.get(), finalize, nullptr) != napi_ok) return nullptr;
+  (void)data.release();  // the finalizer owns it
+  fsq::JsBuilder js(env);
+  for (const auto& functions :
+       {fsq::kEnqueueFunctions, fsq::kLockFunctions, fsq::kProbeFunctions, fsq::kQueueFunctions,
+        fsq::kSkippedFunctions, fsq::kUtilityFunctions, fsq::kWatchFunctions}) {
+    for (const auto& [name, function] : functions) js.Set(exports, name, js.Function(name, function));
+  }
+  js.Set(exports, "sourceHash", js.Text(FSQ_SOURCE_HASH));
+  return js.Checked(exports);
 }
-
-NODE_API_MODULE(fsq, Init)

@@ -1,7 +1,9 @@
 // The functions that JavaScript calls, a group a declaration; src/native.ts says what each takes and answers.
+//
+// One that gives null has thrown, or answers undefined.
 #pragma once
 
-#include <napi.h>
+#include <node_api.h>
 
 #include <span>
 
@@ -9,20 +11,15 @@ namespace fsq {
 
 struct Binding {
   const char* name;
-  Napi::Value (*function)(const Napi::CallbackInfo&);
+  napi_callback function;
 };
 
-inline void Export(Napi::Object exports, std::span<const Binding> bindings) {
-  for (const auto& [name, function] : bindings)
-    exports.Set(name, Napi::Function::New(exports.Env(), function, name));
-}
-
-void ExportEnqueueFunctions(Napi::Object exports);
-void ExportLockFunctions(Napi::Object exports);
-void ExportProbeFunctions(Napi::Object exports);
-void ExportQueueFunctions(Napi::Object exports);
-void ExportSkippedFunctions(Napi::Object exports);
-void ExportUtilityFunctions(Napi::Object exports);
-void ExportWatchFunctions(Napi::Object exports);
+extern const std::span<const Binding> kEnqueueFunctions;
+extern const std::span<const Binding> kLockFunctions;
+extern const std::span<const Binding> kProbeFunctions;
+extern const std::span<const Binding> kQueueFunctions;
+extern const std::span<const Binding> kSkippedFunctions;
+extern const std::span<const Binding> kUtilityFunctions;
+extern const std::span<const Binding> kWatchFunctions;
 
 }  // namespace fsq

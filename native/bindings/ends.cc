@@ -46,7 +46,7 @@ size_t Ends::Settle(napi_env env, bool alive) {
   napi_handle_scope scope = nullptr;
   if (ended.empty() || napi_open_handle_scope(env, &scope) != napi_ok) return expected_;
   for (const std::unique_ptr<PendingTask>& task : ended) task->Settle(env, alive);
-  napi_close_handle_scope(env, scope);
+  (void)napi_close_handle_scope(env, scope);
   return expected_;
 }
 

@@ -1,6 +1,6 @@
 #include <atomic>
 #include <memory>
-#include <string>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -18,43 +18,24 @@ namespace {
 
 // Nothing: empty. A string: the path of a file. A number: a descriptor. A handle: a draft. Bytes: lent by the
 // caller, who must not change them meanwhile.
-Payload PayloadOf(const Napi::Value& value) {
+Payload PayloadOf(const JsArgument& value) {
   Payload payload;
-  napi_env env = value.Env();
-  napi_valuetype type = napi_undefined;
-  napi_typeof(env, value, &type);
+  const napi_valuetype type = value.type();
   if (type == napi_string) {
     payload.kind = Payload::Kind::kPath;
-    payload.path = TextOf(value);
-    return payload;
-  }
-  if (type == napi_number) {
+    payload.path = value.Text();
+  } else if (type == napi_number) {
     payload.kind = Payload::Kind::kDescriptor;
-    payload.descriptor = static_cast<int>(IntegerOf(value));
-    return payload;
-  }
-  if (type == napi_external) {
+    payload.descriptor = static_cast<int>(value.Integer());
+  } else if (type == napi_external) {
     payload.kind = Payload::Kind::kDraft;
     payload.draft = Opened<DraftBox>(value);
-    return payload;
-  }
-  void* data = nullptr;
-  size_t length = 0;
-  if (type == napi_object &&
-      napi_get_typedarray_info(env, value, nullptr, &length, &data, nullptr, nullptr) == napi_ok &&
-      length > 0) {
-    payload.kind = Payload::Kind::kBytes;
-    payload.bytes = {static_cast<const char*>(data), length};
+  } else if (type != napi_null) {
+    const std::span<char> bytes = value.Memory();
+    if (!bytes.empty()) payload.kind = Payload::Kind::kBytes;
+    payload.bytes = {bytes.data(), bytes.size()};
   }
   return payload;
-}
-
-NewItem ItemOf(const Napi::Value& suffix, const Napi::Value& payload, const Napi::Value& due) {
-  NewItem item;
-  item.suffix = BytesOf(suffix);
-  item.payload = PayloadOf(payload);
-  item.due_ms = IntegerOf(due);
-  return item;
 }
 
 // The name of an item that is in the queue, or {errno, ..., name?: it is in the queue, but not durably,
@@ -72,31 +53,28 @@ napi_value ResultOf(JsBuilder& js, const NewItem& item) {
 
 class EnqueueTask : public Task {
  public:
-  static std::unique_ptr<EnqueueTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<EnqueueTask>();
-    task->directory_ = Opened<QueueBox>(info[0]);
-    task->form_ = Opened<FormBox>(info[1]);
-    if (!task->directory_ || !task->form_) return nullptr;
-    task->stopping_ = DataOf(info.Env()).stopping;
-    const auto suffixes = info[2].As<Napi::Array>();
-    const auto payloads = info[3].As<Napi::Array>();
+  explicit EnqueueTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])),
+        form_(Opened<FormBox>(arguments[1])),
+        stopping_(DataOf(arguments.env()).stopping),
+        items_(arguments[2].Length()) {
+    const JsArgument suffixes = arguments[2];
+    const JsArgument payloads = arguments[3];
+    for (size_t at = 0; at < items_.size(); at++) {
+      items_[at].suffix = suffixes.Element(at).Bytes();
+      items_[at].payload = PayloadOf(payloads.Element(at));
+    }
     // Left out where no item is delayed, and where none can be stopped, which is the rule.
-    const bool delayed = info[4].IsArray();
-    const auto due = info[4].As<Napi::Array>();
-    const uint32_t count = suffixes.Length();
-    task->items_.reserve(count);
-    for (uint32_t at = 0; at < count; at++)
-      task->items_.push_back(ItemOf(suffixes[at], payloads[at], delayed ? due[at] : Napi::Value()));
-    if (info[5].IsArray()) {
-      const auto stops = info[5].As<Napi::Array>();
-      for (uint32_t at = 0; at < count; at++) {
-        const Napi::Value stop = stops[at];
-        if (!stop.IsUndefined()) task->items_[at].unwanted = Opened<StopBox>(stop);
+    if (const JsArgument dues = arguments[4]; !dues.left_out()) {
+      for (size_t at = 0; at < items_.size(); at++) items_[at].due_ms = dues.Element(at).Integer();
+    }
+    if (const JsArgument stops = arguments[5]; !stops.left_out()) {
+      for (size_t at = 0; at < items_.size(); at++) {
+        const JsArgument stop = stops.Element(at);
+        if (!stop.left_out()) items_[at].unwanted = Opened<StopBox>(stop);
       }
     }
-    if (info.Env().IsExceptionPending()) return nullptr;
-    task->KeepAlive(payloads);
-    return task;
+    KeepAlive(payloads);
   }
 
   void Run() override {
@@ -122,29 +100,27 @@ class EnqueueTask : public Task {
 };
 
 // (queue, form, suffix, payload, due): one item, here and now. Without a task: the fastest way that there is.
-Napi::Value EnqueueSync(const Napi::CallbackInfo& info) {
+napi_value EnqueueSync(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
   // The handles keep them open: nothing else runs on this thread meanwhile.
-  QueueDirectory* const directory = OpenedHere<QueueBox>(info[0]);
-  if (directory == nullptr) return {};
-  const ItemForm* const form = OpenedHere<FormBox>(info[1]);
-  if (form == nullptr) return {};
-  NewItem item = ItemOf(info[2], info[3], info[4]);
-  if (info.Env().IsExceptionPending()) return {};
+  QueueDirectory* const directory = OpenedHere<QueueBox>(arguments[0]);
+  const ItemForm* const form = OpenedHere<FormBox>(arguments[1]);
+  NewItem item;
+  item.suffix = arguments[2].Bytes();
+  item.payload = PayloadOf(arguments[3]);
+  item.due_ms = arguments[4].Integer();
+  if (!arguments.ok()) return nullptr;
   EnqueueAll(*directory, *form, {&item, 1}, nullptr);
-  JsBuilder js(info.Env());
-  return {info.Env(), js.Checked(ResultOf(js, item))};
+  JsBuilder js(env);
+  return js.Checked(ResultOf(js, item));
 }
 
 // (queue, form, suffix) -> a draft, or as the failures of enqueue
 class OpenDraftTask : public Task {
  public:
-  static std::unique_ptr<OpenDraftTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<OpenDraftTask>();
-    task->directory_ = Opened<QueueBox>(info[0]);
-    task->form_ = Opened<FormBox>(info[1]);
-    if (!task->directory_ || !task->form_) return nullptr;
-    task->item_.suffix = BytesOf(info[2]);
-    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
+  explicit OpenDraftTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])), form_(Opened<FormBox>(arguments[1])) {
+    item_.suffix = arguments[2].Bytes();
   }
 
   void Run() override { OpenDraft(directory_, *form_, item_); }
@@ -167,14 +143,9 @@ class OpenDraftTask : public Task {
 // (draft, bytes) -> undefined or a failure. One call at a time for a draft.
 class WriteDraftTask : public Task {
  public:
-  static std::unique_ptr<WriteDraftTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<WriteDraftTask>();
-    task->draft_ = Opened<DraftBox>(info[0]);
-    if (!task->draft_) return nullptr;
-    task->payload_ = PayloadOf(info[1]);
-    if (info.Env().IsExceptionPending()) return nullptr;
-    task->KeepAlive(info[1]);
-    return task;
+  explicit WriteDraftTask(JsArguments& arguments)
+      : draft_(Opened<DraftBox>(arguments[0])), payload_(PayloadOf(arguments[1])) {
+    KeepAlive(arguments[1]);
   }
 
   void Run() override {
@@ -196,12 +167,8 @@ class WriteDraftTask : public Task {
 // (draft): nothing of it stays. In the pool, as giving back gigabytes takes its time.
 class DiscardDraftTask : public Task {
  public:
-  static std::unique_ptr<DiscardDraftTask> Parse(const Napi::CallbackInfo& info) {
-    DraftBox* const box = BoxOf<DraftBox>(info[0]);
-    if (box == nullptr) return nullptr;
-    auto task = std::make_unique<DiscardDraftTask>();
-    task->draft_ = std::move(box->value);
-    return task;
+  explicit DiscardDraftTask(JsArguments& arguments) {
+    if (DraftBox* const box = OpenBoxOf<DraftBox>(arguments[0])) draft_ = std::move(box->value);
   }
 
   void Run() override { draft_->Abandon(); }
@@ -215,23 +182,14 @@ class DiscardDraftTask : public Task {
 // (descriptor, bytes) -> how many bytes were read into them, or a failure (EAGAIN: nothing is there yet)
 class ReadPipeTask : public Task {
  public:
-  static std::unique_ptr<ReadPipeTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<ReadPipeTask>();
-    task->fd_ = static_cast<int>(IntegerOf(info[0]));
-    void* data = nullptr;
-    const Napi::Value bytes = info[1];
-    if (napi_get_typedarray_info(info.Env(), bytes, nullptr, &task->size_, &data, nullptr, nullptr) !=
-            napi_ok ||
-        info.Env().IsExceptionPending()) {
-      return nullptr;
-    }
-    task->buffer_ = static_cast<char*>(data);
-    task->KeepAlive(bytes);
-    return task;
+  explicit ReadPipeTask(JsArguments& arguments)
+      : fd_(static_cast<int>(arguments[0].Integer())), buffer_(arguments[1].Memory()) {
+    KeepAlive(arguments[1]);
   }
 
   void Run() override {
-    read_ = RetryInterrupted([&] { return FSQ_CALL("enqueue.read", ReadWhatIsThere(fd_, buffer_, size_)); });
+    read_ = RetryInterrupted(
+        [&] { return FSQ_CALL("enqueue.read", ReadWhatIsThere(fd_, buffer_.data(), buffer_.size())); });
     if (read_ == -1) failure_ = Failure{LastError(), "read", {}, {}};
   }
 
@@ -241,40 +199,41 @@ class ReadPipeTask : public Task {
   }
 
  private:
-  int fd_ = -1;
-  char* buffer_ = nullptr;
-  size_t size_ = 0;
+  int fd_;
+  std::span<char> buffer_;
   ssize_t read_ = 0;
   Failure failure_;
 };
 
 // () -> what stops one operation
-Napi::Value NewStop(const Napi::CallbackInfo& info) {
-  return {info.Env(), NewHandle<StopBox>(info.Env(), std::make_shared<std::atomic<bool>>(false))};
+napi_value NewStop(napi_env env, napi_callback_info) {
+  return NewHandle<StopBox>(env, std::make_shared<std::atomic<bool>>(false));
 }
 
 // (stop): the operation that has it ends with ECANCELED, if it is not too late for that.
-Napi::Value SetStop(const Napi::CallbackInfo& info) {
-  if (const auto stop = Opened<StopBox>(info[0])) stop->store(true, std::memory_order_relaxed);
-  return info.Env().Undefined();
+napi_value SetStop(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  if (std::atomic<bool>* const stop = OpenedHere<StopBox>(arguments[0]))
+    stop->store(true, std::memory_order_relaxed);
+  return nullptr;
 }
 
 // ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync}) -> a handle, so that it is
 // read once
-Napi::Value NewItemForm(const Napi::CallbackInfo& info) {
-  const auto values = info[0].As<Napi::Object>();
+napi_value NewItemForm(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const JsArgument values = arguments[0];
   auto form = std::make_shared<ItemForm>();
-  form->delimiter = static_cast<char>(IntegerOf(values.Get("delimiter")));
-  form->escape = static_cast<char>(IntegerOf(values.Get("escape")));
-  form->time_format = TextOf(values.Get("timeFormat"));
-  form->utc = FlagOf(values.Get("utc"));
-  form->user = IntegerOf(values.Get("user"));
-  form->group = IntegerOf(values.Get("group"));
-  form->mode = static_cast<mode_t>(IntegerOf(values.Get("mode")));
-  form->durable = FlagOf(values.Get("durable"));
-  form->plain_sync = FlagOf(values.Get("plainSync"));
-  if (info.Env().IsExceptionPending()) return {};
-  return {info.Env(), NewHandle<FormBox>(info.Env(), std::move(form))};
+  form->delimiter = static_cast<char>(values.Property("delimiter").Integer());
+  form->escape = static_cast<char>(values.Property("escape").Integer());
+  form->time_format = values.Property("timeFormat").Text();
+  form->utc = values.Property("utc").Flag();
+  form->user = values.Property("user").Integer();
+  form->group = values.Property("group").Integer();
+  form->mode = static_cast<mode_t>(values.Property("mode").Integer());
+  form->durable = values.Property("durable").Flag();
+  form->plain_sync = values.Property("plainSync").Flag();
+  return arguments.ok() ? NewHandle<FormBox>(env, std::move(form)) : nullptr;
 }
 
 constexpr Binding kFunctions[] = {
@@ -293,8 +252,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportEnqueueFunctions(Napi::Object exports) {
-  Export(exports, kFunctions);
-}
+const std::span<const Binding> kEnqueueFunctions = kFunctions;
 
 }  // namespace fsq

@@ -1,7 +1,7 @@
 // What the opaque handles of JavaScript point to.
 #pragma once
 
-#include <napi.h>
+#include <node_api.h>
 
 #include <atomic>
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "../enqueue.h"
 #include "../listing.h"
 #include "../skipped.h"
+#include "js_argument.h"
 #include "lane.h"
 
 namespace fsq {
@@ -53,51 +54,49 @@ napi_value NewHandle(napi_env env, decltype(Box::value) value) {
 }
 
 template <typename Box>
-Box* BoxOf(const Napi::Value& handle) {
-  void* data = nullptr;
-  if (napi_get_value_external(handle.Env(), handle, &data) == napi_ok && data != nullptr) {
-    auto* const box = static_cast<Box*>(data);
-    if (box->mark == Box::kMark) return box;
-  }
-  Napi::TypeError::New(handle.Env(), "not a handle of this addon").ThrowAsJavaScriptException();
+Box* BoxOf(const JsArgument& handle) {
+  auto* const box = static_cast<Box*>(handle.External());
+  if (box != nullptr && box->mark == Box::kMark) return box;
+  handle.Refuse("not a handle of this addon");
   return nullptr;
 }
 
-// That of a handle that is still open; throws otherwise.
+// That of a handle that is still open; null otherwise.
 template <typename Box>
-Box* OpenBoxOf(const Napi::Value& handle) {
+Box* OpenBoxOf(const JsArgument& handle) {
   Box* const box = BoxOf<Box>(handle);
   if (box == nullptr || box->value) return box;
-  Napi::Error::New(handle.Env(), "the handle is closed").ThrowAsJavaScriptException();
+  handle.Refuse("the handle is closed");
   return nullptr;
 }
 
-// The object behind a handle that is still open; throws otherwise. For this call only: it goes when the
+// The object behind a handle that is still open; null otherwise. For this call only: it goes when the
 // handle is closed.
 template <typename Box>
-auto* OpenedHere(const Napi::Value& handle) {
+auto* OpenedHere(const JsArgument& handle) {
   Box* const box = OpenBoxOf<Box>(handle);
   return box == nullptr ? nullptr : box->value.get();
 }
 
 // The same, kept open by whoever has it.
 template <typename Box>
-decltype(Box::value) Opened(const Napi::Value& handle) {
+decltype(Box::value) Opened(const JsArgument& handle) {
   Box* const box = OpenBoxOf<Box>(handle);
   return box == nullptr ? nullptr : box->value;
 }
 
 // (handle): the object goes, or when the last task that uses it has ended.
 template <typename Box>
-Napi::Value Close(const Napi::CallbackInfo& info) {
-  if (Box* const box = BoxOf<Box>(info[0])) box->value.reset();
-  return info.Env().Undefined();
+napi_value Close(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  if (Box* const box = BoxOf<Box>(arguments[0])) box->value.reset();
+  return nullptr;
 }
 
-// One of the lanes of a queue; null: it has thrown.
+// One of the lanes of a queue, the first argument; null: it is none.
 template <std::shared_ptr<Lane> QueueBox::*Which>
-std::shared_ptr<Lane>* LaneOf(const Napi::CallbackInfo& info) {
-  QueueBox* const box = BoxOf<QueueBox>(info[0]);
+std::shared_ptr<Lane>* LaneOf(JsArguments& arguments) {
+  QueueBox* const box = BoxOf<QueueBox>(arguments[0]);
   return box == nullptr ? nullptr : &(box->*Which);
 }
 

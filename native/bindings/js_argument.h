@@ -1,29 +1,109 @@
-// Reading what JavaScript passes. Where a value is not what it should be, an exception is pending afterwards.
-// An empty value, what an array gives while its thread is being terminated, is read as nothing: the C++
-// wrapper would end the process for it.
+// Reading what JavaScript passes with plain Node-API calls, the twin of JsBuilder: the first refusal is
+// remembered, and what was read then is not to be used.
+//
+// While a worker thread is being terminated, any call may refuse, and then there is no value to go on with:
+// the C++ wrapper of Node-API ends the process for that. Where JavaScript can still run, a TypeError is
+// thrown.
 #pragma once
 
-#include <napi.h>
+#include <node_api.h>
 
+#include <array>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <type_traits>
 
 namespace fsq {
 
-// A name: a string of one character a byte (see JsBuilder::Bytes).
-std::string BytesOf(const Napi::Value& value);
+struct DeleteReference {
+  void operator()(napi_ref reference) const { (void)napi_delete_reference(env, reference); }
+  napi_env env = nullptr;
+};
+// Keeps a value alive. On the JavaScript thread only.
+using JsReference = std::unique_ptr<std::remove_pointer_t<napi_ref>, DeleteReference>;
 
-inline std::string TextOf(const Napi::Value& value) {
-  return value.IsEmpty() ? std::string() : value.As<Napi::String>().Utf8Value();
-}
-inline int64_t IntegerOf(const Napi::Value& value) {
-  return value.IsEmpty() ? 0 : value.As<Napi::Number>().Int64Value();
-}
-inline bool FlagOf(const Napi::Value& value) {
-  return !value.IsEmpty() && value.As<Napi::Boolean>().Value();
-}
+class JsArgument;
 
-// The numbers of a Float64Array; null: it is none.
-const double* NumbersOf(const Napi::Value& value, size_t* length);
+// Those of one call.
+class JsArguments {
+ public:
+  JsArguments(napi_env env, napi_callback_info info) : env_(env) {
+    (void)Try(napi_get_cb_info(env, info, &count_, values_.data(), nullptr, nullptr), "no arguments");
+  }
+
+  napi_env env() const { return env_; }
+  // How many were passed.
+  size_t count() const { return count_; }
+  bool ok() const { return ok_; }
+
+  // undefined: it was left out.
+  JsArgument operator[](size_t index);
+
+  // What was read is not what it should be.
+  void Refuse(const char* message);
+
+ private:
+  friend class JsArgument;
+
+  bool Try(napi_status status, const char* message) {
+    if (status != napi_ok) Refuse(message);
+    return status == napi_ok;
+  }
+
+  napi_env env_;
+  bool ok_ = true;
+  std::array<napi_value, 8> values_{};  // as many as any function takes
+  size_t count_ = values_.size();
+};
+
+// One of them, or what is in it.
+class JsArgument {
+ public:
+  JsArgument(JsArguments& all, napi_value value) : all_(all), value_(value) {}
+
+  napi_valuetype type() const { return Read(napi_typeof, "expected a value"); }
+  bool left_out() const { return type() == napi_undefined; }
+
+  int64_t Integer() const { return Read(napi_get_value_int64, "expected a number"); }
+  bool Flag() const { return Read(napi_get_value_bool, "expected a boolean"); }
+  void* External() const { return Read(napi_get_value_external, "expected a handle"); }
+  std::string Text() const { return String(napi_get_value_string_utf8); }
+  // A name: a string of one character a byte (see JsBuilder::Bytes).
+  std::string Bytes() const { return String(napi_get_value_string_latin1); }
+  // Of a Float64Array.
+  std::span<const double> Numbers() const;
+  // Of a Uint8Array.
+  std::span<char> Memory() const;
+  JsReference Reference() const;
+
+  // Of an array.
+  size_t Length() const { return Read(napi_get_array_length, "expected an array"); }
+  JsArgument Element(size_t index) const;
+
+  JsArgument Property(const char* key) const;
+
+  void Refuse(const char* message) const { all_.Refuse(message); }
+
+ private:
+  using ReadString = napi_status (*)(napi_env, napi_value, char*, size_t, size_t*);
+
+  template <typename Value>
+  Value Read(napi_status (*read)(napi_env, napi_value, Value*), const char* message) const {
+    Value value{};
+    (void)all_.Try(read(all_.env_, value_, &value), message);
+    return value;
+  }
+  std::string String(ReadString read) const;
+  void* Elements(napi_typedarray_type type, size_t* count, const char* message) const;
+
+  JsArguments& all_;
+  napi_value value_;
+};
+
+inline JsArgument JsArguments::operator[](size_t index) {
+  return {*this, values_[index]};
+}
 
 }  // namespace fsq

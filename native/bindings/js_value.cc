@@ -8,9 +8,9 @@ napi_value JsBuilder::Bytes(std::string_view bytes) {
   return value;
 }
 
-napi_value JsBuilder::Text(const char* text) {
+napi_value JsBuilder::Text(std::string_view text) {
   napi_value value = nullptr;
-  if (ok_) Try(napi_create_string_utf8(env_, text, NAPI_AUTO_LENGTH, &value));
+  if (ok_) Try(napi_create_string_utf8(env_, text.data(), text.size(), &value));
   return value;
 }
 
@@ -57,6 +57,12 @@ napi_value JsBuilder::Numbers(size_t count, double** numbers) {
 napi_value JsBuilder::Object() {
   napi_value value = nullptr;
   if (ok_) Try(napi_create_object(env_, &value));
+  return value;
+}
+
+napi_value JsBuilder::Function(const char* name, napi_callback function) {
+  napi_value value = nullptr;
+  if (ok_) Try(napi_create_function(env_, name, NAPI_AUTO_LENGTH, function, nullptr, &value));
   return value;
 }
 

@@ -21,7 +21,7 @@ class JsBuilder {
 
   // Bytes as a string of one character (0 to 255) a byte: names in files need not be valid text.
   napi_value Bytes(std::string_view bytes);
-  napi_value Text(const char* text);
+  napi_value Text(std::string_view text);
   napi_value Number(double number);
   napi_value Boolean(bool value);
   napi_value Undefined();
@@ -30,6 +30,7 @@ class JsBuilder {
   // A Float64Array; `numbers` points to what is in it.
   napi_value Numbers(size_t count, double** numbers);
   napi_value Object();
+  napi_value Function(const char* name, napi_callback function);
   // A copy of the bytes, as a Node Buffer.
   napi_value Buffer(std::string_view bytes);
   // {name, reach}

@@ -121,10 +121,10 @@ void Lane::Complete(napi_env env, napi_status status, void* data) {
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   (void)lane.ends_->Settle(env, status == napi_ok);
-  napi_delete_async_work(env, shift->work);
+  (void)napi_delete_async_work(env, shift->work);
   // Where that fails, JavaScript cannot run any more, and nobody waits for the rest.
   if (shift->cut) (void)lane.StartShift(env);
-  napi_close_handle_scope(env, scope);
+  (void)napi_close_handle_scope(env, scope);
 }
 
 }  // namespace fsq

@@ -1,8 +1,5 @@
-#include <node_api.h>
-
-#include <array>
 #include <cerrno>
-#include <memory>
+#include <cstdint>
 #include <utility>
 
 #include "../fault_point.h"
@@ -29,15 +26,12 @@ bool IsExclusive(int64_t operation) {
 // there is something that is not locked
 class LockPathTask : public Task {
  public:
-  static std::unique_ptr<LockPathTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<LockPathTask>();
-    PathLockRequest& request = task->request_;
-    request.path = BytesOf(info[0]);
-    request.kind = KindOf(IntegerOf(info[1]));
-    request.exclusive = IsExclusive(IntegerOf(info[1]));
-    request.range = {IntegerOf(info[2]), IntegerOf(info[3])};
-    request.create = FlagOf(info[4]);
-    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
+  explicit LockPathTask(JsArguments& arguments) {
+    request_.path = arguments[0].Bytes();
+    request_.kind = KindOf(arguments[1].Integer());
+    request_.exclusive = IsExclusive(arguments[1].Integer());
+    request_.range = {arguments[2].Integer(), arguments[3].Integer()};
+    request_.create = arguments[4].Flag();
   }
 
   void Run() override { lock_ = LockPath(request_); }
@@ -59,88 +53,68 @@ class LockPathTask : public Task {
   PathLock lock_;
 };
 
+// (target and operation in one number, start?, length?), as few as possible: reading each costs a tenth of
+// the system call.
 struct LockArguments {
-  int64_t target = -1;
-  LockKind kind = LockKind::kNone;
-  bool exclusive = false;
+  explicit LockArguments(JsArguments& arguments) {
+    const int64_t packed = arguments[0].Integer();
+    target = packed / kOperations;
+    kind = KindOf(packed % kOperations);
+    exclusive = IsExclusive(packed % kOperations);
+    if (arguments.count() > 1) range = {arguments[1].Integer(), arguments[2].Integer()};
+  }
+
+  int64_t target;
+  LockKind kind;
+  bool exclusive;
   LockRange range;
 };
-
-// (target and operation in one number, start?, length?), without the C++ wrapper, and as few as possible:
-// reading each costs a tenth of the system call. False: they are something else, which only src/native.ts
-// could have passed.
-bool Read(napi_env env, napi_callback_info info, LockArguments* arguments) {
-  std::array<napi_value, 3> values{};
-  size_t count = values.size();
-  int64_t packed = 0;
-  bool ok = napi_get_cb_info(env, info, &count, values.data(), nullptr, nullptr) == napi_ok &&
-            napi_get_value_int64(env, values[0], &packed) == napi_ok;
-  if (count > 1) {
-    ok = ok && napi_get_value_int64(env, values[1], &arguments->range.start) == napi_ok &&
-         napi_get_value_int64(env, values[2], &arguments->range.length) == napi_ok;
-  }
-  const int operation = static_cast<int>(packed % kOperations);
-  arguments->target = packed / kOperations;
-  arguments->kind = KindOf(operation);
-  arguments->exclusive = IsExclusive(operation);
-  if (!ok) errno = EINVAL;
-  return ok;
-}
 
 // Nothing: it has worked.
 napi_value ErrorNumber(napi_env env, int result) {
   if (result == 0) return nullptr;
-  napi_value number = nullptr;
-  return napi_create_int32(env, LastError(), &number) == napi_ok ? number : nullptr;
+  return JsBuilder(env).Number(LastError());
 }
 
-int TryLockWith(int fd, const LockArguments& arguments) {
-  return FSQ_CALL("lock.lock", TryLock(fd, arguments.kind, arguments.exclusive, arguments.range));
+int TryLockWith(int fd, const LockArguments& lock) {
+  return FSQ_CALL("lock.lock", TryLock(fd, lock.kind, lock.exclusive, lock.range));
 }
 
 // -> undefined, or a negative error number (EAGAIN: taken)
 napi_value LockDescriptor(napi_env env, napi_callback_info info) {
-  LockArguments arguments;
-  if (!Read(env, info, &arguments)) return ErrorNumber(env, -1);
-  return ErrorNumber(env, TryLockWith(static_cast<int>(arguments.target), arguments));
+  JsArguments arguments(env, info);
+  const LockArguments lock(arguments);
+  return arguments.ok() ? ErrorNumber(env, TryLockWith(static_cast<int>(lock.target), lock)) : nullptr;
 }
 
 napi_value UnlockDescriptor(napi_env env, napi_callback_info info) {
-  LockArguments arguments;
-  if (!Read(env, info, &arguments)) return ErrorNumber(env, -1);
-  return ErrorNumber(env, Unlock(static_cast<int>(arguments.target), arguments.kind, arguments.range));
+  JsArguments arguments(env, info);
+  const LockArguments lock(arguments);
+  if (!arguments.ok()) return nullptr;
+  return ErrorNumber(env, Unlock(static_cast<int>(lock.target), lock.kind, lock.range));
 }
 
 // LockDescriptor on the descriptor of a claim, if it still has its own.
 napi_value LockClaim(napi_env env, napi_callback_info info) {
-  LockArguments arguments;
-  if (!Read(env, info, &arguments)) return ErrorNumber(env, -1);
-  const ClaimedDescriptor* const claim = DataOf(env).Find(arguments.target);
+  JsArguments arguments(env, info);
+  const LockArguments lock(arguments);
+  if (!arguments.ok()) return nullptr;
+  const ClaimedDescriptor* const claim = DataOf(env).Find(lock.target);
   if (claim == nullptr || !claim->IsIntact()) {
     errno = EBADF;
     return ErrorNumber(env, -1);
   }
-  return ErrorNumber(env, TryLockWith(claim->get(), arguments));
+  return ErrorNumber(env, TryLockWith(claim->get(), lock));
 }
 
 constexpr Binding kFunctions[] = {
-    {"lockPath", Start<LockPathTask>},
-    {"lockPathSync", StartSync<LockPathTask>},
+    {"lockPath", Start<LockPathTask>},  {"lockPathSync", StartSync<LockPathTask>},
+    {"lockDescriptor", LockDescriptor}, {"unlockDescriptor", UnlockDescriptor},
+    {"lockClaim", LockClaim},
 };
 
 }  // namespace
 
-void ExportLockFunctions(Napi::Object exports) {
-  Export(exports, kFunctions);
-  const napi_env env = exports.Env();
-  const auto add = [&](const char* name, napi_callback callback) {
-    napi_value function = nullptr;
-    if (napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok)
-      exports.Set(name, function);
-  };
-  add("lockDescriptor", LockDescriptor);
-  add("unlockDescriptor", UnlockDescriptor);
-  add("lockClaim", LockClaim);
-}
+const std::span<const Binding> kLockFunctions = kFunctions;
 
 }  // namespace fsq

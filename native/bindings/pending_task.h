@@ -1,7 +1,7 @@
 // A task and the promise that JavaScript has for its answer.
 #pragma once
 
-#include <napi.h>
+#include <node_api.h>
 
 #include <atomic>
 #include <memory>
@@ -11,8 +11,6 @@
 
 namespace fsq {
 
-// Plain Node-API, each status looked at: while a worker thread is terminated, any call may refuse, and the
-// C++ wrapper would end the process for it.
 class PendingTask {
  public:
   // Null: JavaScript cannot run any more.

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 
-#include <memory>
 #include <string>
 
 #include "../descriptor.h"
@@ -16,11 +15,7 @@ namespace {
 
 class FindFileSystemTask : public Task {
  public:
-  static std::unique_ptr<FindFileSystemTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<FindFileSystemTask>();
-    task->path_ = TextOf(info[0]);
-    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
-  }
+  explicit FindFileSystemTask(JsArguments& arguments) : path_(arguments[0].Text()) {}
 
   void Run() override {
     const Descriptor directory(
@@ -45,11 +40,7 @@ class FindFileSystemTask : public Task {
 
 class ProbeTask : public Task {
  public:
-  static std::unique_ptr<ProbeTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<ProbeTask>();
-    task->path_ = TextOf(info[0]);
-    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
-  }
+  explicit ProbeTask(JsArguments& arguments) : path_(arguments[0].Text()) {}
 
   void Run() override { failure_ = Probe(path_, &found_); }
 
@@ -79,8 +70,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportProbeFunctions(Napi::Object exports) {
-  Export(exports, kFunctions);
-}
+const std::span<const Binding> kProbeFunctions = kFunctions;
 
 }  // namespace fsq

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,15 +29,11 @@ constexpr size_t kValuesAMove = 3;
 
 class OpenTask : public Task {
  public:
-  static std::unique_ptr<OpenTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<OpenTask>();
-    task->path_ = TextOf(info[0]);
-    const auto names = info[1].As<Napi::Array>();
-    for (uint32_t place = 0; place < kPlaces; place++) task->layout_.names[place] = TextOf(names[place]);
-    task->layout_.down = TextOf(names[uint32_t{kPlaces}]);
-    task->layout_.marker = TextOf(names[uint32_t{kPlaces + 1}]);
-    task->locking_ = FlagOf(info[2]);
-    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
+  explicit OpenTask(JsArguments& arguments) : path_(arguments[0].Text()), locking_(arguments[2].Flag()) {
+    const JsArgument names = arguments[1];
+    for (size_t place = 0; place < kPlaces; place++) layout_.names[place] = names.Element(place).Text();
+    layout_.down = names.Element(kPlaces).Text();
+    layout_.marker = names.Element(kPlaces + 1).Text();
   }
 
   void Run() override { directory_ = QueueDirectory::Open(path_, layout_, locking_, &failure_); }
@@ -48,38 +45,31 @@ class OpenTask : public Task {
 
  private:
   std::string path_;
+  bool locking_;
   QueueDirectory::Layout layout_;
-  bool locking_ = true;
   std::shared_ptr<QueueDirectory> directory_;
   Failure failure_;
 };
 
 // What a scan that waits has skipped; left out by one that does not wait.
-bool ParseSkipped(const Napi::Value& value, std::shared_ptr<Skipped>* skipped) {
-  if (value.IsUndefined()) return true;
-  *skipped = Opened<SkippedBox>(value);
-  return *skipped != nullptr;
+std::shared_ptr<Skipped> SkippedOf(const JsArgument& skipped) {
+  return skipped.left_out() ? nullptr : Opened<SkippedBox>(skipped);
 }
 
-// What ends an operation before its time; left out by one that only the end of the process may end.
-bool ParseStop(const Napi::Value& value, std::shared_ptr<std::atomic<bool>>* stop) {
-  if (value.IsUndefined()) return true;
-  *stop = Opened<StopBox>(value);
-  return *stop != nullptr;
+// What ends an operation before its time; left out by one that only the end of the process ends.
+std::shared_ptr<std::atomic<bool>> StopOf(const JsArgument& stop) {
+  return stop.left_out() ? nullptr : Opened<StopBox>(stop);
 }
 
 class ListTask : public Task {
  public:
-  static std::unique_ptr<ListTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<ListTask>();
-    task->directory_ = Opened<QueueBox>(info[0]);
-    task->place_ = static_cast<Place>(IntegerOf(info[1]));
-    task->seed_ = static_cast<uint32_t>(IntegerOf(info[2]));
-    if (!task->directory_ || !ParseSkipped(info[3], &task->skipped_) || !ParseStop(info[4], &task->stop_))
-      return nullptr;
-    task->stopping_ = DataOf(info.Env()).stopping;
-    return task;
-  }
+  explicit ListTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])),
+        place_(static_cast<Place>(arguments[1].Integer())),
+        seed_(static_cast<uint32_t>(arguments[2].Integer())),
+        skipped_(SkippedOf(arguments[3])),
+        stop_(StopOf(arguments[4])),
+        stopping_(DataOf(arguments.env()).stopping) {}
 
   void Run() override {
     if (skipped_) skipped_->BeginWalk(*directory_);
@@ -95,8 +85,8 @@ class ListTask : public Task {
 
  private:
   std::shared_ptr<QueueDirectory> directory_;
-  Place place_ = Place::kQueue;
-  uint32_t seed_ = 0;
+  Place place_;
+  uint32_t seed_;
   std::shared_ptr<Skipped> skipped_;
   std::shared_ptr<std::atomic<bool>> stop_;
   std::shared_ptr<std::atomic<bool>> stopping_;
@@ -106,21 +96,16 @@ class ListTask : public Task {
 
 class ClaimTask : public Task {
  public:
-  static std::unique_ptr<ClaimTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<ClaimTask>();
-    task->directory_ = Opened<QueueBox>(info[0]);
-    task->listing_ = Opened<ListingBox>(info[1]);
-    task->limit_ = static_cast<size_t>(IntegerOf(info[2]));
-    task->looks_ = static_cast<size_t>(IntegerOf(info[3]));
-    task->read_limit_ = static_cast<size_t>(IntegerOf(info[4]));
-    task->escape_ = static_cast<char>(IntegerOf(info[5]));
-    if (!task->directory_ || !task->listing_ || !ParseSkipped(info[6], &task->skipped_) ||
-        !ParseStop(info[7], &task->stop_)) {
-      return nullptr;
-    }
-    task->stopping_ = DataOf(info.Env()).stopping;
-    return task;
-  }
+  explicit ClaimTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])),
+        listing_(Opened<ListingBox>(arguments[1])),
+        limit_(static_cast<size_t>(arguments[2].Integer())),
+        looks_(static_cast<size_t>(arguments[3].Integer())),
+        read_limit_(static_cast<size_t>(arguments[4].Integer())),
+        escape_(static_cast<char>(arguments[5].Integer())),
+        skipped_(SkippedOf(arguments[6])),
+        stop_(StopOf(arguments[7])),
+        stopping_(DataOf(arguments.env()).stopping) {}
 
   void Run() override {
     batch_ = ClaimNext(*directory_, *listing_, limit_, looks_, read_limit_, skipped_.get(),
@@ -184,13 +169,13 @@ class ClaimTask : public Task {
 
   std::shared_ptr<QueueDirectory> directory_;
   std::shared_ptr<Listing> listing_;
+  size_t limit_;
+  size_t looks_;
+  size_t read_limit_;
+  char escape_;  // NUL: no name is plain
   std::shared_ptr<Skipped> skipped_;
   std::shared_ptr<std::atomic<bool>> stop_;
   std::shared_ptr<std::atomic<bool>> stopping_;
-  size_t limit_ = 0;
-  size_t looks_ = 0;
-  size_t read_limit_ = 0;
-  char escape_ = '\0';  // NUL: no name is plain
   ClaimBatch batch_;
 };
 
@@ -198,32 +183,27 @@ class ClaimTask : public Task {
 // what they are to be called there, where that is not what they are called; left out: none is.
 class FinishTask : public Task {
  public:
-  static std::unique_ptr<FinishTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<FinishTask>();
-    task->directory_ = Opened<QueueBox>(info[0]);
-    size_t length = 0;
-    const double* const moves = NumbersOf(info[1], &length);
-    if (!task->directory_ || moves == nullptr) return nullptr;
-    const size_t count = std::min(static_cast<size_t>(IntegerOf(info[2])), length / kValuesAMove);
+  explicit FinishTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])), durable_(arguments[4].Flag()) {
+    const std::span<const double> moves = arguments[1].Numbers();
+    const size_t count = std::min(static_cast<size_t>(arguments[2].Integer()), moves.size() / kValuesAMove);
     std::vector<std::string> names(count);
-    if (info[3].IsArray()) {
-      const auto given = info[3].As<Napi::Array>();
-      for (uint32_t at = 0; at < count; at++) {
-        const Napi::Value name = given[at];
-        if (!name.IsUndefined()) names[at] = BytesOf(name);
+    if (const JsArgument given = arguments[3]; !given.left_out()) {
+      for (size_t at = 0; at < count; at++) {
+        const JsArgument name = given.Element(at);
+        if (!name.left_out()) names[at] = name.Bytes();
       }
     }
-    task->durable_ = FlagOf(info[4]);
-    if (info.Env().IsExceptionPending()) return nullptr;
+    if (!arguments.ok()) return;
     // Taken out of the table before the task runs: once it has closed a descriptor, the number may be another
     // claim's. A claim that is not there has no descriptor, and its finish fails with EBADF.
-    AddonData& data = DataOf(info.Env());
-    task->items_.resize(count);
-    task->ids_.reserve(count);
+    AddonData& data = DataOf(arguments.env());
+    items_.resize(count);
+    ids_.reserve(count);
     for (size_t at = 0; at < count; at++) {
-      const double* const move = moves + at * kValuesAMove;
-      auto claim = data.Take(task->ids_.emplace_back(static_cast<AddonData::ClaimId>(move[0])));
-      Finish& item = task->items_[at];
+      const std::span<const double> move = moves.subspan(at * kValuesAMove, kValuesAMove);
+      auto claim = data.Take(ids_.emplace_back(static_cast<AddonData::ClaimId>(move[0])));
+      Finish& item = items_[at];
       item.descriptor = std::move(claim.descriptor);
       item.to = names[at].empty() ? claim.name : std::move(names[at]);
       item.from = std::move(claim.name);
@@ -231,7 +211,6 @@ class FinishTask : public Task {
       item.discard = item.to_place == Place::kTmp;
       item.due_ms = static_cast<int64_t>(move[2]);
     }
-    return task;
   }
 
   void Run() override { FinishAll(*directory_, items_, durable_); }
@@ -267,72 +246,80 @@ class FinishTask : public Task {
   }
 
   std::shared_ptr<QueueDirectory> directory_;
+  bool durable_;
   std::vector<Finish> items_;
   std::vector<AddonData::ClaimId> ids_;
-  bool durable_ = false;
 };
 
 // (listing) -> the number of names
-Napi::Value ListingSize(const Napi::CallbackInfo& info) {
-  const auto listing = Opened<ListingBox>(info[0]);
-  return listing ? Napi::Number::New(info.Env(), static_cast<double>(listing->size())) : Napi::Value();
+napi_value ListingSize(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  return listing ? JsBuilder(env).Number(static_cast<double>(listing->size())) : nullptr;
 }
 
 // (listing, position): the next claim goes on there.
-Napi::Value SeekListing(const Napi::CallbackInfo& info) {
-  if (const auto listing = Opened<ListingBox>(info[0])) {
-    listing->cursor = std::min(static_cast<size_t>(IntegerOf(info[1])), listing->size());
-  }
-  return info.Env().Undefined();
+napi_value SeekListing(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  const auto position = static_cast<size_t>(arguments[1].Integer());
+  if (arguments.ok()) listing->cursor = std::min(position, listing->size());
+  return nullptr;
 }
 
 // (listing, from, count) -> [name, type, name, type, ...]
-Napi::Value ListingEntries(const Napi::CallbackInfo& info) {
-  const auto listing = Opened<ListingBox>(info[0]);
-  if (!listing) return {};
-  const auto from = static_cast<size_t>(IntegerOf(info[1]));
-  const size_t end = std::min(from + static_cast<size_t>(IntegerOf(info[2])), listing->size());
-  JsBuilder js(info.Env());
+napi_value ListingEntries(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  const auto from = static_cast<size_t>(arguments[1].Integer());
+  const auto count = static_cast<size_t>(arguments[2].Integer());
+  if (!arguments.ok()) return nullptr;
+  const size_t end = std::min(from + count, listing->size());
+  JsBuilder js(env);
   napi_value entries = js.Array(from < end ? (end - from) * 2 : 0);
   for (size_t at = from, index = 0; at < end; at++) {
     const Listing::Entry entry = listing->at(at);
     js.Set(entries, index++, js.Bytes(entry.view()));
     js.Set(entries, index++, js.Number(static_cast<int>(entry.type)));
   }
-  return {info.Env(), js.Checked(entries)};
+  return js.Checked(entries);
 }
 
 // (queue) -> boolean, or a failure. One cheap call, so that it can be asked before each item that is handed
 // out.
-Napi::Value IsDownSync(const Napi::CallbackInfo& info) {
-  const auto directory = Opened<QueueBox>(info[0]);
-  if (!directory) return {};
+napi_value IsDownSync(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto directory = Opened<QueueBox>(arguments[0]);
+  if (!directory) return nullptr;
   const int down = directory->IsDown();
-  JsBuilder js(info.Env());
-  if (down == -1) return {info.Env(), js.FailureObject(Failure{LastError(), "fstatat", "down"})};
-  return {info.Env(), js.Boolean(down == 1)};
+  JsBuilder js(env);
+  if (down == -1) return js.FailureObject(Failure{LastError(), "fstatat", "down"});
+  return js.Boolean(down == 1);
 }
 
 // (queue) -> whether its items are claimed by fcntl locks
-Napi::Value UsesFcntl(const Napi::CallbackInfo& info) {
-  const auto directory = Opened<QueueBox>(info[0]);
-  if (!directory) return {};
-  return Napi::Boolean::New(info.Env(), directory->lock_kind() == LockKind::kDescription);
+napi_value UsesFcntl(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto directory = Opened<QueueBox>(arguments[0]);
+  if (!directory) return nullptr;
+  return JsBuilder(env).Boolean(directory->lock_kind() == LockKind::kDescription);
 }
 
 // (queue) -> the file system that it is on
-Napi::Value FileSystemOf(const Napi::CallbackInfo& info) {
-  const auto directory = Opened<QueueBox>(info[0]);
-  if (!directory) return {};
-  return {info.Env(), JsBuilder(info.Env()).FileSystemObject(directory->file_system())};
+napi_value FileSystemOf(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto directory = Opened<QueueBox>(arguments[0]);
+  return directory ? JsBuilder(env).FileSystemObject(directory->file_system()) : nullptr;
 }
 
 // (claims): unlocks and closes them. Neither call blocks on a file that was only read.
-Napi::Value Release(const Napi::CallbackInfo& info) {
-  const auto ids = info[0].As<Napi::Array>();
-  AddonData& data = DataOf(info.Env());
-  for (uint32_t at = 0; at < ids.Length(); at++) data.Take(IntegerOf(ids[at]));
-  return info.Env().Undefined();
+napi_value Release(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const JsArgument ids = arguments[0];
+  AddonData& data = DataOf(env);
+  const size_t count = ids.Length();
+  for (size_t at = 0; at < count; at++) data.Take(ids.Element(at).Integer());
+  return nullptr;
 }
 
 constexpr Binding kFunctions[] = {
@@ -356,8 +343,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportQueueFunctions(Napi::Object exports) {
-  Export(exports, kFunctions);
-}
+const std::span<const Binding> kQueueFunctions = kFunctions;
 
 }  // namespace fsq

@@ -3,33 +3,37 @@
 #include "../skipped.h"
 #include "bindings.h"
 #include "handle.h"
+#include "js_argument.h"
+#include "js_value.h"
 
 namespace fsq {
 namespace {
 
 // () -> what a scan that waits has skipped: nothing yet
-Napi::Value NewSkipped(const Napi::CallbackInfo& info) {
-  return {info.Env(), NewHandle<SkippedBox>(info.Env(), std::make_shared<Skipped>())};
+napi_value NewSkipped(napi_env env, napi_callback_info) {
+  return NewHandle<SkippedBox>(env, std::make_shared<Skipped>());
 }
 
 // (skipped) -> how many are held by others
-Napi::Value SkippedBusy(const Napi::CallbackInfo& info) {
-  const auto skipped = Opened<SkippedBox>(info[0]);
-  return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->busy())) : Napi::Value();
+napi_value SkippedBusy(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto skipped = Opened<SkippedBox>(arguments[0]);
+  return skipped ? JsBuilder(env).Number(static_cast<double>(skipped->busy())) : nullptr;
 }
 
 // (skipped, queue) -> whether another walk would find nothing but what is delayed or may not be opened
-Napi::Value SkippedQuiet(const Napi::CallbackInfo& info) {
-  const auto skipped = Opened<SkippedBox>(info[0]);
-  const auto directory = Opened<QueueBox>(info[1]);
-  if (!skipped || !directory) return {};
-  return Napi::Boolean::New(info.Env(), skipped->IsQuiet(*directory));
+napi_value SkippedQuiet(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto skipped = Opened<SkippedBox>(arguments[0]);
+  const auto directory = Opened<QueueBox>(arguments[1]);
+  return skipped && directory ? JsBuilder(env).Boolean(skipped->IsQuiet(*directory)) : nullptr;
 }
 
 // (skipped) -> when the first of the others is due, in milliseconds since the epoch; 0: there is none
-Napi::Value SkippedDue(const Napi::CallbackInfo& info) {
-  const auto skipped = Opened<SkippedBox>(info[0]);
-  return skipped ? Napi::Number::New(info.Env(), static_cast<double>(skipped->next_due_ms())) : Napi::Value();
+napi_value SkippedDue(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto skipped = Opened<SkippedBox>(arguments[0]);
+  return skipped ? JsBuilder(env).Number(static_cast<double>(skipped->next_due_ms())) : nullptr;
 }
 
 constexpr Binding kFunctions[] = {
@@ -39,8 +43,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportSkippedFunctions(Napi::Object exports) {
-  Export(exports, kFunctions);
-}
+const std::span<const Binding> kSkippedFunctions = kFunctions;
 
 }  // namespace fsq

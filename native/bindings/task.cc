@@ -31,8 +31,8 @@ class PoolWork {
     napi_handle_scope scope = nullptr;
     if (napi_open_handle_scope(env, &scope) != napi_ok) return;
     work->pending_->Settle(env, status == napi_ok);
-    napi_delete_async_work(env, work->work_);
-    napi_close_handle_scope(env, scope);
+    (void)napi_delete_async_work(env, work->work_);
+    (void)napi_close_handle_scope(env, scope);
   }
 
   std::unique_ptr<PendingTask> pending_;
@@ -49,33 +49,32 @@ void PendingTask::Settle(napi_env env, bool alive) {
       bool thrown = false;
       if (napi_is_exception_pending(env, &thrown) == napi_ok && thrown &&
           napi_get_and_clear_last_exception(env, &error) == napi_ok) {
-        napi_reject_deferred(env, deferred_, error);
+        (void)napi_reject_deferred(env, deferred_, error);
       }
     }
   }
   task_->LetGo();
 }
 
-void Task::KeepAlive(Napi::Value value) {
-  kept_ = Napi::Reference<Napi::Value>::New(value, 1);
+AddonData& DataOf(napi_env env) {
+  void* data = nullptr;
+  // It cannot refuse, and without data there is nothing that would ask for it: see addon.cc.
+  (void)napi_get_instance_data(env, &data);
+  return *static_cast<AddonData*>(data);
 }
 
-AddonData& DataOf(Napi::Env env) {
-  return *env.GetInstanceData<AddonData>();
+napi_value RunInPool(napi_env env, std::unique_ptr<Task> task) {
+  return PoolWork::Start(env, std::move(task));
 }
 
-Napi::Value RunInPool(Napi::Env env, std::unique_ptr<Task> task) {
-  return Napi::Value(env, PoolWork::Start(env, std::move(task)));
-}
-
-Napi::Value RunInLane(Napi::Env env, std::shared_ptr<Lane>& lane, std::unique_ptr<Task> task) {
+napi_value RunInLane(napi_env env, std::shared_ptr<Lane>& lane, std::unique_ptr<Task> task) {
   if (!lane) lane = Lane::Of(env);
-  return lane ? Napi::Value(env, lane->Run(env, std::move(task))) : Napi::Value();
+  return lane ? lane->Run(env, std::move(task)) : nullptr;
 }
 
-Napi::Value RunHere(Napi::Env env, Task& task) {
+napi_value RunHere(napi_env env, Task& task) {
   task.Run();
-  return Napi::Value(env, task.Answer(env, DataOf(env)));
+  return task.Answer(env, DataOf(env));
 }
 
 }  // namespace fsq

@@ -1,13 +1,14 @@
-// One operation as JavaScript sees it: parsed on the JavaScript thread, run there or on a thread of the pool,
-// answered on the JavaScript thread.
+// One operation as JavaScript sees it: read from the arguments on the JavaScript thread, by the constructor,
+// run there or on a thread of the pool, answered on the JavaScript thread.
 #pragma once
 
-#include <napi.h>
+#include <node_api.h>
 
 #include <memory>
 #include <utility>
 
 #include "addon_data.h"
+#include "js_argument.h"
 
 namespace fsq {
 
@@ -25,43 +26,45 @@ class Task {
   virtual napi_value Answer(napi_env env, AddonData& data) = 0;
 
   // Keeps a JavaScript value, and so the memory that the task borrows from it, alive until the task ends.
-  void KeepAlive(Napi::Value value);
-  void LetGo() { kept_.Reset(); }
+  void KeepAlive(const JsArgument& value) { kept_ = value.Reference(); }
+  void LetGo() { kept_.reset(); }
 
  private:
-  Napi::Reference<Napi::Value> kept_;
+  JsReference kept_;
 };
 
-AddonData& DataOf(Napi::Env env);
+AddonData& DataOf(napi_env env);
 
 // A promise for the answer.
-Napi::Value RunInPool(Napi::Env env, std::unique_ptr<Task> task);
+napi_value RunInPool(napi_env env, std::unique_ptr<Task> task);
 
 // The same, after those that were given to the lane before; it is made with the first of them.
-Napi::Value RunInLane(Napi::Env env, std::shared_ptr<Lane>& lane, std::unique_ptr<Task> task);
+napi_value RunInLane(napi_env env, std::shared_ptr<Lane>& lane, std::unique_ptr<Task> task);
 
 // The answer.
-Napi::Value RunHere(Napi::Env env, Task& task);
+napi_value RunHere(napi_env env, Task& task);
 
-// The forms of an operation. Parse gives null where it has thrown.
+// The forms of an operation. A task whose arguments were refused is not begun.
 template <typename TaskType>
-Napi::Value Start(const Napi::CallbackInfo& info) {
-  auto task = TaskType::Parse(info);
-  return task ? RunInPool(info.Env(), std::move(task)) : Napi::Value();
+napi_value Start(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  auto task = std::make_unique<TaskType>(arguments);
+  return arguments.ok() ? RunInPool(env, std::move(task)) : nullptr;
 }
 
-template <typename TaskType, std::shared_ptr<Lane>* (*LaneOf)(const Napi::CallbackInfo&)>
-Napi::Value StartInLane(const Napi::CallbackInfo& info) {
-  auto task = TaskType::Parse(info);
-  if (!task) return {};
-  std::shared_ptr<Lane>* const lane = LaneOf(info);
-  return lane == nullptr ? Napi::Value() : RunInLane(info.Env(), *lane, std::move(task));
+template <typename TaskType, std::shared_ptr<Lane>* (*LaneOf)(JsArguments&)>
+napi_value StartInLane(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  auto task = std::make_unique<TaskType>(arguments);
+  std::shared_ptr<Lane>* const lane = LaneOf(arguments);
+  return arguments.ok() ? RunInLane(env, *lane, std::move(task)) : nullptr;
 }
 
 template <typename TaskType>
-Napi::Value StartSync(const Napi::CallbackInfo& info) {
-  const auto task = TaskType::Parse(info);
-  return task ? RunHere(info.Env(), *task) : Napi::Value();
+napi_value StartSync(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  TaskType task(arguments);
+  return arguments.ok() ? RunHere(env, task) : nullptr;
 }
 
 }  // namespace fsq

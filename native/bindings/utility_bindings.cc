@@ -25,23 +25,19 @@ constexpr size_t kMaxDatabaseRecord = size_t{1} << 20;
 
 class InstallTask : public Task {
  public:
-  static std::unique_ptr<InstallTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<InstallTask>();
-    const auto plan = info[0].As<Napi::Object>();
-    Installation& installation = task->installation_;
-    installation.root = plan.Get("root").As<Napi::String>().Utf8Value();
-    installation.hidden = plan.Get("hidden").As<Napi::String>().Utf8Value();
-    installation.name = plan.Get("name").As<Napi::String>().Utf8Value();
-    const auto directories = plan.Get("directories").As<Napi::Array>();
-    for (uint32_t at = 0; at < directories.Length(); at++) {
-      installation.directories.push_back(Napi::Value(directories[at]).As<Napi::String>().Utf8Value());
-    }
-    installation.marker = plan.Get("marker").As<Napi::String>().Utf8Value();
-    installation.mode = static_cast<mode_t>(plan.Get("mode").As<Napi::Number>().Int64Value());
-    installation.user = plan.Get("user").As<Napi::Number>().Int64Value();
-    installation.group = plan.Get("group").As<Napi::Number>().Int64Value();
-    installation.replace = plan.Get("replace").As<Napi::Boolean>().Value();
-    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
+  explicit InstallTask(JsArguments& arguments) {
+    const JsArgument plan = arguments[0];
+    installation_.root = plan.Property("root").Text();
+    installation_.hidden = plan.Property("hidden").Text();
+    installation_.name = plan.Property("name").Text();
+    const JsArgument directories = plan.Property("directories");
+    const size_t count = directories.Length();
+    for (size_t at = 0; at < count; at++) installation_.directories.push_back(directories.Element(at).Text());
+    installation_.marker = plan.Property("marker").Text();
+    installation_.mode = static_cast<mode_t>(plan.Property("mode").Integer());
+    installation_.user = plan.Property("user").Integer();
+    installation_.group = plan.Property("group").Integer();
+    installation_.replace = plan.Property("replace").Flag();
   }
 
   void Run() override { failure_ = Install(installation_); }
@@ -61,13 +57,8 @@ class InstallTask : public Task {
 
 class RelocateTask : public Task {
  public:
-  static std::unique_ptr<RelocateTask> Parse(const Napi::CallbackInfo& info) {
-    auto task = std::make_unique<RelocateTask>();
-    task->root_ = info[0].As<Napi::String>().Utf8Value();
-    task->from_ = info[1].As<Napi::String>().Utf8Value();
-    task->to_ = info[2].As<Napi::String>().Utf8Value();
-    return info.Env().IsExceptionPending() ? nullptr : std::move(task);
-  }
+  explicit RelocateTask(JsArguments& arguments)
+      : root_(arguments[0].Text()), from_(arguments[1].Text()), to_(arguments[2].Text()) {}
 
   void Run() override { failure_ = Relocate(root_, from_, to_, &moved_); }
 
@@ -88,26 +79,32 @@ class RelocateTask : public Task {
 };
 
 // (format, seconds, microseconds, utc) -> text
-Napi::Value FormatTimeJs(const Napi::CallbackInfo& info) {
-  const std::string format = info[0].As<Napi::String>().Utf8Value();
-  const Instant instant{info[1].As<Napi::Number>().Int64Value(), info[2].As<Napi::Number>().Int32Value()};
-  return Napi::String::New(info.Env(), FormatTime(format, instant, info[3].As<Napi::Boolean>().Value()));
+napi_value FormatTimeJs(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const std::string format = arguments[0].Text();
+  const Instant instant{arguments[1].Integer(), static_cast<int>(arguments[2].Integer())};
+  const bool utc = arguments[3].Flag();
+  return arguments.ok() ? JsBuilder(env).Text(FormatTime(format, instant, utc)) : nullptr;
 }
 
 // (format, text, utc) -> milliseconds since the epoch, or undefined
-Napi::Value ParseTimeJs(const Napi::CallbackInfo& info) {
-  const std::string format = info[0].As<Napi::String>().Utf8Value();
-  const std::string text = info[1].As<Napi::String>().Utf8Value();
-  const auto instant = ParseTime(format, text, info[2].As<Napi::Boolean>().Value());
-  if (!instant) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(),
-                           static_cast<double>(instant->seconds) * 1000 + instant->microseconds / 1000.0);
+napi_value ParseTimeJs(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const std::string format = arguments[0].Text();
+  const std::string text = arguments[1].Text();
+  const bool utc = arguments[2].Flag();
+  if (!arguments.ok()) return nullptr;
+  const auto instant = ParseTime(format, text, utc);
+  if (!instant) return nullptr;
+  return JsBuilder(env).Number(static_cast<double>(instant->seconds) * 1000 + instant->microseconds / 1000.0);
 }
 
 // getpwnam_r and getgrnam_r alike: the id, a failure, or undefined for a name that nobody has.
 template <typename Record, typename Lookup, typename Id>
-Napi::Value FindId(const Napi::CallbackInfo& info, const char* syscall, Lookup lookup, Id id) {
-  const std::string name = info[0].As<Napi::String>().Utf8Value();
+napi_value FindId(napi_env env, napi_callback_info info, const char* syscall, Lookup lookup, Id id) {
+  JsArguments arguments(env, info);
+  const std::string name = arguments[0].Text();
+  if (!arguments.ok()) return nullptr;
   std::vector<char> buffer(4096);
   Record record{};
   Record* found = nullptr;
@@ -116,23 +113,25 @@ Napi::Value FindId(const Napi::CallbackInfo& info, const char* syscall, Lookup l
          buffer.size() < kMaxDatabaseRecord) {
     buffer.resize(buffer.size() * 2);
   }
-  if (found != nullptr) return Napi::Number::New(info.Env(), static_cast<double>(id(record)));
+  if (found != nullptr) return JsBuilder(env).Number(static_cast<double>(id(record)));
   // POSIX lets a look-up say 'no such name' by several errnos.
-  if (error == 0 || error == ENOENT || error == ESRCH) return info.Env().Undefined();
-  return {info.Env(), JsBuilder(info.Env()).FailureObject({-error, syscall, {}, {}})};
+  if (error == 0 || error == ENOENT || error == ESRCH) return nullptr;
+  return JsBuilder(env).FailureObject({-error, syscall, {}, {}});
 }
 
-Napi::Value UserId(const Napi::CallbackInfo& info) {
-  return FindId<passwd>(info, "getpwnam_r", ::getpwnam_r, [](const passwd& record) { return record.pw_uid; });
+napi_value UserId(napi_env env, napi_callback_info info) {
+  return FindId<passwd>(env, info, "getpwnam_r", ::getpwnam_r,
+                        [](const passwd& record) { return record.pw_uid; });
 }
 
-Napi::Value GroupId(const Napi::CallbackInfo& info) {
-  return FindId<group>(info, "getgrnam_r", ::getgrnam_r, [](const group& record) { return record.gr_gid; });
+napi_value GroupId(napi_env env, napi_callback_info info) {
+  return FindId<group>(env, info, "getgrnam_r", ::getgrnam_r,
+                       [](const group& record) { return record.gr_gid; });
 }
 
 // How many claims this thread holds.
-Napi::Value HeldClaims(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(DataOf(info.Env()).claims.size()));
+napi_value HeldClaims(napi_env env, napi_callback_info) {
+  return JsBuilder(env).Number(static_cast<double>(DataOf(env).claims.size()));
 }
 
 // So long the JavaScript thread is taken to look again by itself.
@@ -140,33 +139,39 @@ constexpr int64_t kLookAgainNs = 100'000;
 
 // (again) -> how many tasks are under way in lanes; those that have ended are answered. `again`: another call
 // follows at once.
-Napi::Value SettleEnds(const Napi::CallbackInfo& info) {
-  const std::shared_ptr<Ends> ends = DataOf(info.Env()).ends;
-  if (!ends) return Napi::Number::New(info.Env(), 0);
-  ends->LookOutUntil(FlagOf(info[0]) ? NowNs() + kLookAgainNs : 0);
-  return Napi::Number::New(info.Env(), static_cast<double>(ends->Settle(info.Env(), true)));
+napi_value SettleEnds(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const bool again = arguments[0].Flag();
+  if (!arguments.ok()) return nullptr;
+  const std::shared_ptr<Ends> ends = DataOf(env).ends;
+  if (!ends) return JsBuilder(env).Number(0);
+  ends->LookOutUntil(again ? NowNs() + kLookAgainNs : 0);
+  return JsBuilder(env).Number(static_cast<double>(ends->Settle(env, true)));
 }
 
 // The process exits: operations that have not begun will not, and nothing stays of what is half-written.
-Napi::Value Stop(const Napi::CallbackInfo& info) {
-  AddonData& data = DataOf(info.Env());
+napi_value Stop(napi_env env, napi_callback_info) {
+  AddonData& data = DataOf(env);
   data.stopping->store(true, std::memory_order_relaxed);
   data.AbandonDrafts();
-  return info.Env().Undefined();
+  return nullptr;
 }
 
 #ifdef FSQ_FAULT_POINTS
 
-Napi::Value SetFaults(const Napi::CallbackInfo& info) {
-  fault::Set(info[0].As<Napi::String>().Utf8Value());
-  return info.Env().Undefined();
+napi_value SetFaults(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const std::string rules = arguments[0].Text();
+  if (arguments.ok()) fault::Set(rules);
+  return nullptr;
 }
 
-Napi::Value FaultPoints(const Napi::CallbackInfo& info) {
-  const Napi::Array names = Napi::Array::New(info.Env());
-  for (const std::string& point : fault::Points())
-    names.Set(names.Length(), Napi::String::New(info.Env(), point));
-  return names;
+napi_value FaultPoints(napi_env env, napi_callback_info) {
+  JsBuilder js(env);
+  napi_value names = js.Array(0);
+  size_t count = 0;
+  for (const std::string& point : fault::Points()) js.Set(names, count++, js.Text(point));
+  return js.Checked(names);
 }
 
 #endif
@@ -189,8 +194,6 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-void ExportUtilityFunctions(Napi::Object exports) {
-  Export(exports, kFunctions);
-}
+const std::span<const Binding> kUtilityFunctions = kFunctions;
 
 }  // namespace fsq

@@ -35,7 +35,7 @@ struct Waiter {
   std::vector<std::string> names;
   // While it waits: what is to be called, once. Strong only so long, so that a loop that nobody goes on with
   // can be garbage-collected.
-  Napi::FunctionReference callback;
+  JsReference callback;
 };
 
 // Closed: nothing is watched any more, and the FIFO is closed.
@@ -148,87 +148,101 @@ void ReportThrown(napi_env env, napi_status status) {
     (void)napi_fatal_exception(env, error);
 }
 
-Napi::Value ResultOf(Napi::Env env, const Failure& failure) {
-  return failure ? Napi::Value(env, JsBuilder(env).FailureObject(failure)) : env.Undefined();
+napi_value ResultOf(napi_env env, const Failure& failure) {
+  return failure ? JsBuilder(env).FailureObject(failure) : nullptr;
 }
 
 // (whether the event loop may look for itself, which the first one decides) -> watch
-Napi::Value NewWatch(const Napi::CallbackInfo& info) {
-  std::shared_ptr<WakeUps> wake_ups = WakeUps::Of(info.Env(), FlagOf(info[0]));
+napi_value NewWatch(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const bool in_loop = arguments[0].Flag();
+  if (!arguments.ok()) return nullptr;
+  std::shared_ptr<WakeUps> wake_ups = WakeUps::Of(env, in_loop);
   if (!wake_ups || wake_ups->closed()) {
-    Napi::Error::New(info.Env(), "this thread ends").ThrowAsJavaScriptException();
-    return {};
+    arguments.Refuse("this thread ends");
+    return nullptr;
   }
   const uintptr_t number = wake_ups->NewNumber();
-  return {info.Env(),
-          NewHandle<WaiterBox>(info.Env(), std::make_shared<Waiter>(number, std::move(wake_ups)))};
+  return NewHandle<WaiterBox>(env, std::make_shared<Waiter>(number, std::move(wake_ups)));
 }
 
 // (watch, path of the FIFO) -> undefined or a failure
-Napi::Value ListenTrigger(const Napi::CallbackInfo& info) {
-  const auto waiter = Opened<WaiterBox>(info[0]);
-  return waiter ? ResultOf(info.Env(), waiter->watch.Listen(TextOf(info[1]))) : Napi::Value();
+napi_value ListenTrigger(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto waiter = Opened<WaiterBox>(arguments[0]);
+  const std::string path = arguments[1].Text();
+  return arguments.ok() ? ResultOf(env, waiter->watch.Listen(path)) : nullptr;
 }
 
 // (watch, path of the queue, path of its queue/) -> undefined, or a failure: only the trigger is heard
-Napi::Value ArmWatch(const Napi::CallbackInfo& info) {
-  const auto waiter = Opened<WaiterBox>(info[0]);
-  if (!waiter || waiter->wake_ups->closed()) return {};
-  return ResultOf(info.Env(), waiter->watch.Arm(TextOf(info[1]), TextOf(info[2])));
+napi_value ArmWatch(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto waiter = Opened<WaiterBox>(arguments[0]);
+  const std::string queue_path = arguments[1].Text();
+  const std::string items_path = arguments[2].Text();
+  if (!arguments.ok() || waiter->wake_ups->closed()) return nullptr;
+  return ResultOf(env, waiter->watch.Arm(queue_path, items_path));
 }
 
 // (watch)
-Napi::Value DisarmWatch(const Napi::CallbackInfo& info) {
-  if (const auto waiter = Opened<WaiterBox>(info[0])) waiter->watch.Disarm();
-  return info.Env().Undefined();
+napi_value DisarmWatch(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  if (const auto waiter = Opened<WaiterBox>(arguments[0])) waiter->watch.Disarm();
+  return nullptr;
 }
 
 // (watch, closes, callback) -> what has happened, or undefined: the callback will be called with that, once
-Napi::Value AwaitWatch(const Napi::CallbackInfo& info) {
-  const auto waiter = Opened<WaiterBox>(info[0]);
-  if (!waiter) return {};
-  const bool closes = FlagOf(info[1]);
+napi_value AwaitWatch(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto waiter = Opened<WaiterBox>(arguments[0]);
+  const bool closes = arguments[1].Flag();
+  if (!arguments.ok()) return nullptr;
   waiter->names.clear();
   WatchEvents events = waiter->watch.TakeOrAwait(closes);
-  if (events.any(closes)) return Napi::Number::New(info.Env(), Told(*waiter, std::move(events)));
-  waiter->callback = Napi::Persistent(info[2].As<Napi::Function>());
-  return info.Env().Undefined();
+  if (events.any(closes)) return JsBuilder(env).Number(Told(*waiter, std::move(events)));
+  waiter->callback = arguments[2].Reference();
+  return nullptr;
 }
 
 // (watch) -> what has happened; the callback will not be called
-Napi::Value CancelWatch(const Napi::CallbackInfo& info) {
-  const auto waiter = Opened<WaiterBox>(info[0]);
-  if (!waiter) return {};
-  waiter->callback.Reset();
-  return Napi::Number::New(info.Env(), Told(*waiter, waiter->watch.Take()));
+napi_value CancelWatch(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto waiter = Opened<WaiterBox>(arguments[0]);
+  if (!waiter) return nullptr;
+  waiter->callback.reset();
+  return JsBuilder(env).Number(Told(*waiter, waiter->watch.Take()));
 }
 
 // (listing, skipped, watch, names, busy, now): fills the listing anew with what has appeared, with the names
 // if there are any, with what others hold if `busy`, and with what is due -> how many
-Napi::Value ListNews(const Napi::CallbackInfo& info) {
-  const auto listing = Opened<ListingBox>(info[0]);
-  if (!listing) return {};
-  const auto skipped = Opened<SkippedBox>(info[1]);
-  if (!skipped) return {};
-  const auto waiter = Opened<WaiterBox>(info[2]);
-  if (!waiter) return {};
-  std::vector<std::string> names = skipped->Names(FlagOf(info[4]), IntegerOf(info[5]));
-  std::move(waiter->names.begin(), waiter->names.end(), std::back_inserter(names));
-  waiter->names.clear();
-  if (info[3].IsArray()) {
-    const auto given = info[3].As<Napi::Array>();
-    for (uint32_t at = 0; at < given.Length(); at++) names.push_back(BytesOf(given[at]));
+napi_value ListNews(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  const auto skipped = Opened<SkippedBox>(arguments[1]);
+  const auto waiter = Opened<WaiterBox>(arguments[2]);
+  std::vector<std::string> names;
+  if (const JsArgument given = arguments[3]; !given.left_out()) {
+    names.resize(given.Length());
+    for (size_t at = 0; at < names.size(); at++) names[at] = given.Element(at).Bytes();
   }
+  const bool busy = arguments[4].Flag();
+  const int64_t now = arguments[5].Integer();
+  if (!arguments.ok()) return nullptr;
+  std::ranges::move(skipped->Names(busy, now), std::back_inserter(names));
+  std::ranges::move(waiter->names, std::back_inserter(names));
+  waiter->names.clear();
   *listing = std::move(*Listing::Of(std::move(names)));
-  return Napi::Number::New(info.Env(), static_cast<double>(listing->size()));
+  return JsBuilder(env).Number(static_cast<double>(listing->size()));
 }
 
 // (path, mode) -> undefined or a failure; the umask applies
-Napi::Value MakeFifo(const Napi::CallbackInfo& info) {
-  const std::string path = TextOf(info[0]);
-  const auto mode = static_cast<mode_t>(IntegerOf(info[1]));
-  if (FSQ_CALL("trigger.mkfifo", ::mkfifo(path.c_str(), mode)) == 0) return info.Env().Undefined();
-  return ResultOf(info.Env(), Failure{LastError(), "mkfifo", path});
+napi_value MakeFifo(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const std::string path = arguments[0].Text();
+  const auto mode = static_cast<mode_t>(arguments[1].Integer());
+  if (!arguments.ok()) return nullptr;
+  if (FSQ_CALL("trigger.mkfifo", ::mkfifo(path.c_str(), mode)) == 0) return nullptr;
+  return ResultOf(env, Failure{LastError(), "mkfifo", path});
 }
 
 constexpr Binding kFunctions[] = {
@@ -253,13 +267,14 @@ void WakeUps::CallWoken() {
 void WakeUps::Call(uintptr_t number) {
   const auto known = waiters_.find(number);
   // It has ended, or was cancelled, meanwhile.
-  if (known == waiters_.end() || known->second->callback.IsEmpty()) return;
+  if (known == waiters_.end() || !known->second->callback) return;
   Waiter& waiter = *known->second;
-  napi_value callback = waiter.callback.Value();
-  waiter.callback.Reset();
+  napi_value callback = nullptr;
+  const napi_status status =
+      napi_get_reference_value(env_, std::exchange(waiter.callback, {}).get(), &callback);
   JsBuilder js(env_);
   napi_value told = js.Number(Told(waiter, waiter.watch.TakeTold()));
-  if (callback == nullptr || told == nullptr) return;
+  if (status != napi_ok || told == nullptr) return;
   // In the loop, what the callback lets go on must run now; from a threadsafe function, it does anyway.
   napi_value receiver = js.Undefined();
   if (function_ != nullptr)
@@ -268,8 +283,6 @@ void WakeUps::Call(uintptr_t number) {
     ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &told, nullptr));
 }
 
-void ExportWatchFunctions(Napi::Object exports) {
-  Export(exports, kFunctions);
-}
+const std::span<const Binding> kWatchFunctions = kFunctions;
 
 }  // namespace fsq

@@ -1,0 +1,144 @@
+// Calls each function of the addon in a thread that has been terminated a moment ago: { root }.
+//
+// JavaScript goes on until it next enters a function or a loop, so code without either comes as far as the addon, where
+// Node-API refuses most calls from then on.
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
+
+import { addon, appears, job, say } from './child-setup.mjs'
+
+const ADDON = Object.keys(createRequire(import.meta.url).cache).find((file) => file.endsWith('.node'))
+const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker']
+
+/** What each function is called with. */
+async function argumentsOf({ root, at }) {
+  const queue = addon.openQueueSync(path.join(root, 'q'), NAMES, true)
+  const listing = () => addon.listSync(queue, 0, 0)
+  const skipped = addon.newSkipped()
+  const values = {
+    delimiter: 95,
+    escape: 37,
+    timeFormat: '%s',
+    utc: true,
+    user: -1,
+    group: -1,
+    mode: 0o600,
+    durable: false,
+    plainSync: false,
+  }
+  const plan = {
+    root,
+    hidden: `.fsq-${at}`,
+    name: `new${at}`,
+    directories: ['queue', 'tmp', 'done', 'fail'],
+    marker: '',
+    mode: 0o700,
+    user: -1,
+    group: -1,
+    replace: false,
+  }
+  const form = addon.newItemForm(values)
+  const watch = addon.newWatch(at % 2 === 0)
+  const draft = await addon.openDraft(queue, form, 'a')
+  const many = [queue, form, ['a', 'b'], [Buffer.from('x'), null], [0, 5], [addon.newStop(), undefined]]
+  const claim = [queue, listing(), 1, 10, 100, 37, skipped]
+  const lock = [path.join(root, 'lock'), 5, 0, 0, true]
+  return {
+    openQueue: [path.join(root, 'q'), NAMES, true],
+    openQueueSync: [path.join(root, 'q'), NAMES, true],
+    usesFcntl: [queue],
+    fileSystemOf: [queue],
+    list: [queue, 0, 1, skipped],
+    listSync: [queue, 0, 1, skipped],
+    listingSize: [listing()],
+    listingEntries: [listing(), 0, 10],
+    seekListing: [listing(), 1],
+    isDownSync: [queue],
+    claim,
+    claimSync: claim,
+    newSkipped: [],
+    skippedBusy: [skipped],
+    skippedQuiet: [skipped, queue],
+    skippedDue: [skipped],
+    newWatch: [true],
+    listenTrigger: [watch, path.join(root, 'trigger')],
+    armWatch: [watch, path.join(root, 'q'), path.join(root, 'q', 'queue')],
+    disarmWatch: [watch],
+    awaitWatch: [watch, true, () => undefined],
+    cancelWatch: [watch],
+    listNews: [listing(), skipped, watch, ['a'], true, 0],
+    finish: [queue, new Float64Array([1e9, 2, 0]), 1, ['a'], false],
+    settleEnds: [true],
+    release: [[1e9]],
+    newItemForm: [values],
+    enqueue: many,
+    enqueueInLane: many,
+    enqueueBulk: many,
+    enqueueSync: [queue, form, 'a', Buffer.from('x'), 5],
+    openDraft: [queue, form, 'a'],
+    writeDraft: [draft, Buffer.from('x')],
+    discardDraft: [draft],
+    readPipe: [0, Buffer.alloc(1)],
+    newStop: [],
+    setStop: [addon.newStop()],
+    findFileSystem: [root],
+    probe: [root],
+    install: [plan],
+    relocate: [root, 'nothing', 'something'],
+    formatTime: ['%s', 1, 1, true],
+    parseTime: ['%s', '1', true],
+    userId: ['root'],
+    groupId: ['root'],
+    lockPath: lock,
+    lockPathSync: lock,
+    lockDescriptor: [0, 1, 1],
+    unlockDescriptor: [0, 1, 1],
+    lockClaim: [1e9, 1, 1],
+    heldClaims: [],
+    stop: [],
+    setFaults: [''],
+    faultPoints: [],
+    makeFifo: [path.join(root, `fifo${at}`), 0o600],
+    closeQueue: [queue],
+    closeListing: [listing()],
+    closeSkipped: [skipped],
+    closeWatch: [watch],
+    // Of process: the addon is loaded once more.
+    dlopen: [{ exports: {} }, ADDON],
+  }
+}
+
+if (isMainThread) {
+  fs.writeFileSync(path.join(job.root, 'lock'), '')
+  const functions = Object.keys(addon).filter((name) => typeof addon[name] === 'function')
+  for (const [at, name] of [...functions, 'dlopen'].entries()) {
+    const [pause, reached] = ['pause', 'reached'].map((what) => path.join(job.root, `${what}-${name}`))
+    say({ begun: name })
+    const worker = new Worker(new URL(import.meta.url), { workerData: { ...job, at, name, reached } })
+    const ended = new Promise((resolve, reject) => worker.once('exit', resolve).once('error', reject))
+    await new Promise((resolve) => worker.once('message', resolve))
+    addon.setFaults(`claim.down#1=pause:${pause}`)
+    worker.postMessage('go on')
+    await appears(pause)
+    void worker.terminate()
+    fs.unlinkSync(pause)
+    await ended
+    addon.setFaults('')
+    say({ name, reached: fs.existsSync(reached) })
+  }
+} else {
+  const { root, name, reached } = workerData
+  const queue = addon.openQueueSync(path.join(root, 'q'), NAMES, true)
+  const given = (await argumentsOf(workerData))[name]
+  const list = given.map((_, index) => `given[${index}]`).join(', ')
+  // The first call pauses, the last one can be seen from outside.
+  const call = new Function(
+    'addon, receiver, queue, given, reached',
+    `addon.isDownSync(queue); receiver.${name}(${list}); addon.makeFifo(reached, 0o600)`,
+  )
+  const receiver = name === 'dlopen' ? process : addon
+  parentPort.once('message', () => call(addon, receiver, queue, given, reached))
+  parentPort.postMessage('ready')
+}
