@@ -45,6 +45,8 @@ export class QueueDirectory {
   readonly #locking: boolean
   readonly #allowNetwork: boolean
   #handle: QueueHandle | undefined
+  /** Found stale, but perhaps given to a call just now. */
+  #forgotten: QueueHandle | undefined
   #opening: Promise<QueueHandle> | undefined
   #closed = false
 
@@ -88,11 +90,14 @@ export class QueueDirectory {
   }
 
   /**
-   * Forgets a handle that turned out stale, so that the next use opens what the path names now. It is not closed: items
-   * claimed through it are finished through it. The garbage collector closes it after the last of them.
+   * Forgets a handle that turned out stale, so that the next use opens what the path names now. Items claimed through it are
+   * finished through it: the one that was forgotten before it is closed when the last of its claims and listings is.
    */
   forget(handle: QueueHandle): void {
-    if (this.#handle === handle) this.#handle = undefined
+    if (this.#handle !== handle) return
+    this.#handle = undefined
+    this.#retireForgotten()
+    this.#forgotten = handle
   }
 
   /**
@@ -123,6 +128,12 @@ export class QueueDirectory {
   closeDescriptors(): void {
     if (this.#handle !== undefined) native.closeQueue(this.#handle)
     this.#handle = undefined
+    this.#retireForgotten()
+  }
+
+  #retireForgotten(): void {
+    if (this.#forgotten !== undefined) native.retireQueue(this.#forgotten)
+    this.#forgotten = undefined
   }
 
   /** The error for a failure on this queue. `doing` follows 'Cannot', as `scan`. */

@@ -561,6 +561,51 @@ describe('installed anew under an open handle', () => {
     return queue
   }
 
+  test('again and again: at most one more than is in use is open', async () => {
+    const answer = await inProgram<Record<string, number>>(
+      `const queue = new Queue('q', { root: given.root })
+      const descriptors = () => fs.readdirSync('/dev/fd').length
+      const uses = {
+        enqueueSync: () => queue.enqueueSync('x'),
+        enqueue: () => queue.enqueue('x'),
+        scan: async () => {
+          queue.enqueueSync('x')
+          for await (const item of queue.scan()) await item.done()
+        },
+        counts: () => queue.counts(),
+      }
+      await Queue.install('q', { root: given.root })
+      await uses.scan()
+      const loop = queue.scanForever()
+      queue.enqueueSync('claimed')
+      const { value: claimed } = await loop.next()
+      const before = descriptors()
+      const open = {}
+      for (const [name, use] of Object.entries(uses)) {
+        for (let time = 0; time < 60; time++) {
+          fs.renameSync(given.root + '/q', given.root + '/old' + name + time)
+          await Queue.install('q', { root: given.root }).then((other) => other.close())
+          await use()
+        }
+        open[name] = descriptors() - before
+      }
+      // One that was claimed long ago is finished where it was claimed.
+      await claimed.done()
+      open.finished = fs.readdirSync(given.root + '/oldenqueueSync0/done').length - 1
+      queue.enqueueSync('new')
+      const { value } = await loop.next()
+      open.new = (await value.text()) === 'new' ? 0 : 1
+      await value.done()
+      await loop.return()
+      await queue.close()
+      return open`,
+      { given: { root: bed.root }, shell: 'ulimit -n 100' },
+    )
+    // A queue has five. That of the item is in use all along, that of the last call is, and one more may be.
+    for (const count of Object.values(answer)) expect(count).toBeLessThanOrEqual(10)
+    expect(answer).toMatchObject({ finished: 1, new: 0 })
+  })
+
   describe.each(ways)('%s', (_how, again) => {
     test.each([
       ['enqueue', async (queue: Queue) => queue.enqueue('new')],

@@ -28,21 +28,22 @@ class AddonData {
   using ClaimId = int64_t;
   struct HeldClaim {
     ClaimedDescriptor descriptor;
-    std::string name;  // of an item, in queue/
+    std::string name;                           // of an item, in queue/
+    std::shared_ptr<QueueDirectory> directory;  // kept open for its finish
   };
   std::unordered_map<ClaimId, HeldClaim> claims;
 
   ClaimId NewClaimId() { return next_claim_++; }
 
-  void Hold(ClaimId id, ClaimedDescriptor descriptor, std::string name = {}) {
-    const auto [earlier, added] = by_descriptor_.try_emplace(descriptor.get(), id);
+  void Hold(ClaimId id, HeldClaim claim) {
+    const auto [earlier, added] = by_descriptor_.try_emplace(claim.descriptor.get(), id);
     if (!added && earlier->second != id) {
       // The kernel gave the descriptor's number to this claim, so the earlier one has lost it.
       if (const auto lost = claims.find(earlier->second); lost != claims.end())
         lost->second.descriptor.Forget();
       earlier->second = id;
     }
-    claims.insert_or_assign(id, HeldClaim{std::move(descriptor), std::move(name)});
+    claims.insert_or_assign(id, std::move(claim));
   }
 
   // None: there is no such claim.

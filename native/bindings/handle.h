@@ -30,6 +30,8 @@ struct HandleBox {
 };
 
 struct QueueBox : HandleBox<QueueDirectory, 0x6673712d71756575> {
+  // Of a queue that another one has replaced: its claims and listings keep it open.
+  std::weak_ptr<QueueDirectory> retired;
   // Made when they are needed.
   std::shared_ptr<Lane> enqueues;
   std::shared_ptr<Lane> bulks;
@@ -83,6 +85,15 @@ template <typename Box>
 decltype(Box::value) Opened(const JsArgument& handle) {
   Box* const box = OpenBoxOf<Box>(handle);
   return box == nullptr ? nullptr : box->value;
+}
+
+template <>
+inline std::shared_ptr<QueueDirectory> Opened<QueueBox>(const JsArgument& handle) {
+  QueueBox* const box = BoxOf<QueueBox>(handle);
+  if (box == nullptr || box->value) return box == nullptr ? nullptr : box->value;
+  std::shared_ptr<QueueDirectory> retired = box->retired.lock();
+  if (!retired) handle.Refuse("the handle is closed");
+  return retired;
 }
 
 // (handle): the object goes, or when the last task that uses it has ended.

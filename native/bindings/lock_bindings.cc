@@ -44,7 +44,7 @@ class LockPathTask : public Task {
     napi_value answer = js.Array(2);
     js.Set(answer, size_t{0}, js.Number(static_cast<double>(id)));
     js.Set(answer, size_t{1}, js.Number(lock_.held.get()));
-    if (js.ok()) data.Hold(id, std::move(lock_.held));
+    if (js.ok()) data.Hold(id, {std::move(lock_.held), {}, nullptr});
     return js.Checked(answer);
   }
 

@@ -75,7 +75,9 @@ class ListTask : public Task {
     if (skipped_) skipped_->BeginWalk(*directory_);
     listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
                              skipped_ ? &skipped_->stream : nullptr);
-    if (listing_ && seed_ != 0) listing_->Relax(seed_);
+    if (!listing_) return;
+    listing_->directory = directory_;
+    if (seed_ != 0) listing_->Relax(seed_);
   }
 
   napi_value Answer(napi_env env, AddonData&) override {
@@ -147,7 +149,7 @@ class ClaimTask : public Task {
     if (!js.ok()) return nullptr;
     for (size_t at = 0; at < count; at++) {
       Claim& claim = batch_.claims[at];
-      data.Hold(ids[at], std::move(claim.descriptor), std::move(claim.name));
+      data.Hold(ids[at], {std::move(claim.descriptor), std::move(claim.name), directory_});
     }
     return result;
   }
@@ -226,7 +228,7 @@ class FinishTask : public Task {
     for (size_t at = 0; at < items_.size(); at++) {
       Finish& item = items_[at];
       if (item.descriptor.IsIntact()) {
-        data.Hold(ids_[at], std::move(item.descriptor), std::move(item.from));
+        data.Hold(ids_[at], {std::move(item.descriptor), std::move(item.from), directory_});
       } else {
         // Somebody has closed it, and its number may be that of another claim.
         item.descriptor.Forget();
@@ -297,6 +299,14 @@ napi_value IsDownSync(napi_env env, napi_callback_info info) {
   return js.Boolean(down == 1);
 }
 
+// (queue): closed when the last of its claims and listings is.
+napi_value RetireQueue(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  QueueBox* const box = BoxOf<QueueBox>(arguments[0]);
+  if (box != nullptr && box->value) box->retired = std::exchange(box->value, nullptr);
+  return nullptr;
+}
+
 // (queue) -> whether its items are claimed by fcntl locks
 napi_value UsesFcntl(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
@@ -326,6 +336,7 @@ constexpr Binding kFunctions[] = {
     {"openQueue", Start<OpenTask>},
     {"openQueueSync", StartSync<OpenTask>},
     {"closeQueue", Close<QueueBox>},
+    {"retireQueue", RetireQueue},
     {"usesFcntl", UsesFcntl},
     {"fileSystemOf", FileSystemOf},
     {"list", Start<ListTask>},

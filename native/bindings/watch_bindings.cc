@@ -231,7 +231,9 @@ napi_value ListNews(napi_env env, napi_callback_info info) {
   std::ranges::move(skipped->Names(busy, now), std::back_inserter(names));
   std::ranges::move(waiter->names, std::back_inserter(names));
   waiter->names.clear();
-  *listing = std::move(*Listing::Of(std::move(names)));
+  const std::unique_ptr<Listing> news = Listing::Of(std::move(names));
+  news->directory = std::move(listing->directory);
+  *listing = std::move(*news);
   return JsBuilder(env).Number(static_cast<double>(listing->size()));
 }
 
