@@ -1,6 +1,6 @@
 // The export table. Context-aware: worker threads load it many times, and all that changes lives in
 // AddonData.
-#include <node_api.h>
+#include <napi.h>
 
 #include <memory>
 
@@ -9,11 +9,13 @@
 #include "bindings/js_value.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
-NAPI_MODULE_INIT() {
+// The one use of node-addon-api, whose wrappers end the process where Node-API refuses a call; these two only
+// hold a value.
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   const auto finalize = [](napi_env, void* data, void*) { delete static_cast<fsq::AddonData*>(data); };
   auto data = std::make_unique<fsq::AddonData>();
   // Without it there are no functions that could miss it.
-  if (napi_set_instance_data(env, data.get(), finalize, nullptr) != napi_ok) return nullptr;
+  if (napi_set_instance_data(env, data.get(), finalize, nullptr) != napi_ok) return {};
   (void)data.release();  // the finalizer owns it
   fsq::JsBuilder js(env);
   for (const auto& functions :
@@ -22,5 +24,7 @@ NAPI_MODULE_INIT() {
     for (const auto& [name, function] : functions) js.Set(exports, name, js.Function(name, function));
   }
   js.Set(exports, "sourceHash", js.Text(FSQ_SOURCE_HASH));
-  return js.Checked(exports);
+  return {env, js.Checked(exports)};
 }
+
+NODE_API_MODULE(fsq, Init)

@@ -40,9 +40,6 @@ class Listing {
   size_t size() const { return index_.size(); }
   Entry at(size_t position) const;
 
-  // Kept open for claims from this listing. Null: nobody claims from it.
-  std::shared_ptr<const QueueDirectory> directory;
-
   // Where the next claim goes on. Only one call at a time uses a listing.
   size_t cursor = 0;
 

@@ -47,6 +47,8 @@ export class QueueDirectory {
   #handle: QueueHandle | undefined
   /** Found stale, but perhaps given to a call just now. */
   #forgotten: QueueHandle | undefined
+  /** How many loops walk over a queue, by its handle. */
+  readonly #walked = new Map<QueueHandle, number>()
   #opening: Promise<QueueHandle> | undefined
   #closed = false
 
@@ -91,13 +93,25 @@ export class QueueDirectory {
 
   /**
    * Forgets a handle that turned out stale, so that the next use opens what the path names now. Items claimed through it are
-   * finished through it: the one that was forgotten before it is closed when the last of its claims and listings is.
+   * finished through it: the one that was forgotten before it is closed when no loop walks over it and it has no claim.
    */
   forget(handle: QueueHandle): void {
     if (this.#handle !== handle) return
     this.#handle = undefined
-    this.#retireForgotten()
+    const earlier = this.#forgotten
     this.#forgotten = handle
+    if (earlier !== undefined) this.#retireUnused(earlier)
+  }
+
+  /** A loop walks over the queue of a handle, which stays open until {@link endWalk}. */
+  beginWalk(handle: QueueHandle): void {
+    this.#walked.set(handle, (this.#walked.get(handle) ?? 0) + 1)
+  }
+
+  endWalk(handle: QueueHandle): void {
+    const others = (this.#walked.get(handle) ?? 0) - 1
+    if (others > 0) this.#walked.set(handle, others)
+    else if (this.#walked.delete(handle)) this.#retireUnused(handle)
   }
 
   /**
@@ -126,14 +140,16 @@ export class QueueDirectory {
   }
 
   closeDescriptors(): void {
-    if (this.#handle !== undefined) native.closeQueue(this.#handle)
+    for (const handle of new Set([this.#handle, this.#forgotten, ...this.#walked.keys()]))
+      if (handle !== undefined) native.closeQueue(handle)
     this.#handle = undefined
-    this.#retireForgotten()
+    this.#forgotten = undefined
+    this.#walked.clear()
   }
 
-  #retireForgotten(): void {
-    if (this.#forgotten !== undefined) native.retireQueue(this.#forgotten)
-    this.#forgotten = undefined
+  #retireUnused(handle: QueueHandle): void {
+    if (handle === this.#handle || handle === this.#forgotten || this.#walked.has(handle)) return
+    native.retireQueue(handle)
   }
 
   /** The error for a failure on this queue. `doing` follows 'Cannot', as `scan`. */

@@ -230,7 +230,7 @@ interface Native {
   openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
   openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
   closeQueue(queue: QueueHandle): void
-  /** Closes it when the last of its claims and listings is closed; until then it can be used. */
+  /** Closes it when the last of its claims is finished or released; until then it can be used. */
   retireQueue(queue: QueueHandle): void
   /** Whether its items are claimed by fcntl locks. */
   usesFcntl(queue: QueueHandle): boolean

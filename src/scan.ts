@@ -10,7 +10,7 @@ import { Prefetch } from './prefetch.js'
 import type { ReportListener } from './report.js'
 import { Stop } from './stop.js'
 import { Waiting } from './waiting.js'
-import { Walk } from './walk.js'
+import { Walk, WalkedQueue } from './walk.js'
 
 /** How a queue is scanned. */
 export interface ScanOptions {
@@ -110,17 +110,18 @@ const abandonedLoops = new FinalizationRegistry<() => void>((end) => {
 })
 
 /**
- * What ends the calls of a loop into native code: the signal, closing the queue's handle, or leaving a loop that waits. It does
- * not keep the loop in memory.
+ * What a loop holds that is not to outlive it: what ends its calls into native code (the signal, closing the queue's handle, or
+ * leaving a loop that waits), and the queue that it walks over. Neither keeps the loop in memory.
  *
- * @returns It, and what lets go of the three.
+ * @returns Both, and what lets go of them.
  */
-function stopOfLoop(
+function endsOfLoop(
   { directory }: ItemContext,
   signal: AbortSignal | undefined,
   leaving: AbortSignal | undefined,
-): { readonly stop: Stop; readonly end: () => void } {
+): { readonly stop: Stop; readonly walked: WalkedQueue; readonly end: () => void } {
   const stop = new Stop(signal)
+  const walked = new WalkedQueue(directory)
   const raise = (): void => {
     stop.raise(undefined)
   }
@@ -130,8 +131,9 @@ function stopOfLoop(
     stop.end()
     leaving?.removeEventListener('abort', raise)
     directory.closing.delete(raise)
+    walked.handle = undefined
   }
-  return { stop, end }
+  return { stop, walked, end }
 }
 
 async function* handOut(
@@ -153,8 +155,8 @@ async function* handOut(
   const own = onReport === undefined ? context : { ...context, reporter: context.reporter.forScan(onReport) }
   const manner = { prefetch: new Prefetch(prefetch), relaxed: checkOrder(order) === 'relaxed', waits }
   signal?.throwIfAborted()
-  const { stop, end } = stopOfLoop(context, signal, waits ? leaving : undefined)
-  const walk = new Walk(own, limits, { ...manner, stop })
+  const { stop, walked, end } = endsOfLoop(context, signal, waits ? leaving : undefined)
+  const walk = new Walk(own, limits, { ...manner, stop, walked })
   abandonedLoops.register(walk, end, walk)
   const waiting = waits ? new Waiting(own, walk, stop, signal, leaving) : undefined
   context.scans.begin()

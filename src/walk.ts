@@ -8,7 +8,7 @@ import os from 'node:os'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { debuglog, inspect } from 'node:util'
 
-import { isStale } from './directory.js'
+import { type QueueDirectory, isStale } from './directory.js'
 import { type Failure, QueueDownError, fileSystemError } from './errors.js'
 import { type Moved, isGone } from './finish.js'
 import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from './item.js'
@@ -77,6 +77,29 @@ interface Manner {
   readonly waits: boolean
   /** Ends the calls into native code, which can be long ones. */
   readonly stop: Stop
+  readonly walked: WalkedQueue
+}
+
+/** The queue that one walk is over, which it keeps open. */
+export class WalkedQueue {
+  readonly #directory: QueueDirectory
+  #handle: QueueHandle | undefined
+
+  constructor(directory: QueueDirectory) {
+    this.#directory = directory
+  }
+
+  get handle(): QueueHandle | undefined {
+    return this.#handle
+  }
+
+  /** Another one, or none any more. */
+  set handle(handle: QueueHandle | undefined) {
+    const earlier = this.#handle
+    this.#handle = handle
+    if (handle !== undefined) this.#directory.beginWalk(handle)
+    if (earlier !== undefined) this.#directory.endWalk(earlier)
+  }
 }
 
 /** A walk over the names that were there at its beginning; one that waits can begin again. */
@@ -88,7 +111,7 @@ export class Walk {
   readonly #relaxed: boolean
   readonly #waits: boolean
   readonly #stop: Stop
-  #handle: QueueHandle | undefined
+  readonly #walked: WalkedQueue
   #listing: ListingHandle | undefined
   /** Of a walk that waits. */
   #skipped: SkippedHandle | undefined
@@ -117,20 +140,21 @@ export class Walk {
   // Without locks nothing else keeps the next walk from handing out once more what is being worked on.
   readonly #unlocked: Map<RawName, WeakRef<WorkItem>> | undefined
 
-  constructor(context: ItemContext, limits: Limits, { prefetch, relaxed, waits, stop }: Manner) {
+  constructor(context: ItemContext, limits: Limits, { prefetch, relaxed, waits, stop, walked }: Manner) {
     this.#context = context
     this.#limits = limits
     this.#prefetch = prefetch
     this.#relaxed = relaxed
     this.#waits = waits
     this.#stop = stop
+    this.#walked = walked
     this.#escape = plainEscape(context.settings)
     if (waits && !context.settings.lock) this.#unlocked = new Map()
   }
 
   /** The queue that is walked over. */
   get handle(): QueueHandle | undefined {
-    return this.#handle
+    return this.#walked.handle
   }
 
   /** Whether it was over all names. */
@@ -170,8 +194,8 @@ export class Walk {
 
   /** Whether another full walk would find nothing but what is delayed or may not be opened. Cheap. */
   get isQuiet(): boolean {
-    if (this.#skipped === undefined || this.#handle === undefined) return false
-    return native.skippedQuiet(this.#skipped, this.#handle)
+    if (this.#skipped === undefined || this.#walked.handle === undefined) return false
+    return native.skippedQuiet(this.#skipped, this.#walked.handle)
   }
 
   /** When the first of the delayed items is due, in milliseconds since the epoch. */
@@ -189,8 +213,8 @@ export class Walk {
       this.#use(handle)
       beginning?.prepare(handle)
       const isSmall = beginning?.quick === true && this.#isSmall
-      const list = isSmall ? native.listSync : native.list
-      const listed = await list(handle, Place.queue, seed, this.#skipped, this.#stop.handle)
+      const what = [handle, Place.queue, seed, this.#skipped, this.#stop.handle] as const
+      const listed = isSmall ? native.listSync(...what) : await native.list(...what)
       return isFailure(listed) && listed.errno === -ECANCELED ? undefined : listed
     }, 'scan')
     if (this.#listing !== undefined) native.closeListing(this.#listing)
@@ -260,9 +284,9 @@ export class Walk {
   /** The next item, if one is claimed already and nothing stands against handing it out; else {@link next} tells. */
   takeReady(): WorkItem | undefined {
     const { directory, claims } = this.#context
-    if (this.#ready.length === 0 || this.#handle === undefined) return undefined
+    if (this.#ready.length === 0 || this.#walked.handle === undefined) return undefined
     if (directory.closed || claims.unfinished !== undefined) return undefined
-    this.#down = native.isDownSync(this.#handle)
+    this.#down = native.isDownSync(this.#walked.handle)
     return this.#down === false ? this.#takeFirst() : undefined
   }
 
@@ -277,11 +301,12 @@ export class Walk {
     this.#listing = undefined
     if (this.#skipped !== undefined) native.closeSkipped(this.#skipped)
     this.#skipped = undefined
+    this.#walked.handle = undefined
   }
 
   #use(handle: QueueHandle): void {
-    if (handle === this.#handle) return
-    this.#handle = handle
+    if (handle === this.#walked.handle) return
+    this.#walked.handle = handle
     if (!this.#waits) return
     // Names and descriptors of another queue are of no use in this one.
     if (this.#skipped !== undefined) native.closeSkipped(this.#skipped)
@@ -325,7 +350,7 @@ export class Walk {
 
   /** Claims some: at once, or it is under way from here on. */
   #fill(count: number): void {
-    const handle = this.#handle
+    const handle = this.#walked.handle
     const listing = this.#listing
     if (handle === undefined || listing === undefined) return
     const begun = performance.now()
@@ -509,7 +534,7 @@ export class Walk {
         const failure = note.failure ?? { errno: 0, syscall: 'openat' }
         const error = fileSystemError(directory.located(failure), 'open an item')
         const needs =
-          this.#handle !== undefined && native.usesFcntl(this.#handle)
+          this.#walked.handle !== undefined && native.usesFcntl(this.#walked.handle)
             ? '. The fcntl locks of this queue need items that each worker may open for writing: enqueue with an ' +
               'FSQ_ITEM_MODE such as 0660'
             : ''
@@ -522,8 +547,8 @@ export class Walk {
   }
 
   #checkDown(): void {
-    if (this.#handle === undefined) return
-    const down = this.#down === false ? native.isDownSync(this.#handle) : this.#down
+    if (this.#walked.handle === undefined) return
+    const down = this.#down === false ? native.isDownSync(this.#walked.handle) : this.#down
     this.#down = false
     if (isFailure(down)) throw this.#context.directory.error(down, 'scan')
     if (down) throw this.#downError()

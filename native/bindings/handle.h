@@ -30,7 +30,7 @@ struct HandleBox {
 };
 
 struct QueueBox : HandleBox<QueueDirectory, 0x6673712d71756575> {
-  // Of a queue that another one has replaced: its claims and listings keep it open.
+  // Of a queue that another one has replaced: its claims keep it open.
   std::weak_ptr<QueueDirectory> retired;
   // Made when they are needed.
   std::shared_ptr<Lane> enqueues;

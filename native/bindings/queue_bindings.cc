@@ -75,9 +75,7 @@ class ListTask : public Task {
     if (skipped_) skipped_->BeginWalk(*directory_);
     listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
                              skipped_ ? &skipped_->stream : nullptr);
-    if (!listing_) return;
-    listing_->directory = directory_;
-    if (seed_ != 0) listing_->Relax(seed_);
+    if (listing_ && seed_ != 0) listing_->Relax(seed_);
   }
 
   napi_value Answer(napi_env env, AddonData&) override {
@@ -299,7 +297,7 @@ napi_value IsDownSync(napi_env env, napi_callback_info info) {
   return js.Boolean(down == 1);
 }
 
-// (queue): closed when the last of its claims and listings is.
+// (queue): closed when the last of its claims is.
 napi_value RetireQueue(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   QueueBox* const box = BoxOf<QueueBox>(arguments[0]);

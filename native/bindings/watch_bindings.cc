@@ -231,9 +231,7 @@ napi_value ListNews(napi_env env, napi_callback_info info) {
   std::ranges::move(skipped->Names(busy, now), std::back_inserter(names));
   std::ranges::move(waiter->names, std::back_inserter(names));
   waiter->names.clear();
-  const std::unique_ptr<Listing> news = Listing::Of(std::move(names));
-  news->directory = std::move(listing->directory);
-  *listing = std::move(*news);
+  *listing = std::move(*Listing::Of(std::move(names)));
   return JsBuilder(env).Number(static_cast<double>(listing->size()));
 }
 

@@ -17,7 +17,7 @@ async function thrownBy(name, ...given) {
 for (const name of Object.keys(addon)) {
   if (typeof addon[name] !== 'function' || OTHERS.has(name)) continue
   for (const wrong of [null, -1, 'x', {}, [], [{}], () => undefined, addon.newSkipped()])
-    await thrownBy(name, ...Array.from({ length: 7 }, () => wrong))
+    await thrownBy(name, ...Array.from({ length: 8 }, () => wrong))
   say({ name, thrown: await thrownBy(name) })
 }
 

@@ -43,15 +43,15 @@ async function argumentsOf({ root, at }) {
   const watch = addon.newWatch(at % 2 === 0)
   const draft = await addon.openDraft(queue, form, 'a')
   const many = [queue, form, ['a', 'b'], [Buffer.from('x'), null], [0, 5], [addon.newStop(), undefined]]
-  const claim = [queue, listing(), 1, 10, 100, 37, skipped]
+  const claim = [queue, listing(), 1, 10, 100, 37, skipped, addon.newStop()]
   const lock = [path.join(root, 'lock'), 5, 0, 0, true]
   return {
     openQueue: [path.join(root, 'q'), NAMES, true],
     openQueueSync: [path.join(root, 'q'), NAMES, true],
     usesFcntl: [queue],
     fileSystemOf: [queue],
-    list: [queue, 0, 1, skipped],
-    listSync: [queue, 0, 1, skipped],
+    list: [queue, 0, 1, skipped, addon.newStop()],
+    listSync: [queue, 0, 1, skipped, addon.newStop()],
     listingSize: [listing()],
     listingEntries: [listing(), 0, 10],
     seekListing: [listing(), 1],
@@ -102,6 +102,7 @@ async function argumentsOf({ root, at }) {
     faultPoints: [],
     makeFifo: [path.join(root, `fifo${at}`), 0o600],
     closeQueue: [queue],
+    retireQueue: [queue],
     closeListing: [listing()],
     closeSkipped: [skipped],
     closeWatch: [watch],
