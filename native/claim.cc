@@ -156,7 +156,8 @@ int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& in
 
 int Claimer::RemoveFromQueue(const char* name) {
   const int queue = directory_.fd(Place::kQueue);
-  return FSQ_CALL("claim.complete", ::unlinkat(queue, name, 0)) == 0 ? 1 : -1;
+  // ENOENT: it was removed by a call that was interrupted, or by somebody else.
+  return FSQ_CALL("claim.complete", ::unlinkat(queue, name, 0)) == 0 || errno == ENOENT ? 1 : -1;
 }
 
 void Claimer::Read(Claim& claim) {
@@ -188,7 +189,7 @@ bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   platform::EntryType type = entry.type;
   if (type == platform::EntryType::kUnknown) {
     struct stat named;
-    if (::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1)
+    if (RetryInterrupted(::fstatat, queue, entry.name, &named, AT_SYMLINK_NOFOLLOW) == -1)
       return errno == ENOENT || Stop("fstatat", entry);
     type = platform::TypeOfMode(named.st_mode);
   }

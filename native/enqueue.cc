@@ -210,7 +210,10 @@ bool Batch::IsUnwanted(NewItem& item) const {
 }
 
 bool Batch::GoesStraight(const NewItem& item) const {
-  return item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
+  // Elsewhere the call can be interrupted, and a name that is there afterwards may be ours or another
+  // producer's.
+  const bool is_local = directory_.file_system().reach == platform::FileSystem::Reach::kLocal;
+  return is_local && item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
          directory_.CreatesExactly(form_.mode);
 }
 
