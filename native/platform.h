@@ -52,6 +52,10 @@ int WriteOut(int fd);
 // bytes copied, 0 at the end. ENOTSUP where the bytes have to pass through this process.
 ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length);
 
+// read(2) of a stream that never waits, whether the descriptor has O_NONBLOCK or not: EAGAIN where nothing is
+// there. ENOTSUP where the kernel cannot do so for this kind of file.
+ssize_t ReadWithoutWaiting(int fd, char* buffer, size_t size);
+
 // An exclusive or shared open-file-description lock on a range of the file, without waiting; length 0: to the
 // end.
 int LockDescription(int fd, bool exclusive, off_t start, off_t length);

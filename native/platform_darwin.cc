@@ -76,6 +76,11 @@ ssize_t CopyInKernel(int, off_t*, int, size_t) {
   return -1;
 }
 
+ssize_t ReadWithoutWaiting(int, char*, size_t) {
+  errno = ENOTSUP;
+  return -1;
+}
+
 int FindFileSystem(int fd, FileSystem* found) {
   struct statfs info;
   if (FSQ_CALL("open.fstatfs", ::fstatfs(fd, &info)) == -1) return -1;

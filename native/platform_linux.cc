@@ -8,6 +8,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -112,6 +113,19 @@ ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length) {
     errno = ENOTSUP;
   }
   return copied;
+}
+
+// By number, as glibc has preadv2 from 2.26 only, and musl only lately. Pipes know the flag from Linux 6.4.
+ssize_t ReadWithoutWaiting(int fd, char* buffer, size_t size) {
+  constexpr int kNoWait = 8;             // RWF_NOWAIT
+  constexpr long kCurrentPosition = -1;  // in two halves
+  const iovec into{buffer, size};
+  const long got = RetryInterrupted(::syscall, SYS_preadv2, long{fd}, &into, 1L, kCurrentPosition,
+                                    kCurrentPosition, kNoWait);
+  // ENOSYS, EINVAL: an older kernel; EPERM: a sandbox that does not know the call.
+  if (got == -1 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EPERM))
+    errno = ENOTSUP;
+  return got;
 }
 
 namespace {

@@ -12,6 +12,7 @@ struct Test {
 constexpr Test kTests[] = {
     {"fields are found", fsq::test::FieldsAreFound},
     {"names are in FIFO order", fsq::test::NamesAreInFifoOrder},
+    {"two readers of one pipe never wait", fsq::test::TwoReadersOfOnePipeNeverWait},
     {"plain names are read", fsq::test::PlainNamesAreRead},
     {"times are read strictly", fsq::test::TimesAreReadStrictly},
     {"times come back as they were", fsq::test::TimesComeBackAsTheyWere},

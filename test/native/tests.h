@@ -5,6 +5,7 @@ namespace fsq::test {
 
 void FieldsAreFound();
 void NamesAreInFifoOrder();
+void TwoReadersOfOnePipeNeverWait();
 void PlainNamesAreRead();
 void TimesAreReadStrictly();
 void TimesComeBackAsTheyWere();
