@@ -4,9 +4,11 @@
 
 #include "bindings/addon_data.h"
 #include "bindings/bindings.h"
+#include "platform.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  fsq::platform::StayLoaded();
   env.SetInstanceData(new fsq::AddonData());
   fsq::ExportEnqueueFunctions(exports);
   fsq::ExportLockFunctions(exports);

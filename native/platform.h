@@ -122,6 +122,10 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
 // pipe(2) whose ends neither block nor outlive an exec.
 int OpenPipe(int ends[2]);
 
+// Keeps this library in memory when Node has closed it with the last thread that had loaded it: what is one
+// for the process (entropies) would begin anew with the next thread.
+void StayLoaded();
+
 // The process's umask, or -1 where it cannot be read without changing it.
 int Umask();
 

@@ -1,6 +1,7 @@
 #ifdef __APPLE__
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/event.h>
@@ -154,6 +155,13 @@ int OpenPipe(int ends[2]) {
     (void)RetryInterrupted(::fcntl, ends[at], F_SETFL, O_NONBLOCK);
   }
   return 0;
+}
+
+void StayLoaded() {
+  Dl_info own;
+  if (::dladdr(reinterpret_cast<const void*>(&StayLoaded), &own) == 0) return;
+  // Never closed.
+  (void)::dlopen(own.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 int Umask() {

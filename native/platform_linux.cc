@@ -257,6 +257,10 @@ int OpenPipe(int ends[2]) {
   return RetryInterrupted(::pipe2, ends, O_NONBLOCK | O_CLOEXEC);
 }
 
+void StayLoaded() {
+  // The linker has been told so: -z nodelete.
+}
+
 int Umask() {
   // umask(2) can only be read by changing it, which another thread would notice.
   const Descriptor status(RetryInterrupted(::open, "/proc/self/status", O_RDONLY | O_CLOEXEC));
