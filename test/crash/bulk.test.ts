@@ -1,4 +1,4 @@
-// A bulk is worked on by two threads where it need not be durable: what each of them meets, and what a kill leaves.
+// What a bulk meets on its way into the queue, and what a kill leaves.
 import fs from 'node:fs'
 import path from 'node:path'
 
@@ -19,14 +19,14 @@ interface Bed {
   readonly waiting: () => number[]
 }
 
-async function makeBed(): Promise<Bed> {
+async function makeBed(durability = 'none'): Promise<Bed> {
   const root = makeDirectory({ quick: true })
   const queue = await Queue.install('q', { root })
   await queue.close()
   return {
     root,
     pause: path.join(root, 'paused'),
-    begin: (faults) => new Child('child-bulk.mjs', { root, count: COUNT, durability: 'none' }, { faults }),
+    begin: (faults) => new Child('child-bulk.mjs', { root, count: COUNT, durability }, { faults }),
     waiting: () =>
       filesOf(queue.path, 'queue')
         .map(({ name }) => name)
@@ -62,7 +62,7 @@ test('one that cannot be written fails alone', async () => {
 })
 
 test('where descriptors run out, those that are built are linked first', async () => {
-  const { begin, waiting } = await makeBed()
+  const { begin, waiting } = await makeBed('enqueue')
   const child = begin('enqueue.open#40=errno:24;enqueue.open#700=errno:23')
   expect(await child.says('failed')).toEqual({ failed: [] })
   expect(waiting()).toEqual(NUMBERS)
