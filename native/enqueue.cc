@@ -124,6 +124,8 @@ class Batch {
   Failure OpenFile(Building& building, platform::LinkWay way);
   Failure Build(Building& building, platform::LinkWay way);
   Failure Prepare(Building& building);
+  void KeepOrder(Building& building) const;
+  void SetLinked(Building& building);
   void EnqueueEmpty(Building& building);
   void Link(Building& building);
   bool Rebuild(Building& building);
@@ -136,6 +138,7 @@ class Batch {
   const std::atomic<bool>* const stopping_;
   const bool write_out_;
   bool checked_ = false;
+  uint64_t next_ = 0;  // the least entropy that comes after all that are linked
 };
 
 // Asked for twice: before the file is made, and with the time as it is right before the link.
@@ -189,17 +192,26 @@ bool Batch::GoesStraight(const NewItem& item) const {
          directory_.CreatesExactly(form_.mode);
 }
 
+// An entropy that had to jump is past those that the next items took before: these take new ones, or they
+// would sort before it.
+void Batch::KeepOrder(Building& building) const {
+  if (building.entropy < next_) building.entropy = TakeEntropy();
+}
+
+void Batch::SetLinked(Building& building) {
+  building.item->name = std::move(building.name);
+  building.item->linked = true;
+  next_ = building.entropy + 1;
+}
+
 void Batch::EnqueueEmpty(Building& building) {
   NewItem& item = *building.item;
   if (IsUnwanted(item) || !IsCurrent(item)) return;
+  KeepOrder(building);
   for (int collisions = 0;; collisions++) {
     const std::string& name = NameOf(building, Now());
     if (!FitsOrFails(item, name)) return;
-    if (CreateEmpty(directory_, name, form_.mode) == 0) {
-      item.name = std::move(building.name);
-      item.linked = true;
-      return;
-    }
+    if (CreateEmpty(directory_, name, form_.mode) == 0) return SetLinked(building);
     if (errno != EEXIST || collisions == kMaxCollisions) {
       if ((errno == ENOENT || errno == EPERM) && directory_.Vanished(Place::kQueue)) errno = ESTALE;
       item.failure = Failure{LastError(), "open", directory_.PathOf(Place::kQueue, name)};
@@ -251,6 +263,7 @@ bool Batch::Rebuild(Building& building) {
 void Batch::Link(Building& building) {
   NewItem& item = *building.item;
   if (IsUnwanted(item) || !IsCurrent(item)) return;
+  KeepOrder(building);
   bool rebuilt = false;
   for (int collisions = 0;;) {
     const std::string& name = NameOf(building, Now());
@@ -258,9 +271,7 @@ void Batch::Link(Building& building) {
     if (building.file.Link(name) == 0) {
       // Remembered only now that it worked: a way that failed may have failed for another reason.
       if (rebuilt) directory_.set_link_way(platform::LinkWay::kTemporary);
-      item.name = std::move(building.name);
-      item.linked = true;
-      return;
+      return SetLinked(building);
     }
     if (errno == ENOTSUP && !rebuilt) {
       rebuilt = true;
