@@ -33,6 +33,8 @@
                 "-Wno-missing-field-initializers",
             ],
             "configurations": {"Release": {"cflags": ["-O2"]}},
+            # Linux: it stays loaded when the last thread that has loaded it ends (StayLoaded in native/platform.h).
+            "ldflags": ["-Wl,-z,nodelete"],
             "xcode_settings": {
                 "MACOSX_DEPLOYMENT_TARGET": "11.0",
                 "CLANG_CXX_LANGUAGE_STANDARD": "c++20",

@@ -7,11 +7,13 @@
 #include "bindings/addon_data.h"
 #include "bindings/bindings.h"
 #include "bindings/js_value.h"
+#include "platform.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
 // The one use of node-addon-api, whose wrappers end the process where Node-API refuses a call; these two only
 // hold a value.
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  fsq::platform::StayLoaded();
   const auto finalize = [](napi_env, void* data, void*) { delete static_cast<fsq::AddonData*>(data); };
   auto data = std::make_unique<fsq::AddonData>();
   // Without it there are no functions that could miss it.

@@ -168,7 +168,8 @@ int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& in
 
 int Claimer::RemoveFromQueue(const char* name) {
   const int queue = directory_.fd(Place::kQueue);
-  return FSQ_CALL("claim.complete", ::unlinkat(queue, name, 0)) == 0 ? 1 : -1;
+  // ENOENT: it was removed by a call that was interrupted, or by somebody else.
+  return FSQ_CALL("claim.complete", ::unlinkat(queue, name, 0)) == 0 || errno == ENOENT ? 1 : -1;
 }
 
 void Claimer::Read(Claim& claim) {

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "failure.h"
 #include "file_lock.h"
 
 namespace fsq {
@@ -43,7 +44,7 @@ class ClaimedDescriptor {
   // Whether nobody else has closed the descriptor. Only where its inode is remembered.
   bool IsIntact() const {
     struct stat info;
-    return valid() && ::fstat(fd_, &info) == 0 && Is(info);
+    return valid() && RetryInterrupted(::fstat, fd_, &info) == 0 && Is(info);
   }
 
   // The kernel has given the number to somebody else, so it is not ours any more.

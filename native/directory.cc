@@ -13,11 +13,15 @@ namespace {
 
 constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
+}  // namespace
+
 bool SameInode(const struct stat& left, const struct stat& right) {
   return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
 }
 
-}  // namespace
+int LookAt(int directory, const std::string& name, struct stat* info) {
+  return RetryInterrupted(::fstatat, directory, name.c_str(), info, AT_SYMLINK_NOFOLLOW);
+}
 
 std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking,
                                                      Failure* failure) {
@@ -46,7 +50,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   std::array<struct stat, kPlaces>& infos = directory->infos_;
   for (size_t place = 0; place < kPlaces; place++) {
     const std::string where = JoinPath(directory->path_, directory->layout_.names[place]);
-    if (::fstat(directory->places_[place].get(), &infos[place]) == -1) {
+    if (RetryInterrupted(::fstat, directory->places_[place].get(), &infos[place]) == -1) {
       *failure = Failure{LastError(), "fstat", where};
       return nullptr;
     }
@@ -62,7 +66,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
     *failure = Failure{LastError(), "fstatfs", JoinPath(directory->path_, directory->NameOf(Place::kQueue))};
     return nullptr;
   }
-  const long name_max = ::fpathconf(directory->fd(Place::kQueue), _PC_NAME_MAX);
+  const long name_max = RetryInterrupted(::fpathconf, directory->fd(Place::kQueue), _PC_NAME_MAX);
   if (name_max > 0) directory->name_max_ = std::min(kNameMax, static_cast<size_t>(name_max));
   directory->umask_ = platform::Umask();
   directory->locking_ = locking;
@@ -79,7 +83,7 @@ int QueueDirectory::FindLockKind(LockKind* kind) const {
   if (!locking_) return 0;
   struct stat info;
   *kind = LockKind::kDescription;
-  if (::fstatat(root_.get(), layout_.marker.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) return 0;
+  if (LookAt(root_.get(), layout_.marker, &info) == 0) return 0;
   *kind = LockKind::kFlock;
   return errno == ENOENT ? 0 : -1;
 }
@@ -94,7 +98,7 @@ int QueueDirectory::CheckLockKind() const {
 
 bool QueueDirectory::Vanished(Place place) const {
   struct stat info;
-  return ::fstat(fd(place), &info) == 0 && info.st_nlink == 0;
+  return RetryInterrupted(::fstat, fd(place), &info) == 0 && info.st_nlink == 0;
 }
 
 bool QueueDirectory::RenamesExclusively() const {
@@ -125,7 +129,7 @@ int QueueDirectory::CheckAllCurrent() const {
   if (CheckCurrent() == -1) return -1;
   for (size_t place = 1; place < kPlaces; place++) {
     struct stat info;
-    const int result = ::fstatat(root_.get(), layout_.names[place].c_str(), &info, AT_SYMLINK_NOFOLLOW);
+    const int result = LookAt(root_.get(), layout_.names[place], &info);
     if (result == 0 && SameInode(info, infos_[place])) continue;
     if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
     return -1;

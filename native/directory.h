@@ -22,6 +22,11 @@ constexpr size_t kPlaces = 4;
 // Bytes of a file name that the standard allows.
 constexpr size_t kNameMax = 255;
 
+bool SameInode(const struct stat& left, const struct stat& right);
+
+// fstatat(2) of the name itself, not of what it links to.
+int LookAt(int directory, const std::string& name, struct stat* info);
+
 class QueueDirectory {
  public:
   // `names`: of queue/, tmp/, done/ and fail/; `down` and `marker`: of the file that stops scans and of the

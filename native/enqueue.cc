@@ -1,8 +1,5 @@
 #include "enqueue.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,8 +26,6 @@ namespace {
 constexpr size_t kGroup = 64;
 // Longer ones take memory once more.
 constexpr size_t kUsualName = 95;
-// As of so many, a second thread is worth its start.
-constexpr size_t kManyItems = 32;
 // Collisions before we give up: with doubling jumps, far more names than any queue can hold.
 constexpr int kMaxCollisions = 64;
 constexpr uint64_t kMaxJump = uint64_t{1} << 20;
@@ -38,29 +33,8 @@ constexpr uint64_t kMaxJump = uint64_t{1} << 20;
 // One for the process: all threads, and all copies of the JavaScript layer that share this binary.
 std::atomic<uint64_t> next_entropy{0};
 
-// Waiting for another thread that needs some microseconds: gives way, and sleeps only when that has taken
-// long.
-class Patience {
- public:
-  void Wait() {
-    if (rounds_++ < kRounds) {
-      ::sched_yield();
-      return;
-    }
-    const timespec nap{0, kNapNs};
-    ::nanosleep(&nap, nullptr);
-  }
-
- private:
-  static constexpr int kRounds = 200;
-  static constexpr long kNapNs = 100'000;
-
-  int rounds_ = 0;
-};
-
-// The first of so many.
-uint64_t TakeEntropies(size_t count) {
-  return next_entropy.fetch_add(count, std::memory_order_relaxed);
+uint64_t TakeEntropy() {
+  return next_entropy.fetch_add(1, std::memory_order_relaxed);
 }
 
 // Past a stretch of taken names: stepping by one is quadratic when another producer wrote them with the same
@@ -137,14 +111,12 @@ class Batch {
         write_out_(form.durable && !form.plain_sync && directory.WritesOut()) {}
 
   void Run(std::span<NewItem> items);
-  bool GoesStraight(const NewItem& item) const;
-  bool BuildOne(NewItem& item, uint64_t entropy, Building* building);
-  void LinkOne(Building& building);
   void RunLone(NewItem& item);
   Failure Open(NewItem& item, ItemFile* file);
 
  private:
-  bool Begin(NewItem& item, uint64_t entropy, Building* building);
+  bool GoesStraight(const NewItem& item) const;
+  bool Begin(NewItem& item, Building* building);
   const std::string& NameOf(Building& building, Instant now) const;
   bool FitsOrFails(NewItem& item, const std::string& name) const;
   bool IsCurrent(NewItem& item);
@@ -152,6 +124,8 @@ class Batch {
   Failure OpenFile(Building& building, platform::LinkWay way);
   Failure Build(Building& building, platform::LinkWay way);
   Failure Prepare(Building& building);
+  void KeepOrder(Building& building) const;
+  void SetLinked(Building& building);
   void EnqueueEmpty(Building& building);
   void Link(Building& building);
   bool Rebuild(Building& building);
@@ -164,6 +138,7 @@ class Batch {
   const std::atomic<bool>* const stopping_;
   const bool write_out_;
   bool checked_ = false;
+  uint64_t next_ = 0;  // the least entropy that comes after all that are linked
 };
 
 // Asked for twice: before the file is made, and with the time as it is right before the link.
@@ -210,21 +185,33 @@ bool Batch::IsUnwanted(NewItem& item) const {
 }
 
 bool Batch::GoesStraight(const NewItem& item) const {
-  return item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
+  // Elsewhere the call can be interrupted, and a name that is there afterwards may be ours or another
+  // producer's.
+  const bool is_local = directory_.file_system().reach == platform::FileSystem::Reach::kLocal;
+  return is_local && item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
          directory_.CreatesExactly(form_.mode);
+}
+
+// An entropy that had to jump is past those that the next items took before: these take new ones, or they
+// would sort before it.
+void Batch::KeepOrder(Building& building) const {
+  if (building.entropy < next_) building.entropy = TakeEntropy();
+}
+
+void Batch::SetLinked(Building& building) {
+  building.item->name = std::move(building.name);
+  building.item->linked = true;
+  next_ = building.entropy + 1;
 }
 
 void Batch::EnqueueEmpty(Building& building) {
   NewItem& item = *building.item;
   if (IsUnwanted(item) || !IsCurrent(item)) return;
+  KeepOrder(building);
   for (int collisions = 0;; collisions++) {
     const std::string& name = NameOf(building, Now());
     if (!FitsOrFails(item, name)) return;
-    if (CreateEmpty(directory_, name, form_.mode) == 0) {
-      item.name = std::move(building.name);
-      item.linked = true;
-      return;
-    }
+    if (CreateEmpty(directory_, name, form_.mode) == 0) return SetLinked(building);
     if (errno != EEXIST || collisions == kMaxCollisions) {
       if ((errno == ENOENT || errno == EPERM) && directory_.Vanished(Place::kQueue)) errno = ESTALE;
       item.failure = Failure{LastError(), "open", directory_.PathOf(Place::kQueue, name)};
@@ -276,6 +263,7 @@ bool Batch::Rebuild(Building& building) {
 void Batch::Link(Building& building) {
   NewItem& item = *building.item;
   if (IsUnwanted(item) || !IsCurrent(item)) return;
+  KeepOrder(building);
   bool rebuilt = false;
   for (int collisions = 0;;) {
     const std::string& name = NameOf(building, Now());
@@ -283,9 +271,7 @@ void Batch::Link(Building& building) {
     if (building.file.Link(name) == 0) {
       // Remembered only now that it worked: a way that failed may have failed for another reason.
       if (rebuilt) directory_.set_link_way(platform::LinkWay::kTemporary);
-      item.name = std::move(building.name);
-      item.linked = true;
-      return;
+      return SetLinked(building);
     }
     if (errno == ENOTSUP && !rebuilt) {
       rebuilt = true;
@@ -338,10 +324,10 @@ void Batch::SyncQueue(std::span<NewItem> items) const {
 }
 
 // False: the item has failed already.
-bool Batch::Begin(NewItem& item, uint64_t entropy, Building* building) {
+bool Batch::Begin(NewItem& item, Building* building) {
   if (IsUnwanted(item)) return false;
   building->item = &item;
-  building->entropy = entropy;
+  building->entropy = TakeEntropy();
   building->name.clear();
   building->straight = GoesStraight(item);
   return FitsOrFails(item, NameOf(*building, AboutNow()));
@@ -349,7 +335,7 @@ bool Batch::Begin(NewItem& item, uint64_t entropy, Building* building) {
 
 void Batch::RunLone(NewItem& item) {
   Building building;
-  if (!Begin(item, TakeEntropies(1), &building)) return;
+  if (!Begin(item, &building)) return;
   if (building.straight) {
     EnqueueEmpty(building);
     return SyncQueue({&item, 1});
@@ -375,7 +361,7 @@ void Batch::Run(std::span<NewItem> items) {
   group.reserve(group_size);
   for (NewItem& item : items) {
     Building building;
-    if (!Begin(item, TakeEntropies(1), &building)) continue;
+    if (!Begin(item, &building)) continue;
     if (building.straight) {
       LinkGroup(group);  // keeps the order of the links
       EnqueueEmpty(building);
@@ -394,138 +380,19 @@ void Batch::Run(std::span<NewItem> items) {
   SyncQueue(items);
 }
 
-// Everything but the link of an item that does not go straight.
-bool Batch::BuildOne(NewItem& item, uint64_t entropy, Building* building) {
-  if (!Begin(item, entropy, building)) return false;
-  item.failure = Prepare(*building);
-  return !item.failure;
-}
-
-void Batch::LinkOne(Building& building) {
-  Link(building);
-  KeepDraft(building);
-  building.file = ItemFile();
-}
-
 Failure Batch::Open(NewItem& item, ItemFile* file) {
   Building building;
-  if (!Begin(item, TakeEntropies(1), &building)) return item.failure;
+  if (!Begin(item, &building)) return item.failure;
   Failure failure = OpenFile(building, directory_.link_way());
   *file = std::move(building.file);
   return failure;
 }
 
-// Two threads at one batch, as making an inode and giving it its name take about as long, and the kernel can
-// do both at once. Each builds the next item, and then links what is built, in order, unless the other is at
-// that.
-class Pair {
- public:
-  Pair(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
-       const std::atomic<bool>* stopping)
-      : directory_(directory),
-        form_(form),
-        stopping_(stopping),
-        items_(items),
-        first_entropy_(TakeEntropies(items.size())) {}
-
-  // False: there is no second thread to be had, and nothing was done.
-  bool Run() {
-    pthread_t other;
-    if (::pthread_create(&other, nullptr, WorkIn, this) != 0) return false;
-    Work();
-    ::pthread_join(other, nullptr);
-    return true;
-  }
-
- private:
-  // Built and not linked; each has its descriptor open.
-  static constexpr size_t kRoom = 32;
-
-  struct Slot {
-    std::atomic<bool> built{false};
-    bool failed = false;
-    Building building;
-  };
-
-  static void* WorkIn(void* self) {
-    static_cast<Pair*>(self)->Work();
-    return nullptr;
-  }
-
-  void Work() {
-    Batch batch(directory_, form_, stopping_);
-    for (;;) {
-      const size_t at = begun_.fetch_add(1);
-      if (at >= items_.size()) return;
-      const size_t room = room_.load();
-      WaitUntilLinked(batch, at < room ? 0 : at - room + 1);
-      Build(batch, at);
-      LinkBuilt(batch);
-    }
-  }
-
-  void Build(Batch& batch, size_t at) {
-    NewItem& item = items_[at];
-    Slot& slot = slots_[at % kRoom];
-    slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
-    if (item.failure.error == -EMFILE || item.failure.error == -ENFILE) {
-      // Those before it hold descriptors, and those after it shall not.
-      room_.store(1);
-      slot.building = Building();
-      WaitUntilLinked(batch, at);
-      item.failure = {};
-      slot.failed = !batch.BuildOne(item, first_entropy_ + at, &slot.building);
-    }
-    slot.built.store(true);
-  }
-
-  void WaitUntilLinked(Batch& batch, size_t count) {
-    for (Patience patience; linked_.load() < count; patience.Wait()) LinkBuilt(batch);
-  }
-
-  // Who finds the other at it need not wait: the other looks once more after it has let go.
-  void LinkBuilt(Batch& batch) {
-    while (slots_[linked_.load() % kRoom].built.load() && !linking_.exchange(true)) {
-      for (size_t at = linked_.load(); slots_[at % kRoom].built.load(); linked_.store(++at)) {
-        Slot& slot = slots_[at % kRoom];
-        if (!slot.failed) Link(batch, at, slot.building);
-        slot.built.store(false);
-      }
-      linking_.store(false);
-    }
-  }
-
-  // An entropy that had to jump is past those of all that follow: these get new ones, or they would sort
-  // before it.
-  void Link(Batch& batch, size_t at, Building& building) {
-    if (jumped_) building.entropy = TakeEntropies(1);
-    batch.LinkOne(building);
-    jumped_ = jumped_ || building.entropy != first_entropy_ + at;
-  }
-
-  QueueDirectory& directory_;
-  const ItemForm& form_;
-  const std::atomic<bool>* const stopping_;
-  const std::span<NewItem> items_;
-  const uint64_t first_entropy_;
-  std::atomic<size_t> room_{kRoom};
-  std::atomic<size_t> begun_{0};
-  std::atomic<size_t> linked_{0};
-  std::atomic<bool> linking_{false};
-  bool jumped_ = false;  // of whoever links
-  std::array<Slot, kRoom> slots_;
-};
-
 }  // namespace
 
 void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
                 const std::atomic<bool>* stopping) {
-  Batch batch(directory, form, stopping);
-  // What is made durable is written and linked in groups, and waits for the disk anyway.
-  const bool for_two =
-      items.size() >= kManyItems && !form.durable &&
-      std::none_of(items.begin(), items.end(), [&](const NewItem& item) { return batch.GoesStraight(item); });
-  if (!for_two || !Pair(directory, form, items, stopping).Run()) batch.Run(items);
+  Batch(directory, form, stopping).Run(items);
 }
 
 void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item) {

@@ -23,12 +23,29 @@ int LastError();
 // "queue" and "NAME" to "queue/NAME".
 std::string JoinPath(std::string_view directory, std::string_view name);
 
-// Repeats a call that a signal interrupted. Not for close(2).
-template <typename Call>
-auto RetryInterrupted(Call call) {
-  auto result = call();
-  while (result == -1 && errno == EINTR) result = call();
+// Repeats a call that a signal interrupted, which file systems in user space and network file systems let
+// happen to any call. Not for close(2).
+template <typename Call, typename... Arguments>
+auto RetryInterrupted(Call call, Arguments... arguments) {
+  auto result = call(arguments...);
+  while (result == -1 && errno == EINTR) result = call(arguments...);
   return result;
+}
+
+// The same for a call that must be made once only (link, rename, unlink, mkdir): it may have been made
+// although it was interrupted, and the next one then fails, or undoes it. So `was_made` looks after each
+// failure from the first interruption on.
+template <typename Call, typename WasMade>
+int RetryUnlessMade(Call call, WasMade was_made) {
+  for (bool interrupted = false;;) {
+    const int result = call();
+    if (result != -1) return result;
+    const int error = errno;
+    interrupted = interrupted || error == EINTR;
+    if (interrupted && was_made()) return 0;
+    errno = error;
+    if (error != EINTR) return -1;
+  }
 }
 
 }  // namespace fsq

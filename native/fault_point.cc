@@ -157,9 +157,10 @@ bool HasAnswer(const char* point, long long* answer) {
   return false;
 }
 
-void Leave(const char* point) {
+bool Leave(const char* point) {
   const int saved = errno;
   std::string pause;
+  int error = 0;
   {
     State& state = TheState();
     const std::lock_guard<std::mutex> guard(state.mutex);
@@ -168,10 +169,12 @@ void Leave(const char* point) {
       if (!Matches(rule, point, hit)) continue;
       if (rule.action == "kill-after") ::kill(::getpid(), SIGKILL);
       if (rule.action == "pause-after") pause = rule.argument;
+      if (rule.action == "errno-after") error = std::atoi(rule.argument.c_str());
     }
   }
   if (!pause.empty()) PauseUntilRemoved(pause);
-  errno = saved;
+  errno = error == 0 ? saved : error;
+  return error != 0;
 }
 
 }  // namespace fsq::fault

@@ -17,11 +17,10 @@ int TryLock(int fd, LockKind kind, bool exclusive, LockRange range) {
     case LockKind::kNone:
       return 0;
     case LockKind::kFlock:
-      result = RetryInterrupted([&] { return ::flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB); });
+      result = RetryInterrupted(::flock, fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB);
       break;
     case LockKind::kDescription:
-      result = RetryInterrupted(
-          [&] { return platform::LockDescription(fd, exclusive, range.start, range.length); });
+      result = platform::LockDescription(fd, exclusive, range.start, range.length);
       break;
   }
   if (result == -1 && (errno == EWOULDBLOCK || errno == EACCES || errno == EBUSY)) errno = EAGAIN;
@@ -31,9 +30,9 @@ int TryLock(int fd, LockKind kind, bool exclusive, LockRange range) {
 int Unlock(int fd, LockKind kind, LockRange range) {
   switch (kind) {
     case LockKind::kFlock:
-      return RetryInterrupted([&] { return ::flock(fd, LOCK_UN); });
+      return RetryInterrupted(::flock, fd, LOCK_UN);
     case LockKind::kDescription:
-      return RetryInterrupted([&] { return platform::UnlockDescription(fd, range.start, range.length); });
+      return platform::UnlockDescription(fd, range.start, range.length);
     case LockKind::kNone:
       return 0;
   }

@@ -32,11 +32,31 @@ class Mover {
     return Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, item_.from),
                    directory_.PathOf(item_.to_place, item_.to)};
   }
-  int Rename() const {
-    return FSQ_CALL("finish.rename",
-                    platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()));
+  template <typename Call>
+  int Rename(Call call) const {
+    return RetryUnlessMade([&] { return FSQ_CALL_ONCE("finish.rename", call()); },
+                           [&] { return HasLeft() && HasArrived(); });
   }
-  int RemoveSource() const { return FSQ_CALL("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); }
+  int RenameExclusive() const {
+    return Rename(
+        [&] { return platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()); });
+  }
+  int Link() const {
+    return RetryUnlessMade(
+        [&] {
+          return FSQ_CALL_ONCE("finish.link",
+                               ::linkat(queue_, item_.from.c_str(), target_, item_.to.c_str(), 0));
+        },
+        [&] { return HasTwoNames() && HasArrived(); });
+  }
+  int RemoveSource() const {
+    return RetryUnlessMade(
+        [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); },
+        [&] { return HasLeft(); });
+  }
+  bool HasLeft() const;
+  bool HasArrived() const;
+  bool HasTwoNames() const;
 
   const QueueDirectory& directory_;
   Finish& item_;
@@ -48,7 +68,7 @@ class Mover {
 // The lock is advisory: somebody may have moved the file by hand, or a worker of another make may have put
 // another item in its place, which a blind rename would carry off.
 Failure Mover::CheckOurs(struct stat* info) const {
-  if (::fstat(item_.descriptor.get(), info) == -1) return FailureOf("fstat");
+  if (RetryInterrupted(::fstat, item_.descriptor.get(), info) == -1) return FailureOf("fstat");
   if (!item_.descriptor.Is(*info)) {
     errno = EBADF;
     return FailureOf("fstat");
@@ -63,20 +83,37 @@ Failure Mover::CheckOurs(struct stat* info) const {
   return FailureOf("fstatat");
 }
 
+// What an interrupted call may have come to.
+bool Mover::HasLeft() const {
+  struct stat named;
+  if (LookAt(queue_, item_.from, &named) == -1) return errno == ENOENT;
+  return !item_.descriptor.Is(named);
+}
+
+bool Mover::HasArrived() const {
+  struct stat named;
+  return LookAt(target_, item_.to, &named) == 0 && item_.descriptor.Is(named);
+}
+
+bool Mover::HasTwoNames() const {
+  struct stat own;
+  return RetryInterrupted(::fstat, item_.descriptor.get(), &own) == 0 && own.st_nlink > 1;
+}
+
 Failure Mover::MoveByLink() const {
   // Nothing is kept of a discarded item. By way of tmp/ it would have two names in between, which a claim
   // could not tell from those of a producer that is about to remove its own.
   if (item_.discard) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
-  if (FSQ_CALL("finish.link", ::linkat(queue_, item_.from.c_str(), target_, item_.to.c_str(), 0)) == -1) {
+  if (Link() == -1) {
     if (errno != EPERM) return FailureOf("linkat");
     // fs.protected_hardlinks: only the owner may link. Nothing exclusive is left, so look first.
     struct stat other;
-    if (::fstatat(target_, item_.to.c_str(), &other, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (LookAt(target_, item_.to, &other) == 0) {
       errno = EEXIST;
       return FailureOf("linkat");
     }
     const int renamed =
-        FSQ_CALL("finish.rename", ::renameat(queue_, item_.from.c_str(), target_, item_.to.c_str()));
+        Rename([&] { return ::renameat(queue_, item_.from.c_str(), target_, item_.to.c_str()); });
     return renamed == 0 ? Failure{} : FailureOf("renameat");
   }
   return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
@@ -86,7 +123,7 @@ Failure Mover::MoveByLink() const {
 // that it did.
 Failure Mover::ResolveCollision(const struct stat& info) const {
   struct stat other;
-  if (::fstatat(target_, item_.to.c_str(), &other, AT_SYMLINK_NOFOLLOW) == -1) {
+  if (LookAt(target_, item_.to, &other) == -1) {
     // Taken a moment ago, gone now: the next free name will do.
     if (errno == ENOENT) errno = EEXIST;
     return FailureOf("renameat2");
@@ -109,12 +146,12 @@ Failure Mover::Move() {
     if (errno != EPERM) return FailureOf("futimens");
     item_.undelayed = true;
   }
-  int renamed = Rename();
+  int renamed = RenameExclusive();
   if (renamed == -1 && (errno == ENOENT || errno == EPERM) && directory_.Vanished(item_.to_place)) {
     target_again_ = directory_.OpenAgain(item_.to_place);
     if (!target_again_.valid()) return FailureOf("renameat2");
     target_ = target_again_.get();
-    renamed = Rename();
+    renamed = RenameExclusive();
   }
   Failure failure;
   if (renamed == -1) {

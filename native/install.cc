@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "descriptor.h"
+#include "directory.h"
 #include "fault_point.h"
 #include "file_lock.h"
 #include "platform.h"
@@ -16,6 +17,22 @@ namespace fsq {
 namespace {
 
 constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+// What an interrupted call may have come to: nobody else uses a hidden name.
+bool IsThere(int directory, const std::string& name) {
+  struct stat info;
+  return LookAt(directory, name, &info) == 0;
+}
+
+bool WasRenamed(int directory, const std::string& from, const std::string& to) {
+  return IsThere(directory, to) && !IsThere(directory, from);
+}
+
+int MakeDirectory(int parent, const std::string& name) {
+  return RetryUnlessMade(
+      [&] { return FSQ_CALL_ONCE("install.mkdir", ::mkdirat(parent, name.c_str(), 0700)); },
+      [&] { return IsThere(parent, name); });
+}
 
 class Installer {
  public:
@@ -41,8 +58,14 @@ class Installer {
                    JoinPath(plan_.root, plan_.name)};
   }
   int Rename(const std::string& from, const std::string& to) const {
-    return FSQ_CALL("install.rename", ::renameat(root_.get(), from.c_str(), root_.get(), to.c_str()));
+    return RetryUnlessMade(
+        [&] {
+          return FSQ_CALL_ONCE("install.rename",
+                               ::renameat(root_.get(), from.c_str(), root_.get(), to.c_str()));
+        },
+        [&] { return WasRenamed(root_.get(), from, to); });
   }
+  int Exchange() const;
 
   Installation& plan_;
   Descriptor root_;
@@ -83,7 +106,7 @@ Descriptor Installer::OpenMade(int parent, const std::string& name) const {
   Descriptor made(open());
   // The umask may have left even its maker no permission for it.
   if (!made.valid() && errno == EACCES) {
-    if (::fchmodat(parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (RetryInterrupted(::fchmodat, parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW) == 0) {
       made = Descriptor(open());
     } else {
       errno = EACCES;  // not what a libc says that cannot do it without following links
@@ -94,7 +117,7 @@ Descriptor Installer::OpenMade(int parent, const std::string& name) const {
 
 Failure Installer::MakeSubdirectory(const std::string& name) {
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
-  if (FSQ_CALL("install.mkdir", ::mkdirat(hidden_.get(), name.c_str(), 0700)) == -1) {
+  if (MakeDirectory(hidden_.get(), name) == -1) {
     return Failure{LastError(), "mkdirat", path};
   }
   made_.push_back(name);
@@ -103,12 +126,13 @@ Failure Installer::MakeSubdirectory(const std::string& name) {
   return SetAttributes(made.get(), path, plan_.mode);
 }
 
-// Empty: that it is there is all that it says.
+// Empty: that it is there is all that it says. Made without O_EXCL, so that the call can be repeated: nobody
+// else makes anything in this directory.
 Failure Installer::MakeMarker() {
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), plan_.marker);
   const Descriptor made(RetryInterrupted([&] {
     return FSQ_CALL("install.marker", ::openat(hidden_.get(), plan_.marker.c_str(),
-                                               O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600));
+                                               O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600));
   }));
   if (!made.valid()) return Failure{LastError(), "openat", path};
   marked_ = true;
@@ -144,9 +168,23 @@ Failure Installer::Publish() {
   return SyncDirectory("install.fsyncroot", root_.get(), plan_.root);
 }
 
+// Made twice, it would change nothing.
+int Installer::Exchange() const {
+  return RetryUnlessMade(
+      [&] {
+        return FSQ_CALL_ONCE("install.rename", platform::RenameExchange(root_.get(), plan_.hidden.c_str(),
+                                                                        root_.get(), plan_.name.c_str()));
+      },
+      [&] {
+        struct stat own;
+        struct stat named;
+        return RetryInterrupted(::fstat, hidden_.get(), &own) == 0 &&
+               LookAt(root_.get(), plan_.name, &named) == 0 && SameInode(own, named);
+      });
+}
+
 Failure Installer::Replace() {
-  const int exchanged = FSQ_CALL("install.rename", platform::RenameExchange(root_.get(), plan_.hidden.c_str(),
-                                                                            root_.get(), plan_.name.c_str()));
+  const int exchanged = Exchange();
   if (exchanged == -1 && errno != EINVAL && errno != ENOSYS) return FailureOfRename();
   if (exchanged == -1) {
     // In two steps, with a moment in between in which there is no queue.
@@ -179,7 +217,7 @@ void Installer::RemoveHidden() {
 
 Failure Installer::Run() {
   if (Failure failure = OpenRoot(plan_.root, &root_)) return failure;
-  if (FSQ_CALL("install.mkdir", ::mkdirat(root_.get(), plan_.hidden.c_str(), 0700)) == -1) {
+  if (MakeDirectory(root_.get(), plan_.hidden) == -1) {
     return FailureAt("mkdirat", plan_.hidden);
   }
   Failure failure = BuildHidden();
@@ -199,10 +237,15 @@ Failure Relocate(const std::string& root, const std::string& from, const std::st
   Descriptor directory;
   if (Failure failure = OpenRoot(root, &directory)) return failure;
   const int fd = directory.get();
-  int renamed = FSQ_CALL("retire.rename", platform::RenameExclusive(fd, from.c_str(), fd, to.c_str()));
+  const auto was_made = [&] { return WasRenamed(fd, from, to); };
+  int renamed = RetryUnlessMade(
+      [&] {
+        return FSQ_CALL_ONCE("retire.rename", platform::RenameExclusive(fd, from.c_str(), fd, to.c_str()));
+      },
+      was_made);
   // Plain rename(2) replaces nothing but an empty directory.
   if (renamed == -1 && (errno == EINVAL || errno == ENOSYS))
-    renamed = ::renameat(fd, from.c_str(), fd, to.c_str());
+    renamed = RetryUnlessMade([&] { return ::renameat(fd, from.c_str(), fd, to.c_str()); }, was_made);
   if (renamed == -1) return Failure{LastError(), "rename", JoinPath(root, from), JoinPath(root, to)};
   *moved = true;
   return SyncDirectory("retire.fsyncroot", fd, root);

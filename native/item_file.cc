@@ -32,7 +32,7 @@ int WriteAll(int fd, std::string_view bytes) {
 // Bytes copied through this process, 0 at the end of the source.
 ssize_t CopyThroughBuffer(int source, off_t* from, int to) {
   const auto buffer = std::make_unique<char[]>(kCopyBuffer);
-  const ssize_t size = RetryInterrupted([&] { return ::pread(source, buffer.get(), kCopyBuffer, *from); });
+  const ssize_t size = RetryInterrupted(::pread, source, buffer.get(), kCopyBuffer, *from);
   if (size <= 0) return size;
   *from += size;
   return WriteAll(to, {buffer.get(), static_cast<size_t>(size)}) == 0 ? size : -1;
@@ -45,7 +45,7 @@ int SetDue(int fd, int64_t due_ms) {
   times[0].tv_nsec = UTIME_OMIT;
   times[1].tv_sec = static_cast<time_t>(due_ms / 1000);
   times[1].tv_nsec = static_cast<long>(due_ms % 1000) * 1'000'000;
-  return ::futimens(fd, times);
+  return RetryInterrupted(::futimens, fd, times);
 }
 
 int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode) {
@@ -55,11 +55,11 @@ int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode)
   }));
   if (!made.valid()) return -1;
   struct stat info;
-  if (::fstat(made.get(), &info) == 0 && (info.st_mode & 07777) != mode) {
+  if (RetryInterrupted(::fstat, made.get(), &info) == 0 && (info.st_mode & 07777) != mode) {
     // The umask changed since, or a default ACL has its say: set it right now, and use the slower way from
     // here on.
     directory.NoteInexactMode();
-    (void)::fchmod(made.get(), mode);
+    (void)RetryInterrupted(::fchmod, made.get(), mode);
   }
   return 0;
 }
@@ -151,7 +151,7 @@ Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
   }));
   if (!source.valid()) return Failure{LastError(), "open", path};
   struct stat info;
-  if (::fstat(source.get(), &info) == -1) return Failure{LastError(), "fstat", path};
+  if (RetryInterrupted(::fstat, source.get(), &info) == -1) return Failure{LastError(), "fstat", path};
   if (!S_ISREG(info.st_mode)) return Failure{S_ISDIR(info.st_mode) ? -EISDIR : -EINVAL, "read", path, {}};
   return Copy(source.get(), 0, path, stopping);
 }
@@ -163,7 +163,7 @@ Failure ItemFile::CopyLent(int source, Stopping stopping) const {
   if ((flags & O_ACCMODE) == O_WRONLY) return Failure{-EBADF, "read", {}, {}};
   // From here on the position is ours: others may move the one of the descriptor, and a second try begins
   // where the first one did.
-  const off_t from = ::lseek(source, 0, SEEK_CUR);
+  const off_t from = RetryInterrupted(::lseek, source, 0, SEEK_CUR);
   return from == -1 ? Failure{LastError(), "lseek", {}, {}} : Copy(source, from, {}, stopping);
 }
 
@@ -199,7 +199,7 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
   // The umask and a default ACL had their say when the file was made, and fchown drops bits. Looking is
   // cheaper than setting, which writes to the journal.
   struct stat info;
-  const bool exact = ::fstat(fd, &info) == 0 && (info.st_mode & 07777) == form.mode;
+  const bool exact = RetryInterrupted(::fstat, fd, &info) == 0 && (info.st_mode & 07777) == form.mode;
   if (!exact && FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
     return Failure{LastError(), "fchmod", Path()};
   if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
@@ -220,18 +220,35 @@ int ItemFile::SyncName() const {
       [&] { return FSQ_CALL("enqueue.fsyncdir", platform::SyncFile(descriptor_.get())); });
 }
 
+// Nobody else gives an unnamed inode a name; one in tmp/ may have another in somebody's backup.
+bool ItemFile::IsLinked(const std::string& name) const {
+  struct stat own;
+  if (RetryInterrupted(::fstat, descriptor_.get(), &own) == -1) return false;
+  if (temporary_.empty()) return own.st_nlink > 0;
+  struct stat named;
+  return LookAt(directory_->fd(Place::kQueue), name, &named) == 0 && SameInode(own, named);
+}
+
 int ItemFile::Link(const std::string& name) {
   const int queue = directory_->fd(Place::kQueue);
+  const auto link = [&](auto call) { return RetryUnlessMade(call, [&] { return IsLinked(name); }); };
   if (!temporary_.empty()) {
     const int tmp = directory_->fd(Place::kTmp);
-    if (FSQ_CALL("enqueue.link", ::linkat(tmp, temporary_.c_str(), queue, name.c_str(), 0)) == -1) return -1;
+    const int linked = link([&] {
+      return FSQ_CALL_ONCE("enqueue.link", ::linkat(tmp, temporary_.c_str(), queue, name.c_str(), 0));
+    });
+    if (linked == -1) return -1;
     Discard();
     return 0;
   }
   platform::LinkWay way = directory_->link_way();
   if (way == platform::LinkWay::kTemporary) way = platform::FirstLinkWay();
   for (;;) {
-    if (FSQ_CALL("enqueue.link", platform::LinkUnnamed(descriptor_.get(), queue, name.c_str(), way)) == 0) {
+    const int linked = link([&] {
+      return FSQ_CALL_ONCE("enqueue.link",
+                           platform::LinkUnnamed(descriptor_.get(), queue, name.c_str(), way));
+    });
+    if (linked == 0) {
       directory_->set_link_way(way);
       return 0;
     }

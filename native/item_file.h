@@ -103,6 +103,7 @@ class ItemFile {
   Failure CopyLent(int source, Stopping stopping) const;
   Failure Copy(int source, off_t from, const std::string& path, Stopping stopping) const;
   std::string Path() const;
+  bool IsLinked(const std::string& name) const;
   void Discard();
 
   QueueDirectory* directory_ = nullptr;

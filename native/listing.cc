@@ -35,7 +35,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
   Descriptor own;
   if (stream == nullptr) stream = &own;
   if (stream->valid()) {
-    if (::lseek(stream->get(), 0, SEEK_SET) == -1) {
+    if (RetryInterrupted(::lseek, stream->get(), 0, SEEK_SET) == -1) {
       *failure = Failure{LastError(), "lseek", directory.NameOf(place)};
       return nullptr;
     }

@@ -52,6 +52,10 @@ int WriteOut(int fd);
 // bytes copied, 0 at the end. ENOTSUP where the bytes have to pass through this process.
 ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length);
 
+// read(2) of a stream that never waits, whether the descriptor has O_NONBLOCK or not: EAGAIN where nothing is
+// there. ENOTSUP where the kernel cannot do so for this kind of file.
+ssize_t ReadWithoutWaiting(int fd, char* buffer, size_t size);
+
 // An exclusive or shared open-file-description lock on a range of the file, without waiting; length 0: to the
 // end.
 int LockDescription(int fd, bool exclusive, off_t start, off_t length);
@@ -119,6 +123,10 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
 
 // pipe(2) whose ends neither block nor outlive an exec.
 int OpenPipe(int ends[2]);
+
+// Keeps this library in memory when Node has closed it with the last thread that had loaded it: what is one
+// for the process (entropies) would begin anew with the next thread.
+void StayLoaded();
 
 // The process's umask, or -1 where it cannot be read without changing it.
 int Umask();

@@ -1,6 +1,7 @@
 #ifdef __APPLE__
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/event.h>
@@ -14,6 +15,7 @@
 #include <memory>
 
 #include "descriptor.h"
+#include "failure.h"
 #include "fault_point.h"
 #include "platform.h"
 
@@ -51,9 +53,9 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
 // fsync(2) of macOS leaves the data in the drive's cache; F_FULLFSYNC empties it, where the file system knows
 // how.
 int SyncFile(int fd) {
-  if (::fcntl(fd, F_FULLFSYNC) == 0) return 0;
-  if (::fcntl(fd, F_BARRIERFSYNC) == 0) return 0;
-  return ::fsync(fd);
+  if (RetryInterrupted(::fcntl, fd, F_FULLFSYNC) == 0) return 0;
+  if (RetryInterrupted(::fcntl, fd, F_BARRIERFSYNC) == 0) return 0;
+  return RetryInterrupted(::fsync, fd);
 }
 
 int SyncDirectory(int fd) {
@@ -75,6 +77,11 @@ ssize_t CopyInKernel(int, off_t*, int, size_t) {
   return -1;
 }
 
+ssize_t ReadWithoutWaiting(int, char*, size_t) {
+  errno = ENOTSUP;
+  return -1;
+}
+
 int FindFileSystem(int fd, FileSystem* found) {
   struct statfs info;
   if (FSQ_CALL("open.fstatfs", ::fstatfs(fd, &info)) == -1) return -1;
@@ -85,7 +92,7 @@ int FindFileSystem(int fd, FileSystem* found) {
 }
 
 int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit) {
-  const int own = ::dup(directory);
+  const int own = RetryInterrupted(::dup, directory);
   if (own == -1) return -1;
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(own), ::closedir);
   if (!stream) {
@@ -97,6 +104,7 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
   for (;;) {
     errno = 0;
     const dirent* const entry = ::readdir(stream.get());
+    if (entry == nullptr && errno == EINTR) continue;
     if (entry == nullptr) return errno == 0 ? 0 : -1;
     const std::string_view name(entry->d_name, entry->d_namlen);
     if (name == "." || name == "..") continue;
@@ -105,19 +113,19 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
 }
 
 int OpenWatcher() {
-  const int watcher = ::kqueue();
-  if (watcher >= 0) (void)::fcntl(watcher, F_SETFD, FD_CLOEXEC);
+  const int watcher = RetryInterrupted(::kqueue);
+  if (watcher >= 0) (void)RetryInterrupted(::fcntl, watcher, F_SETFD, FD_CLOEXEC);
   return watcher;
 }
 
 // A watch is the descriptor of its directory.
 int AddWatch(int watcher, const char* directory, bool) {
-  Descriptor watched(::open(directory, O_EVTONLY | O_DIRECTORY | O_CLOEXEC));
+  Descriptor watched(RetryInterrupted(::open, directory, O_EVTONLY | O_DIRECTORY | O_CLOEXEC));
   if (!watched.valid()) return -1;
   struct kevent change;
   EV_SET(&change, static_cast<uintptr_t>(watched.get()), EVFILT_VNODE, EV_ADD | EV_CLEAR,
          NOTE_WRITE | NOTE_DELETE | NOTE_RENAME | NOTE_REVOKE, 0, nullptr);
-  if (::kevent(watcher, &change, 1, nullptr, 0, nullptr) == -1) return -1;
+  if (RetryInterrupted(::kevent, watcher, &change, 1, nullptr, 0, nullptr) == -1) return -1;
   return watched.Release();
 }
 
@@ -130,7 +138,7 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
   std::array<struct kevent, kEvents> events;
   const timespec now{};
   for (;;) {
-    const int count = ::kevent(watcher, nullptr, 0, events.data(), kEvents, &now);
+    const int count = RetryInterrupted(::kevent, watcher, nullptr, 0, events.data(), kEvents, &now);
     if (count <= 0) return count;
     for (int at = 0; at < count; at++) {
       const auto& event = events[static_cast<size_t>(at)];
@@ -142,12 +150,19 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
 }
 
 int OpenPipe(int ends[2]) {
-  if (::pipe(ends) == -1) return -1;
+  if (RetryInterrupted(::pipe, ends) == -1) return -1;
   for (int at = 0; at < 2; at++) {
-    (void)::fcntl(ends[at], F_SETFD, FD_CLOEXEC);
-    (void)::fcntl(ends[at], F_SETFL, O_NONBLOCK);
+    (void)RetryInterrupted(::fcntl, ends[at], F_SETFD, FD_CLOEXEC);
+    (void)RetryInterrupted(::fcntl, ends[at], F_SETFL, O_NONBLOCK);
   }
   return 0;
+}
+
+void StayLoaded() {
+  Dl_info own;
+  if (::dladdr(reinterpret_cast<const void*>(&StayLoaded), &own) == 0) return;
+  // Never closed.
+  (void)::dlopen(own.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 int Umask() {

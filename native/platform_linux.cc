@@ -8,6 +8,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,7 +34,7 @@ LinkWay FirstLinkWay() {
 
 int OpenUnnamed(int directory, mode_t mode) {
   // Without O_EXCL: with it the inode could never be linked.
-  const int fd = ::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  const int fd = RetryInterrupted(::openat, directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
   // EISDIR: a kernel, EOPNOTSUPP: a file system that does not know O_TMPFILE.
   if (fd == -1 && (errno == EISDIR || errno == EOPNOTSUPP || errno == EINVAL)) errno = ENOTSUP;
   return fd;
@@ -61,19 +62,19 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
 }
 
 int SyncFile(int fd) {
-  return ::fsync(fd);
+  return RetryInterrupted(::fsync, fd);
 }
 int SyncDirectory(int fd) {
-  return ::fsync(fd);
+  return RetryInterrupted(::fsync, fd);
 }
 
 void StartWriteback(int fd) {
-  (void)::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+  (void)RetryInterrupted(::sync_file_range, fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 int WriteOut(int fd) {
-  return ::sync_file_range(fd, 0, 0,
-                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  return RetryInterrupted(::sync_file_range, fd, 0, 0,
+                          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 // ext2 and ext3 have the same magic, and only the mount's own options tell of its journal. "fc_debug_force"
@@ -82,14 +83,14 @@ static bool IsOrderedExt4(dev_t device) {
   std::array<char, 64> link;
   std::snprintf(link.data(), link.size(), "/sys/dev/block/%u:%u", major(device), minor(device));
   std::array<char, PATH_MAX> target;
-  const ssize_t length = ::readlink(link.data(), target.data(), target.size());
+  const ssize_t length = RetryInterrupted(::readlink, link.data(), target.data(), target.size());
   if (length <= 0 || static_cast<size_t>(length) == target.size()) return false;
   const std::string_view place(target.data(), static_cast<size_t>(length));
   const std::string path = "/proc/fs/ext4/" + std::string(place.substr(place.rfind('/') + 1)) + "/options";
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(RetryInterrupted(::open, path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return false;
   std::array<char, 4096> text;
-  const ssize_t size = RetryInterrupted([&] { return ::read(file.get(), text.data(), text.size()); });
+  const ssize_t size = RetryInterrupted(::read, file.get(), text.data(), text.size());
   if (size <= 0 || static_cast<size_t>(size) == text.size()) return false;
   const std::string_view options(text.data(), static_cast<size_t>(size));
   const auto has = [&](std::string_view option) { return options.find(option) != std::string_view::npos; };
@@ -99,18 +100,32 @@ static bool IsOrderedExt4(dev_t device) {
 bool WritesOut(int directory, const FileSystem& system) {
   if (system.name == "xfs") return true;
   struct stat info;
-  return system.name == "ext4" && ::fstat(directory, &info) == 0 && IsOrderedExt4(info.st_dev);
+  return system.name == "ext4" && RetryInterrupted(::fstat, directory, &info) == 0 &&
+         IsOrderedExt4(info.st_dev);
 }
 
 ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length) {
   loff_t position = *offset;
-  const ssize_t copied = ::copy_file_range(source, &position, to, nullptr, length, 0);
+  const ssize_t copied = RetryInterrupted(::copy_file_range, source, &position, to, nullptr, length, 0u);
   *offset = static_cast<off_t>(position);
   if (copied == -1 &&
       (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)) {
     errno = ENOTSUP;
   }
   return copied;
+}
+
+// By number, as glibc has preadv2 from 2.26 only, and musl only lately. Pipes know the flag from Linux 6.4.
+ssize_t ReadWithoutWaiting(int fd, char* buffer, size_t size) {
+  constexpr int kNoWait = 8;             // RWF_NOWAIT
+  constexpr long kCurrentPosition = -1;  // in two halves
+  const iovec into{buffer, size};
+  const long got = RetryInterrupted(::syscall, SYS_preadv2, long{fd}, &into, 1L, kCurrentPosition,
+                                    kCurrentPosition, kNoWait);
+  // ENOSYS, EINVAL: an older kernel; EPERM: a sandbox that does not know the call.
+  if (got == -1 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EPERM))
+    errno = ENOTSUP;
+  return got;
 }
 
 namespace {
@@ -195,7 +210,7 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
 }
 
 int OpenWatcher() {
-  return ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  return RetryInterrupted(::inotify_init1, IN_NONBLOCK | IN_CLOEXEC);
 }
 
 int AddWatch(int watcher, const char* directory, bool files) {
@@ -204,11 +219,11 @@ int AddWatch(int watcher, const char* directory, bool files) {
   const uint32_t own = files ? IN_CLOSE | IN_ATTRIB : IN_DELETE | IN_MOVED_FROM;
   const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | own;
   // IN_MASK_ADD: somebody of this process may watch the directory for more.
-  return ::inotify_add_watch(watcher, directory, mask | IN_ONLYDIR | IN_MASK_ADD);
+  return RetryInterrupted(::inotify_add_watch, watcher, directory, mask | IN_ONLYDIR | IN_MASK_ADD);
 }
 
 void RemoveWatch(int watcher, int watch) {
-  (void)::inotify_rm_watch(watcher, watch);  // EINVAL: it went with its directory
+  (void)RetryInterrupted(::inotify_rm_watch, watcher, watch);  // EINVAL: it went with its directory
 }
 
 int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit) {
@@ -240,15 +255,19 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
 }
 
 int OpenPipe(int ends[2]) {
-  return ::pipe2(ends, O_NONBLOCK | O_CLOEXEC);
+  return RetryInterrupted(::pipe2, ends, O_NONBLOCK | O_CLOEXEC);
+}
+
+void StayLoaded() {
+  // The linker has been told so: -z nodelete.
 }
 
 int Umask() {
   // umask(2) can only be read by changing it, which another thread would notice.
-  const Descriptor status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+  const Descriptor status(RetryInterrupted(::open, "/proc/self/status", O_RDONLY | O_CLOEXEC));
   if (!status.valid()) return -1;
   std::array<char, 1024> text;
-  const ssize_t size = RetryInterrupted([&] { return ::read(status.get(), text.data(), text.size()); });
+  const ssize_t size = RetryInterrupted(::read, status.get(), text.data(), text.size());
   if (size <= 0) return -1;
   const std::string_view all(text.data(), static_cast<size_t>(size));
   constexpr std::string_view kLabel = "\nUmask:\t";

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "failure.h"
 #include "platform.h"
 
 namespace fsq::platform {
@@ -18,7 +19,7 @@ static int SetDescriptionLock(int fd, short type, off_t start, off_t length) {
   lock.l_whence = SEEK_SET;
   lock.l_start = start;
   lock.l_len = length;
-  return ::fcntl(fd, F_OFD_SETLK, &lock);
+  return RetryInterrupted(::fcntl, fd, F_OFD_SETLK, &lock);
 }
 
 int LockDescription(int fd, bool exclusive, off_t start, off_t length) {

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "descriptor.h"
+#include "directory.h"
 #include "fault_point.h"
 #include "file_lock.h"
 #include "item_file.h"
@@ -42,6 +43,8 @@ class Prober {
   Descriptor Open(const char* name, int flags) const;
   int Make(const char* name) const;
   bool Look(const char* name, struct stat* info) const;
+  template <typename Call>
+  int MakeOnce(const char* name, Call call) const;
   template <typename Try>
   void Add(const char* name, const char* syscall, Try attempt);
 
@@ -66,19 +69,27 @@ class Prober {
 };
 
 Descriptor Prober::Open(const char* name, int flags) const {
-  Descriptor opened(RetryInterrupted(
-      [&] { return ::openat(directory_.get(), name, flags | O_NOFOLLOW | O_CLOEXEC, 0600); }));
+  Descriptor opened(RetryInterrupted(::openat, directory_.get(), name, flags | O_NOFOLLOW | O_CLOEXEC, 0600));
   // Whatever the umask. Where modes are not kept, the mount options say what may be opened.
-  if (opened.valid() && (flags & O_CREAT) != 0) (void)::fchmod(opened.get(), 0600);
+  if (opened.valid() && (flags & O_CREAT) != 0) (void)RetryInterrupted(::fchmod, opened.get(), mode_t{0600});
   return opened;
 }
 
 int Prober::Make(const char* name) const {
-  return Open(name, O_CREAT | O_EXCL | O_WRONLY).valid() ? 0 : -1;
+  return Open(name, O_CREAT | O_WRONLY).valid() ? 0 : -1;
 }
 
 bool Prober::Look(const char* name, struct stat* info) const {
-  return ::fstatat(directory_.get(), name, info, AT_SYMLINK_NOFOLLOW) == 0;
+  return LookAt(directory_.get(), name, info) == 0;
+}
+
+// Nobody else makes anything in the directory: a name that is there after an interrupted call was made by it.
+template <typename Call>
+int Prober::MakeOnce(const char* name, Call call) const {
+  return RetryUnlessMade(call, [&] {
+    struct stat info;
+    return Look(name, &info);
+  });
 }
 
 template <typename Try>
@@ -99,11 +110,11 @@ Failure Prober::Prepare() {
   }));
   if (!directory_.valid()) return Failure{LastError(), "open", path_};
   struct stat info;
-  if (::fstat(directory_.get(), &info) == -1) return Failure{LastError(), "fstat", path_};
+  if (RetryInterrupted(::fstat, directory_.get(), &info) == -1) return Failure{LastError(), "fstat", path_};
   result_.device = info.st_dev;
-  const long name_max = ::fpathconf(directory_.get(), _PC_NAME_MAX);
+  const long name_max = RetryInterrupted(::fpathconf, directory_.get(), _PC_NAME_MAX);
   if (name_max > 0) result_.name_max = name_max;
-  const Descriptor one = Open(kOne, O_CREAT | O_EXCL | O_RDWR);
+  const Descriptor one = Open(kOne, O_CREAT | O_RDWR);
   if (!one.valid() || Make(kTwo) == -1) return Failure{LastError(), "openat", path_};
   const ssize_t written =
       RetryInterrupted([&] { return FSQ_CALL("probe.write", ::write(one.get(), kContent, kContentSize)); });
@@ -122,12 +133,16 @@ int Prober::LinkUnnamed(const char* point, const char* name, platform::LinkWay w
     errno = ENOTSUP;
     return -1;
   }
-  return FSQ_CALL(point, platform::LinkUnnamed(unnamed_.get(), directory_.get(), name, way));
+  return MakeOnce(name, [&] {
+    return FSQ_CALL_ONCE(point, platform::LinkUnnamed(unnamed_.get(), directory_.get(), name, way));
+  });
 }
 
 int Prober::HardLink() const {
   const int fd = directory_.get();
-  if (FSQ_CALL("probe.link", ::linkat(fd, kOne, fd, "linked", 0)) == -1) return -1;
+  const int made =
+      MakeOnce("linked", [&] { return FSQ_CALL_ONCE("probe.link", ::linkat(fd, kOne, fd, "linked", 0)); });
+  if (made == -1) return -1;
   struct stat one;
   struct stat linked;
   return Look(kOne, &one) && Look("linked", &linked) && one.st_ino == linked.st_ino ? 0 : Feature::kNoEffect;
@@ -139,15 +154,18 @@ int Prober::RenameExclusive() const {
   if (FSQ_CALL("probe.exclusive", platform::RenameExclusive(fd, "to-rename", fd, kTwo)) == 0)
     return Feature::kNoEffect;
   if (errno != EEXIST) return -1;
-  return platform::RenameExclusive(fd, "to-rename", fd, "renamed");
+  return MakeOnce("renamed", [&] { return platform::RenameExclusive(fd, "to-rename", fd, "renamed"); });
 }
 
 int Prober::RenameExchange() const {
   const int fd = directory_.get();
   struct stat one;
   if (!Look(kOne, &one)) return -1;
-  if (FSQ_CALL("probe.exchange", platform::RenameExchange(fd, kOne, fd, kTwo)) == -1) return -1;
   struct stat two;
+  const int exchanged = RetryUnlessMade(
+      [&] { return FSQ_CALL_ONCE("probe.exchange", platform::RenameExchange(fd, kOne, fd, kTwo)); },
+      [&] { return Look(kTwo, &two) && two.st_ino == one.st_ino; });
+  if (exchanged == -1) return -1;
   if (!Look(kTwo, &two)) return -1;
   return two.st_ino == one.st_ino ? 0 : Feature::kNoEffect;
 }
@@ -173,7 +191,7 @@ int Prober::Delay() const {
   ::clock_gettime(CLOCK_REALTIME, &now);
   if (FSQ_CALL("probe.utimens", SetDue(file.get(), int64_t{now.tv_sec} * 1000 + kHourMs)) == -1) return -1;
   struct stat info;
-  if (::fstat(file.get(), &info) == -1) return -1;
+  if (RetryInterrupted(::fstat, file.get(), &info) == -1) return -1;
   return platform::ModifiedAt(info).tv_sec > platform::ChangedAt(info).tv_sec ? 0 : Feature::kNoEffect;
 }
 
@@ -183,7 +201,10 @@ int64_t Prober::TimestampStep() const {
   constexpr timespec kTime{1'000'000'001, 123'456'789};
   const timespec times[2] = {{0, UTIME_OMIT}, kTime};
   struct stat info;
-  if (!file.valid() || ::futimens(file.get(), times) == -1 || ::fstat(file.get(), &info) == -1) return 0;
+  if (!file.valid() || RetryInterrupted(::futimens, file.get(), times) == -1 ||
+      RetryInterrupted(::fstat, file.get(), &info) == -1) {
+    return 0;
+  }
   const timespec kept = platform::ModifiedAt(info);
   if (kept.tv_sec != kTime.tv_sec) return 2'000'000'000;
   for (const int64_t step : {1, 100, 1000, 1'000'000, 10'000'000}) {
@@ -197,7 +218,8 @@ int Prober::Modes() const {
   if (!file.valid()) return -1;
   for (const mode_t mode : {mode_t{0640}, mode_t{0606}}) {
     struct stat info;
-    if (FSQ_CALL("probe.chmod", ::fchmod(file.get(), mode)) == -1 || ::fstat(file.get(), &info) == -1)
+    if (FSQ_CALL("probe.chmod", ::fchmod(file.get(), mode)) == -1 ||
+        RetryInterrupted(::fstat, file.get(), &info) == -1)
       return -1;
     if ((info.st_mode & 07777) != mode) return Feature::kNoEffect;
   }
@@ -206,7 +228,8 @@ int Prober::Modes() const {
 
 int Prober::Fifo() const {
   // Not mkfifoat, which macOS has from 13 only.
-  return FSQ_CALL("probe.fifo", ::mkfifo(JoinPath(path_, "fifo").c_str(), 0600));
+  return MakeOnce(
+      "fifo", [&] { return FSQ_CALL_ONCE("probe.fifo", ::mkfifo(JoinPath(path_, "fifo").c_str(), 0600)); });
 }
 
 int Prober::CopyInKernel() const {
@@ -214,7 +237,7 @@ int Prober::CopyInKernel() const {
   // The names have been exchanged, where that works.
   const char* const source = Look(kOne, &info) && info.st_size == kContentSize ? kOne : kTwo;
   const Descriptor from = Open(source, O_RDONLY);
-  const Descriptor to = Open("copy", O_CREAT | O_EXCL | O_WRONLY);
+  const Descriptor to = Open("copy", O_CREAT | O_WRONLY);
   if (!from.valid() || !to.valid()) return -1;
   off_t offset = 0;
   const ssize_t copied = RetryInterrupted([&] {

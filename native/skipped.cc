@@ -89,7 +89,8 @@ void Skipped::BeginWalk(const QueueDirectory& directory) {
   lock_kind_ = directory.lock_kind();
   struct stat info;
   timespec now{};
-  stamped_ = ::fstat(directory.fd(Place::kQueue), &info) == 0 && ::clock_gettime(CLOCK_REALTIME, &now) == 0;
+  stamped_ = RetryInterrupted(::fstat, directory.fd(Place::kQueue), &info) == 0 &&
+             ::clock_gettime(CLOCK_REALTIME, &now) == 0;
   if (!stamped_) return;
   modified_ = platform::ModifiedAt(info);
   changed_ = platform::ChangedAt(info);
@@ -104,7 +105,7 @@ void Skipped::EndWalk() {
 bool Skipped::IsQuiet(const QueueDirectory& directory) {
   struct stat info;
   if (!stamped_ || directory.CheckAllCurrent() == -1 || directory.CheckLockKind() == -1 ||
-      directory.IsDown() != 0 || ::fstat(directory.fd(Place::kQueue), &info) == -1 ||
+      directory.IsDown() != 0 || RetryInterrupted(::fstat, directory.fd(Place::kQueue), &info) == -1 ||
       !Same(platform::ModifiedAt(info), modified_) || !Same(platform::ChangedAt(info), changed_)) {
     return false;
   }

@@ -69,7 +69,7 @@ void ThreadPoller::Rest() {
 void ThreadPoller::Interrupt() const {
   // EAGAIN: it is full, so the thread will wake up anyway.
   const char byte = 0;
-  (void)!::write(interrupt_.get(), &byte, 1);
+  (void)RetryInterrupted(::write, interrupt_.get(), &byte, size_t{1});
 }
 
 void* ThreadPoller::Run(void* self) {
@@ -86,10 +86,10 @@ void ThreadPoller::Loop() {
       polled = {{interrupted_.get(), POLLIN, 0}};
       for (const int descriptor : polled_) polled.push_back({descriptor, POLLIN, 0});
     }
-    if (::poll(polled.data(), static_cast<nfds_t>(polled.size()), -1) <= 0) continue;
+    if (RetryInterrupted(::poll, polled.data(), static_cast<nfds_t>(polled.size()), -1) <= 0) continue;
     if (polled[0].revents != 0) {
       std::array<char, 64> bytes;
-      while (::read(interrupted_.get(), bytes.data(), bytes.size()) > 0) {
+      while (RetryInterrupted(::read, interrupted_.get(), bytes.data(), bytes.size()) > 0) {
       }
     }
     for (size_t at = 1; at < polled.size(); at++) {

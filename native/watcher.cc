@@ -124,10 +124,10 @@ void Watcher::ForgetTrigger(Watch& watch) {
 
 Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
   struct stat named;
-  const bool is_there = ::lstat(trigger.c_str(), &named) == 0;
+  const bool is_there = RetryInterrupted(::lstat, trigger.c_str(), &named) == 0;
   if (!is_there && errno != ENOENT) return Failure{LastError(), "lstat", trigger};
   struct stat info;
-  const bool is_open = watch.trigger_.valid() && ::fstat(watch.trigger_.get(), &info) == 0;
+  const bool is_open = watch.trigger_.valid() && RetryInterrupted(::fstat, watch.trigger_.get(), &info) == 0;
   if (is_there && is_open && named.st_dev == info.st_dev && named.st_ino == info.st_ino) return {};
   if (!is_there && !is_open) return {};
   Descriptor opened;
@@ -137,7 +137,8 @@ Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
       return FSQ_CALL("trigger.open", ::open(trigger.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
     }));
     if (!opened.valid() && errno != ENOENT) return Failure{LastError(), "open", trigger};
-    if (opened.valid() && (::fstat(opened.get(), &info) == -1 || !S_ISFIFO(info.st_mode))) opened.Reset();
+    if (opened.valid() && (RetryInterrupted(::fstat, opened.get(), &info) == -1 || !S_ISFIFO(info.st_mode)))
+      opened.Reset();
   }
   const std::lock_guard<std::mutex> life(life_);
   const std::lock_guard<std::mutex> guard(mutex_);
@@ -209,9 +210,10 @@ void Watcher::ReadEvents() {
 void Watcher::ReadTrigger(Watch& watch) {
   std::array<char, 512> bytes;
   ssize_t size = 0;
-  while ((size = ::read(watch.trigger_.get(), bytes.data(), bytes.size())) > 0) watch.events_.pulled = true;
+  while ((size = RetryInterrupted(::read, watch.trigger_.get(), bytes.data(), bytes.size())) > 0)
+    watch.events_.pulled = true;
   // Not readable after all, and for ever ready: the next Listen opens it anew.
-  if (size == -1 && errno != EAGAIN && errno != EINTR) ForgetTrigger(watch);
+  if (size == -1 && errno != EAGAIN) ForgetTrigger(watch);
   Tell(watch);
 }
 

@@ -8,6 +8,7 @@ import { compareItemNames } from '../src/name/item-name.js'
 import { Place, REGULAR_FILE, isFailure, native } from '../src/native.js'
 import type { Queue } from '../src/queue.js'
 import { LOCK_MARKER } from '../src/settings.js'
+import { Child } from './support/child.js'
 import { type Directory, itemName, names, pathOf, plant, useTestBed } from './support/queue.js'
 
 const bed = useTestBed()
@@ -122,6 +123,15 @@ test('names that only look like numbers in order', async () => {
   ]
   for (const name of [...expected].reverse()) plant(queue, name)
   expect(await listed(queue, 'queue')).toEqual(expected)
+})
+
+// Node unloads an addon with the last thread that has loaded it, unless that says that it stays.
+test('entropies go on after the only thread that had loaded the package has ended', async () => {
+  await bed.install()
+  const child = new Child('child-unload.mjs', { root: bed.root })
+  const { ids } = (await child.says('ids')) as { ids: string[] }
+  const entropies = ids.map((id) => Number(id.split('_')[2]))
+  expect(entropies).toEqual(Array.from({ length: 20 }, (_, index) => (entropies[0] ?? 0) + index))
 })
 
 describe('relaxed', () => {

@@ -157,6 +157,16 @@ describe('what does not work', () => {
     expect(fs.readdirSync(bed.root)).toEqual([])
   })
 
+  onLinux.each(rows)('%s: an interrupted call changes nothing, whether it was made or not', async (point) => {
+    const before = await probe(bed.root)
+    const isMadeOnce = /emptypath|procfd|link|exclusive|exchange|fifo/.test(point)
+    for (const action of isMadeOnce ? ['errno', 'errno-after'] : ['errno']) {
+      const { features, promises } = await probeWith(`${point}#1=${action}:${os.constants.errno.EINTR}`)
+      expect({ features, promises }).toEqual({ features: before.features, promises: before.promises })
+      expect(fs.readdirSync(bed.root)).toEqual([])
+    }
+  })
+
   // The second of two descriptions gets the lock as well.
   onLinux.each(['flock', 'ofd'])('a lock (%s) that keeps nobody out is none', async (kind) => {
     const found = await probeWith(`probe.${kind}=answer:0`)

@@ -147,6 +147,9 @@ test.each([
   ['trigger.mkfifo=errno:28', 'ERR_FSQ_DISK_FULL', 0],
   ['trigger.mkfifo=errno:13', 'ERR_FSQ_PERMISSION', 0],
   ['trigger.open=errno:13', 'none', 1],
+  ['trigger.mkfifo#1=errno:4', 'none', 0],
+  ['trigger.mkfifo#1=errno-after:4', 'none', 0],
+  ['trigger.open#1=errno:4', 'none', 0],
 ])('%s: an error, or a report of a loop that goes on', async (faults, code, reports) => {
   const answer = await inProgram(
     `const reports = []

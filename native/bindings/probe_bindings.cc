@@ -18,8 +18,7 @@ class FindFileSystemTask : public Task {
   explicit FindFileSystemTask(JsArguments& arguments) : path_(arguments[0].Text()) {}
 
   void Run() override {
-    const Descriptor directory(
-        RetryInterrupted([&] { return ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+    const Descriptor directory(RetryInterrupted(::open, path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory.valid()) {
       failure_ = Failure{LastError(), "open", path_};
     } else if (platform::FindFileSystem(directory.get(), &found_) == -1) {

@@ -31,6 +31,10 @@ export function faultsOf(target, folder = join(ROOT, 'prebuilds'), { anySize = f
     found.signed || target.name !== 'darwin-arm64',
     'has no code signature that fits: macOS on arm64 kills whoever loads it',
   )
+  must(
+    found.staysLoaded || target.platform === 'darwin',
+    'is unloaded with the last thread that has loaded it: link it with -z nodelete',
+  )
   for (const library of found.libraries)
     must(target.libraries.test(library), `needs the library ${library}, which its users may not have`)
   for (const version of found.versions)

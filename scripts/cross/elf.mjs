@@ -21,11 +21,14 @@ export function readElf(bytes) {
   const entries = (section, size) =>
     Array.from({ length: section.size / size }, (_, index) => section.offset + index * size)
 
-  const libraries = ofType(6).flatMap((dynamic) =>
-    entries(dynamic, 16)
-      .filter((at) => number(at) === 1) // DT_NEEDED
-      .map((at) => text(sections[dynamic.link], number(at + 8))),
-  )
+  const dynamics = (tag) =>
+    ofType(6).flatMap((dynamic) =>
+      entries(dynamic, 16)
+        .filter((at) => number(at) === tag)
+        .map((at) => ({ value: number(at + 8), strings: sections[dynamic.link] })),
+    )
+  const libraries = dynamics(1).map(({ value, strings }) => text(strings, value)) // DT_NEEDED
+  const staysLoaded = dynamics(0x6ffffffb).some(({ value }) => (value & 8) !== 0) // DT_FLAGS_1, DF_1_NODELETE
   const exports = ofType(11).flatMap((symbols) =>
     entries(symbols, 24)
       .filter((at) => bytes.readUInt16LE(at + 6) !== 0 && bytes[at + 4] >> 4 !== 0) // defined, not local
@@ -44,5 +47,5 @@ export function readElf(bytes) {
     }
     return found
   })
-  return { machine: bytes.readUInt16LE(18), libraries, exports, versions }
+  return { machine: bytes.readUInt16LE(18), libraries, exports, versions, staysLoaded }
 }

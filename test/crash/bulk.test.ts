@@ -1,8 +1,8 @@
-// A bulk is worked on by two threads where it need not be durable: what each of them meets, and what a kill leaves.
+// What a bulk meets on its way into the queue, and what a kill leaves.
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 
 import { Queue } from '../../src/index.js'
 import { compareItemNames } from '../../src/name/item-name.js'
@@ -19,14 +19,15 @@ interface Bed {
   readonly waiting: () => number[]
 }
 
-async function makeBed(): Promise<Bed> {
+/** `empty`: each so manieth item is. */
+async function makeBed(durability = 'none', empty = 0): Promise<Bed> {
   const root = makeDirectory({ quick: true })
   const queue = await Queue.install('q', { root })
   await queue.close()
   return {
     root,
     pause: path.join(root, 'paused'),
-    begin: (faults) => new Child('child-bulk.mjs', { root, count: COUNT, durability: 'none' }, { faults }),
+    begin: (faults) => new Child('child-bulk.mjs', { root, count: COUNT, durability, empty }, { faults }),
     waiting: () =>
       filesOf(queue.path, 'queue')
         .map(({ name }) => name)
@@ -62,25 +63,41 @@ test('one that cannot be written fails alone', async () => {
 })
 
 test('where descriptors run out, those that are built are linked first', async () => {
-  const { begin, waiting } = await makeBed()
+  const { begin, waiting } = await makeBed('enqueue')
   const child = begin('enqueue.open#40=errno:24;enqueue.open#700=errno:23')
   expect(await child.says('failed')).toEqual({ failed: [] })
   expect(waiting()).toEqual(NUMBERS)
 })
 
-test('an item whose name was taken gets another one, and those after it still come after it', async () => {
-  const { root, begin, waiting } = await makeBed()
-  expect(await begin('enqueue.link#100=errno:17').says('failed')).toEqual({ failed: [] })
-  expect(waiting()).toEqual(NUMBERS)
-  expect(isWhole(root)).toBe(true)
-})
+describe.each(['none', 'enqueue'])('durability %s', (durability) => {
+  test.each([
+    ['an item', 'enqueue.link#100=errno:17'],
+    ['the first and the last one of a group', 'enqueue.link#1=errno:17;enqueue.link#65=errno:17'],
+    ['one in tmp/', 'enqueue.open#1=errno:95;enqueue.open#100=errno:17'],
+    [
+      'one in tmp/ and then in queue/',
+      'enqueue.open#1=errno:95;enqueue.open#80=errno:17;enqueue.link#90=errno:17',
+    ],
+    ['one that is built again', 'enqueue.link#70=errno:2;enqueue.link#71=errno:2;enqueue.link#72=errno:17'],
+  ])(
+    '%s whose name was taken gets another one, and those after it still come after it',
+    async (_, faults) => {
+      const { root, begin, waiting } = await makeBed(durability)
+      expect(await begin(faults).says('failed')).toEqual({ failed: [] })
+      expect(waiting()).toEqual(NUMBERS)
+      expect(isWhole(root)).toBe(true)
+    },
+  )
 
-test('so does one whose name in tmp/ was taken', async () => {
-  const { root, begin, waiting } = await makeBed()
-  const faults = 'enqueue.open#1=errno:95;enqueue.open#100=errno:17'
-  expect(await begin(faults).says('failed')).toEqual({ failed: [] })
-  expect(waiting()).toEqual(NUMBERS)
-  expect(isWhole(root)).toBe(true)
+  // An empty one is made in queue/ at once, when those before it have been linked.
+  test.each(['enqueue.link#5=errno:17', 'enqueue.link#8=errno:17', 'enqueue.open#11=errno:17'])(
+    '%s: so it is among empty ones',
+    async (faults) => {
+      const { begin, waiting } = await makeBed(durability, 10)
+      expect(await begin(faults).says('failed')).toEqual({ failed: [] })
+      expect(waiting()).toEqual(NUMBERS)
+    },
+  )
 })
 
 test('killed in the middle, all that can be seen is whole, and nothing is missing before it', async () => {

@@ -19,19 +19,9 @@ import {
 
 type Code = keyof typeof os.constants.errno
 
-const OPENING: readonly Code[] = [
-  'EACCES',
-  'ENOENT',
-  'ENOTDIR',
-  'ELOOP',
-  'EMFILE',
-  'ENFILE',
-  'EIO',
-  'ENOMEM',
-  'EINTR',
-]
+const OPENING: readonly Code[] = ['EACCES', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EMFILE', 'ENFILE', 'EIO', 'ENOMEM']
 const MAKING: readonly Code[] = ['ENOSPC', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOMEM']
-const SYNCING: readonly Code[] = ['EIO', 'ENOSPC', 'EDQUOT', 'EROFS', 'EINVAL', 'EINTR']
+const SYNCING: readonly Code[] = ['EIO', 'ENOSPC', 'EDQUOT', 'EROFS', 'EINVAL']
 const LOOKING: readonly Code[] = ['EACCES', 'EIO', 'ENOMEM', 'ENOENT']
 
 /** What each call may plausibly fail with. */
@@ -53,7 +43,6 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
     'ENFILE',
     'EIO',
     'EROFS',
-    'EINTR',
   ],
   'claim.lock': ['EAGAIN', 'ENOLCK', 'EINVAL', 'ENOSYS', 'EIO'],
   'claim.fstat': ['EIO', 'EOVERFLOW'],
@@ -61,13 +50,13 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'claim.twin': ['EIO', 'EACCES'],
   'claim.exclusive': ['EINVAL', 'ENOSYS', 'EIO'],
   'claim.complete': ['ENOENT', 'EIO', 'EROFS', 'EACCES'],
-  'claim.read': ['EIO', 'EINTR'],
+  'claim.read': ['EIO'],
   'claim.unlock': ['EIO', 'ENOLCK'],
-  'enqueue.source': ['ENOENT', 'EACCES', 'EMFILE', 'ENFILE', 'EIO', 'ELOOP', 'EINTR'],
-  'enqueue.open': [...MAKING, 'EMFILE', 'ENFILE', 'EINTR', 'ENOTSUP', 'EEXIST'],
-  'enqueue.read': ['EIO', 'EBADF', 'EINTR', 'EAGAIN'],
-  'enqueue.write': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG', 'EINTR'],
-  'enqueue.copy': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG', 'EINTR', 'ENOTSUP'],
+  'enqueue.source': ['ENOENT', 'EACCES', 'EMFILE', 'ENFILE', 'EIO', 'ELOOP'],
+  'enqueue.open': [...MAKING, 'EMFILE', 'ENFILE', 'ENOTSUP', 'EEXIST'],
+  'enqueue.read': ['EIO', 'EBADF', 'EAGAIN'],
+  'enqueue.write': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'],
+  'enqueue.copy': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG', 'ENOTSUP'],
   'enqueue.chown': ['EPERM', 'EIO', 'EROFS', 'EINVAL', 'EDQUOT'],
   'enqueue.chmod': ['EPERM', 'EIO', 'EROFS'],
   'enqueue.utimens': ['EPERM', 'EIO', 'EROFS'],
@@ -83,9 +72,9 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'finish.link': [...MAKING, 'EXDEV', 'EMLINK'],
   'finish.unlink': ['EIO', 'EACCES', 'EROFS', 'EBUSY'],
   'finish.fsyncdir': SYNCING,
-  'install.openroot': ['ENOENT', 'EACCES', 'ENOTDIR', 'EMFILE', 'ENFILE', 'EIO', 'EINTR'],
+  'install.openroot': ['ENOENT', 'EACCES', 'ENOTDIR', 'EMFILE', 'ENFILE', 'EIO'],
   'install.mkdir': [...MAKING, 'EEXIST', 'EMLINK'],
-  'install.marker': [...MAKING, 'EEXIST', 'EMFILE', 'ENFILE', 'EINTR'],
+  'install.marker': [...MAKING, 'EEXIST', 'EMFILE', 'ENFILE'],
   'install.opendir': OPENING,
   'install.lock': ['ENOLCK', 'ENOSYS', 'EAGAIN'],
   'install.chown': ['EPERM', 'EIO', 'EROFS', 'EINVAL'],
@@ -111,42 +100,31 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
 
 /** Where a failure is not one of the operation: there is another way, or the item is skipped, or it does not matter. */
 const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
-  'open.directory': ['EINTR'],
-  'list.open': ['EINTR', 'ENOENT'],
+  'list.open': ['ENOENT'],
   'list.getdents': ['ENOENT'],
   'claim.look': ['ENOENT'],
-  'claim.open': ['ENOENT', 'EACCES', 'EPERM', 'ETXTBSY', 'ELOOP', 'ENXIO', 'EINTR'],
+  'claim.open': ['ENOENT', 'EACCES', 'EPERM', 'ETXTBSY', 'ELOOP', 'ENXIO'],
   'claim.lock': ['EAGAIN'],
   'claim.fstatat': ['ENOENT'],
   'claim.exclusive': 'all',
   'claim.complete': ['ENOENT'],
   'claim.read': 'all',
   'claim.unlock': 'all',
-  'enqueue.source': ['EINTR'],
-  'enqueue.open': ['EINTR', 'ENOTSUP', 'EEXIST'],
-  'enqueue.read': ['EINTR', 'EAGAIN'],
-  'enqueue.write': ['EINTR'],
-  'enqueue.copy': ['EINTR', 'ENOTSUP'],
-  'enqueue.fsync': ['EINTR'],
+  'enqueue.open': ['ENOTSUP', 'EEXIST'],
+  'enqueue.read': ['EAGAIN'],
+  'enqueue.copy': ['ENOTSUP'],
   'enqueue.writesout': 'all',
   'enqueue.stat': ['ENOENT'],
   'enqueue.link': ['EEXIST', 'ENOENT', 'EPERM', 'EINVAL', 'EACCES'],
   'enqueue.unlink': 'all',
-  'enqueue.fsyncdir': ['EINTR'],
   'finish.utimens': ['EPERM'],
   'finish.rename': ['EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],
   'finish.link': ['EPERM'],
-  'finish.fsyncdir': ['EINTR'],
-  'install.openroot': ['EINTR'],
   'install.mkdir': ['EEXIST'],
-  'install.marker': ['EINTR'],
-  'install.opendir': ['EINTR', 'EACCES'],
-  'install.fsync': ['EINTR'],
+  'install.opendir': ['EACCES'],
   'install.rename': ['EINVAL', 'EEXIST', 'ENOTEMPTY'],
-  'install.fsyncroot': ['EINTR'],
   'install.cleanup': 'all',
   'retire.rename': ['EINVAL', 'ENOSYS'],
-  'retire.fsyncroot': ['EINTR'],
 }
 
 /** Where there is another way for an item's file or not, by the way that it is made. */
@@ -161,9 +139,16 @@ const TRANSLATED: Readonly<Record<string, Partial<Record<Code, Code>>>> = {
   'finish.stat': { ENOENT: 'ESTALE' },
 }
 
+/** Calls that must be made once only: one that is interrupted may have been made all the same. */
+const ONCE: readonly string[] = [
+  ...['enqueue.link', 'enqueue.unlink', 'finish.rename', 'finish.link', 'finish.unlink', 'claim.complete'],
+  ...['install.mkdir', 'install.rename', 'install.cleanup', 'retire.rename'],
+]
+
 interface Case {
   readonly point: string
   readonly nth: number
+  readonly action: 'errno' | 'errno-after'
   readonly errno: number
   readonly code: Code
 }
@@ -186,12 +171,18 @@ interface Result {
 }
 
 function casesOf(calls: readonly Call[]): Case[] {
-  return calls.flatMap(({ point, nth }) =>
-    (ERRNOS[point] ?? []).map((code) => ({ point, nth, code, errno: os.constants.errno[code] })),
-  )
+  return calls.flatMap(({ point, nth }) => {
+    const failing = (code: Code, action: Case['action'] = 'errno'): Case => ({
+      ...{ point, nth, code, action },
+      errno: os.constants.errno[code],
+    })
+    const interrupted = [failing('EINTR'), ...(ONCE.includes(point) ? [failing('EINTR', 'errno-after')] : [])]
+    return [...(ERRNOS[point] ?? []).map((code) => failing(code)), ...interrupted]
+  })
 }
 
 export function isHarmless({ point, code }: { point: string; code: Code }): boolean {
+  if (code === 'EINTR') return true
   const harmless = HARMLESS[point]
   return harmless === 'all' || harmless?.includes(code) === true
 }
@@ -216,14 +207,14 @@ export async function failEverywhere(name: ScenarioName, directory: string): Pro
   const ending = await child.ended
   const wrong: string[] = []
   for (const [number, one] of cases.entries()) {
-    const { point, nth, code } = one
+    const { point, nth, code, action } = one
     const result = child.said('number').find((line) => line['number'] === number) as Result | undefined
     try {
       if (result === undefined) throw new Error(`no result: ${JSON.stringify(ending)} ${child.stderr}`)
       await verify(name, one, result, path.join(dir, String(number), 'root'))
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
-      wrong.push(`${name}: ${point}#${nth} ${code}: ${message}\n${JSON.stringify(result)}`)
+      wrong.push(`${name}: ${point}#${nth} ${action} ${code}: ${message}\n${JSON.stringify(result)}`)
     }
     if (result === undefined) break
   }
@@ -260,12 +251,14 @@ async function verify(name: ScenarioName, one: Case, result: Result, root: strin
   if (isReported && !isHarmless(one) && one.code !== 'ENOENT')
     expect(said).toContainEqual({ report: 'unmovable' })
   const isCertain =
-    !isReported &&
-    !['install.rename', 'finish.unlink', 'finish.link'].includes(one.point) &&
-    !(one.point === 'finish.rename' && one.nth > 1) &&
-    // Claiming ahead gives way.
-    !(one.point === 'claim.open' && one.nth > 1 && ['EMFILE', 'ENFILE'].includes(one.code)) &&
-    !(name !== 'enqueue bytes' && UNCERTAIN[one.point]?.includes(one.code) === true)
+    one.code === 'EINTR'
+      ? !scenario.faults.includes(one.point)
+      : !isReported &&
+        !['install.rename', 'finish.unlink', 'finish.link'].includes(one.point) &&
+        !(one.point === 'finish.rename' && one.nth > 1) &&
+        // Claiming ahead gives way.
+        !(one.point === 'claim.open' && one.nth > 1 && ['EMFILE', 'ENFILE'].includes(one.code)) &&
+        !(name !== 'enqueue bytes' && UNCERTAIN[one.point]?.includes(one.code) === true)
   if (isHarmless(one) && isCertain) expect(errors).toEqual([])
   if (!isHarmless(one) && isCertain) expect(errors.length).toBeGreaterThan(0)
   switch (scenario.kind) {

@@ -104,10 +104,17 @@ describe('what a failed call is reported as', () => {
     expect((line?.['error'] as Error).message).toMatch(new RegExp(`^Cannot lock '${file}': .*\\. [A-Z].*`))
   })
 
-  test.each(['EINTR', 'EWOULDBLOCK'] as const)('%s is none', async (errno) => {
-    const point = errno === 'EINTR' ? 'lock.open' : 'lock.lock'
-    const [line] = await outcomes(start(`${point}#1=errno:${os.constants.errno[errno]}`, ['path']))
-    expect(line).toMatchObject({ result: errno === 'EINTR' ? 'granted' : 'busy' })
+  test.each(['lock.look', 'lock.open', 'lock.fstat', 'lock.lock', 'lock.stat'])(
+    '%s: an interrupted call is none',
+    async (point) => {
+      const [line] = await outcomes(start(`${point}#1=errno:${os.constants.errno.EINTR}`, ['path']))
+      expect(line).toMatchObject({ result: 'granted' })
+    },
+  )
+
+  test('a lock that is taken is none', async () => {
+    const [line] = await outcomes(start(`lock.lock#1=errno:${os.constants.errno.EWOULDBLOCK}`, ['path']))
+    expect(line).toMatchObject({ result: 'busy' })
   })
 })
 

@@ -15,6 +15,7 @@ constexpr Test kTests[] = {
     {"long listings are sorted", fsq::test::LongListingsAreSorted},
     {"due names come in order", fsq::test::DueNamesComeInOrder},
     {"due names are neither lost nor mixed up", fsq::test::DueNamesAreNeitherLostNorMixedUp},
+    {"two readers of one pipe never wait", fsq::test::TwoReadersOfOnePipeNeverWait},
     {"plain names are read", fsq::test::PlainNamesAreRead},
     {"times are read strictly", fsq::test::TimesAreReadStrictly},
     {"times come back as they were", fsq::test::TimesComeBackAsTheyWere},

@@ -8,6 +8,7 @@ void NamesAreInFifoOrder();
 void LongListingsAreSorted();
 void DueNamesComeInOrder();
 void DueNamesAreNeitherLostNorMixedUp();
+void TwoReadersOfOnePipeNeverWait();
 void PlainNamesAreRead();
 void TimesAreReadStrictly();
 void TimesComeBackAsTheyWere();

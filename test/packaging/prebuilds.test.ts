@@ -87,7 +87,7 @@ given(BUILT.toString('latin1', 1, 4) === 'ELF').describe('an ELF binary', () => 
 
   test('of these sources is not stale, exports its init function, and is for this machine', () => {
     const faults = judge(host, BUILT)
-    expect(faults).not.toMatch(/stale|export|is for machine|needs the library/)
+    expect(faults).not.toMatch(/stale|export|unloaded|is for machine|needs the library/)
   })
 
   test('of other sources is stale', () => {
@@ -96,6 +96,13 @@ given(BUILT.toString('latin1', 1, 4) === 'ELF').describe('an ELF binary', () => 
 
   test('of another architecture is refused', () => {
     expect(judge(other, BUILT)).toMatch(/is for machine \d+, not \d+/)
+  })
+
+  test('that can be unloaded is refused', () => {
+    const bytes = Buffer.from(BUILT)
+    const flags = bytes.indexOf(Buffer.from([0xfb, 0xff, 0xff, 0x6f, 0, 0, 0, 0])) + 8 // DT_FLAGS_1
+    bytes.writeUInt32LE(bytes.readUInt32LE(flags) & ~8, flags)
+    expect(judge(host, bytes)).toMatch(/is unloaded with the last thread/)
   })
 
   test('without its init function is refused', () => {

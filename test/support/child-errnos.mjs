@@ -1,4 +1,4 @@
-// Runs one scenario again and again, with another call failing each time: { scenario, dir, cases: [{ point, nth, errno }] }.
+// Runs one scenario again and again, with another call failing each time: { scenario, dir, cases: [{ point, nth, action, errno }] }.
 import fs from 'node:fs'
 import path from 'node:path'
 
@@ -9,7 +9,7 @@ import { addon, describe, isFree, job, lockedFiles, openBelow, say, until } from
 const scenario = scenarios[job.scenario]
 const umask = process.umask()
 
-for (const [number, { point, nth, errno }] of job.cases.entries()) {
+for (const [number, { point, nth, action, errno }] of job.cases.entries()) {
   const dir = path.join(job.dir, String(number))
   const root = path.join(dir, 'root')
   fs.mkdirSync(root, { recursive: true })
@@ -38,9 +38,9 @@ for (const [number, { point, nth, errno }] of job.cases.entries()) {
   process.umask(umask)
   addon.setFaults('')
   const state = await scenario.setup(context)
-  say({ begin: `${job.scenario}: ${point}#${nth} errno ${errno}` })
+  say({ begin: `${job.scenario}: ${point}#${nth} ${action} ${errno}` })
   let outcome
-  addon.setFaults(`${scenario.faults};${point}#${nth}=errno:${errno}`)
+  addon.setFaults(`${scenario.faults};${point}#${nth}=${action}:${errno}`)
   try {
     await scenario.act(context, state)
   } catch (error) {

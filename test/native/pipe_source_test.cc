@@ -1,0 +1,67 @@
+#include "pipe_source.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "descriptor.h"
+#include "expect.h"
+#include "platform.h"
+#include "tests.h"
+
+namespace fsq::test {
+namespace {
+
+constexpr size_t kBytes = 5000;
+constexpr std::chrono::seconds kPatience{20};
+
+template <typename Condition>
+void WaitUntil(Condition condition) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    EXPECT(std::chrono::steady_clock::now() < end);
+    std::this_thread::yield();
+  }
+}
+
+}  // namespace
+
+// One byte at a time, which only one of them can get: the other must go on all the same.
+void TwoReadersOfOnePipeNeverWait() {
+  std::array<int, 2> ends{-1, -1};
+  EXPECT(::pipe(ends.data()) == 0);
+  const Descriptor from(ends[0]);
+  const Descriptor to(ends[1]);
+  char byte = 0;
+  // Older kernels, and macOS, have no such call for pipes.
+  if (platform::ReadWithoutWaiting(from.get(), &byte, 1) == -1 && errno == ENOTSUP) return;
+
+  std::atomic<size_t> read{0};
+  std::atomic<bool> ended{false};
+  std::array<std::atomic<size_t>, 2> calls{};
+  std::array<std::thread, 2> readers;
+  for (size_t at = 0; at < readers.size(); at++) {
+    readers[at] = std::thread([&, at] {
+      char into = 0;
+      for (; !ended; calls[at]++) {
+        const ssize_t size = ReadWhatIsThere(from.get(), &into, 1);
+        EXPECT(size == 1 || (size == -1 && errno == EAGAIN));
+        if (size == 1) read++;
+      }
+    });
+  }
+  for (size_t written = 1; written <= kBytes; written++) {
+    EXPECT(::write(to.get(), &byte, 1) == 1);
+    WaitUntil([&] { return read == written; });
+    const std::array<size_t, 2> before{calls[0], calls[1]};
+    WaitUntil([&] { return calls[0] > before[0] && calls[1] > before[1]; });
+  }
+  ended = true;
+  for (std::thread& reader : readers) reader.join();
+}
+
+}  // namespace fsq::test
