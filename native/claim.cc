@@ -242,7 +242,7 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
   struct stat info;
   struct stat named;
   if (FSQ_CALL("claim.fstat", ::fstat(claim.descriptor.get(), &info)) == -1) return Stop("fstat", entry);
-  if (FSQ_CALL("claim.fstatat", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1) {
+  if (directory_.Look("claim.fstatat", queue, entry.name, &named) == -1) {
     return errno == ENOENT || Stop("fstatat", entry);
   }
   if (named.st_dev != info.st_dev || named.st_ino != info.st_ino || info.st_nlink == 0) return true;

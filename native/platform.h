@@ -36,6 +36,10 @@ int RenameExclusive(int from_directory, const char* from, int to_directory, cons
 // Swaps two names in one step. EINVAL or ENOSYS where that cannot be done.
 int RenameExchange(int from_directory, const char* from, int to_directory, const char* to);
 
+// Asks the server of a network file system what an open directory is by now: names in it are not looked up in
+// what this machine remembers then, if another one has changed any of them. Costs a call to the server.
+int Refresh(int directory);
+
 // Makes the file, or the directory's entries, survive a power cut.
 int SyncFile(int fd);
 int SyncDirectory(int fd);

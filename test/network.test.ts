@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { expect } from '@jest/globals'
+import { describe, expect } from '@jest/globals'
 
 import { NetworkFileSystemError } from '../src/errors.js'
 import { onLinux } from './support/needs.js'
@@ -121,4 +121,41 @@ onLinux('a queue can be taken down and removed wherever it is', async () => {
     on(0x6969),
   )
   expect(fs.existsSync(queue.path)).toBe(false)
+})
+
+// What the name cache of a machine says after a lock has been got there may be what was so before another machine finished the item.
+describe('each look that is to tell whether an item is still there asks the server first', () => {
+  const finish = `
+    const queue = new Queue('q', { root: given.root, allowNetwork: true })
+    const { value: item } = await queue.scan().next()
+    const error = await errorOf(() => item.done())
+    await queue.close()
+    return error`
+
+  function finishOn(type: number, faults: string): Promise<ShownError> {
+    return inProgram(finish, on(type, { env: { FSQ_FAULTS: `open.fstatfs=answer:${type};${faults}` } }))
+  }
+
+  onLinux.each([
+    ['nfs', 0x6969],
+    ['cifs', 0xff534d42],
+    ['ceph', 0x00c36400],
+  ])('%s', async (_name, type) => {
+    await (await bed.install()).enqueue('x')
+    await expect(finishOn(type, 'look.refresh#1=errno:5')).rejects.toThrow(/EIO/)
+    const error = await finishOn(type, 'look.refresh#2=errno:5')
+    expect(error.code).toBe('ERR_FSQ_FINISH')
+    expect(error.cause?.code).toBe('EIO')
+  })
+
+  onLinux('where it is not known to be one, the call is made, and need not be there', async () => {
+    await (await bed.install()).enqueue('x')
+    await expect(finishOn(0x65735546, 'look.refresh#2=kill')).rejects.toThrow(/SIGKILL/)
+    expect((await finishOn(0x65735546, 'look.refresh=errno:38')).code).toBe('none')
+  })
+
+  onLinux('a local one is not asked', async () => {
+    await (await bed.install()).enqueue('x')
+    expect((await finishOn(0xef53, 'look.refresh=kill')).code).toBe('none')
+  })
 })

@@ -62,6 +62,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'claim.complete': ['ENOENT', 'EIO', 'EROFS', 'EACCES'],
   'claim.read': ['EIO', 'EINTR'],
   'claim.unlock': ['EIO', 'ENOLCK'],
+  'look.refresh': ['EIO', 'EACCES', 'ENOSYS', 'EINTR'],
   'enqueue.source': ['ENOENT', 'EACCES', 'EMFILE', 'ENFILE', 'EIO', 'ELOOP', 'EINTR'],
   'enqueue.open': [...MAKING, 'EMFILE', 'ENFILE', 'EINTR', 'ENOTSUP', 'EEXIST'],
   'enqueue.read': ['EIO', 'EBADF', 'EINTR', 'EAGAIN'],
@@ -78,6 +79,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'enqueue.fsyncdir': SYNCING,
   'finish.utimens': ['EPERM', 'EIO', 'EROFS'],
   'finish.stat': LOOKING,
+  'finish.look': LOOKING,
   'finish.rename': [...MAKING, 'EXDEV', 'EBUSY', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],
   'finish.link': [...MAKING, 'EXDEV', 'EMLINK'],
   'finish.unlink': ['EIO', 'EACCES', 'EROFS', 'EBUSY'],
@@ -143,6 +145,9 @@ const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'install.rename': ['EINVAL', 'EEXIST', 'ENOTEMPTY'],
   'install.fsyncroot': ['EINTR'],
   'install.cleanup': 'all',
+  // Whose name it was that is taken does not matter then.
+  'finish.look': ['ENOENT'],
+  'look.refresh': ['EINTR'],
   'retire.rename': ['EINVAL', 'ENOSYS'],
   'retire.fsyncroot': ['EINTR'],
 }
