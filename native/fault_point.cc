@@ -35,7 +35,7 @@ constexpr const char* kPoints[] = {
     "probe.emptypath",  "probe.procfd",      "probe.link",        "probe.exclusive", "probe.exchange",
     "probe.flock",      "probe.ofd",         "probe.utimens",     "probe.chmod",     "probe.fifo",
     "probe.sync",       "probe.copy",        "trigger.mkfifo",    "trigger.open",    "watch.init",
-    "watch.add",        "watch.read",        "look.refresh",      "finish.look",
+    "watch.add",        "watch.read",        "look.refresh",      "finish.look",     "list.stat",
 };
 
 struct Rule {

@@ -1,6 +1,7 @@
 #include "listing.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,14 @@ namespace {
 
 // About what one worker claims ahead.
 constexpr size_t kBlock = 32;
+
+// Of an entry of which the directory does not say it: 0 or -1 with errno.
+int FindType(int directory, const char* name, platform::EntryType* type) {
+  struct stat info;
+  if (FSQ_CALL("list.stat", ::fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW)) == -1) return -1;
+  *type = platform::TypeOfMode(info.st_mode);
+  return 0;
+}
 
 }  // namespace
 
@@ -47,11 +56,22 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     return nullptr;
   }
   bool too_large = false;
+  Failure untyped;
   const int result = platform::ReadEntries(stream->get(), [&](const platform::DirectoryEntry& entry) {
-    too_large = too_large || !listing->Add(entry.name, entry.type);
+    platform::EntryType type = entry.type;
+    if (type == platform::EntryType::kUnknown && FindType(stream->get(), entry.name.data(), &type) == -1) {
+      if (errno != ENOENT && !untyped)
+        untyped = Failure{LastError(), "fstatat", directory.PathOf(place, entry.name)};
+      return;
+    }
+    too_large = too_large || !listing->Add(entry.name, type);
   });
   if (result == -1 && errno != ENOENT) {
     *failure = Failure{LastError(), "getdents64", directory.NameOf(place)};
+    return nullptr;
+  }
+  if (untyped) {
+    *failure = untyped;
     return nullptr;
   }
   if (too_large) {
@@ -73,7 +93,9 @@ std::unique_ptr<Listing> Listing::Of(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   auto listing = std::make_unique<Listing>();
-  for (const std::string& name : names) (void)listing->Add(name, platform::EntryType::kUnknown);
+  for (const std::string& name : names) {
+    if (!platform::IsDeleted(name)) (void)listing->Add(name, platform::EntryType::kUnknown);
+  }
   listing->Sort();
   return listing;
 }

@@ -91,11 +91,15 @@ enum class EntryType : uint8_t {
 EntryType TypeOfEntry(unsigned char type);
 EntryType TypeOfMode(mode_t mode);
 
-// Calls `visit` for each entry but "." and ".."; `directory` is a descriptor of its own, read from its
-// offset.
+// What NFS and FUSE call a file that was deleted while it was open: it goes with the last close, and is
+// nobody's.
+bool IsDeleted(std::string_view name);
+
+// Calls `visit` for each entry but ".", ".." and those that are deleted; `directory` is a descriptor of its
+// own, read from its offset.
 struct DirectoryEntry {
-  std::string_view name;
-  EntryType type;
+  std::string_view name;  // ends with NUL
+  EntryType type;         // kUnknown on a file system that keeps none in its directories
   ino_t inode;
 };
 int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>& visit);

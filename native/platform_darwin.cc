@@ -105,7 +105,8 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
     const dirent* const entry = ::readdir(stream.get());
     if (entry == nullptr) return errno == 0 ? 0 : -1;
     const std::string_view name(entry->d_name, entry->d_namlen);
-    if (name != "." && name != "..") visit({name, TypeOfEntry(entry->d_type), entry->d_ino});
+    if (name != "." && name != ".." && !IsDeleted(name))
+      visit({name, TypeOfEntry(entry->d_type), entry->d_ino});
   }
 }
 

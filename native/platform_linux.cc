@@ -196,8 +196,9 @@ int ReadEntries(int directory, const std::function<void(const DirectoryEntry&)>&
       const auto* record = reinterpret_cast<const Record*>(bytes + at);
       at += record->length;
       const std::string_view name(record->name);
-      if (name != "." && name != "..")
-        visit({name, TypeOfEntry(record->type), static_cast<ino_t>(record->inode)});
+      const auto type = static_cast<unsigned char>(FSQ_ANSWER("list.getdents", record->type));
+      if (name != "." && name != ".." && !IsDeleted(name))
+        visit({name, TypeOfEntry(type), static_cast<ino_t>(record->inode)});
     }
   }
 }

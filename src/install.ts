@@ -25,7 +25,7 @@ import {
   fileSystemError,
   systemError,
 } from './errors.js'
-import { type Layout, placePath, queueMissing } from './layout.js'
+import { type Layout, isDeleted, placePath, queueMissing } from './layout.js'
 import { removeLeftover } from './leftover.js'
 import { pathText } from './name/charset.js'
 import { type InstallResult, Place, Reach, isFailure, native } from './native.js'
@@ -289,7 +289,7 @@ async function waitingPlaces(
 /** None, if it is not there, or no directory. */
 async function entriesOf(directory: string, doing: string, layout: Layout): Promise<string[]> {
   try {
-    return await fs.readdir(directory)
+    return (await fs.readdir(directory)).filter((name) => !isDeleted(name))
   } catch (error) {
     const { errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
     if (errno === -ENOENT || errno === -ENOTDIR) return []
@@ -335,6 +335,7 @@ async function removeEmptyQueue(
     const directory = path.join(aside, place)
     try {
       const info = await fs.stat(directory)
+      await removeDeleted(directory)
       await fs.rmdir(directory)
       removed.set(directory, info)
     } catch (error) {
@@ -343,14 +344,22 @@ async function removeEmptyQueue(
       if (place !== layout.directories[Place.queue] && (errno === -ENOENT || errno === -ENOTDIR)) continue
       await putBack(layout, aside, hidden, removed)
       const waiting = path.join(layout.path, place)
-      if (errno === -ENOTEMPTY || errno === -EEXIST)
-        throw notEmpty(layout, waiting, (await fs.readdir(waiting)).length)
+      if (errno === -ENOTEMPTY || errno === -EEXIST) {
+        const { length } = await entriesOf(waiting, 'look for items in', layout)
+        if (length > 0) throw notEmpty(layout, waiting, length)
+      }
       throw fileSystemError(
         { errno, syscall, path: directory },
         `uninstall the queue ${inspect(layout.name)}`,
       )
     }
   }
+}
+
+/** They would keep a directory from being removed. One that is open on this machine cannot be, and then it is not. */
+async function removeDeleted(directory: string): Promise<void> {
+  for (const name of (await fs.readdir(directory)).filter(isDeleted))
+    await fs.unlink(path.join(directory, name)).catch(() => undefined)
 }
 
 /** What was moved aside has its name again, and the directories that were removed in it. */

@@ -40,6 +40,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'open.fstatfs': ['EIO', 'ENOSYS', 'EOVERFLOW'],
   'list.open': OPENING,
   'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
+  'list.stat': LOOKING,
   'claim.down': ['EACCES', 'EIO', 'ENOMEM'],
   'claim.open': [
     'ENOENT',
@@ -115,6 +116,7 @@ const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'open.directory': ['EINTR'],
   'list.open': ['EINTR', 'ENOENT'],
   'list.getdents': ['ENOENT'],
+  'list.stat': ['ENOENT'],
   'claim.open': ['ENOENT', 'EACCES', 'EPERM', 'ETXTBSY', 'ELOOP', 'ENXIO', 'EINTR'],
   'claim.lock': ['EAGAIN'],
   'claim.fstatat': ['ENOENT'],

@@ -386,6 +386,7 @@ export const scenarios = {
       )
     },
   }),
+  'done, untyped': working({ faults: 'list.getdents=answer:0' }),
   'done, network': working({ faults: NETWORK, prepare: openAnew }),
   'done, fcntl locks': working({ ...fcntl }),
   'done, full, together, fcntl locks': working({ ...fcntl, items: THREE, together: true, options: full }),
