@@ -197,7 +197,7 @@ bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
     NoteForeign(entry, type);
     return true;
   }
-  const int access = directory_.lock_kind() == LockKind::kDescription ? O_RDWR : O_RDONLY;
+  const int access = AccessFor(directory_.lock_kind());
   *opened = Descriptor(RetryInterrupted([&] {
     return FSQ_CALL("claim.open",
                     ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));

@@ -28,7 +28,7 @@ import {
 import { type Layout, isDeleted, placePath, queueMissing } from './layout.js'
 import { removeLeftover } from './leftover.js'
 import { pathText } from './name/charset.js'
-import { type InstallResult, Place, Reach, isFailure, native } from './native.js'
+import { type FileSystem, type InstallResult, Place, Reach, isFailure, native } from './native.js'
 import { checkFlag } from './options.js'
 import { LOCK_MARKER, type Settings } from './settings.js'
 
@@ -43,9 +43,9 @@ export interface InstallOptions {
   /** Replace a queue that is there already, with all that is in it. */
   readonly force?: boolean | undefined
   /**
-   * How its workers lock items. Left out: `flock`, the standard's. `fcntl` (open-file-description locks) is for file systems
-   * where flock holds on one machine only or is missing, and for workers of this package alone: the two kinds do not see
-   * each other. Items then need an `itemMode` that lets each worker open them for writing, such as 0660.
+   * How its workers lock items. Left out: `flock`, the standard's, but `fcntl` on NFS. `fcntl` (open-file-description locks) is for
+   * file systems where flock holds on one machine only or is missing, and for workers of this package alone: the two kinds do
+   * not see each other. Items then need an `itemMode` that lets each worker open them for writing, such as 0660.
    */
   readonly lockKind?: LockKind | undefined
 }
@@ -65,18 +65,12 @@ export async function installQueue(
   settings: Settings,
   options: InstallOptions,
 ): Promise<void> {
-  const { force: replace = false, lockKind = 'flock' } = options
+  const { force: replace = false } = options
   checkFlag('force', replace)
-  if (!LOCK_KINDS.includes(lockKind)) {
-    throw new SettingError(
-      'lockKind',
-      lockKind,
-      `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`,
-    )
-  }
+  checkLockKind(options.lockKind)
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
-  if (!settings.allowNetwork) await checkFileSystem(layout)
+  const lockKind = lockKindFor(options.lockKind, await findFileSystem(layout, settings))
   for (let attempt = 1; ; attempt++) {
     const hidden = hiddenName()
     const result = await native.install({
@@ -102,11 +96,30 @@ export async function installQueue(
   }
 }
 
-/** What could not be used afterwards is not made. */
-async function checkFileSystem(layout: Layout): Promise<void> {
+function checkLockKind(lockKind: LockKind | undefined): void {
+  if (lockKind === undefined || LOCK_KINDS.includes(lockKind)) return
+  throw new SettingError('lockKind', lockKind, `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`)
+}
+
+/** The file system that the queue will be on. What could not be used afterwards is not made. */
+async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promise<FileSystem> {
   const fileSystem = await native.findFileSystem(layout.root)
   if (isFailure(fileSystem)) throw installError(layout, pathsAsText(fileSystem), false)
-  if (fileSystem.reach === Reach.network) throw new NetworkFileSystemError(layout.root, fileSystem.name)
+  if (fileSystem.reach === Reach.network && !allowNetwork)
+    throw new NetworkFileSystemError(layout.root, fileSystem.name)
+  return fileSystem
+}
+
+/** Over NFS, Linux grants an exclusive flock on files that are open for writing, and claims open them for reading. */
+function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): LockKind {
+  const isNfs = process.platform === 'linux' && name === 'nfs'
+  if (lockKind !== 'flock' || !isNfs) return lockKind ?? (isNfs ? 'fcntl' : 'flock')
+  throw new SettingError(
+    'lockKind',
+    lockKind,
+    "'fcntl' on nfs",
+    'There flock wants files that are open for writing, and nothing could be claimed. Leave lockKind out',
+  )
 }
 
 /** Whoever may claim items of a queue with fcntl locks must be able to open them for writing. */

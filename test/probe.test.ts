@@ -165,6 +165,38 @@ describe('what does not work', () => {
     expect(found.lockKind).toBe(isFlock ? 'fcntl' : 'flock')
   })
 
+  onLinux.each([
+    ['flock', 0],
+    ['ofd', 2],
+  ])(
+    'a lock (%s) is tried as a claim takes it: on files opened with the access mode %i',
+    async (kind, mode) => {
+      const modes = await inProgram<number[]>(
+        `
+      const probing = fsq.probe(given.root)
+      await until(() => fs.existsSync(given.pause))
+      const modes = fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          if (!fs.readlinkSync('/proc/self/fd/' + fd).endsWith('/one')) return []
+          const [, flags] = /^flags:\\s*(\\d+)$/m.exec(fs.readFileSync('/proc/self/fdinfo/' + fd, 'utf8'))
+          return [Number.parseInt(flags, 8) & 3]
+        } catch {
+          return []
+        }
+      })
+      fs.unlinkSync(given.pause)
+      await probing
+      return modes`,
+        {
+          given: { root: bed.root, pause: bed.path('pause') },
+          flags: ['--require', FAULT_BUILD],
+          env: { FSQ_FAULTS: `probe.${kind}=pause:${bed.path('pause')}` },
+        },
+      )
+      expect(modes).toEqual([mode, mode])
+    },
+  )
+
   onLinux('no lock at all', async () => {
     const found = await probeWith('probe.flock=answer:0;probe.ofd=errno:22')
     expect(found.lockKind).toBe(null)
