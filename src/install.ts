@@ -13,7 +13,9 @@ import { inspect } from 'node:util'
 import { ownerMeaning, ownerOf } from './account.js'
 import { makeDown, removeDown } from './down.js'
 import {
+  type ErrnoMeaning,
   type Failure,
+  FileSystemError,
   type FsqError,
   NetworkFileSystemError,
   NotAQueueError,
@@ -36,6 +38,10 @@ const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
 const HIDDEN_LENGTH = 6
 const MOST_ATTEMPTS = 20
+const STILL_OPEN: ErrnoMeaning = [
+  FileSystemError,
+  'Files that were deleted from it (.nfs…, .fuse_hidden…) are still open: end the processes that have them open, and try again',
+]
 const LOCK_KINDS: readonly LockKind[] = ['flock', 'fcntl']
 
 /** How a queue is installed. */
@@ -118,7 +124,7 @@ function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): Lock
     'lockKind',
     lockKind,
     "'fcntl' on nfs",
-    'There flock wants files that are open for writing, and nothing could be claimed. Leave lockKind out',
+    'There flock wants files that are open for writing, and nothing could be claimed. Leave it out',
   )
 }
 
@@ -364,6 +370,7 @@ async function removeEmptyQueue(
       throw fileSystemError(
         { errno, syscall, path: directory },
         `uninstall the queue ${inspect(layout.name)}`,
+        errno === -ENOTEMPTY || errno === -EEXIST ? STILL_OPEN : undefined,
       )
     }
   }

@@ -2,10 +2,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 
+import { FileSystemError } from '../src/errors.js'
 import { useCommandBed } from './support/command.js'
-import { contents, drain, itemName, plant, until } from './support/queue.js'
+import { checkError, contents, drain, errorOf, itemName, plant, until } from './support/queue.js'
 
 const bed = useCommandBed()
 const DELETED = ['.nfs000000000000001b00000191', '.fuse_hidden0000000500000001']
@@ -82,6 +83,21 @@ test('it keeps no queue from being uninstalled', async () => {
   const queue = await makeQueue()
   await queue.uninstall()
   expect(fs.readdirSync(bed.root)).toEqual([])
+})
+
+test('while it cannot be removed, as it is open on this machine, the queue stays', async () => {
+  const queue = await makeQueue()
+  const real = fs.promises.unlink.bind(fs.promises)
+  const unlink = jest.spyOn(fs.promises, 'unlink').mockImplementation(async (file) => {
+    if (DELETED.includes(path.basename(file.toString()))) throw new Error('EBUSY')
+    await real(file)
+  })
+  const error = await errorOf(async () => queue.uninstall())
+  unlink.mockRestore()
+  checkError(error, { type: FileSystemError, cause: 'ENOTEMPTY', says: /Cannot uninstall .* are still open/ })
+  expect(contents(queue)).toEqual(state())
+  const id = await queue.enqueue('x')
+  expect(await drain(bed.bed.open({ root: bed.root }))).toEqual([id])
 })
 
 test('it makes nothing of an empty directory that a queue may replace', async () => {

@@ -125,6 +125,19 @@ onLinux('a queue can be taken down and removed wherever it is', async () => {
   expect(fs.existsSync(queue.path)).toBe(false)
 })
 
+onLinux.each([
+  ['cifs', 0xff534d42],
+  ['smb2', 0xfe534d42],
+])('on %s the refusal says that locks are not enough', async (_name, type) => {
+  const error = await inProgram<ShownError>(
+    "return errorOf(() => Queue.install('q', { root: given.root }))",
+    on(type),
+  )
+  expect(error.message).toMatch(
+    /With several machines items run twice there, although their locks hold: if one machine alone works the queue .*FSQ_ALLOW_NETWORK=1/,
+  )
+})
+
 // What the name cache of a machine says after a lock has been got there may be what was so before another machine finished the item.
 describe('each look that is to tell whether an item is still there asks the server first', () => {
   const finish = `
@@ -191,7 +204,7 @@ describe('flock on NFS', () => {
     )
     checkError(error, {
       type: SettingError,
-      says: /^lockKind is 'flock', expected 'fcntl' on nfs\. There flock .* open for writing.* Leave lockKind out/,
+      says: /^lockKind is 'flock', expected 'fcntl' on nfs\. There flock .* open for writing.* Leave it out/,
     })
     expect(fs.readdirSync(bed.root)).toEqual([])
   })

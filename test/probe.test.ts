@@ -14,7 +14,8 @@ import {
 } from '../src/errors.js'
 import { Queue } from '../src/index.js'
 import { findMount, mountOf } from '../src/mount.js'
-import { type Features, type Probe, probe } from '../src/probe.js'
+import { Reach } from '../src/native.js'
+import { type Features, type Probe, networkOf, probe } from '../src/probe.js'
 import type { Promises } from '../src/promises.js'
 import { onLinux } from './support/needs.js'
 import { type ShownError, checkError, errorOf, inProgram, useTestBed } from './support/queue.js'
@@ -285,6 +286,17 @@ describe('errors', () => {
     expect(error.path?.startsWith(bed.path('.fsq-probe-'))).toBe(true)
     expect(fs.readdirSync(bed.root)).toEqual([])
   })
+})
+
+test.each([
+  ['fuse.glusterfs', Reach.unknown, true],
+  ['fuse.ceph-fuse', Reach.unknown, true],
+  ['fuse.sshfs', Reach.unknown, 'unknown'],
+  [undefined, Reach.unknown, 'unknown'],
+  ['ext4', Reach.local, false],
+  ['nfs4', Reach.network, true],
+] as const)('a mount of the type %p, %i by statfs(2), is on a network: %p', (type, reach, network) => {
+  expect(networkOf(reach, type)).toBe(network)
 })
 
 describe('the table of mounts', () => {

@@ -7,7 +7,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
-import { expect, test } from '@jest/globals'
+import { expect } from '@jest/globals'
 
 import { FileSystemError } from '../src/errors.js'
 import { useCommandBed } from './support/command.js'
@@ -134,6 +134,10 @@ given(canLoop).test('ext2 made without types', async () => {
     await bed.sh('fsq uninstall -f q')
     const key = await fill()
     expect(await inProgram(LOOKS, { given: { root: bed.root, key } })).toEqual(SEEN)
+    // Node looks for it by a name that it takes for text.
+    plant(bed.bed.open({ root: bed.root }), itemName({ args: ['\xff'] }))
+    const isEmpty = "return new Queue('q', { root: given.root }).isEmpty()"
+    expect(await inProgram(isEmpty, { given: { root: bed.root } })).toBe(false)
   } finally {
     execFileSync('umount', ['-l', bed.root])
   }
