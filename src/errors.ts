@@ -453,7 +453,7 @@ const SMB = ['cifs', 'smb2', 'smbfs']
 function unless(fileSystem: string): string {
   return SMB.includes(fileSystem)
     ? 'With several machines items run twice there, although their locks hold: if one machine alone works the queue'
-    : 'If one machine alone works the queue, or such a one was tried with several'
+    : 'If one machine alone works the queue, or its file system was tried with several'
 }
 
 /** The queue is on a network file system, which keeps none of the promises about locks by itself. */
