@@ -222,7 +222,7 @@ bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
 // False: stop, batch.failure says why. What may not be opened, or is gone, stays closed.
 bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   const int queue = directory_.fd(Place::kQueue);
-  const int access = directory_.lock_kind() == LockKind::kDescription ? O_RDWR : O_RDONLY;
+  const int access = AccessFor(directory_.lock_kind());
   *opened = Descriptor(RetryInterrupted([&] {
     return FSQ_CALL("claim.open",
                     ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -272,7 +272,7 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
   struct stat info;
   struct stat named;
   if (FSQ_CALL("claim.fstat", ::fstat(claim.descriptor.get(), &info)) == -1) return Stop("fstat", entry);
-  if (FSQ_CALL("claim.fstatat", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1) {
+  if (directory_.Look("claim.fstatat", queue, entry.name, &named) == -1) {
     return errno == ENOENT || Stop("fstatat", entry);
   }
   if (named.st_dev != info.st_dev || named.st_ino != info.st_ino || info.st_nlink == 0) return true;

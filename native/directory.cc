@@ -98,7 +98,7 @@ int QueueDirectory::CheckLockKind() const {
 
 bool QueueDirectory::Vanished(Place place) const {
   struct stat info;
-  return RetryInterrupted(::fstat, fd(place), &info) == 0 && info.st_nlink == 0;
+  return RetryInterrupted(::fstat, fd(place), &info) == 0 ? info.st_nlink == 0 : errno == ESTALE;
 }
 
 bool QueueDirectory::RenamesExclusively() const {
@@ -143,9 +143,21 @@ Descriptor QueueDirectory::OpenAgain(Place place) const {
   }));
 }
 
+int QueueDirectory::Look(const char* point, int directory, const char* name, struct stat* info) const {
+  (void)point;
+  using Reach = platform::FileSystem::Reach;
+  if (file_system_.reach != Reach::kLocal) {
+    const int refreshed =
+        RetryInterrupted([&] { return FSQ_CALL("look.refresh", platform::Refresh(directory)); });
+    // One of which it is not known where it is may be local, and need not have the call.
+    if (refreshed == -1 && file_system_.reach == Reach::kNetwork) return -1;
+  }
+  return FSQ_CALL(point, ::fstatat(directory, name, info, AT_SYMLINK_NOFOLLOW));
+}
+
 int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& info) const {
   struct stat other;
-  const int result = FSQ_CALL("claim.twin", ::fstatat(fd(place), name, &other, AT_SYMLINK_NOFOLLOW));
+  const int result = Look("claim.twin", fd(place), name, &other);
   if (result == 0) return other.st_dev == info.st_dev && other.st_ino == info.st_ino ? 1 : 0;
   return errno == ENOENT || errno == ENAMETOOLONG ? 0 : -1;
 }

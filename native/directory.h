@@ -71,6 +71,11 @@ class QueueDirectory {
   // The directory that has this name now, opened anew.
   Descriptor OpenAgain(Place place) const;
 
+  // What has the name now, as lstat(2). Where other machines may change the directory, they are asked before:
+  // a lock that has just been got says nothing of the names that this machine remembers. `directory`: one of
+  // this queue's.
+  int Look(const char* point, int directory, const char* name, struct stat* info) const;
+
   // Another name of the same inode: 1 yes, 0 no or not there, -1 errno.
   int HasTwin(Place place, const char* name, const struct stat& info) const;
 

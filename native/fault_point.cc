@@ -35,7 +35,8 @@ constexpr const char* kPoints[] = {
     "probe.unnamed",    "probe.emptypath",  "probe.procfd",      "probe.link",        "probe.exclusive",
     "probe.exchange",   "probe.flock",      "probe.ofd",         "probe.utimens",     "probe.chmod",
     "probe.fifo",       "probe.sync",       "probe.copy",        "trigger.mkfifo",    "trigger.open",
-    "watch.init",       "watch.add",        "watch.read",
+    "watch.init",       "watch.add",        "watch.read",        "look.refresh",      "finish.look",
+    "list.stat",
 };
 
 struct Rule {

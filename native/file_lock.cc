@@ -1,5 +1,6 @@
 #include "file_lock.h"
 
+#include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -25,6 +26,10 @@ int TryLock(int fd, LockKind kind, bool exclusive, LockRange range) {
   }
   if (result == -1 && (errno == EWOULDBLOCK || errno == EACCES || errno == EBUSY)) errno = EAGAIN;
   return result;
+}
+
+int AccessFor(LockKind kind) {
+  return kind == LockKind::kDescription ? O_RDWR : O_RDONLY;
 }
 
 int Unlock(int fd, LockKind kind, LockRange range) {

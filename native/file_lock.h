@@ -22,6 +22,9 @@ struct LockRange {
 int TryLock(int fd, LockKind kind, bool exclusive = true, LockRange range = {});
 int Unlock(int fd, LockKind kind, LockRange range = {});
 
+// How an item is opened for its lock: F_OFD_SETLK wants files that are open for writing.
+int AccessFor(LockKind kind);
+
 // Unlocks, then closes. Explicitly, because a fork in another thread may hold a copy of the descriptor until
 // its exec, and the lock lives as long as any copy.
 void UnlockAndClose(int fd, LockKind kind);

@@ -27,7 +27,8 @@ class Mover {
  private:
   Failure CheckOurs(struct stat* info) const;
   Failure MoveByLink() const;
-  Failure ResolveCollision(const struct stat& info) const;
+  int IsOurs(int directory, const std::string& name) const;
+  Failure Resolve(const Failure& failure) const;
   Failure FailureOf(const char* syscall) const {
     return Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, item_.from),
                    directory_.PathOf(item_.to_place, item_.to)};
@@ -35,7 +36,7 @@ class Mover {
   template <typename Call>
   int Rename(Call call) const {
     return RetryUnlessMade([&] { return FSQ_CALL_ONCE("finish.rename", call()); },
-                           [&] { return HasLeft() && HasArrived(); });
+                           [&] { return HasLeft() && IsOurs(target_, item_.to) == 1; });
   }
   int RenameExclusive() const {
     return Rename(
@@ -47,15 +48,15 @@ class Mover {
           return FSQ_CALL_ONCE("finish.link",
                                ::linkat(queue_, item_.from.c_str(), target_, item_.to.c_str(), 0));
         },
-        [&] { return HasTwoNames() && HasArrived(); });
+        [&] { return HasTwoNames() && IsOurs(target_, item_.to) == 1; });
   }
   int RemoveSource() const {
     return RetryUnlessMade(
         [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); },
         [&] { return HasLeft(); });
   }
-  bool HasLeft() const;
-  bool HasArrived() const;
+  // What an interrupted call may have come to.
+  bool HasLeft() const { return IsOurs(queue_, item_.from) == 0; }
   bool HasTwoNames() const;
 
   const QueueDirectory& directory_;
@@ -74,25 +75,13 @@ Failure Mover::CheckOurs(struct stat* info) const {
     return FailureOf("fstat");
   }
   struct stat named;
-  if (FSQ_CALL("finish.stat", ::fstatat(queue_, item_.from.c_str(), &named, AT_SYMLINK_NOFOLLOW)) == -1) {
+  if (directory_.Look("finish.stat", queue_, item_.from.c_str(), &named) == -1) {
     if (errno == ENOENT) errno = ESTALE;
     return FailureOf("fstatat");
   }
   if (named.st_dev == info->st_dev && named.st_ino == info->st_ino) return {};
   errno = ESTALE;
   return FailureOf("fstatat");
-}
-
-// What an interrupted call may have come to.
-bool Mover::HasLeft() const {
-  struct stat named;
-  if (LookAt(queue_, item_.from, &named) == -1) return errno == ENOENT;
-  return !item_.descriptor.Is(named);
-}
-
-bool Mover::HasArrived() const {
-  struct stat named;
-  return LookAt(target_, item_.to, &named) == 0 && item_.descriptor.Is(named);
 }
 
 bool Mover::HasTwoNames() const {
@@ -119,24 +108,45 @@ Failure Mover::MoveByLink() const {
   return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
 }
 
-// The name is taken. By this very inode, if a move was cut in half: rename(2) would then do nothing and say
-// that it did.
-Failure Mover::ResolveCollision(const struct stat& info) const {
-  struct stat other;
-  if (LookAt(target_, item_.to, &other) == -1) {
-    // Taken a moment ago, gone now: the next free name will do.
-    if (errno == ENOENT) errno = EEXIST;
-    return FailureOf("renameat2");
-  }
-  const bool twin = item_.descriptor.Is(other);
+// Whether the name is one of the item's: 1 yes, 0 no or not there, -1 errno.
+int Mover::IsOurs(int directory, const std::string& name) const {
+  struct stat info;
+  if (directory_.Look("finish.look", directory, name.c_str(), &info) == 0)
+    return item_.descriptor.Is(info) ? 1 : 0;
+  return errno == ENOENT || errno == ESTALE ? 0 : -1;
+}
+
+// A name was taken (EEXIST) or missing (ENOENT, ESTALE). That may be the answer to a call that had been made
+// already (after a signal, or when the network has repeated it), or to one before which another was faster.
+// So the names decide.
+Failure Mover::Resolve(const Failure& failure) const {
+  const auto as = [&](int error) {
+    Failure resolved = failure;
+    resolved.error = -error;
+    return resolved;
+  };
+  const bool collided = failure.error == -EEXIST;
   // Its only name must never be taken from it, whatever asked for a move onto itself.
-  if (twin && info.st_nlink < 2) {
-    errno = EINVAL;
-    return FailureOf("renameat2");
+  if (collided && item_.to_place == Place::kQueue && item_.to == item_.from) return as(EINVAL);
+  const int at_source = IsOurs(queue_, item_.from);
+  const int at_target = at_source == -1 ? -1 : IsOurs(target_, item_.to);
+  if (at_target == -1) return FailureOf("fstatat");
+  if (collided) {
+    if (at_target == 0) return failure;
+    // Under the lock nobody but us moves it, so whoever did has worked on it, too.
+    if (at_source == 0) return as(ESTALE);
+    // Both: a move was cut in half. rename(2) would do nothing then, and say that it did.
+    struct stat info;
+    if (RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1) return FailureOf("fstat");
+    if (info.st_nlink < 2) return as(EINVAL);
+    return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   }
-  if (twin) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
-  errno = EEXIST;
-  return FailureOf("renameat2");
+  if (at_source == 1) return as(ENOENT);  // the directory that it is to go to has none
+  if (at_target == 1) return {};
+  struct stat info;
+  const bool nothing_left =
+      RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1 ? errno == ESTALE : info.st_nlink == 0;
+  return item_.discard && nothing_left ? Failure{} : as(ESTALE);
 }
 
 Failure Mover::Move() {
@@ -147,19 +157,19 @@ Failure Mover::Move() {
     item_.undelayed = true;
   }
   int renamed = RenameExclusive();
-  if (renamed == -1 && (errno == ENOENT || errno == EPERM) && directory_.Vanished(item_.to_place)) {
+  if (renamed == -1 && (errno == ENOENT || errno == EPERM || errno == ESTALE) &&
+      directory_.Vanished(item_.to_place)) {
     target_again_ = directory_.OpenAgain(item_.to_place);
     if (!target_again_.valid()) return FailureOf("renameat2");
     target_ = target_again_.get();
     renamed = RenameExclusive();
   }
+  const bool by_link = renamed == -1 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP);
   Failure failure;
-  if (renamed == -1) {
-    failure =
-        errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ? MoveByLink() : FailureOf("renameat2");
-  }
-  if (failure.error == -EEXIST) failure = ResolveCollision(info);
-  if (!failure && item_.discard && renamed == 0) {
+  if (renamed == -1) failure = by_link ? MoveByLink() : FailureOf("renameat2");
+  if (failure.error == -EEXIST || failure.error == -ENOENT || failure.error == -ESTALE)
+    failure = Resolve(failure);
+  if (!failure && item_.discard && !by_link) {
     // The item has left queue/; what stays in tmp/ if this fails, the sweeper takes.
     (void)FSQ_CALL("finish.unlink", ::unlinkat(target_, item_.to.c_str(), 0));
   }

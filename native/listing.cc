@@ -1,6 +1,7 @@
 #include "listing.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,14 @@ namespace {
 constexpr size_t kBlock = 32;
 
 constexpr ptrdiff_t kSortedAtOnce = 8192;
+
+// Of an entry of which the directory does not say it: 0 or -1 with errno.
+int FindType(int directory, const char* name, platform::EntryType* type) {
+  struct stat info;
+  if (FSQ_CALL("list.stat", ::fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW)) == -1) return -1;
+  *type = platform::TypeOfMode(info.st_mode);
+  return 0;
+}
 
 }  // namespace
 
@@ -51,12 +60,22 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     return nullptr;
   }
   bool too_large = false;
+  Failure untyped;
   const int result = platform::ReadEntries(stream->get(), [&](const platform::DirectoryEntry& entry) {
-    too_large = !listing->Add(entry.name, entry.type);
+    platform::EntryType type = entry.type;
+    if (type == platform::EntryType::kUnknown && FindType(stream->get(), entry.name.data(), &type) == -1) {
+      if (errno != ENOENT) untyped = Failure{LastError(), "fstatat", directory.PathOf(place, entry.name)};
+      return !untyped;
+    }
+    too_large = !listing->Add(entry.name, type);
     return !too_large && !stopping.requested();
   });
   if (result == -1 && errno != ENOENT) {
     *failure = Failure{LastError(), "getdents64", directory.NameOf(place)};
+    return nullptr;
+  }
+  if (untyped) {
+    *failure = untyped;
     return nullptr;
   }
   if (too_large) {
@@ -81,7 +100,9 @@ std::unique_ptr<Listing> Listing::Of(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   auto listing = std::make_unique<Listing>();
-  for (const std::string& name : names) (void)listing->Add(name, platform::EntryType::kUnknown);
+  for (const std::string& name : names) {
+    if (!platform::IsDeleted(name)) (void)listing->Add(name, platform::EntryType::kUnknown);
+  }
   (void)listing->Sort({});
   return listing;
 }

@@ -36,6 +36,10 @@ int RenameExclusive(int from_directory, const char* from, int to_directory, cons
 // Swaps two names in one step. EINVAL or ENOSYS where that cannot be done.
 int RenameExchange(int from_directory, const char* from, int to_directory, const char* to);
 
+// Asks the server of a network file system what an open directory is by now: names in it are not looked up in
+// what this machine remembers then, if another one has changed any of them. Costs a call to the server.
+int Refresh(int directory);
+
 // Makes the file, or the directory's entries, survive a power cut.
 int SyncFile(int fd);
 int SyncDirectory(int fd);
@@ -91,11 +95,16 @@ enum class EntryType : uint8_t {
 EntryType TypeOfEntry(unsigned char type);
 EntryType TypeOfMode(mode_t mode);
 
-// Calls `visit` for each entry but "." and "..", until that returns false; `directory` is a descriptor of its
+// What NFS and FUSE call a file that was deleted while it was open: it goes with the last close, and is
+// nobody's.
+bool IsDeleted(std::string_view name);
+
+// Calls `visit` for each entry but ".", ".." and those that are deleted, until that returns false;
+// `directory` is a descriptor of its
 // own, read from its offset.
 struct DirectoryEntry {
-  std::string_view name;
-  EntryType type;
+  std::string_view name;  // ends with NUL
+  EntryType type;         // kUnknown on a file system that keeps none in its directories
   ino_t inode;
 };
 int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit);

@@ -50,6 +50,12 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
   return RenameWith(from_directory, from, to_directory, to, RENAME_SWAP);
 }
 
+// There is no such call, and fstat(2) asks only when what is remembered has grown old.
+int Refresh(int directory) {
+  struct stat info;
+  return ::fstat(directory, &info);
+}
+
 // fsync(2) of macOS leaves the data in the drive's cache; F_FULLFSYNC empties it, where the file system knows
 // how.
 int SyncFile(int fd) {
@@ -107,7 +113,7 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
     if (entry == nullptr && errno == EINTR) continue;
     if (entry == nullptr) return errno == 0 ? 0 : -1;
     const std::string_view name(entry->d_name, entry->d_namlen);
-    if (name == "." || name == "..") continue;
+    if (name == "." || name == ".." || IsDeleted(name)) continue;
     if (!visit({name, TypeOfEntry(entry->d_type), entry->d_ino})) return 0;
   }
 }

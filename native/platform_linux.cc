@@ -61,6 +61,14 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
   return Rename2(from_directory, from, to_directory, to, RENAME_EXCHANGE);
 }
 
+int Refresh(int directory) {
+  // By number, and the answer, of which nothing is read, as the bytes that it has: not each libc knows of it.
+  constexpr unsigned kBasicStats = 0x7ff;
+  alignas(uint64_t) std::array<char, 256> answer;
+  return static_cast<int>(
+      ::syscall(SYS_statx, directory, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, kBasicStats, answer.data()));
+}
+
 int SyncFile(int fd) {
   return RetryInterrupted(::fsync, fd);
 }
@@ -203,8 +211,9 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
       const auto* record = reinterpret_cast<const Record*>(bytes + at);
       at += record->length;
       const std::string_view name(record->name);
-      if (name == "." || name == "..") continue;
-      if (!visit({name, TypeOfEntry(record->type), static_cast<ino_t>(record->inode)})) return 0;
+      if (name == "." || name == ".." || IsDeleted(name)) continue;
+      const auto type = static_cast<unsigned char>(FSQ_ANSWER("list.getdents", record->type));
+      if (!visit({name, TypeOfEntry(type), static_cast<ino_t>(record->inode)})) return 0;
     }
   }
 }

@@ -50,6 +50,10 @@ EntryType TypeOfEntry(unsigned char type) {
   }
 }
 
+bool IsDeleted(std::string_view name) {
+  return name.starts_with(".nfs") || name.starts_with(".fuse_hidden");
+}
+
 EntryType TypeOfMode(mode_t mode) {
   if (S_ISREG(mode)) return EntryType::kRegular;
   if (S_ISDIR(mode)) return EntryType::kDirectory;

@@ -170,11 +170,12 @@ int Prober::RenameExchange() const {
   return two.st_ino == one.st_ino ? 0 : Feature::kNoEffect;
 }
 
-// Two descriptions of one file, as two workers have them.
+// Two descriptions of one file, as two workers have them, and opened as they open it: over NFS an exclusive
+// flock fails on what is open for reading.
 int Prober::Lock(const char* point, LockKind kind) const {
   (void)point;
-  const Descriptor first = Open(kOne, O_RDWR);
-  const Descriptor second = Open(kOne, O_RDWR);
+  const Descriptor first = Open(kOne, AccessFor(kind));
+  const Descriptor second = Open(kOne, AccessFor(kind));
   if (!first.valid() || !second.valid()) return -1;
   if (FSQ_CALL(point, TryLock(first.get(), kind)) == -1) return -1;
   if (FSQ_ANSWER(point, TryLock(second.get(), kind)) == 0) return Feature::kNoEffect;

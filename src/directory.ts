@@ -10,6 +10,7 @@ import { inspect } from 'node:util'
 
 import { ownerMeaning } from './account.js'
 import {
+  type ErrnoMeaning,
   type Failure,
   FileSystemError,
   type FsqError,
@@ -24,7 +25,7 @@ import { pathText } from './name/charset.js'
 import { type QueueHandle, Reach, isFailure, native } from './native.js'
 import { LOCK_MARKER, type Settings } from './settings.js'
 
-const { ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE } = os.constants.errno
+const { EBADF, ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE } = os.constants.errno
 const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
 const FLOCK_ADVICE =
   "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
@@ -154,12 +155,24 @@ export class QueueDirectory {
 
   /** The error for a failure on this queue. `doing` follows 'Cannot', as `scan`. */
   error(failure: Failure, doing: string): FsqError {
-    const isLock = failure.syscall === 'flock' && NO_FLOCK.includes(-failure.errno)
     return fileSystemError(
       this.located(failure),
       `${doing} the queue ${inspect(this.layout.name)}`,
-      isLock ? [FileSystemError, FLOCK_ADVICE] : ownerMeaning(failure, 'item'),
+      this.#lockMeaning(failure) ?? ownerMeaning(failure, 'item'),
     )
+  }
+
+  #lockMeaning({ errno, syscall }: Failure): ErrnoMeaning | undefined {
+    if (syscall !== 'flock') return undefined
+    if (errno === -EBADF) {
+      const marker = path.join(this.layout.path, LOCK_MARKER)
+      return [
+        FileSystemError,
+        'Over NFS flock wants files that are open for writing, and items are opened for reading. Make an empty file ' +
+          `${inspect(marker)}: with it, the workers of the queue lock by fcntl`,
+      ]
+    }
+    return NO_FLOCK.includes(-errno) ? [FileSystemError, FLOCK_ADVICE] : undefined
   }
 
   /** The failure with its paths absolute and as text. */

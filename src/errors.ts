@@ -447,6 +447,15 @@ export class NotLockableError extends FsqError {
   }
 }
 
+// What statfs(2) calls SMB.
+const SMB = ['cifs', 'smb2', 'smbfs']
+
+function unless(fileSystem: string): string {
+  return SMB.includes(fileSystem)
+    ? 'With several machines items run twice there, although their locks hold: if one machine alone works the queue'
+    : 'If one machine alone works the queue, or its file system was tried with several'
+}
+
 /** The queue is on a network file system, which keeps none of the promises about locks by itself. */
 export class NetworkFileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NETWORK_FS'
@@ -462,8 +471,8 @@ export class NetworkFileSystemError extends FsqError {
     super(
       `${where} is on a network file system (${fileSystem}). There a lock may hold on this machine only, a rename that the ` +
         'network repeats may be reported as failed though it was made, and no machine hears of what another one adds. Put ' +
-        'FSQ_ROOT on a local file system. If one machine alone uses the queue, or its locks are known to hold between ' +
-        "machines (see probe(), and lockKind: 'fcntl'), allow it by the option allowNetwork (FSQ_ALLOW_NETWORK=1)",
+        `FSQ_ROOT on a local file system. ${unless(fileSystem)} (see probe(), and lockKind: 'fcntl'), allow it by the option ` +
+        'allowNetwork (FSQ_ALLOW_NETWORK=1)',
       options,
     )
     this.fileSystem = fileSystem

@@ -13,7 +13,9 @@ import { inspect } from 'node:util'
 import { ownerMeaning, ownerOf } from './account.js'
 import { makeDown, removeDown } from './down.js'
 import {
+  type ErrnoMeaning,
   type Failure,
+  FileSystemError,
   type FsqError,
   NetworkFileSystemError,
   NotAQueueError,
@@ -25,10 +27,10 @@ import {
   fileSystemError,
   systemError,
 } from './errors.js'
-import { type Layout, placePath, queueMissing } from './layout.js'
+import { type Layout, isDeleted, placePath, queueMissing } from './layout.js'
 import { removeLeftover } from './leftover.js'
 import { pathText } from './name/charset.js'
-import { type InstallResult, Place, Reach, isFailure, native } from './native.js'
+import { type FileSystem, type InstallResult, Place, Reach, isFailure, native } from './native.js'
 import { checkFlag } from './options.js'
 import { LOCK_MARKER, type Settings } from './settings.js'
 
@@ -36,6 +38,10 @@ const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
 const HIDDEN_LENGTH = 6
 const MOST_ATTEMPTS = 20
+const STILL_OPEN: ErrnoMeaning = [
+  FileSystemError,
+  'Files that were deleted from it (.nfs…, .fuse_hidden…) are still open: end the processes that have them open, and try again',
+]
 const LOCK_KINDS: readonly LockKind[] = ['flock', 'fcntl']
 
 /** How a queue is installed. */
@@ -43,9 +49,9 @@ export interface InstallOptions {
   /** Replace a queue that is there already, with all that is in it. */
   readonly force?: boolean | undefined
   /**
-   * How its workers lock items. Left out: `flock`, the standard's. `fcntl` (open-file-description locks) is for file systems
-   * where flock holds on one machine only or is missing, and for workers of this package alone: the two kinds do not see
-   * each other. Items then need an `itemMode` that lets each worker open them for writing, such as 0660.
+   * How its workers lock items. Left out: `flock`, the standard's, but `fcntl` on NFS. `fcntl` (open-file-description locks) is for
+   * file systems where flock holds on one machine only or is missing, and for workers of this package alone: the two kinds do
+   * not see each other. Items then need an `itemMode` that lets each worker open them for writing, such as 0660.
    */
   readonly lockKind?: LockKind | undefined
 }
@@ -65,18 +71,12 @@ export async function installQueue(
   settings: Settings,
   options: InstallOptions,
 ): Promise<void> {
-  const { force: replace = false, lockKind = 'flock' } = options
+  const { force: replace = false } = options
   checkFlag('force', replace)
-  if (!LOCK_KINDS.includes(lockKind)) {
-    throw new SettingError(
-      'lockKind',
-      lockKind,
-      `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`,
-    )
-  }
+  checkLockKind(options.lockKind)
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
-  if (!settings.allowNetwork) await checkFileSystem(layout)
+  const lockKind = lockKindFor(options.lockKind, await findFileSystem(layout, settings))
   for (let attempt = 1; ; attempt++) {
     const hidden = hiddenName()
     const result = await native.install({
@@ -102,11 +102,30 @@ export async function installQueue(
   }
 }
 
-/** What could not be used afterwards is not made. */
-async function checkFileSystem(layout: Layout): Promise<void> {
+function checkLockKind(lockKind: LockKind | undefined): void {
+  if (lockKind === undefined || LOCK_KINDS.includes(lockKind)) return
+  throw new SettingError('lockKind', lockKind, `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`)
+}
+
+/** The file system that the queue will be on. What could not be used afterwards is not made. */
+async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promise<FileSystem> {
   const fileSystem = await native.findFileSystem(layout.root)
   if (isFailure(fileSystem)) throw installError(layout, pathsAsText(fileSystem), false)
-  if (fileSystem.reach === Reach.network) throw new NetworkFileSystemError(layout.root, fileSystem.name)
+  if (fileSystem.reach === Reach.network && !allowNetwork)
+    throw new NetworkFileSystemError(layout.root, fileSystem.name)
+  return fileSystem
+}
+
+/** Over NFS, Linux grants an exclusive flock on files that are open for writing, and claims open them for reading. */
+function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): LockKind {
+  const isNfs = process.platform === 'linux' && name === 'nfs'
+  if (lockKind !== 'flock' || !isNfs) return lockKind ?? (isNfs ? 'fcntl' : 'flock')
+  throw new SettingError(
+    'lockKind',
+    lockKind,
+    "'fcntl' on nfs",
+    'There flock wants files that are open for writing, and nothing could be claimed. Leave it out',
+  )
 }
 
 /** Whoever may claim items of a queue with fcntl locks must be able to open them for writing. */
@@ -289,7 +308,7 @@ async function waitingPlaces(
 /** None, if it is not there, or no directory. */
 async function entriesOf(directory: string, doing: string, layout: Layout): Promise<string[]> {
   try {
-    return await fs.readdir(directory)
+    return (await fs.readdir(directory)).filter((name) => !isDeleted(name))
   } catch (error) {
     const { errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
     if (errno === -ENOENT || errno === -ENOTDIR) return []
@@ -335,6 +354,7 @@ async function removeEmptyQueue(
     const directory = path.join(aside, place)
     try {
       const info = await fs.stat(directory)
+      await removeDeleted(directory)
       await fs.rmdir(directory)
       removed.set(directory, info)
     } catch (error) {
@@ -343,14 +363,23 @@ async function removeEmptyQueue(
       if (place !== layout.directories[Place.queue] && (errno === -ENOENT || errno === -ENOTDIR)) continue
       await putBack(layout, aside, hidden, removed)
       const waiting = path.join(layout.path, place)
-      if (errno === -ENOTEMPTY || errno === -EEXIST)
-        throw notEmpty(layout, waiting, (await fs.readdir(waiting)).length)
+      if (errno === -ENOTEMPTY || errno === -EEXIST) {
+        const { length } = await entriesOf(waiting, 'look for items in', layout)
+        if (length > 0) throw notEmpty(layout, waiting, length)
+      }
       throw fileSystemError(
         { errno, syscall, path: directory },
         `uninstall the queue ${inspect(layout.name)}`,
+        errno === -ENOTEMPTY || errno === -EEXIST ? STILL_OPEN : undefined,
       )
     }
   }
+}
+
+/** They would keep a directory from being removed. One that is open on this machine cannot be, and then it is not. */
+async function removeDeleted(directory: string): Promise<void> {
+  for (const name of (await fs.readdir(directory)).filter(isDeleted))
+    await fs.unlink(path.join(directory, name)).catch(() => undefined)
 }
 
 /** What was moved aside has its name again, and the directories that were removed in it. */

@@ -110,3 +110,8 @@ export function queueMissing({ name, root, path: queue }: Layout, syscall: strin
     { cause: systemError({ errno: -os.constants.errno.ENOENT, syscall, path: queue }) },
   )
 }
+
+/** Whether it is what NFS and FUSE call a file that was deleted while it was open: it goes with the last close, and is nobody's. */
+export function isDeleted(name: string): boolean {
+  return name.startsWith('.nfs') || name.startsWith('.fuse_hidden')
+}

@@ -10,7 +10,7 @@ import { inspect } from 'node:util'
 
 import type { QueueDirectory } from './directory.js'
 import { MalformedNameError, SettingError, fileSystemError } from './errors.js'
-import { placePath } from './layout.js'
+import { isDeleted, placePath } from './layout.js'
 import { type RawName, pathText, toRaw } from './name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from './name/item-name.js'
 import { NamedItem } from './named-item.js'
@@ -117,10 +117,13 @@ export class Lister {
     const path = placePath(this.#directory.layout, Place.queue)
     try {
       // Not by a listing, which reads and sorts every name.
-      for await (const entry of await fs.opendir(path)) if (entry.isFile()) return false
+      for await (const entry of await fs.opendir(path))
+        if (entry.isFile() && !isDeleted(entry.name)) return false
       return true
     } catch (error) {
       const { errno = 0, syscall = 'opendir' } = error as NodeJS.ErrnoException
+      // Where a directory says nothing of types, Node looks for itself, and fails if an entry has gone by then.
+      if (syscall === 'lstat') return (await this.#count(Place.queue)) === 0
       throw fileSystemError({ errno, syscall, path }, 'look into the queue')
     }
   }

@@ -92,6 +92,7 @@ export interface Probe {
   readonly promises: Promises
 }
 
+const SHARED_BY_FUSE = ['fuse.glusterfs', 'fuse.ceph-fuse']
 const PREFIX = '.fsq-probe-'
 const WATCH_MS = 2_000
 const NO_EFFECT = 1
@@ -146,7 +147,7 @@ export async function probe(directory: string): Promise<Probe> {
   const mount = await mountOf(where)
   const facts = {
     fileSystem: mount?.type ?? fileSystem.name,
-    network: fileSystem.reach === Reach.unknown ? ('unknown' as const) : fileSystem.reach === Reach.network,
+    network: networkOf(fileSystem.reach, mount?.type),
     features,
     timestampStep: found.timestampStep,
   }
@@ -159,6 +160,12 @@ export async function probe(directory: string): Promise<Probe> {
     lockKind: fittingLockKind(facts),
     promises: promisesOf(facts),
   }
+}
+
+/** Of FUSE statfs(2) does not tell what it is; the type of the mount does. */
+export function networkOf(reach: number, type: string | undefined): Probe['network'] {
+  if (type !== undefined && SHARED_BY_FUSE.includes(type)) return true
+  return reach === Reach.unknown ? 'unknown' : reach === Reach.network
 }
 
 function doing(where: string): string {

@@ -1,16 +1,18 @@
 /** Queues on network file systems. There is none here, so the fault build has the kernel answer with another type. */
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
-import { expect } from '@jest/globals'
+import { describe, expect } from '@jest/globals'
 
-import { NetworkFileSystemError } from '../src/errors.js'
+import { FileSystemError, NetworkFileSystemError, SettingError } from '../src/errors.js'
 import { onLinux } from './support/needs.js'
 import {
   type ProgramOptions,
   type ShownError,
   checkError,
   contents,
+  drain,
   inProgram,
   useTestBed,
 } from './support/queue.js'
@@ -121,4 +123,111 @@ onLinux('a queue can be taken down and removed wherever it is', async () => {
     on(0x6969),
   )
   expect(fs.existsSync(queue.path)).toBe(false)
+})
+
+onLinux.each([
+  ['cifs', 0xff534d42],
+  ['smb2', 0xfe534d42],
+])('on %s the refusal says that locks are not enough', async (_name, type) => {
+  const error = await inProgram<ShownError>(
+    "return errorOf(() => Queue.install('q', { root: given.root }))",
+    on(type),
+  )
+  expect(error.message).toMatch(
+    /With several machines items run twice there, although their locks hold: if one machine alone works the queue .*FSQ_ALLOW_NETWORK=1/,
+  )
+})
+
+// What the name cache of a machine says after a lock has been got there may be what was so before another machine finished the item.
+describe('each look that is to tell whether an item is still there asks the server first', () => {
+  const finish = `
+    const queue = new Queue('q', { root: given.root, allowNetwork: true })
+    const { value: item } = await queue.scan().next()
+    const error = await errorOf(() => item.done())
+    await queue.close()
+    return error`
+
+  function finishOn(type: number, faults: string): Promise<ShownError> {
+    return inProgram(finish, on(type, { env: { FSQ_FAULTS: `open.fstatfs=answer:${type};${faults}` } }))
+  }
+
+  onLinux.each([
+    ['nfs', 0x6969],
+    ['cifs', 0xff534d42],
+    ['ceph', 0x00c36400],
+  ])('%s', async (_name, type) => {
+    await (await bed.install()).enqueue('x')
+    await expect(finishOn(type, 'look.refresh#1=errno:5')).rejects.toThrow(/EIO/)
+    const error = await finishOn(type, 'look.refresh#2=errno:5')
+    expect(error.code).toBe('ERR_FSQ_FINISH')
+    expect(error.cause?.code).toBe('EIO')
+  })
+
+  onLinux('where it is not known to be one, the call is made, and need not be there', async () => {
+    await (await bed.install()).enqueue('x')
+    await expect(finishOn(0x65735546, 'look.refresh#2=kill')).rejects.toThrow(/SIGKILL/)
+    expect((await finishOn(0x65735546, 'look.refresh=errno:38')).code).toBe('none')
+  })
+
+  onLinux('a local one is not asked', async () => {
+    await (await bed.install()).enqueue('x')
+    expect((await finishOn(0xef53, 'look.refresh=kill')).code).toBe('none')
+  })
+})
+
+// There an exclusive flock needs a descriptor that is open for writing, which a claim does not have.
+describe('flock on NFS', () => {
+  const INSTALL = `await (await Queue.install('q', { root: given.root, ...given.options })).close()
+    return fs.existsSync(path.join(given.root, 'q', 'lock-fcntl'))`
+  const installOn = (type: number, options: object): Promise<boolean> =>
+    inProgram(INSTALL, {
+      given: { root: bed.root, options: { itemMode: '0660', ...options } },
+      flags: ['--require', FAULT_BUILD],
+      env: { FSQ_FAULTS: `open.fstatfs=answer:${type}`, FSQ_ALLOW_NETWORK: '1' },
+    })
+
+  onLinux.each([
+    [0x6969, {}, true],
+    [0x6969, { lockKind: 'fcntl' }, true],
+    [0x6969, { force: true }, true],
+    [0x00c36400, {}, false],
+    [0x65735546, {}, false],
+    [0xef53, {}, false],
+  ])('file system %i, install with %p: fcntl is taken: %p', async (type, options, isFcntl) => {
+    expect(await installOn(type, options)).toBe(isFcntl)
+  })
+
+  onLinux('is refused at installation, and nothing is made', async () => {
+    const error = await inProgram<ShownError>(
+      "return errorOf(() => Queue.install('q', { root: given.root, lockKind: 'flock' }))",
+      on(0x6969, { env: { FSQ_FAULTS: 'open.fstatfs=answer:0x6969', FSQ_ALLOW_NETWORK: '1' } }),
+    )
+    checkError(error, {
+      type: SettingError,
+      says: /^lockKind is 'flock', expected 'fcntl' on nfs\. There flock .* open for writing.* Leave it out/,
+    })
+    expect(fs.readdirSync(bed.root)).toEqual([])
+  })
+
+  onLinux('of a queue that is there: the error of a scan says how its items come to be locked', async () => {
+    const queue = await bed.install()
+    const id = await queue.enqueue('x')
+    const error = await inProgram<ShownError>(
+      `
+      const queue = new Queue('q', { root: given.root })
+      const error = await errorOf(() => queue.scan().next())
+      await queue.close()
+      return error`,
+      {
+        given: { root: bed.root },
+        flags: ['--require', FAULT_BUILD],
+        env: { FSQ_FAULTS: `claim.lock=errno:${os.constants.errno.EBADF}` },
+      },
+    )
+    checkError(error, { type: FileSystemError, cause: 'EBADF', syscall: 'flock', says: /Cannot scan.*NFS/ })
+    const [, marker = ''] = /Make an empty file '(.*)'/.exec(error.message) ?? []
+    fs.writeFileSync(marker, '')
+    expect(await drain(bed.open())).toEqual([id])
+    expect(marker).toBe(path.join(queue.path, 'lock-fcntl'))
+  })
 })

@@ -14,7 +14,8 @@ import {
 } from '../src/errors.js'
 import { Queue } from '../src/index.js'
 import { findMount, mountOf } from '../src/mount.js'
-import { type Features, type Probe, probe } from '../src/probe.js'
+import { Reach } from '../src/native.js'
+import { type Features, type Probe, networkOf, probe } from '../src/probe.js'
 import type { Promises } from '../src/promises.js'
 import { onLinux } from './support/needs.js'
 import { type ShownError, checkError, errorOf, inProgram, useTestBed } from './support/queue.js'
@@ -175,6 +176,38 @@ describe('what does not work', () => {
     expect(found.lockKind).toBe(isFlock ? 'fcntl' : 'flock')
   })
 
+  onLinux.each([
+    ['flock', 0],
+    ['ofd', 2],
+  ])(
+    'a lock (%s) is tried as a claim takes it: on files opened with the access mode %i',
+    async (kind, mode) => {
+      const modes = await inProgram<number[]>(
+        `
+      const probing = fsq.probe(given.root)
+      await until(() => fs.existsSync(given.pause))
+      const modes = fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          if (!fs.readlinkSync('/proc/self/fd/' + fd).endsWith('/one')) return []
+          const [, flags] = /^flags:\\s*(\\d+)$/m.exec(fs.readFileSync('/proc/self/fdinfo/' + fd, 'utf8'))
+          return [Number.parseInt(flags, 8) & 3]
+        } catch {
+          return []
+        }
+      })
+      fs.unlinkSync(given.pause)
+      await probing
+      return modes`,
+        {
+          given: { root: bed.root, pause: bed.path('pause') },
+          flags: ['--require', FAULT_BUILD],
+          env: { FSQ_FAULTS: `probe.${kind}=pause:${bed.path('pause')}` },
+        },
+      )
+      expect(modes).toEqual([mode, mode])
+    },
+  )
+
   onLinux('no lock at all', async () => {
     const found = await probeWith('probe.flock=answer:0;probe.ofd=errno:22')
     expect(found.lockKind).toBe(null)
@@ -263,6 +296,17 @@ describe('errors', () => {
     expect(error.path?.startsWith(bed.path('.fsq-probe-'))).toBe(true)
     expect(fs.readdirSync(bed.root)).toEqual([])
   })
+})
+
+test.each([
+  ['fuse.glusterfs', Reach.unknown, true],
+  ['fuse.ceph-fuse', Reach.unknown, true],
+  ['fuse.sshfs', Reach.unknown, 'unknown'],
+  [undefined, Reach.unknown, 'unknown'],
+  ['ext4', Reach.local, false],
+  ['nfs4', Reach.network, true],
+] as const)('a mount of the type %p, %i by statfs(2), is on a network: %p', (type, reach, network) => {
+  expect(networkOf(reach, type)).toBe(network)
 })
 
 describe('the table of mounts', () => {

@@ -107,7 +107,32 @@ describe('what other machines may change', () => {
       wakeUps: 'no',
       triggers: 'unsure',
     })
-    expect(promisesOf(facts).claims.reason).toMatch(/lockKind 'fcntl'.*two machines/)
+    expect(promisesOf(facts).claims.reason).toMatch(/lockKind 'fcntl'.*2 machines/)
+  })
+
+  test.each([
+    ['cifs', 'SMB', '2 of 200'],
+    ['smb3', 'SMB', '2 of 200'],
+    ['smb2', 'SMB', '2 of 200'],
+    ['fuse.glusterfs', 'GlusterFS', '3 of 400'],
+  ] as const)('%s: locks are not enough, and that is said', (fileSystem, name, twice) => {
+    const { claims } = promisesOf({ fileSystem, network: true, features: ALL, timestampStep: 1 })
+    expect(claims.kept).toBe('no')
+    expect(claims.reason).toMatch(
+      new RegExp(`^on ${name} .* 2 machines ran ${twice} items twice.* one machine .*lockKind 'fcntl'`),
+    )
+  })
+
+  test.each([
+    ['nfs4', /NFSv4\.2.*ran none of 800 items twice.*lease/],
+    ['fuse.ceph-fuse', /CephFS.*ran none of 800 items twice.*lease/],
+    ['nfs', /try it with two machines/],
+    ['9p', /try it with two machines/],
+  ] as const)('%s: what was tried is said, and what was not', (fileSystem, says) => {
+    const { claims } = promisesOf({ fileSystem, network: true, features: ALL, timestampStep: 1 })
+    expect(claims.kept).toBe('unsure')
+    expect(claims.reason).toMatch(/^fcntl locks keep out others.*lockKind 'fcntl'/)
+    expect(claims.reason).toMatch(says)
   })
 
   test('FUSE may be one', () => {

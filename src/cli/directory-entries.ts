@@ -1,13 +1,14 @@
 /**
  * The files of a queue as they lie there, whatever they are called. Nothing here opens or locks any of them, and however
- * many there are, few are held in memory.
+ * many there are, only their names are held in memory.
  *
  * @module
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 
-import { fileSystemError } from '../errors.js'
+import { FsqError, fileSystemError } from '../errors.js'
+import { isDeleted } from '../layout.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
 
 const READ_AHEAD = 1024
@@ -20,18 +21,38 @@ export interface Entry {
   readonly info: fs.Stats
 }
 
-/** The entries of a directory, in the order in which they lie there; those that vanish meanwhile are left out. */
+/** The entries of a directory, in any order; those that vanish meanwhile are left out. */
 export function* entriesOf(directory: string): Generator<Entry> {
-  for (const { name } of directoryEntries(directory)) {
-    const entry = entryNamed(directory, name)
+  // Not by fs.opendir: where a directory says nothing of types, Node looks for itself, by a name that it takes for text, and an
+  // entry that it does not find ends the listing.
+  const names = listing(directory, () => fs.readdirSync(directory, 'latin1'))
+  for (const name of names) {
+    const entry = isDeleted(name) ? undefined : entryNamed(directory, name)
     if (entry !== undefined) yield entry
   }
 }
 
 /** How many regular files there are. */
 export function countFiles(directory: string): number {
+  try {
+    return listing(directory, () => countByTypes(directory))
+  } catch (error) {
+    if (!(error instanceof FsqError) || error.syscall !== 'lstat') throw error
+  }
   let files = 0
-  for (const entry of directoryEntries(directory)) if (entry.isFile()) files++
+  for (const { info } of entriesOf(directory)) if (info.isFile()) files++
+  return files
+}
+
+function countByTypes(directory: string): number {
+  const open = fs.opendirSync(directory, { encoding: 'latin1', bufferSize: READ_AHEAD })
+  let files = 0
+  try {
+    for (let entry = open.readSync(); entry !== null; entry = open.readSync())
+      if (entry.isFile() && !isDeleted(entry.name)) files++
+  } finally {
+    open.closeSync()
+  }
   return files
 }
 
@@ -48,15 +69,9 @@ export function nameText(raw: RawName): string {
   return Buffer.from(text).toString('latin1') === raw ? text : printable(raw)
 }
 
-/** Their names are {@link RawName}s. Not Buffers: Bun has none here. */
-function* directoryEntries(directory: string): Generator<fs.Dirent> {
+function listing<Result>(directory: string, list: () => Result): Result {
   try {
-    const open = fs.opendirSync(directory, { encoding: 'latin1', bufferSize: READ_AHEAD })
-    try {
-      for (let entry = open.readSync(); entry !== null; entry = open.readSync()) yield entry
-    } finally {
-      open.closeSync()
-    }
+    return list()
   } catch (error) {
     const { errno, syscall } = error as NodeJS.ErrnoException
     if (errno === undefined || syscall === undefined) throw error

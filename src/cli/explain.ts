@@ -40,6 +40,7 @@ const PHRASES: readonly (readonly [RegExp, string | ((error: FsqError) => string
 // Which options set which settings.
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   root: ['root-dir'],
+  lockKind: ['lock-kind'],
   charset: ['charset'],
   queue: ['queue-dir'],
   tmp: ['tmp-dir'],

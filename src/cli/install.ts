@@ -37,7 +37,7 @@ Makes queues. Each appears complete, or not at all.
   -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)
   -m, --mode=MODE       mode of its directories, octal (FSQ_QUEUE_MODE, 02770)
-      --lock-kind=KIND  flock, the standard's; or fcntl, for file systems where
+      --lock-kind=KIND  flock, the standard's; or fcntl (default on NFS), where
                         flock holds on one machine only (see 'fsq doctor'):
                         items need a mode that lets each worker write to them
   -v, --verbose         say what is done

@@ -1,11 +1,13 @@
 import fs from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 import { describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
-import { ifRoot } from '../support/needs.js'
+import { ifRoot, onLinux } from '../support/needs.js'
 
 const bed = useCommandBed()
+const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 const PARTS = ['.', 'done', 'fail', 'queue', 'tmp']
 
 describe('install', () => {
@@ -120,4 +122,17 @@ describe('uninstall', () => {
     expect(code).toBe(111)
     expect(stderr).toContain("'nosuch'")
   })
+})
+
+onLinux('on NFS the lock kind is fcntl, by itself, and flock is refused', async () => {
+  const env = {
+    NODE_OPTIONS: `--require ${FAULT_BUILD}`,
+    FSQ_FAULTS: 'open.fstatfs=answer:0x6969',
+    FSQ_ALLOW_NETWORK: '1',
+  }
+  expect((await bed.sh('fsq install -m 2700 q', { env })).code).toBe(0)
+  expect(bed.state()).toEqual({ 'lock-fcntl': 'file' })
+  const { code, stderr } = await bed.sh('fsq install --lock-kind=flock p', { env })
+  expect(code).toBe(100)
+  expect(stderr).toMatch(/--lock-kind is 'flock', expected 'fcntl' on nfs\. .* Leave it out/)
 })

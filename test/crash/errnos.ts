@@ -30,6 +30,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'open.fstatfs': ['EIO', 'ENOSYS', 'EOVERFLOW'],
   'list.open': OPENING,
   'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
+  'list.stat': LOOKING,
   'claim.down': ['EACCES', 'EIO', 'ENOMEM'],
   'claim.look': LOOKING,
   'claim.open': [
@@ -52,6 +53,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'claim.complete': ['ENOENT', 'EIO', 'EROFS', 'EACCES'],
   'claim.read': ['EIO'],
   'claim.unlock': ['EIO', 'ENOLCK'],
+  'look.refresh': ['EIO', 'EACCES', 'ENOSYS'],
   'enqueue.source': ['ENOENT', 'EACCES', 'EMFILE', 'ENFILE', 'EIO', 'ELOOP'],
   'enqueue.open': [...MAKING, 'EMFILE', 'ENFILE', 'ENOTSUP', 'EEXIST'],
   'enqueue.read': ['EIO', 'EBADF', 'EAGAIN'],
@@ -68,6 +70,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'enqueue.fsyncdir': SYNCING,
   'finish.utimens': ['EPERM', 'EIO', 'EROFS'],
   'finish.stat': LOOKING,
+  'finish.look': LOOKING,
   'finish.rename': [...MAKING, 'EXDEV', 'EBUSY', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],
   'finish.link': [...MAKING, 'EXDEV', 'EMLINK'],
   'finish.unlink': ['EIO', 'EACCES', 'EROFS', 'EBUSY'],
@@ -102,6 +105,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
 const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'list.open': ['ENOENT'],
   'list.getdents': ['ENOENT'],
+  'list.stat': ['ENOENT'],
   'claim.look': ['ENOENT'],
   'claim.open': ['ENOENT', 'EACCES', 'EPERM', 'ETXTBSY', 'ELOOP', 'ENXIO'],
   'claim.lock': ['EAGAIN'],
@@ -124,6 +128,8 @@ const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'install.opendir': ['EACCES'],
   'install.rename': ['EINVAL', 'EEXIST', 'ENOTEMPTY'],
   'install.cleanup': 'all',
+  // Whose name it was that is taken does not matter then.
+  'finish.look': ['ENOENT'],
   'retire.rename': ['EINVAL', 'ENOSYS'],
 }
 

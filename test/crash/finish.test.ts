@@ -3,9 +3,10 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 
 import { Queue } from '../../src/index.js'
+import { inProgram } from '../support/queue.js'
 import { Child, filesOf, isFree, makeDirectory, workOff } from '../support/child.js'
 import { scenarios } from '../support/child-scenarios.mjs'
 
@@ -83,4 +84,163 @@ test.each([
   expect(files.every((file) => file.where === where)).toBe(true)
   const undurable = child.said('undurable').map((line) => line['undurable'])
   if (where === 'queue') expect(undurable.toSorted()).toEqual(files.map(({ name }) => name).toSorted())
+})
+
+const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
+const RENAME = 'finish.rename#1'
+const WITHOUT = 'finish.rename=errno:22'
+const LINK = `${WITHOUT};finish.link#1`
+const UNLINK = `${WITHOUT};finish.unlink#1`
+const TARGETS = { done: 'done', fail: 'fail', retry: 'queue', discard: 'tmp' } as const
+type Action = keyof typeof TARGETS
+
+interface Outcome {
+  readonly code: string
+  readonly message: string
+  readonly claims: number
+}
+
+/**
+ * Finishes an item, and does something with its file just before the call that is to move it. `call`: the point; `answer`: what it
+ * says instead of being made. What has failed is waited for until it has succeeded.
+ */
+async function finishWhile(
+  action: Action,
+  call: string,
+  change: string,
+  answer?: number,
+): Promise<Outcome & { readonly found: string[] }> {
+  const { root, path: queuePath } = await makeQueue(1)
+  const pause = path.join(root, '..', 'pause')
+  const point = call.split(';').at(-1) ?? ''
+  const outcome = await inProgram<Outcome>(
+    `
+    const { createRequire } = await import('node:module')
+    const addon = createRequire(given.binding)(given.binding)
+    const queue = new Queue('q', { root: given.root, maxTries: 5, onReport: () => {} })
+    const { value: item } = await queue.scan().next()
+    const from = item.path
+    const name = path.basename(from)
+    const to = path.join(queue.path, given.place, given.action === 'retry' ? name.replace(/^((?:_[^_]*){4})_0/, '$1_1') : name)
+    const finishing = errorOf(() => item[given.action]())
+    await until(() => fs.existsSync(given.pause))
+    ${change}
+    fs.unlinkSync(given.pause)
+    const { code, message } = await finishing
+    if (code === 'ERR_FSQ_FINISH') await until(() => !item.claimed)
+    const claims = addon.heldClaims()
+    await queue.close()
+    return { code, message, claims }`,
+    {
+      given: {
+        root,
+        action,
+        pause,
+        place: TARGETS[action],
+        binding: path.join(import.meta.dirname, '../../binding.cjs'),
+      },
+      flags: ['--require', FAULT_BUILD],
+      env: {
+        FSQ_FAULTS: `${call}=pause:${pause}${answer === undefined ? '' : `;${point}=errno:${answer}`}`,
+      },
+    },
+  )
+  const found = filesOf(queuePath).map(({ where, name }) => `${where} ${name.split('_')[5]}`)
+  return { ...outcome, found }
+}
+
+const AWAY = "fs.renameSync(from, path.join(given.root, 'elsewhere'))"
+const REMOVED = 'fs.unlinkSync(from)'
+const ANOTHER = `${AWAY}\nfs.writeFileSync(from, 'another')`
+const MADE = 'fs.renameSync(from, to)'
+const LINKED = 'fs.linkSync(from, to)'
+const GONE = { code: 'ERR_FSQ_ITEM_GONE', claims: 0 }
+const FINISHED = { code: 'none', claims: 0 }
+const { EEXIST, ENOENT, ESTALE } = os.constants.errno
+
+describe('what the names say decides, not what a call that has not moved the item says', () => {
+  test.each<[Action, string, string]>(
+    [RENAME, LINK].flatMap((call) =>
+      (['done', 'fail', 'retry'] as const).flatMap((action) =>
+        [AWAY, REMOVED].map((change): [Action, string, string] => [action, call, change]),
+      ),
+    ),
+  )('%s at %s, and somebody else has done %j: the item is gone', async (action, call, change) => {
+    expect(await finishWhile(action, call, change)).toMatchObject({ ...GONE, found: [] })
+  })
+
+  test.each<[Action, string]>([
+    ['done', RENAME],
+    ['retry', RENAME],
+    ['done', LINK],
+    ['discard', RENAME],
+  ])('%s at %s: nor is another item taken that has got its name', async (action, call) => {
+    const { code, found } = await finishWhile(action, call, ANOTHER, ENOENT)
+    expect({ code, found }).toEqual({ code: GONE.code, found: ['queue 0'] })
+  })
+
+  // As of a call that is made twice, by us after a signal or by the network: the first has made it.
+  test.each<[Action, string, string[]]>([
+    ['done', RENAME, ['done 0']],
+    ['fail', RENAME, ['fail 0']],
+    ['retry', RENAME, ['queue 1']],
+    ['discard', RENAME, []],
+    ['done', LINK, ['done 0']],
+    ['retry', LINK, ['queue 1']],
+  ])('%s at %s, and it has been made: it has', async (action, call, found) => {
+    expect(await finishWhile(action, call, MADE)).toMatchObject({ ...FINISHED, found })
+  })
+
+  test.each([
+    ['done', 'done 0'],
+    ['retry', 'queue 1'],
+  ] as const)('%s by link, and the unlink has been made: it has', async (action, found) => {
+    expect(await finishWhile(action, UNLINK, REMOVED)).toMatchObject({ ...FINISHED, found: [found] })
+  })
+
+  test.each([RENAME, UNLINK])('discard at %s, and nothing is left of it: nothing should be', async (call) => {
+    expect(await finishWhile('discard', call, REMOVED)).toMatchObject({ ...FINISHED, found: [] })
+  })
+
+  test.each([RENAME, UNLINK])(
+    'discard at %s, and somebody has put it elsewhere: it is gone',
+    async (call) => {
+      expect(await finishWhile('discard', call, AWAY)).toMatchObject({ ...GONE, found: [] })
+    },
+  )
+
+  test.each<[Action, string, string]>([
+    ['done', RENAME, 'done 0'],
+    ['fail', LINK, 'fail 0'],
+    ['retry', RENAME, 'queue 1'],
+  ])(
+    '%s at %s: its name is taken by itself alone, so another has finished it',
+    async (action, call, found) => {
+      expect(await finishWhile(action, call, MADE, EEXIST)).toMatchObject({ ...GONE, found: [found] })
+    },
+  )
+
+  test.each<[Action, string, string]>([
+    ['done', RENAME, 'done 0'],
+    ['fail', LINK, 'fail 0'],
+    ['retry', RENAME, 'queue 1'],
+  ])('%s at %s: the link has been made before, so the move is completed', async (action, call, found) => {
+    expect(await finishWhile(action, call, LINKED, EEXIST)).toMatchObject({ ...FINISHED, found: [found] })
+  })
+
+  test.each([ENOENT, ESTALE])(
+    'error %i of the directory that it is to go to: it is kept and tried again',
+    async (errno) => {
+      const { code, message, claims, found } = await finishWhile('done', RENAME, '', errno)
+      expect(message).toMatch(/ENOENT: no such file or directory, rename.*make it again/)
+      expect({ code, claims, found }).toEqual({ code: 'ERR_FSQ_FINISH', claims: 0, found: ['done 0'] })
+    },
+  )
+
+  test('done/ is removed: it is kept until the directory is back', async () => {
+    const change = 'fs.rmdirSync(path.dirname(to))\nsetTimeout(() => fs.mkdirSync(path.dirname(to)), 300)'
+    const { code, message, claims, found } = await finishWhile('done', RENAME, change)
+    expect(message).toMatch(/ENOENT/)
+    expect({ code, claims, found }).toEqual({ code: 'ERR_FSQ_FINISH', claims: 0, found: ['done 0'] })
+  })
 })

@@ -21,6 +21,7 @@ constexpr Test kTests[] = {
     {"times come back as they were", fsq::test::TimesComeBackAsTheyWere},
     {"items go through the queue", fsq::test::ItemsGoThroughTheQueue},
     {"items are built in tmp/ where nothing else works", fsq::test::ItemsAreBuiltInTmpWhereNothingElseWorks},
+    {"a move onto itself takes no name", fsq::test::AMoveOntoItselfTakesNoName},
     {"workers on many threads share one queue", fsq::test::WorkersOnManyThreadsShareOneQueue},
 };
 

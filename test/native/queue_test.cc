@@ -169,6 +169,24 @@ void ItemsAreBuiltInTmpWhereNothingElseWorks() {
   EXPECT(queue.Names(*directory, Place::kQueue).size() == 3);
 }
 
+// Nothing asks for it; but if something did, the item would be lost. A backup by hard link does not make it
+// less so.
+void AMoveOntoItselfTakesNoName() {
+  const TestQueue queue;
+  const auto directory = queue.Open();
+  const std::vector<std::string> names =
+      EnqueueThem(*directory, FormOf(true), {ItemOf("a", "one"), ItemOf("linked", "two")});
+  std::filesystem::create_hard_link(queue.PathOf("queue/" + names[1]), queue.PathOf("backup"));
+  std::vector<Finish> finishes;
+  ClaimBatch batch = ClaimAll(*directory);
+  for (Claim& claim : batch.claims)
+    finishes.push_back({std::move(claim.descriptor), claim.name, Place::kQueue, claim.name});
+  EXPECT(finishes.size() == names.size());
+  FinishAll(*directory, finishes, false);
+  for (const Finish& finish : finishes) EXPECT(!finish.moved && finish.failure.error == -EINVAL);
+  EXPECT(queue.Names(*directory, Place::kQueue) == names);
+}
+
 // The sanitizer of threads looks at what they share: the counter of entropies, what is known of the file
 // system, the descriptors that are kept.
 void WorkersOnManyThreadsShareOneQueue() {

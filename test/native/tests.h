@@ -14,6 +14,7 @@ void TimesAreReadStrictly();
 void TimesComeBackAsTheyWere();
 void ItemsGoThroughTheQueue();
 void ItemsAreBuiltInTmpWhereNothingElseWorks();
+void AMoveOntoItselfTakesNoName();
 void WorkersOnManyThreadsShareOneQueue();
 
 }  // namespace fsq::test

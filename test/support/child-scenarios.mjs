@@ -223,6 +223,7 @@ const EMPTY = [{ label: 'a', size: 0 }]
 const RENAME_MISSING = 'finish.rename=errno:22'
 // As on ext4 and xfs, wherever the tests run.
 const WRITES_OUT = 'enqueue.writesout=answer:1'
+const NETWORK = 'open.fstatfs=answer:0x6969'
 const UNNAMED_MISSING = 'enqueue.open#1=errno:95'
 const full = { durability: 'full' }
 const none = { durability: 'none' }
@@ -231,6 +232,13 @@ const fcntl = { lockKind: 'fcntl' }
 async function takeNamesInDone(context, queue) {
   for (const name of fs.readdirSync(inQueue(queue, 'queue')))
     fs.writeFileSync(path.join(inQueue(queue, 'done'), name), 'taken')
+}
+
+/** Opened while the faults are there: on a network file system, say. */
+async function openAnew({ Queue, root, report }, queue) {
+  const { maxTries } = queue.settings
+  await queue.close()
+  return new Queue(NAME, { root, maxTries, allowNetwork: true, onReport: report })
 }
 
 export const scenarios = {
@@ -378,6 +386,8 @@ export const scenarios = {
       )
     },
   }),
+  'done, untyped': working({ faults: 'list.getdents=answer:0' }),
+  'done, network': working({ faults: NETWORK, prepare: openAnew }),
   'done, fcntl locks': working({ ...fcntl }),
   'done, full, together, fcntl locks': working({ ...fcntl, items: THREE, together: true, options: full }),
   'retry, fcntl locks': working({ ...fcntl, action: 'retry', argument: {} }),
