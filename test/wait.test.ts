@@ -612,7 +612,7 @@ describe('in a process of its own', () => {
           given: { root: bed.root },
           flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
           // nfs, whose watches are silent.
-          env: { FSQ_FAULTS: `open.fstatfs=answer:${0x6969};watch.read=errno:${os.constants.errno.EAGAIN}` },
+          env: { FSQ_FAULTS: `open.fstatfs=answer:26985;watch.read=errno:${os.constants.errno.EAGAIN}` },
         },
       )
       for (const wait of answer) expect(wait).toBeLessThan(3000)
