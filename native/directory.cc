@@ -30,8 +30,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   directory->layout_ = std::move(layout);
   directory->queue_path_ = JoinPath(directory->path_, directory->NameOf(Place::kQueue));
 
-  directory->root_ = Descriptor(RetryInterrupted(
-      [&] { return FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kOpenFlags)); }));
+  directory->root_ = Descriptor(FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kOpenFlags)));
   if (!directory->root_.valid()) {
     *failure = Failure{LastError(), "open", directory->path_};
     return nullptr;
@@ -39,9 +38,8 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   for (size_t place = 0; place < kPlaces; place++) {
     const char* const name = directory->layout_.names[place].c_str();
     // O_NOFOLLOW: the queue may be a symlink, its four directories may not.
-    directory->places_[place] = Descriptor(RetryInterrupted([&] {
-      return FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kOpenFlags | O_NOFOLLOW));
-    }));
+    directory->places_[place] = Descriptor(
+        FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kOpenFlags | O_NOFOLLOW)));
     if (!directory->places_[place].valid()) {
       *failure = Failure{LastError(), "openat", JoinPath(directory->path_, name)};
       return nullptr;
@@ -138,9 +136,8 @@ int QueueDirectory::CheckAllCurrent() const {
 }
 
 Descriptor QueueDirectory::OpenAgain(Place place) const {
-  return Descriptor(RetryInterrupted([&] {
-    return FSQ_CALL("open.directory", ::openat(root_.get(), NameOf(place).c_str(), kOpenFlags | O_NOFOLLOW));
-  }));
+  return Descriptor(
+      FSQ_CALL("open.directory", ::openat(root_.get(), NameOf(place).c_str(), kOpenFlags | O_NOFOLLOW)));
 }
 
 int QueueDirectory::Look(const char* point, int directory, const char* name, struct stat* info) const {

@@ -314,8 +314,7 @@ void Batch::SyncQueue(std::span<NewItem> items) const {
   const bool any = std::any_of(items.begin(), items.end(), [](const NewItem& item) { return item.linked; });
   if (!any || !form_.durable) return;
   // Never tried again: after EIO the kernel counts the pages as clean, and a second fsync would lie.
-  const int result = RetryInterrupted(
-      [&] { return FSQ_CALL("enqueue.fsyncdir", platform::SyncDirectory(directory_.fd(Place::kQueue))); });
+  const int result = FSQ_CALL("enqueue.fsyncdir", platform::SyncDirectory(directory_.fd(Place::kQueue)));
   if (result == 0) return;
   const Failure failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
   for (NewItem& item : items) {

@@ -21,8 +21,7 @@ constexpr size_t kCopyBuffer = size_t{256} * 1024;
 // 0 or -1 with errno. A file system that is full shows as a short write first and as ENOSPC then.
 int WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t written =
-        RetryInterrupted([&] { return FSQ_CALL("enqueue.write", ::write(fd, bytes.data(), bytes.size())); });
+    const ssize_t written = FSQ_CALL("enqueue.write", ::write(fd, bytes.data(), bytes.size()));
     if (written == -1) return -1;
     bytes.remove_prefix(static_cast<size_t>(written));
   }
@@ -49,10 +48,9 @@ int SetDue(int fd, int64_t due_ms) {
 }
 
 int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode) {
-  const Descriptor made(RetryInterrupted([&] {
-    return FSQ_CALL("enqueue.open", ::openat(directory.fd(Place::kQueue), name.c_str(),
-                                             O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode));
-  }));
+  const Descriptor made(
+      FSQ_CALL("enqueue.open", ::openat(directory.fd(Place::kQueue), name.c_str(),
+                                        O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode)));
   if (!made.valid()) return -1;
   struct stat info;
   if (RetryInterrupted(::fstat, made.get(), &info) == 0 && (info.st_mode & 07777) != mode) {
@@ -99,18 +97,18 @@ Failure ItemFile::Open(QueueDirectory& directory, platform::LinkWay way, const s
   made.directory_ = &directory;
   const int tmp = directory.fd(Place::kTmp);
   if (way != platform::LinkWay::kTemporary) {
-    made.descriptor_ = Descriptor(
-        RetryInterrupted([&] { return FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, mode)); }));
+    made.descriptor_ = Descriptor(FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, mode)));
     if (!made.valid() && errno == ENOTSUP) {
       way = platform::LinkWay::kTemporary;
       directory.set_link_way(way);
     }
   }
   if (way == platform::LinkWay::kTemporary) {
-    made.descriptor_ = Descriptor(RetryInterrupted([&] {
-      return FSQ_CALL("enqueue.open",
-                      ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode));
-    }));
+    // After an interruption EEXIST may mean our own file or another producer's: it stays for the sweeper, and
+    // the item takes another name.
+    made.descriptor_ = Descriptor(
+        FSQ_CALL("enqueue.open",
+                 ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode)));
     if (made.valid()) made.temporary_ = name;
   }
   if (!made.valid()) {
@@ -146,9 +144,8 @@ Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
 
 Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
   // O_NONBLOCK: a FIFO without a writer must not stop a thread of the pool for ever; it is refused below.
-  const Descriptor source(RetryInterrupted([&] {
-    return FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
-  }));
+  const Descriptor source(
+      FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
   if (!source.valid()) return Failure{LastError(), "open", path};
   struct stat info;
   if (RetryInterrupted(::fstat, source.get(), &info) == -1) return Failure{LastError(), "fstat", path};
@@ -158,7 +155,7 @@ Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
 
 Failure ItemFile::CopyLent(int source, Stopping stopping) const {
   // The copy itself would not say whose descriptor is the bad one.
-  const int flags = RetryInterrupted([&] { return FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL)); });
+  const int flags = FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL));
   if (flags == -1) return Failure{LastError(), "fcntl", {}, {}};
   if ((flags & O_ACCMODE) == O_WRONLY) return Failure{-EBADF, "read", {}, {}};
   // From here on the position is ours: others may move the one of the descriptor, and a second try begins
@@ -171,11 +168,9 @@ Failure ItemFile::Copy(int source, off_t from, const std::string& path, Stopping
   bool in_kernel = true;
   for (;;) {
     if (stopping.requested()) return Failure{-ECANCELED, "copy_file_range", path, Path()};
-    const ssize_t copied = RetryInterrupted([&] {
-      return FSQ_CALL("enqueue.copy",
-                      in_kernel ? platform::CopyInKernel(source, &from, descriptor_.get(), kCopyStep)
-                                : CopyThroughBuffer(source, &from, descriptor_.get()));
-    });
+    const ssize_t copied = FSQ_CALL(
+        "enqueue.copy", in_kernel ? platform::CopyInKernel(source, &from, descriptor_.get(), kCopyStep)
+                                  : CopyThroughBuffer(source, &from, descriptor_.get()));
     if (copied > 0) continue;
     if (copied == -1 && in_kernel && errno == ENOTSUP) {
       in_kernel = false;
@@ -210,14 +205,12 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
 
 Failure ItemFile::Sync(bool write_out) const {
   const int fd = descriptor_.get();
-  const int result = RetryInterrupted(
-      [&] { return FSQ_CALL("enqueue.fsync", write_out ? platform::WriteOut(fd) : platform::SyncFile(fd)); });
+  const int result = FSQ_CALL("enqueue.fsync", write_out ? platform::WriteOut(fd) : platform::SyncFile(fd));
   return result == 0 ? Failure{} : Failure{LastError(), write_out ? "sync_file_range" : "fsync", Path()};
 }
 
 int ItemFile::SyncName() const {
-  return RetryInterrupted(
-      [&] { return FSQ_CALL("enqueue.fsyncdir", platform::SyncFile(descriptor_.get())); });
+  return FSQ_CALL("enqueue.fsyncdir", platform::SyncFile(descriptor_.get()));
 }
 
 // Nobody else gives an unnamed inode a name; one in tmp/ may have another in somebody's backup.
