@@ -112,9 +112,8 @@ void Claimer::NoteDelayed(const Listing::Entry& entry, const struct stat& info) 
 
 // The name in `place`, other than `but`, under which this inode stands: 1 found, 0 there is none, -1 errno.
 int Claimer::FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found) {
-  const Descriptor stream(RetryInterrupted([&] {
-    return FSQ_CALL("list.open", ::openat(directory_.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  }));
+  const Descriptor stream(
+      FSQ_CALL("list.open", ::openat(directory_.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
   if (!stream.valid()) return errno == ENOENT ? 0 : -1;
   found->clear();
   const int result = platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
@@ -179,10 +178,9 @@ void Claimer::Read(Claim& claim) {
   batch_.contents.resize(offset + size);
   size_t filled = 0;
   while (filled < size) {
-    const ssize_t got = RetryInterrupted([&] {
-      return FSQ_CALL("claim.read", ::pread(claim.descriptor.get(), batch_.contents.data() + offset + filled,
-                                            size - filled, static_cast<off_t>(filled)));
-    });
+    const ssize_t got =
+        FSQ_CALL("claim.read", ::pread(claim.descriptor.get(), batch_.contents.data() + offset + filled,
+                                       size - filled, static_cast<off_t>(filled)));
     if (got <= 0) break;
     filled += static_cast<size_t>(got);
   }
@@ -223,10 +221,8 @@ bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
 bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   const int queue = directory_.fd(Place::kQueue);
   const int access = AccessFor(directory_.lock_kind());
-  *opened = Descriptor(RetryInterrupted([&] {
-    return FSQ_CALL("claim.open",
-                    ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
-  }));
+  *opened = Descriptor(FSQ_CALL(
+      "claim.open", ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
   if (opened->valid() || errno == ENOENT) return true;
   if ((errno == EMFILE || errno == ENFILE) && skipped_ != nullptr && skipped_->DropBusy())
     return Open(entry, opened);

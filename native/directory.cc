@@ -144,8 +144,7 @@ int QueueDirectory::Look(const char* point, int directory, const char* name, str
   (void)point;
   using Reach = platform::FileSystem::Reach;
   if (file_system_.reach != Reach::kLocal) {
-    const int refreshed =
-        RetryInterrupted([&] { return FSQ_CALL("look.refresh", platform::Refresh(directory)); });
+    const int refreshed = FSQ_CALL("look.refresh", platform::Refresh(directory));
     // One of which it is not known where it is may be local, and need not have the call.
     if (refreshed == -1 && file_system_.reach == Reach::kNetwork) return -1;
   }

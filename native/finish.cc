@@ -186,8 +186,7 @@ void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool
   }
   const bool any = std::any_of(items.begin(), items.end(), [](const Finish& item) { return item.moved; });
   if (!durable || !any) return;
-  const int result = RetryInterrupted(
-      [&] { return FSQ_CALL("finish.fsyncdir", platform::SyncDirectory(directory.fd(Place::kQueue))); });
+  const int result = FSQ_CALL("finish.fsyncdir", platform::SyncDirectory(directory.fd(Place::kQueue)));
   if (result == 0) return;
   const Failure failure = Failure{LastError(), "fsync", directory.NameOf(Place::kQueue)};
   for (Finish& item : items) {

@@ -76,14 +76,13 @@ class Installer {
 
 Failure SyncDirectory(const char* point, int fd, const std::string& path) {
   (void)point;
-  const int result = RetryInterrupted([&] { return FSQ_CALL(point, platform::SyncDirectory(fd)); });
+  const int result = FSQ_CALL(point, platform::SyncDirectory(fd));
   return result == 0 ? Failure{} : Failure{LastError(), "fsync", path};
 }
 
 Failure OpenRoot(const std::string& root, Descriptor* descriptor) {
-  *descriptor = Descriptor(RetryInterrupted([&] {
-    return FSQ_CALL("install.openroot", ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  }));
+  *descriptor =
+      Descriptor(FSQ_CALL("install.openroot", ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
   return descriptor->valid() ? Failure{} : Failure{LastError(), "open", root};
 }
 
@@ -99,10 +98,7 @@ Failure Installer::SetAttributes(int fd, const std::string& path, mode_t mode) c
 }
 
 Descriptor Installer::OpenMade(int parent, const std::string& name) const {
-  const auto open = [&] {
-    return RetryInterrupted(
-        [&] { return FSQ_CALL("install.opendir", ::openat(parent, name.c_str(), kOpenFlags)); });
-  };
+  const auto open = [&] { return FSQ_CALL("install.opendir", ::openat(parent, name.c_str(), kOpenFlags)); };
   Descriptor made(open());
   // The umask may have left even its maker no permission for it.
   if (!made.valid() && errno == EACCES) {
@@ -130,10 +126,9 @@ Failure Installer::MakeSubdirectory(const std::string& name) {
 // else makes anything in this directory.
 Failure Installer::MakeMarker() {
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), plan_.marker);
-  const Descriptor made(RetryInterrupted([&] {
-    return FSQ_CALL("install.marker", ::openat(hidden_.get(), plan_.marker.c_str(),
-                                               O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600));
-  }));
+  const Descriptor made(FSQ_CALL(
+      "install.marker",
+      ::openat(hidden_.get(), plan_.marker.c_str(), O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)));
   if (!made.valid()) return Failure{LastError(), "openat", path};
   marked_ = true;
   return SetAttributes(made.get(), path, plan_.mode & 0666);

@@ -49,9 +49,8 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
       return nullptr;
     }
   } else {
-    *stream = Descriptor(RetryInterrupted([&] {
-      return FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    }));
+    *stream = Descriptor(
+        FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
   }
   if (!stream->valid()) {
     // A directory that was removed under us holds nothing.

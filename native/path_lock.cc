@@ -27,7 +27,7 @@ bool IsUnwritable(int error) {
 int Open(const PathLockRequest& request) {
   const auto open = [&](int access) {
     const int flags = access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    return RetryInterrupted([&] { return FSQ_CALL("lock.open", ::open(request.path.c_str(), flags, 0666)); });
+    return FSQ_CALL("lock.open", ::open(request.path.c_str(), flags, 0666));
   };
   // For writing if possible: exclusive fcntl locks need it, and so does flock on NFS.
   int fd = open(O_RDWR);

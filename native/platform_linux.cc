@@ -40,12 +40,16 @@ int OpenUnnamed(int directory, mode_t mode) {
   return fd;
 }
 
-int LinkUnnamed(int fd, int directory, const char* name, LinkWay way) {
-  if (way == LinkWay::kEmptyPath) return ::linkat(fd, "", directory, name, AT_EMPTY_PATH);
+static std::array<char, 32> ProcPathOf(int fd) {
   std::array<char, 32> path{"/proc/self/fd/"};
   char* const digits = path.data() + std::strlen(path.data());
   std::to_chars(digits, path.data() + path.size() - 1, fd);
-  return ::linkat(AT_FDCWD, path.data(), directory, name, AT_SYMLINK_FOLLOW);
+  return path;
+}
+
+int LinkUnnamed(int fd, int directory, const char* name, LinkWay way) {
+  if (way == LinkWay::kEmptyPath) return ::linkat(fd, "", directory, name, AT_EMPTY_PATH);
+  return ::linkat(AT_FDCWD, ProcPathOf(fd).data(), directory, name, AT_SYMLINK_FOLLOW);
 }
 
 // By number: glibc has renameat2 from 2.28 only, and musl only lately.
@@ -123,6 +127,15 @@ ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length) {
   return copied;
 }
 
+// Through a description of its own, as O_NONBLOCK belongs to all who share one.
+static ssize_t ReadReopened(int fd, char* buffer, size_t size) {
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const Descriptor own(RetryInterrupted([&] { return ::open(ProcPathOf(fd).data(), kFlags); }));
+  if (own.valid()) return RetryInterrupted(::read, own.get(), buffer, size);
+  errno = ENOTSUP;
+  return -1;
+}
+
 // By number, as glibc has preadv2 from 2.26 only, and musl only lately. Pipes know the flag from Linux 6.4.
 ssize_t ReadWithoutWaiting(int fd, char* buffer, size_t size) {
   constexpr int kNoWait = 8;             // RWF_NOWAIT
@@ -130,9 +143,10 @@ ssize_t ReadWithoutWaiting(int fd, char* buffer, size_t size) {
   const iovec into{buffer, size};
   const long got = RetryInterrupted(::syscall, SYS_preadv2, long{fd}, &into, 1L, kCurrentPosition,
                                     kCurrentPosition, kNoWait);
-  // ENOSYS, EINVAL: an older kernel; EPERM: a sandbox that does not know the call.
+  // EOPNOTSUPP: a named FIFO, a terminal; ENOSYS, EINVAL: an older kernel; EPERM: a sandbox that does not
+  // know the call.
   if (got == -1 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EPERM))
-    errno = ENOTSUP;
+    return ReadReopened(fd, buffer, size);
   return got;
 }
 
@@ -242,8 +256,7 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
   constexpr size_t kLargest = sizeof(inotify_event) + NAME_MAX + 1;
   alignas(inotify_event) std::array<char, kBuffer> buffer;
   for (;;) {
-    const ssize_t size = RetryInterrupted(
-        [&] { return FSQ_CALL("watch.read", ::read(watcher, buffer.data(), buffer.size())); });
+    const ssize_t size = FSQ_CALL("watch.read", ::read(watcher, buffer.data(), buffer.size()));
     if (size <= 0) return size == 0 || errno == EAGAIN ? 0 : -1;
     for (size_t at = 0; at < static_cast<size_t>(size);) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);

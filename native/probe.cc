@@ -105,9 +105,8 @@ void Prober::Add(const char* name, const char* syscall, Try attempt) {
 
 // What all else is tried on. A directory in which this fails is not fit to be tried.
 Failure Prober::Prepare() {
-  directory_ = Descriptor(RetryInterrupted([&] {
-    return FSQ_CALL("probe.open", ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  }));
+  directory_ = Descriptor(
+      FSQ_CALL("probe.open", ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)));
   if (!directory_.valid()) return Failure{LastError(), "open", path_};
   struct stat info;
   if (RetryInterrupted(::fstat, directory_.get(), &info) == -1) return Failure{LastError(), "fstat", path_};
@@ -116,14 +115,12 @@ Failure Prober::Prepare() {
   if (name_max > 0) result_.name_max = name_max;
   const Descriptor one = Open(kOne, O_CREAT | O_RDWR);
   if (!one.valid() || Make(kTwo) == -1) return Failure{LastError(), "openat", path_};
-  const ssize_t written =
-      RetryInterrupted([&] { return FSQ_CALL("probe.write", ::write(one.get(), kContent, kContentSize)); });
+  const ssize_t written = FSQ_CALL("probe.write", ::write(one.get(), kContent, kContentSize));
   return written == -1 ? Failure{LastError(), "write", path_} : Failure{};
 }
 
 int Prober::Unnamed() {
-  unnamed_ = Descriptor(RetryInterrupted(
-      [&] { return FSQ_CALL("probe.unnamed", platform::OpenUnnamed(directory_.get(), 0600)); }));
+  unnamed_ = Descriptor(FSQ_CALL("probe.unnamed", platform::OpenUnnamed(directory_.get(), 0600)));
   return unnamed_.valid() ? 0 : -1;
 }
 
@@ -241,9 +238,8 @@ int Prober::CopyInKernel() const {
   const Descriptor to = Open("copy", O_CREAT | O_WRONLY);
   if (!from.valid() || !to.valid()) return -1;
   off_t offset = 0;
-  const ssize_t copied = RetryInterrupted([&] {
-    return FSQ_CALL("probe.copy", platform::CopyInKernel(from.get(), &offset, to.get(), kContentSize));
-  });
+  const ssize_t copied =
+      FSQ_CALL("probe.copy", platform::CopyInKernel(from.get(), &offset, to.get(), kContentSize));
   if (copied == -1) return -1;
   return copied == kContentSize ? 0 : Feature::kNoEffect;
 }

@@ -133,9 +133,8 @@ Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
   Descriptor opened;
   if (is_there && S_ISFIFO(named.st_mode)) {
     // For writing, too: without any writer a FIFO is readable all the time.
-    opened = Descriptor(RetryInterrupted([&] {
-      return FSQ_CALL("trigger.open", ::open(trigger.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
-    }));
+    opened = Descriptor(
+        FSQ_CALL("trigger.open", ::open(trigger.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)));
     if (!opened.valid() && errno != ENOENT) return Failure{LastError(), "open", trigger};
     if (opened.valid() && (RetryInterrupted(::fstat, opened.get(), &info) == -1 || !S_ISFIFO(info.st_mode)))
       opened.Reset();

@@ -188,8 +188,7 @@ class ReadPipeTask : public Task {
   }
 
   void Run() override {
-    read_ = RetryInterrupted(
-        [&] { return FSQ_CALL("enqueue.read", ReadWhatIsThere(fd_, buffer_.data(), buffer_.size())); });
+    read_ = FSQ_CALL("enqueue.read", ReadWhatIsThere(fd_, buffer_.data(), buffer_.size()));
     if (read_ == -1) failure_ = Failure{LastError(), "read", {}, {}};
   }
 

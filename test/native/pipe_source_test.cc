@@ -1,11 +1,15 @@
 #include "pipe_source.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
+#include <string>
 #include <thread>
 
 #include "descriptor.h"
@@ -28,14 +32,8 @@ void WaitUntil(Condition condition) {
   }
 }
 
-}  // namespace
-
 // One byte at a time, which only one of them can get: the other must go on all the same.
-void TwoReadersOfOnePipeNeverWait() {
-  std::array<int, 2> ends{-1, -1};
-  EXPECT(::pipe(ends.data()) == 0);
-  const Descriptor from(ends[0]);
-  const Descriptor to(ends[1]);
+void TwoReadersNeverWait(const Descriptor& from, const Descriptor& to) {
   char byte = 0;
   // Older kernels, and macOS, have no such call for pipes.
   if (platform::ReadWithoutWaiting(from.get(), &byte, 1) == -1 && errno == ENOTSUP) return;
@@ -62,6 +60,23 @@ void TwoReadersOfOnePipeNeverWait() {
   }
   ended = true;
   for (std::thread& reader : readers) reader.join();
+}
+
+}  // namespace
+
+void TwoReadersOfOnePipeNeverWait() {
+  std::array<int, 2> ends{-1, -1};
+  EXPECT(::pipe(ends.data()) == 0);
+  TwoReadersNeverWait(Descriptor(ends[0]), Descriptor(ends[1]));
+
+  std::string directory = (std::filesystem::temp_directory_path() / "fsq-test-XXXXXX").string();
+  EXPECT(::mkdtemp(directory.data()) != nullptr);
+  const std::string fifo = directory + "/fifo";
+  EXPECT(::mkfifo(fifo.c_str(), 0600) == 0);
+  // Opened for both, so that it need not wait for the other end.
+  const Descriptor both(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+  TwoReadersNeverWait(Descriptor(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)), both);
+  std::filesystem::remove_all(directory);
 }
 
 }  // namespace fsq::test
