@@ -53,7 +53,7 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
 // There is no such call, and fstat(2) asks only when what is remembered has grown old.
 int Refresh(int directory) {
   struct stat info;
-  return ::fstat(directory, &info);
+  return RetryInterrupted(::fstat, directory, &info);
 }
 
 // fsync(2) of macOS leaves the data in the drive's cache; F_FULLFSYNC empties it, where the file system knows

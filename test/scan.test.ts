@@ -125,7 +125,7 @@ describe('malformed names', () => {
     ['an escape of no hex digits', itemName({ args: ['%zz'] })],
     ['too few fields', '_20120710213904_0_13044_mss'],
     ['one character', '_'],
-    ['a dot file', '.nfs0000000000000001'],
+    ['a dot file', '.hidden'],
     ['a backup file', `${itemName()}~`.slice(1)],
     ['a time that never was', itemName({ timestamp: '20120230213904' })],
     ['no tries', itemName({ tries: '' })],
