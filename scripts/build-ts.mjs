@@ -32,12 +32,12 @@ for (const project of ['tsconfig.json', 'tsconfig.command.json']) {
 await bundleLibrary()
 writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`)
 // With a package.json of its own, the folder has no part in the package's imports.
-const seam = join('dist', COMMAND, 'native.js')
+const seam = join('dist', COMMAND, 'addon/native.js')
 writeFileSync(
   seam,
   readFileSync(seam, 'utf8')
-    .replace("'#binding'", "'../../binding.cjs'")
-    .replace('"#binding"', '"../../binding.cjs"'),
+    .replace("'#binding'", "'../../../binding.cjs'")
+    .replace('"#binding"', '"../../../binding.cjs"'),
 )
 
 /** Whether the sources still make this file of dist/. */

@@ -4,19 +4,24 @@
  * @module fsq
  */
 export { Queue, type QueueOptions } from './queue.js'
-export type { QueuePaths } from './layout.js'
-export type { StreamOptions } from './content-stream.js'
-export { WorkItem, type RetryOptions, type RetryOutcome } from './item.js'
-export type { ScanForeverOptions, ScanOptions } from './scan.js'
-export type { PullOptions } from './trigger.js'
-export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue.js'
-export type { InstallOptions, LockKind, UninstallOptions } from './install.js'
-export type { NamedItem } from './named-item.js'
-export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './lister.js'
-export type { Bytes, Payload } from './payload.js'
-export type { WebBlob, WebReader, WebStream } from './source.js'
-export { probe, type Feature, type Features, type Probe } from './probe.js'
-export type { Promised, Promises } from './promises.js'
+export type { QueuePaths } from './directory/layout.js'
+export type { StreamOptions } from './item/content-stream.js'
+export { WorkItem, type RetryOptions, type RetryOutcome } from './item/work-item.js'
+export type { ScanForeverOptions, ScanOptions } from './scan/scan.js'
+export type { PullOptions } from './directory/trigger.js'
+export type {
+  EnqueueEntry,
+  EnqueueManyOptions,
+  EnqueueOptions,
+  EnqueueSyncOptions,
+} from './enqueue/enqueuer.js'
+export type { InstallOptions, LockKind, UninstallOptions } from './directory/install.js'
+export type { NamedItem } from './item/named-item.js'
+export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './inspect/lister.js'
+export type { Bytes, Payload } from './enqueue/payload.js'
+export type { WebBlob, WebReader, WebStream } from './enqueue/source.js'
+export { probe, type Feature, type Features, type Probe } from './probe/probe.js'
+export type { Promised, Promises } from './probe/promises.js'
 export type { Report, ReportListener, ReportType } from './report.js'
 export {
   type Constants,
@@ -27,10 +32,10 @@ export {
   setConst,
 } from './settings.js'
 export type { Charset } from './name/charset.js'
-export { type EncodeOptions, type NameArgument, decode, encode } from './name/encode.js'
-export { type Deconstructed, construct, deconstruct } from './name/construct.js'
-export * from './functions.js'
-export { queues } from './queues.js'
+export { type EncodeOptions, type NameArgument, decode, encode } from './name/codec.js'
+export { type Deconstructed, construct, deconstruct } from './compat/names.js'
+export * from './compat/functions.js'
+export { queues } from './directory/queues.js'
 export {
   AddonMissingError,
   ContentError,
@@ -66,4 +71,4 @@ export {
   TooManyFilesError,
   TriggerError,
   type EnqueueOutcome,
-} from './errors.js'
+} from './errors/classes.js'

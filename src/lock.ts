@@ -9,7 +9,7 @@
 import os from 'node:os'
 import { types } from 'node:util'
 
-import { type Failure, LockTimeoutError, SettingError } from './errors.js'
+import { type Failure, LockTimeoutError, SettingError } from './errors/classes.js'
 import { lockError, notLockable } from './lock/failure.js'
 import { FileLock } from './lock/file-lock.js'
 import {
@@ -37,7 +37,7 @@ import {
   waitFor,
   waitForSync,
 } from './lock/wait.js'
-import { type PathLock, isFailure, native } from './native.js'
+import { type PathLock, isFailure, native } from './addon/native.js'
 
 export { FileLock }
 export type { LockKind, LockOptions, LockRange, LockTarget, UnlockOptions } from './lock/request.js'
@@ -50,7 +50,7 @@ export {
   LockTimeoutError,
   NotLockableError,
   SettingError,
-} from './errors.js'
+} from './errors/classes.js'
 
 const { EAGAIN } = os.constants.errno
 const UNLOCK_ON_ABORT = (late: FileLock): void => {

@@ -5,7 +5,7 @@
  */
 import { inspect } from 'node:util'
 
-import { SettingError, unknownSetting } from './errors.js'
+import { SettingError, unknownSetting } from './errors/classes.js'
 
 /**
  * Checks that a signal is one.

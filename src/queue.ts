@@ -3,32 +3,37 @@
  *
  * @module
  */
-import { Claims } from './claims.js'
-import { QueueDirectory } from './directory.js'
-import { isQueueDown, makeDown, removeDown } from './down.js'
+import { Claims } from './item/claims.js'
+import { QueueDirectory } from './directory/open-directory.js'
+import { isQueueDown, makeDown, removeDown } from './directory/down.js'
 import {
   type EnqueueEntry,
   type EnqueueManyOptions,
   type EnqueueOptions,
   type EnqueueSyncOptions,
   Enqueuer,
-} from './enqueue.js'
-import { Finisher } from './finish.js'
-import { type InstallOptions, type UninstallOptions, installQueue, uninstallQueue } from './install.js'
-import type { ItemContext, WorkItem } from './item.js'
-import { type Layout, type QueuePaths, layoutOf, pathsOf } from './layout.js'
-import { type Counts, type ItemsOptions, type ListedItem, Lister } from './lister.js'
-import type { NameArgument } from './name/encode.js'
+} from './enqueue/enqueuer.js'
+import { Finisher } from './item/moves.js'
+import {
+  type InstallOptions,
+  type UninstallOptions,
+  installQueue,
+  uninstallQueue,
+} from './directory/install.js'
+import type { ItemContext, WorkItem } from './item/work-item.js'
+import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
+import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
+import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
-import { NotDurableError, SettingError } from './errors.js'
+import { NotDurableError, SettingError } from './errors/classes.js'
 import { checkOptions } from './options.js'
-import type { Payload } from './payload.js'
-import { Pending } from './pending.js'
+import type { Payload } from './enqueue/payload.js'
+import { Pending } from './in-flight.js'
 import { type ReportListener, Reporter } from './report.js'
-import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan.js'
+import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/scan.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 
-import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './trigger.js'
+import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './directory/trigger.js'
 
 /** Settings that this handle has for itself, and who hears of its reports. */
 export interface QueueOptions extends SettingOverrides {

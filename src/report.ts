@@ -5,8 +5,8 @@
  */
 import { inspect } from 'node:util'
 
-import { type FsqError, SettingError } from './errors.js'
-import type { Layout } from './layout.js'
+import { type FsqError, SettingError } from './errors/classes.js'
+import type { Layout } from './directory/layout.js'
 import { type RawName, printable } from './name/charset.js'
 
 /**

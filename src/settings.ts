@@ -7,7 +7,7 @@
 import { Buffer } from 'node:buffer'
 import { inspect } from 'node:util'
 
-import { SettingError, unknownSetting } from './errors.js'
+import { SettingError, unknownSetting } from './errors/classes.js'
 import { type Charset, parseCharset } from './name/charset.js'
 
 /** All settings, checked and in their own types. */

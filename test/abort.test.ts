@@ -7,8 +7,8 @@ import { Readable } from 'node:stream'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { EnqueueAbortedError, EnqueueManyError, SettingError } from '../src/errors.js'
-import type { Payload } from '../src/payload.js'
+import { EnqueueAbortedError, EnqueueManyError, SettingError } from '../src/errors/classes.js'
+import type { Payload } from '../src/enqueue/payload.js'
 import { contents, errorOf, inProgram, names, until, useTestBed } from './support/queue.js'
 
 const bed = useTestBed()

@@ -5,7 +5,7 @@ import process from 'node:process'
 
 import { describe, expect, test } from '@jest/globals'
 
-import type { EnqueueManyError } from '../src/errors.js'
+import type { EnqueueManyError } from '../src/errors/classes.js'
 import {
   DiskFullError,
   FinishError,
@@ -15,7 +15,7 @@ import {
   ReadOnlyError,
   SeparateMountsError,
   TooManyFilesError,
-} from '../src/errors.js'
+} from '../src/errors/classes.js'
 import type { Queue } from '../src/queue.js'
 import { given } from './support/needs.js'
 import {

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { Copies } from '../src/copies.js'
+import { Copies } from '../src/enqueue/buffer-pool.js'
 import { until } from './support/queue.js'
 
 const MEGABYTE = 1024 * 1024

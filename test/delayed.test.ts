@@ -4,7 +4,7 @@ import path from 'node:path'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { Happened, Place, isFailure, native, newWatch } from '../src/native.js'
+import { Happened, Place, isFailure, native, newWatch } from '../src/addon/native.js'
 import type { Queue } from '../src/queue.js'
 import { waitingLoop, watchLooks } from './support/loop.js'
 import { onLinux } from './support/needs.js'

@@ -4,7 +4,7 @@ import path from 'node:path'
 
 import { describe, expect, jest, test } from '@jest/globals'
 
-import { FileSystemError } from '../src/errors.js'
+import { FileSystemError } from '../src/errors/classes.js'
 import { useCommandBed } from './support/command.js'
 import { checkError, contents, drain, errorOf, itemName, plant, until } from './support/queue.js'
 

@@ -5,7 +5,7 @@ import process from 'node:process'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { NotAQueueError, QueueDownError, QueueMissingError, SettingError } from '../src/errors.js'
+import { NotAQueueError, QueueDownError, QueueMissingError, SettingError } from '../src/errors/classes.js'
 import type { Queue } from '../src/queue.js'
 import { ifRoot, isRoot } from './support/needs.js'
 import { NOBODY, checkError, drain, errorOf, useTestBed } from './support/queue.js'

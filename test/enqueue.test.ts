@@ -12,9 +12,9 @@ import {
   NameTooLongError,
   PayloadError,
   SettingError,
-} from '../src/errors.js'
+} from '../src/errors/classes.js'
 import { fromRaw, toRaw } from '../src/name/charset.js'
-import type { NameArgument } from '../src/name/encode.js'
+import type { NameArgument } from '../src/name/codec.js'
 import { compareItemNames, parseItemName } from '../src/name/item-name.js'
 import type { Queue } from '../src/queue.js'
 import { ifRoot } from './support/needs.js'

@@ -18,8 +18,8 @@ import {
   QueueNameError,
   QueueNotEmptyError,
   SettingError,
-} from '../src/errors.js'
-import type { WorkItem } from '../src/item.js'
+} from '../src/errors/classes.js'
+import type { WorkItem } from '../src/item/work-item.js'
 import { Queue, type QueueOptions } from '../src/queue.js'
 import { ifRoot, isRoot } from './support/needs.js'
 import {

@@ -10,9 +10,9 @@ import {
   ItemGoneError,
   QueueClosedError,
   SettingError,
-} from '../src/errors.js'
-import type { WorkItem } from '../src/item.js'
-import { native } from '../src/native.js'
+} from '../src/errors/classes.js'
+import type { WorkItem } from '../src/item/work-item.js'
+import { native } from '../src/addon/native.js'
 import type { Queue } from '../src/queue.js'
 import {
   type Directory,

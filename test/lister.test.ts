@@ -2,10 +2,10 @@ import fs from 'node:fs'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { QueueMissingError, SettingError } from '../src/errors.js'
-import type { ItemState, ListedItem } from '../src/lister.js'
+import { QueueMissingError, SettingError } from '../src/errors/classes.js'
+import type { ItemState, ListedItem } from '../src/inspect/lister.js'
 import { compareItemNames } from '../src/name/item-name.js'
-import { native } from '../src/native.js'
+import { native } from '../src/addon/native.js'
 import type { Queue } from '../src/queue.js'
 import {
   type Directory,

@@ -6,7 +6,7 @@ import path from 'node:path'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { PermissionError, SettingError } from '../src/errors.js'
+import { PermissionError, SettingError } from '../src/errors/classes.js'
 import { ifRoot } from './support/needs.js'
 import {
   type ShownError,

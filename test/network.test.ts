@@ -5,7 +5,7 @@ import path from 'node:path'
 
 import { describe, expect } from '@jest/globals'
 
-import { FileSystemError, NetworkFileSystemError, SettingError } from '../src/errors.js'
+import { FileSystemError, NetworkFileSystemError, SettingError } from '../src/errors/classes.js'
 import { onLinux } from './support/needs.js'
 import {
   type ProgramOptions,

@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { compareItemNames } from '../src/name/item-name.js'
-import { Place, REGULAR_FILE, isFailure, native } from '../src/native.js'
+import { Place, REGULAR_FILE, isFailure, native } from '../src/addon/native.js'
 import type { Queue } from '../src/queue.js'
 import { LOCK_MARKER } from '../src/settings.js'
 import { Child } from './support/child.js'

@@ -7,7 +7,7 @@ import path from 'node:path'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { PayloadError, PermissionError } from '../src/errors.js'
+import { PayloadError, PermissionError } from '../src/errors/classes.js'
 import { ifRoot, isRoot } from './support/needs.js'
 import {
   type ShownError,

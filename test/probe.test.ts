@@ -11,12 +11,12 @@ import {
   PermissionError,
   SettingError,
   TooManyFilesError,
-} from '../src/errors.js'
+} from '../src/errors/classes.js'
 import { Queue } from '../src/index.js'
-import { findMount, mountOf } from '../src/mount.js'
-import { Reach } from '../src/native.js'
-import { type Features, type Probe, networkOf, probe } from '../src/probe.js'
-import type { Promises } from '../src/promises.js'
+import { findMount, mountOf } from '../src/probe/mounts.js'
+import { Reach } from '../src/addon/native.js'
+import { type Features, type Probe, networkOf, probe } from '../src/probe/probe.js'
+import type { Promises } from '../src/probe/promises.js'
 import { onLinux } from './support/needs.js'
 import { type ShownError, checkError, errorOf, inProgram, useTestBed } from './support/queue.js'
 

@@ -13,9 +13,9 @@ import {
   QueueDownError,
   QueueMissingError,
   SettingError,
-} from '../src/errors.js'
+} from '../src/errors/classes.js'
 import * as fsq from '../src/index.js'
-import { native } from '../src/native.js'
+import { native } from '../src/addon/native.js'
 import { Queue, type QueueOptions } from '../src/queue.js'
 import { setConst } from '../src/settings.js'
 import {

@@ -4,7 +4,7 @@ import process from 'node:process'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { SettingError } from '../src/errors.js'
+import { SettingError } from '../src/errors/classes.js'
 import type * as settingsModule from '../src/settings.js'
 import {
   type Constants,

@@ -16,8 +16,8 @@ import {
   QueueClosedError,
   QueueMissingError,
   SettingError,
-} from '../src/errors.js'
-import type { Payload } from '../src/payload.js'
+} from '../src/errors/classes.js'
+import type { Payload } from '../src/enqueue/payload.js'
 import { Queue } from '../src/queue.js'
 import {
   checkError,

@@ -10,8 +10,8 @@ import {
   QueueMissingError,
   SettingError,
   TriggerError,
-} from '../src/errors.js'
-import { native } from '../src/native.js'
+} from '../src/errors/classes.js'
+import { native } from '../src/addon/native.js'
 import type { Queue } from '../src/queue.js'
 import { checkError, errorOf, inProgram, names, until, useTestBed } from './support/queue.js'
 

@@ -9,7 +9,7 @@ import path from 'node:path'
 
 import { expect } from '@jest/globals'
 
-import { FileSystemError } from '../src/errors.js'
+import { FileSystemError } from '../src/errors/classes.js'
 import { useCommandBed } from './support/command.js'
 import { given, isRoot, onLinux } from './support/needs.js'
 import {

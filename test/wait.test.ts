@@ -13,11 +13,18 @@ import {
   QueueDownError,
   QueueMissingError,
   SettingError,
-} from '../src/errors.js'
-import type { WorkItem } from '../src/item.js'
-import { type ClaimBatch, ClaimNumber, Place, claimNumbersAt, isFailure, native } from '../src/native.js'
+} from '../src/errors/classes.js'
+import type { WorkItem } from '../src/item/work-item.js'
+import {
+  type ClaimBatch,
+  ClaimNumber,
+  Place,
+  claimNumbersAt,
+  isFailure,
+  native,
+} from '../src/addon/native.js'
 import type { Queue } from '../src/queue.js'
-import type { ScanForeverOptions } from '../src/scan.js'
+import type { ScanForeverOptions } from '../src/scan/scan.js'
 import { Child } from './support/child.js'
 import { Loop, waitingLoop, watchLooks, whileWaiting } from './support/loop.js'
 import { onLinux } from './support/needs.js'

@@ -21,7 +21,7 @@ namespace fsq {
 // meanwhile.
 //
 // A handle says what it is by a number of its own: a type tag of Node-API costs more than the rest of a call.
-// Only src/native.ts passes handles, so it guards against a mix-up, not against strangers.
+// Only src/addon/native.ts passes handles, so it guards against a mix-up, not against strangers.
 template <typename Object, uint64_t Mark>
 struct HandleBox {
   static constexpr uint64_t kMark = Mark;

@@ -5,7 +5,7 @@
  */
 import { Buffer } from 'node:buffer'
 
-import type { EnqueueEntry, Enqueuer } from '../enqueue.js'
+import type { EnqueueEntry, Enqueuer } from '../enqueue/enqueuer.js'
 import {
   EnqueueManyError,
   type EnqueueOutcome,
@@ -14,7 +14,7 @@ import {
   NameTooLongError,
   PayloadError,
   SettingError,
-} from '../errors.js'
+} from '../errors/classes.js'
 import { checkOptions } from '../options.js'
 import { explain } from './explain.js'
 import { readSome, say } from './output.js'

@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer'
 import fs from 'node:fs'
 
-import { EncodingError } from '../errors.js'
+import { EncodingError } from '../errors/classes.js'
 
 /**
  * For arguments with U+FFFD in them: that is what Node puts in the place of bytes that are not UTF-8, and what was meant

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import process from 'node:process'
 
-import type { WorkItem } from '../item.js'
+import type { WorkItem } from '../item/work-item.js'
 import { toRaw } from '../name/charset.js'
 import { parseItemName } from '../name/item-name.js'
 import type { Settings } from '../settings.js'

@@ -7,8 +7,8 @@
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 
-import { FsqError, fileSystemError } from '../errors.js'
-import { isDeleted } from '../layout.js'
+import { FsqError, fileSystemError } from '../errors/classes.js'
+import { isDeleted } from '../directory/layout.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
 
 const READ_AHEAD = 1024

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FsqError, SettingError } from '../errors.js'
+import { FsqError, SettingError } from '../errors/classes.js'
 import type { Arguments } from './arguments.js'
 
 // The messages of the package say what to do in its own terms, which are those of a program.

@@ -6,10 +6,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { type Layout, placePath } from '../layout.js'
+import { type Layout, placePath } from '../directory/layout.js'
 import { type RawName, pathText } from '../name/charset.js'
 import { withTries } from '../name/item-name.js'
-import { Place } from '../native.js'
+import { Place } from '../addon/native.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './directory-entries.js'
 import { enqueuedAt, parse } from './items.js'

@@ -20,30 +20,46 @@ interface Entry {
 }
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
-  install: { summary: 'make queues', load: () => import('./install.js') },
-  uninstall: { summary: 'remove queues', load: () => import('./uninstall.js'), mixed: true },
-  enqueue: { summary: 'add an item, or many, to a queue', load: () => import('./enqueue.js') },
-  scan: { summary: 'run a program for each item that waits', load: () => import('./scan.js') },
-  down: { summary: 'forbid scans of queues', load: () => import('./down.js') },
-  up: { summary: 'allow scans of queues again', load: () => import('./up.js') },
-  list: { summary: 'list the queues, or the items of one', load: () => import('./list.js'), mixed: true },
-  show: { summary: 'show all that is known of items', load: () => import('./show.js'), mixed: true },
-  cat: { summary: 'write the contents of items', load: () => import('./cat.js'), mixed: true },
+  install: { summary: 'make queues', load: () => import('./commands/install.js') },
+  uninstall: { summary: 'remove queues', load: () => import('./commands/uninstall.js'), mixed: true },
+  enqueue: { summary: 'add an item, or many, to a queue', load: () => import('./commands/enqueue.js') },
+  scan: { summary: 'run a program for each item that waits', load: () => import('./commands/scan.js') },
+  down: { summary: 'forbid scans of queues', load: () => import('./commands/down.js') },
+  up: { summary: 'allow scans of queues again', load: () => import('./commands/up.js') },
+  list: {
+    summary: 'list the queues, or the items of one',
+    load: () => import('./commands/list.js'),
+    mixed: true,
+  },
+  show: { summary: 'show all that is known of items', load: () => import('./commands/show.js'), mixed: true },
+  cat: { summary: 'write the contents of items', load: () => import('./commands/cat.js'), mixed: true },
   retry: {
     summary: 'move failed items back to those that wait',
-    load: () => import('./retry.js'),
+    load: () => import('./commands/retry.js'),
     mixed: true,
   },
-  rm: { summary: 'remove items', load: () => import('./rm.js'), mixed: true },
-  audit: { summary: 'look for what is not as it should be', load: () => import('./audit.js'), mixed: true },
-  repair: { summary: 'do what audit proposes', load: () => import('./repair.js'), mixed: true },
-  stats: { summary: 'tell how many, how old, how fast', load: () => import('./stats.js'), mixed: true },
+  rm: { summary: 'remove items', load: () => import('./commands/rm.js'), mixed: true },
+  audit: {
+    summary: 'look for what is not as it should be',
+    load: () => import('./commands/audit.js'),
+    mixed: true,
+  },
+  repair: { summary: 'do what audit proposes', load: () => import('./commands/repair.js'), mixed: true },
+  stats: {
+    summary: 'tell how many, how old, how fast',
+    load: () => import('./commands/stats.js'),
+    mixed: true,
+  },
   doctor: {
     summary: 'tell what a file system can do and promises',
-    load: () => import('./doctor.js'),
+    load: () => import('./commands/doctor.js'),
     mixed: true,
   },
-  prune: { summary: 'remove finished items by age or count', load: () => import('./prune.js'), mixed: true },
+  prune: {
+    summary: 'remove finished items by age or count',
+    load: () => import('./commands/prune.js'),
+    mixed: true,
+  },
 }
 const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']
 

@@ -6,8 +6,8 @@
 import fs from 'node:fs'
 import { isatty } from 'node:tty'
 
-import { PayloadError } from '../errors.js'
-import type { Payload } from '../payload.js'
+import { PayloadError } from '../errors/classes.js'
+import type { Payload } from '../enqueue/payload.js'
 import { say } from './output.js'
 
 const STDIN = 0

@@ -6,8 +6,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { FsqError, QueueMissingError, fileSystemError } from '../errors.js'
-import { type Layout, layoutOf } from '../layout.js'
+import { FsqError, QueueMissingError, fileSystemError } from '../errors/classes.js'
+import { type Layout, layoutOf } from '../directory/layout.js'
 import type { Settings } from '../settings.js'
 import { explain } from './explain.js'
 import { say } from './output.js'

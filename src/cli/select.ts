@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Layout } from '../layout.js'
-import type { ItemState } from '../lister.js'
+import type { Layout } from '../directory/layout.js'
+import type { ItemState } from '../inspect/lister.js'
 import { type RawName, toRaw } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'

@@ -6,7 +6,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import type { Layout } from '../layout.js'
+import type { Layout } from '../directory/layout.js'
 import { tryLockSync, unlockSync } from '../lock.js'
 import { LOCK_MARKER } from '../settings.js'
 

@@ -5,9 +5,9 @@
  */
 import os from 'node:os'
 
-import { FsqError } from '../errors.js'
-import type { Layout } from '../layout.js'
-import { pullTrigger } from '../trigger.js'
+import { FsqError } from '../errors/classes.js'
+import type { Layout } from '../directory/layout.js'
+import { pullTrigger } from '../directory/trigger.js'
 import { say } from './output.js'
 
 const { ENXIO } = os.constants.errno

@@ -6,7 +6,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { MOUNT_TABLE, allMounts, findMount, mountId } from '../mount.js'
+import { MOUNT_TABLE, allMounts, findMount, mountId } from '../probe/mounts.js'
 
 // 1: FLOCK  ADVISORY  WRITE 1234 fd:01:131145 0 EOF
 const LOCK = /^[0-9]+: (?:FLOCK|OFDLCK) +\S+ +WRITE +(-?[0-9]+) +([0-9a-f]+):([0-9a-f]+):([0-9]+) /gm

@@ -14,7 +14,7 @@ import {
   PermissionError,
   ReadOnlyError,
   fileSystemError,
-} from '../errors.js'
+} from '../errors/classes.js'
 import { about, type LockRequest, describeTarget } from './request.js'
 
 const { EACCES, EBADF, EINVAL, EISDIR, ELOOP, ENOENT, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM, EROFS } =

@@ -7,8 +7,8 @@ import fs from 'node:fs'
 import os from 'node:os'
 import { inspect } from 'node:util'
 
-import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors.js'
-import { native, packLock } from '../native.js'
+import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors/classes.js'
+import { native, packLock } from '../addon/native.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
 import {

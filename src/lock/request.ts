@@ -7,9 +7,9 @@ import { Buffer } from 'node:buffer'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 
-import { SettingError } from '../errors.js'
+import { SettingError } from '../errors/classes.js'
 import type { RawName } from '../name/charset.js'
-import { LockOperation, native, packLock } from '../native.js'
+import { LockOperation, native, packLock } from '../addon/native.js'
 import { checkFlag, checkOptions } from '../options.js'
 
 /**

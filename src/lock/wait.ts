@@ -7,7 +7,7 @@
 import { performance } from 'node:perf_hooks'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { SettingError } from '../errors.js'
+import { SettingError } from '../errors/classes.js'
 import { checkSignal } from '../options.js'
 
 /** How long a call waits for a lock. */

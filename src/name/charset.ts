@@ -6,7 +6,7 @@
  */
 import { Buffer, isUtf8 } from 'node:buffer'
 
-import { EncodingError, MalformedNameError } from '../errors.js'
+import { EncodingError, MalformedNameError } from '../errors/classes.js'
 
 /** A file name as its bytes: one character, U+0000 to U+00FF, a byte. Equal bytes are equal strings. */
 export type RawName = string

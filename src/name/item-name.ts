@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { EncodingError, MalformedNameError } from '../errors.js'
+import { EncodingError, MalformedNameError } from '../errors/classes.js'
 import { type Settings, getConst } from '../settings.js'
 import { type RawName, fromRaw, printable } from './charset.js'
-import { delimiterOf } from './construct.js'
-import { type Codec, type NameArgument, codecFor, encodeArgument, splitOutsideEscapes } from './encode.js'
+import { delimiterOf } from '../compat/names.js'
+import { type Codec, type NameArgument, codecFor, encodeArgument, splitOutsideEscapes } from './codec.js'
 import { DEFAULT_FORMAT, isTimestamp } from './timestamp.js'
 
 /** What an item name says. */

@@ -6,8 +6,8 @@
  */
 import { inspect } from 'node:util'
 
-import { EncodingError, SettingError } from '../errors.js'
-import { native } from '../native.js'
+import { EncodingError, SettingError } from '../errors/classes.js'
+import { native } from '../addon/native.js'
 import type { Settings } from '../settings.js'
 
 /** The settings that timestamps depend on. */

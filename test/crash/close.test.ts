@@ -4,7 +4,7 @@ import path from 'node:path'
 import { expect, test } from '@jest/globals'
 
 import { FsqError, Queue } from '../../src/index.js'
-import { native } from '../../src/native.js'
+import { native } from '../../src/addon/native.js'
 import { filesOf, isFree, makeDirectory } from '../support/child.js'
 
 test.each(['done', 'fail', 'retry', 'discard'] as const)(

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { Queue, type QueueOptions, type WorkItem, construct } from '../../src/index.js'
-import { native } from '../../src/native.js'
+import { native } from '../../src/addon/native.js'
 import { Child, filesOf, makeDirectory, until } from '../support/child.js'
 import { given } from '../support/needs.js'
 import { drain, errorOf } from '../support/queue.js'

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
-import { FileSystemError, PermissionError, SettingError } from '../../src/errors.js'
+import { FileSystemError, PermissionError, SettingError } from '../../src/errors/classes.js'
 import {
   type FileLock,
   LockNotHeldError,
@@ -22,7 +22,7 @@ import {
   withLock,
   withLockSync,
 } from '../../src/lock.js'
-import { native } from '../../src/native.js'
+import { native } from '../../src/addon/native.js'
 import { makeDirectory } from '../support/child.js'
 import { type ShownError, checkError, errorOf, inProgram } from '../support/queue.js'
 import { Actor } from './actor.js'

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { EncodingError, MalformedNameError } from '../../src/errors.js'
+import { EncodingError, MalformedNameError } from '../../src/errors/classes.js'
 import { fromRaw, parseCharset, printable, toRaw } from '../../src/name/charset.js'
 import { charset, textIn } from './generators.js'
 

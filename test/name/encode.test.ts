@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { EncodingError, MalformedNameError, SettingError } from '../../src/errors.js'
-import { construct, deconstruct } from '../../src/name/construct.js'
-import { type NameArgument, codecFor, decode, encode } from '../../src/name/encode.js'
+import { EncodingError, MalformedNameError, SettingError } from '../../src/errors/classes.js'
+import { construct, deconstruct } from '../../src/compat/names.js'
+import { type NameArgument, codecFor, decode, encode } from '../../src/name/codec.js'
 import { setConst } from '../../src/settings.js'
 import { charset, pair, text, textIn } from './generators.js'
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { EncodingError, MalformedNameError } from '../../src/errors.js'
+import { EncodingError, MalformedNameError } from '../../src/errors/classes.js'
 import { toRaw } from '../../src/name/charset.js'
-import { construct } from '../../src/name/construct.js'
-import type { NameArgument } from '../../src/name/encode.js'
+import { construct } from '../../src/compat/names.js'
+import type { NameArgument } from '../../src/name/codec.js'
 import {
   type ItemFields,
   compareItemNames,

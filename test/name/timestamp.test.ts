@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { EncodingError } from '../../src/errors.js'
+import { EncodingError } from '../../src/errors/classes.js'
 import { formatTimestamp, isTimestamp, parseTimestamp } from '../../src/name/timestamp.js'
-import { native } from '../../src/native.js'
+import { native } from '../../src/addon/native.js'
 
 const utc = { timefmt: '%Y%m%d%H%M%S', utc: true }
 const local = { timefmt: '%Y%m%d%H%M%S', utc: false }

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { FsqError } from '../../src/errors.js'
+import { FsqError } from '../../src/errors/classes.js'
 import { toRaw } from '../../src/name/charset.js'
-import { construct, deconstruct } from '../../src/name/construct.js'
-import { type NameArgument, decode, encode } from '../../src/name/encode.js'
+import { construct, deconstruct } from '../../src/compat/names.js'
+import { type NameArgument, decode, encode } from '../../src/name/codec.js'
 import { parseItemName } from '../../src/name/item-name.js'
 import { parseTimestamp } from '../../src/name/timestamp.js'
 import { resolveSettings } from '../../src/settings.js'

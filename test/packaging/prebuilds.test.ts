@@ -10,7 +10,7 @@ import { signatureOf, signatureSize } from '../../scripts/cross/code-signature.m
 import { loadCommands, readMachO } from '../../scripts/cross/macho.mjs'
 import { stripMachO } from '../../scripts/cross/strip-macho.mjs'
 import { hostTarget, TARGETS } from '../../scripts/cross/targets.mjs'
-import { native } from '../../src/native.js'
+import { native } from '../../src/addon/native.js'
 import { given } from '../support/needs.js'
 
 type Target = (typeof TARGETS)[number]

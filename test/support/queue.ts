@@ -8,14 +8,14 @@ import process from 'node:process'
 
 import { afterEach, beforeEach, expect } from '@jest/globals'
 
-import type { FsqError } from '../../src/errors.js'
-import type { InstallOptions } from '../../src/install.js'
-import type { WorkItem } from '../../src/item.js'
+import type { FsqError } from '../../src/errors/classes.js'
+import type { InstallOptions } from '../../src/directory/install.js'
+import type { WorkItem } from '../../src/item/work-item.js'
 import { tryLockSync, unlockSync } from '../../src/lock.js'
-import { native } from '../../src/native.js'
+import { native } from '../../src/addon/native.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
 import type { Report } from '../../src/report.js'
-import type { ScanOptions } from '../../src/scan.js'
+import type { ScanOptions } from '../../src/scan/scan.js'
 
 export type Directory = 'queue' | 'tmp' | 'done' | 'fail'
 

@@ -1,0 +1,51 @@
+/**
+ * `fsq audit`: what is not as it should be. Read-only, and locks nothing.
+ *
+ * @module
+ */
+import { type SettingOverrides, resolveSettings } from '../../settings.js'
+import type { Arguments, OptionTable } from '../arguments.js'
+import { FAILURE, SUCCESS } from '../command.js'
+import { Audit, type Finding } from '../findings.js'
+import { type Row, printTable } from '../table.js'
+
+export const options: OptionTable = { json: {}, 'exit-code': {} }
+
+export const help = `Usage: fsq audit [--json] [--exit-code] [queue ...]
+
+Looks for what is not as it should be, in all queues unless some are named: what
+is left in tmp/, names that are no items', what is no regular file, wrong modes
+and owners, half-installed queues, what probes have left, directories in other
+mounts, clocks that do not agree, items past their TTL (FSQ_TTL), names that
+tries cannot grow. Changes and locks nothing; 'fsq repair' mends what it can.
+
+      --json        one JSON object a line
+      --exit-code   exit 111 if anything is found
+  -h, --help        this help
+
+Example:
+  fsq audit --exit-code || fsq repair --dry-run
+
+Exit codes: 0 success, 100 bad usage, 111 an error.
+`
+
+/** See `help`. */
+export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
+  const audit = new Audit(given.operands, resolveSettings(settings))
+  let found = 0
+  function* rows(): Generator<Row> {
+    for (const finding of audit.findings()) {
+      found++
+      yield rowOf(finding)
+    }
+  }
+  await printTable(['QUEUE', 'FINDING', 'WHAT', 'REPAIR', 'PATH'], rows(), given.has('json'))
+  return audit.isWhole && (found === 0 || !given.has('exit-code')) ? SUCCESS : FAILURE
+}
+
+function rowOf({ queue, kind, path, message, fix }: Finding): Row {
+  return {
+    json: { queue: queue ?? null, kind, path, message, fix: fix?.action ?? null },
+    columns: [queue ?? '-', kind, message, fix?.action ?? '-', path],
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * `fsq install`: makes queues.
+ *
+ * @module
+ */
+import { QueueExistsError, SettingError } from '../../errors/classes.js'
+import type { LockKind } from '../../directory/install.js'
+import { Queue } from '../../queue.js'
+import type { SettingOverrides } from '../../settings.js'
+import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
+import { SUCCESS, someOperands, withSettings } from '../command.js'
+import { explain } from '../explain.js'
+import { say } from '../output.js'
+
+export const options: OptionTable = {
+  verbose: { short: 'v' },
+  force: { short: 'f' },
+  'ignore-exists': { short: 'i' },
+  down: { short: 'd' },
+  triggered: { short: 't' },
+  owner: { short: 'o', value: 'a user' },
+  group: { short: 'g', value: 'a group' },
+  mode: { short: 'm', value: 'mode bits in octal' },
+  'lock-kind': { value: 'flock or fcntl' },
+  'add-host': { short: 'a', value: 'a host' },
+}
+
+export const help = `Usage: fsq install [-fidtv] [-o owner] [-g group] [-m mode]
+                   [--lock-kind kind] queue [queue ...]
+
+Makes queues. Each appears complete, or not at all.
+
+  -f, --force           replace a queue that exists, with all its items
+  -i, --ignore-exists   leave a queue that exists as it is
+  -d, --down            take it down at once: it is not scanned until 'fsq up'
+  -t, --triggered       with a trigger, a FIFO that wakes its listeners
+  -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
+  -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)
+  -m, --mode=MODE       mode of its directories, octal (FSQ_QUEUE_MODE, 02770)
+      --lock-kind=KIND  flock, the standard's; or fcntl (default on NFS), where
+                        flock holds on one machine only (see 'fsq doctor'):
+                        items need a mode that lets each worker write to them
+  -v, --verbose         say what is done
+  -h, --help            this help
+
+Example:
+  fsq install -g mail -m 2770 outgoing incoming
+
+Exit codes: 0 success, 100 bad usage, 111 an error; those before it are there.
+`
+
+/** See `help`. */
+export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
+  const names = someOperands(given, 'the name of a queue')
+  if (given.has('add-host')) throw new UsageError('-a: host queues are not in this version')
+  const mode = given.mode('mode')
+  const lockKind = lockKindOf(given)
+  const own = withSettings(settings, {
+    queueUser: given.account('owner'),
+    queueGroup: given.account('group'),
+    queueMode: mode,
+    // Of the file 'down'.
+    itemMode: mode,
+  })
+  for (const name of names) await installOne(name, given, own, lockKind)
+  return SUCCESS
+}
+
+async function installOne(
+  name: string,
+  given: Arguments,
+  settings: SettingOverrides,
+  lockKind: LockKind | undefined,
+): Promise<void> {
+  const queue = new Queue(name, settings)
+  if (given.has('verbose')) say(`installing ${name} to ${queue.settings.root}`)
+  try {
+    await Queue.install(name, { ...settings, force: given.has('force'), lockKind })
+  } catch (error) {
+    if (isUnknownAccount(error, given)) throw new UsageError(explain(error, given))
+    if (!(error instanceof QueueExistsError && given.has('ignore-exists'))) throw error
+    // Something else that has its name is no queue that exists.
+    await queue.isDown()
+    if (given.has('verbose')) say(`skipping ${name}; already installed`)
+    return
+  }
+  if (given.has('down')) await queue.down()
+  if (given.has('triggered')) await queue.trigger()
+}
+
+function lockKindOf(given: Arguments): LockKind | undefined {
+  const kind = given.text('lock-kind')
+  if (kind === undefined || kind === 'flock' || kind === 'fcntl') return kind
+  return given.refuse('lock-kind', 'flock or fcntl')
+}
+
+/** One of the command line, not of the environment. */
+function isUnknownAccount(error: unknown, given: Arguments): boolean {
+  if (!(error instanceof SettingError)) return false
+  const { setting } = error
+  return (
+    (setting === 'FSQ_QUEUE_USER' && given.has('owner')) ||
+    (setting === 'FSQ_QUEUE_GROUP' && given.has('group'))
+  )
+}

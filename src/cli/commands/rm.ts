@@ -1,0 +1,92 @@
+/**
+ * `fsq rm`: removes items.
+ *
+ * @module
+ */
+import fs from 'node:fs'
+
+import { FsqError, fileSystemError } from '../../errors/classes.js'
+import type { Layout } from '../../directory/layout.js'
+import { printable } from '../../name/charset.js'
+import { type SettingOverrides, resolveSettings } from '../../settings.js'
+import type { Arguments, OptionTable } from '../arguments.js'
+import { FAILURE, SUCCESS, someOperands } from '../command.js'
+import { type Item, STATES } from '../items.js'
+import { say, write } from '../output.js'
+import { Progress } from '../progress.js'
+import { queueNamed } from '../queues.js'
+import { SELECT_OPTIONS, Selection, checkSelection } from '../select.js'
+import { underLock } from '../under-lock.js'
+
+export const options: OptionTable = {
+  ...SELECT_OPTIONS,
+  state: { short: 's', value: 'waiting, done or failed' },
+  'dry-run': { short: 'n' },
+  verbose: { short: 'v' },
+}
+
+export const help = `Usage: fsq rm [-nv] [-s state] queue item [item ...]
+       fsq rm [-nv] [-s state] [-A argument] [-o age] queue
+       fsq rm [-nv] [-s state] -a queue
+
+Removes items, wherever they are in the queue. One that is worked on stays.
+
+  -a, --all             all of them
+  -A, --argument=TEXT   those with this argument
+  -o, --older-than=AGE  those where they are so long, as 90s, 5m, 12h or 30d
+  -s, --state=STATE     only those that are waiting, done or failed
+  -n, --dry-run         only print what would be removed
+  -v, --verbose         say what is removed
+  -h, --help            this help
+
+Example:
+  fsq rm -s failed -o 30d mail
+
+Exit codes: 0 success, 100 bad usage, 111 an error; an item is missing or busy.
+`
+
+/** See `help`. */
+export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
+  const own = resolveSettings(settings)
+  const [name] = someOperands(given, 'the name of a queue')
+  checkSelection(given)
+  const state = given.text('state')
+  const states = STATES.filter((known) => state === undefined || known === state)
+  if (states.length === 0) given.refuse('state', 'waiting, done or failed')
+  const layout = queueNamed(name, own)
+  const selection = new Selection(given, layout, own)
+  const progress = new Progress('items removed')
+  let removed = 0
+  let isDone = true
+  for await (const item of selection.items(states)) {
+    const id = printable(item.parsed.raw)
+    if (given.has('dry-run')) {
+      write(`${id}\n`)
+      continue
+    }
+    const problem = remove(item, layout)
+    if (problem === undefined) progress.show(++removed)
+    else isDone = false
+    if (problem !== undefined) {
+      progress.clear()
+      say(`${id}: ${problem}`)
+    } else if (given.has('verbose')) say(`${id}: removed`)
+  }
+  progress.clear()
+  return isDone && selection.isWhole ? SUCCESS : FAILURE
+}
+
+/** @returns Why it is still there. */
+function remove(item: Item, layout: Layout): string | undefined {
+  const { path: file } = item.entry
+  try {
+    if (item.state === 'waiting') return underLock(file, layout, () => fs.unlinkSync(file))
+    fs.unlinkSync(file)
+    return undefined
+  } catch (error) {
+    const { code, errno = 0, syscall = 'unlink' } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return 'has gone meanwhile'
+    if (error instanceof FsqError) throw error
+    throw fileSystemError({ errno, syscall, path: file.toString() }, 'remove an item')
+  }
+}

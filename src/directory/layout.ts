@@ -1,0 +1,117 @@
+/**
+ * Where the parts of a queue are (fsq standard, section 1).
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import os from 'node:os'
+import path from 'node:path'
+import { inspect } from 'node:util'
+
+import { QueueMissingError, QueueNameError, systemError } from '../errors/classes.js'
+import { Place } from '../addon/native.js'
+import type { Settings } from '../settings.js'
+
+const LONGEST_NAME = 255
+
+/** The paths of one queue. */
+export interface Layout {
+  readonly name: string
+  /** Absolute: a later change of the working directory does not move the queue. */
+  readonly root: string
+  readonly path: string
+  readonly downPath: string
+  /** The FIFO that wakes a listener. */
+  readonly triggerPath: string
+  /** The names of the four directories, by {@link Place}. */
+  readonly directories: readonly string[]
+}
+
+/**
+ * Checks the name of a queue: not empty, `.` or `..`, no leading `.` (those are queues under installation or removal),
+ * no `/`, no NUL, at most 255 bytes.
+ *
+ * @throws {@link QueueNameError}
+ */
+export function checkQueueName(name: unknown): asserts name is string {
+  const problem = problemOf(name)
+  if (problem === undefined) return
+  const shown = inspect(name, { depth: 0, maxStringLength: 80 })
+  throw new QueueNameError(
+    `${shown} cannot be the name of a queue: ${problem}. Use a name such as 'a_queue'; the directory it is in is the ` +
+      "option 'root' (FSQ_ROOT)",
+  )
+}
+
+function problemOf(name: unknown): string | undefined {
+  if (typeof name !== 'string') return 'it is not a string'
+  if (name === '') return 'it is empty'
+  if (name.includes('/')) return "it has a '/'"
+  if (name.includes('\0')) return 'it has a NUL'
+  if (name.startsWith('.'))
+    return "it starts with '.', which is kept for queues under installation or removal"
+  if (!name.isWellFormed()) return 'it has a lone surrogate, half of a character'
+  const bytes = Buffer.byteLength(name)
+  return bytes > LONGEST_NAME ? `it has ${bytes} bytes, and ${LONGEST_NAME} are allowed` : undefined
+}
+
+/**
+ * The layout of a queue under the settings.
+ *
+ * @throws {@link QueueNameError} if the name cannot be one of a queue.
+ */
+export function layoutOf(name: string, settings: Settings): Layout {
+  checkQueueName(name)
+  const root = path.resolve(settings.root)
+  const queue = path.join(root, name)
+  return {
+    name,
+    root,
+    path: queue,
+    downPath: path.join(queue, settings.down),
+    triggerPath: path.join(queue, settings.trigger),
+    directories: [settings.queue, settings.tmp, settings.done, settings.fail],
+  }
+}
+
+/** The absolute paths of the directories of a queue. */
+export interface QueuePaths {
+  /** Items that wait, and those that are being worked on. */
+  readonly queue: string
+  /** Items under construction. */
+  readonly tmp: string
+  /** Items whose work succeeded. */
+  readonly done: string
+  /** Items that failed for good. */
+  readonly fail: string
+}
+
+export function pathsOf(layout: Layout): QueuePaths {
+  const { queue, tmp, done, fail } = Place
+  return {
+    queue: placePath(layout, queue),
+    tmp: placePath(layout, tmp),
+    done: placePath(layout, done),
+    fail: placePath(layout, fail),
+  }
+}
+
+/** The path of a directory of the queue, or of an entry in it. */
+export function placePath(layout: Layout, place: Place, ...entry: string[]): string {
+  return path.join(layout.path, layout.directories[place] ?? '', ...entry)
+}
+
+/** The error for a queue that is not there. `syscall`: what found that out. */
+export function queueMissing({ name, root, path: queue }: Layout, syscall: string): QueueMissingError {
+  const shown = inspect(name)
+  return new QueueMissingError(
+    `There is no queue ${shown} in ${root}. Install it with Queue.install(${shown}), or set the option 'root' ` +
+      '(FSQ_ROOT) to the directory that it is in',
+    { cause: systemError({ errno: -os.constants.errno.ENOENT, syscall, path: queue }) },
+  )
+}
+
+/** Whether it is what NFS and FUSE call a file that was deleted while it was open: it goes with the last close, and is nobody's. */
+export function isDeleted(name: string): boolean {
+  return name.startsWith('.nfs') || name.startsWith('.fuse_hidden')
+}

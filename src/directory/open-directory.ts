@@ -1,0 +1,263 @@
+/**
+ * The open directory of a queue: opened at first use, kept open, and opened once more where the path has come to name
+ * another queue meanwhile.
+ *
+ * @module
+ */
+import os from 'node:os'
+import path from 'node:path'
+import { inspect } from 'node:util'
+
+import { ownerMeaning } from './owner.js'
+import {
+  type ErrnoMeaning,
+  type Failure,
+  FileSystemError,
+  type FsqError,
+  NetworkFileSystemError,
+  NotAQueueError,
+  QueueClosedError,
+  fileSystemError,
+  systemError,
+} from '../errors/classes.js'
+import { type Layout, queueMissing } from './layout.js'
+import { pathText } from '../name/charset.js'
+import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
+import { LOCK_MARKER, type Settings } from '../settings.js'
+
+const { EBADF, ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE } = os.constants.errno
+const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
+const FLOCK_ADVICE =
+  "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
+
+/** How often a call opens the queue anew: each time, it was installed anew under it. */
+export const MOST_REOPENINGS = 5
+
+/** Whether what is open is no longer what the path names: opening it anew may help. */
+export function isStale(failure: Failure): boolean {
+  return failure.errno === -ESTALE
+}
+
+export class QueueDirectory {
+  readonly layout: Layout
+  /** Called when the handle is closed. */
+  readonly closing = new Set<() => void>()
+  readonly #names: readonly string[]
+  readonly #locking: boolean
+  readonly #allowNetwork: boolean
+  #handle: QueueHandle | undefined
+  /** Found stale, but perhaps given to a call just now. */
+  #forgotten: QueueHandle | undefined
+  /** How many loops walk over a queue, by its handle. */
+  readonly #walked = new Map<QueueHandle, number>()
+  #opening: Promise<QueueHandle> | undefined
+  #closed = false
+
+  constructor(layout: Layout, settings: Settings) {
+    this.layout = layout
+    this.#names = [...layout.directories, settings.down, LOCK_MARKER]
+    this.#locking = settings.lock
+    this.#allowNetwork = settings.allowNetwork
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** The handle, if it is there at once. */
+  get opened(): QueueHandle | undefined {
+    return this.#opening === undefined && !this.#closed ? this.#handle : undefined
+  }
+
+  /**
+   * The handle, opened if need be.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link QueueClosedError} or a
+   * file system error.
+   */
+  async open(): Promise<QueueHandle> {
+    this.checkOpen()
+    // Who comes after those that wait for it goes after them, even if a synchronous call has been faster.
+    if (this.#handle !== undefined) return this.#opening ?? this.#handle
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  /** {@link open}, here and now. */
+  openSync(): QueueHandle {
+    this.checkOpen()
+    this.#handle ??= this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
+    return this.#handle
+  }
+
+  /**
+   * Forgets a handle that turned out stale, so that the next use opens what the path names now. Items claimed through it are
+   * finished through it: the one that was forgotten before it is closed when no loop walks over it and it has no claim.
+   */
+  forget(handle: QueueHandle): void {
+    if (this.#handle !== handle) return
+    this.#handle = undefined
+    const earlier = this.#forgotten
+    this.#forgotten = handle
+    if (earlier !== undefined) this.#retireUnused(earlier)
+  }
+
+  /** A loop walks over the queue of a handle, which stays open until {@link endWalk}. */
+  beginWalk(handle: QueueHandle): void {
+    this.#walked.set(handle, (this.#walked.get(handle) ?? 0) + 1)
+  }
+
+  endWalk(handle: QueueHandle): void {
+    const others = (this.#walked.get(handle) ?? 0) - 1
+    if (others > 0) this.#walked.set(handle, others)
+    else if (this.#walked.delete(handle)) this.#retireUnused(handle)
+  }
+
+  /**
+   * Runs an operation; where it finds the directory stale, runs it once more on the directory opened anew.
+   *
+   * @throws What {@link open} throws, and the error for the failure.
+   */
+  async use<Result>(
+    operation: (handle: QueueHandle) => Promise<Result | Failure>,
+    doing: string,
+  ): Promise<Result> {
+    for (let attempt = 0; ; attempt++) {
+      const handle = await this.open()
+      this.checkOpen()
+      const result = await operation(handle)
+      if (!isFailure(result)) return result
+      if (!isStale(result) || attempt === MOST_REOPENINGS) throw this.error(result, doing)
+      this.forget(handle)
+    }
+  }
+
+  /** No use begins after this. The descriptors are closed by {@link closeDescriptors}. */
+  close(): void {
+    this.#closed = true
+    for (const callback of this.closing) callback()
+  }
+
+  closeDescriptors(): void {
+    for (const handle of new Set([this.#handle, this.#forgotten, ...this.#walked.keys()]))
+      if (handle !== undefined) native.closeQueue(handle)
+    this.#handle = undefined
+    this.#forgotten = undefined
+    this.#walked.clear()
+  }
+
+  #retireUnused(handle: QueueHandle): void {
+    if (handle === this.#handle || handle === this.#forgotten || this.#walked.has(handle)) return
+    native.retireQueue(handle)
+  }
+
+  /** The error for a failure on this queue. `doing` follows 'Cannot', as `scan`. */
+  error(failure: Failure, doing: string): FsqError {
+    return fileSystemError(
+      this.located(failure),
+      `${doing} the queue ${inspect(this.layout.name)}`,
+      this.#lockMeaning(failure) ?? ownerMeaning(failure, 'item'),
+    )
+  }
+
+  #lockMeaning({ errno, syscall }: Failure): ErrnoMeaning | undefined {
+    if (syscall !== 'flock') return undefined
+    if (errno === -EBADF) {
+      const marker = path.join(this.layout.path, LOCK_MARKER)
+      return [
+        FileSystemError,
+        'Over NFS flock wants files that are open for writing, and items are opened for reading. Make an empty file ' +
+          `${inspect(marker)}: with it, the workers of the queue lock by fcntl`,
+      ]
+    }
+    return NO_FLOCK.includes(-errno) ? [FileSystemError, FLOCK_ADVICE] : undefined
+  }
+
+  /** The failure with its paths absolute and as text. */
+  located(failure: Failure): Failure {
+    const { errno, syscall } = failure
+    return {
+      errno,
+      syscall,
+      ...(failure.path === undefined ? {} : { path: this.#locate(failure.path) }),
+      ...(failure.dest === undefined ? {} : { dest: this.#locate(failure.dest) }),
+    }
+  }
+
+  #locate(raw: string): string {
+    return path.resolve(this.layout.path, pathText(raw))
+  }
+
+  /** @throws {@link QueueClosedError} */
+  checkOpen(): void {
+    if (this.#closed) throw this.closedError()
+  }
+
+  closedError(): QueueClosedError {
+    return new QueueClosedError(
+      `The handle of the queue ${inspect(this.layout.name)} has been closed. Make another with new Queue()`,
+    )
+  }
+
+  async #openNow(): Promise<QueueHandle> {
+    const handle = this.#opened(await native.openQueue(this.layout.path, this.#names, this.#locking))
+    if (this.#closed) {
+      native.closeQueue(handle)
+      this.checkOpen()
+    }
+    // A synchronous call may have been faster.
+    if (this.#handle === undefined) this.#handle = handle
+    else native.closeQueue(handle)
+    return this.#handle
+  }
+
+  #opened(result: QueueHandle | Failure): QueueHandle {
+    if (isFailure(result)) throw this.#openError(this.located(result))
+    const fileSystem = native.fileSystemOf(result)
+    if (fileSystem.reach === Reach.network && !this.#allowNetwork) {
+      native.closeQueue(result)
+      throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
+    }
+    return result
+  }
+
+  #openError(failure: Failure): FsqError {
+    const { name, path: queuePath } = this.layout
+    const cause = systemError(failure)
+    const isQueueItself = failure.path === queuePath
+    if (isQueueItself && failure.errno === -ENOENT) return queueMissing(this.layout, failure.syscall)
+    if (isQueueItself && failure.errno === -ENOTDIR) {
+      return new NotAQueueError(
+        `${queuePath} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
+        { cause },
+      )
+    }
+    if (isQueueItself && failure.errno === -ELOOP) {
+      return new NotAQueueError(
+        `${queuePath} is not a queue, as it is a symbolic link that leads in a circle. Make it lead to the queue`,
+        { cause },
+      )
+    }
+    if (!isQueueItself && [ENOENT, ENOTDIR, ELOOP, EINVAL].includes(-failure.errno)) {
+      return new NotAQueueError(
+        `${queuePath} is not a queue: ${failure.path ?? ''} ${notDirectory(failure.errno)}. Put the directory back with ` +
+          'the owner and mode of the others, or install the queue anew',
+        { cause },
+      )
+    }
+    return fileSystemError(failure, `open the queue ${inspect(name)}`)
+  }
+}
+
+function notDirectory(errno: number): string {
+  switch (-errno) {
+    case ENOENT:
+      return 'is missing'
+    case EINVAL:
+      return 'is the same directory as another part of the queue'
+    default:
+      return 'is not a directory (symbolic links are not followed)'
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The trigger of a queue (fsq standard, section 7): a FIFO, and a byte written to it asks a listener to scan.
+ *
+ * All calls are synchronous: none of them waits for anybody, and a FIFO must never block the pool of threads.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import fs, { constants } from 'node:fs'
+import os from 'node:os'
+import { inspect } from 'node:util'
+
+import { ownerOf } from './owner.js'
+import { checkQueue } from './down.js'
+import { type FsqError, TriggerError, fileSystemError, systemError } from '../errors/classes.js'
+import type { Layout } from './layout.js'
+import { native } from '../addon/native.js'
+import { checkFlag, checkOptions } from '../options.js'
+import type { Settings } from '../settings.js'
+
+/** How a trigger is pulled. */
+export interface PullOptions {
+  /** It is no error if nobody listens. */
+  readonly ignoreListener?: boolean | undefined
+}
+
+const { EAGAIN, EEXIST, EISDIR, ELOOP, ENOENT, ENXIO } = os.constants.errno
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
+const OWNER_ONLY = 0o600
+// Who may read and write in the queue's directories may listen and pull.
+const PERMISSIONS = 0o777
+// What the first implementation writes; it has no meaning.
+const BYTE = Buffer.of(0)
+
+/**
+ * Makes the FIFO, and sets its mode and owner even if it was there.
+ *
+ * @throws {@link TriggerError} for what is no FIFO, {@link QueueMissingError}, {@link NotAQueueError}, or a file system
+ * error.
+ */
+export async function makeTrigger(layout: Layout, settings: Settings): Promise<void> {
+  await checkQueue(layout)
+  const { user, group } = ownerOf(settings, 'queue')
+  const failure = native.makeFifo(layout.triggerPath, OWNER_ONLY)
+  const made = failure === undefined
+  if (!made && failure.errno !== -EEXIST) throw triggerError(failure, layout, 'make')
+  try {
+    withFifo(layout, O_RDONLY, (descriptor, { uid, gid }) => {
+      if (user !== -1 || group !== -1)
+        fs.fchownSync(descriptor, user === -1 ? uid : user, group === -1 ? gid : group)
+      fs.fchmodSync(descriptor, settings.queueMode & PERMISSIONS)
+    })
+  } catch (error) {
+    // One that could not be made as asked for must not stay.
+    if (made) fs.rmSync(layout.triggerPath, { force: true })
+    throw triggerError(error, layout, 'make')
+  }
+}
+
+/** Removes the FIFO; nothing happens if it is not there. Throws as {@link makeTrigger}. */
+export async function removeTrigger(layout: Layout): Promise<void> {
+  await checkQueue(layout)
+  try {
+    if (!fs.lstatSync(layout.triggerPath).isFIFO()) throw notFifo(layout)
+    fs.unlinkSync(layout.triggerPath)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).errno !== -ENOENT) throw triggerError(error, layout, 'remove')
+  }
+}
+
+/**
+ * Pulls the trigger.
+ *
+ * @throws {@link TriggerError} also if it is missing, or nobody listens.
+ */
+export async function pullTrigger(layout: Layout, options: PullOptions): Promise<void> {
+  checkOptions('triggerPull', options, ['ignoreListener'])
+  const { ignoreListener = false } = options
+  checkFlag('ignoreListener', ignoreListener)
+  await checkQueue(layout)
+  const error = pull(layout)
+  if (error === undefined || (ignoreListener && isUnheard(error))) return
+  throw error
+}
+
+/** Pulls the trigger if anybody listens; gives the error instead of throwing it. */
+export function pullQuietly(layout: Layout): FsqError | undefined {
+  const error = pull(layout)
+  return error !== undefined && isUnheard(error) ? undefined : error
+}
+
+function pull(layout: Layout): FsqError | undefined {
+  try {
+    withFifo(layout, O_WRONLY, (descriptor) => fs.writeSync(descriptor, BYTE))
+    return undefined
+  } catch (error) {
+    // Full: whoever listens has been asked often enough.
+    if ((error as NodeJS.ErrnoException).errno === -EAGAIN) return undefined
+    return triggerError(error, layout, 'pull')
+  }
+}
+
+function isUnheard({ errno }: FsqError): boolean {
+  return errno === -ENXIO
+}
+
+function withFifo(layout: Layout, flags: number, use: (descriptor: number, info: fs.Stats) => void): void {
+  const descriptor = fs.openSync(layout.triggerPath, flags | O_NONBLOCK | O_NOFOLLOW)
+  try {
+    const info = fs.fstatSync(descriptor)
+    // As root in a queue that a group may write to, a planted link must not lead us to somebody else's FIFO.
+    if (!info.isFIFO() || info.nlink > 1) throw notFifo(layout)
+    use(descriptor, info)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+function notFifo(layout: Layout): TriggerError {
+  return new TriggerError(
+    `${layout.triggerPath} is not a FIFO of one name, and is left alone. Remove it and call queue.trigger()`,
+    { path: layout.triggerPath },
+  )
+}
+
+/** The error for what a call, native or of node:fs, has left. */
+function triggerError(error: unknown, layout: Layout, doing: string): FsqError {
+  if (error instanceof TriggerError) return error
+  const { errno = 0, syscall = 'open' } = error as { readonly errno?: number; readonly syscall?: string }
+  const failure = { errno, syscall, path: layout.triggerPath }
+  const queue = inspect(layout.name)
+  switch (-errno) {
+    case ENOENT:
+      return new TriggerError(`The queue ${queue} has no trigger. Make it with queue.trigger()`, {
+        cause: systemError(failure),
+      })
+    case ENXIO:
+      return new TriggerError(
+        `Nobody listens to the trigger of the queue ${queue}. Start a loop with queue.scanForever(), or pull it with ` +
+          'the option ignoreListener',
+        { cause: systemError(failure) },
+      )
+    case ELOOP:
+    case EISDIR:
+      return notFifo(layout)
+    default:
+      return fileSystemError(failure, `${doing} the trigger of the queue ${queue}`)
+  }
+}

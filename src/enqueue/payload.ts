@@ -1,0 +1,221 @@
+/**
+ * What an item can hold, made ready for native code.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { types, inspect } from 'node:util'
+
+import type { Copies } from './buffer-pool.js'
+import { PayloadError } from '../errors/classes.js'
+import type { NativePayload } from '../addon/native.js'
+import {
+  IterableSource,
+  NodeSource,
+  PipeSource,
+  type Source,
+  type WebBlob,
+  WebSource,
+  type WebStream,
+} from './source.js'
+
+/** Bytes, in one of the shapes that JavaScript has for them. */
+export type Bytes = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer
+
+/**
+ * The contents of an item:
+ *
+ * - a string, written as UTF-8;
+ * - bytes (a Buffer, any other view, or an ArrayBuffer), taken as they are at the call;
+ * - `{ json: value }`, written as JSON;
+ * - a Blob;
+ * - a Readable, a Web ReadableStream or any other AsyncIterable of strings and bytes, read once and to its end; memory
+ *   stays flat, whatever its size. If it fails, nothing is enqueued; if the enqueue fails, it is destroyed, cancelled or
+ *   returned, as by leaving a `for await`;
+ * - `{ path }`, a regular file, copied by the kernel where it can;
+ * - `{ fd }`, an open file, from its position to its end; it is never closed, and must stay open until the enqueue has
+ *   resolved. The position of a regular file stays where it is; a pipe, a socket or a terminal is read until its end;
+ * - `null`, for an item that is all in its arguments.
+ */
+export type Payload =
+  | string
+  | Bytes
+  | WebBlob
+  | AsyncIterable<string | Bytes>
+  | WebStream
+  | { readonly json: unknown }
+  | { readonly path: string | URL }
+  | { readonly fd: number }
+  | null
+
+const MOST_DESCRIPTORS = 2 ** 31
+const KINDS = ['json', 'path', 'fd'] as const
+
+/**
+ * The payload as native code takes it, or what it has to be read from first.
+ *
+ * @param copies - Where bytes are copied to, if they are read after the call returns: the caller may change them meanwhile.
+ * @throws {@link PayloadError} if it cannot be the contents of an item.
+ */
+export function readPayload(data: Payload, copies?: Copies): NativePayload | Source {
+  if (data === null) return null
+  if (typeof data === 'string') return textBytes(data, copies)
+  if (typeof data !== 'object') throw unfit(data)
+  if (ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)) {
+    const bytes = attachedBytes(data)
+    return copies === undefined ? bytes : copies.copy(bytes)
+  }
+  // Before the objects of one property: the streams of node:fs have a path and an fd, too.
+  const source = sourceOf(data)
+  if (source !== undefined) return source
+  if (KINDS.filter((kind) => kind in data).length > 1) {
+    throw new PayloadError(
+      `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, and which of its parts is meant cannot be told. Pass one ` +
+        'of { json }, { path } and { fd }',
+    )
+  }
+  if ('json' in data) return jsonBytes(data.json)
+  if ('path' in data) return filePath(data.path)
+  if ('fd' in data) return openFile(data.fd)
+  throw unfit(data)
+}
+
+// By what they can do, as Node does: streams and Blobs come from many packages and realms.
+function sourceOf(data: object): Source | undefined {
+  const { getReader, stream, arrayBuffer, pipe, destroy, [Symbol.asyncIterator]: iterator } = data as Duck
+  if (typeof getReader === 'function') return new WebSource(data as WebStream)
+  if (typeof stream === 'function' && typeof arrayBuffer === 'function') {
+    return new WebSource(blobStream(data as WebBlob))
+  }
+  const isStream = typeof pipe === 'function'
+  if (typeof iterator === 'function') {
+    return isStream && typeof destroy === 'function'
+      ? new NodeSource(data as Readable)
+      : new IterableSource(data as AsyncIterable<unknown>)
+  }
+  // A stream that can only be written.
+  if (isStream) throw unfit(data)
+  return undefined
+}
+
+function blobStream(blob: WebBlob): WebStream {
+  try {
+    return blob.stream()
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new PayloadError(`The Blob of the payload cannot be read: ${reason}`, { cause })
+  }
+}
+
+type Duck = Readonly<
+  Record<'getReader' | 'stream' | 'arrayBuffer' | 'pipe' | 'destroy' | typeof Symbol.asyncIterator, unknown>
+>
+
+function textBytes(text: string, copies: Copies | undefined): Uint8Array {
+  // Buffer.from would write something else in its place, and say nothing.
+  if (!text.isWellFormed()) {
+    throw new PayloadError(
+      'The payload is a string with a lone surrogate, half of a character. Cut texts between characters, or pass bytes',
+    )
+  }
+  return copies === undefined ? Buffer.from(text, 'utf8') : copies.encode(text)
+}
+
+/**
+ * A view of the bytes.
+ *
+ * @throws {@link PayloadError} if they have been transferred away.
+ */
+export function attachedBytes(bytes: Bytes): Uint8Array {
+  if (!ArrayBuffer.isView(bytes)) return attachedView(bytes)
+  // A view whose buffer has been transferred is empty, and so would be the item.
+  if (bytes.byteLength === 0) attachedView(bytes.buffer)
+  return bytes instanceof Uint8Array
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function attachedView(buffer: ArrayBufferLike): Uint8Array {
+  try {
+    return new Uint8Array(buffer)
+  } catch (cause) {
+    throw new PayloadError('The payload is in a buffer that has been transferred away. Pass a copy of it', {
+      cause,
+    })
+  }
+}
+
+function jsonBytes(value: unknown): Uint8Array {
+  const text = jsonText(value)
+  if (text !== undefined) return Buffer.from(text, 'utf8')
+  throw new PayloadError(
+    `The payload cannot be written as JSON: there is no JSON for ${inspect(value, { depth: 0 })}`,
+  )
+}
+
+// Its type in TypeScript forgets that there is no JSON for undefined, functions and symbols.
+function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new PayloadError(`The payload cannot be written as JSON: ${reason}`, { cause })
+  }
+}
+
+function filePath(given: string | URL): string {
+  const text: unknown = given instanceof URL ? urlPath(given) : given
+  if (typeof text !== 'string' || text === '' || text.includes('\0')) {
+    throw new PayloadError(`The path of the payload is ${inspect(text)}, expected the path of a regular file`)
+  }
+  return path.resolve(text)
+}
+
+function urlPath(url: URL): string {
+  try {
+    return fileURLToPath(url)
+  } catch (cause) {
+    throw new PayloadError(
+      `The path of the payload is ${inspect(url.href)}, expected a file: URL of this host`,
+      { cause },
+    )
+  }
+}
+
+function openFile(given: unknown): number | Source {
+  if (typeof given !== 'number' || !Number.isInteger(given) || given < 0 || given >= MOST_DESCRIPTORS) {
+    throw new PayloadError(
+      `The descriptor of the payload is ${inspect(given, { depth: 0 })}, expected the number of an open file`,
+    )
+  }
+  const stats = statDescriptor(given)
+  if (stats.isDirectory()) {
+    throw new PayloadError(
+      `The descriptor of the payload, ${given}, is that of a directory, expected a file or a pipe`,
+    )
+  }
+  return stats.isFile() ? given : new PipeSource(given)
+}
+
+function statDescriptor(descriptor: number): fs.Stats {
+  try {
+    return fs.fstatSync(descriptor)
+  } catch (cause) {
+    throw new PayloadError(
+      `The descriptor of the payload, ${descriptor}, cannot be read: ${(cause as Error).message}. Keep the file open ` +
+        'until the item has been enqueued',
+      { cause },
+    )
+  }
+}
+
+function unfit(data: unknown): PayloadError {
+  return new PayloadError(
+    `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, expected a string, bytes, a Blob, a ` +
+      'readable stream or another AsyncIterable, { json }, { path }, { fd }, or null for an item without contents',
+  )
+}

@@ -1,0 +1,241 @@
+/**
+ * The escapes of item names (fsq standard, section 2): what would break a name apart is written as the encode
+ * character and two hex digits.
+ *
+ * @module
+ */
+import { inspect } from 'node:util'
+
+import { EncodingError, MalformedNameError, SettingError } from '../errors/classes.js'
+import { getConst } from '../settings.js'
+import { type Charset, type RawName, parseCharset, toRaw } from './charset.js'
+
+/** How names are written and read. What is left out is taken from the settings of the process. */
+export interface EncodeOptions {
+  /** One ASCII character; `FSQ_DELIMITER`. */
+  readonly delimiter?: string | undefined
+  /** One ASCII character, another than the delimiter; `FSQ_ENCODE`. */
+  readonly encodeseq?: string | undefined
+  /** utf8, ascii or latin-1; `FSQ_CHARSET`. */
+  readonly charset?: string | undefined
+}
+
+/** What can be an argument of an item: a text, or what has one plain text. */
+export type NameArgument = string | number | bigint | boolean
+
+const HEX_DIGIT = /^[0-9a-fA-F]$/
+const SMALLEST_PLAIN = 1e-4
+
+function literal(character: string): string {
+  return `\\x${hex(character)}`
+}
+
+function hex(character: string): string {
+  return character.charCodeAt(0).toString(16).padStart(2, '0')
+}
+
+/** One way to write and read names, with all that can be prepared for it. */
+export class Codec {
+  readonly delimiter: string
+  readonly charset: Charset
+  readonly #encode: string
+  readonly #special: RegExp
+  readonly #specials: RegExp
+  readonly #escape: RegExp
+  readonly #escapes: ReadonlyMap<string, string>
+  readonly #highest: number
+  readonly #delimiterInEscapes: boolean
+
+  constructor(delimiter: string, encode: string, charset: Charset) {
+    this.delimiter = delimiter
+    this.charset = charset
+    this.#encode = encode
+    // No file name can have a NUL, so it is escaped too.
+    const specials = [delimiter, encode, '/', '\0']
+    const anySpecial = `[${specials.map(literal).join('')}]`
+    this.#special = new RegExp(anySpecial)
+    this.#specials = new RegExp(anySpecial, 'g')
+    this.#escapes = new Map(specials.map((character) => [character, encode + hex(character)]))
+    this.#escape = new RegExp(`${literal(encode)}([0-9a-fA-F]{2})?`, 'g')
+    // An escape is one byte, decoded alone: in UTF-8, only an ASCII character is one byte.
+    this.#highest = charset === 'latin-1' ? 0xff : 0x7f
+    this.#delimiterInEscapes = HEX_DIGIT.test(delimiter)
+  }
+
+  /** Whether it is that of these. */
+  fits(delimiter: string, encode: string, charset: Charset): boolean {
+    return this.delimiter === delimiter && this.#encode === encode && this.charset === charset
+  }
+
+  /** A field as it is written. The text must fit the charset. */
+  encode(text: string): string {
+    if (!this.#special.test(text)) return text
+    return text.replace(this.#specials, (character) => this.#escapes.get(character) ?? character)
+  }
+
+  /**
+   * The text of a field.
+   *
+   * @throws {@link MalformedNameError} if an escape is cut short, is not two hex digits or is not a character.
+   */
+  decode(field: string): string {
+    if (!field.includes(this.#encode)) return field
+    return field.replace(this.#escape, (_escape, digits: string | undefined, offset: number) => {
+      const code = digits === undefined ? Number.NaN : Number.parseInt(digits, 16)
+      if (code <= this.#highest) return String.fromCharCode(code)
+      const escape = inspect(field.slice(offset, offset + 3))
+      throw new MalformedNameError(
+        digits === undefined
+          ? `the escape ${escape} is not ${inspect(this.#encode)} and two hex digits`
+          : `the escape ${escape} is not a character of ${this.charset}`,
+        field,
+      )
+    })
+  }
+
+  /** The fields, still encoded, of what follows the first delimiter of a name. */
+  split(body: string): string[] {
+    // Only a delimiter that is a hex digit can be part of an escape: 'a%5fb' with the delimiter 'f' has one field.
+    return this.#delimiterInEscapes
+      ? splitOutsideEscapes(body, this.delimiter, this.#encode)
+      : body.split(this.delimiter)
+  }
+}
+
+/** Splits at each delimiter that is not one of the two hex digits of an escape. */
+export function splitOutsideEscapes(body: string, delimiter: string, encode: string): string[] {
+  const fields: string[] = []
+  let start = 0
+  for (let at = 0; at < body.length; at++) {
+    if (body[at] === encode) {
+      at += 2
+    } else if (body[at] === delimiter) {
+      fields.push(body.slice(start, at))
+      start = at + 1
+    }
+  }
+  fields.push(body.slice(start))
+  return fields
+}
+
+// A process uses one or two pairs; the limit is for one that tries them all.
+const CACHED = 32
+const codecs = new Map<string, Codec>()
+let latest: Codec | undefined
+
+/**
+ * The codec for a delimiter and an encode character.
+ *
+ * @throws {@link EncodingError} if one of them is not one ASCII character, or if they are the same.
+ */
+export function codecFor(delimiter: string, encode: string, charset: Charset): Codec {
+  if (latest?.fits(delimiter, encode, charset) === true) return latest
+  requireCharacter('delimiter', delimiter)
+  requireCharacter('encode character', encode)
+  const key = `${delimiter}${encode}${charset}`
+  const cached = codecs.get(key)
+  if (cached !== undefined) return (latest = cached)
+  if (delimiter === encode) {
+    throw new EncodingError(
+      `The delimiter and the encode character are both ${inspect(encode)}. Choose two that differ`,
+    )
+  }
+  if (codecs.size === CACHED) codecs.clear()
+  const codec = new Codec(delimiter, encode, charset)
+  codecs.set(key, codec)
+  return (latest = codec)
+}
+
+function requireCharacter(what: string, value: unknown): void {
+  if (typeof value === 'string' && value.length === 1 && value <= '\x7f') return
+  throw new EncodingError(`The ${what} is ${inspect(value)}, expected one ASCII character`)
+}
+
+/** The charset of the options, or that of the process. */
+export function charsetOf(options: EncodeOptions | undefined): Charset {
+  const given = options?.charset
+  if (given === undefined) return getConst('FSQ_CHARSET')
+  const charset = parseCharset(given)
+  if (charset === undefined) throw new SettingError('charset', given, 'one of utf8, ascii and latin-1')
+  return charset
+}
+
+/** The codec of the options, or of the settings of the process. */
+export function codecOf(options: EncodeOptions | undefined): Codec {
+  return codecFor(
+    options?.delimiter ?? getConst('FSQ_DELIMITER'),
+    options?.encodeseq ?? getConst('FSQ_ENCODE'),
+    charsetOf(options),
+  )
+}
+
+/**
+ * The text of an argument, as the first implementation of the standard writes it: `true` is `True`, 1e22 is `1e+22`.
+ * A number keeps all its digits, and a whole one has no fraction, as a JS number does not tell 2.0 from 2.
+ *
+ * @param index - Which argument it is, from 0, for the error.
+ * @throws {@link EncodingError} if it has no plain text: `null`, `undefined`, an object, NaN, Infinity.
+ */
+export function argumentText(value: unknown, index: number): string {
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' && Number.isFinite(value)) return numberText(value)
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value === 'boolean') return value ? 'True' : 'False'
+  throw new EncodingError(
+    `Argument ${index} is ${inspect(value, { depth: 0, maxStringLength: 80 })}, expected a string, a finite number, a ` +
+      'bigint or a boolean. Make a text of it first, or put it into the payload',
+  )
+}
+
+function numberText(value: number): string {
+  const isSmall = value !== 0 && Math.abs(value) < SMALLEST_PLAIN
+  const text = isSmall ? value.toExponential() : String(value)
+  return text.replace(/e([+-])(\d)$/, 'e$10$2')
+}
+
+/** An argument as it is written into a name, as bytes. */
+export function encodeArgument(codec: Codec, value: unknown, index: number): RawName {
+  const text = codec.encode(argumentText(value, index))
+  try {
+    return toRaw(text, codec.charset)
+  } catch (error) {
+    throw error instanceof EncodingError ? new EncodingError(`Argument ${index}: ${error.message}`) : error
+  }
+}
+
+/**
+ * Encodes one argument, as it stands in an item name (fsq standard, section 2): the delimiter, the encode character and
+ * `/` become the encode character and two lower-case hex digits, and so does NUL.
+ *
+ * @throws {@link EncodingError} if the argument has no plain text, has a lone surrogate or a character that the charset
+ * lacks, or if the delimiter and the encode character are not two ASCII characters that differ.
+ * @throws {@link SettingError} if there is no such charset.
+ * @example
+ * ```ts
+ * encode('a_b/c') // 'a%5fb%2fc'
+ * encode('a.b', { delimiter: '.', encodeseq: '^' }) // 'a^2eb'
+ * ```
+ */
+export function encode(arg: NameArgument, options?: EncodeOptions): string {
+  const codec = codecOf(options)
+  const encoded = codec.encode(argumentText(arg, 0))
+  toRaw(encoded, codec.charset)
+  return encoded
+}
+
+/**
+ * Decodes one argument as it stands in an item name; the hex digits may be of either case (fsq standard, section 2).
+ *
+ * @throws {@link MalformedNameError} if an escape is cut short, is not two hex digits, or is not a character of the
+ * charset when taken alone: in utf8, `%80` to `%ff` are not.
+ * @throws {@link EncodingError} if the delimiter and the encode character are not two ASCII characters that differ.
+ * @throws {@link SettingError} if there is no such charset.
+ * @example
+ * ```ts
+ * decode('a%5fb%2Fc') // 'a_b/c'
+ * ```
+ */
+export function decode(arg: string, options?: EncodeOptions): string {
+  if (typeof arg !== 'string') throw new EncodingError(`Cannot decode ${inspect(arg)}, expected a string`)
+  return codecOf(options).decode(arg)
+}

@@ -1,0 +1,244 @@
+/**
+ * Finding out what a directory's file system can do, by doing it.
+ *
+ * @module
+ */
+import { constants } from 'node:fs'
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { setTimeout as later } from 'node:timers/promises'
+import { inspect } from 'node:util'
+
+import {
+  type ErrnoMeaning,
+  FileSystemError,
+  type FsqError,
+  PermissionError,
+  SettingError,
+  fileSystemError,
+  systemError,
+} from '../errors/classes.js'
+import type { LockKind } from '../directory/install.js'
+import { removeLeftover } from '../directory/files.js'
+import { mountOf } from './mounts.js'
+import { type NativeProbe, Reach, isFailure, native, newWatch } from '../addon/native.js'
+import { type Promises, fittingLockKind, promisesOf } from './promises.js'
+
+/** Whether something works. */
+export interface Feature {
+  readonly works: boolean
+  /** Why not: the name of the error, as `EOPNOTSUPP`, or `no effect` where no call failed. */
+  readonly reason?: string
+}
+
+/** All that is tried. */
+export interface Features {
+  /** O_TMPFILE: files without a name. */
+  readonly unnamedFiles: Feature
+  /** Giving them one by linkat(AT_EMPTY_PATH). */
+  readonly linkEmptyPath: Feature
+  /** Giving them one by /proc/self/fd. */
+  readonly linkProcFd: Feature
+  /** link(2). */
+  readonly hardLinks: Feature
+  /** A rename that fails where the name is taken (RENAME_NOREPLACE; RENAME_EXCL on macOS). */
+  readonly renameNoReplace: Feature
+  /** Exchanging two names (RENAME_EXCHANGE; RENAME_SWAP on macOS). */
+  readonly renameExchange: Feature
+  /** flock(2) keeps out whoever else has opened the file. */
+  readonly flock: Feature
+  /** So do open-file-description locks of fcntl(2). */
+  readonly ofdLocks: Feature
+  /** A new file is told to those who watch the directory (inotify; kqueue on macOS). */
+  readonly watch: Feature
+  /** A file's mtime can be later than its ctime, which is how an item is delayed. */
+  readonly delays: Feature
+  /** fchmod(2) is kept. */
+  readonly modes: Feature
+  /** mkfifo(2). */
+  readonly fifos: Feature
+  /** fsync(2) of directories. */
+  readonly syncDirectory: Feature
+  /** copy_file_range(2), which spares reading and writing a `{ path }`. Not used on macOS. */
+  readonly copyInKernel: Feature
+  /** Copies that share their blocks. */
+  readonly reflink: Feature
+  /** `a` and `A` are two names. */
+  readonly caseSensitive: Feature
+}
+
+/** What {@link probe} has found out; plain data, fit for JSON. */
+export interface Probe {
+  /** The directory, absolute. */
+  readonly path: string
+  /** What the file system is called, as `ext4`, `nfs4` or `fuse.sshfs`; as a number where only that is known. */
+  readonly fileSystem: string
+  /** What is mounted there, a device or a share, where the system tells. */
+  readonly source?: string
+  /** The number of the device, as `dev` of fs.Stats. */
+  readonly device: number
+  /** Whether other machines may change it, too. `unknown`: it may (FUSE), or is not known to this package. */
+  readonly network: boolean | 'unknown'
+  /** How many bytes a file name may have; 0: unknown. The names of items have 255 at most. */
+  readonly nameMax: number
+  /** How finely the times of files are kept, in nanoseconds; 0: unknown. */
+  readonly timestampStep: number
+  /** What works there. */
+  readonly features: Features
+  /** The `lockKind` to install queues with; `null`: no kind of lock works. */
+  readonly lockKind: LockKind | null
+  /** What a queue there promises. */
+  readonly promises: Promises
+}
+
+const SHARED_BY_FUSE = ['fuse.glusterfs', 'fuse.ceph-fuse']
+const PREFIX = '.fsq-probe-'
+const WATCH_MS = 2_000
+const NO_EFFECT = 1
+const { ENOENT, EPERM } = os.constants.errno
+const MISSING: ErrnoMeaning = [FileSystemError, 'Make it, or probe the directory that it is to be in']
+// Where the directory is there, and yet none can be made in it.
+const NOTHING_GROWS =
+  'Nobody can make a directory in it: it is on a file system of the kernel (as /proc), or immutable, or was removed just ' +
+  'now. Probe another'
+const BARREN: ReadonlyMap<number, ErrnoMeaning> = new Map([
+  [ENOENT, [FileSystemError, NOTHING_GROWS]],
+  [EPERM, [PermissionError, NOTHING_GROWS]],
+])
+
+/**
+ * Finds out what the file system of a directory can do, by trying each feature in a directory of its own, which it makes
+ * below the given one (`.fsq-probe-…`) and removes again, also when it fails. Takes milliseconds; two seconds where
+ * changes are not told. Safe beside queues that are in use.
+ *
+ * @param directory - An existing directory that this process may write to, such as FSQ_ROOT.
+ * @throws {@link SettingError} for what is no path; a file system error if the directory is missing
+ * ({@link FileSystemError}), is not to be written to ({@link PermissionError}, {@link ReadOnlyError}), or if something
+ * fails that says nothing of the file system, such as {@link DiskFullError}.
+ * @example
+ * ```ts
+ * const { fileSystem, features, promises } = await probe('/var/fsq')
+ * console.log(fileSystem, features.flock.works, promises.claims.kept, promises.claims.reason)
+ * // ext4 true yes flock locks keep others out, and end with their holder
+ * ```
+ */
+export async function probe(directory: string): Promise<Probe> {
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0'))
+    throw new SettingError('directory', directory, 'the path of a directory, a string without NUL')
+  const where = path.resolve(directory)
+  const fileSystem = await native.findFileSystem(where)
+  if (isFailure(fileSystem)) {
+    const meaning = fileSystem.errno === -ENOENT ? MISSING : undefined
+    throw fileSystemError({ ...fileSystem, path: where }, doing(where), meaning)
+  }
+  const scratch = await makeScratch(where)
+  let found: NativeProbe
+  let features: Features
+  try {
+    const result = await native.probe(scratch)
+    if (isFailure(result)) throw fileSystemError({ ...result, path: scratch }, doing(where))
+    found = result
+    const tried = await Promise.all([tryWatch(scratch), tryReflink(scratch)])
+    features = featuresOf(found, ...tried)
+  } finally {
+    await removeLeftover(scratch, 'in which the file system was probed')
+  }
+  const mount = await mountOf(where)
+  const facts = {
+    fileSystem: mount?.type ?? fileSystem.name,
+    network: networkOf(fileSystem.reach, mount?.type),
+    features,
+    timestampStep: found.timestampStep,
+  }
+  return {
+    path: where,
+    ...facts,
+    ...(mount === undefined ? {} : { source: mount.source }),
+    device: found.device,
+    nameMax: found.nameMax,
+    lockKind: fittingLockKind(facts),
+    promises: promisesOf(facts),
+  }
+}
+
+/** Of FUSE statfs(2) does not tell what it is; the type of the mount does. */
+export function networkOf(reach: number, type: string | undefined): Probe['network'] {
+  if (type !== undefined && SHARED_BY_FUSE.includes(type)) return true
+  return reach === Reach.unknown ? 'unknown' : reach === Reach.network
+}
+
+function doing(where: string): string {
+  return `probe the directory ${inspect(where)}`
+}
+
+async function makeScratch(where: string): Promise<string> {
+  try {
+    const scratch = await fs.mkdtemp(path.join(where, PREFIX))
+    // Whatever the umask.
+    await fs.chmod(scratch, 0o700)
+    return scratch
+  } catch (error) {
+    throw nodeError(error, where)
+  }
+}
+
+function nodeError(error: unknown, where: string): FsqError {
+  const { errno = 0, syscall = 'mkdtemp' } = error as NodeJS.ErrnoException
+  return fileSystemError({ errno, syscall, path: where }, doing(where), BARREN.get(-errno))
+}
+
+function featuresOf({ features }: NativeProbe, watching: Feature, reflink: Feature): Features {
+  const named = Object.fromEntries(
+    Object.entries(features).map(([name, outcome]): [string, Feature] => [name, featureOf(outcome)]),
+  )
+  // Native code tries all that is not tried here.
+  return { ...(named as unknown as Features), watch: watching, reflink }
+}
+
+/** 0: it works; else an error number, or that it had no effect. */
+function featureOf(outcome: number): Feature {
+  if (outcome === 0) return { works: true }
+  if (outcome === NO_EFFECT) return { works: false, reason: 'no effect' }
+  return { works: false, reason: systemError({ errno: outcome, syscall: '' }).code ?? String(outcome) }
+}
+
+function failed(error: unknown): Feature {
+  return { works: false, reason: (error as NodeJS.ErrnoException).code ?? String(error) }
+}
+
+/** By what a scan that waits is woken by. */
+async function tryWatch(scratch: string): Promise<Feature> {
+  const watch = newWatch()
+  const timer = new AbortController()
+  try {
+    // EMFILE: this user has no watcher left, see fs.inotify.max_user_instances.
+    const failure = native.armWatch(watch, scratch, scratch)
+    if (failure !== undefined) return featureOf(failure.errno)
+    const told = new Promise<number>((resolve) => {
+      const tell = (): void => {
+        resolve(0)
+      }
+      if (native.awaitWatch(watch, false, tell) !== undefined) tell()
+    })
+    await fs.writeFile(path.join(scratch, 'watched'), '')
+    const inVain = later(WATCH_MS, NO_EFFECT, { signal: timer.signal }).catch(() => NO_EFFECT)
+    return featureOf(await Promise.race([told, inVain]))
+  } catch (error) {
+    return failed(error)
+  } finally {
+    timer.abort()
+    native.closeWatch(watch)
+  }
+}
+
+async function tryReflink(scratch: string): Promise<Feature> {
+  try {
+    // One that native code has made.
+    const source = path.join(scratch, 'one')
+    await fs.copyFile(source, path.join(scratch, 'reflink'), constants.COPYFILE_FICLONE_FORCE)
+    return { works: true }
+  } catch (error) {
+    return failed(error)
+  }
+}
