@@ -20,8 +20,8 @@ export type { NamedItem } from './item/named-item.js'
 export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './inspect/lister.js'
 export type { Bytes, Payload } from './enqueue/payload.js'
 export type { WebBlob, WebReader, WebStream } from './enqueue/source.js'
-export { probe, type Feature, type Features, type Probe } from './probe/probe.js'
-export type { Promised, Promises } from './probe/promises.js'
+export { probe } from './probe/probe.js'
+export type { Feature, Features, Probe, Promised, Promises } from './probe/promises.js'
 export type { Report, ReportListener, ReportType } from './report.js'
 export {
   type Constants,
@@ -32,8 +32,15 @@ export {
   setConst,
 } from './settings.js'
 export type { Charset } from './name/charset.js'
-export { type EncodeOptions, type NameArgument, decode, encode } from './name/codec.js'
-export { type Deconstructed, construct, deconstruct } from './compat/names.js'
+export type { NameArgument } from './name/codec.js'
+export {
+  type Deconstructed,
+  type EncodeOptions,
+  construct,
+  deconstruct,
+  decode,
+  encode,
+} from './compat/names.js'
 export * from './compat/functions.js'
 export { queues } from './directory/queues.js'
 export {

@@ -49,3 +49,12 @@ export function checkOptions(call: string, options: unknown, known: readonly str
     )
   }
 }
+
+const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
+
+/** When something is due that is to wait for `delay` milliseconds; 0: at once. */
+export function dueAfter(delay: number | undefined): number {
+  if (delay === undefined || delay === 0) return 0
+  if (Number.isFinite(delay) && delay > 0 && delay <= LONGEST_DELAY) return Date.now() + Math.ceil(delay)
+  throw new SettingError('delay', delay, `milliseconds from 0 to ${LONGEST_DELAY}`)
+}

@@ -10,7 +10,9 @@
 import addon from '#binding'
 
 import { AddonMissingError, type Failure } from '../errors/classes.js'
-import type { RawName } from '../name/charset.js'
+
+/** A file name as its bytes: one character, U+0000 to U+00FF, a byte. Equal bytes are equal strings. */
+export type RawName = string
 
 declare const handleOf: unique symbol
 

@@ -20,7 +20,6 @@ import {
   NameTooLongError,
   NotDurableError,
   PayloadError,
-  SettingError,
   systemError,
 } from '../errors/classes.js'
 import { type RawName, fromRaw, toRaw } from '../name/charset.js'
@@ -40,7 +39,7 @@ import {
 } from '../addon/native.js'
 import { Inflow } from './upload.js'
 import { lookOut } from '../addon/completions.js'
-import { checkFlag, checkOptions, checkSignal } from '../options.js'
+import { checkFlag, checkOptions, checkSignal, dueAfter } from '../options.js'
 import { type Payload, readPayload } from './payload.js'
 import type { Settings } from '../settings.js'
 import { Source } from './source.js'
@@ -131,7 +130,6 @@ const BULK_LIMIT = 1024
 // Of a bulk that begins while it is read: the first part is small, to begin soon, and there are not many.
 const FIRST_PART = 128
 const EARLY_PARTS = 3
-const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
 /** Adds items to one queue. */
 export class Enqueuer {
@@ -578,11 +576,4 @@ function sourceError(source: string | number, cause: Error): PayloadError {
       ? [`descriptor ${source}`, 'It must be open for reading until the item has been enqueued']
       : [inspect(source), 'It must be a regular file that this user may read']
   return new PayloadError(`The payload ${what} cannot be read: ${cause.message}. ${advice}`, { cause })
-}
-
-/** When something is due that is to wait for `delay` milliseconds; 0: at once. */
-export function dueAfter(delay: number | undefined): number {
-  if (delay === undefined || delay === 0) return 0
-  if (Number.isFinite(delay) && delay > 0 && delay <= LONGEST_DELAY) return Date.now() + Math.ceil(delay)
-  throw new SettingError('delay', delay, `milliseconds from 0 to ${LONGEST_DELAY}`)
 }

@@ -15,7 +15,6 @@ import { inspect, promisify } from 'node:util'
 import type { Claims } from './claims.js'
 import { type StreamOptions, contentStream } from './content-stream.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { dueAfter } from '../enqueue/enqueuer.js'
 import {
   ContentError,
   FinishError,
@@ -33,7 +32,7 @@ import { type RawName, pathText } from '../name/charset.js'
 import { type ParsedName, parseItemName, withTries } from '../name/item-name.js'
 import { NamedItem } from './named-item.js'
 import { Place, type QueueHandle } from '../addon/native.js'
-import { checkOptions } from '../options.js'
+import { checkOptions, dueAfter } from '../options.js'
 import { Pending } from '../in-flight.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'

@@ -6,10 +6,10 @@
  */
 import { Buffer, isUtf8 } from 'node:buffer'
 
+import type { RawName } from '../addon/native.js'
 import { EncodingError, MalformedNameError } from '../errors/classes.js'
 
-/** A file name as its bytes: one character, U+0000 to U+00FF, a byte. Equal bytes are equal strings. */
-export type RawName = string
+export type { RawName }
 
 /** The charsets that names can be in (fsq standard, section 2). */
 export type Charset = 'utf8' | 'ascii' | 'latin-1'

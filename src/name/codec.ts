@@ -6,19 +6,8 @@
  */
 import { inspect } from 'node:util'
 
-import { EncodingError, MalformedNameError, SettingError } from '../errors/classes.js'
-import { getConst } from '../settings.js'
-import { type Charset, type RawName, parseCharset, toRaw } from './charset.js'
-
-/** How names are written and read. What is left out is taken from the settings of the process. */
-export interface EncodeOptions {
-  /** One ASCII character; `FSQ_DELIMITER`. */
-  readonly delimiter?: string | undefined
-  /** One ASCII character, another than the delimiter; `FSQ_ENCODE`. */
-  readonly encodeseq?: string | undefined
-  /** utf8, ascii or latin-1; `FSQ_CHARSET`. */
-  readonly charset?: string | undefined
-}
+import { EncodingError, MalformedNameError } from '../errors/classes.js'
+import { type Charset, type RawName, toRaw } from './charset.js'
 
 /** What can be an argument of an item: a text, or what has one plain text. */
 export type NameArgument = string | number | bigint | boolean
@@ -151,24 +140,6 @@ function requireCharacter(what: string, value: unknown): void {
   throw new EncodingError(`The ${what} is ${inspect(value)}, expected one ASCII character`)
 }
 
-/** The charset of the options, or that of the process. */
-export function charsetOf(options: EncodeOptions | undefined): Charset {
-  const given = options?.charset
-  if (given === undefined) return getConst('FSQ_CHARSET')
-  const charset = parseCharset(given)
-  if (charset === undefined) throw new SettingError('charset', given, 'one of utf8, ascii and latin-1')
-  return charset
-}
-
-/** The codec of the options, or of the settings of the process. */
-export function codecOf(options: EncodeOptions | undefined): Codec {
-  return codecFor(
-    options?.delimiter ?? getConst('FSQ_DELIMITER'),
-    options?.encodeseq ?? getConst('FSQ_ENCODE'),
-    charsetOf(options),
-  )
-}
-
 /**
  * The text of an argument, as the first implementation of the standard writes it: `true` is `True`, 1e22 is `1e+22`.
  * A number keeps all its digits, and a whole one has no fraction, as a JS number does not tell 2.0 from 2.
@@ -204,38 +175,20 @@ export function encodeArgument(codec: Codec, value: unknown, index: number): Raw
 }
 
 /**
- * Encodes one argument, as it stands in an item name (fsq standard, section 2): the delimiter, the encode character and
- * `/` become the encode character and two lower-case hex digits, and so does NUL.
+ * The delimiter that a name was written with.
  *
- * @throws {@link EncodingError} if the argument has no plain text, has a lone surrogate or a character that the charset
- * lacks, or if the delimiter and the encode character are not two ASCII characters that differ.
- * @throws {@link SettingError} if there is no such charset.
- * @example
- * ```ts
- * encode('a_b/c') // 'a%5fb%2fc'
- * encode('a.b', { delimiter: '.', encodeseq: '^' }) // 'a^2eb'
- * ```
+ * @throws {@link MalformedNameError} if its first character cannot be one.
  */
-export function encode(arg: NameArgument, options?: EncodeOptions): string {
-  const codec = codecOf(options)
-  const encoded = codec.encode(argumentText(arg, 0))
-  toRaw(encoded, codec.charset)
-  return encoded
-}
-
-/**
- * Decodes one argument as it stands in an item name; the hex digits may be of either case (fsq standard, section 2).
- *
- * @throws {@link MalformedNameError} if an escape is cut short, is not two hex digits, or is not a character of the
- * charset when taken alone: in utf8, `%80` to `%ff` are not.
- * @throws {@link EncodingError} if the delimiter and the encode character are not two ASCII characters that differ.
- * @throws {@link SettingError} if there is no such charset.
- * @example
- * ```ts
- * decode('a%5fb%2Fc') // 'a_b/c'
- * ```
- */
-export function decode(arg: string, options?: EncodeOptions): string {
-  if (typeof arg !== 'string') throw new EncodingError(`Cannot decode ${inspect(arg)}, expected a string`)
-  return codecOf(options).decode(arg)
+export function delimiterOf(name: string, encode: string): string {
+  const delimiter = name.charAt(0)
+  if (delimiter === '') throw new MalformedNameError('it is empty, so it has no delimiter', name)
+  if (delimiter > '\x7f')
+    throw new MalformedNameError('its first character, the delimiter, is not ASCII', name)
+  if (delimiter === encode) {
+    throw new MalformedNameError(
+      'its first character, the delimiter, is the encode character (FSQ_ENCODE)',
+      name,
+    )
+  }
+  return delimiter
 }

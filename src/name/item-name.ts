@@ -9,11 +9,16 @@
  * @module
  */
 import { EncodingError, MalformedNameError } from '../errors/classes.js'
-import { type Settings, getConst } from '../settings.js'
-import { type RawName, fromRaw, printable } from './charset.js'
-import { delimiterOf } from '../compat/names.js'
-import { type Codec, type NameArgument, codecFor, encodeArgument, splitOutsideEscapes } from './codec.js'
-import { DEFAULT_FORMAT, isTimestamp } from './timestamp.js'
+import { type Charset, type RawName, fromRaw, printable } from './charset.js'
+import {
+  type Codec,
+  type NameArgument,
+  codecFor,
+  delimiterOf,
+  encodeArgument,
+  splitOutsideEscapes,
+} from './codec.js'
+import { DEFAULT_FORMAT, type TimestampSettings, isTimestamp } from './timestamp.js'
 
 /** What an item name says. */
 export interface ItemFields {
@@ -33,10 +38,17 @@ export interface ItemFields {
 }
 
 /** The settings that reading a name depends on. */
-export type ReadSettings = Pick<Settings, 'charset' | 'encode' | 'timefmt' | 'utc'>
+export interface ReadSettings extends TimestampSettings {
+  readonly charset: Charset
+  readonly encode: string
+}
 
 /** The settings that writing a name depends on. */
-export type WriteSettings = Pick<Settings, 'charset' | 'delimiter' | 'encode'>
+export interface WriteSettings {
+  readonly charset: Charset
+  readonly delimiter: string
+  readonly encode: string
+}
 
 const REQUIRED_FIELDS = 5
 const ENTROPY = 1
@@ -187,7 +199,7 @@ function replaceField(raw: RawName, index: number, text: string, encode: string)
  * @param encode - `FSQ_ENCODE`; of use only where a digit is the delimiter or the encode character.
  * @throws {@link EncodingError} if the tries are not such a number, {@link MalformedNameError} if the name has no tries.
  */
-export function withTries(raw: RawName, tries: number, encode: string = getConst('FSQ_ENCODE')): RawName {
+export function withTries(raw: RawName, tries: number, encode: string): RawName {
   return replaceField(raw, TRIES, triesText(tries), encode)
 }
 
@@ -203,11 +215,7 @@ function triesText(tries: number): string {
  * @param encode - As for {@link withTries}.
  * @throws {@link EncodingError} if the entropy is not decimal digits, {@link MalformedNameError} if the name has none.
  */
-export function withEntropy(
-  raw: RawName,
-  entropy: string | number | bigint,
-  encode: string = getConst('FSQ_ENCODE'),
-): RawName {
+export function withEntropy(raw: RawName, entropy: string | number | bigint, encode: string): RawName {
   const text = String(entropy)
   if (!DIGITS.test(text)) throw new EncodingError(`The entropy is ${text}, expected decimal digits`)
   return replaceField(raw, ENTROPY, text, encode)
@@ -218,7 +226,7 @@ export function withEntropy(
  *
  * @param encode - As for {@link withTries}.
  */
-export function itemKey(raw: RawName, encode: string = getConst('FSQ_ENCODE')): RawName {
+export function itemKey(raw: RawName, encode: string): RawName {
   const fields = rawFields(raw, encode)
   if (fields.length < REQUIRED_FIELDS) return raw
   fields.splice(TRIES, 1)
@@ -291,10 +299,7 @@ const SWEEP = 1000
  *
  * @param encode - As for {@link withTries}.
  */
-export function* freeEntropies(
-  raw: RawName,
-  encode: string = getConst('FSQ_ENCODE'),
-): Generator<RawName, void, undefined> {
+export function* freeEntropies(raw: RawName, encode: string): Generator<RawName, void, undefined> {
   const entropy = rawFields(raw, encode)[ENTROPY] ?? ''
   const seen = new Set([raw])
   for (const candidate of candidates(raw, entropy, encode)) {

@@ -8,10 +8,13 @@ import { inspect } from 'node:util'
 
 import { EncodingError, SettingError } from '../errors/classes.js'
 import { native } from '../addon/native.js'
-import type { Settings } from '../settings.js'
+import type { Charset } from './charset.js'
 
 /** The settings that timestamps depend on. */
-export type TimestampSettings = Pick<Settings, 'timefmt' | 'utc'>
+export interface TimestampSettings {
+  readonly timefmt: string
+  readonly utc: boolean
+}
 
 export const DEFAULT_FORMAT = '%Y%m%d%H%M%S'
 const FOURTEEN_DIGITS = /^[0-9]{14}$/
@@ -53,7 +56,7 @@ const readable = new Map<string, boolean>()
  *
  * @throws {@link SettingError}
  */
-export function checkTimestampFormat(settings: TimestampSettings & Pick<Settings, 'charset'>): void {
+export function checkTimestampFormat(settings: TimestampSettings & { readonly charset: Charset }): void {
   const { timefmt, utc } = settings
   const key = `${timefmt}${utc ? ' UTC' : ''}`
   let isReadable = timefmt === DEFAULT_FORMAT || readable.get(key)

@@ -19,78 +19,10 @@ import {
   fileSystemError,
   systemError,
 } from '../errors/classes.js'
-import type { LockKind } from '../directory/install.js'
 import { removeLeftover } from '../directory/files.js'
 import { mountOf } from './mounts.js'
 import { type NativeProbe, Reach, isFailure, native, newWatch } from '../addon/native.js'
-import { type Promises, fittingLockKind, promisesOf } from './promises.js'
-
-/** Whether something works. */
-export interface Feature {
-  readonly works: boolean
-  /** Why not: the name of the error, as `EOPNOTSUPP`, or `no effect` where no call failed. */
-  readonly reason?: string
-}
-
-/** All that is tried. */
-export interface Features {
-  /** O_TMPFILE: files without a name. */
-  readonly unnamedFiles: Feature
-  /** Giving them one by linkat(AT_EMPTY_PATH). */
-  readonly linkEmptyPath: Feature
-  /** Giving them one by /proc/self/fd. */
-  readonly linkProcFd: Feature
-  /** link(2). */
-  readonly hardLinks: Feature
-  /** A rename that fails where the name is taken (RENAME_NOREPLACE; RENAME_EXCL on macOS). */
-  readonly renameNoReplace: Feature
-  /** Exchanging two names (RENAME_EXCHANGE; RENAME_SWAP on macOS). */
-  readonly renameExchange: Feature
-  /** flock(2) keeps out whoever else has opened the file. */
-  readonly flock: Feature
-  /** So do open-file-description locks of fcntl(2). */
-  readonly ofdLocks: Feature
-  /** A new file is told to those who watch the directory (inotify; kqueue on macOS). */
-  readonly watch: Feature
-  /** A file's mtime can be later than its ctime, which is how an item is delayed. */
-  readonly delays: Feature
-  /** fchmod(2) is kept. */
-  readonly modes: Feature
-  /** mkfifo(2). */
-  readonly fifos: Feature
-  /** fsync(2) of directories. */
-  readonly syncDirectory: Feature
-  /** copy_file_range(2), which spares reading and writing a `{ path }`. Not used on macOS. */
-  readonly copyInKernel: Feature
-  /** Copies that share their blocks. */
-  readonly reflink: Feature
-  /** `a` and `A` are two names. */
-  readonly caseSensitive: Feature
-}
-
-/** What {@link probe} has found out; plain data, fit for JSON. */
-export interface Probe {
-  /** The directory, absolute. */
-  readonly path: string
-  /** What the file system is called, as `ext4`, `nfs4` or `fuse.sshfs`; as a number where only that is known. */
-  readonly fileSystem: string
-  /** What is mounted there, a device or a share, where the system tells. */
-  readonly source?: string
-  /** The number of the device, as `dev` of fs.Stats. */
-  readonly device: number
-  /** Whether other machines may change it, too. `unknown`: it may (FUSE), or is not known to this package. */
-  readonly network: boolean | 'unknown'
-  /** How many bytes a file name may have; 0: unknown. The names of items have 255 at most. */
-  readonly nameMax: number
-  /** How finely the times of files are kept, in nanoseconds; 0: unknown. */
-  readonly timestampStep: number
-  /** What works there. */
-  readonly features: Features
-  /** The `lockKind` to install queues with; `null`: no kind of lock works. */
-  readonly lockKind: LockKind | null
-  /** What a queue there promises. */
-  readonly promises: Promises
-}
+import { type Feature, type Features, type Probe, fittingLockKind, promisesOf } from './promises.js'
 
 const SHARED_BY_FUSE = ['fuse.glusterfs', 'fuse.ceph-fuse']
 const PREFIX = '.fsq-probe-'

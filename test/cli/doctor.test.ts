@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 import { expect, test } from '@jest/globals'
 
-import type { Probe } from '../../src/probe/probe.js'
+import type { Probe } from '../../src/probe/promises.js'
 import { useCommandBed } from '../support/command.js'
 
 const bed = useCommandBed()

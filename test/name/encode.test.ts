@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { EncodingError, MalformedNameError, SettingError } from '../../src/errors/classes.js'
-import { construct, deconstruct } from '../../src/compat/names.js'
-import { type NameArgument, codecFor, decode, encode } from '../../src/name/codec.js'
+import { construct, deconstruct, decode, encode } from '../../src/compat/names.js'
+import { type NameArgument, codecFor } from '../../src/name/codec.js'
 import { setConst } from '../../src/settings.js'
 import { charset, pair, text, textIn } from './generators.js'
 

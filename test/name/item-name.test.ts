@@ -175,8 +175,8 @@ describe('withTries and withEntropy', () => {
 
   test('keep the escapes and the delimiter that the name was written with', () => {
     const name = '-%32012071021390%34-5-%70-my%2Dhost-0-%61-\xff'
-    expect(withTries(name, 12)).toBe('-%32012071021390%34-5-%70-my%2Dhost-12-%61-\xff')
-    expect(withEntropy(name, 77n)).toBe('-%32012071021390%34-77-%70-my%2Dhost-0-%61-\xff')
+    expect(withTries(name, 12, '%')).toBe('-%32012071021390%34-5-%70-my%2Dhost-12-%61-\xff')
+    expect(withEntropy(name, 77n, '%')).toBe('-%32012071021390%34-77-%70-my%2Dhost-0-%61-\xff')
   })
 
   test('escape a digit that is the delimiter or the encode character', () => {
@@ -185,24 +185,24 @@ describe('withTries and withEntropy', () => {
   })
 
   test.each([-1, 1.5, 1e15, Number.NaN, '2 ' as unknown as number])('%p tries are an error', (tries) => {
-    expect(() => withTries(NAME, tries)).toThrow(EncodingError)
+    expect(() => withTries(NAME, tries, '%')).toThrow(EncodingError)
   })
 
   test('an entropy that is no number is an error', () => {
-    expect(() => withEntropy(NAME, 'abc')).toThrow(EncodingError)
-    expect(() => withEntropy(NAME, -1)).toThrow(EncodingError)
+    expect(() => withEntropy(NAME, 'abc', '%')).toThrow(EncodingError)
+    expect(() => withEntropy(NAME, -1, '%')).toThrow(EncodingError)
   })
 
   test('a name without the field is an error', () => {
-    expect(() => withTries('_a_b', 1)).toThrow(MalformedNameError)
-    expect(() => withEntropy('', 1)).toThrow(MalformedNameError)
+    expect(() => withTries('_a_b', 1, '%')).toThrow(MalformedNameError)
+    expect(() => withEntropy('', 1, '%')).toThrow(MalformedNameError)
   })
 })
 
 describe('itemKey', () => {
   test('is the name without its tries, and stays from try to try', () => {
-    expect(itemKey(NAME)).toBe('_20120710213904_0_13044_mss_args_to_enqueue')
-    expect(itemKey('_20120710213904_0_1_h_0')).toBe('_20120710213904_0_1_h')
+    expect(itemKey(NAME, '%')).toBe('_20120710213904_0_13044_mss_args_to_enqueue')
+    expect(itemKey('_20120710213904_0_1_h_0', '%')).toBe('_20120710213904_0_1_h')
     fc.assert(
       fc.property(written, fc.nat(), ({ raw, settings: { encode } }, tries) => {
         expect(itemKey(withTries(raw, tries, encode), encode)).toBe(itemKey(raw, encode))
@@ -212,7 +212,7 @@ describe('itemKey', () => {
   })
 
   test('of a malformed name is the name', () => {
-    for (const raw of ['', '_', '.hidden', '\xff\xff']) expect(itemKey(raw)).toBe(raw)
+    for (const raw of ['', '_', '.hidden', '\xff\xff']) expect(itemKey(raw, '%')).toBe(raw)
   })
 })
 
@@ -285,7 +285,7 @@ describe('freeEntropies', () => {
   })
 
   test('starts with entropies of no more digits, then goes on with longer ones', () => {
-    const lengths = [...freeEntropies(nameWith('1234', 60))].map((name) => entropyOf(name).length)
+    const lengths = [...freeEntropies(nameWith('1234', 60), '%')].map((name) => entropyOf(name).length)
     const firstLonger = lengths.findIndex((length) => length > 4)
     expect(firstLonger).toBeGreaterThan(8)
     expect(lengths.slice(firstLonger).every((length) => length > 4)).toBe(true)
@@ -293,17 +293,17 @@ describe('freeEntropies', () => {
   })
 
   test('tries all entropies of one digit', () => {
-    const entropies = [...freeEntropies(nameWith('7', 60))].map(entropyOf)
+    const entropies = [...freeEntropies(nameWith('7', 60), '%')].map(entropyOf)
     expect(entropies.slice(0, 9).sort()).toEqual(['0', '1', '2', '3', '4', '5', '6', '8', '9'])
   })
 
   test('keeps within 255 bytes where there is no room for another digit', () => {
-    const one = [...freeEntropies(nameWith('7', 255))]
+    const one = [...freeEntropies(nameWith('7', 255), '%')]
     expect(one).toHaveLength(9)
-    const two = [...freeEntropies(nameWith('42', 255))].map(entropyOf)
+    const two = [...freeEntropies(nameWith('42', 255), '%')].map(entropyOf)
     expect(two).toHaveLength(99)
     expect(two.every((entropy) => entropy.length <= 2)).toBe(true)
-    const grown = [...freeEntropies(nameWith('42', 254))]
+    const grown = [...freeEntropies(nameWith('42', 254), '%')]
     expect(grown.some((name) => name.length === 255)).toBe(true)
   })
 
@@ -315,13 +315,13 @@ describe('freeEntropies', () => {
     expect(others.map((other) => other.slice(21, 23)).sort()).toEqual(
       ['0', '2', '3', '4', '6', '7', '8', '9'].map((digit) => `1${digit}`),
     )
-    expect([...freeEntropies(nameWith('', 255))]).toEqual([])
+    expect([...freeEntropies(nameWith('', 255), '%')]).toEqual([])
   })
 
   test('takes an entropy that is no number, or a very long one', () => {
-    expect([...freeEntropies(`_${TIMESTAMP}_abc_1_h_0`)].length).toBeGreaterThan(8)
-    expect([...freeEntropies(`_${TIMESTAMP}__1_h_0`)].length).toBeGreaterThan(8)
-    expect([...freeEntropies(nameWith('9'.repeat(40), 255))].length).toBeGreaterThan(8)
+    expect([...freeEntropies(`_${TIMESTAMP}_abc_1_h_0`, '%')].length).toBeGreaterThan(8)
+    expect([...freeEntropies(`_${TIMESTAMP}__1_h_0`, '%')].length).toBeGreaterThan(8)
+    expect([...freeEntropies(nameWith('9'.repeat(40), 255), '%')].length).toBeGreaterThan(8)
   })
 
   test('steps so far that 2,000 collisions cost few names each', () => {
@@ -330,7 +330,7 @@ describe('freeEntropies', () => {
     for (let count = 0; count < 2000; count++) {
       let name: string | undefined = NAME
       if (taken.has(name)) {
-        const others = freeEntropies(NAME)
+        const others = freeEntropies(NAME, '%')
         do {
           looked++
           name = others.next().value ?? undefined
@@ -344,7 +344,7 @@ describe('freeEntropies', () => {
 
   test('finds a name for what has no entropy at all', () => {
     for (const raw of ['_', '.hidden', `\xff${'a'.repeat(254)}`, '_a_b_c', '%%%']) {
-      const names = [...freeEntropies(raw)]
+      const names = [...freeEntropies(raw, '%')]
       expect(names.length).toBeGreaterThan(8)
       expect(new Set([raw, ...names]).size).toBe(names.length + 1)
       for (const name of names) {
@@ -356,7 +356,7 @@ describe('freeEntropies', () => {
 
   test('finds a name where the name is malformed in another way', () => {
     for (const raw of ['_bad_0_1_h_x', '%1%2%3%4%5%6', '5555555555', '_%zz_0_1_h_0_\xff']) {
-      expect([...freeEntropies(raw)].length).toBeGreaterThan(8)
+      expect([...freeEntropies(raw, '%')].length).toBeGreaterThan(8)
     }
   })
 })
@@ -395,7 +395,7 @@ describe('compareItemNames', () => {
   test('sorts the entropies of one second as numbers', () => {
     fc.assert(
       fc.property(fc.array(fc.bigInt({ min: 0n, max: 10n ** 30n })), (entropies) => {
-        const sorted = entropies.map((entropy) => withEntropy(NAME, entropy)).sort(compareItemNames)
+        const sorted = entropies.map((entropy) => withEntropy(NAME, entropy, '%')).sort(compareItemNames)
         const numbers = sorted.map((name) => BigInt(name.split('_')[2] ?? ''))
         expect(numbers).toEqual([...entropies].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
       }),

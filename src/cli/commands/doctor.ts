@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Feature, type Probe, probe } from '../../probe/probe.js'
+import { probe } from '../../probe/probe.js'
+import type { Feature, Probe } from '../../probe/promises.js'
 import type { Promised } from '../../probe/promises.js'
 import type { SettingOverrides } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'

@@ -11,7 +11,7 @@ import { placePath } from '../../directory/layout.js'
 import { type RawName, printableText } from '../../name/charset.js'
 import { freeEntropies } from '../../name/item-name.js'
 import { Place } from '../../addon/native.js'
-import { type SettingOverrides, resolveSettings } from '../../settings.js'
+import { type SettingOverrides, getConst, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
 import { explain } from '../explain.js'
@@ -150,7 +150,7 @@ function moveInto(directory: string, { raw, path: from }: FoundFile): void {
 
 function* namesFor(raw: RawName): Generator<RawName> {
   yield raw
-  yield* freeEntropies(raw)
+  yield* freeEntropies(raw, getConst('FSQ_ENCODE'))
 }
 
 /** @returns Whether it has been moved; otherwise there is another. */
