@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 
 import { describe, expect, test } from '@jest/globals'
 
-import * as errors from '../src/errors/classes.js'
+import * as errors from '../../src/errors/classes.js'
 
 const {
   EnqueueAbortedError,

@@ -8,14 +8,19 @@ import process from 'node:process'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { MalformedNameError, QueueClosedError, QueueDownError, SettingError } from '../src/errors/classes.js'
-import type { WorkItem } from '../src/item/work-item.js'
-import { fromRaw, toRaw } from '../src/name/charset.js'
-import { parseItemName } from '../src/name/item-name.js'
-import { formatTimestamp } from '../src/name/timestamp.js'
-import { claimNumbersAt, native } from '../src/addon/native.js'
-import { Queue } from '../src/queue.js'
-import type { Report } from '../src/report.js'
+import {
+  MalformedNameError,
+  QueueClosedError,
+  QueueDownError,
+  SettingError,
+} from '../../src/errors/classes.js'
+import type { WorkItem } from '../../src/item/work-item.js'
+import { fromRaw, toRaw } from '../../src/name/charset.js'
+import { parseItemName } from '../../src/name/item-name.js'
+import { formatTimestamp } from '../../src/name/timestamp.js'
+import { claimNumbersAt, native } from '../../src/addon/native.js'
+import { Queue } from '../../src/queue.js'
+import type { Report } from '../../src/report.js'
 import {
   Taker,
   checkError,
@@ -32,7 +37,7 @@ import {
   takeOne,
   until,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
@@ -198,7 +203,7 @@ describe('the vectors as files', () => {
     readonly arguments: string[]
   }
 
-  const file = path.join(import.meta.dirname, 'vectors', 'item.json')
+  const file = path.join(import.meta.dirname, '../vectors', 'item.json')
   const rows = JSON.parse(fs.readFileSync(file, 'utf8')) as Row[]
   /** Where we are stricter: the reasons are in test/name/vectors.test.ts. */
   const stricter = new Set([

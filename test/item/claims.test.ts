@@ -2,8 +2,8 @@ import fs from 'node:fs'
 
 import { expect, test } from '@jest/globals'
 
-import { ItemGoneError } from '../src/errors/classes.js'
-import { Taker, isLocked, itemName, names, pathOf, plant, useTestBed } from './support/queue.js'
+import { ItemGoneError } from '../../src/errors/classes.js'
+import { Taker, isLocked, itemName, names, pathOf, plant, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 

@@ -4,9 +4,9 @@ import path from 'node:path'
 
 import { describe, expect, jest, test } from '@jest/globals'
 
-import { FileSystemError } from '../src/errors/classes.js'
-import { useCommandBed } from './support/command.js'
-import { checkError, contents, drain, errorOf, itemName, plant, until } from './support/queue.js'
+import { FileSystemError } from '../../src/errors/classes.js'
+import { useCommandBed } from '../support/command.js'
+import { checkError, contents, drain, errorOf, itemName, plant, until } from '../support/queue.js'
 
 const bed = useCommandBed()
 const DELETED = ['.nfs000000000000001b00000191', '.fuse_hidden0000000500000001']

@@ -7,12 +7,12 @@ import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import * as fsq from 'fsq'
 
-import { onLinux } from './support/needs.js'
-import { checkError, contents, errorOf, inProgram, names, plant, useTestBed } from './support/queue.js'
+import { onLinux } from '../support/needs.js'
+import { checkError, contents, errorOf, inProgram, names, plant, useTestBed } from '../support/queue.js'
 
 // The handles that the functions share outlive the directories, whose closing then takes its time on a busy disk.
 const bed = useTestBed({ quick: true })
-const PROJECT = path.resolve(import.meta.dirname, '..')
+const PROJECT = path.resolve(import.meta.dirname, '../..')
 
 beforeEach(() => {
   fsq.setConst('FSQ_ROOT', bed.root)

@@ -13,8 +13,8 @@ import {
   QueueDownError,
   QueueMissingError,
   SettingError,
-} from '../src/errors/classes.js'
-import type { WorkItem } from '../src/item/work-item.js'
+} from '../../src/errors/classes.js'
+import type { WorkItem } from '../../src/item/work-item.js'
 import {
   type ClaimBatch,
   ClaimNumber,
@@ -22,12 +22,12 @@ import {
   claimNumbersAt,
   isFailure,
   native,
-} from '../src/addon/native.js'
-import type { Queue } from '../src/queue.js'
-import type { ScanForeverOptions } from '../src/scan/scan.js'
-import { Child } from './support/child.js'
-import { Loop, waitingLoop, watchLooks, whileWaiting } from './support/loop.js'
-import { onLinux } from './support/needs.js'
+} from '../../src/addon/native.js'
+import type { Queue } from '../../src/queue.js'
+import type { ScanForeverOptions } from '../../src/scan/scan.js'
+import { Child } from '../support/child.js'
+import { Loop, waitingLoop, watchLooks, whileWaiting } from '../support/loop.js'
+import { onLinux } from '../support/needs.js'
 import {
   checkError,
   errorOf,
@@ -40,7 +40,7 @@ import {
   takeOne,
   until,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 
@@ -491,7 +491,7 @@ describe('in a process of its own', () => {
       return { text, warnings }`,
       {
         given: { root: bed.root },
-        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
         env: { FSQ_FAULTS: faults },
       },
     )
@@ -511,7 +511,7 @@ describe('in a process of its own', () => {
       return { warnings, counts: await queue.counts() }`,
       {
         given: { root: bed.root },
-        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
         env: { FSQ_FAULTS: faults },
       },
     )
@@ -590,7 +590,7 @@ describe('in a process of its own', () => {
       for await (const item of queue.scanForever({ signal: stop.signal })) return item.text()`,
       {
         given: { root: bed.root },
-        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
         env: { FSQ_FAULTS: 'watch.read=errno:5' },
       },
     )
@@ -617,7 +617,7 @@ describe('in a process of its own', () => {
       return waits`,
         {
           given: { root: bed.root },
-          flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+          flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
           // nfs, whose watches are silent.
           env: { FSQ_FAULTS: `open.fstatfs=answer:26985;watch.read=errno:${os.constants.errno.EAGAIN}` },
         },

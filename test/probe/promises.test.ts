@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 
-import type { Feature, Features } from '../src/probe/promises.js'
-import { type Promised, type Promises, fittingLockKind, promisesOf } from '../src/probe/promises.js'
+import type { Feature, Features } from '../../src/probe/promises.js'
+import { type Promised, type Promises, fittingLockKind, promisesOf } from '../../src/probe/promises.js'
 
 const works: Feature = { works: true }
 const fails: Feature = { works: false, reason: 'EOPNOTSUPP' }

@@ -7,10 +7,10 @@ import { pathToFileURL } from 'node:url'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { EnqueueManyError, FsqError, PayloadError } from '../src/errors/classes.js'
-import type { Payload } from '../src/enqueue/payload.js'
-import type { Queue } from '../src/queue.js'
-import { checkError, contents, drain, errorOf, names, pathOf, takeOne, useTestBed } from './support/queue.js'
+import { EnqueueManyError, FsqError, PayloadError } from '../../src/errors/classes.js'
+import type { Payload } from '../../src/enqueue/payload.js'
+import type { Queue } from '../../src/queue.js'
+import { checkError, contents, drain, errorOf, names, pathOf, takeOne, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 

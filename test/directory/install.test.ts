@@ -18,10 +18,10 @@ import {
   QueueNameError,
   QueueNotEmptyError,
   SettingError,
-} from '../src/errors/classes.js'
-import type { WorkItem } from '../src/item/work-item.js'
-import { Queue, type QueueOptions } from '../src/queue.js'
-import { ifRoot, isRoot } from './support/needs.js'
+} from '../../src/errors/classes.js'
+import type { WorkItem } from '../../src/item/work-item.js'
+import { Queue, type QueueOptions } from '../../src/queue.js'
+import { ifRoot, isRoot } from '../support/needs.js'
 import {
   NOBODY,
   type ShownError,
@@ -34,7 +34,7 @@ import {
   plant,
   takeOne,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
@@ -335,7 +335,7 @@ describe('uninstall', () => {
       return { error, after: await errorOf(() => queue.counts()), open: open.filter((file) => file.includes('.fsq-')) }`,
       {
         given: { root: bed.root },
-        flags: ['--require', path.join(import.meta.dirname, 'support/fault-build.cjs')],
+        flags: ['--require', path.join(import.meta.dirname, '../support/fault-build.cjs')],
         env: { FSQ_FAULTS: 'retire.fsyncroot=errno:5' },
       },
     )

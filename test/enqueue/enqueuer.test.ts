@@ -12,12 +12,12 @@ import {
   NameTooLongError,
   PayloadError,
   SettingError,
-} from '../src/errors/classes.js'
-import { fromRaw, toRaw } from '../src/name/charset.js'
-import type { NameArgument } from '../src/name/codec.js'
-import { compareItemNames, parseItemName } from '../src/name/item-name.js'
-import type { Queue } from '../src/queue.js'
-import { ifRoot } from './support/needs.js'
+} from '../../src/errors/classes.js'
+import { fromRaw, toRaw } from '../../src/name/charset.js'
+import type { NameArgument } from '../../src/name/codec.js'
+import { compareItemNames, parseItemName } from '../../src/name/item-name.js'
+import type { Queue } from '../../src/queue.js'
+import { ifRoot } from '../support/needs.js'
 import {
   NOBODY,
   checkError,
@@ -32,7 +32,7 @@ import {
   takeOne,
   until,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 const HOUR = 3_600_000
@@ -627,7 +627,7 @@ describe('a timestamp', () => {
         return { resumed, stamped }`,
         {
           given: { root: bed.root, pause, durability, way, timefmt },
-          flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+          flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
           env: { FSQ_FAULTS: `enqueue.write#1=pause:${pause}` },
         },
       )

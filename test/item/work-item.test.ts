@@ -10,10 +10,10 @@ import {
   ItemGoneError,
   QueueClosedError,
   SettingError,
-} from '../src/errors/classes.js'
-import type { WorkItem } from '../src/item/work-item.js'
-import { native } from '../src/addon/native.js'
-import type { Queue } from '../src/queue.js'
+} from '../../src/errors/classes.js'
+import type { WorkItem } from '../../src/item/work-item.js'
+import { native } from '../../src/addon/native.js'
+import type { Queue } from '../../src/queue.js'
 import {
   type Directory,
   type ShownError,
@@ -33,7 +33,7 @@ import {
   takeOne,
   until,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 const HOUR = 3_600_000

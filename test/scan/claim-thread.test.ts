@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 
-import { Pace } from '../src/scan/claim-thread.js'
+import { Pace } from '../../src/scan/claim-thread.js'
 
 test('another thread claims first, and until claims are seen to be quick', () => {
   const pace = new Pace()

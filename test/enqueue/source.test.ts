@@ -16,9 +16,9 @@ import {
   QueueClosedError,
   QueueMissingError,
   SettingError,
-} from '../src/errors/classes.js'
-import type { Payload } from '../src/enqueue/payload.js'
-import { Queue } from '../src/queue.js'
+} from '../../src/errors/classes.js'
+import type { Payload } from '../../src/enqueue/payload.js'
+import { Queue } from '../../src/queue.js'
 import {
   checkError,
   contents,
@@ -30,7 +30,7 @@ import {
   takeOne,
   until,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
@@ -663,10 +663,10 @@ describe('where an item under construction has a name in tmp/', () => {
       await new Promise((resolve) => setTimeout(resolve, 1_000_000))
     }
     await queue.enqueue(source())`
-  const preload = path.join(import.meta.dirname, 'support', 'fault-build.cjs')
+  const preload = path.join(import.meta.dirname, '../support', 'fault-build.cjs')
   const env = (): Record<string, string> => ({
     FAULT_BUILD: preload,
-    DIST: `file://${path.resolve(import.meta.dirname, '../dist/index.js')}`,
+    DIST: `file://${path.resolve(import.meta.dirname, '../../dist/index.js')}`,
     ROOT: bed.root,
   })
 

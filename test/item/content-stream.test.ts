@@ -10,9 +10,9 @@ import { pipeline } from 'node:stream/promises'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { ContentError, ItemFinishedError, QueueClosedError, SettingError } from '../src/errors/classes.js'
-import type { WorkItem } from '../src/item/work-item.js'
-import { errorOf, isLocked, takeOne, useTestBed } from './support/queue.js'
+import { ContentError, ItemFinishedError, QueueClosedError, SettingError } from '../../src/errors/classes.js'
+import type { WorkItem } from '../../src/item/work-item.js'
+import { errorOf, isLocked, takeOne, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 const large = randomBytes(1_000_000)

@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { Copies } from '../src/enqueue/buffer-pool.js'
-import { until } from './support/queue.js'
+import { Copies } from '../../src/enqueue/buffer-pool.js'
+import { until } from '../support/queue.js'
 
 const MEGABYTE = 1024 * 1024
 

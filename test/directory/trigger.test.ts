@@ -10,10 +10,10 @@ import {
   QueueMissingError,
   SettingError,
   TriggerError,
-} from '../src/errors/classes.js'
-import { native } from '../src/addon/native.js'
-import type { Queue } from '../src/queue.js'
-import { checkError, errorOf, inProgram, names, until, useTestBed } from './support/queue.js'
+} from '../../src/errors/classes.js'
+import { native } from '../../src/addon/native.js'
+import type { Queue } from '../../src/queue.js'
+import { checkError, errorOf, inProgram, names, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 const fifo = (): string => bed.path('q', 'trigger-s')
@@ -163,7 +163,7 @@ test.each([
     return { code, reports: reports.length, types: reports.filter((type) => type !== 'trigger') }`,
     {
       given: { root: bed.root },
-      flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+      flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
       env: { FSQ_FAULTS: faults },
     },
   )

@@ -5,10 +5,10 @@ import process from 'node:process'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { NotAQueueError, QueueDownError, QueueMissingError, SettingError } from '../src/errors/classes.js'
-import type { Queue } from '../src/queue.js'
-import { ifRoot, isRoot } from './support/needs.js'
-import { NOBODY, checkError, drain, errorOf, useTestBed } from './support/queue.js'
+import { NotAQueueError, QueueDownError, QueueMissingError, SettingError } from '../../src/errors/classes.js'
+import type { Queue } from '../../src/queue.js'
+import { ifRoot, isRoot } from '../support/needs.js'
+import { NOBODY, checkError, drain, errorOf, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 const umask = process.umask(0o022)

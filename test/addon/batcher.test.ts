@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 
-import { Batcher } from '../src/addon/batcher.js'
+import { Batcher } from '../../src/addon/batcher.js'
 
 interface Batch {
   readonly entries: readonly number[]

@@ -9,9 +9,9 @@ import path from 'node:path'
 
 import { expect } from '@jest/globals'
 
-import { FileSystemError } from '../src/errors/classes.js'
-import { useCommandBed } from './support/command.js'
-import { given, isRoot, onLinux } from './support/needs.js'
+import { FileSystemError } from '../../src/errors/classes.js'
+import { useCommandBed } from '../support/command.js'
+import { given, isRoot, onLinux } from '../support/needs.js'
 import {
   type ProgramOptions,
   type ShownError,
@@ -19,10 +19,10 @@ import {
   inProgram,
   itemName,
   plant,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useCommandBed()
-const FAULT_BUILD = path.join(import.meta.dirname, 'support/fault-build.cjs')
+const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 const LOOKS = `
   const reports = []

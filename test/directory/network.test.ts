@@ -5,8 +5,8 @@ import path from 'node:path'
 
 import { describe, expect } from '@jest/globals'
 
-import { FileSystemError, NetworkFileSystemError, SettingError } from '../src/errors/classes.js'
-import { onLinux } from './support/needs.js'
+import { FileSystemError, NetworkFileSystemError, SettingError } from '../../src/errors/classes.js'
+import { onLinux } from '../support/needs.js'
 import {
   type ProgramOptions,
   type ShownError,
@@ -15,10 +15,10 @@ import {
   drain,
   inProgram,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, 'support/fault-build.cjs')
+const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 function on(type: number, options: ProgramOptions = {}): ProgramOptions {
   return {

@@ -4,11 +4,11 @@ import path from 'node:path'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { Happened, Place, isFailure, native, newWatch } from '../src/addon/native.js'
-import type { Queue } from '../src/queue.js'
-import { waitingLoop, watchLooks } from './support/loop.js'
-import { onLinux } from './support/needs.js'
-import { inProgram, names, pathOf, until, useTestBed } from './support/queue.js'
+import { Happened, Place, isFailure, native, newWatch } from '../../src/addon/native.js'
+import type { Queue } from '../../src/queue.js'
+import { waitingLoop, watchLooks } from '../support/loop.js'
+import { onLinux } from '../support/needs.js'
+import { inProgram, names, pathOf, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed({ quick: true })
 // More than the kernel keeps for a watch: fs.inotify.max_queued_events.
@@ -183,7 +183,7 @@ describe('nobody waits for a long walk', () => {
       ${end}`,
       {
         given: { root: bed.root, gate },
-        flags: ['--require', `${import.meta.dirname}/support/fault-build.cjs`],
+        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
         env: { FSQ_FAULTS: faults.replace('GATE', gate) },
       },
     )

@@ -6,8 +6,8 @@ import path from 'node:path'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { PermissionError, SettingError } from '../src/errors/classes.js'
-import { ifRoot } from './support/needs.js'
+import { PermissionError, SettingError } from '../../src/errors/classes.js'
+import { ifRoot } from '../support/needs.js'
 import {
   type ShownError,
   checkError,
@@ -19,7 +19,7 @@ import {
   pathOf,
   takeOne,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 const MARKER = 'lock-fcntl'

@@ -2,11 +2,11 @@ import fs from 'node:fs'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { QueueMissingError, SettingError } from '../src/errors/classes.js'
-import type { ItemState, ListedItem } from '../src/inspect/lister.js'
-import { compareItemNames } from '../src/name/item-name.js'
-import { native } from '../src/addon/native.js'
-import type { Queue } from '../src/queue.js'
+import { QueueMissingError, SettingError } from '../../src/errors/classes.js'
+import type { ItemState, ListedItem } from '../../src/inspect/lister.js'
+import { compareItemNames } from '../../src/name/item-name.js'
+import { native } from '../../src/addon/native.js'
+import type { Queue } from '../../src/queue.js'
 import {
   type Directory,
   checkError,
@@ -20,7 +20,7 @@ import {
   takeOne,
   until,
   useTestBed,
-} from './support/queue.js'
+} from '../support/queue.js'
 
 const bed = useTestBed()
 const PLACES: readonly (readonly [ItemState, Directory])[] = [

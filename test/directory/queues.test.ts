@@ -2,9 +2,9 @@ import fs from 'node:fs'
 
 import { expect, test } from '@jest/globals'
 
-import { NotAQueueError, QueueMissingError } from '../src/errors/classes.js'
-import { queues } from '../src/directory/queues.js'
-import { checkError, errorOf, useTestBed } from './support/queue.js'
+import { NotAQueueError, QueueMissingError } from '../../src/errors/classes.js'
+import { queues } from '../../src/directory/queues.js'
+import { checkError, errorOf, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 
