@@ -232,7 +232,7 @@ describe('fileSystemError', () => {
 
   test('points at the caller', () => {
     expect(fileSystemError({ errno: -2, syscall: 'open' }, 'x').stack?.split('\n')[1]).toContain(
-      'errors.test.ts',
+      'classes.test.ts',
     )
   })
 })
