@@ -70,6 +70,7 @@ class Claimer {
  private:
   bool Look(const Listing::Entry& entry, bool* skip);
   bool Open(const Listing::Entry& entry, Descriptor* opened);
+  bool StandsThere(int fd, const Listing::Entry& entry) const;
   bool Check(Claim claim, const Listing::Entry& entry, size_t position);
   bool Stop(const char* syscall, const Listing::Entry& entry);
   void NoteForeign(const Listing::Entry& entry, platform::EntryType type);
@@ -239,9 +240,17 @@ bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   return Stop("openat", entry);
 }
 
+bool Claimer::StandsThere(int fd, const Listing::Entry& entry) const {
+  struct stat info;
+  return RetryInterrupted(::fstat, fd, &info) == 0 &&
+         directory_.HasTwin(Place::kQueue, entry.name, info) == 1;
+}
+
 bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   Descriptor opened;
   if (skipped_ != nullptr) opened = skipped_->TakeBusy(entry.view());
+  // Another file may have its name by now.
+  if (opened.valid() && !StandsThere(opened.get(), entry)) opened.Reset();
   if (!opened.valid()) {
     bool skip = false;
     if (!Look(entry, &skip)) return false;

@@ -43,6 +43,9 @@ class Listing {
   // Where the next claim goes on. Only one call at a time uses a listing.
   size_t cursor = 0;
 
+  // How long it took to read and sort.
+  int64_t spent_ns = 0;
+
   // So many of the next names are looked at before they are opened, as they may be delayed.
   size_t look_first = kLookFirst;
   static constexpr size_t kLookFirst = 64;

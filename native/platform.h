@@ -100,8 +100,7 @@ EntryType TypeOfMode(mode_t mode);
 bool IsDeleted(std::string_view name);
 
 // Calls `visit` for each entry but ".", ".." and those that are deleted, until that returns false;
-// `directory` is a descriptor of its
-// own, read from its offset.
+// `directory` is a descriptor of its own, read from its offset.
 struct DirectoryEntry {
   std::string_view name;  // ends with NUL
   EntryType type;         // kUnknown on a file system that keeps none in its directories

@@ -42,14 +42,14 @@ void Skipped::KeepBusy(std::string_view name, Descriptor opened) {
   if (busy_.size() < kMostBusy && share.Take())
     busy_.insert_or_assign(std::string(name), Busy{std::move(share), std::move(opened), walk_, false});
   else
-    all_kept_ = false;
+    unkept_.emplace_back(name);
 }
 
 bool Skipped::DropBusy() {
   if (busy_.empty()) return false;
   UnlockBusy();
+  for (const auto& [name, kept] : busy_) unkept_.push_back(name);
   busy_.clear();
-  all_kept_ = false;
   return true;
 }
 
@@ -69,22 +69,28 @@ Descriptor Skipped::TakeBusy(std::string_view name) {
 }
 
 void Skipped::KeepDelayed(std::string_view name, int64_t due_ms) {
-  if (!delayed_.Add(due_ms, name)) all_kept_ = false;
+  if (!delayed_.Add(due_ms, name)) all_remembered_ = false;
 }
 
-std::vector<std::string> Skipped::Names(bool busy, int64_t now_ms) {
+std::vector<std::string> Skipped::Names(bool kept, bool unkept, int64_t now_ms) {
   std::vector<std::string> names;
-  for (const auto& [name, kept] : busy_) {
-    if (busy || kept.locked) names.push_back(name);
+  for (const auto& [name, busy] : busy_) {
+    if (kept || busy.locked) names.push_back(name);
   }
-  delayed_.Take(now_ms, kDueAtOnce, &names);
+  // What is still busy is remembered anew, behind the others.
+  for (size_t count = 0; unkept && count < kAtOnce && !unkept_.empty(); count++) {
+    names.push_back(std::move(unkept_.front()));
+    unkept_.pop_front();
+  }
+  delayed_.Take(now_ms, kAtOnce, &names);
   return names;
 }
 
 void Skipped::BeginWalk(const QueueDirectory& directory) {
   walk_++;
   walking_ = true;
-  all_kept_ = true;
+  all_remembered_ = true;
+  unkept_.clear();
   delayed_.Clear();
   lock_kind_ = directory.lock_kind();
   struct stat info;
@@ -109,7 +115,7 @@ bool Skipped::IsQuiet(const QueueDirectory& directory) {
       !Same(platform::ModifiedAt(info), modified_) || !Same(platform::ChangedAt(info), changed_)) {
     return false;
   }
-  if (!all_kept_) return false;
+  if (!all_remembered_ || !unkept_.empty()) return false;
   for (auto& [name, kept] : busy_) {
     if (TryLock(kept.opened.get(), lock_kind_) == 0) kept.locked = true;
     if (kept.locked || errno != EAGAIN) return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,20 +26,21 @@ class Skipped {
   // The open descriptor of an item that somebody else has locked. Kept, because opening and closing it for
   // each attempt would be an event for all others who watch the queue, and theirs for us: they would wake
   // each other for ever. Attempts on an open descriptor are seen by nobody.
-  // Of the process's descriptors, only a part is used for this. What is not kept is found by the next walk.
+  // Of the process's descriptors, only a part is used for this. Of the others the name is remembered.
   void KeepBusy(std::string_view name, Descriptor opened);
   // None: it is not among them.
   Descriptor TakeBusy(std::string_view name);
 
   void KeepDelayed(std::string_view name, int64_t due_ms);
 
-  // All that might be claimed now: the busy ones if `busy`, and of the delayed ones that are due at `now_ms`
-  // the first kDueAtOnce.
-  std::vector<std::string> Names(bool busy, int64_t now_ms);
+  // All that might be claimed now: the busy ones whose descriptor is kept if `kept`, of the others the first
+  // kAtOnce if `unkept`, and as many of the delayed ones that are due at `now_ms`.
+  std::vector<std::string> Names(bool kept, bool unkept, int64_t now_ms);
 
   // When the first of the delayed ones is due; 0: there is none.
   int64_t next_due_ms() const { return delayed_.next_due_ms(); }
-  size_t busy() const { return busy_.size(); }
+  size_t kept() const { return busy_.size(); }
+  size_t unkept() const { return unkept_.size(); }
 
   // A walk over all names begins: what it does not come by is not waiting any more.
   void BeginWalk(const QueueDirectory& directory);
@@ -59,7 +61,7 @@ class Skipped {
  private:
   // Each claim is an event for all who watch, and the kernel keeps no more than 16,384 events: so a waiter
   // reads its own in between.
-  static constexpr size_t kDueAtOnce = 1024;
+  static constexpr size_t kAtOnce = 1024;
 
   // One of the descriptors that all of the process may keep.
   class Share {
@@ -85,6 +87,7 @@ class Skipped {
   };
 
   std::map<std::string, Busy, std::less<>> busy_;
+  std::deque<std::string> unkept_;
   DueNames delayed_;
   LockKind lock_kind_ = LockKind::kNone;
   // Of queue/, before it was listed; none: it had just changed, and may have changed again at the same time.
@@ -92,7 +95,7 @@ class Skipped {
   timespec modified_{};
   timespec changed_{};
   uint64_t walk_ = 0;
-  bool all_kept_ = true;
+  bool all_remembered_ = true;
   bool walking_ = false;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../claim.h"
+#include "../clock.h"
 #include "../directory.h"
 #include "../finish.h"
 #include "../listing.h"
@@ -72,10 +73,13 @@ class ListTask : public Task {
         stopping_(DataOf(arguments.env()).stopping) {}
 
   void Run() override {
+    const int64_t begun = NowNs();
     if (skipped_) skipped_->BeginWalk(*directory_);
     listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
                              skipped_ ? &skipped_->stream : nullptr);
-    if (listing_ && seed_ != 0) listing_->Relax(seed_);
+    if (!listing_) return;
+    if (seed_ != 0) listing_->Relax(seed_);
+    listing_->spent_ns = NowNs() - begun;
   }
 
   napi_value Answer(napi_env env, AddonData&) override {
@@ -258,6 +262,13 @@ napi_value ListingSize(napi_env env, napi_callback_info info) {
   return listing ? JsBuilder(env).Number(static_cast<double>(listing->size())) : nullptr;
 }
 
+// (listing) -> how many microseconds it took to read and sort
+napi_value ListingSpent(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  return listing ? JsBuilder(env).Number(static_cast<double>(listing->spent_ns) / 1000) : nullptr;
+}
+
 // (listing, position): the next claim goes on there.
 napi_value SeekListing(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
@@ -341,6 +352,7 @@ constexpr Binding kFunctions[] = {
     {"listSync", StartSync<ListTask>},
     {"closeListing", Close<ListingBox>},
     {"listingSize", ListingSize},
+    {"listingSpent", ListingSpent},
     {"seekListing", SeekListing},
     {"listingEntries", ListingEntries},
     {"isDownSync", IsDownSync},

@@ -14,11 +14,18 @@ napi_value NewSkipped(napi_env env, napi_callback_info) {
   return NewHandle<SkippedBox>(env, std::make_shared<Skipped>());
 }
 
-// (skipped) -> how many are held by others
-napi_value SkippedBusy(napi_env env, napi_callback_info info) {
+// (skipped) -> how many are held by others, and their descriptors are kept
+napi_value SkippedKept(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto skipped = Opened<SkippedBox>(arguments[0]);
-  return skipped ? JsBuilder(env).Number(static_cast<double>(skipped->busy())) : nullptr;
+  return skipped ? JsBuilder(env).Number(static_cast<double>(skipped->kept())) : nullptr;
+}
+
+// (skipped) -> how many are held by others, and only their names are remembered
+napi_value SkippedUnkept(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto skipped = Opened<SkippedBox>(arguments[0]);
+  return skipped ? JsBuilder(env).Number(static_cast<double>(skipped->unkept())) : nullptr;
 }
 
 // (skipped, queue) -> whether another walk would find nothing but what is delayed or may not be opened
@@ -37,8 +44,8 @@ napi_value SkippedDue(napi_env env, napi_callback_info info) {
 }
 
 constexpr Binding kFunctions[] = {
-    {"newSkipped", NewSkipped}, {"closeSkipped", Close<SkippedBox>}, {"skippedBusy", SkippedBusy},
-    {"skippedDue", SkippedDue}, {"skippedQuiet", SkippedQuiet},
+    {"newSkipped", NewSkipped},       {"closeSkipped", Close<SkippedBox>}, {"skippedKept", SkippedKept},
+    {"skippedUnkept", SkippedUnkept}, {"skippedDue", SkippedDue},          {"skippedQuiet", SkippedQuiet},
 };
 
 }  // namespace

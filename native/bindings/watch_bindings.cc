@@ -213,8 +213,8 @@ napi_value CancelWatch(napi_env env, napi_callback_info info) {
   return JsBuilder(env).Number(Told(*waiter, waiter->watch.Take()));
 }
 
-// (listing, skipped, watch, names, busy, now): fills the listing anew with what has appeared, with the names
-// if there are any, with what others hold if `busy`, and with what is due -> how many
+// (listing, skipped, watch, names, kept, unkept, now): fills the listing anew with what has appeared, with
+// the names if there are any, with what others hold (see Skipped::Names), and with what is due -> how many
 napi_value ListNews(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto listing = Opened<ListingBox>(arguments[0]);
@@ -225,10 +225,11 @@ napi_value ListNews(napi_env env, napi_callback_info info) {
     names.resize(given.Length());
     for (size_t at = 0; at < names.size(); at++) names[at] = given.Element(at).Bytes();
   }
-  const bool busy = arguments[4].Flag();
-  const int64_t now = arguments[5].Integer();
+  const bool kept = arguments[4].Flag();
+  const bool unkept = arguments[5].Flag();
+  const int64_t now = arguments[6].Integer();
   if (!arguments.ok()) return nullptr;
-  std::ranges::move(skipped->Names(busy, now), std::back_inserter(names));
+  std::ranges::move(skipped->Names(kept, unkept, now), std::back_inserter(names));
   std::ranges::move(waiter->names, std::back_inserter(names));
   waiter->names.clear();
   *listing = std::move(*Listing::Of(std::move(names)));

@@ -249,6 +249,8 @@ interface Native {
   listSync: (...args: Parameters<Native['list']>) => ListingHandle | Failure
   closeListing(listing: ListingHandle): void
   listingSize(listing: ListingHandle): number
+  /** How many microseconds it took to read and sort. */
+  listingSpent(listing: ListingHandle): number
   /** Name and type by turns. */
   listingEntries(listing: ListingHandle, from: number, count: number): (RawName | number)[]
   seekListing(listing: ListingHandle, position: number): void
@@ -273,8 +275,10 @@ interface Native {
 
   newSkipped(): SkippedHandle
   closeSkipped(skipped: SkippedHandle): void
-  /** How many are held by others. */
-  skippedBusy(skipped: SkippedHandle): number
+  /** How many are held by others, and their descriptors are kept open. */
+  skippedKept(skipped: SkippedHandle): number
+  /** How many are held by others, and only their names are remembered. */
+  skippedUnkept(skipped: SkippedHandle): number
   /** Whether another walk would find nothing but what is delayed or may not be opened. Cheap. */
   skippedQuiet(skipped: SkippedHandle, queue: QueueHandle): boolean
   /** When the first of the delayed ones is due, in milliseconds since the epoch; 0: there is none. */
@@ -299,8 +303,8 @@ interface Native {
   /** What has happened, and the callback will not be called. */
   cancelWatch(watch: WatchHandle): number
   /**
-   * Fills a listing anew: with what has appeared, with the names that are given, with what is held by others if `busy`, and with
-   * what is due at `now`, each once.
+   * Fills a listing anew: with what has appeared, with the names that are given, with what is due at `now`, and with what is held
+   * by others: if `kept`, those whose descriptors are kept open, if `unkept`, a part of the others. Each once.
    *
    * @returns How many there are.
    */
@@ -309,7 +313,8 @@ interface Native {
     skipped: SkippedHandle,
     watch: WatchHandle,
     names: readonly RawName[] | undefined,
-    busy: boolean,
+    kept: boolean,
+    unkept: boolean,
     now: number,
   ): number
   /** mkfifo(2); the umask applies. */
@@ -441,6 +446,9 @@ process.once('exit', () => {
 // Another runtime has the names of Node's event loop, and aborts when they are used. On macOS it has never been run.
 const HAS_NODES_LOOP =
   process.platform === 'linux' && !('bun' in process.versions) && !('deno' in process.versions)
+
+/** Whether a watch tells of files that are closed or touched; kqueue, which macOS has, tells of names only. */
+export const WATCHES_FILES = process.platform === 'linux'
 
 /** A watch of nothing yet. */
 export function newWatch(): WatchHandle {

@@ -177,14 +177,19 @@ export class Walk {
     return this.#passedBy
   }
 
-  /** Milliseconds that it has waited for the file system. */
+  /** Milliseconds that native code has taken for it. */
   get cost(): number {
     return this.#cost
   }
 
   /** Whether something that it has passed by is held by others. */
   get isBusy(): boolean {
-    return this.#skipped !== undefined && native.skippedBusy(this.#skipped) > 0
+    return this.#skipped !== undefined && native.skippedKept(this.#skipped) > 0
+  }
+
+  /** Whether others hold so much that {@link isQuiet} and a watch cannot tell when all of it is free. */
+  get isCrowded(): boolean {
+    return this.#skipped !== undefined && native.skippedUnkept(this.#skipped) > 0
   }
 
   /** Whether all that it has passed by is held by others. */
@@ -207,7 +212,6 @@ export class Walk {
   /** Walks over all names there are. */
   async begin(beginning?: Beginning): Promise<void> {
     const { directory } = this.#context
-    const begun = performance.now()
     const seed = this.#relaxed ? 1 + Math.floor(Math.random() * LARGEST_SEED) : 0
     const listing = await directory.use(async (handle) => {
       this.#use(handle)
@@ -224,21 +228,26 @@ export class Walk {
       return
     }
     this.#restart(native.listingSize(listing), true)
-    this.#cost = performance.now() - begun
+    this.#cost = native.listingSpent(listing) / 1000
     directory.checkOpen()
     this.#checkDown()
     debug('scan %s: %d names', directory.layout.path, native.listingSize(listing))
   }
 
   /**
-   * Walks over just what the watch has seen appear, these names, those that others have held if `busy`, and those that were delayed
-   * and are due.
+   * Walks over just what the watch has seen appear, these names, those that were delayed and are due, and those that others have
+   * held: if `kept`, what {@link isBusy} is about, if `unkept`, what {@link isCrowded} is about, or a part of that.
    *
    * @returns Whether there are any.
    */
-  revisit(watch: WatchHandle, names: readonly RawName[] | undefined, busy: boolean): boolean {
+  revisit(
+    watch: WatchHandle,
+    names: readonly RawName[] | undefined,
+    kept: boolean,
+    unkept: boolean,
+  ): boolean {
     if (this.#skipped === undefined || this.#listing === undefined) return false
-    const size = native.listNews(this.#listing, this.#skipped, watch, names, busy, Date.now())
+    const size = native.listNews(this.#listing, this.#skipped, watch, names, kept, unkept, Date.now())
     if (size > 0) this.#restart(size, false)
     return size > 0
   }
@@ -353,7 +362,6 @@ export class Walk {
     const handle = this.#walked.handle
     const listing = this.#listing
     if (handle === undefined || listing === undefined) return
-    const begun = performance.now()
     try {
       this.#context.directory.checkOpen()
       const batch = this.#claimHere(handle, listing, count)
@@ -369,10 +377,10 @@ export class Walk {
           this.#stop.handle,
         )
         this.#filling = this.#whenFilled(
-          claiming.then(async (claimed) => settled(this.#receive(handle, listing, claimed, begun))),
+          claiming.then(async (claimed) => settled(this.#receive(handle, listing, claimed))),
         )
       } else {
-        const failing = this.#receive(handle, listing, batch, begun)
+        const failing = this.#receive(handle, listing, batch)
         if (failing.length > 0) this.#filling = this.#whenFilled(settled(failing))
       }
     } catch (error) {
@@ -421,12 +429,14 @@ export class Walk {
    *
    * @returns Those that are not fit to be handed out, on their way to fail/.
    */
-  #receive(handle: QueueHandle, listing: ListingHandle, batch: ClaimBatch, begun: number): Promise<void>[] {
+  #receive(handle: QueueHandle, listing: ListingHandle, batch: ClaimBatch): Promise<void>[] {
     const { directory } = this.#context
     const [numbers, names, contents, notes, failure] = batch
     const delayed = numbers[BatchNumber.delayed] as number
-    this.#cost += performance.now() - begun
-    this.#pace.note(names.length, numbers[BatchNumber.looked] as number, numbers[BatchNumber.spent] as number)
+    const spent = numbers[BatchNumber.spent] as number
+    // Not the time until this thread has the answer, which a handler may keep busy.
+    this.#cost += spent / 1000
+    this.#pace.note(names.length, numbers[BatchNumber.looked] as number, spent)
     this.#passedBy += delayed + (numbers[BatchNumber.busy] as number)
     this.#isPlain &&= delayed === 0 && notes === undefined
     const claimed = names.map((name, index) => claimedFile(handle, numbers, name, index, contents))
@@ -468,6 +478,9 @@ export class Walk {
   #sort(handle: QueueHandle, file: Claimed, failing: Promise<void>[]): void {
     if (this.#unlocked?.get(file.name)?.deref()?.isHeld === true) {
       native.release([file.claim])
+      // It may be dropped without a word, and then nothing tells that it is to be had.
+      this.#passedBy++
+      this.#isPlain = false
       return
     }
     const judged = judge(file.name, file.tries, this.#context.settings, this.#limits)

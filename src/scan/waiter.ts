@@ -16,6 +16,7 @@ import {
   Place,
   type QueueHandle,
   Reach,
+  WATCHES_FILES,
   type WatchHandle,
   native,
   newWatch,
@@ -35,7 +36,6 @@ const PHASE_MS = GRID_MS * Math.random()
 // tells of all that happens, and where it does not.
 const SHARE_WATCHED = 1 / 100
 const SHARE_UNWATCHED = 1 / 20
-const LONGEST_TIMER = 2 ** 31 - 1
 
 let hasWarned = false
 const abandonedLoops = new FinalizationRegistry<() => void>((stopListening) => {
@@ -59,6 +59,8 @@ export class Waiting {
   /** Since the last walk the trigger was pulled. */
   #wasPulled = false
   #lookAt = 0
+  /** When to try again what others hold and nothing tells of; Infinity: there is nothing of that. */
+  #retryAt = Infinity
   #walkedAt = 0
   /** Milliseconds that the last walk took, of what it passed by. */
   #cost = 0
@@ -130,7 +132,9 @@ export class Waiting {
       if ((happened & Happened.look) !== 0 || performance.now() >= this.#lookAt) return this.#look()
       const released = this.#released.size === 0 ? undefined : [...this.#released]
       this.#released.clear()
-      if (walk.revisit(this.#watch, released, (happened & Happened.closed) !== 0)) return
+      const isRetry = performance.now() >= this.#retryAt
+      if (isRetry) this.#retryAt = Infinity
+      if (walk.revisit(this.#watch, released, isRetry || (happened & Happened.closed) !== 0, isRetry)) return
     }
   }
 
@@ -190,9 +194,10 @@ export class Waiting {
     return this.#watched !== undefined && !this.#isShared
   }
 
-  /** Whether it has told of all that has happened since the last walk. */
+  /** Whether it has told of all that has happened since the last walk, and nobody has pulled the trigger for what it does not tell. */
   get #isWatched(): boolean {
-    return this.#isTold && !this.#hasLost
+    const tellsOfSkipped = WATCHES_FILES || this.#walk.passedBy === 0
+    return this.#isTold && tellsOfSkipped && !this.#hasLost && !this.#wasPulled
   }
 
   #planLook(): void {
@@ -204,12 +209,13 @@ export class Waiting {
     }
     const next = this.#nextLook(now)
     this.#lookAt = isFull ? next : Math.min(next, this.#lookAt)
+    this.#retryAt = this.#walk.isCrowded ? now + LOOK_SOON_MS : Infinity
   }
 
   #nextLook(from: number): number {
     const { passedBy, isBusy, handedOut } = this.#walk
     let usual = LOOK_MS
-    if (!this.#isWatched || this.#wasPulled || passedBy > 0 || isBusy) usual = LOOK_SOON_MS
+    if (!this.#isWatched || passedBy > 0 || isBusy) usual = LOOK_SOON_MS
     // There may be more, and nothing would tell.
     if (handedOut > 0 && !this.#isTold) usual = 0
     const at = from + Math.max(usual, this.#lookEvery)
@@ -243,6 +249,7 @@ export class Waiting {
     const now = performance.now()
     // Of a shared directory, this kernel may not know yet that it has changed.
     if (nextDue <= Date.now() || this.#isShared || this.#hasLost || this.#wasPulled) return false
+    if (now >= this.#retryAt) return false
     if (!isPlain && now - this.#walkedAt > Math.max(LOOK_MS, this.#lookEvery)) return false
     if (!this.#walk.isQuiet) return false
     this.#lookAt = this.#nextLook(now)
@@ -252,7 +259,9 @@ export class Waiting {
   /** Milliseconds until something is due or it is time to look. */
   #rest(): number {
     const due = Math.max(0, this.#walk.nextDue - Date.now())
-    return Math.ceil(Math.min(due, Math.max(0, this.#lookAt - performance.now()), LONGEST_TIMER))
+    const next = Math.max(0, Math.min(this.#lookAt, this.#retryAt) - performance.now())
+    // The clock may be set meanwhile, and then what is due is due sooner.
+    return Math.ceil(Math.min(due, next, LOOK_MS))
   }
 
   /** None: nothing yet, and the watch will tell. */

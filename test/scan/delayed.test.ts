@@ -5,10 +5,11 @@ import path from 'node:path'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { Happened, Place, isFailure, native, newWatch } from '../../src/addon/native.js'
+import type { WorkItem } from '../../src/item/work-item.js'
 import type { Queue } from '../../src/queue.js'
 import { waitingLoop, watchLooks } from '../support/loop.js'
 import { onLinux } from '../support/needs.js'
-import { inProgram, names, pathOf, until, useTestBed } from '../support/queue.js'
+import { inProgram, names, pathOf, plant, takeOne, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed({ quick: true })
 // More than the kernel keeps for a watch: fs.inotify.max_queued_events.
@@ -134,6 +135,35 @@ describe('a loop that waits', () => {
       await loop.stop()
     },
   )
+
+  onLinux('starts all that others give back, though it keeps only some of it open', async () => {
+    const queue = await install()
+    await enqueueDelayed(queue, MANY)
+    await queue.enqueueMany(Array.from({ length: 200 }, () => ({ data: 'x' })))
+    const held: WorkItem[] = []
+    for await (const item of bed.open().scan({ prefetch: 1 })) held.push(item)
+    const loop = await waitingLoop(queue)
+    const { looks } = watchLooks()
+    for (const item of held) item.release()
+    await loop.has(200)
+    expect(looks()).toBe(0)
+    await loop.stop()
+  })
+
+  onLinux('starts another file that has the name of one that it keeps open', async () => {
+    const queue = await install()
+    await enqueueDelayed(queue, MANY)
+    const id = await queue.enqueue('first')
+    const held = await takeOne(bed.open())
+    const loop = await waitingLoop(queue)
+    const { looks } = watchLooks()
+    await held.done()
+    plant(queue, id, 'second')
+    await loop.has(1)
+    expect(loop.ids).toEqual([id])
+    expect(looks()).toBe(0)
+    await loop.stop()
+  })
 
   onLinux('does not look at once when the trigger is pulled, but when it is time to', async () => {
     const queue = await install()

@@ -626,6 +626,28 @@ describe('in a process of its own', () => {
     },
   )
 
+  test('without locks, an item that was dropped is handed out again', async () => {
+    const answer = await inProgram(
+      `const queue = await Queue.install('q', { root: given.root, lock: false })
+      process.on('warning', () => {})
+      queue.enqueueSync('x')
+      const items = queue.scanForever()
+      await (async () => void (await items.next()).value.size)()
+      const next = items.next()
+      let again
+      next.then(({ value }) => (again = value))
+      await until(() => {
+        globalThis.gc()
+        return again !== undefined
+      })
+      await again.done()
+      await items.return()
+      return (await queue.counts()).done`,
+      { given: { root: bed.root }, flags: ['--expose-gc'] },
+    )
+    expect(answer).toBe(1)
+  })
+
   test('a loop that waits keeps it alive, and no longer than that', async () => {
     const answer = await inProgram(
       `${GIVE}
