@@ -7,7 +7,7 @@
 import { Buffer } from 'node:buffer'
 import { inspect } from 'node:util'
 
-import { SettingError, unknownSetting } from './errors/classes.js'
+import { type AdviceKey, SettingError, unknownSetting } from './errors/classes.js'
 import { type Charset, parseCharset } from './name/charset.js'
 
 /** All settings, checked and in their own types. */
@@ -262,11 +262,12 @@ function parse<Key extends SettingKey>(
   value: unknown,
   setting: string,
   next: string,
+  adviceKey?: AdviceKey,
 ): Settings[Key] {
   // The compiler does not see that the definition of a key has the key's own type.
   const kind = definitions[key].kind as Kind<Settings[Key]>
   const parsed = kind.parse(value)
-  if (parsed === INVALID) throw new SettingError(setting, value, kind.expected, next)
+  if (parsed === INVALID) throw new SettingError(setting, value, kind.expected, next, undefined, adviceKey)
   return parsed
 }
 
@@ -361,10 +362,8 @@ export function resolveSettings(overrides: SettingOverrides = {}): Settings {
     KEYS.map((key) => {
       const override = overrides[key]
       if (override === undefined) return [key, valueOf(key)]
-      return [
-        key,
-        parse(key, override, key, `It stands for ${definitions[key].variable}; leave it out to have that`),
-      ]
+      const next = `It stands for ${definitions[key].variable}; leave it out to have that`
+      return [key, parse(key, override, key, next, 'leave-out-setting')]
     }),
   )
   // Each entry comes from the definition of its key.

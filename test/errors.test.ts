@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 
 import * as errors from '../src/errors/classes.js'
+import { fileSystemError, systemError } from '../src/errors/system-error.js'
 
 const {
   EnqueueAbortedError,
@@ -16,8 +17,6 @@ const {
   NetworkFileSystemError,
   NotDurableError,
   SettingError,
-  fileSystemError,
-  systemError,
 } = errors
 
 type ErrorClass = new (message: string, options?: ErrorOptions) => errors.FsqError

@@ -9,7 +9,8 @@
 
 import addon from '#binding'
 
-import { AddonMissingError, type Failure } from '../errors/classes.js'
+import { AddonMissingError } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
 
 /** A file name as its bytes: one character, U+0000 to U+00FF, a byte. Equal bytes are equal strings. */
 export type RawName = string
@@ -428,7 +429,10 @@ interface Native {
 }
 
 // The loader says what is missing and which command builds it.
-if (addon instanceof Error) throw new AddonMissingError(addon.message, { cause: addon })
+if (addon instanceof Error) {
+  const { problem, advice } = addon as Error & { readonly problem: string; readonly advice: string }
+  throw new AddonMissingError(problem, { cause: addon, advice })
+}
 
 export const native = addon as Native
 

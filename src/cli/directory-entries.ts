@@ -7,7 +7,8 @@
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 
-import { FsqError, fileSystemError } from '../errors/classes.js'
+import { FsqError } from '../errors/classes.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { isDeleted } from '../directory/layout.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
 

@@ -9,7 +9,8 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './owner.js'
-import { FsqError, NotAQueueError, fileSystemError } from '../errors/classes.js'
+import { FsqError, NotAQueueError } from '../errors/classes.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, placePath, queueMissing } from './layout.js'
 import { Place } from '../addon/native.js'
 import type { Settings } from '../settings.js'
@@ -92,11 +93,10 @@ export async function checkQueue(layout: Layout): Promise<void> {
     )
     if (isMissing) throw queueMissing(layout, 'stat')
   }
-  throw new NotAQueueError(
-    `${layout.path} is not a queue: it has no directory of waiting items. Put that back with the owner and mode of the others, or ` +
-      'install the queue anew',
-    { path: waiting },
-  )
+  throw new NotAQueueError(`${layout.path} is not a queue: it has no directory of waiting items`, {
+    path: waiting,
+    advice: 'Put that back with the owner and mode of the others, or install the queue anew',
+  })
 }
 
 async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHandle; made: boolean }> {
@@ -133,10 +133,10 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
   // Its directory is gone: uninstalled just now.
   if (errno === -ENOENT) return queueMissing(layout, syscall)
   if (errno === -ENOTDIR) {
-    return new NotAQueueError(
-      `${layout.path} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
-      { path: layout.path },
-    )
+    return new NotAQueueError(`${layout.path} is not a queue, as it is not a directory`, {
+      path: layout.path,
+      advice: 'Move it out of the way and install the queue',
+    })
   }
   return fileSystemError(
     { errno, syscall, path: layout.downPath },
@@ -146,8 +146,7 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
 
 function notPlain(layout: Layout): NotAQueueError {
   return new NotAQueueError(
-    `${layout.downPath} is not a plain file of one name (a link, a directory or a device, perhaps planted). Nothing was ` +
-      'changed; remove it',
-    { path: layout.downPath },
+    `${layout.downPath} is not a plain file of one name (a link, a directory or a device, perhaps planted)`,
+    { path: layout.downPath, advice: 'Nothing was changed; remove it' },
   )
 }

@@ -13,8 +13,6 @@ import { inspect } from 'node:util'
 import { ownerMeaning, ownerOf } from './owner.js'
 import { makeDown, removeDown } from './down.js'
 import {
-  type ErrnoMeaning,
-  type Failure,
   FileSystemError,
   type FsqError,
   NetworkFileSystemError,
@@ -24,10 +22,10 @@ import {
   QueueMissingError,
   QueueNotEmptyError,
   SettingError,
-  fileSystemError,
-  systemError,
 } from '../errors/classes.js'
-import { type Layout, isDeleted, placePath, queueMissing } from './layout.js'
+import type { Failure } from '../errors/errno.js'
+import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
+import { type Layout, isDeleted, placePath, queueMissing, rootMissing } from './layout.js'
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
 import { type FileSystem, type InstallResult, Place, Reach, isFailure, native } from '../addon/native.js'
@@ -199,18 +197,18 @@ async function checkReplaceable(layout: Layout): Promise<void> {
   if (!(await isDirectory(layout.path)) || (await hasAllPlaces(layout))) return
   const entries = await entriesOf(layout.path, 'look into', layout)
   if (entries.length === 0) return
-  throw new NotAQueueError(
-    `${layout.path} is not a queue, so it is not replaced. Move it out of the way, or choose another name`,
-    { path: layout.path },
-  )
+  throw new NotAQueueError(`${layout.path} is not a queue, so it is not replaced`, {
+    path: layout.path,
+    advice: 'Move it out of the way, or choose another name',
+  })
 }
 
 async function checkIsQueue(layout: Layout): Promise<void> {
   if (await hasAllPlaces(layout)) return
-  throw new NotAQueueError(
-    `${layout.path} lacks directories of a queue, so it is not uninstalled. Remove it by hand, if it is yours`,
-    { path: layout.path },
-  )
+  throw new NotAQueueError(`${layout.path} lacks directories of a queue, so it is not uninstalled`, {
+    path: layout.path,
+    advice: 'Remove it by hand, if it is yours',
+  })
 }
 
 /** Whether its four directories are there. */
@@ -236,29 +234,26 @@ function installError(layout: Layout, failure: Failure, published: boolean): Fsq
   if (published) return new NotDurableError(layout.name, { cause }, 'install')
   const isRename = failure.syscall === 'rename'
   if (isRename && (failure.errno === -ENOTEMPTY || failure.errno === -EEXIST)) {
-    return new QueueExistsError(
-      `The queue ${name} exists in ${layout.root}. Use it with new Queue(${name}), or replace it with all its items by ` +
-        'the option force',
-      { cause },
-    )
+    return new QueueExistsError(`The queue ${name} exists in ${layout.root}`, {
+      cause,
+      advice: `Use it with new Queue(${name}), or replace it with all its items by the option force`,
+      adviceKey: 'use-or-replace-queue',
+    })
   }
   if (isRename && failure.errno === -ENOTDIR) {
-    return new QueueExistsError(
-      `${layout.path} is in the way of the queue ${name}, and not a directory. Move it away, or choose another name`,
-      { cause },
-    )
+    return new QueueExistsError(`${layout.path} is in the way of the queue ${name}, and not a directory`, {
+      cause,
+      advice: 'Move it away, or choose another name',
+    })
   }
   if (isRename && failure.errno === -EBUSY) {
-    return new QueueExistsError(
-      `${layout.path} is a mount point, which cannot become a queue. Mount ${layout.root} (FSQ_ROOT) instead`,
-      { cause },
-    )
+    return new QueueExistsError(`${layout.path} is a mount point, which cannot become a queue`, {
+      cause,
+      advice: `Mount ${layout.root} (FSQ_ROOT) instead`,
+    })
   }
   if (failure.errno === -ENOENT && failure.path === layout.root) {
-    return new QueueMissingError(
-      `The directory for queues, ${layout.root} (FSQ_ROOT), does not exist. Make it, or set the option 'root'`,
-      { cause },
-    )
+    return rootMissing(layout.root, failure)
   }
   return fileSystemError(failure, `install the queue ${name}`, ownerMeaning(failure, 'queue'))
 }
@@ -318,9 +313,13 @@ async function entriesOf(directory: string, doing: string, layout: Layout): Prom
 
 function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmptyError {
   return new QueueNotEmptyError(
-    `${count === 1 ? '1 item waits' : `${count} items wait`} in the queue ${inspect(layout.name)} (${inspect(waiting)}), so it is not ` +
-      'uninstalled. Let them be worked, or remove them with the queue by the option force',
-    { path: waiting },
+    `${count === 1 ? '1 item waits' : `${count} items wait`} in the queue ${inspect(layout.name)} ` +
+      `(${inspect(waiting)}), so it is not uninstalled`,
+    {
+      path: waiting,
+      advice: 'Let them be worked, or remove them with the queue by the option force',
+      adviceKey: 'empty-queue',
+    },
   )
 }
 

@@ -12,7 +12,8 @@ import { inspect } from 'node:util'
 
 import { ownerOf } from './owner.js'
 import { checkQueue } from './down.js'
-import { type FsqError, TriggerError, fileSystemError, systemError } from '../errors/classes.js'
+import { type FsqError, TriggerError } from '../errors/classes.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import type { Layout } from './layout.js'
 import { native } from '../addon/native.js'
 import { checkFlag, checkOptions } from '../options.js'
@@ -117,10 +118,11 @@ function withFifo(layout: Layout, flags: number, use: (descriptor: number, info:
 }
 
 function notFifo(layout: Layout): TriggerError {
-  return new TriggerError(
-    `${layout.triggerPath} is not a FIFO of one name, and is left alone. Remove it and call queue.trigger()`,
-    { path: layout.triggerPath },
-  )
+  return new TriggerError(`${layout.triggerPath} is not a FIFO of one name, and is left alone`, {
+    path: layout.triggerPath,
+    advice: 'Remove it and call queue.trigger()',
+    adviceKey: 'replace-trigger',
+  })
 }
 
 /** The error for what a call, native or of node:fs, has left. */
@@ -131,15 +133,16 @@ function triggerError(error: unknown, layout: Layout, doing: string): FsqError {
   const queue = inspect(layout.name)
   switch (-errno) {
     case ENOENT:
-      return new TriggerError(`The queue ${queue} has no trigger. Make it with queue.trigger()`, {
+      return new TriggerError(`The queue ${queue} has no trigger`, {
         cause: systemError(failure),
+        advice: 'Make it with queue.trigger()',
+        adviceKey: 'make-trigger',
       })
     case ENXIO:
-      return new TriggerError(
-        `Nobody listens to the trigger of the queue ${queue}. Start a loop with queue.scanForever(), or pull it with ` +
-          'the option ignoreListener',
-        { cause: systemError(failure) },
-      )
+      return new TriggerError(`Nobody listens to the trigger of the queue ${queue}`, {
+        cause: systemError(failure),
+        advice: 'Start a loop with queue.scanForever(), or pull it with the option ignoreListener',
+      })
     case ELOOP:
     case EISDIR:
       return notFifo(layout)

@@ -15,13 +15,13 @@ import {
   EnqueueAbortedError,
   EnqueueManyError,
   type EnqueueOutcome,
-  type Failure,
   FsqError,
   NameTooLongError,
   NotDurableError,
   PayloadError,
-  systemError,
 } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { systemError } from '../errors/system-error.js'
 import { type RawName, fromRaw, toRaw } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
 import { nameSuffix } from '../name/item-name.js'
@@ -180,10 +180,9 @@ export class Enqueuer {
     const entry = this.#prepare(data, args, options, checkSyncOptions)
     if (isStreamed(entry)) {
       void entry.payload.stop()
-      throw new PayloadError(
-        'The payload is read bit by bit, and enqueueSync cannot wait for that. Use enqueue, or write it into a file ' +
-          'first and pass { path }',
-      )
+      throw new PayloadError('The payload is read bit by bit, and enqueueSync cannot wait for that', {
+        advice: 'Use enqueue, or write it into a file first and pass { path }',
+      })
     }
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
@@ -575,5 +574,8 @@ function sourceError(source: string | number, cause: Error): PayloadError {
     typeof source === 'number'
       ? [`descriptor ${source}`, 'It must be open for reading until the item has been enqueued']
       : [inspect(source), 'It must be a regular file that this user may read']
-  return new PayloadError(`The payload ${what} cannot be read: ${cause.message}. ${advice}`, { cause })
+  return new PayloadError(`The payload ${what} cannot be read: ${cause.message}`, {
+    cause,
+    advice,
+  })
 }

@@ -23,9 +23,8 @@ import {
   ItemGoneError,
   NotDurableError,
   QueueClosedError,
-  fileSystemError,
-  systemError,
 } from '../errors/classes.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import { type Finisher, type Move, type Moved, isGone } from './moves.js'
 import { placePath } from '../directory/layout.js'
 import { type RawName, pathText } from '../name/charset.js'
@@ -314,7 +313,8 @@ export class WorkItem extends NamedItem {
     if (this.#state === 'claimed' || this.#state === 'unfinished') return undefined
     const what = this.#state === 'released' ? 'released' : 'finished'
     return new ItemFinishedError(
-      `Cannot ${doing} the item ${inspect(this.id)}: it has been ${what} already. Do so once for each item`,
+      `Cannot ${doing} the item ${inspect(this.id)}: it has been ${what} already`,
+      { advice: 'Do so once for each item' },
     )
   }
 
@@ -344,8 +344,8 @@ export class WorkItem extends NamedItem {
     const { size } = this.#file
     if (size > most) {
       throw new ContentError(
-        `The item ${inspect(this.id)} has ${size} bytes, and one value can hold ${most}. Read it with item.stream(), or ` +
-          'give item.fd to a program',
+        `The item ${inspect(this.id)} has ${size} bytes, and one value can hold ${most}`,
+        { advice: 'Read it with item.stream(), or give item.fd to a program' },
       )
     }
     const buffer = Buffer.allocUnsafe(size)
@@ -381,8 +381,9 @@ export class WorkItem extends NamedItem {
 
   #cutError(position: number): ContentError {
     return new ContentError(
-      `The item ${inspect(this.id)} had ${this.size} bytes when it was claimed, and has no more than ${position} now: somebody ` +
-        'has cut its file short. Items in queue/ are not to be written to; retry or fail this one',
+      `The item ${inspect(this.id)} had ${this.size} bytes when it was claimed, and has no more than ` +
+        `${position} now: somebody has cut its file short`,
+      { advice: 'Items in queue/ are not to be written to; retry or fail this one' },
     )
   }
 
@@ -465,11 +466,10 @@ export class WorkItem extends NamedItem {
         failure.errno === -EBADF
           ? 'its descriptor was closed by somebody else, and with it its lock is gone'
           : 'somebody else has moved or removed its file, or has put another in its place'
-      throw new ItemGoneError(
-        `Cannot finish (${target.action}) the item ${inspect(this.id)}: ${what}. Leave claimed items to their worker; ` +
-          'whether the work has to be done again, only you know',
-        { cause },
-      )
+      throw new ItemGoneError(`Cannot finish (${target.action}) the item ${inspect(this.id)}: ${what}`, {
+        cause,
+        advice: 'Leave claimed items to their worker; whether the work has to be done again, only you know',
+      })
     }
     this.#state = 'unfinished'
     const error = new FinishError(this.id, target.action, { cause })

@@ -10,15 +10,8 @@ import path from 'node:path'
 import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
-import {
-  type ErrnoMeaning,
-  FileSystemError,
-  type FsqError,
-  PermissionError,
-  SettingError,
-  fileSystemError,
-  systemError,
-} from '../errors/classes.js'
+import { FileSystemError, type FsqError, PermissionError, SettingError } from '../errors/classes.js'
+import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import { removeLeftover } from '../directory/files.js'
 import { mountOf } from './mounts.js'
 import { type NativeProbe, Reach, isFailure, native, newWatch } from '../addon/native.js'

@@ -5,7 +5,7 @@
  */
 import fs from 'node:fs'
 
-import { fileSystemError } from '../../errors/classes.js'
+import { fileSystemError } from '../../errors/system-error.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { FAILURE, SUCCESS, someOperands } from '../command.js'

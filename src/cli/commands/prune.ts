@@ -6,7 +6,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { fileSystemError } from '../../errors/classes.js'
+import { fileSystemError } from '../../errors/system-error.js'
 import { type Layout, placePath } from '../../directory/layout.js'
 import { type RawName, pathText, printable } from '../../name/charset.js'
 import { Place } from '../../addon/native.js'

@@ -14,7 +14,7 @@ import { Place } from '../../addon/native.js'
 import { type SettingOverrides, getConst, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
-import { explain } from '../explain.js'
+import { explain } from '../advice.js'
 import { Audit, type Finding, type Fix, type FoundFile } from '../findings.js'
 import { Lines, prompt, readSome, say } from '../output.js'
 import { Progress } from '../progress.js'
@@ -145,7 +145,7 @@ function moveInto(directory: string, { raw, path: from }: FoundFile): void {
     const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
     if (move(from, to)) return
   }
-  throw new FsqError(`There is no free name for it in ${directory}. Move it by hand`)
+  throw new FsqError(`There is no free name for it in ${directory}`, { advice: 'Move it by hand' })
 }
 
 function* namesFor(raw: RawName): Generator<RawName> {

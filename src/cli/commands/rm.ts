@@ -5,7 +5,8 @@
  */
 import fs from 'node:fs'
 
-import { FsqError, fileSystemError } from '../../errors/classes.js'
+import { FsqError } from '../../errors/classes.js'
+import { fileSystemError } from '../../errors/system-error.js'
 import type { Layout } from '../../directory/layout.js'
 import { printable } from '../../name/charset.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
