@@ -41,7 +41,8 @@ import {
 import { type PathLock, isFailure, native } from './addon/native.js'
 
 export { FileLock }
-export type { LockKind, LockOptions, LockRange, LockTarget, UnlockOptions } from './lock/request.js'
+export type { LockKind } from './addon/native.js'
+export type { LockOptions, LockRange, LockTarget, UnlockOptions } from './lock/request.js'
 export type { TimeoutOptions, WaitOptions } from './lock/wait.js'
 export {
   FileSystemError,

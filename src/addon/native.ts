@@ -215,6 +215,15 @@ export interface InstallPlan {
 /** `leftover`: what the queue that was replaced is called now. */
 export type InstallResult = Partial<Failure> & { readonly published: boolean; readonly leftover?: RawName }
 
+/**
+ * Which of the kernel's locks is taken: by the workers of a queue on its items (fsq standard, section 4), or by `fsq/lock`. The
+ * two do not see each other (on Linux, on local file systems).
+ *
+ * - `flock`: flock(2), on whole files.
+ * - `fcntl`: open-file-description locks of fcntl(2), on ranges of bytes. POSIX locks of other programs see them.
+ */
+export type LockKind = 'flock' | 'fcntl'
+
 /** The parts of a lock operation of native code: a kind of lock, and whether it is exclusive. */
 export const LockOperation = { flock: 1, fcntl: 2, exclusive: 4 } as const
 

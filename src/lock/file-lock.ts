@@ -8,12 +8,11 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors/classes.js'
-import { native, packLock } from '../addon/native.js'
+import { type LockKind, native, packLock } from '../addon/native.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
 import {
   about,
-  type LockKind,
   type LockRequest,
   describeTarget,
   lockDescriptor,

@@ -4,7 +4,7 @@
  * @module
  */
 import { QueueExistsError, SettingError } from '../../errors/classes.js'
-import type { LockKind } from '../../directory/install.js'
+import type { LockKind } from '../../addon/native.js'
 import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
