@@ -13,8 +13,7 @@ import type { Failure } from '../errors/errno.js'
 import { systemError } from '../errors/system-error.js'
 import { Place } from '../addon/native.js'
 import type { Settings } from '../settings.js'
-
-const LONGEST_NAME = 255
+import { LONGEST_NAME } from '../name/limits.js'
 
 /** The paths of one queue. */
 export interface Layout {

@@ -46,6 +46,7 @@ import { Source } from './source.js'
 import { Stop } from '../cancellation.js'
 import type { Reporter } from '../report.js'
 import { pullQuietly } from '../directory/trigger.js'
+import { LONGEST_NAME } from '../name/limits.js'
 
 /** How an item is added by a call that waits for it. */
 export interface EnqueueSyncOptions {
@@ -122,7 +123,6 @@ const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 // For all calls that leave them out.
 const NO_ARGUMENTS: readonly NameArgument[] = Object.freeze([])
 const NO_OPTIONS = Object.freeze({})
-const NAME_LIMIT = 255
 // Of items that are made durable together, and of others.
 const BATCH_LIMIT = 256
 const SMALL_BATCH = 16
@@ -405,7 +405,7 @@ export class Enqueuer {
   // As far as can be told before its moment has come: a source is not read in vain.
   #checkFits(suffix: RawName): void {
     const bytes = formatTimestamp(Date.now(), this.#settings).length + '__0'.length + suffix.length
-    if (bytes > NAME_LIMIT) throw new NameTooLongError(bytes, NAME_LIMIT)
+    if (bytes > LONGEST_NAME) throw new NameTooLongError(bytes, LONGEST_NAME)
   }
 
   #unlessStopped(result: Result | undefined, stop: Stop): Result | undefined {
@@ -490,7 +490,7 @@ export class Enqueuer {
     if (failure.name !== undefined)
       return new NotDurableError(fromRaw(failure.name, this.#settings.charset), { cause })
     if (failure.nameBytes !== undefined)
-      return new NameTooLongError(failure.nameBytes, failure.nameLimit ?? NAME_LIMIT, { cause })
+      return new NameTooLongError(failure.nameBytes, failure.nameLimit ?? LONGEST_NAME, { cause })
     if (isFile(payload) && isAboutSource(failure)) return sourceError(payload, cause)
     return this.#directory.error(failure, 'enqueue into')
   }

@@ -31,7 +31,7 @@ export interface FsqErrorOptions extends ErrorOptions {
   /** What to do next, as a sentence without its full stop. The message ends with it. */
   readonly advice?: string | undefined
   /** @internal Which advice that is. */
-  readonly adviceKey?: AdviceKey | undefined
+  readonly adviceKey?: AdviceKey
 }
 
 /** A message: what has happened, and what to do next. A problem that ends its line has the advice on a line of its own. */
@@ -77,7 +77,7 @@ export class FsqError extends Error {
     // Not enumerable: the message has it, and util.inspect() does not print it twice.
     Object.defineProperties(this, {
       advice: { value: options?.advice },
-      adviceKey: { value: options?.adviceKey },
+      adviceKey: { value: options?.adviceKey, configurable: true },
     })
     if (options?.path !== undefined) this.path = options.path
     if (!types.isNativeError(this.cause)) return
@@ -186,30 +186,26 @@ export class SettingError extends FsqError {
    * @param next - What to do about it, as a sentence without its full stop.
    * @param message - Instead of the message that the other parameters make.
    */
-  constructor(setting: string, value: unknown, expected: string, next?: string, message?: string)
-  /** @internal */
-  constructor(
-    setting: string,
-    value: unknown,
-    expected: string,
-    next?: string,
-    message?: string,
-    adviceKey?: AdviceKey,
-  )
-  constructor(
-    setting: string,
-    value: unknown,
-    expected: string,
-    next?: string,
-    message?: string,
-    adviceKey?: AdviceKey,
-  ) {
+  constructor(setting: string, value: unknown, expected: string, next?: string, message?: string) {
     const shown = inspect(value, { depth: 0, maxStringLength: 80 })
-    super(message ?? `${setting} is ${shown}, expected ${expected}`, { advice: next, adviceKey })
+    super(message ?? `${setting} is ${shown}, expected ${expected}`, { advice: next })
     this.setting = setting
     this.value = value
     this.expected = expected
   }
+}
+
+/** The error for an option that stands for a setting, and has a value that this cannot have. */
+export function overrideError(
+  option: string,
+  value: unknown,
+  expected: string,
+  variable: string,
+): SettingError {
+  const next = `It stands for ${variable}; leave it out to have that`
+  const error = new SettingError(option, value, expected, next)
+  const adviceKey: AdviceKey = 'leave-out-setting'
+  return Object.defineProperty(error, 'adviceKey', { value: adviceKey })
 }
 
 /** The error for something that is set and that does not exist. */

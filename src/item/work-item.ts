@@ -24,6 +24,7 @@ import {
   NotDurableError,
   QueueClosedError,
 } from '../errors/classes.js'
+import { errnoOf } from '../errors/errno.js'
 import { fileSystemError, systemError } from '../errors/system-error.js'
 import { type Finisher, type Move, type Moved, isGone } from './moves.js'
 import { placePath } from '../directory/layout.js'
@@ -35,14 +36,13 @@ import { checkOptions, dueAfter } from '../options.js'
 import { Pending } from '../in-flight.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
+import { LARGEST_NUMBER, LONGEST_NAME } from '../name/limits.js'
 
 const read = promisify(fs.read)
 // Its node:fs takes no descriptors but its own.
 const isDeno = 'deno' in process.versions
 
 const { EBADF } = os.constants.errno
-const LONGEST_NAME = 255
-const MOST_TRIES = 999_999_999_999_999
 const READ_STEP = 1024 * 1024
 const FIRST_BACKOFF = 100
 const LONGEST_BACKOFF = 30_000
@@ -254,7 +254,7 @@ export class WorkItem extends NamedItem {
     const due = dueAfter(options.delay)
     const tries = this.tries + 1
     const { raw } = this.parsed
-    const fits = tries <= MOST_TRIES
+    const fits = tries <= LARGEST_NUMBER
     const to = fits ? withTries(raw, tries, this.#context.settings.encode) : raw
     const isUngrowable = !fits || to.length > LONGEST_NAME
     if (isUngrowable || this.#isExhausted(tries) || this.#isExpired()) {
@@ -374,7 +374,7 @@ export class WorkItem extends NamedItem {
       return result
     } catch (error) {
       if (error instanceof ContentError) throw error
-      const { errno = -os.constants.errno.EIO } = error as NodeJS.ErrnoException
+      const errno = errnoOf(error) || -os.constants.errno.EIO
       throw fileSystemError({ errno, syscall: 'read', path: this.path }, `read the item ${inspect(this.id)}`)
     }
   }
