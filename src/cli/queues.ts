@@ -7,6 +7,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { FsqError, QueueMissingError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, layoutOf } from '../directory/layout.js'
 import type { Settings } from '../settings.js'
@@ -80,8 +81,8 @@ export function entriesIn(root: string): readonly string[] {
   try {
     return fs.readdirSync(root)
   } catch (error) {
-    const { code, errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT') throw fileSystemError({ errno, syscall, path: root }, 'list the queues')
+    if (codeOf(error) !== 'ENOENT')
+      throw fileSystemError(failureOf(error, 'scandir', root), 'list the queues')
     throw new QueueMissingError(`The directory for queues, ${root}, does not exist`, {
       cause: error,
       advice: 'Make it, or set another by fsq -r (FSQ_ROOT)',
@@ -103,8 +104,7 @@ export function isDirectory(file: string, mayBeLink = false): boolean {
   try {
     return look(file, { throwIfNoEntry: false })?.isDirectory() ?? false
   } catch (error) {
-    const { code, errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-    if (code === 'ENOTDIR') return false
-    throw fileSystemError({ errno, syscall, path: file }, 'look at a queue')
+    if (codeOf(error) === 'ENOTDIR') return false
+    throw fileSystemError(failureOf(error, 'lstat', file), 'look at a queue')
   }
 }

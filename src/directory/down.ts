@@ -10,6 +10,7 @@ import { inspect } from 'node:util'
 
 import { ownerOf } from './owner.js'
 import { FsqError, NotAQueueError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, placePath, queueMissing } from './layout.js'
 import { Place } from '../addon/native.js'
@@ -53,8 +54,8 @@ export async function removeDown(layout: Layout): Promise<void> {
   try {
     await fs.unlink(layout.downPath)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT' && !(await isMissing(layout.downPath))) throw downError(error, layout, 'take up')
+    if (codeOf(error) !== 'ENOENT' && !(await isMissing(layout.downPath)))
+      throw downError(error, layout, 'take up')
   }
 }
 
@@ -62,7 +63,7 @@ export async function removeDown(layout: Layout): Promise<void> {
 async function isMissing(file: string): Promise<boolean> {
   return fs.lstat(file).then(
     () => false,
-    (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT',
+    (error: unknown) => codeOf(error) === 'ENOENT',
   )
 }
 
@@ -73,7 +74,7 @@ export async function isQueueDown(layout: Layout): Promise<boolean> {
     await fs.lstat(layout.downPath)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    if (codeOf(error) === 'ENOENT') return false
     throw downError(error, layout, 'look at')
   }
 }
@@ -84,12 +85,12 @@ export async function checkQueue(layout: Layout): Promise<void> {
   try {
     if ((await fs.lstat(waiting)).isDirectory()) return
   } catch (error) {
-    const { errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-    if (![ENOENT, ENOTDIR, ELOOP].includes(-errno))
-      throw fileSystemError({ errno, syscall, path: waiting }, `find the queue ${inspect(layout.name)}`)
+    const failure = failureOf(error, 'lstat', waiting)
+    if (![ENOENT, ENOTDIR, ELOOP].includes(-failure.errno))
+      throw fileSystemError(failure, `find the queue ${inspect(layout.name)}`)
     const isMissing = await fs.stat(layout.path).then(
       () => false,
-      (cause: unknown) => (cause as NodeJS.ErrnoException).code !== 'ELOOP',
+      (cause: unknown) => codeOf(cause) !== 'ELOOP',
     )
     if (isMissing) throw queueMissing(layout, 'stat')
   }
@@ -121,14 +122,15 @@ async function openOr(
   try {
     return await fs.open(layout.downPath, flags, mode)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === code) return undefined
+    if (codeOf(error) === code) return undefined
     throw downError(error, layout, 'take down')
   }
 }
 
 function downError(error: unknown, layout: Layout, doing: string): FsqError {
-  const { errno = 0, syscall = 'open' } = error as NodeJS.ErrnoException
   if (error instanceof FsqError) return error
+  const failure = failureOf(error, 'open', layout.downPath)
+  const { errno, syscall } = failure
   if ([ELOOP, EISDIR, ENXIO, EEXIST].includes(-errno)) return notPlain(layout)
   // Its directory is gone: uninstalled just now.
   if (errno === -ENOENT) return queueMissing(layout, syscall)
@@ -138,10 +140,7 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
       advice: 'Move it out of the way and install the queue',
     })
   }
-  return fileSystemError(
-    { errno, syscall, path: layout.downPath },
-    `${doing} the queue ${inspect(layout.name)}`,
-  )
+  return fileSystemError(failure, `${doing} the queue ${inspect(layout.name)}`)
 }
 
 function notPlain(layout: Layout): NotAQueueError {

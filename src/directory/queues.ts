@@ -6,6 +6,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 
+import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { hasAllPlaces } from './install.js'
 import { layoutOf, rootMissing } from './layout.js'
@@ -39,9 +40,8 @@ async function entriesOf(root: string): Promise<string[]> {
   try {
     return await fs.readdir(root)
   } catch (error) {
-    const { code, errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
-    const failure = { errno, syscall, path: root }
-    if (code !== 'ENOENT') throw fileSystemError(failure, 'list the queues')
+    const failure = failureOf(error, 'scandir', root)
+    if (codeOf(error) !== 'ENOENT') throw fileSystemError(failure, 'list the queues')
     throw rootMissing(root, failure)
   }
 }

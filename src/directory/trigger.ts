@@ -13,6 +13,7 @@ import { inspect } from 'node:util'
 import { ownerOf } from './owner.js'
 import { checkQueue } from './down.js'
 import { type FsqError, TriggerError } from '../errors/classes.js'
+import { errnoOf, failureOf } from '../errors/errno.js'
 import { fileSystemError, systemError } from '../errors/system-error.js'
 import type { Layout } from './layout.js'
 import { native } from '../addon/native.js'
@@ -65,7 +66,7 @@ export async function removeTrigger(layout: Layout): Promise<void> {
     if (!fs.lstatSync(layout.triggerPath).isFIFO()) throw notFifo(layout)
     fs.unlinkSync(layout.triggerPath)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).errno !== -ENOENT) throw triggerError(error, layout, 'remove')
+    if (errnoOf(error) !== -ENOENT) throw triggerError(error, layout, 'remove')
   }
 }
 
@@ -96,7 +97,7 @@ function pull(layout: Layout): FsqError | undefined {
     return undefined
   } catch (error) {
     // Full: whoever listens has been asked often enough.
-    if ((error as NodeJS.ErrnoException).errno === -EAGAIN) return undefined
+    if (errnoOf(error) === -EAGAIN) return undefined
     return triggerError(error, layout, 'pull')
   }
 }
@@ -128,10 +129,9 @@ function notFifo(layout: Layout): TriggerError {
 /** The error for what a call, native or of node:fs, has left. */
 function triggerError(error: unknown, layout: Layout, doing: string): FsqError {
   if (error instanceof TriggerError) return error
-  const { errno = 0, syscall = 'open' } = error as { readonly errno?: number; readonly syscall?: string }
-  const failure = { errno, syscall, path: layout.triggerPath }
+  const failure = failureOf(error, 'open', layout.triggerPath)
   const queue = inspect(layout.name)
-  switch (-errno) {
+  switch (-failure.errno) {
     case ENOENT:
       return new TriggerError(`The queue ${queue} has no trigger`, {
         cause: systemError(failure),

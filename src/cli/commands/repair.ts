@@ -7,6 +7,7 @@ import fs from 'node:fs'
 import { isatty } from 'node:tty'
 
 import { FsqError } from '../../errors/classes.js'
+import { codeOf } from '../../errors/errno.js'
 import { placePath } from '../../directory/layout.js'
 import { type RawName, printableText } from '../../name/charset.js'
 import { freeEntropies } from '../../name/item-name.js'
@@ -159,7 +160,7 @@ function move(from: Buffer, to: Buffer): boolean {
     // A link never replaces; a worker that sees both completes the move.
     fs.linkSync(from, to)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
+    const code = codeOf(error)
     if (code !== 'EEXIST' && code !== 'EPERM') throw error
     const there = fs.lstatSync(to, { throwIfNoEntry: false })
     const isItself = there !== undefined && there.ino === fs.lstatSync(from).ino
