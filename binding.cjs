@@ -12,12 +12,10 @@ function missing(cause) {
   const reason = String(cause?.message ?? cause)
     .trim()
     .split('\n')[0]
-  const message =
-    `fsq has no addon that loads on ${platform().join(' ')}, ${runtime()}: ${reason}\n` +
-    (forbidden(cause) ?? howToBuild())
-  const error = new Error(message, { cause })
-  error.code = 'ERR_FSQ_ADDON_MISSING'
-  return error
+  const problem = `fsq has no addon that loads on ${platform().join(' ')}, ${runtime()}: ${reason}\n`
+  const advice = forbidden(cause) ?? howToBuild()
+  const error = new Error(problem + advice, { cause })
+  return Object.assign(error, { code: 'ERR_FSQ_ADDON_MISSING', problem, advice })
 }
 
 /** What to allow, where it is no binary that is missing but a permission. */

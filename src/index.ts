@@ -15,7 +15,8 @@ export type {
   EnqueueOptions,
   EnqueueSyncOptions,
 } from './enqueue/enqueuer.js'
-export type { InstallOptions, LockKind, UninstallOptions } from './directory/install.js'
+export type { LockKind } from './addon/native.js'
+export type { InstallOptions, UninstallOptions } from './directory/install.js'
 export type { NamedItem } from './item/named-item.js'
 export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './inspect/lister.js'
 export type { Bytes, Payload } from './enqueue/payload.js'

@@ -9,7 +9,8 @@
 import os from 'node:os'
 import { types } from 'node:util'
 
-import { type Failure, LockTimeoutError, SettingError } from './errors/classes.js'
+import { LockTimeoutError, SettingError } from './errors/classes.js'
+import type { Failure } from './errors/errno.js'
 import { lockError, notLockable } from './lock/failure.js'
 import { FileLock } from './lock/file-lock.js'
 import {
@@ -40,7 +41,8 @@ import {
 import { type PathLock, isFailure, native } from './addon/native.js'
 
 export { FileLock }
-export type { LockKind, LockOptions, LockRange, LockTarget, UnlockOptions } from './lock/request.js'
+export type { LockKind } from './addon/native.js'
+export type { LockOptions, LockRange, LockTarget, UnlockOptions } from './lock/request.js'
 export type { TimeoutOptions, WaitOptions } from './lock/wait.js'
 export {
   FileSystemError,
@@ -273,9 +275,8 @@ function unlockNow(request: LockRequest): void {
 
 function timedOut(request: LockRequest, { timeout }: TimeoutOptions): never {
   throw new LockTimeoutError(
-    `The lock on ${describeTarget(request)} was not free within ${timeout ?? 0} ms. Wait longer, or look who holds it ` +
-      '(lslocks, /proc/locks)',
-    about(request),
+    `The lock on ${describeTarget(request)} was not free within ${timeout ?? 0} ms`,
+    { ...about(request), advice: 'Wait longer, or look who holds it (lslocks, /proc/locks)' },
   )
 }
 

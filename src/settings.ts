@@ -7,8 +7,9 @@
 import { Buffer } from 'node:buffer'
 import { inspect } from 'node:util'
 
-import { SettingError, unknownSetting } from './errors/classes.js'
+import { SettingError, overrideError, unknownSetting } from './errors/classes.js'
 import { type Charset, parseCharset } from './name/charset.js'
+import { LARGEST_NUMBER, LONGEST_NAME, WHOLE_NUMBER } from './name/limits.js'
 
 /** All settings, checked and in their own types. */
 export interface Settings {
@@ -93,17 +94,15 @@ interface Kind<Value> {
   readonly parse: (value: unknown) => Value | typeof INVALID
 }
 
-const LARGEST = 999_999_999_999_999
 // The user and group id -1 means 'leave' to chown(2).
 const LARGEST_ID = 0xffff_fffe
 const LARGEST_MODE = 0o7777
-const LONGEST_NAME = 255
 
 function wholeNumber(least: number, most: number): Kind<number> {
   return {
     expected: `a whole number from ${least} to ${most}`,
     parse: (value) => {
-      const number = typeof value === 'string' && /^[0-9]{1,15}$/.test(value) ? Number(value) : value
+      const number = typeof value === 'string' && WHOLE_NUMBER.test(value) ? Number(value) : value
       return typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most
         ? number
         : INVALID
@@ -185,7 +184,7 @@ const flag: Kind<boolean> = {
   },
 }
 
-const count = wholeNumber(0, LARGEST)
+const count = wholeNumber(0, LARGEST_NUMBER)
 const exitCode = wholeNumber(0, 255)
 
 interface Definition<Variable extends string, Value> {
@@ -260,25 +259,21 @@ const values = new Map<SettingKey, unknown>()
 function parse<Key extends SettingKey>(
   key: Key,
   value: unknown,
-  setting: string,
-  next: string,
+  refuse: (expected: string) => SettingError,
 ): Settings[Key] {
   // The compiler does not see that the definition of a key has the key's own type.
   const kind = definitions[key].kind as Kind<Settings[Key]>
   const parsed = kind.parse(value)
-  if (parsed === INVALID) throw new SettingError(setting, value, kind.expected, next)
+  if (parsed === INVALID) throw refuse(kind.expected)
   return parsed
 }
 
 function parseEnvironment<Key extends SettingKey>(key: Key): Settings[Key] {
   const value = environment[key]
   if (value === undefined) return definitions[key].fallback as Settings[Key]
-  return parse(
-    key,
-    value,
-    definitions[key].variable,
-    'Correct the environment variable, or unset it to have the default',
-  )
+  const { variable } = definitions[key]
+  const next = 'Correct the environment variable, or unset it to have the default'
+  return parse(key, value, (expected) => new SettingError(variable, value, expected, next))
 }
 
 function valueOf<Key extends SettingKey>(key: Key): Settings[Key] {
@@ -334,7 +329,13 @@ export function setConst<Name extends keyof Constants>(
 ): void {
   const key = keyOf(name)
   if (value === undefined) values.delete(key)
-  else values.set(key, parse(key, value, name, 'Pass a value that fits, or undefined to have the default'))
+  else {
+    const next = 'Pass a value that fits, or undefined to have the default'
+    values.set(
+      key,
+      parse(key, value, (expected) => new SettingError(name, value, expected, next)),
+    )
+  }
 }
 
 /**
@@ -361,10 +362,8 @@ export function resolveSettings(overrides: SettingOverrides = {}): Settings {
     KEYS.map((key) => {
       const override = overrides[key]
       if (override === undefined) return [key, valueOf(key)]
-      return [
-        key,
-        parse(key, override, key, `It stands for ${definitions[key].variable}; leave it out to have that`),
-      ]
+      const { variable } = definitions[key]
+      return [key, parse(key, override, (expected) => overrideError(key, override, expected, variable))]
     }),
   )
   // Each entry comes from the definition of its key.

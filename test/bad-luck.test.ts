@@ -557,7 +557,9 @@ describe('the addon is missing', () => {
     return folder
   }
 
-  const show = `({ name, code, message, cause }) => console.log(JSON.stringify({ name, code, message, cause: cause.code }))`
+  const show =
+    `({ name, code, message, advice, cause }) => ` +
+    `console.log(JSON.stringify({ name, code, message, advice, cause: cause.code }))`
 
   test.each([
     ['import', `import('fsq').catch(${show})`],
@@ -571,13 +573,14 @@ describe('the addon is missing', () => {
     ]
     const ended = await run(process.execPath, [...flags, bed.path('program.cjs')])
     expect(ended.stderr).toBe('')
-    const error = JSON.parse(ended.stdout) as { name: string; code: string; message: string; cause: string }
+    const error = JSON.parse(ended.stdout) as Record<'name' | 'code' | 'message' | 'advice' | 'cause', string>
     expect(error).toMatchObject({
       name: 'AddonMissingError',
       code: 'ERR_FSQ_ADDON_MISSING',
       cause: 'ERR_FSQ_ADDON_MISSING',
     })
     const [what = '', next = ''] = error.message.split('\n')
+    expect(error.advice).toBe(next)
     expect(what).toContain(`fsq has no addon that loads on ${process.platform} ${process.arch}`)
     expect(what).toContain(process.version)
     expect(next).toMatch(

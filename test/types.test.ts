@@ -37,6 +37,10 @@ export const locks = async (): Promise<number> => {
   held.unlock()
   return withLock('path', { timeout: 1 }, ({ fd }) => fd)
 }
+export const advice = (error: fsq.FsqError): string | undefined => error.advice
+export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
+// @ts-expect-error: nobody changes the advice
+advised.advice = 'Wait'
 // @ts-expect-error: no contents are null
 export const nothing: fsq.Payload = undefined
 // @ts-expect-error: a descriptor is { fd }

@@ -9,7 +9,8 @@
 
 import addon from '#binding'
 
-import { AddonMissingError, type Failure } from '../errors/classes.js'
+import { AddonMissingError } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
 
 /** A file name as its bytes: one character, U+0000 to U+00FF, a byte. Equal bytes are equal strings. */
 export type RawName = string
@@ -213,6 +214,15 @@ export interface InstallPlan {
 
 /** `leftover`: what the queue that was replaced is called now. */
 export type InstallResult = Partial<Failure> & { readonly published: boolean; readonly leftover?: RawName }
+
+/**
+ * Which of the kernel's locks is taken: by the workers of a queue on its items (fsq standard, section 4), or by `fsq/lock`. The
+ * two do not see each other (on Linux, on local file systems).
+ *
+ * - `flock`: flock(2), on whole files.
+ * - `fcntl`: open-file-description locks of fcntl(2), on ranges of bytes. POSIX locks of other programs see them.
+ */
+export type LockKind = 'flock' | 'fcntl'
 
 /** The parts of a lock operation of native code: a kind of lock, and whether it is exclusive. */
 export const LockOperation = { flock: 1, fcntl: 2, exclusive: 4 } as const
@@ -433,7 +443,10 @@ interface Native {
 }
 
 // The loader says what is missing and which command builds it.
-if (addon instanceof Error) throw new AddonMissingError(addon.message, { cause: addon })
+if (addon instanceof Error) {
+  const { problem, advice } = addon as Error & { readonly problem: string; readonly advice: string }
+  throw new AddonMissingError(problem, { cause: addon, advice })
+}
 
 export const native = addon as Native
 

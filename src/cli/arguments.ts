@@ -6,8 +6,7 @@
  */
 import { parseArgs } from 'node:util'
 
-/** The largest number that an option takes. */
-export const LARGEST = 999_999_999_999_999
+import { LARGEST_NUMBER, WHOLE_NUMBER } from '../name/limits.js'
 
 /** The command line does not say what to do: short usage, exit code 100. */
 export class UsageError extends Error {}
@@ -61,12 +60,15 @@ export class Arguments {
   }
 
   /** The value of the option, a whole number. */
-  number(name: string, least: number, most = LARGEST): number | undefined {
+  number(name: string, least: number, most = LARGEST_NUMBER): number | undefined {
     const given = this.#find(name)
     if (given?.value === undefined) return undefined
-    const number = /^-?[0-9]{1,15}$/.test(given.value) ? Number(given.value) : Number.NaN
+    const number = WHOLE_NUMBER.test(given.value.replace(/^-/, '')) ? Number(given.value) : Number.NaN
     if (number >= least && number <= most) return number
-    return this.refuse(name, most < LARGEST ? `a whole number from ${least} to ${most}` : 'a whole number')
+    return this.refuse(
+      name,
+      most < LARGEST_NUMBER ? `a whole number from ${least} to ${most}` : 'a whole number',
+    )
   }
 
   /** The value of the option, mode bits in octal, as the settings take them. */

@@ -16,7 +16,7 @@ import {
   SettingError,
 } from '../errors/classes.js'
 import { checkOptions } from '../options.js'
-import { explain } from './explain.js'
+import { explain } from './advice.js'
 import { readSome, say } from './output.js'
 import { Progress } from './progress.js'
 

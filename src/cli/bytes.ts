@@ -22,5 +22,7 @@ export async function checkArguments(): Promise<void> {
     // Not Linux: it cannot be told, so it is not.
   }
   if (bytes !== undefined && isUtf8(bytes)) return
-  throw new EncodingError('an argument is not valid UTF-8. Put bytes that are no text into the payload')
+  throw new EncodingError('an argument is not valid UTF-8', {
+    advice: 'Put bytes that are no text into the payload',
+  })
 }

@@ -7,7 +7,9 @@
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 
-import { FsqError, fileSystemError } from '../errors/classes.js'
+import { FsqError } from '../errors/classes.js'
+import { failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { isDeleted } from '../directory/layout.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
 
@@ -73,9 +75,9 @@ function listing<Result>(directory: string, list: () => Result): Result {
   try {
     return list()
   } catch (error) {
-    const { errno, syscall } = error as NodeJS.ErrnoException
-    if (errno === undefined || syscall === undefined) throw error
-    throw fileSystemError({ errno, syscall, path: directory }, 'list a directory')
+    const failure = failureOf(error, '', directory)
+    if (failure.errno === 0 || failure.syscall === '') throw error
+    throw fileSystemError(failure, 'list a directory')
   }
 }
 

@@ -16,12 +16,12 @@ import { enqueuedAt, parse } from './items.js'
 import { QueueWalk, entriesIn, isDirectory, queueNamed, queuesIn } from './queues.js'
 import { ageText } from './table.js'
 import { mountsIn } from './workers.js'
+import { LONGEST_NAME } from '../name/limits.js'
 
 /** No enqueue takes so long (fsq standard, section 3). */
 const STALE_MS = 36 * 3600 * 1000
 /** Clocks that agree as well as most do. */
 const SKEW_MS = 60_000
-const LONGEST_NAME = 255
 /** No probe takes so long. */
 const PROBE_MS = 3600 * 1000
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/

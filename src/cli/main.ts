@@ -133,7 +133,7 @@ async function run(args: readonly string[]): Promise<number> {
       return FAILURE
     }
     if (error instanceof UsageError) return refuse(error.message, help)
-    const { explain, isAboutOption } = await import('./explain.js')
+    const { explain, isAboutOption } = await import('./advice.js')
     const message = explain(error, ...lines)
     if (isAboutOption(error)) return refuse(message, help)
     say(message)

@@ -6,6 +6,7 @@
  */
 import fs from 'node:fs'
 
+import { codeOf } from '../errors/errno.js'
 import { printableText } from '../name/charset.js'
 
 const STDOUT = 1
@@ -100,8 +101,4 @@ function writeAll(descriptor: number, text: string | Uint8Array): void {
 
 function pause(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code
 }

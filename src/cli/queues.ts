@@ -6,10 +6,12 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { FsqError, QueueMissingError, fileSystemError } from '../errors/classes.js'
+import { FsqError, QueueMissingError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, layoutOf } from '../directory/layout.js'
 import type { Settings } from '../settings.js'
-import { explain } from './explain.js'
+import { explain } from './advice.js'
 import { say } from './output.js'
 
 // What mkfs leaves in the root of a file system, and only root may look into.
@@ -69,9 +71,9 @@ export class QueueWalk {
 export function queueNamed(name: string, settings: Settings): Layout {
   const layout = layoutOf(name, settings)
   if (isDirectory(layout.path, true)) return layout
-  throw new QueueMissingError(
-    `There is no queue '${name}' in ${layout.root}. 'fsq list' has those that there are; fsq -r (FSQ_ROOT) sets where they are`,
-  )
+  throw new QueueMissingError(`There is no queue '${name}' in ${layout.root}`, {
+    advice: "'fsq list' has those that there are; fsq -r (FSQ_ROOT) sets where they are",
+  })
 }
 
 /** What is in the directory that holds the queues. */
@@ -79,12 +81,12 @@ export function entriesIn(root: string): readonly string[] {
   try {
     return fs.readdirSync(root)
   } catch (error) {
-    const { code, errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT') throw fileSystemError({ errno, syscall, path: root }, 'list the queues')
-    throw new QueueMissingError(
-      `The directory for queues, ${root}, does not exist. Make it, or set another by fsq -r (FSQ_ROOT)`,
-      { cause: error },
-    )
+    if (codeOf(error) !== 'ENOENT')
+      throw fileSystemError(failureOf(error, 'scandir', root), 'list the queues')
+    throw new QueueMissingError(`The directory for queues, ${root}, does not exist`, {
+      cause: error,
+      advice: 'Make it, or set another by fsq -r (FSQ_ROOT)',
+    })
   }
 }
 
@@ -102,8 +104,7 @@ export function isDirectory(file: string, mayBeLink = false): boolean {
   try {
     return look(file, { throwIfNoEntry: false })?.isDirectory() ?? false
   } catch (error) {
-    const { code, errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-    if (code === 'ENOTDIR') return false
-    throw fileSystemError({ errno, syscall, path: file }, 'look at a queue')
+    if (codeOf(error) === 'ENOTDIR') return false
+    throw fileSystemError(failureOf(error, 'lstat', file), 'look at a queue')
   }
 }

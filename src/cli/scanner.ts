@@ -14,7 +14,7 @@ import type { Queue } from '../queue.js'
 import type { ReportType } from '../report.js'
 import { type Ending, itemEnvironment, runChild } from './child.js'
 import { BAD_USAGE, FAILURE, SUCCESS } from './command.js'
-import { explain } from './explain.js'
+import { explain } from './advice.js'
 import { say } from './output.js'
 import { Rate } from './rate.js'
 

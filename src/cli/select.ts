@@ -11,6 +11,7 @@ import type { Settings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { type Item, itemNamed, itemsOf } from './items.js'
 import { say } from './output.js'
+import { LONGEST_NAME } from '../name/limits.js'
 
 export const SELECT_OPTIONS: OptionTable = {
   all: { short: 'a' },
@@ -18,7 +19,6 @@ export const SELECT_OPTIONS: OptionTable = {
   'older-than': { short: 'o', value: 'an age, as 90s, 5m, 12h or 30d' },
 }
 
-const LONGEST_NAME = 255
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 
 /** Milliseconds of an age such as `90s`. */

@@ -43,7 +43,7 @@ export class Waker {
       if (isUnheard)
         say(`nobody listens to the trigger of ${this.#layout.path}; what is queued waits for a scan`)
       else {
-        const { explain } = await import('./explain.js')
+        const { explain } = await import('./advice.js')
         say(`${explain(error)}. Queued all the same, do not enqueue it again: ${added}`)
       }
     }

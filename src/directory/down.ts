@@ -9,7 +9,9 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './owner.js'
-import { FsqError, NotAQueueError, fileSystemError } from '../errors/classes.js'
+import { FsqError, NotAQueueError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, placePath, queueMissing } from './layout.js'
 import { Place } from '../addon/native.js'
 import type { Settings } from '../settings.js'
@@ -52,8 +54,8 @@ export async function removeDown(layout: Layout): Promise<void> {
   try {
     await fs.unlink(layout.downPath)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT' && !(await isMissing(layout.downPath))) throw downError(error, layout, 'take up')
+    if (codeOf(error) !== 'ENOENT' && !(await isMissing(layout.downPath)))
+      throw downError(error, layout, 'take up')
   }
 }
 
@@ -61,7 +63,7 @@ export async function removeDown(layout: Layout): Promise<void> {
 async function isMissing(file: string): Promise<boolean> {
   return fs.lstat(file).then(
     () => false,
-    (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT',
+    (error: unknown) => codeOf(error) === 'ENOENT',
   )
 }
 
@@ -72,7 +74,7 @@ export async function isQueueDown(layout: Layout): Promise<boolean> {
     await fs.lstat(layout.downPath)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    if (codeOf(error) === 'ENOENT') return false
     throw downError(error, layout, 'look at')
   }
 }
@@ -83,20 +85,19 @@ export async function checkQueue(layout: Layout): Promise<void> {
   try {
     if ((await fs.lstat(waiting)).isDirectory()) return
   } catch (error) {
-    const { errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-    if (![ENOENT, ENOTDIR, ELOOP].includes(-errno))
-      throw fileSystemError({ errno, syscall, path: waiting }, `find the queue ${inspect(layout.name)}`)
+    const failure = failureOf(error, 'lstat', waiting)
+    if (![ENOENT, ENOTDIR, ELOOP].includes(-failure.errno))
+      throw fileSystemError(failure, `find the queue ${inspect(layout.name)}`)
     const isMissing = await fs.stat(layout.path).then(
       () => false,
-      (cause: unknown) => (cause as NodeJS.ErrnoException).code !== 'ELOOP',
+      (cause: unknown) => codeOf(cause) !== 'ELOOP',
     )
     if (isMissing) throw queueMissing(layout, 'stat')
   }
-  throw new NotAQueueError(
-    `${layout.path} is not a queue: it has no directory of waiting items. Put that back with the owner and mode of the others, or ` +
-      'install the queue anew',
-    { path: waiting },
-  )
+  throw new NotAQueueError(`${layout.path} is not a queue: it has no directory of waiting items`, {
+    path: waiting,
+    advice: 'Put that back with the owner and mode of the others, or install the queue anew',
+  })
 }
 
 async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHandle; made: boolean }> {
@@ -121,33 +122,30 @@ async function openOr(
   try {
     return await fs.open(layout.downPath, flags, mode)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === code) return undefined
+    if (codeOf(error) === code) return undefined
     throw downError(error, layout, 'take down')
   }
 }
 
 function downError(error: unknown, layout: Layout, doing: string): FsqError {
-  const { errno = 0, syscall = 'open' } = error as NodeJS.ErrnoException
   if (error instanceof FsqError) return error
+  const failure = failureOf(error, 'open', layout.downPath)
+  const { errno, syscall } = failure
   if ([ELOOP, EISDIR, ENXIO, EEXIST].includes(-errno)) return notPlain(layout)
   // Its directory is gone: uninstalled just now.
   if (errno === -ENOENT) return queueMissing(layout, syscall)
   if (errno === -ENOTDIR) {
-    return new NotAQueueError(
-      `${layout.path} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
-      { path: layout.path },
-    )
+    return new NotAQueueError(`${layout.path} is not a queue, as it is not a directory`, {
+      path: layout.path,
+      advice: 'Move it out of the way and install the queue',
+    })
   }
-  return fileSystemError(
-    { errno, syscall, path: layout.downPath },
-    `${doing} the queue ${inspect(layout.name)}`,
-  )
+  return fileSystemError(failure, `${doing} the queue ${inspect(layout.name)}`)
 }
 
 function notPlain(layout: Layout): NotAQueueError {
   return new NotAQueueError(
-    `${layout.downPath} is not a plain file of one name (a link, a directory or a device, perhaps planted). Nothing was ` +
-      'changed; remove it',
-    { path: layout.downPath },
+    `${layout.downPath} is not a plain file of one name (a link, a directory or a device, perhaps planted)`,
+    { path: layout.downPath, advice: 'Nothing was changed; remove it' },
   )
 }

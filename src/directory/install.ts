@@ -13,24 +13,29 @@ import { inspect } from 'node:util'
 import { ownerMeaning, ownerOf } from './owner.js'
 import { makeDown, removeDown } from './down.js'
 import {
-  type ErrnoMeaning,
-  type Failure,
   FileSystemError,
   type FsqError,
   NetworkFileSystemError,
   NotAQueueError,
   NotDurableError,
   QueueExistsError,
-  QueueMissingError,
   QueueNotEmptyError,
   SettingError,
-  fileSystemError,
-  systemError,
 } from '../errors/classes.js'
-import { type Layout, isDeleted, placePath, queueMissing } from './layout.js'
+import { type Failure, errnoOf, failureOf } from '../errors/errno.js'
+import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
+import { type Layout, isDeleted, placePath, queueMissing, rootMissing } from './layout.js'
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
-import { type FileSystem, type InstallResult, Place, Reach, isFailure, native } from '../addon/native.js'
+import {
+  type FileSystem,
+  type InstallResult,
+  type LockKind,
+  Place,
+  Reach,
+  isFailure,
+  native,
+} from '../addon/native.js'
 import { checkFlag } from '../options.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 
@@ -55,9 +60,6 @@ export interface InstallOptions {
    */
   readonly lockKind?: LockKind | undefined
 }
-
-/** How the workers of a queue lock its items (fsq standard, section 4). */
-export type LockKind = 'flock' | 'fcntl'
 
 /** How a queue is uninstalled. */
 export interface UninstallOptions {
@@ -91,7 +93,7 @@ export async function installQueue(
     })
     if (result.leftover !== undefined)
       await removeLeftover(path.join(layout.root, pathText(result.leftover)), 'which was a queue')
-    const failure = failureOf(result)
+    const failure = failureIn(result)
     if (failure === undefined) {
       if (lockKind === 'fcntl') warnOfUnwritable(layout, settings)
       return
@@ -171,8 +173,7 @@ async function attempt<Result>(doing: string, layout: Layout, call: () => Promis
   try {
     return await call()
   } catch (error) {
-    const { errno = 0, syscall = 'stat' } = error as NodeJS.ErrnoException
-    throw fileSystemError({ errno, syscall, path: layout.path }, `${doing} the queue ${inspect(layout.name)}`)
+    throw fileSystemError(failureOf(error, 'stat', layout.path), `${doing} the queue ${inspect(layout.name)}`)
   }
 }
 
@@ -184,7 +185,7 @@ function hiddenName(): string {
   return name
 }
 
-function failureOf({ errno, syscall, path: where, dest }: InstallResult): Failure | undefined {
+function failureIn({ errno, syscall, path: where, dest }: InstallResult): Failure | undefined {
   if (errno === undefined || syscall === undefined) return undefined
   return {
     errno,
@@ -199,18 +200,18 @@ async function checkReplaceable(layout: Layout): Promise<void> {
   if (!(await isDirectory(layout.path)) || (await hasAllPlaces(layout))) return
   const entries = await entriesOf(layout.path, 'look into', layout)
   if (entries.length === 0) return
-  throw new NotAQueueError(
-    `${layout.path} is not a queue, so it is not replaced. Move it out of the way, or choose another name`,
-    { path: layout.path },
-  )
+  throw new NotAQueueError(`${layout.path} is not a queue, so it is not replaced`, {
+    path: layout.path,
+    advice: 'Move it out of the way, or choose another name',
+  })
 }
 
 async function checkIsQueue(layout: Layout): Promise<void> {
   if (await hasAllPlaces(layout)) return
-  throw new NotAQueueError(
-    `${layout.path} lacks directories of a queue, so it is not uninstalled. Remove it by hand, if it is yours`,
-    { path: layout.path },
-  )
+  throw new NotAQueueError(`${layout.path} lacks directories of a queue, so it is not uninstalled`, {
+    path: layout.path,
+    advice: 'Remove it by hand, if it is yours',
+  })
 }
 
 /** Whether its four directories are there. */
@@ -223,11 +224,15 @@ async function isDirectory(directory: string): Promise<boolean> {
   try {
     return (await fs.lstat(directory)).isDirectory()
   } catch (error) {
-    const { errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-    if (errno === -ENOENT || errno === -ENOTDIR) return false
+    if (isMissing(error)) return false
     // What may not be looked at is not to be called missing.
-    throw fileSystemError({ errno, syscall, path: directory }, 'look at the queue')
+    throw fileSystemError(failureOf(error, 'lstat', directory), 'look at the queue')
   }
+}
+
+/** Whether it says that there is no such directory. */
+function isMissing(error: unknown): boolean {
+  return [ENOENT, ENOTDIR].includes(-errnoOf(error))
 }
 
 function installError(layout: Layout, failure: Failure, published: boolean): FsqError {
@@ -236,29 +241,26 @@ function installError(layout: Layout, failure: Failure, published: boolean): Fsq
   if (published) return new NotDurableError(layout.name, { cause }, 'install')
   const isRename = failure.syscall === 'rename'
   if (isRename && (failure.errno === -ENOTEMPTY || failure.errno === -EEXIST)) {
-    return new QueueExistsError(
-      `The queue ${name} exists in ${layout.root}. Use it with new Queue(${name}), or replace it with all its items by ` +
-        'the option force',
-      { cause },
-    )
+    return new QueueExistsError(`The queue ${name} exists in ${layout.root}`, {
+      cause,
+      advice: `Use it with new Queue(${name}), or replace it with all its items by the option force`,
+      adviceKey: 'use-or-replace-queue',
+    })
   }
   if (isRename && failure.errno === -ENOTDIR) {
-    return new QueueExistsError(
-      `${layout.path} is in the way of the queue ${name}, and not a directory. Move it away, or choose another name`,
-      { cause },
-    )
+    return new QueueExistsError(`${layout.path} is in the way of the queue ${name}, and not a directory`, {
+      cause,
+      advice: 'Move it away, or choose another name',
+    })
   }
   if (isRename && failure.errno === -EBUSY) {
-    return new QueueExistsError(
-      `${layout.path} is a mount point, which cannot become a queue. Mount ${layout.root} (FSQ_ROOT) instead`,
-      { cause },
-    )
+    return new QueueExistsError(`${layout.path} is a mount point, which cannot become a queue`, {
+      cause,
+      advice: `Mount ${layout.root} (FSQ_ROOT) instead`,
+    })
   }
   if (failure.errno === -ENOENT && failure.path === layout.root) {
-    return new QueueMissingError(
-      `The directory for queues, ${layout.root} (FSQ_ROOT), does not exist. Make it, or set the option 'root'`,
-      { cause },
-    )
+    return rootMissing(layout.root, failure)
   }
   return fileSystemError(failure, `install the queue ${name}`, ownerMeaning(failure, 'queue'))
 }
@@ -281,9 +283,9 @@ async function realLayout(layout: Layout): Promise<Layout> {
 }
 
 function missing(layout: Layout, error: unknown): FsqError {
-  const { errno = -ENOENT, syscall = 'realpath' } = error as NodeJS.ErrnoException
-  if (errno === -ENOENT) return queueMissing(layout, syscall)
-  return fileSystemError({ errno, syscall, path: layout.path }, 'find the queue')
+  const failure = failureOf(error, 'realpath', layout.path)
+  if (failure.errno === -ENOENT) return queueMissing(layout, failure.syscall)
+  return fileSystemError(failure, 'find the queue')
 }
 
 async function checkEmpty(layout: Layout, settings: Settings): Promise<void> {
@@ -310,17 +312,23 @@ async function entriesOf(directory: string, doing: string, layout: Layout): Prom
   try {
     return (await fs.readdir(directory)).filter((name) => !isDeleted(name))
   } catch (error) {
-    const { errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
-    if (errno === -ENOENT || errno === -ENOTDIR) return []
-    throw fileSystemError({ errno, syscall, path: directory }, `${doing} the queue ${inspect(layout.name)}`)
+    if (isMissing(error)) return []
+    throw fileSystemError(
+      failureOf(error, 'scandir', directory),
+      `${doing} the queue ${inspect(layout.name)}`,
+    )
   }
 }
 
 function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmptyError {
   return new QueueNotEmptyError(
-    `${count === 1 ? '1 item waits' : `${count} items wait`} in the queue ${inspect(layout.name)} (${inspect(waiting)}), so it is not ` +
-      'uninstalled. Let them be worked, or remove them with the queue by the option force',
-    { path: waiting },
+    `${count === 1 ? '1 item waits' : `${count} items wait`} in the queue ${inspect(layout.name)} ` +
+      `(${inspect(waiting)}), so it is not uninstalled`,
+    {
+      path: waiting,
+      advice: 'Let them be worked, or remove them with the queue by the option force',
+      adviceKey: 'empty-queue',
+    },
   )
 }
 
@@ -358,19 +366,20 @@ async function removeEmptyQueue(
       await fs.rmdir(directory)
       removed.set(directory, info)
     } catch (error) {
-      const { errno = 0, syscall = 'rmdir' } = error as NodeJS.ErrnoException
+      const failure = failureOf(error, 'rmdir', directory)
+      const isFull = failure.errno === -ENOTEMPTY || failure.errno === -EEXIST
       // A host that has no queue.
-      if (place !== layout.directories[Place.queue] && (errno === -ENOENT || errno === -ENOTDIR)) continue
+      if (place !== layout.directories[Place.queue] && isMissing(error)) continue
       await putBack(layout, aside, hidden, removed)
       const waiting = path.join(layout.path, place)
-      if (errno === -ENOTEMPTY || errno === -EEXIST) {
+      if (isFull) {
         const { length } = await entriesOf(waiting, 'look for items in', layout)
         if (length > 0) throw notEmpty(layout, waiting, length)
       }
       throw fileSystemError(
-        { errno, syscall, path: directory },
+        failure,
         `uninstall the queue ${inspect(layout.name)}`,
-        errno === -ENOTEMPTY || errno === -EEXIST ? STILL_OPEN : undefined,
+        isFull ? STILL_OPEN : undefined,
       )
     }
   }
@@ -403,5 +412,5 @@ async function putBack(
 }
 
 function pathsAsText(failure: Failure): Failure {
-  return failureOf({ ...failure, published: false }) ?? failure
+  return failureIn({ ...failure, published: false }) ?? failure
 }

@@ -8,11 +8,12 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { QueueMissingError, QueueNameError, systemError } from '../errors/classes.js'
+import { QueueMissingError, QueueNameError } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { systemError } from '../errors/system-error.js'
 import { Place } from '../addon/native.js'
 import type { Settings } from '../settings.js'
-
-const LONGEST_NAME = 255
+import { LONGEST_NAME } from '../name/limits.js'
 
 /** The paths of one queue. */
 export interface Layout {
@@ -37,10 +38,10 @@ export function checkQueueName(name: unknown): asserts name is string {
   const problem = problemOf(name)
   if (problem === undefined) return
   const shown = inspect(name, { depth: 0, maxStringLength: 80 })
-  throw new QueueNameError(
-    `${shown} cannot be the name of a queue: ${problem}. Use a name such as 'a_queue'; the directory it is in is the ` +
-      "option 'root' (FSQ_ROOT)",
-  )
+  throw new QueueNameError(`${shown} cannot be the name of a queue: ${problem}`, {
+    advice: "Use a name such as 'a_queue'; the directory it is in is the option 'root' (FSQ_ROOT)",
+    adviceKey: 'name-queue',
+  })
 }
 
 function problemOf(name: unknown): string | undefined {
@@ -104,11 +105,20 @@ export function placePath(layout: Layout, place: Place, ...entry: string[]): str
 /** The error for a queue that is not there. `syscall`: what found that out. */
 export function queueMissing({ name, root, path: queue }: Layout, syscall: string): QueueMissingError {
   const shown = inspect(name)
-  return new QueueMissingError(
-    `There is no queue ${shown} in ${root}. Install it with Queue.install(${shown}), or set the option 'root' ` +
-      '(FSQ_ROOT) to the directory that it is in',
-    { cause: systemError({ errno: -os.constants.errno.ENOENT, syscall, path: queue }) },
-  )
+  return new QueueMissingError(`There is no queue ${shown} in ${root}`, {
+    cause: systemError({ errno: -os.constants.errno.ENOENT, syscall, path: queue }),
+    advice: `Install it with Queue.install(${shown}), or set the option 'root' (FSQ_ROOT) to the directory that it is in`,
+    adviceKey: 'install-queue',
+  })
+}
+
+/** The error for a directory for queues that is not there. */
+export function rootMissing(root: string, failure: Failure): QueueMissingError {
+  return new QueueMissingError(`The directory for queues, ${root} (FSQ_ROOT), does not exist`, {
+    cause: systemError(failure),
+    advice: "Make it, or set the option 'root'",
+    adviceKey: 'make-root',
+  })
 }
 
 /** Whether it is what NFS and FUSE call a file that was deleted while it was open: it goes with the last close, and is nobody's. */

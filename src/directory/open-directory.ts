@@ -10,16 +10,14 @@ import { inspect } from 'node:util'
 
 import { ownerMeaning } from './owner.js'
 import {
-  type ErrnoMeaning,
-  type Failure,
   FileSystemError,
   type FsqError,
   NetworkFileSystemError,
   NotAQueueError,
   QueueClosedError,
-  fileSystemError,
-  systemError,
 } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import { type Layout, queueMissing } from './layout.js'
 import { pathText } from '../name/charset.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
@@ -196,9 +194,9 @@ export class QueueDirectory {
   }
 
   closedError(): QueueClosedError {
-    return new QueueClosedError(
-      `The handle of the queue ${inspect(this.layout.name)} has been closed. Make another with new Queue()`,
-    )
+    return new QueueClosedError(`The handle of the queue ${inspect(this.layout.name)} has been closed`, {
+      advice: 'Make another with new Queue()',
+    })
   }
 
   async #openNow(): Promise<QueueHandle> {
@@ -229,22 +227,24 @@ export class QueueDirectory {
     const isQueueItself = failure.path === queuePath
     if (isQueueItself && failure.errno === -ENOENT) return queueMissing(this.layout, failure.syscall)
     if (isQueueItself && failure.errno === -ENOTDIR) {
-      return new NotAQueueError(
-        `${queuePath} is not a queue, as it is not a directory. Move it out of the way and install the queue`,
-        { cause },
-      )
+      return new NotAQueueError(`${queuePath} is not a queue, as it is not a directory`, {
+        cause,
+        advice: 'Move it out of the way and install the queue',
+      })
     }
     if (isQueueItself && failure.errno === -ELOOP) {
       return new NotAQueueError(
-        `${queuePath} is not a queue, as it is a symbolic link that leads in a circle. Make it lead to the queue`,
-        { cause },
+        `${queuePath} is not a queue, as it is a symbolic link that leads in a circle`,
+        { cause, advice: 'Make it lead to the queue' },
       )
     }
     if (!isQueueItself && [ENOENT, ENOTDIR, ELOOP, EINVAL].includes(-failure.errno)) {
       return new NotAQueueError(
-        `${queuePath} is not a queue: ${failure.path ?? ''} ${notDirectory(failure.errno)}. Put the directory back with ` +
-          'the owner and mode of the others, or install the queue anew',
-        { cause },
+        `${queuePath} is not a queue: ${failure.path ?? ''} ${notDirectory(failure.errno)}`,
+        {
+          cause,
+          advice: 'Put the directory back with the owner and mode of the others, or install the queue anew',
+        },
       )
     }
     return fileSystemError(failure, `open the queue ${inspect(name)}`)

@@ -5,13 +5,9 @@
  */
 import os from 'node:os'
 
-import {
-  type ErrnoMeaning,
-  type Failure,
-  PermissionError,
-  SettingError,
-  fileSystemError,
-} from '../errors/classes.js'
+import { PermissionError, SettingError } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { type ErrnoMeaning, fileSystemError } from '../errors/system-error.js'
 import { isFailure, native } from '../addon/native.js'
 import type { Settings } from '../settings.js'
 

@@ -6,9 +6,10 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 
-import { QueueMissingError, fileSystemError, systemError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { hasAllPlaces } from './install.js'
-import { layoutOf } from './layout.js'
+import { layoutOf, rootMissing } from './layout.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 
 /**
@@ -39,12 +40,8 @@ async function entriesOf(root: string): Promise<string[]> {
   try {
     return await fs.readdir(root)
   } catch (error) {
-    const { code, errno = 0, syscall = 'scandir' } = error as NodeJS.ErrnoException
-    const failure = { errno, syscall, path: root }
-    if (code !== 'ENOENT') throw fileSystemError(failure, 'list the queues')
-    throw new QueueMissingError(
-      `The directory for queues, ${root} (FSQ_ROOT), does not exist. Make it, or set the option 'root'`,
-      { cause: systemError(failure) },
-    )
+    const failure = failureOf(error, 'scandir', root)
+    if (codeOf(error) !== 'ENOENT') throw fileSystemError(failure, 'list the queues')
+    throw rootMissing(root, failure)
   }
 }

@@ -12,7 +12,9 @@ import { inspect } from 'node:util'
 
 import { ownerOf } from './owner.js'
 import { checkQueue } from './down.js'
-import { type FsqError, TriggerError, fileSystemError, systemError } from '../errors/classes.js'
+import { type FsqError, TriggerError } from '../errors/classes.js'
+import { errnoOf, failureOf } from '../errors/errno.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import type { Layout } from './layout.js'
 import { native } from '../addon/native.js'
 import { checkFlag, checkOptions } from '../options.js'
@@ -64,7 +66,7 @@ export async function removeTrigger(layout: Layout): Promise<void> {
     if (!fs.lstatSync(layout.triggerPath).isFIFO()) throw notFifo(layout)
     fs.unlinkSync(layout.triggerPath)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).errno !== -ENOENT) throw triggerError(error, layout, 'remove')
+    if (errnoOf(error) !== -ENOENT) throw triggerError(error, layout, 'remove')
   }
 }
 
@@ -95,7 +97,7 @@ function pull(layout: Layout): FsqError | undefined {
     return undefined
   } catch (error) {
     // Full: whoever listens has been asked often enough.
-    if ((error as NodeJS.ErrnoException).errno === -EAGAIN) return undefined
+    if (errnoOf(error) === -EAGAIN) return undefined
     return triggerError(error, layout, 'pull')
   }
 }
@@ -117,29 +119,30 @@ function withFifo(layout: Layout, flags: number, use: (descriptor: number, info:
 }
 
 function notFifo(layout: Layout): TriggerError {
-  return new TriggerError(
-    `${layout.triggerPath} is not a FIFO of one name, and is left alone. Remove it and call queue.trigger()`,
-    { path: layout.triggerPath },
-  )
+  return new TriggerError(`${layout.triggerPath} is not a FIFO of one name, and is left alone`, {
+    path: layout.triggerPath,
+    advice: 'Remove it and call queue.trigger()',
+    adviceKey: 'replace-trigger',
+  })
 }
 
 /** The error for what a call, native or of node:fs, has left. */
 function triggerError(error: unknown, layout: Layout, doing: string): FsqError {
   if (error instanceof TriggerError) return error
-  const { errno = 0, syscall = 'open' } = error as { readonly errno?: number; readonly syscall?: string }
-  const failure = { errno, syscall, path: layout.triggerPath }
+  const failure = failureOf(error, 'open', layout.triggerPath)
   const queue = inspect(layout.name)
-  switch (-errno) {
+  switch (-failure.errno) {
     case ENOENT:
-      return new TriggerError(`The queue ${queue} has no trigger. Make it with queue.trigger()`, {
+      return new TriggerError(`The queue ${queue} has no trigger`, {
         cause: systemError(failure),
+        advice: 'Make it with queue.trigger()',
+        adviceKey: 'make-trigger',
       })
     case ENXIO:
-      return new TriggerError(
-        `Nobody listens to the trigger of the queue ${queue}. Start a loop with queue.scanForever(), or pull it with ` +
-          'the option ignoreListener',
-        { cause: systemError(failure) },
-      )
+      return new TriggerError(`Nobody listens to the trigger of the queue ${queue}`, {
+        cause: systemError(failure),
+        advice: 'Start a loop with queue.scanForever(), or pull it with the option ignoreListener',
+      })
     case ELOOP:
     case EISDIR:
       return notFifo(layout)

@@ -67,8 +67,9 @@ class ChunkEncoder {
     }
     if (!ArrayBuffer.isView(chunk) && !types.isAnyArrayBuffer(chunk)) {
       throw new PayloadError(
-        `Chunk ${this.#chunks} of the payload is ${inspect(chunk, { depth: 0, maxStringLength: 80 })}, expected a string ` +
-          'or bytes. Turn the objects of a stream into text (a line of JSON, say) before',
+        `Chunk ${this.#chunks} of the payload is ${inspect(chunk, { depth: 0, maxStringLength: 80 })}, expected ` +
+          'a string or bytes',
+        { advice: 'Turn the objects of a stream into text (a line of JSON, say) before' },
       )
     }
     if (this.#half !== '') throw this.#loneSurrogate()
@@ -89,8 +90,8 @@ class ChunkEncoder {
 
   #loneSurrogate(): PayloadError {
     return new PayloadError(
-      `Chunk ${this.#chunks} of the payload has a lone surrogate, half of a character. Its other half must begin the ` +
-        'next string; or pass bytes',
+      `Chunk ${this.#chunks} of the payload has a lone surrogate, half of a character`,
+      { advice: 'Its other half must begin the next string; or pass bytes' },
     )
   }
 }

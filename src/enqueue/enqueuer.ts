@@ -15,13 +15,13 @@ import {
   EnqueueAbortedError,
   EnqueueManyError,
   type EnqueueOutcome,
-  type Failure,
   FsqError,
   NameTooLongError,
   NotDurableError,
   PayloadError,
-  systemError,
 } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { systemError } from '../errors/system-error.js'
 import { type RawName, fromRaw, toRaw } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
 import { nameSuffix } from '../name/item-name.js'
@@ -46,6 +46,7 @@ import { Source } from './source.js'
 import { Stop } from '../cancellation.js'
 import type { Reporter } from '../report.js'
 import { pullQuietly } from '../directory/trigger.js'
+import { LONGEST_NAME } from '../name/limits.js'
 
 /** How an item is added by a call that waits for it. */
 export interface EnqueueSyncOptions {
@@ -122,7 +123,6 @@ const ENTRY_KEYS = ['data', 'args', 'delay', 'trigger'] as const
 // For all calls that leave them out.
 const NO_ARGUMENTS: readonly NameArgument[] = Object.freeze([])
 const NO_OPTIONS = Object.freeze({})
-const NAME_LIMIT = 255
 // Of items that are made durable together, and of others.
 const BATCH_LIMIT = 256
 const SMALL_BATCH = 16
@@ -180,10 +180,9 @@ export class Enqueuer {
     const entry = this.#prepare(data, args, options, checkSyncOptions)
     if (isStreamed(entry)) {
       void entry.payload.stop()
-      throw new PayloadError(
-        'The payload is read bit by bit, and enqueueSync cannot wait for that. Use enqueue, or write it into a file ' +
-          'first and pass { path }',
-      )
+      throw new PayloadError('The payload is read bit by bit, and enqueueSync cannot wait for that', {
+        advice: 'Use enqueue, or write it into a file first and pass { path }',
+      })
     }
     for (let attempt = 0; ; attempt++) {
       const handle = this.#directory.openSync()
@@ -406,7 +405,7 @@ export class Enqueuer {
   // As far as can be told before its moment has come: a source is not read in vain.
   #checkFits(suffix: RawName): void {
     const bytes = formatTimestamp(Date.now(), this.#settings).length + '__0'.length + suffix.length
-    if (bytes > NAME_LIMIT) throw new NameTooLongError(bytes, NAME_LIMIT)
+    if (bytes > LONGEST_NAME) throw new NameTooLongError(bytes, LONGEST_NAME)
   }
 
   #unlessStopped(result: Result | undefined, stop: Stop): Result | undefined {
@@ -491,7 +490,7 @@ export class Enqueuer {
     if (failure.name !== undefined)
       return new NotDurableError(fromRaw(failure.name, this.#settings.charset), { cause })
     if (failure.nameBytes !== undefined)
-      return new NameTooLongError(failure.nameBytes, failure.nameLimit ?? NAME_LIMIT, { cause })
+      return new NameTooLongError(failure.nameBytes, failure.nameLimit ?? LONGEST_NAME, { cause })
     if (isFile(payload) && isAboutSource(failure)) return sourceError(payload, cause)
     return this.#directory.error(failure, 'enqueue into')
   }
@@ -575,5 +574,8 @@ function sourceError(source: string | number, cause: Error): PayloadError {
     typeof source === 'number'
       ? [`descriptor ${source}`, 'It must be open for reading until the item has been enqueued']
       : [inspect(source), 'It must be a regular file that this user may read']
-  return new PayloadError(`The payload ${what} cannot be read: ${cause.message}. ${advice}`, { cause })
+  return new PayloadError(`The payload ${what} cannot be read: ${cause.message}`, {
+    cause,
+    advice,
+  })
 }

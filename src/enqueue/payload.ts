@@ -74,8 +74,9 @@ export function readPayload(data: Payload, copies?: Copies): NativePayload | Sou
   if (source !== undefined) return source
   if (KINDS.filter((kind) => kind in data).length > 1) {
     throw new PayloadError(
-      `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, and which of its parts is meant cannot be told. Pass one ` +
-        'of { json }, { path } and { fd }',
+      `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, and which of its parts is meant ` +
+        'cannot be told',
+      { advice: 'Pass one of { json }, { path } and { fd }' },
     )
   }
   if ('json' in data) return jsonBytes(data.json)
@@ -118,9 +119,9 @@ type Duck = Readonly<
 function textBytes(text: string, copies: Copies | undefined): Uint8Array {
   // Buffer.from would write something else in its place, and say nothing.
   if (!text.isWellFormed()) {
-    throw new PayloadError(
-      'The payload is a string with a lone surrogate, half of a character. Cut texts between characters, or pass bytes',
-    )
+    throw new PayloadError('The payload is a string with a lone surrogate, half of a character', {
+      advice: 'Cut texts between characters, or pass bytes',
+    })
   }
   return copies === undefined ? Buffer.from(text, 'utf8') : copies.encode(text)
 }
@@ -143,8 +144,9 @@ function attachedView(buffer: ArrayBufferLike): Uint8Array {
   try {
     return new Uint8Array(buffer)
   } catch (cause) {
-    throw new PayloadError('The payload is in a buffer that has been transferred away. Pass a copy of it', {
+    throw new PayloadError('The payload is in a buffer that has been transferred away', {
       cause,
+      advice: 'Pass a copy of it',
     })
   }
 }
@@ -206,9 +208,8 @@ function statDescriptor(descriptor: number): fs.Stats {
     return fs.fstatSync(descriptor)
   } catch (cause) {
     throw new PayloadError(
-      `The descriptor of the payload, ${descriptor}, cannot be read: ${(cause as Error).message}. Keep the file open ` +
-        'until the item has been enqueued',
-      { cause },
+      `The descriptor of the payload, ${descriptor}, cannot be read: ${(cause as Error).message}`,
+      { cause, advice: 'Keep the file open until the item has been enqueued' },
     )
   }
 }

@@ -8,7 +8,8 @@ import os from 'node:os'
 import type { Readable } from 'node:stream'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { PayloadError, systemError } from '../errors/classes.js'
+import { PayloadError } from '../errors/classes.js'
+import { systemError } from '../errors/system-error.js'
 import { isFailure, native } from '../addon/native.js'
 
 const { EAGAIN } = os.constants.errno
@@ -35,6 +36,14 @@ export interface WebBlob {
   stream(): WebStream
 }
 
+/** Why a stream cannot be a payload. */
+interface Trouble {
+  /** Follows 'a stream that'. */
+  readonly says: string
+  readonly advice: string
+  readonly cause?: unknown
+}
+
 /** Something to read, by one reader, from where it is to its end. */
 export abstract class Source {
   #over = false
@@ -49,8 +58,11 @@ export abstract class Source {
     const trouble = this.trouble()
     if (trouble === undefined) return
     this.#over = true
-    const { says, cause } = trouble
-    throw new PayloadError(`The payload is a stream that ${says}`, cause === undefined ? {} : { cause })
+    const { says, advice, cause } = trouble
+    throw new PayloadError(`The payload is a stream that ${says}`, {
+      advice,
+      ...(cause === undefined ? {} : { cause }),
+    })
   }
 
   /** The next chunk, whatever it is; `undefined` at the end. Rejects as the source does. */
@@ -84,7 +96,7 @@ export abstract class Source {
 
   protected abstract read(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>
   protected abstract leave(): unknown
-  protected trouble(): { readonly says: string; readonly cause?: unknown } | undefined {
+  protected trouble(): Trouble | undefined {
     return undefined
   }
 }
@@ -127,14 +139,18 @@ export class NodeSource extends IterableSource {
     this.#stream.destroy()
   }
 
-  protected override trouble(): { readonly says: string; readonly cause?: unknown } | undefined {
+  protected override trouble(): Trouble | undefined {
     const { errored, readableEnded, destroyed, readable, readableFlowing } = this.#stream
-    if (errored) return { says: `has failed before: ${errored.message}. Open it anew`, cause: errored }
-    if (readableEnded) return { says: 'is at its end: nothing can be read from it. Open it anew' }
-    if (destroyed) return { says: 'has been destroyed before. Open it anew' }
-    if (!readable) return { says: 'cannot be read from. Pass one that can' }
+    if (errored)
+      return { says: `has failed before: ${errored.message}`, advice: 'Open it anew', cause: errored }
+    if (readableEnded) return { says: 'is at its end: nothing can be read from it', advice: 'Open it anew' }
+    if (destroyed) return { says: 'has been destroyed before', advice: 'Open it anew' }
+    if (!readable) return { says: 'cannot be read from', advice: 'Pass one that can' }
     if (readableFlowing === true || this.#stream.listenerCount('readable') > 0) {
-      return { says: "is being read already (a pipe(), a 'data' or 'readable' listener). Pass it untouched" }
+      return {
+        says: "is being read already (a pipe(), a 'data' or 'readable' listener)",
+        advice: 'Pass it untouched',
+      }
     }
     return undefined
   }
@@ -163,13 +179,13 @@ export class WebSource extends Source {
     return (this.#reader ?? this.#stream).cancel()
   }
 
-  protected override trouble(): { readonly says: string } | undefined {
-    if (this.#stream.locked) return { says: 'is locked: somebody else reads it. Pass it untouched' }
+  protected override trouble(): Trouble | undefined {
+    if (this.#stream.locked) return { says: 'is locked: somebody else reads it', advice: 'Pass it untouched' }
     // Both take Web streams, whatever their types say.
     const stream = this.#stream as unknown as Readable
     const { Readable, isReadable } = process.getBuiltinModule('node:stream') // as in content-stream.ts
     if (Readable.isDisturbed(stream) && !isReadable(stream)) {
-      return { says: 'has been read to its end, or cancelled, before. Open it anew' }
+      return { says: 'has been read to its end, or cancelled, before', advice: 'Open it anew' }
     }
     return undefined
   }

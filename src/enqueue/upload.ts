@@ -86,15 +86,14 @@ export class Inflow {
 
 function sourceError(cause: unknown): never {
   const reason = types.isNativeError(cause) ? cause.message : String(cause)
-  throw new PayloadError(
-    `The source of the payload has failed: ${reason}. Nothing was enqueued; open it anew and try again`,
-    { cause },
-  )
+  throw new PayloadError(`The source of the payload has failed: ${reason}`, {
+    cause,
+    advice: 'Nothing was enqueued; open it anew and try again',
+  })
 }
 
 function tooLong(): PayloadError {
-  return new PayloadError(
-    'The source of the payload has not ended within 24 hours. Nothing was enqueued; write it into a file first, and ' +
-      'enqueue that by { path }',
-  )
+  return new PayloadError('The source of the payload has not ended within 24 hours', {
+    advice: 'Nothing was enqueued; write it into a file first, and enqueue that by { path }',
+  })
 }

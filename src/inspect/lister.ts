@@ -9,7 +9,9 @@ import fs from 'node:fs/promises'
 import { inspect } from 'node:util'
 
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { MalformedNameError, SettingError, fileSystemError } from '../errors/classes.js'
+import { MalformedNameError, SettingError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { isDeleted, placePath } from '../directory/layout.js'
 import { type RawName, pathText, toRaw } from '../name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
@@ -121,10 +123,10 @@ export class Lister {
         if (entry.isFile() && !isDeleted(entry.name)) return false
       return true
     } catch (error) {
-      const { errno = 0, syscall = 'opendir' } = error as NodeJS.ErrnoException
+      const failure = failureOf(error, 'opendir', path)
       // Where a directory says nothing of types, Node looks for itself, and fails if an entry has gone by then.
-      if (syscall === 'lstat') return (await this.#count(Place.queue)) === 0
-      throw fileSystemError({ errno, syscall, path }, 'look into the queue')
+      if (failure.syscall === 'lstat') return (await this.#count(Place.queue)) === 0
+      throw fileSystemError(failure, 'look into the queue')
     }
   }
 
@@ -148,13 +150,12 @@ export class Lister {
     try {
       return (await fs.lstat(path)).isFile()
     } catch (error) {
-      const { code, errno = 0, syscall = 'lstat' } = error as NodeJS.ErrnoException
-      if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(code ?? '')) {
+      if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(codeOf(error) ?? '')) {
         // Not the item is missing, perhaps, but the queue.
         await this.#directory.open()
         return false
       }
-      throw fileSystemError({ errno, syscall, path: path.toString() }, 'look for an item')
+      throw fileSystemError(failureOf(error, 'lstat', path.toString()), 'look for an item')
     }
   }
 

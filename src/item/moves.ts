@@ -7,7 +7,7 @@ import os from 'node:os'
 
 import { Batcher } from '../addon/batcher.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
-import type { Failure } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
 import { type RawName } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
 import { lookOut } from '../addon/completions.js'

@@ -23,9 +23,9 @@ import {
   ItemGoneError,
   NotDurableError,
   QueueClosedError,
-  fileSystemError,
-  systemError,
 } from '../errors/classes.js'
+import { errnoOf } from '../errors/errno.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import { type Finisher, type Move, type Moved, isGone } from './moves.js'
 import { placePath } from '../directory/layout.js'
 import { type RawName, pathText } from '../name/charset.js'
@@ -36,14 +36,13 @@ import { checkOptions, dueAfter } from '../options.js'
 import { Pending } from '../in-flight.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
+import { LARGEST_NUMBER, LONGEST_NAME } from '../name/limits.js'
 
 const read = promisify(fs.read)
 // Its node:fs takes no descriptors but its own.
 const isDeno = 'deno' in process.versions
 
 const { EBADF } = os.constants.errno
-const LONGEST_NAME = 255
-const MOST_TRIES = 999_999_999_999_999
 const READ_STEP = 1024 * 1024
 const FIRST_BACKOFF = 100
 const LONGEST_BACKOFF = 30_000
@@ -255,7 +254,7 @@ export class WorkItem extends NamedItem {
     const due = dueAfter(options.delay)
     const tries = this.tries + 1
     const { raw } = this.parsed
-    const fits = tries <= MOST_TRIES
+    const fits = tries <= LARGEST_NUMBER
     const to = fits ? withTries(raw, tries, this.#context.settings.encode) : raw
     const isUngrowable = !fits || to.length > LONGEST_NAME
     if (isUngrowable || this.#isExhausted(tries) || this.#isExpired()) {
@@ -314,7 +313,8 @@ export class WorkItem extends NamedItem {
     if (this.#state === 'claimed' || this.#state === 'unfinished') return undefined
     const what = this.#state === 'released' ? 'released' : 'finished'
     return new ItemFinishedError(
-      `Cannot ${doing} the item ${inspect(this.id)}: it has been ${what} already. Do so once for each item`,
+      `Cannot ${doing} the item ${inspect(this.id)}: it has been ${what} already`,
+      { advice: 'Do so once for each item' },
     )
   }
 
@@ -344,8 +344,8 @@ export class WorkItem extends NamedItem {
     const { size } = this.#file
     if (size > most) {
       throw new ContentError(
-        `The item ${inspect(this.id)} has ${size} bytes, and one value can hold ${most}. Read it with item.stream(), or ` +
-          'give item.fd to a program',
+        `The item ${inspect(this.id)} has ${size} bytes, and one value can hold ${most}`,
+        { advice: 'Read it with item.stream(), or give item.fd to a program' },
       )
     }
     const buffer = Buffer.allocUnsafe(size)
@@ -374,15 +374,16 @@ export class WorkItem extends NamedItem {
       return result
     } catch (error) {
       if (error instanceof ContentError) throw error
-      const { errno = -os.constants.errno.EIO } = error as NodeJS.ErrnoException
+      const errno = errnoOf(error) || -os.constants.errno.EIO
       throw fileSystemError({ errno, syscall: 'read', path: this.path }, `read the item ${inspect(this.id)}`)
     }
   }
 
   #cutError(position: number): ContentError {
     return new ContentError(
-      `The item ${inspect(this.id)} had ${this.size} bytes when it was claimed, and has no more than ${position} now: somebody ` +
-        'has cut its file short. Items in queue/ are not to be written to; retry or fail this one',
+      `The item ${inspect(this.id)} had ${this.size} bytes when it was claimed, and has no more than ` +
+        `${position} now: somebody has cut its file short`,
+      { advice: 'Items in queue/ are not to be written to; retry or fail this one' },
     )
   }
 
@@ -465,11 +466,10 @@ export class WorkItem extends NamedItem {
         failure.errno === -EBADF
           ? 'its descriptor was closed by somebody else, and with it its lock is gone'
           : 'somebody else has moved or removed its file, or has put another in its place'
-      throw new ItemGoneError(
-        `Cannot finish (${target.action}) the item ${inspect(this.id)}: ${what}. Leave claimed items to their worker; ` +
-          'whether the work has to be done again, only you know',
-        { cause },
-      )
+      throw new ItemGoneError(`Cannot finish (${target.action}) the item ${inspect(this.id)}: ${what}`, {
+        cause,
+        advice: 'Leave claimed items to their worker; whether the work has to be done again, only you know',
+      })
     }
     this.#state = 'unfinished'
     const error = new FinishError(this.id, target.action, { cause })

@@ -7,14 +7,13 @@ import fs from 'node:fs'
 import os from 'node:os'
 
 import {
-  type ErrnoMeaning,
   FileSystemError,
   type FsqError,
   NotLockableError,
   PermissionError,
   ReadOnlyError,
-  fileSystemError,
 } from '../errors/classes.js'
+import { type ErrnoMeaning, fileSystemError } from '../errors/system-error.js'
 import { about, type LockRequest, describeTarget } from './request.js'
 
 const { EACCES, EBADF, EINVAL, EISDIR, ELOOP, ENOENT, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM, EROFS } =
@@ -38,9 +37,8 @@ export function lockError(
 /** The error for a path that names what is not locked. */
 export function notLockable(request: LockRequest): NotLockableError {
   return new NotLockableError(
-    `Cannot lock ${describeTarget(request)}: it is neither a regular file nor a directory, and was not opened. Lock a ` +
-      'file beside it',
-    about(request),
+    `Cannot lock ${describeTarget(request)}: it is neither a regular file nor a directory, and was not opened`,
+    { ...about(request), advice: 'Lock a file beside it' },
   )
 }
 

@@ -8,12 +8,11 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors/classes.js'
-import { native, packLock } from '../addon/native.js'
+import { type LockKind, native, packLock } from '../addon/native.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
 import {
   about,
-  type LockKind,
   type LockRequest,
   describeTarget,
   lockDescriptor,
@@ -267,7 +266,8 @@ export class FileLock {
   #checkHeld(doing: string): void {
     if (this.#state !== 'released') return
     throw new LockNotHeldError(
-      `Cannot ${doing} the lock on ${describeTarget(this.#request)}: it is not held any more. Take it anew`,
+      `Cannot ${doing} the lock on ${describeTarget(this.#request)}: it is not held any more`,
+      { advice: 'Take it anew' },
     )
   }
 
@@ -275,8 +275,9 @@ export class FileLock {
     if (this.#state !== 'lost') return
     this.#forget()
     throw new LockNotHeldError(
-      `The lock on ${describeTarget(this.#request)} was lost while it was changed: flock gives one up before it takes the ` +
-        "other, and somebody else was faster. Take it anew and read the file again; kind: 'fcntl' does not lose it",
+      `The lock on ${describeTarget(this.#request)} was lost while it was changed: flock gives one up before ` +
+        'it takes the other, and somebody else was faster',
+      { advice: "Take it anew and read the file again; kind: 'fcntl' does not lose it" },
     )
   }
 
@@ -291,9 +292,12 @@ export class FileLock {
   #failUpgrade({ timeout }: TimeoutOptions): never {
     this.#checkKept()
     throw new LockTimeoutError(
-      `The lock on ${describeTarget(this.#request)} could not be made exclusive within ${timeout ?? 0} ms: others share it. ` +
-        'It is still shared; give it up before you try again, as others may be waiting for that',
-      about(this.#request),
+      `The lock on ${describeTarget(this.#request)} could not be made exclusive within ${timeout ?? 0} ms: ` +
+        'others share it',
+      {
+        ...about(this.#request),
+        advice: 'It is still shared; give it up before you try again, as others may be waiting for that',
+      },
     )
   }
 

@@ -9,16 +9,8 @@ import { inspect } from 'node:util'
 
 import { SettingError } from '../errors/classes.js'
 import type { RawName } from '../name/charset.js'
-import { LockOperation, native, packLock } from '../addon/native.js'
+import { type LockKind, LockOperation, native, packLock } from '../addon/native.js'
 import { checkFlag, checkOptions } from '../options.js'
-
-/**
- * The kind of kernel lock. The two do not see each other (on Linux, on local file systems).
- *
- * - `flock`: flock(2), on whole files.
- * - `fcntl`: open-file-description locks of fcntl(2), on ranges of bytes. POSIX locks of other programs see them.
- */
-export type LockKind = 'flock' | 'fcntl'
 
 /** The bytes that a lock of kind `fcntl` is on. */
 export interface LockRange {

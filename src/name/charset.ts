@@ -50,18 +50,17 @@ export function parseCharset(text: string): Charset | undefined {
 export function toRaw(text: string, charset: Charset): RawName {
   if (ASCII_ONLY.test(text)) return text
   if (LONE_SURROGATE.test(text)) {
-    throw new EncodingError(
-      `${show(text)} has a lone surrogate, half of a character. Cut texts between characters, or put it into the payload`,
-    )
+    throw new EncodingError(`${show(text)} has a lone surrogate, half of a character`, {
+      advice: 'Cut texts between characters, or put it into the payload',
+    })
   }
   if (charset === 'utf8') return Buffer.from(text, 'utf8').toString('latin1')
   const highest = charset === 'ascii' ? 0x7f : 0xff
   for (const character of text) {
     if ((character.codePointAt(0) ?? 0) <= highest) continue
-    throw new EncodingError(
-      `${show(text)} has ${show(character)}, which the charset ${charset} lacks. ` +
-        'Set FSQ_CHARSET to utf8, or put the text into the payload',
-    )
+    throw new EncodingError(`${show(text)} has ${show(character)}, which the charset ${charset} lacks`, {
+      advice: 'Set FSQ_CHARSET to utf8, or put the text into the payload',
+    })
   }
   return text
 }

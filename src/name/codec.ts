@@ -6,7 +6,7 @@
  */
 import { inspect } from 'node:util'
 
-import { EncodingError, MalformedNameError } from '../errors/classes.js'
+import { EncodingError, MalformedNameError, problemOf } from '../errors/classes.js'
 import { type Charset, type RawName, toRaw } from './charset.js'
 
 /** What can be an argument of an item: a text, or what has one plain text. */
@@ -125,9 +125,9 @@ export function codecFor(delimiter: string, encode: string, charset: Charset): C
   const cached = codecs.get(key)
   if (cached !== undefined) return (latest = cached)
   if (delimiter === encode) {
-    throw new EncodingError(
-      `The delimiter and the encode character are both ${inspect(encode)}. Choose two that differ`,
-    )
+    throw new EncodingError(`The delimiter and the encode character are both ${inspect(encode)}`, {
+      advice: 'Choose two that differ',
+    })
   }
   if (codecs.size === CACHED) codecs.clear()
   const codec = new Codec(delimiter, encode, charset)
@@ -153,8 +153,9 @@ export function argumentText(value: unknown, index: number): string {
   if (typeof value === 'bigint') return value.toString()
   if (typeof value === 'boolean') return value ? 'True' : 'False'
   throw new EncodingError(
-    `Argument ${index} is ${inspect(value, { depth: 0, maxStringLength: 80 })}, expected a string, a finite number, a ` +
-      'bigint or a boolean. Make a text of it first, or put it into the payload',
+    `Argument ${index} is ${inspect(value, { depth: 0, maxStringLength: 80 })}, expected a string, a finite ` +
+      'number, a bigint or a boolean',
+    { advice: 'Make a text of it first, or put it into the payload' },
   )
 }
 
@@ -170,7 +171,9 @@ export function encodeArgument(codec: Codec, value: unknown, index: number): Raw
   try {
     return toRaw(text, codec.charset)
   } catch (error) {
-    throw error instanceof EncodingError ? new EncodingError(`Argument ${index}: ${error.message}`) : error
+    throw error instanceof EncodingError
+      ? new EncodingError(`Argument ${index}: ${problemOf(error)}`, { advice: error.advice })
+      : error
   }
 }
 

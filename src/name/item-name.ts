@@ -19,6 +19,7 @@ import {
   splitOutsideEscapes,
 } from './codec.js'
 import { DEFAULT_FORMAT, type TimestampSettings, isTimestamp } from './timestamp.js'
+import { LONGEST_NAME, MOST_DIGITS, WHOLE_NUMBER } from './limits.js'
 
 /** What an item name says. */
 export interface ItemFields {
@@ -55,11 +56,8 @@ const ENTROPY = 1
 const PID = 2
 const HOSTNAME = 3
 const TRIES = 4
-const LONGEST_NAME = 255
-const MOST_DIGITS = 15
 const LAST_ASCII = 0x7f
 const DIGITS = /^[0-9]+$/
-const TRIES_DIGITS = /^[0-9]{1,15}$/
 
 /** A valid item name. All of it has been checked; it is taken apart when it is asked for. */
 export class ParsedName implements ItemFields {
@@ -155,7 +153,7 @@ function parse(raw: RawName, settings: ReadSettings): ParsedName {
   if (!isTimestamp(fields[0] ?? '', settings)) {
     throw new MalformedNameError(`its timestamp is not what ${settings.timefmt} (FSQ_TIMEFMT) writes`, name)
   }
-  if (!TRIES_DIGITS.test(fields[TRIES] ?? '')) {
+  if (!WHOLE_NUMBER.test(fields[TRIES] ?? '')) {
     throw new MalformedNameError(`its tries are not 1 to ${MOST_DIGITS} decimal digits`, name)
   }
   return new ParsedName(raw, codec.delimiter, Number(fields[TRIES]), fields)
@@ -205,7 +203,7 @@ export function withTries(raw: RawName, tries: number, encode: string): RawName 
 
 function triesText(tries: number): string {
   const text = String(tries)
-  if (TRIES_DIGITS.test(text)) return text
+  if (WHOLE_NUMBER.test(text)) return text
   throw new EncodingError(`The tries are ${text}, expected a whole number of at most ${MOST_DIGITS} digits`)
 }
 
@@ -313,7 +311,7 @@ function* candidates(raw: RawName, entropy: string, encode: string): Generator<R
   const fields = rawFields(raw, encode)
   // Full, with an entropy that cannot grow, and not readable as an item anyway.
   const isFullAndMalformed =
-    entropy === '' && raw.length === LONGEST_NAME && !TRIES_DIGITS.test(fields[TRIES] ?? '')
+    entropy === '' && raw.length === LONGEST_NAME && !WHOLE_NUMBER.test(fields[TRIES] ?? '')
   if (fields.length < REQUIRED_FIELDS || isFullAndMalformed) {
     for (let step = 1; step < 2 ** 40; step *= 2) {
       const suffix = `~${step + random(step)}`
@@ -324,7 +322,7 @@ function* candidates(raw: RawName, entropy: string, encode: string): Generator<R
 
   const width = Math.min(Math.max(entropy.length, 1), MOST_DIGITS)
   const span = 10 ** width
-  const start = TRIES_DIGITS.test(entropy) ? Number(entropy) : 0
+  const start = WHOLE_NUMBER.test(entropy) ? Number(entropy) : 0
   const within = (offset: number): RawName => withEntropy(raw, (start + offset) % span, encode)
   // Of one digit there are so few that steps would miss most of them.
   if (width === 1) {

@@ -10,15 +10,9 @@ import path from 'node:path'
 import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
-import {
-  type ErrnoMeaning,
-  FileSystemError,
-  type FsqError,
-  PermissionError,
-  SettingError,
-  fileSystemError,
-  systemError,
-} from '../errors/classes.js'
+import { FileSystemError, type FsqError, PermissionError, SettingError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import { removeLeftover } from '../directory/files.js'
 import { mountOf } from './mounts.js'
 import { type NativeProbe, Reach, isFailure, native, newWatch } from '../addon/native.js'
@@ -116,8 +110,8 @@ async function makeScratch(where: string): Promise<string> {
 }
 
 function nodeError(error: unknown, where: string): FsqError {
-  const { errno = 0, syscall = 'mkdtemp' } = error as NodeJS.ErrnoException
-  return fileSystemError({ errno, syscall, path: where }, doing(where), BARREN.get(-errno))
+  const failure = failureOf(error, 'mkdtemp', where)
+  return fileSystemError(failure, doing(where), BARREN.get(-failure.errno))
 }
 
 function featuresOf({ features }: NativeProbe, watching: Feature, reflink: Feature): Features {
@@ -136,7 +130,7 @@ function featureOf(outcome: number): Feature {
 }
 
 function failed(error: unknown): Feature {
-  return { works: false, reason: (error as NodeJS.ErrnoException).code ?? String(error) }
+  return { works: false, reason: codeOf(error) ?? String(error) }
 }
 
 /** By what a scan that waits is woken by. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LockKind } from '../directory/install.js'
+import type { LockKind } from '../addon/native.js'
 
 /** Whether a promise is kept, and why. */
 export interface Promised {

@@ -9,7 +9,9 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import { debuglog, inspect } from 'node:util'
 
 import { type QueueDirectory, isStale } from '../directory/open-directory.js'
-import { type Failure, QueueDownError, fileSystemError } from '../errors/classes.js'
+import { QueueDownError } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { type Moved, isGone } from '../item/moves.js'
 import { type ClaimedFile, type ItemContext, type Limits, WorkItem } from '../item/work-item.js'
 import { type RawName, printable } from '../name/charset.js'
@@ -576,8 +578,8 @@ export class Walk {
   #downError(): QueueDownError {
     const { name, downPath } = this.#context.directory.layout
     return new QueueDownError(
-      `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned. Take it up again with queue.up()`,
-      { path: downPath },
+      `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned`,
+      { path: downPath, advice: 'Take it up again with queue.up()', adviceKey: 'take-up' },
     )
   }
 

@@ -7,7 +7,8 @@ import os from 'node:os'
 // Not the global ones, which a test may have replaced by some that stand still.
 import { clearTimeout, setTimeout } from 'node:timers'
 
-import { type Failure, fileSystemError, systemError } from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import type { ItemContext } from '../item/work-item.js'
 import { placePath } from '../directory/layout.js'
 import { type RawName, toRaw } from '../name/charset.js'

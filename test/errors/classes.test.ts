@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 
 import * as errors from '../../src/errors/classes.js'
+import { fileSystemError, systemError } from '../../src/errors/system-error.js'
 
 const {
   EnqueueAbortedError,
@@ -16,11 +17,10 @@ const {
   NetworkFileSystemError,
   NotDurableError,
   SettingError,
-  fileSystemError,
-  systemError,
+  problemOf,
 } = errors
 
-type ErrorClass = new (message: string, options?: ErrorOptions) => errors.FsqError
+type ErrorClass = new (message: string, options?: errors.FsqErrorOptions) => errors.FsqError
 type ErrorCode = keyof typeof os.constants.errno
 
 const errno = (code: ErrorCode): number => -os.constants.errno[code]
@@ -72,11 +72,23 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   FinishError: () => new FinishError('_x', 'done'),
 }
 
-function make(name: string): errors.FsqError {
+/** What those advise. The others advise what they are given. */
+const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
+  MalformedNameError: undefined,
+  NameTooLongError: /^Put what is long into the payload/,
+  SettingError: undefined,
+  NotDurableError: /^Do not do so again/,
+  NetworkFileSystemError: /^Put FSQ_ROOT on a local file system/,
+  EnqueueAbortedError: /^Enqueue it again/,
+  EnqueueManyError: /^What became of each/,
+  FinishError: /^It stays claimed/,
+}
+
+function make(name: string, options?: errors.FsqErrorOptions): errors.FsqError {
   const maker = MAKERS[name]
   if (maker !== undefined) return maker()
   const ErrorOfName = errors[name as keyof typeof errors] as unknown as ErrorClass
-  return new ErrorOfName('what happened')
+  return new ErrorOfName('what happened', options)
 }
 
 function fieldsOf(error: unknown): Record<string, unknown> {
@@ -104,6 +116,16 @@ describe.each(Object.entries(CODES))('%s', (name, code) => {
     for (const field of ['errno', 'syscall', 'path', 'dest']) expect(error).not.toHaveProperty(field)
   })
 
+  test('has its advice apart from the problem', () => {
+    const error = make(name, { advice: 'Do so' })
+    const wanted = name in MAKERS ? ADVICE[name] : /^Do so$/
+    if (wanted === undefined) return expect(error.advice).toBeUndefined()
+    expect(error.advice).toMatch(wanted)
+    expect(error.message).toBe(`${problemOf(error)}. ${error.advice ?? ''}`)
+    expect(problemOf(error)).not.toContain(error.advice)
+    expect(inspect(error).split(error.advice ?? '')).toHaveLength(2)
+  })
+
   test('is readable when it is inspected', () => {
     const error = make(name)
     const shown = inspect(error)
@@ -111,6 +133,17 @@ describe.each(Object.entries(CODES))('%s', (name, code) => {
     expect(shown.split(error.message)).toHaveLength(2)
     expect(shown).toContain(`code: '${code}'`)
   })
+})
+
+test('without advice there is none', () => {
+  const error = new FsqError('what happened')
+  expect(error).toMatchObject({ message: 'what happened', advice: undefined })
+  expect(problemOf(error)).toBe('what happened')
+})
+
+test('a problem that ends its line has the advice on the next one', () => {
+  const error = new errors.AddonMissingError('it is missing\n', { advice: 'Build it' })
+  expect(error.message).toBe('it is missing\nBuild it')
 })
 
 test('the subclasses are those of their kind', () => {
@@ -214,7 +247,8 @@ describe('fileSystemError', () => {
     expect(error.cause).toMatchObject({ errno: errno(code), syscall: 'openat', path: '/q/queue' })
     expect(error.message).toMatch(/^Cannot open the queue 'q': /)
     expect(error.message).toContain("openat '/q/queue'")
-    expect(error.message).toMatch(advice)
+    expect(error.advice).toMatch(advice)
+    expect(error.message).toBe(`${problemOf(error)}. ${error.advice ?? ''}`)
   })
 
   test('says all that is needed', () => {
@@ -249,6 +283,7 @@ describe('the classes with fields', () => {
       value: '1h',
       expected: 'a number',
       message: "FSQ_TTL is '1h', expected a number. Correct it",
+      advice: 'Correct it',
     })
     expect(new SettingError('x', 'y'.repeat(1000), 'less').message.length).toBeLessThan(200)
   })
@@ -278,6 +313,7 @@ describe('the classes with fields', () => {
     })
     const error = new FinishError('_a', 'retry', { cause })
     expect(error).toMatchObject({ id: '_a', action: 'retry', errno: errno('ENOSPC'), cause })
+    expect(error.advice).toMatch(/^Make room.* It stays claimed, .* until the queue is closed$/)
     // As Node's, but for what would be a command to a terminal.
     expect(error.message).toContain("ENOSPC: no space left on device, renameat2 '/q/_a\\x1B[31m' -> '/q/_b'")
   })

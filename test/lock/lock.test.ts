@@ -625,13 +625,15 @@ test('the module does not bring the queue along', () => {
   })
   const own = sources.filter((source) => source.endsWith('.ts'))
   expect(own.map((source) => path.basename(source)).sort()).toEqual([
-    'errors.ts',
+    'classes.ts',
+    'errno.ts',
     'failure.ts',
     'file-lock.ts',
     'lock.ts',
     'native.ts',
     'options.ts',
     'request.ts',
+    'system-error.ts',
     'wait.ts',
   ])
 })

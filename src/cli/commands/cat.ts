@@ -5,7 +5,8 @@
  */
 import fs from 'node:fs'
 
-import { fileSystemError } from '../../errors/classes.js'
+import { failureOf } from '../../errors/errno.js'
+import { fileSystemError } from '../../errors/system-error.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { FAILURE, SUCCESS, someOperands } from '../command.js'
@@ -47,8 +48,7 @@ function writeContents({ entry }: Item): void {
   try {
     descriptor = fs.openSync(entry.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
-    const { errno = 0, syscall = 'open' } = error as NodeJS.ErrnoException
-    throw fileSystemError({ errno, syscall, path: entry.path.toString() }, 'read an item')
+    throw fileSystemError(failureOf(error, 'open', entry.path.toString()), 'read an item')
   }
   try {
     for (let chunk = readSome(descriptor); chunk.length > 0; chunk = readSome(descriptor)) write(chunk)

@@ -4,12 +4,12 @@
  * @module
  */
 import { QueueExistsError, SettingError } from '../../errors/classes.js'
-import type { LockKind } from '../../directory/install.js'
+import type { LockKind } from '../../addon/native.js'
 import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { SUCCESS, someOperands, withSettings } from '../command.js'
-import { explain } from '../explain.js'
+import { explain } from '../advice.js'
 import { say } from '../output.js'
 
 export const options: OptionTable = {

@@ -6,7 +6,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { fileSystemError } from '../../errors/classes.js'
+import { codeOf, failureOf } from '../../errors/errno.js'
+import { fileSystemError } from '../../errors/system-error.js'
 import { type Layout, placePath } from '../../directory/layout.js'
 import { type RawName, pathText, printable } from '../../name/charset.js'
 import { Place } from '../../addon/native.js'
@@ -112,8 +113,7 @@ function remove({ path: file }: Entry): boolean {
     fs.unlinkSync(file)
     return true
   } catch (error) {
-    const { code, errno = 0, syscall = 'unlink' } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return false
-    throw fileSystemError({ errno, syscall, path: file.toString() }, 'remove a finished item')
+    if (codeOf(error) === 'ENOENT') return false
+    throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove a finished item')
   }
 }

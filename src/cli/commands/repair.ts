@@ -7,6 +7,7 @@ import fs from 'node:fs'
 import { isatty } from 'node:tty'
 
 import { FsqError } from '../../errors/classes.js'
+import { codeOf } from '../../errors/errno.js'
 import { placePath } from '../../directory/layout.js'
 import { type RawName, printableText } from '../../name/charset.js'
 import { freeEntropies } from '../../name/item-name.js'
@@ -14,7 +15,7 @@ import { Place } from '../../addon/native.js'
 import { type SettingOverrides, getConst, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
-import { explain } from '../explain.js'
+import { explain } from '../advice.js'
 import { Audit, type Finding, type Fix, type FoundFile } from '../findings.js'
 import { Lines, prompt, readSome, say } from '../output.js'
 import { Progress } from '../progress.js'
@@ -145,7 +146,7 @@ function moveInto(directory: string, { raw, path: from }: FoundFile): void {
     const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
     if (move(from, to)) return
   }
-  throw new FsqError(`There is no free name for it in ${directory}. Move it by hand`)
+  throw new FsqError(`There is no free name for it in ${directory}`, { advice: 'Move it by hand' })
 }
 
 function* namesFor(raw: RawName): Generator<RawName> {
@@ -159,7 +160,7 @@ function move(from: Buffer, to: Buffer): boolean {
     // A link never replaces; a worker that sees both completes the move.
     fs.linkSync(from, to)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
+    const code = codeOf(error)
     if (code !== 'EEXIST' && code !== 'EPERM') throw error
     const there = fs.lstatSync(to, { throwIfNoEntry: false })
     const isItself = there !== undefined && there.ino === fs.lstatSync(from).ino

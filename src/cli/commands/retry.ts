@@ -7,7 +7,8 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
-import { FsqError, systemError } from '../../errors/classes.js'
+import { FsqError } from '../../errors/classes.js'
+import { systemError } from '../../errors/system-error.js'
 import type { Layout } from '../../directory/layout.js'
 import { type RawName, fromRaw, pathText, printable } from '../../name/charset.js'
 import { freeEntropies, withTries } from '../../name/item-name.js'
@@ -121,5 +122,5 @@ function* candidates(name: RawName, settings: Settings): Generator<RawName> {
 function nameOf(raw: RawName): string {
   const text = pathText(raw)
   if (Buffer.from(text).toString('latin1') === raw) return text
-  throw new FsqError(`The name ${printable(raw)} is not UTF-8. Move it with mv`)
+  throw new FsqError(`The name ${printable(raw)} is not UTF-8`, { advice: 'Move it with mv' })
 }

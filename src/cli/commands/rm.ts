@@ -5,7 +5,9 @@
  */
 import fs from 'node:fs'
 
-import { FsqError, fileSystemError } from '../../errors/classes.js'
+import { FsqError } from '../../errors/classes.js'
+import { codeOf, failureOf } from '../../errors/errno.js'
+import { fileSystemError } from '../../errors/system-error.js'
 import type { Layout } from '../../directory/layout.js'
 import { printable } from '../../name/charset.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
@@ -84,9 +86,8 @@ function remove(item: Item, layout: Layout): string | undefined {
     fs.unlinkSync(file)
     return undefined
   } catch (error) {
-    const { code, errno = 0, syscall = 'unlink' } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return 'has gone meanwhile'
+    if (codeOf(error) === 'ENOENT') return 'has gone meanwhile'
     if (error instanceof FsqError) throw error
-    throw fileSystemError({ errno, syscall, path: file.toString() }, 'remove an item')
+    throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove an item')
   }
 }

@@ -5,10 +5,11 @@
  */
 import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
-import { type Arguments, LARGEST, type OptionTable, UsageError } from '../arguments.js'
+import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { someOperands, withSettings } from '../command.js'
 import { say } from '../output.js'
 import { Scanner } from '../scanner.js'
+import { LARGEST_NUMBER } from '../../name/limits.js'
 
 const MOST_JOBS = 1024
 const LARGEST_CODE = 255
@@ -94,7 +95,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const scanner = new Scanner(queue, {
     program,
     jobs: given.number('jobs', 1, MOST_JOBS) ?? 1,
-    rate: given.number('max-rate', -LARGEST) ?? 0,
+    rate: given.number('max-rate', -LARGEST_NUMBER) ?? 0,
     isFollowing: given.has('follow'),
     isVerbose: given.has('verbose'),
     isInputLeft: given.has('no-open'),
@@ -107,6 +108,6 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
 
 /** Less than 0 is no limit, as 0 is. */
 function limit(given: Arguments, name: string): number | undefined {
-  const number = given.number(name, -LARGEST)
+  const number = given.number(name, -LARGEST_NUMBER)
   return number === undefined ? undefined : Math.max(0, number)
 }

@@ -1,0 +1,97 @@
+/**
+ * Errors of the package, said to somebody at a command line.
+ *
+ * @module
+ */
+import {
+  type AdviceKey,
+  FsqError,
+  NetworkFileSystemError,
+  SettingError,
+  finishAdvice,
+  messageOf,
+  networkAdvice,
+  problemOf,
+} from '../errors/classes.js'
+import type { Arguments } from './arguments.js'
+
+// What the advice of the package says of its calls and options, said of commands and theirs.
+const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError) => string)>> = {
+  'install-queue': "Make it with 'fsq install', or set fsq -r (FSQ_ROOT) to the directory that it is in",
+  'make-root': 'Make it, or set fsq -r',
+  'name-queue': "Use a name such as 'a_queue'; the directory it is in is fsq -r (FSQ_ROOT)",
+  'take-up': "Take it up again with 'fsq up', or scan it anyway with -i",
+  'use-or-replace-queue': 'Use it as it is (install -i), or replace it with all its items (install -f)',
+  'empty-queue': 'Let them be worked, or remove them with the queue (uninstall -f)',
+  'leave-network': (error) =>
+    networkAdvice(
+      error instanceof NetworkFileSystemError ? error.fileSystem : '',
+      "'fsq doctor', and install --lock-kind=fcntl",
+      'FSQ_ALLOW_NETWORK=1',
+    ),
+  'make-trigger': ({ path }) => `Make it with 'mkfifo ${path ?? ''}'; 'fsq install -t' makes queues with one`,
+  'replace-trigger': 'Remove it, and make one with mkfifo',
+  'wait-for-finish': ({ cause }) =>
+    finishAdvice(cause, ' while this command runs, and is run again after that'),
+  // Whoever has typed an option knows that it can be left out.
+  'leave-out-setting': undefined,
+}
+
+// Which options set which settings.
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  root: ['root-dir'],
+  lockKind: ['lock-kind'],
+  charset: ['charset'],
+  queue: ['queue-dir'],
+  tmp: ['tmp-dir'],
+  done: ['done-dir'],
+  down: ['down-file'],
+  trigger: ['trigger-fifo'],
+  itemUser: ['user'],
+  itemGroup: ['group'],
+  itemMode: ['mode'],
+  queueUser: ['owner', 'user'],
+  queueGroup: ['group'],
+  queueMode: ['mode'],
+  // Where nobody has the name.
+  FSQ_ITEM_USER: ['user'],
+  FSQ_ITEM_GROUP: ['group'],
+  FSQ_QUEUE_USER: ['owner', 'user'],
+  FSQ_QUEUE_GROUP: ['group'],
+}
+
+/**
+ * The message for an error; what is no error of the package is a fault of this program, and keeps its stack.
+ *
+ * @param given - The command line: an option that has set what is wrong is named as it was typed.
+ */
+export function explain(error: unknown, ...given: readonly Arguments[]): string {
+  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof FsqError)) return 'syscall' in error ? error.message : (error.stack ?? error.message)
+  if (error instanceof SettingError) return explainSetting(error, optionOf(error.setting, given))
+  return messageOf(problemOf(error), adviceOf(error))
+}
+
+function explainSetting(error: SettingError, option: string | undefined): string {
+  if (option === undefined) return error.message
+  const problem = option + problemOf(error).slice(error.setting.length)
+  return messageOf(problem, adviceOf(error))
+}
+
+function adviceOf(error: FsqError): string | undefined {
+  if (error.adviceKey === undefined) return error.advice
+  const advice = ADVICE[error.adviceKey]
+  return typeof advice === 'function' ? advice(error) : advice
+}
+
+/** The option that has set what is wrong, as it was typed. */
+function optionOf(setting: string, given: readonly Arguments[]): string | undefined {
+  return OPTIONS[setting]
+    ?.flatMap((name) => given.map((line) => line.typed(name)))
+    .find((typed) => typed !== undefined)
+}
+
+/** Whether it is about the value of an option, not of an environment variable. */
+export function isAboutOption(error: unknown): boolean {
+  return error instanceof SettingError && !error.setting.startsWith('FSQ_')
+}
