@@ -4,10 +4,10 @@
 
 #include <memory>
 
-#include "bindings/addon_data.h"
 #include "bindings/bindings.h"
-#include "bindings/js_value.h"
-#include "platform.h"
+#include "bindings/runtime/addon_data.h"
+#include "bindings/runtime/js_value.h"
+#include "platform/platform.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
 // The one use of node-addon-api, whose wrappers end the process where Node-API refuses a call; these two only

@@ -1,4 +1,5 @@
-// The functions that JavaScript calls, a group a declaration; src/addon/native.ts says what each takes and answers.
+// The functions that JavaScript calls, a group a declaration; src/addon/native.ts says what each takes and
+// answers.
 //
 // One that gives null has thrown, or answers undefined.
 #pragma once

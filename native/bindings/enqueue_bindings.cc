@@ -4,14 +4,14 @@
 #include <utility>
 #include <vector>
 
-#include "../enqueue.h"
-#include "../fault_point.h"
-#include "../pipe_source.h"
-#include "bindings.h"
-#include "handle.h"
-#include "js_argument.h"
-#include "js_value.h"
-#include "task.h"
+#include "bindings/bindings.h"
+#include "bindings/handle.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "calls/fault_point.h"
+#include "files/pipe_source.h"
+#include "queue/enqueue.h"
 
 namespace fsq {
 namespace {

@@ -8,12 +8,12 @@
 #include <memory>
 #include <utility>
 
-#include "../directory.h"
-#include "../enqueue.h"
-#include "../listing.h"
-#include "../skipped.h"
-#include "js_argument.h"
-#include "lane.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/lane.h"
+#include "queue/directory.h"
+#include "queue/enqueue.h"
+#include "queue/listing.h"
+#include "queue/skipped.h"
 
 namespace fsq {
 

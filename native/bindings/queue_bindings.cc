@@ -8,16 +8,16 @@
 #include <utility>
 #include <vector>
 
-#include "../claim.h"
-#include "../directory.h"
-#include "../finish.h"
-#include "../listing.h"
-#include "../plain_name.h"
-#include "bindings.h"
-#include "handle.h"
-#include "js_argument.h"
-#include "js_value.h"
-#include "task.h"
+#include "bindings/bindings.h"
+#include "bindings/handle.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "names/plain_name.h"
+#include "queue/claim.h"
+#include "queue/directory.h"
+#include "queue/finish.h"
+#include "queue/listing.h"
 
 namespace fsq {
 namespace {

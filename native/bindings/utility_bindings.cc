@@ -8,15 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "../clock.h"
-#include "../fault_point.h"
-#include "../install.h"
-#include "../time_text.h"
-#include "bindings.h"
-#include "ends.h"
-#include "js_argument.h"
-#include "js_value.h"
-#include "task.h"
+#include "bindings/bindings.h"
+#include "bindings/runtime/ends.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "calls/clock.h"
+#include "calls/fault_point.h"
+#include "names/time_text.h"
+#include "queue/install.h"
 
 namespace fsq {
 namespace {

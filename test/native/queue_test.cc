@@ -10,16 +10,16 @@
 #include <thread>
 #include <vector>
 
-#include "claim.h"
-#include "directory.h"
-#include "enqueue.h"
 #include "expect.h"
-#include "finish.h"
-#include "install.h"
-#include "listing.h"
-#include "skipped.h"
+#include "names/time_text.h"
+#include "queue/claim.h"
+#include "queue/directory.h"
+#include "queue/enqueue.h"
+#include "queue/finish.h"
+#include "queue/install.h"
+#include "queue/listing.h"
+#include "queue/skipped.h"
 #include "tests.h"
-#include "time_text.h"
 
 namespace fsq::test {
 namespace {
