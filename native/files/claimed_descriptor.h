@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "calls/failure.h"
+#include "files/file_info.h"
 #include "files/file_lock.h"
 
 namespace fsq {
@@ -18,13 +19,12 @@ class ClaimedDescriptor {
   ClaimedDescriptor() = default;
   ClaimedDescriptor(int fd, LockKind kind) : fd_(fd), kind_(kind) {}
   ClaimedDescriptor(ClaimedDescriptor&& other) noexcept
-      : fd_(other.Release()), kind_(other.kind_), device_(other.device_), inode_(other.inode_) {}
+      : fd_(other.Release()), kind_(other.kind_), id_(other.id_) {}
   ClaimedDescriptor& operator=(ClaimedDescriptor&& other) noexcept {
     if (this != &other) {
       Reset();
       kind_ = other.kind_;
-      device_ = other.device_;
-      inode_ = other.inode_;
+      id_ = other.id_;
       fd_ = other.Release();
     }
     return *this;
@@ -35,11 +35,8 @@ class ClaimedDescriptor {
 
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
-  void Remember(const struct stat& info) {
-    device_ = info.st_dev;
-    inode_ = info.st_ino;
-  }
-  bool Is(const struct stat& info) const { return info.st_dev == device_ && info.st_ino == inode_; }
+  void Remember(const struct stat& info) { id_ = IdOf(info); }
+  bool Is(const struct stat& info) const { return IdOf(info) == id_; }
 
   // Whether nobody else has closed the descriptor. Only where its inode is remembered.
   bool IsIntact() const {
@@ -51,7 +48,7 @@ class ClaimedDescriptor {
   void Forget() { (void)Release(); }
 
   void Reset() {
-    const bool lent_and_lost = valid() && inode_ != 0 && !IsIntact();
+    const bool lent_and_lost = valid() && id_.inode != 0 && !IsIntact();
     if (lent_and_lost) Forget();
     ResetVerified();
   }
@@ -66,8 +63,7 @@ class ClaimedDescriptor {
 
   int fd_ = -1;
   LockKind kind_ = LockKind::kNone;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  FileId id_;
 };
 
 }  // namespace fsq

@@ -11,9 +11,9 @@
 
 #include "calls/descriptor.h"
 #include "calls/fault_point.h"
+#include "files/file_info.h"
 #include "files/file_lock.h"
 #include "platform/platform.h"
-#include "queue/directory.h"
 #include "queue/item_file.h"
 
 namespace fsq {
@@ -142,7 +142,7 @@ int Prober::HardLink() const {
   if (made == -1) return -1;
   struct stat one;
   struct stat linked;
-  return Look(kOne, &one) && Look("linked", &linked) && one.st_ino == linked.st_ino ? 0 : Feature::kNoEffect;
+  return Look(kOne, &one) && Look("linked", &linked) && IdOf(one) == IdOf(linked) ? 0 : Feature::kNoEffect;
 }
 
 int Prober::RenameExclusive() const {
@@ -161,10 +161,10 @@ int Prober::RenameExchange() const {
   struct stat two;
   const int exchanged = RetryUnlessMade(
       [&] { return FSQ_CALL_ONCE("probe.exchange", platform::RenameExchange(fd, kOne, fd, kTwo)); },
-      [&] { return Look(kTwo, &two) && two.st_ino == one.st_ino; });
+      [&] { return Look(kTwo, &two) && IdOf(two) == IdOf(one); });
   if (exchanged == -1) return -1;
   if (!Look(kTwo, &two)) return -1;
-  return two.st_ino == one.st_ino ? 0 : Feature::kNoEffect;
+  return IdOf(two) == IdOf(one) ? 0 : Feature::kNoEffect;
 }
 
 // Two descriptions of one file, as two workers have them, and opened as they open it: over NFS an exclusive

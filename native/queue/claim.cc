@@ -271,7 +271,7 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
   if (directory_.Look("claim.fstatat", queue, entry.name, &named) == -1) {
     return errno == ENOENT || Stop("fstatat", entry);
   }
-  if (named.st_dev != info.st_dev || named.st_ino != info.st_ino || info.st_nlink == 0) return true;
+  if (IdOf(named) != IdOf(info) || info.st_nlink == 0) return true;
   if (!S_ISREG(info.st_mode)) {
     NoteForeign(entry, platform::TypeOfMode(info.st_mode));
     return true;

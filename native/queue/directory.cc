@@ -15,14 +15,6 @@ constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
 }  // namespace
 
-bool SameInode(const struct stat& left, const struct stat& right) {
-  return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
-}
-
-int LookAt(int directory, const std::string& name, struct stat* info) {
-  return RetryInterrupted(::fstatat, directory, name.c_str(), info, AT_SYMLINK_NOFOLLOW);
-}
-
 std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking,
                                                      Failure* failure) {
   auto directory = std::make_shared<QueueDirectory>();
@@ -45,16 +37,18 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
       return nullptr;
     }
   }
-  std::array<struct stat, kPlaces>& infos = directory->infos_;
+  std::array<FileId, kPlaces>& ids = directory->ids_;
   for (size_t place = 0; place < kPlaces; place++) {
     const std::string where = JoinPath(directory->path_, directory->layout_.names[place]);
-    if (RetryInterrupted(::fstat, directory->places_[place].get(), &infos[place]) == -1) {
+    struct stat info;
+    if (RetryInterrupted(::fstat, directory->places_[place].get(), &info) == -1) {
       *failure = Failure{LastError(), "fstat", where};
       return nullptr;
     }
+    ids[place] = IdOf(info);
     // One directory under two names (a bind mount, a setting): a move from it into itself would lose items.
     for (size_t earlier = 0; earlier < place; earlier++) {
-      if (SameInode(infos[earlier], infos[place])) {
+      if (ids[earlier] == ids[place]) {
         *failure = Failure{-EINVAL, "fstat", where, {}};
         return nullptr;
       }
@@ -118,7 +112,7 @@ int QueueDirectory::IsDown() const {
 int QueueDirectory::CheckCurrent() const {
   struct stat info;
   const int result = FSQ_CALL("enqueue.stat", ::stat(queue_path_.c_str(), &info));
-  if (result == 0 && SameInode(info, infos_[0])) return 0;
+  if (result == 0 && IdOf(info) == ids_[0]) return 0;
   if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
   return -1;
 }
@@ -128,7 +122,7 @@ int QueueDirectory::CheckAllCurrent() const {
   for (size_t place = 1; place < kPlaces; place++) {
     struct stat info;
     const int result = LookAt(root_.get(), layout_.names[place], &info);
-    if (result == 0 && SameInode(info, infos_[place])) continue;
+    if (result == 0 && IdOf(info) == ids_[place]) continue;
     if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
     return -1;
   }
@@ -154,7 +148,7 @@ int QueueDirectory::Look(const char* point, int directory, const char* name, str
 int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& info) const {
   struct stat other;
   const int result = Look("claim.twin", fd(place), name, &other);
-  if (result == 0) return other.st_dev == info.st_dev && other.st_ino == info.st_ino ? 1 : 0;
+  if (result == 0) return IdOf(other) == IdOf(info) ? 1 : 0;
   return errno == ENOENT || errno == ENAMETOOLONG ? 0 : -1;
 }
 

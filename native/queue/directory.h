@@ -11,6 +11,7 @@
 
 #include "calls/descriptor.h"
 #include "calls/failure.h"
+#include "files/file_info.h"
 #include "files/file_lock.h"
 #include "platform/platform.h"
 
@@ -21,11 +22,6 @@ constexpr size_t kPlaces = 4;
 
 // Bytes of a file name that the standard allows.
 constexpr size_t kNameMax = 255;
-
-bool SameInode(const struct stat& left, const struct stat& right);
-
-// fstatat(2) of the name itself, not of what it links to.
-int LookAt(int directory, const std::string& name, struct stat* info);
 
 class QueueDirectory {
  public:
@@ -101,7 +97,7 @@ class QueueDirectory {
   bool locking_ = true;
   Descriptor root_;
   std::array<Descriptor, kPlaces> places_;
-  std::array<struct stat, kPlaces> infos_{};
+  std::array<FileId, kPlaces> ids_;
   int umask_ = -1;
   size_t name_max_ = kNameMax;
   LockKind lock_kind_ = LockKind::kFlock;

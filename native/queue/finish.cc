@@ -79,7 +79,7 @@ Failure Mover::CheckOurs(struct stat* info) const {
     if (errno == ENOENT) errno = ESTALE;
     return FailureOf("fstatat");
   }
-  if (named.st_dev == info->st_dev && named.st_ino == info->st_ino) return {};
+  if (IdOf(named) == IdOf(*info)) return {};
   errno = ESTALE;
   return FailureOf("fstatat");
 }

@@ -9,9 +9,9 @@
 
 #include "calls/descriptor.h"
 #include "calls/fault_point.h"
+#include "files/file_info.h"
 #include "files/file_lock.h"
 #include "platform/platform.h"
-#include "queue/directory.h"
 
 namespace fsq {
 namespace {
@@ -174,7 +174,7 @@ int Installer::Exchange() const {
         struct stat own;
         struct stat named;
         return RetryInterrupted(::fstat, hidden_.get(), &own) == 0 &&
-               LookAt(root_.get(), plan_.name, &named) == 0 && SameInode(own, named);
+               LookAt(root_.get(), plan_.name, &named) == 0 && IdOf(own) == IdOf(named);
       });
 }
 

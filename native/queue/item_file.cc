@@ -219,7 +219,7 @@ bool ItemFile::IsLinked(const std::string& name) const {
   if (RetryInterrupted(::fstat, descriptor_.get(), &own) == -1) return false;
   if (temporary_.empty()) return own.st_nlink > 0;
   struct stat named;
-  return LookAt(directory_->fd(Place::kQueue), name, &named) == 0 && SameInode(own, named);
+  return LookAt(directory_->fd(Place::kQueue), name, &named) == 0 && IdOf(own) == IdOf(named);
 }
 
 int ItemFile::Link(const std::string& name) {

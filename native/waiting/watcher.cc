@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "calls/fault_point.h"
+#include "files/file_info.h"
 #include "platform/platform.h"
 #include "waiting/thread_poller.h"
 
@@ -128,7 +129,7 @@ Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
   if (!is_there && errno != ENOENT) return Failure{LastError(), "lstat", trigger};
   struct stat info;
   const bool is_open = watch.trigger_.valid() && RetryInterrupted(::fstat, watch.trigger_.get(), &info) == 0;
-  if (is_there && is_open && named.st_dev == info.st_dev && named.st_ino == info.st_ino) return {};
+  if (is_there && is_open && IdOf(named) == IdOf(info)) return {};
   if (!is_there && !is_open) return {};
   Descriptor opened;
   if (is_there && S_ISFIFO(named.st_mode)) {
