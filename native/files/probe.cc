@@ -11,10 +11,10 @@
 
 #include "calls/descriptor.h"
 #include "calls/fault_point.h"
+#include "files/due_time.h"
 #include "files/file_info.h"
 #include "files/file_lock.h"
 #include "platform/platform.h"
-#include "queue/item_file.h"
 
 namespace fsq {
 namespace {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,7 @@
 
 #include "calls/clock.h"
 #include "calls/fault_point.h"
+#include "files/due_time.h"
 
 namespace fsq {
 namespace {
@@ -18,25 +18,6 @@ namespace {
 constexpr int kTriesField = 4;
 constexpr size_t kNamesALook = 64;  // names between two looks for the file that stops scans
 constexpr size_t kMaxTriesDigits = 15;
-
-// Rounded up: at that millisecond it is past.
-int64_t ToMilliseconds(const timespec& time) {
-  return int64_t{time.tv_sec} * 1000 + (time.tv_nsec + 999'999) / 1'000'000;
-}
-
-bool IsLater(const timespec& left, const timespec& right) {
-  return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
-}
-
-// Not mtime alone: a clock that steps back must not delay what was enqueued at once, whose mtime is never
-// after its ctime.
-bool IsDelayed(const struct stat& info) {
-  const timespec& modified = platform::ModifiedAt(info);
-  if (!IsLater(modified, platform::ChangedAt(info))) return false;
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return IsLater(modified, now);
-}
 
 std::optional<int64_t> TriesOf(std::string_view name) {
   size_t begin = 0;
@@ -107,7 +88,7 @@ void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
 void Claimer::NoteDelayed(const Listing::Entry& entry, const struct stat& info) {
   listing_.look_first = Listing::kLookFirst;
   batch_.delayed++;
-  if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), ToMilliseconds(platform::ModifiedAt(info)));
+  if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), DueOf(info));
 }
 
 // The name in `place`, other than `but`, under which this inode stands: 1 found, 0 there is none, -1 errno.

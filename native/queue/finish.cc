@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "calls/fault_point.h"
-#include "queue/item_file.h"
+#include "files/due_time.h"
 
 namespace fsq {
 namespace {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "calls/fault_point.h"
+#include "files/due_time.h"
 
 namespace fsq {
 namespace {
@@ -38,14 +39,6 @@ ssize_t CopyThroughBuffer(int source, off_t* from, int to) {
 }
 
 }  // namespace
-
-int SetDue(int fd, int64_t due_ms) {
-  timespec times[2]{};
-  times[0].tv_nsec = UTIME_OMIT;
-  times[1].tv_sec = static_cast<time_t>(due_ms / 1000);
-  times[1].tv_nsec = static_cast<long>(due_ms % 1000) * 1'000'000;
-  return RetryInterrupted(::futimens, fd, times);
-}
 
 int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode) {
   const Descriptor made(

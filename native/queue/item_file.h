@@ -148,9 +148,6 @@ struct Draft {
   std::atomic<bool> abandoned_{false};
 };
 
-// Sets only the time of modification: the time at which a delayed item is due. 0 or -1 with errno.
-int SetDue(int fd, int64_t due_ms);
-
 // An empty item needs no place to be built in: it is complete when it is there. 0, or -1 with errno; EEXIST
 // as for link.
 int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode);
