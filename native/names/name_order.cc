@@ -55,7 +55,7 @@ NameKey KeyOf(std::string_view name) {
   key.timestamp_end = static_cast<uint16_t>(name.find(delimiter, 1));
   key.entropy_end = static_cast<uint16_t>(name.find(delimiter, key.timestamp_end + size_t{1}));
   const std::string_view entropy = EntropyOf(name, key);
-  if (entropy.empty() || !std::all_of(entropy.begin(), entropy.end(), IsDigit)) {
+  if (!AreDigits(entropy)) {
     key.kind = NameKey::Kind::kOpaque;
     return key;
   }

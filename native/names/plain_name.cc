@@ -2,30 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 
 #include "names/digits.h"
 #include "names/name_order.h"
+#include "names/tries.h"
 
 namespace fsq {
 namespace {
 
 constexpr char kDelimiter = '_';
 constexpr size_t kTimestampDigits = 14;
-constexpr int kTries = 4;
-constexpr size_t kMostTriesDigits = 15;
-
-bool AreDigits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
-}
-
-// Of digits, and not of too many.
-int64_t NumberOf(std::string_view digits) {
-  int64_t number = 0;
-  (void)std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  return number;
-}
 
 // As formatting its fields gives the same text back: isDefaultTimestamp of src/name/timestamp.ts.
 bool IsTimestamp(std::string_view text) {
@@ -40,10 +27,10 @@ bool IsTimestamp(std::string_view text) {
   return day <= days && text.substr(8, 2) <= "23" && text.substr(10, 2) <= "59" && text.substr(12, 2) <= "59";
 }
 
-std::string_view FieldOf(std::string_view name, int index) {
+std::string_view TimestampOf(std::string_view name) {
   size_t begin = 0;
   size_t end = 0;
-  return FindField(name, index, &begin, &end) ? name.substr(begin, end - begin) : std::string_view();
+  return FindField(name, 0, &begin, &end) ? name.substr(begin, end - begin) : std::string_view();
 }
 
 }  // namespace
@@ -52,9 +39,7 @@ int64_t PlainTries(std::string_view name, char escape) {
   const auto is_plain = [escape](char byte) { return byte >= ' ' && byte <= '~' && byte != escape; };
   if (name.empty() || name.front() != kDelimiter || !std::all_of(name.begin(), name.end(), is_plain))
     return -1;
-  const std::string_view tries = FieldOf(name, kTries);
-  if (!IsTimestamp(FieldOf(name, 0)) || !AreDigits(tries) || tries.size() > kMostTriesDigits) return -1;
-  return NumberOf(tries);
+  return IsTimestamp(TimestampOf(name)) ? TriesOf(name).value_or(-1) : -1;
 }
 
 }  // namespace fsq

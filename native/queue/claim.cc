@@ -5,39 +5,16 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
-#include <optional>
 
 #include "calls/clock.h"
 #include "calls/fault_point.h"
 #include "files/due_time.h"
+#include "names/tries.h"
 
 namespace fsq {
 namespace {
 
-constexpr int kTriesField = 4;
 constexpr size_t kNamesALook = 64;  // names between two looks for the file that stops scans
-constexpr size_t kMaxTriesDigits = 15;
-
-std::optional<int64_t> TriesOf(std::string_view name) {
-  size_t begin = 0;
-  size_t end = 0;
-  if (!FindField(name, kTriesField, &begin, &end) || end == begin || end - begin > kMaxTriesDigits)
-    return std::nullopt;
-  int64_t tries = 0;
-  const auto parsed = std::from_chars(name.data() + begin, name.data() + end, tries);
-  if (parsed.ec != std::errc() || parsed.ptr != name.data() + end || tries < 0) return std::nullopt;
-  return tries;
-}
-
-// The same name with its tries changed by `step`; none: it has no such number.
-std::optional<std::string> WithTriesChanged(std::string_view name, int step) {
-  const auto tries = TriesOf(name);
-  size_t begin = 0;
-  size_t end = 0;
-  if (!tries || *tries + step < 0 || !FindField(name, kTriesField, &begin, &end)) return std::nullopt;
-  return std::string(name.substr(0, begin)) + std::to_string(*tries + step) + std::string(name.substr(end));
-}
 
 class Claimer {
  public:
