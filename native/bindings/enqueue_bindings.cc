@@ -223,10 +223,10 @@ napi_value NewItemForm(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const JsArgument values = arguments[0];
   auto form = std::make_shared<ItemForm>();
-  form->delimiter = static_cast<char>(values.Property("delimiter").Integer());
-  form->escape = static_cast<char>(values.Property("escape").Integer());
-  form->time_format = values.Property("timeFormat").Text();
-  form->utc = values.Property("utc").Flag();
+  form->names.delimiter = static_cast<char>(values.Property("delimiter").Integer());
+  form->names.escape = static_cast<char>(values.Property("escape").Integer());
+  form->names.time_format = values.Property("timeFormat").Text();
+  form->names.utc = values.Property("utc").Flag();
   form->user = values.Property("user").Integer();
   form->group = values.Property("group").Integer();
   form->mode = static_cast<mode_t>(values.Property("mode").Integer());

@@ -1,104 +1,31 @@
 #include "queue/enqueue.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
-#include <mutex>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "calls/fault_point.h"
-#include "names/digits.h"
 #include "names/time_text.h"
+#include "queue/new_name.h"
 
 namespace fsq {
 namespace {
 
 // Descriptors that one group holds open between writing and linking.
 constexpr size_t kGroup = 64;
-// Longer ones take memory once more.
-constexpr size_t kUsualName = 95;
 // Collisions before we give up: with doubling jumps, far more names than any queue can hold.
 constexpr int kMaxCollisions = 64;
-constexpr uint64_t kMaxJump = uint64_t{1} << 20;
-
-// One for the process: all threads, and all copies of the JavaScript layer that share this binary.
-std::atomic<uint64_t> next_entropy{0};
-
-uint64_t TakeEntropy() {
-  return next_entropy.fetch_add(1, std::memory_order_relaxed);
-}
-
-// Past a stretch of taken names: stepping by one is quadratic when another producer wrote them with the same
-// pid and host.
-uint64_t JumpEntropy(int collisions) {
-  const uint64_t step = std::min(uint64_t{1} << std::min(collisions, 62), kMaxJump);
-  uint64_t noise =
-      static_cast<uint64_t>(Now().microseconds) + static_cast<uint64_t>(::getpid()) * 0x9E3779B97F4A7C15u;
-  noise ^= noise >> 29;
-  const uint64_t jump = step + noise % (step + 1);
-  return next_entropy.fetch_add(jump + 1, std::memory_order_relaxed) + jump;
-}
-
-// Delimiter, escape and '/' as "%xx", NUL cannot occur: FormatTime makes none.
-void AppendEncoded(std::string* name, std::string_view field, const ItemForm& form) {
-  constexpr char kHex[] = "0123456789abcdef";
-  for (const char byte : field) {
-    if (byte != form.delimiter && byte != form.escape && byte != '/') {
-      name->push_back(byte);
-      continue;
-    }
-    const auto value = static_cast<unsigned char>(byte);
-    name->push_back(form.escape);
-    name->push_back(kHex[value >> 4]);
-    name->push_back(kHex[value & 15]);
-  }
-}
-
-void AppendEntropy(std::string* name, const ItemForm& form, uint64_t entropy) {
-  std::array<char, 20> digits;
-  const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), entropy).ptr;
-  const std::string_view text(digits.data(), static_cast<size_t>(end - digits.data()));
-  if (IsDigit(form.delimiter) || IsDigit(form.escape))
-    AppendEncoded(name, text, form);
-  else
-    name->append(text);
-}
-
-// Returns whether it is another one later in this second. A process that changes its time zone sees that from
-// the next second on.
-bool AppendHead(std::string* name, const ItemForm& form, Instant now) {
-  ItemForm::Head& head = form.head;
-  const std::lock_guard<std::mutex> guard(head.mutex);
-  if (head.second != now.seconds || head.varies) {
-    head.second = now.seconds;
-    head.varies = form.time_format.find("%f") != std::string::npos;
-    head.text.assign(1, form.delimiter);
-    AppendEncoded(&head.text, FormatTime(form.time_format, now, form.utc), form);
-    head.text.append(1, form.delimiter);
-  }
-  name->append(head.text);
-  return head.varies;
-}
 
 // An item on its way into the queue.
 struct Building {
   NewItem* item = nullptr;
-  uint64_t entropy = 0;
-  // Its name, for as long as this second and this entropy last.
-  std::string name;
-  int64_t named_second = 0;
-  uint64_t named_entropy = 0;
-  bool name_varies = false;  // within a second
-  bool straight = false;     // there is nothing to build
+  NewName name;
+  bool straight = false;  // there is nothing to build
   ItemFile file;
 };
 
@@ -143,19 +70,7 @@ class Batch {
 
 // Asked for twice: before the file is made, and with the time as it is right before the link.
 const std::string& Batch::NameOf(Building& building, Instant now) const {
-  if (!building.name.empty() && building.named_second == now.seconds &&
-      building.named_entropy == building.entropy && !building.name_varies) {
-    return building.name;
-  }
-  building.named_second = now.seconds;
-  building.named_entropy = building.entropy;
-  std::string& name = building.name;
-  name.clear();
-  name.reserve(kUsualName);
-  building.name_varies = AppendHead(&name, form_, now);
-  AppendEntropy(&name, form_, building.entropy);
-  name.append(building.item->suffix);
-  return name;
+  return building.name.At(now, form_.names, building.item->suffix);
 }
 
 bool Batch::FitsOrFails(NewItem& item, const std::string& name) const {
@@ -195,13 +110,13 @@ bool Batch::GoesStraight(const NewItem& item) const {
 // An entropy that had to jump is past those that the next items took before: these take new ones, or they
 // would sort before it.
 void Batch::KeepOrder(Building& building) const {
-  if (building.entropy < next_) building.entropy = TakeEntropy();
+  if (building.name.entropy() < next_) building.name.TakeEntropy();
 }
 
 void Batch::SetLinked(Building& building) {
-  building.item->name = std::move(building.name);
+  building.item->name = building.name.Release();
   building.item->linked = true;
-  next_ = building.entropy + 1;
+  next_ = building.name.entropy() + 1;
 }
 
 void Batch::EnqueueEmpty(Building& building) {
@@ -217,16 +132,16 @@ void Batch::EnqueueEmpty(Building& building) {
       item.failure = Failure{LastError(), "open", directory_.PathOf(Place::kQueue, name)};
       return;
     }
-    building.entropy = JumpEntropy(collisions);
+    building.name.JumpEntropy(collisions);
   }
 }
 
 // Where the file needs a name in tmp/, that may differ from the one in queue/ by its timestamp.
 Failure Batch::OpenFile(Building& building, platform::LinkWay way) {
   for (int collisions = 0;; collisions++) {
-    Failure failure = ItemFile::Open(directory_, way, building.name, form_.mode, &building.file);
+    Failure failure = ItemFile::Open(directory_, way, building.name.text(), form_.mode, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
-    building.entropy = JumpEntropy(collisions);
+    building.name.JumpEntropy(collisions);
     (void)NameOf(building, AboutNow());
   }
 }
@@ -277,7 +192,7 @@ void Batch::Link(Building& building) {
       rebuilt = true;
       if (!Rebuild(building)) return;
     } else if (errno == EEXIST && collisions < kMaxCollisions) {
-      building.entropy = JumpEntropy(collisions++);
+      building.name.JumpEntropy(collisions++);
     } else {
       item.failure = Failure{LastError(), "linkat", directory_.NameOf(Place::kTmp),
                              directory_.PathOf(Place::kQueue, name)};
@@ -326,8 +241,7 @@ void Batch::SyncQueue(std::span<NewItem> items) const {
 bool Batch::Begin(NewItem& item, Building* building) {
   if (IsUnwanted(item)) return false;
   building->item = &item;
-  building->entropy = TakeEntropy();
-  building->name.clear();
+  building->name.TakeEntropy();
   building->straight = GoesStraight(item);
   return FitsOrFails(item, NameOf(*building, AboutNow()));
 }

@@ -15,6 +15,7 @@
 #include "calls/failure.h"
 #include "calls/stopping.h"
 #include "queue/directory.h"
+#include "queue/new_name.h"
 
 namespace fsq {
 
@@ -34,10 +35,7 @@ struct Payload {
 struct ItemForm {
   static constexpr int64_t kLeave = -1;
 
-  char delimiter = '_';
-  char escape = '%';
-  std::string time_format;
-  bool utc = false;
+  NameForm names;
 
   int64_t user = kLeave;   // uid
   int64_t group = kLeave;  // gid
@@ -46,15 +44,6 @@ struct ItemForm {
   bool plain_sync = false;  // by fsync alone, whatever is known of the file system
 
   bool has_owner() const { return user != kLeave || group != kLeave; }
-
-  // What names of this second begin with, delimiter, timestamp and delimiter: a second has many items.
-  struct Head {
-    std::mutex mutex;
-    int64_t second = INT64_MIN;
-    bool varies = false;  // also within a second
-    std::string text;
-  };
-  mutable Head head;
 };
 
 // An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed

@@ -64,7 +64,7 @@ class TestQueue {
 };
 
 ItemForm FormOf(bool durable) {
-  return {.time_format = "%Y%m%d%H%M%S", .durable = durable};
+  return {.names = {.time_format = "%Y%m%d%H%M%S"}, .durable = durable};
 }
 
 NewItem ItemOf(const char* argument, std::string_view bytes) {
