@@ -21,8 +21,10 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   (void)data.release();  // the finalizer owns it
   fsq::JsBuilder js(env);
   for (const auto& functions :
-       {fsq::kEnqueueFunctions, fsq::kLockFunctions, fsq::kProbeFunctions, fsq::kQueueFunctions,
-        fsq::kSkippedFunctions, fsq::kUtilityFunctions, fsq::kWatchFunctions}) {
+       {fsq::kAccountFunctions, fsq::kClaimFunctions, fsq::kEnqueueFunctions, fsq::kEnvironmentFunctions,
+        fsq::kFinishFunctions, fsq::kInstallFunctions, fsq::kListingFunctions, fsq::kLockFunctions,
+        fsq::kProbeFunctions, fsq::kQueueFunctions, fsq::kSkippedFunctions, fsq::kTimeFunctions,
+        fsq::kWatchFunctions}) {
     for (const auto& [name, function] : functions) js.Set(exports, name, js.Function(name, function));
   }
   js.Set(exports, "sourceHash", js.Text(FSQ_SOURCE_HASH));
