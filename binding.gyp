@@ -7,12 +7,12 @@
             "actions": [
                 {
                     "action_name": "source_hash",
-                    "inputs": ["<!@(ls native/*.* native/bindings/*)"],
+                    "inputs": ["<!@(find native -type f)"],
                     "outputs": ["<(INTERMEDIATE_DIR)/source_hash.h"],
                     "action": ["node", "native/source-hash.cjs", "<@(_outputs)"],
                 },
             ],
-            "include_dirs": ["<(INTERMEDIATE_DIR)"],
+            "include_dirs": ["native", "<(INTERMEDIATE_DIR)"],
             "defines": [
                 "NAPI_VERSION=8",
                 "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
@@ -33,7 +33,7 @@
                 "-Wno-missing-field-initializers",
             ],
             "configurations": {"Release": {"cflags": ["-O2"]}},
-            # Linux: it stays loaded when the last thread that has loaded it ends (StayLoaded in native/platform.h).
+            # Linux: it stays loaded when the last thread that has loaded it ends (StayLoaded in native/platform/platform.h).
             "ldflags": ["-Wl,-z,nodelete"],
             "xcode_settings": {
                 "MACOSX_DEPLOYMENT_TARGET": "11.0",

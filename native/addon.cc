@@ -4,10 +4,10 @@
 
 #include <memory>
 
-#include "bindings/addon_data.h"
 #include "bindings/bindings.h"
-#include "bindings/js_value.h"
-#include "platform.h"
+#include "bindings/runtime/addon_data.h"
+#include "bindings/runtime/js_value.h"
+#include "platform/platform.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
 // The one use of node-addon-api, whose wrappers end the process where Node-API refuses a call; these two only
@@ -21,8 +21,10 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   (void)data.release();  // the finalizer owns it
   fsq::JsBuilder js(env);
   for (const auto& functions :
-       {fsq::kEnqueueFunctions, fsq::kLockFunctions, fsq::kProbeFunctions, fsq::kQueueFunctions,
-        fsq::kSkippedFunctions, fsq::kUtilityFunctions, fsq::kWatchFunctions}) {
+       {fsq::kAccountFunctions, fsq::kClaimFunctions, fsq::kEnqueueFunctions, fsq::kEnvironmentFunctions,
+        fsq::kFinishFunctions, fsq::kInstallFunctions, fsq::kListingFunctions, fsq::kLockFunctions,
+        fsq::kProbeFunctions, fsq::kQueueFunctions, fsq::kSkippedFunctions, fsq::kTimeFunctions,
+        fsq::kWatchFunctions}) {
     for (const auto& [name, function] : functions) js.Set(exports, name, js.Function(name, function));
   }
   js.Set(exports, "sourceHash", js.Text(FSQ_SOURCE_HASH));

@@ -10,9 +10,9 @@ const [output] = process.argv.slice(2)
 
 function sourceHash() {
   const hash = createHash('sha256')
-  const names = ['', 'bindings/']
-    .flatMap((folder) => readdirSync(join(__dirname, folder)).map((name) => folder + name))
-    .filter((name) => /\.(cc|h)$/.test(name) || name === 'sources.txt')
+  const names = readdirSync(__dirname, { recursive: true }).filter(
+    (name) => /\.(cc|h)$/.test(name) || name === 'sources.txt',
+  )
   for (const name of names.sort()) {
     const bytes = readFileSync(join(__dirname, name))
     hash.update(`${name}\0${bytes.length}\0`).update(bytes)

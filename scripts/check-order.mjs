@@ -1,11 +1,12 @@
-/** Checks that each chapter of src/ imports only from the chapters before it, and that no modules import each other in a circle. */
+/**
+ * Checks that each chapter of src/ imports, and each room of native/ includes, only from those before it, and that no files
+ * need each other in a circle. CONTRIBUTING.md says what each chapter and room is for.
+ */
 import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import process from 'node:process'
 
-const SOURCE = resolve(import.meta.dirname, '..', 'src')
-
-/** The chapters, the lowest first. A file of src/ itself is a chapter of its own. CONTRIBUTING.md says what each is for. */
+/** The lowest first. A file of src/ itself is a chapter of its own. */
 const CHAPTERS = [
   'errors',
   'addon',
@@ -29,46 +30,71 @@ const CHAPTERS = [
   'cli',
 ]
 
-const files = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' }).filter((file) =>
-  file.endsWith('.ts'),
-)
-const imports = new Map(files.map((file) => [file, importsOf(file)]))
-const problems = [...files.flatMap(outOfOrder), ...circles()]
+const ROOMS = [
+  'names',
+  'calls',
+  'platform',
+  'files',
+  'queue',
+  'waiting',
+  'bindings/runtime',
+  'bindings',
+  'addon.cc',
+]
+
+const problems = [
+  ...problemsOf('src', CHAPTERS, ['.ts'], importsOf),
+  ...problemsOf('native', ROOMS, ['.cc', '.h'], includesOf),
+]
 for (const problem of problems) console.error(problem)
 if (problems.length > 0) process.exitCode = 1
 
-function importsOf(file) {
-  const text = readFileSync(join(SOURCE, file), 'utf8')
+function importsOf(file, text) {
   const specifiers = [...text.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']+)\.js'/g)].map(([, path]) => path)
-  return specifiers.map((path) => relative(SOURCE, resolve(SOURCE, dirname(file), `${path}.ts`)))
+  return specifiers.map((path) => relative('.', resolve(dirname(file), `${path}.ts`)))
 }
 
-function chapterOf(file) {
-  const chapter = file.split('/')[0]
-  if (!CHAPTERS.includes(chapter))
-    throw new Error(`src/${chapter} has no place in the order: scripts/check-order.mjs`)
-  return CHAPTERS.indexOf(chapter)
+/** Of the hash of the sources, the build makes a header. */
+function includesOf(_file, text) {
+  const paths = [...text.matchAll(/^#include "([^"]+)"/gm)].map(([, path]) => path)
+  return paths.filter((path) => path !== 'source_hash.h')
 }
 
-function outOfOrder(file) {
-  return imports
-    .get(file)
-    .filter((imported) => chapterOf(imported) > chapterOf(file))
-    .map((imported) => `src/${file} imports src/${imported}, of a chapter above its own`)
+function problemsOf(folder, chapters, extensions, usesOf) {
+  const root = resolve(import.meta.dirname, '..', folder)
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    extensions.some((extension) => file.endsWith(extension)),
+  )
+  const uses = new Map(files.map((file) => [file, usesOf(file, readFileSync(join(root, file), 'utf8'))]))
+  return [...outOfOrder(folder, chapters, uses), ...circles(folder, uses)]
 }
 
-/** One line a circle. Types count: who reads one module has to read the other. */
-function circles() {
+function outOfOrder(folder, chapters, uses) {
+  const chapterOf = (file) => {
+    const parents = file.split('/').map((_, depth, names) => names.slice(0, names.length - depth).join('/'))
+    const chapter = parents.find((path) => chapters.includes(path))
+    if (!chapter) throw new Error(`${folder}/${file} has no place in the order: scripts/check-order.mjs`)
+    return chapters.indexOf(chapter)
+  }
+  return [...uses].flatMap(([file, used]) =>
+    used
+      .filter((other) => chapterOf(other) > chapterOf(file))
+      .map((other) => `${folder}/${file} needs ${folder}/${other}, of a part above its own`),
+  )
+}
+
+/** One line a circle. Types count: who reads one file has to read the other. */
+function circles(folder, uses) {
   const found = new Set()
   const done = new Set()
   const visit = (file, path) => {
     const start = path.indexOf(file)
     if (start >= 0)
-      found.add(`In a circle: ${[...path.slice(start), file].map((one) => `src/${one}`).join(' -> ')}`)
+      found.add(`In a circle: ${[...path.slice(start), file].map((one) => `${folder}/${one}`).join(' -> ')}`)
     if (start >= 0 || done.has(file)) return
-    for (const imported of imports.get(file) ?? []) visit(imported, [...path, file])
+    for (const other of uses.get(file) ?? []) visit(other, [...path, file])
     done.add(file)
   }
-  for (const file of files) visit(file, [])
+  for (const file of uses.keys()) visit(file, [])
   return [...found]
 }

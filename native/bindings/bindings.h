@@ -1,4 +1,5 @@
-// The functions that JavaScript calls, a group a declaration; src/addon/native.ts says what each takes and answers.
+// The functions that JavaScript calls, a group a declaration; src/addon/native.ts says what each takes and
+// answers.
 //
 // One that gives null has thrown, or answers undefined.
 #pragma once
@@ -14,12 +15,18 @@ struct Binding {
   napi_callback function;
 };
 
+extern const std::span<const Binding> kAccountFunctions;
+extern const std::span<const Binding> kClaimFunctions;
 extern const std::span<const Binding> kEnqueueFunctions;
+extern const std::span<const Binding> kEnvironmentFunctions;
+extern const std::span<const Binding> kFinishFunctions;
+extern const std::span<const Binding> kInstallFunctions;
+extern const std::span<const Binding> kListingFunctions;
 extern const std::span<const Binding> kLockFunctions;
 extern const std::span<const Binding> kProbeFunctions;
 extern const std::span<const Binding> kQueueFunctions;
 extern const std::span<const Binding> kSkippedFunctions;
-extern const std::span<const Binding> kUtilityFunctions;
+extern const std::span<const Binding> kTimeFunctions;
 extern const std::span<const Binding> kWatchFunctions;
 
 }  // namespace fsq

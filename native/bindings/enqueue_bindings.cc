@@ -4,14 +4,14 @@
 #include <utility>
 #include <vector>
 
-#include "../enqueue.h"
-#include "../fault_point.h"
-#include "../pipe_source.h"
-#include "bindings.h"
-#include "handle.h"
-#include "js_argument.h"
-#include "js_value.h"
-#include "task.h"
+#include "bindings/bindings.h"
+#include "bindings/handle.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "calls/fault_point.h"
+#include "files/pipe_source.h"
+#include "queue/enqueue.h"
 
 namespace fsq {
 namespace {
@@ -223,10 +223,10 @@ napi_value NewItemForm(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const JsArgument values = arguments[0];
   auto form = std::make_shared<ItemForm>();
-  form->delimiter = static_cast<char>(values.Property("delimiter").Integer());
-  form->escape = static_cast<char>(values.Property("escape").Integer());
-  form->time_format = values.Property("timeFormat").Text();
-  form->utc = values.Property("utc").Flag();
+  form->names.delimiter = static_cast<char>(values.Property("delimiter").Integer());
+  form->names.escape = static_cast<char>(values.Property("escape").Integer());
+  form->names.time_format = values.Property("timeFormat").Text();
+  form->names.utc = values.Property("utc").Flag();
   form->user = values.Property("user").Integer();
   form->group = values.Property("group").Integer();
   form->mode = static_cast<mode_t>(values.Property("mode").Integer());

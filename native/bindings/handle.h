@@ -8,12 +8,12 @@
 #include <memory>
 #include <utility>
 
-#include "../directory.h"
-#include "../enqueue.h"
-#include "../listing.h"
-#include "../skipped.h"
-#include "js_argument.h"
-#include "lane.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/lane.h"
+#include "queue/directory.h"
+#include "queue/enqueue.h"
+#include "queue/listing.h"
+#include "queue/skipped.h"
 
 namespace fsq {
 
@@ -42,6 +42,7 @@ using FormBox = HandleBox<const ItemForm, 0x6673712d6974656d>;
 // What ends one operation before its time: set by the JavaScript thread, looked at by the operation.
 using StopBox = HandleBox<std::atomic<bool>, 0x6673712d73746f70>;
 using DraftBox = HandleBox<Draft, 0x6673712d64726166>;
+// What a scan that waits has skipped: one that does not wait has none.
 using SkippedBox = HandleBox<Skipped, 0x6673712d736b6970>;
 
 template <typename Box>
@@ -94,6 +95,12 @@ inline std::shared_ptr<QueueDirectory> Opened<QueueBox>(const JsArgument& handle
   std::shared_ptr<QueueDirectory> retired = box->retired.lock();
   if (!retired) handle.Refuse("the handle is closed");
   return retired;
+}
+
+// The same of an argument that may be left out; null then, too.
+template <typename Box>
+decltype(Box::value) OpenedIfGiven(const JsArgument& handle) {
+  return handle.left_out() ? nullptr : Opened<Box>(handle);
 }
 
 // (handle): the object goes, or when the last task that uses it has ended.

@@ -2,13 +2,13 @@
 #include <cstdint>
 #include <utility>
 
-#include "../fault_point.h"
-#include "../file_lock.h"
-#include "../path_lock.h"
-#include "bindings.h"
-#include "js_argument.h"
-#include "js_value.h"
-#include "task.h"
+#include "bindings/bindings.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "calls/fault_point.h"
+#include "files/file_lock.h"
+#include "files/path_lock.h"
 
 namespace fsq {
 namespace {

@@ -2,13 +2,13 @@
 
 #include <string>
 
-#include "../descriptor.h"
-#include "../platform.h"
-#include "../probe.h"
-#include "bindings.h"
-#include "js_argument.h"
-#include "js_value.h"
-#include "task.h"
+#include "bindings/bindings.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "calls/descriptor.h"
+#include "files/probe.h"
+#include "platform/platform.h"
 
 namespace fsq {
 namespace {

@@ -1,10 +1,10 @@
 #include <memory>
 
-#include "../skipped.h"
-#include "bindings.h"
-#include "handle.h"
-#include "js_argument.h"
-#include "js_value.h"
+#include "bindings/bindings.h"
+#include "bindings/handle.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "queue/skipped.h"
 
 namespace fsq {
 namespace {

@@ -9,16 +9,16 @@
 #include <utility>
 #include <vector>
 
-#include "../fault_point.h"
-#include "../watch.h"
-#include "../watcher.h"
-#include "bindings.h"
-#include "handle.h"
-#include "js_argument.h"
-#include "js_value.h"
-#include "loop_poller.h"
-#include "task.h"
-#include "threadsafe_function.h"
+#include "bindings/bindings.h"
+#include "bindings/handle.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/loop_poller.h"
+#include "bindings/runtime/task.h"
+#include "bindings/runtime/threadsafe_function.h"
+#include "calls/fault_point.h"
+#include "waiting/watch.h"
+#include "waiting/watcher.h"
 
 namespace fsq {
 namespace {

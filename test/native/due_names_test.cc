@@ -1,4 +1,4 @@
-#include "due_names.h"
+#include "queue/due_names.h"
 
 #include <algorithm>
 #include <cstdint>

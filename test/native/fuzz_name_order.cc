@@ -5,8 +5,8 @@
 
 #include "expect.h"
 #include "fuzz_target.h"
-#include "listing.h"
-#include "name_order.h"
+#include "names/name_order.h"
+#include "queue/listing.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 
 #include "expect.h"
 #include "fuzz_target.h"
-#include "time_text.h"
+#include "names/time_text.h"
 
 namespace {
 

@@ -1,11 +1,11 @@
-#include "listing.h"
+#include "queue/listing.h"
 
 #include <random>
 #include <string>
 #include <vector>
 
 #include "expect.h"
-#include "name_order.h"
+#include "names/name_order.h"
 #include "tests.h"
 
 namespace fsq::test {

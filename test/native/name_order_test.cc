@@ -1,4 +1,4 @@
-#include "name_order.h"
+#include "names/name_order.h"
 
 #include <iterator>
 #include <string>

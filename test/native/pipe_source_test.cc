@@ -1,4 +1,4 @@
-#include "pipe_source.h"
+#include "files/pipe_source.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,9 +12,9 @@
 #include <string>
 #include <thread>
 
-#include "descriptor.h"
+#include "calls/descriptor.h"
 #include "expect.h"
-#include "platform.h"
+#include "platform/platform.h"
 #include "tests.h"
 
 namespace fsq::test {

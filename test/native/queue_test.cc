@@ -10,16 +10,16 @@
 #include <thread>
 #include <vector>
 
-#include "claim.h"
-#include "directory.h"
-#include "enqueue.h"
 #include "expect.h"
-#include "finish.h"
-#include "install.h"
-#include "listing.h"
-#include "skipped.h"
+#include "names/time_text.h"
+#include "queue/claim.h"
+#include "queue/directory.h"
+#include "queue/enqueue.h"
+#include "queue/finish.h"
+#include "queue/install.h"
+#include "queue/listing.h"
+#include "queue/skipped.h"
 #include "tests.h"
-#include "time_text.h"
 
 namespace fsq::test {
 namespace {
@@ -64,7 +64,7 @@ class TestQueue {
 };
 
 ItemForm FormOf(bool durable) {
-  return {.time_format = "%Y%m%d%H%M%S", .durable = durable};
+  return {.names = {.time_format = "%Y%m%d%H%M%S"}, .durable = durable};
 }
 
 NewItem ItemOf(const char* argument, std::string_view bytes) {

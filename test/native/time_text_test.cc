@@ -1,4 +1,4 @@
-#include "time_text.h"
+#include "names/time_text.h"
 
 #include <string>
 

@@ -1,0 +1,75 @@
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "bindings/bindings.h"
+#include "bindings/runtime/addon_data.h"
+#include "bindings/runtime/ends.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "calls/clock.h"
+#include "calls/fault_point.h"
+
+namespace fsq {
+namespace {
+
+// How many claims this thread holds.
+napi_value HeldClaims(napi_env env, napi_callback_info) {
+  return JsBuilder(env).Number(static_cast<double>(DataOf(env).claims.size()));
+}
+
+// So long the JavaScript thread is taken to look again by itself.
+constexpr int64_t kLookAgainNs = 100'000;
+
+// (again) -> how many tasks are under way in lanes; those that have ended are answered. `again`: another call
+// follows at once.
+napi_value SettleEnds(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const bool again = arguments[0].Flag();
+  if (!arguments.ok()) return nullptr;
+  const std::shared_ptr<Ends> ends = DataOf(env).ends;
+  if (!ends) return JsBuilder(env).Number(0);
+  ends->LookOutUntil(again ? NowNs() + kLookAgainNs : 0);
+  return JsBuilder(env).Number(static_cast<double>(ends->Settle(env, true)));
+}
+
+// The process exits: operations that have not begun will not, and nothing stays of what is half-written.
+napi_value Stop(napi_env env, napi_callback_info) {
+  AddonData& data = DataOf(env);
+  data.stopping->store(true, std::memory_order_relaxed);
+  data.AbandonDrafts();
+  return nullptr;
+}
+
+#ifdef FSQ_FAULT_POINTS
+
+napi_value SetFaults(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const std::string rules = arguments[0].Text();
+  if (arguments.ok()) fault::Set(rules);
+  return nullptr;
+}
+
+napi_value FaultPoints(napi_env env, napi_callback_info) {
+  JsBuilder js(env);
+  napi_value names = js.Array(0);
+  size_t count = 0;
+  for (const std::string& point : fault::Points()) js.Set(names, count++, js.Text(point));
+  return js.Checked(names);
+}
+
+#endif
+
+constexpr Binding kFunctions[] = {
+    {"heldClaims", HeldClaims}, {"settleEnds", SettleEnds},   {"stop", Stop},
+#ifdef FSQ_FAULT_POINTS
+    {"setFaults", SetFaults},   {"faultPoints", FaultPoints},
+#endif
+};
+
+}  // namespace
+
+const std::span<const Binding> kEnvironmentFunctions = kFunctions;
+
+}  // namespace fsq

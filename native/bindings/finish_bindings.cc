@@ -1,0 +1,101 @@
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/bindings.h"
+#include "bindings/handle.h"
+#include "bindings/runtime/addon_data.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "queue/finish.h"
+
+namespace fsq {
+namespace {
+
+constexpr size_t kValuesAMove = 3;
+
+// (queue, moves, count, names, durable). `moves`: three numbers an item, claim, place, due time. `names`:
+// what they are to be called there, where that is not what they are called; left out: none is.
+class FinishTask : public Task {
+ public:
+  explicit FinishTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])), durable_(arguments[4].Flag()) {
+    const std::span<const double> moves = arguments[1].Numbers();
+    const size_t count = std::min(static_cast<size_t>(arguments[2].Integer()), moves.size() / kValuesAMove);
+    std::vector<std::string> names(count);
+    if (const JsArgument given = arguments[3]; !given.left_out()) {
+      for (size_t at = 0; at < count; at++) {
+        const JsArgument name = given.Element(at);
+        if (!name.left_out()) names[at] = name.Bytes();
+      }
+    }
+    if (!arguments.ok()) return;
+    // Taken out of the table before the task runs: once it has closed a descriptor, the number may be another
+    // claim's. A claim that is not there has no descriptor, and its finish fails with EBADF.
+    AddonData& data = DataOf(arguments.env());
+    items_.resize(count);
+    ids_.reserve(count);
+    for (size_t at = 0; at < count; at++) {
+      const std::span<const double> move = moves.subspan(at * kValuesAMove, kValuesAMove);
+      auto claim = data.Take(ids_.emplace_back(static_cast<AddonData::ClaimId>(move[0])));
+      Finish& item = items_[at];
+      item.descriptor = std::move(claim.descriptor);
+      item.to = names[at].empty() ? claim.name : std::move(names[at]);
+      item.from = std::move(claim.name);
+      item.to_place = static_cast<Place>(move[1]);
+      item.discard = item.to_place == Place::kTmp;
+      item.due_ms = static_cast<int64_t>(move[2]);
+    }
+  }
+
+  void Run() override { FinishAll(*directory_, items_, durable_); }
+
+  napi_value Answer(napi_env env, AddonData& data) override {
+    JsBuilder js(env);
+    const bool plain = std::none_of(items_.begin(), items_.end(),
+                                    [](const Finish& item) { return item.failure || item.undelayed; });
+    if (plain) return js.Undefined();
+    napi_value results = js.Array(items_.size());
+    for (size_t at = 0; at < items_.size(); at++) js.Set(results, at, ResultOf(js, items_[at]));
+    // An item that could not be moved stays claimed.
+    for (size_t at = 0; at < items_.size(); at++) {
+      Finish& item = items_[at];
+      if (item.descriptor.IsIntact()) {
+        data.Hold(ids_[at], {std::move(item.descriptor), std::move(item.from), directory_});
+      } else {
+        // Somebody has closed it, and its number may be that of another claim.
+        item.descriptor.Forget();
+      }
+    }
+    return js.Checked(results);
+  }
+
+ private:
+  // Nothing: all went well. Otherwise {errno (0: only undelayed), ..., moved, undelayed}.
+  static napi_value ResultOf(JsBuilder& js, const Finish& item) {
+    if (!item.failure && !item.undelayed) return js.Undefined();
+    napi_value result = js.FailureObject(item.failure);
+    js.Set(result, "moved", js.Boolean(item.moved));
+    js.Set(result, "undelayed", js.Boolean(item.undelayed));
+    return result;
+  }
+
+  std::shared_ptr<QueueDirectory> directory_;
+  bool durable_;
+  std::vector<Finish> items_;
+  std::vector<AddonData::ClaimId> ids_;
+};
+
+constexpr Binding kFunctions[] = {
+    {"finish", StartInLane<FinishTask, LaneOf<&QueueBox::finishes>>},
+};
+
+}  // namespace
+
+const std::span<const Binding> kFinishFunctions = kFunctions;
+
+}  // namespace fsq

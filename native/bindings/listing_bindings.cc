@@ -1,0 +1,107 @@
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "bindings/bindings.h"
+#include "bindings/handle.h"
+#include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
+#include "bindings/runtime/task.h"
+#include "calls/clock.h"
+#include "queue/directory.h"
+#include "queue/listing.h"
+#include "queue/skipped.h"
+
+namespace fsq {
+namespace {
+
+class ListTask : public Task {
+ public:
+  explicit ListTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])),
+        place_(static_cast<Place>(arguments[1].Integer())),
+        seed_(static_cast<uint32_t>(arguments[2].Integer())),
+        skipped_(OpenedIfGiven<SkippedBox>(arguments[3])),
+        stop_(OpenedIfGiven<StopBox>(arguments[4])),
+        stopping_(DataOf(arguments.env()).stopping) {}
+
+  void Run() override {
+    const int64_t begun = NowNs();
+    if (skipped_) skipped_->BeginWalk(*directory_);
+    listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
+                             skipped_ ? &skipped_->stream : nullptr);
+    if (!listing_) return;
+    if (seed_ != 0) listing_->Relax(seed_);
+    listing_->spent_ns = NowNs() - begun;
+  }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    if (listing_) return NewHandle<ListingBox>(env, std::move(listing_));
+    return JsBuilder(env).FailureObject(failure_);
+  }
+
+ private:
+  std::shared_ptr<QueueDirectory> directory_;
+  Place place_;
+  uint32_t seed_;
+  std::shared_ptr<Skipped> skipped_;
+  std::shared_ptr<std::atomic<bool>> stop_;
+  std::shared_ptr<std::atomic<bool>> stopping_;
+  std::shared_ptr<Listing> listing_;
+  Failure failure_;
+};
+
+// (listing) -> the number of names
+napi_value ListingSize(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  return listing ? JsBuilder(env).Number(static_cast<double>(listing->size())) : nullptr;
+}
+
+// (listing) -> how many microseconds it took to read and sort
+napi_value ListingSpent(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  return listing ? JsBuilder(env).Number(static_cast<double>(listing->spent_ns) / 1000) : nullptr;
+}
+
+// (listing, position): the next claim goes on there.
+napi_value SeekListing(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  const auto position = static_cast<size_t>(arguments[1].Integer());
+  if (arguments.ok()) listing->cursor = std::min(position, listing->size());
+  return nullptr;
+}
+
+// (listing, from, count) -> [name, type, name, type, ...]
+napi_value ListingEntries(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto listing = Opened<ListingBox>(arguments[0]);
+  const auto from = static_cast<size_t>(arguments[1].Integer());
+  const auto count = static_cast<size_t>(arguments[2].Integer());
+  if (!arguments.ok()) return nullptr;
+  const size_t end = std::min(from + count, listing->size());
+  JsBuilder js(env);
+  napi_value entries = js.Array(from < end ? (end - from) * 2 : 0);
+  for (size_t at = from, index = 0; at < end; at++) {
+    const Listing::Entry entry = listing->at(at);
+    js.Set(entries, index++, js.Bytes(entry.view()));
+    js.Set(entries, index++, js.Number(static_cast<int>(entry.type)));
+  }
+  return js.Checked(entries);
+}
+
+constexpr Binding kFunctions[] = {
+    {"list", Start<ListTask>},           {"listSync", StartSync<ListTask>},
+    {"closeListing", Close<ListingBox>}, {"listingSize", ListingSize},
+    {"listingSpent", ListingSpent},      {"seekListing", SeekListing},
+    {"listingEntries", ListingEntries},
+};
+
+}  // namespace
+
+const std::span<const Binding> kListingFunctions = kFunctions;
+
+}  // namespace fsq

@@ -1,0 +1,96 @@
+// What one JavaScript environment (the main thread, or one worker thread) owns.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "files/claimed_descriptor.h"
+#include "queue/item_file.h"
+
+namespace fsq {
+
+class Ends;
+class WakeUps;
+
+// Destroyed with its environment: a worker thread that is terminated unlocks and closes all that it had
+// claimed, which the kernel does for a process only. Touched by the environment's own thread only, but for
+// `stopping`.
+class AddonData {
+ public:
+  // A claim that JavaScript holds goes by a number that is never given twice. Not by its descriptor: that is
+  // lent, and where somebody closes it, the next claim has the same one.
+  using ClaimId = int64_t;
+  struct HeldClaim {
+    ClaimedDescriptor descriptor;
+    std::string name;                           // of an item, in queue/
+    std::shared_ptr<QueueDirectory> directory;  // kept open for its finish
+  };
+  std::unordered_map<ClaimId, HeldClaim> claims;
+
+  ClaimId NewClaimId() { return next_claim_++; }
+
+  void Hold(ClaimId id, HeldClaim claim) {
+    const auto [earlier, added] = by_descriptor_.try_emplace(claim.descriptor.get(), id);
+    if (!added && earlier->second != id) {
+      // The kernel gave the descriptor's number to this claim, so the earlier one has lost it.
+      if (const auto lost = claims.find(earlier->second); lost != claims.end())
+        lost->second.descriptor.Forget();
+      earlier->second = id;
+    }
+    claims.insert_or_assign(id, std::move(claim));
+  }
+
+  // None: there is no such claim.
+  HeldClaim Take(ClaimId id) {
+    const auto held = claims.find(id);
+    if (held == claims.end()) return {};
+    HeldClaim claim = std::move(held->second);
+    claims.erase(held);
+    const auto known = by_descriptor_.find(claim.descriptor.get());
+    if (known != by_descriptor_.end() && known->second == id) by_descriptor_.erase(known);
+    return claim;
+  }
+
+  // None: there is no such claim.
+  const ClaimedDescriptor* Find(ClaimId id) const {
+    const auto held = claims.find(id);
+    return held == claims.end() ? nullptr : &held->second.descriptor;
+  }
+
+  void Watch(const std::shared_ptr<Draft>& draft) {
+    drafts_.erase(std::remove_if(drafts_.begin(), drafts_.end(),
+                                 [](const std::weak_ptr<Draft>& known) { return known.expired(); }),
+                  drafts_.end());
+    drafts_.push_back(draft);
+  }
+
+  // A process that exits destroys nothing, and the kernel closes descriptors but leaves names in tmp/.
+  void AbandonDrafts() {
+    for (const std::weak_ptr<Draft>& known : drafts_) {
+      if (const std::shared_ptr<Draft> draft = known.lock()) draft->Abandon();
+    }
+  }
+
+  // How watches reach this environment; made with the first of them.
+  std::shared_ptr<WakeUps> wake_ups;
+
+  // What has ended in lanes; made with the first of those.
+  std::shared_ptr<Ends> ends;
+
+  // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
+  // running tasks.
+  std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
+
+ private:
+  std::unordered_map<int, ClaimId> by_descriptor_;
+  std::vector<std::weak_ptr<Draft>> drafts_;
+  ClaimId next_claim_ = 1;
+};
+
+}  // namespace fsq

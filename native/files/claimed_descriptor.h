@@ -1,0 +1,69 @@
+// The descriptor whose lock is a claim.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "calls/failure.h"
+#include "files/file_info.h"
+#include "files/file_lock.h"
+
+namespace fsq {
+
+// Unlocks before it closes. It knows its inode, because its number is lent to JavaScript: where somebody else
+// closed it (a stream with autoClose, say), the number may by now be another file, which is not ours to
+// close.
+class ClaimedDescriptor {
+ public:
+  ClaimedDescriptor() = default;
+  ClaimedDescriptor(int fd, LockKind kind) : fd_(fd), kind_(kind) {}
+  ClaimedDescriptor(ClaimedDescriptor&& other) noexcept
+      : fd_(other.Release()), kind_(other.kind_), id_(other.id_) {}
+  ClaimedDescriptor& operator=(ClaimedDescriptor&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      kind_ = other.kind_;
+      id_ = other.id_;
+      fd_ = other.Release();
+    }
+    return *this;
+  }
+  ClaimedDescriptor(const ClaimedDescriptor&) = delete;
+  ClaimedDescriptor& operator=(const ClaimedDescriptor&) = delete;
+  ~ClaimedDescriptor() { Reset(); }
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  void Remember(const struct stat& info) { id_ = IdOf(info); }
+  bool Is(const struct stat& info) const { return IdOf(info) == id_; }
+
+  // Whether nobody else has closed the descriptor. Only where its inode is remembered.
+  bool IsIntact() const {
+    struct stat info;
+    return valid() && RetryInterrupted(::fstat, fd_, &info) == 0 && Is(info);
+  }
+
+  // The kernel has given the number to somebody else, so it is not ours any more.
+  void Forget() { (void)Release(); }
+
+  void Reset() {
+    const bool lent_and_lost = valid() && id_.inode != 0 && !IsIntact();
+    if (lent_and_lost) Forget();
+    ResetVerified();
+  }
+
+  // Where the inode has been looked at just now.
+  void ResetVerified() {
+    if (const int fd = Release(); fd >= 0) UnlockAndClose(fd, kind_);
+  }
+
+ private:
+  int Release() { return std::exchange(fd_, -1); }
+
+  int fd_ = -1;
+  LockKind kind_ = LockKind::kNone;
+  FileId id_;
+};
+
+}  // namespace fsq

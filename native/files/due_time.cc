@@ -1,0 +1,41 @@
+#include "files/due_time.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+#include "calls/failure.h"
+#include "platform/platform.h"
+
+namespace fsq {
+namespace {
+
+bool IsLater(const timespec& left, const timespec& right) {
+  return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
+}
+
+}  // namespace
+
+int SetDue(int fd, int64_t due_ms) {
+  timespec times[2]{};
+  times[0].tv_nsec = UTIME_OMIT;
+  times[1].tv_sec = static_cast<time_t>(due_ms / 1000);
+  times[1].tv_nsec = static_cast<long>(due_ms % 1000) * 1'000'000;
+  return RetryInterrupted(::futimens, fd, times);
+}
+
+// Not mtime alone: a clock that steps back must not delay what was enqueued at once, whose mtime is never
+// after its ctime.
+bool IsDelayed(const struct stat& info) {
+  const timespec& modified = platform::ModifiedAt(info);
+  if (!IsLater(modified, platform::ChangedAt(info))) return false;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return IsLater(modified, now);
+}
+
+int64_t DueOf(const struct stat& info) {
+  const timespec& modified = platform::ModifiedAt(info);
+  return int64_t{modified.tv_sec} * 1000 + (modified.tv_nsec + 999'999) / 1'000'000;
+}
+
+}  // namespace fsq

@@ -1,0 +1,302 @@
+#include "queue/claim.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "calls/clock.h"
+#include "calls/fault_point.h"
+#include "files/due_time.h"
+#include "names/tries.h"
+
+namespace fsq {
+namespace {
+
+constexpr size_t kNamesALook = 64;  // names between two looks for the file that stops scans
+
+class Claimer {
+ public:
+  Claimer(const QueueDirectory& directory, Listing& listing, size_t read_limit, Skipped* skipped,
+          ClaimBatch& batch)
+      : directory_(directory), listing_(listing), read_limit_(read_limit), skipped_(skipped), batch_(batch) {}
+
+  // False: stop, batch.failure says why.
+  bool Try(const Listing::Entry& entry, size_t position);
+
+ private:
+  bool Look(const Listing::Entry& entry, bool* skip);
+  bool Open(const Listing::Entry& entry, Descriptor* opened);
+  bool StandsThere(int fd, const Listing::Entry& entry) const;
+  bool Check(Claim claim, const Listing::Entry& entry, size_t position);
+  bool Stop(const char* syscall, const Listing::Entry& entry);
+  void NoteForeign(const Listing::Entry& entry, platform::EntryType type);
+  void NoteUnreadable(const char* syscall, const Listing::Entry& entry);
+  void NoteDelayed(const Listing::Entry& entry, const struct stat& info);
+  int FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found);
+  static bool WasLeft(std::string_view name, std::string_view other);
+  int CompleteHalfMove(const Listing::Entry& entry, const struct stat& info);
+  int RemoveFromQueue(const char* name);
+  void Read(Claim& claim);
+
+  const QueueDirectory& directory_;
+  Listing& listing_;
+  const size_t read_limit_;
+  Skipped* const skipped_;
+  ClaimBatch& batch_;
+};
+
+bool Claimer::Stop(const char* syscall, const Listing::Entry& entry) {
+  batch_.failure = Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, entry.view())};
+  return false;
+}
+
+void Claimer::NoteForeign(const Listing::Entry& entry, platform::EntryType type) {
+  batch_.notes.push_back({ClaimNote::Kind::kForeign, std::string(entry.view()), type, {}});
+}
+
+void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
+  Failure failure = Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, entry.view())};
+  batch_.notes.push_back(
+      {ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
+}
+
+// Where one item is delayed, the next ones may be, too.
+void Claimer::NoteDelayed(const Listing::Entry& entry, const struct stat& info) {
+  listing_.look_first = Listing::kLookFirst;
+  batch_.delayed++;
+  if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), DueOf(info));
+}
+
+// The name in `place`, other than `but`, under which this inode stands: 1 found, 0 there is none, -1 errno.
+int Claimer::FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found) {
+  const Descriptor stream(
+      FSQ_CALL("list.open", ::openat(directory_.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  if (!stream.valid()) return errno == ENOENT ? 0 : -1;
+  found->clear();
+  const int result = platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
+    if (entry.inode == info.st_ino && entry.name != but) *found = std::string(entry.name);
+    return found->empty();
+  });
+  if (result == -1) return errno == ENOENT ? 0 : -1;
+  // The number alone does not say on which device.
+  return found->empty() ? 0 : directory_.HasTwin(place, found->c_str(), info);
+}
+
+// Of two names of one inode in queue/, the one with fewer tries is the one that a retry meant to leave.
+bool Claimer::WasLeft(std::string_view name, std::string_view other) {
+  const auto tries = TriesOf(name);
+  const auto other_tries = TriesOf(other);
+  return tries && other_tries && *tries < *other_tries;
+}
+
+// A move made of link and unlink (or a power cut on btrfs) can leave both names of one inode. The work was
+// done, or the retry was made, so complete the move rather than run the item again. 1: completed, the item is
+// not here any more; 0: it is an item like any other (its other name is still in tmp/, or is somebody's
+// backup); -1: errno.
+int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& info) {
+  const int building = directory_.HasTwin(Place::kTmp, entry.name, info);
+  if (building != 0) return building == 1 ? 0 : -1;
+  for (const Place place : {Place::kDone, Place::kFail}) {
+    const int twin = directory_.HasTwin(place, entry.name, info);
+    if (twin != 0) return twin == 1 ? RemoveFromQueue(entry.name) : -1;
+  }
+  for (const int step : {1, -1}) {
+    const auto other = WithTriesChanged(entry.view(), step);
+    const int twin = other ? directory_.HasTwin(Place::kQueue, other->c_str(), info) : 0;
+    if (twin == -1) return -1;
+    if (twin == 1)
+      return step == 1 ? RemoveFromQueue(entry.name) : RemoveFromQueue(other->c_str()) == -1 ? -1 : 0;
+  }
+  // After a collision the other name differs in more than its place; only a move by link can have been cut in
+  // half then, so where renames are exclusive, directories of any size need not be searched.
+  if (directory_.RenamesExclusively()) return 0;
+  for (const Place place : {Place::kDone, Place::kFail, Place::kQueue}) {
+    std::string other;
+    const int twin =
+        FindByInode(place, place == Place::kQueue ? entry.view() : std::string_view(), info, &other);
+    if (twin == -1) return -1;
+    if (twin == 0) continue;
+    if (place != Place::kQueue || WasLeft(entry.view(), other)) return RemoveFromQueue(entry.name);
+    if (WasLeft(other, entry.view())) return RemoveFromQueue(other.c_str()) == -1 ? -1 : 0;
+  }
+  return 0;
+}
+
+int Claimer::RemoveFromQueue(const char* name) {
+  const int queue = directory_.fd(Place::kQueue);
+  // ENOENT: it was removed by a call that was interrupted, or by somebody else.
+  return FSQ_CALL("claim.complete", ::unlinkat(queue, name, 0)) == 0 || errno == ENOENT ? 1 : -1;
+}
+
+void Claimer::Read(Claim& claim) {
+  if (claim.size < 0 || static_cast<size_t>(claim.size) > read_limit_) return;
+  const size_t offset = batch_.contents.size();
+  const auto size = static_cast<size_t>(claim.size);
+  batch_.contents.resize(offset + size);
+  size_t filled = 0;
+  while (filled < size) {
+    const ssize_t got =
+        FSQ_CALL("claim.read", ::pread(claim.descriptor.get(), batch_.contents.data() + offset + filled,
+                                       size - filled, static_cast<off_t>(filled)));
+    if (got <= 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  // Whoever asks for the content later gets the error of that read; the claim itself is good.
+  if (filled < size) {
+    batch_.contents.resize(offset);
+    return;
+  }
+  claim.content_offset = offset;
+  claim.content_length = static_cast<ssize_t>(size);
+}
+
+// Whether to skip the name as it stands there: a decision to skip may be taken without the lock, one to run
+// never. Opening and closing a delayed item would be an event for all who watch the queue, this waiter too: a
+// walk over many would fill the queue of its own watch. False: stop, batch.failure says why.
+bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
+  platform::EntryType type = entry.type;
+  *skip = true;
+  if (listing_.look_first > 0 || type == platform::EntryType::kUnknown) {
+    struct stat named;
+    const int queue = directory_.fd(Place::kQueue);
+    if (FSQ_CALL("claim.look", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1)
+      return errno == ENOENT || Stop("fstatat", entry);
+    type = platform::TypeOfMode(named.st_mode);
+    if (type == platform::EntryType::kRegular && IsDelayed(named)) {
+      NoteDelayed(entry, named);
+      return true;
+    }
+    if (listing_.look_first > 0) listing_.look_first--;
+  }
+  // Not even opened: opening a device, a FIFO or somebody's symlink has effects.
+  *skip = type != platform::EntryType::kRegular;
+  if (*skip) NoteForeign(entry, type);
+  return true;
+}
+
+// False: stop, batch.failure says why. What may not be opened, or is gone, stays closed.
+bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
+  const int queue = directory_.fd(Place::kQueue);
+  const int access = AccessFor(directory_.lock_kind());
+  *opened = Descriptor(FSQ_CALL(
+      "claim.open", ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
+  if (opened->valid() || errno == ENOENT) return true;
+  if ((errno == EMFILE || errno == ENFILE) && skipped_ != nullptr && skipped_->DropBusy())
+    return Open(entry, opened);
+  // ETXTBSY: it is a program that runs, and fcntl locks need it open for writing.
+  if (errno == EACCES || errno == EPERM || errno == ETXTBSY) {
+    NoteUnreadable("openat", entry);
+    return true;
+  }
+  // It became something else since it was listed.
+  if (errno == ELOOP || errno == ENXIO || errno == EISDIR) {
+    NoteForeign(entry, platform::EntryType::kUnknown);
+    return true;
+  }
+  return Stop("openat", entry);
+}
+
+bool Claimer::StandsThere(int fd, const Listing::Entry& entry) const {
+  struct stat info;
+  return RetryInterrupted(::fstat, fd, &info) == 0 &&
+         directory_.HasTwin(Place::kQueue, entry.name, info) == 1;
+}
+
+bool Claimer::Try(const Listing::Entry& entry, size_t position) {
+  Descriptor opened;
+  if (skipped_ != nullptr) opened = skipped_->TakeBusy(entry.view());
+  // Another file may have its name by now.
+  if (opened.valid() && !StandsThere(opened.get(), entry)) opened.Reset();
+  if (!opened.valid()) {
+    bool skip = false;
+    if (!Look(entry, &skip)) return false;
+    if (skip) return true;
+    if (!Open(entry, &opened)) return false;
+  }
+  if (!opened.valid()) return true;
+  const LockKind kind = directory_.lock_kind();
+  if (FSQ_CALL("claim.lock", TryLock(opened.get(), kind)) == -1) {
+    if (errno != EAGAIN) return Stop(kind == LockKind::kFlock ? "flock" : "fcntl", entry);
+    batch_.busy++;
+    if (skipped_ != nullptr) skipped_->KeepBusy(entry.view(), std::move(opened));
+    return true;
+  }
+  Claim claim;
+  claim.descriptor = ClaimedDescriptor(opened.Release(), kind);
+  return Check(std::move(claim), entry, position);
+}
+
+// Hands the claim out, or lets go of it. False: stop, batch.failure says why.
+bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
+  const int queue = directory_.fd(Place::kQueue);
+  // Between our open and our lock another worker may have finished the item, or given it another name.
+  struct stat info;
+  struct stat named;
+  if (FSQ_CALL("claim.fstat", ::fstat(claim.descriptor.get(), &info)) == -1) return Stop("fstat", entry);
+  if (directory_.Look("claim.fstatat", queue, entry.name, &named) == -1) {
+    return errno == ENOENT || Stop("fstatat", entry);
+  }
+  if (IdOf(named) != IdOf(info) || info.st_nlink == 0) return true;
+  if (!S_ISREG(info.st_mode)) {
+    NoteForeign(entry, platform::TypeOfMode(info.st_mode));
+    return true;
+  }
+  if (IsDelayed(info)) {
+    NoteDelayed(entry, info);
+    return true;
+  }
+  if (info.st_nlink > 1) {
+    const int completed = CompleteHalfMove(entry, info);
+    if (completed == -1 && errno != ENOENT) return Stop("unlinkat", entry);
+    if (completed != 0) {
+      batch_.notes.push_back({ClaimNote::Kind::kCompleted, std::string(entry.view()), entry.type, {}});
+      return true;
+    }
+  }
+  claim.descriptor.Remember(info);
+  claim.name = entry.view();
+  claim.size = info.st_size;
+  claim.position = position;
+  Read(claim);
+  batch_.claims.push_back(std::move(claim));
+  return true;
+}
+
+}  // namespace
+
+ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t looks,
+                     size_t read_limit, Skipped* skipped, Stopping stopping) {
+  ClaimBatch batch;
+  const int64_t begun = NowNs();
+  if (directory.CheckLockKind() == -1) {
+    batch.failure = Failure{LastError(), "fstatat", "lock-fcntl"};
+    return batch;
+  }
+  batch.claims.reserve(limit);
+  Claimer claimer(directory, listing, read_limit, skipped, batch);
+  for (; listing.cursor < listing.size() && batch.claims.size() < limit && batch.looked < looks;
+       batch.looked++) {
+    if (stopping.requested()) break;
+    // Not once: a walk over a backlog that others hold can be long. Not each time: who hands an item out
+    // looks again.
+    if (batch.looked % kNamesALook == 0) {
+      const int down = directory.IsDown();
+      if (down == -1) batch.failure = Failure{LastError(), "fstatat", "down"};
+      batch.down = down == 1;
+      if (down != 0) break;
+    }
+    const size_t position = listing.cursor++;
+    if (claimer.Try(listing.at(position), position)) continue;
+    listing.cursor = position;  // where the next call goes on, if there is one
+    break;
+  }
+  batch.ended = listing.cursor >= listing.size() && !batch.failure;
+  if (skipped != nullptr) skipped->UnlockBusy();
+  if (batch.ended && skipped != nullptr) skipped->EndWalk();
+  batch.spent_ns = NowNs() - begun;
+  return batch;
+}
+
+}  // namespace fsq

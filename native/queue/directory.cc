@@ -1,0 +1,171 @@
+#include "queue/directory.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "calls/fault_point.h"
+
+namespace fsq {
+namespace {
+
+constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+}  // namespace
+
+std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking,
+                                                     Failure* failure) {
+  auto directory = std::make_shared<QueueDirectory>();
+  directory->path_ = std::move(path);
+  directory->layout_ = std::move(layout);
+  directory->queue_path_ = JoinPath(directory->path_, directory->NameOf(Place::kQueue));
+
+  directory->root_ = Descriptor(FSQ_CALL("open.directory", ::open(directory->path_.c_str(), kOpenFlags)));
+  if (!directory->root_.valid()) {
+    *failure = Failure{LastError(), "open", directory->path_};
+    return nullptr;
+  }
+  for (size_t place = 0; place < kPlaces; place++) {
+    const char* const name = directory->layout_.names[place].c_str();
+    // O_NOFOLLOW: the queue may be a symlink, its four directories may not.
+    directory->places_[place] = Descriptor(
+        FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kOpenFlags | O_NOFOLLOW)));
+    if (!directory->places_[place].valid()) {
+      *failure = Failure{LastError(), "openat", JoinPath(directory->path_, name)};
+      return nullptr;
+    }
+  }
+  std::array<FileId, kPlaces>& ids = directory->ids_;
+  for (size_t place = 0; place < kPlaces; place++) {
+    const std::string where = JoinPath(directory->path_, directory->layout_.names[place]);
+    struct stat info;
+    if (RetryInterrupted(::fstat, directory->places_[place].get(), &info) == -1) {
+      *failure = Failure{LastError(), "fstat", where};
+      return nullptr;
+    }
+    ids[place] = IdOf(info);
+    // One directory under two names (a bind mount, a setting): a move from it into itself would lose items.
+    for (size_t earlier = 0; earlier < place; earlier++) {
+      if (ids[earlier] == ids[place]) {
+        *failure = Failure{-EINVAL, "fstat", where, {}};
+        return nullptr;
+      }
+    }
+  }
+  if (platform::FindFileSystem(directory->fd(Place::kQueue), &directory->file_system_) == -1) {
+    *failure = Failure{LastError(), "fstatfs", JoinPath(directory->path_, directory->NameOf(Place::kQueue))};
+    return nullptr;
+  }
+  const long name_max = RetryInterrupted(::fpathconf, directory->fd(Place::kQueue), _PC_NAME_MAX);
+  if (name_max > 0) directory->name_max_ = std::min(kNameMax, static_cast<size_t>(name_max));
+  directory->umask_ = platform::Umask();
+  directory->locking_ = locking;
+  if (directory->FindLockKind(&directory->lock_kind_) == -1) {
+    *failure = Failure{LastError(), "fstatat", JoinPath(directory->path_, directory->layout_.marker)};
+    return nullptr;
+  }
+  return directory;
+}
+
+// Which kind of lock the others use must be known, not guessed: the two kinds do not see each other.
+int QueueDirectory::FindLockKind(LockKind* kind) const {
+  *kind = LockKind::kNone;
+  if (!locking_) return 0;
+  struct stat info;
+  *kind = LockKind::kDescription;
+  if (LookAt(root_.get(), layout_.marker, &info) == 0) return 0;
+  *kind = LockKind::kFlock;
+  return errno == ENOENT ? 0 : -1;
+}
+
+int QueueDirectory::CheckLockKind() const {
+  LockKind kind = LockKind::kNone;
+  if (FindLockKind(&kind) == -1) return -1;
+  if (kind == lock_kind_) return 0;
+  errno = ESTALE;
+  return -1;
+}
+
+bool QueueDirectory::Vanished(Place place) const {
+  struct stat info;
+  return RetryInterrupted(::fstat, fd(place), &info) == 0 ? info.st_nlink == 0 : errno == ESTALE;
+}
+
+bool QueueDirectory::RenamesExclusively() const {
+  // A directory onto itself: EEXIST where the flag is known, and nothing happens in either case.
+  const char* const name = NameOf(Place::kTmp).c_str();
+  const int renamed =
+      FSQ_CALL("claim.exclusive", platform::RenameExclusive(root_.get(), name, root_.get(), name));
+  return renamed == 0 || errno == EEXIST;
+}
+
+int QueueDirectory::IsDown() const {
+  struct stat info;
+  const int result =
+      FSQ_CALL("claim.down", ::fstatat(root_.get(), layout_.down.c_str(), &info, AT_SYMLINK_NOFOLLOW));
+  if (result == 0) return 1;
+  return errno == ENOENT ? 0 : -1;
+}
+
+int QueueDirectory::CheckCurrent() const {
+  struct stat info;
+  const int result = FSQ_CALL("enqueue.stat", ::stat(queue_path_.c_str(), &info));
+  if (result == 0 && IdOf(info) == ids_[0]) return 0;
+  if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
+  return -1;
+}
+
+int QueueDirectory::CheckAllCurrent() const {
+  if (CheckCurrent() == -1) return -1;
+  for (size_t place = 1; place < kPlaces; place++) {
+    struct stat info;
+    const int result = LookAt(root_.get(), layout_.names[place], &info);
+    if (result == 0 && IdOf(info) == ids_[place]) continue;
+    if (result == 0 || errno == ENOENT || errno == ENOTDIR) errno = ESTALE;
+    return -1;
+  }
+  return 0;
+}
+
+Descriptor QueueDirectory::OpenAgain(Place place) const {
+  return Descriptor(
+      FSQ_CALL("open.directory", ::openat(root_.get(), NameOf(place).c_str(), kOpenFlags | O_NOFOLLOW)));
+}
+
+int QueueDirectory::Look(const char* point, int directory, const char* name, struct stat* info) const {
+  (void)point;
+  using Reach = platform::FileSystem::Reach;
+  if (file_system_.reach != Reach::kLocal) {
+    const int refreshed = FSQ_CALL("look.refresh", platform::Refresh(directory));
+    // One of which it is not known where it is may be local, and need not have the call.
+    if (refreshed == -1 && file_system_.reach == Reach::kNetwork) return -1;
+  }
+  return FSQ_CALL(point, ::fstatat(directory, name, info, AT_SYMLINK_NOFOLLOW));
+}
+
+int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& info) const {
+  struct stat other;
+  const int result = Look("claim.twin", fd(place), name, &other);
+  if (result == 0) return IdOf(other) == IdOf(info) ? 1 : 0;
+  return errno == ENOENT || errno == ENAMETOOLONG ? 0 : -1;
+}
+
+bool QueueDirectory::WritesOut() const {
+  Known known = writes_out_.load(std::memory_order_relaxed);
+  if (known == Known::kUnknown) {
+    const int answer =
+        FSQ_CALL("enqueue.writesout", platform::WritesOut(fd(Place::kQueue), file_system_) ? 1 : 0);
+    known = FSQ_ANSWER("enqueue.writesout", answer) == 1 ? Known::kYes : Known::kNo;
+    writes_out_.store(known, std::memory_order_relaxed);
+  }
+  return known == Known::kYes;
+}
+
+bool QueueDirectory::CreatesExactly(mode_t mode) const {
+  return umask_ >= 0 && (mode & static_cast<mode_t>(umask_)) == 0 &&
+         !inexact_modes_.load(std::memory_order_relaxed);
+}
+
+}  // namespace fsq

@@ -1,0 +1,320 @@
+#include "queue/enqueue.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "calls/fault_point.h"
+#include "names/time_text.h"
+#include "queue/new_name.h"
+
+namespace fsq {
+namespace {
+
+// Descriptors that one group holds open between writing and linking.
+constexpr size_t kGroup = 64;
+// Collisions before we give up: with doubling jumps, far more names than any queue can hold.
+constexpr int kMaxCollisions = 64;
+
+// An item on its way into the queue.
+struct Building {
+  NewItem* item = nullptr;
+  NewName name;
+  bool straight = false;  // there is nothing to build
+  ItemFile file;
+};
+
+class Batch {
+ public:
+  Batch(QueueDirectory& directory, const ItemForm& form, const std::atomic<bool>* stopping)
+      : directory_(directory),
+        form_(form),
+        stopping_(stopping),
+        write_out_(form.durable && !form.plain_sync && directory.WritesOut()) {}
+
+  void Run(std::span<NewItem> items);
+  void RunLone(NewItem& item);
+  Failure Open(NewItem& item, ItemFile* file);
+
+ private:
+  bool GoesStraight(const NewItem& item) const;
+  bool Begin(NewItem& item, Building* building);
+  const std::string& NameOf(Building& building, Instant now) const;
+  bool FitsOrFails(NewItem& item, const std::string& name) const;
+  bool IsCurrent(NewItem& item);
+  bool IsUnwanted(NewItem& item) const;
+  Failure OpenFile(Building& building, platform::LinkWay way);
+  Failure Build(Building& building, platform::LinkWay way);
+  Failure Prepare(Building& building);
+  void KeepOrder(Building& building) const;
+  void SetLinked(Building& building);
+  void EnqueueEmpty(Building& building);
+  void Link(Building& building);
+  bool Rebuild(Building& building);
+  static void KeepDraft(Building& building);
+  void LinkGroup(std::vector<Building>& group);
+  void SyncQueue(std::span<NewItem> items) const;
+
+  QueueDirectory& directory_;
+  const ItemForm& form_;
+  const std::atomic<bool>* const stopping_;
+  const bool write_out_;
+  bool checked_ = false;
+  uint64_t next_ = 0;  // the least entropy that comes after all that are linked
+};
+
+// Asked for twice: before the file is made, and with the time as it is right before the link.
+const std::string& Batch::NameOf(Building& building, Instant now) const {
+  return building.name.At(now, form_.names, building.item->suffix);
+}
+
+bool Batch::FitsOrFails(NewItem& item, const std::string& name) const {
+  if (name.size() <= directory_.name_max()) return true;
+  item.name_bytes = name.size();
+  item.name_limit = directory_.name_max();
+  item.failure = Failure{-ENAMETOOLONG, "linkat", directory_.PathOf(Place::kQueue, name), {}};
+  return false;
+}
+
+// Once a batch, before its first link: the path must still name the directory that is open.
+bool Batch::IsCurrent(NewItem& item) {
+  if (checked_) return true;
+  if (directory_.CheckCurrent() == -1) {
+    item.failure = Failure{LastError(), "stat", directory_.NameOf(Place::kQueue)};
+    return false;
+  }
+  checked_ = true;
+  return true;
+}
+
+// Asked before it is begun, and once more right before it becomes visible.
+bool Batch::IsUnwanted(NewItem& item) const {
+  if (!Stopping{nullptr, item.unwanted.get()}.requested()) return false;
+  item.failure = Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
+  return true;
+}
+
+bool Batch::GoesStraight(const NewItem& item) const {
+  // Elsewhere the call can be interrupted, and a name that is there afterwards may be ours or another
+  // producer's.
+  const bool is_local = directory_.file_system().reach == platform::FileSystem::Reach::kLocal;
+  return is_local && item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
+         directory_.CreatesExactly(form_.mode);
+}
+
+// An entropy that had to jump is past those that the next items took before: these take new ones, or they
+// would sort before it.
+void Batch::KeepOrder(Building& building) const {
+  if (building.name.entropy() < next_) building.name.TakeEntropy();
+}
+
+void Batch::SetLinked(Building& building) {
+  building.item->name = building.name.Release();
+  building.item->linked = true;
+  next_ = building.name.entropy() + 1;
+}
+
+void Batch::EnqueueEmpty(Building& building) {
+  NewItem& item = *building.item;
+  if (IsUnwanted(item) || !IsCurrent(item)) return;
+  KeepOrder(building);
+  for (int collisions = 0;; collisions++) {
+    const std::string& name = NameOf(building, Now());
+    if (!FitsOrFails(item, name)) return;
+    if (CreateEmpty(directory_, name, form_.mode) == 0) return SetLinked(building);
+    if (errno != EEXIST || collisions == kMaxCollisions) {
+      if ((errno == ENOENT || errno == EPERM) && directory_.Vanished(Place::kQueue)) errno = ESTALE;
+      item.failure = Failure{LastError(), "open", directory_.PathOf(Place::kQueue, name)};
+      return;
+    }
+    building.name.JumpEntropy(collisions);
+  }
+}
+
+// Where the file needs a name in tmp/, that may differ from the one in queue/ by its timestamp.
+Failure Batch::OpenFile(Building& building, platform::LinkWay way) {
+  for (int collisions = 0;; collisions++) {
+    Failure failure = ItemFile::Open(directory_, way, building.name.text(), form_.mode, &building.file);
+    if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
+    building.name.JumpEntropy(collisions);
+    (void)NameOf(building, AboutNow());
+  }
+}
+
+Failure Batch::Build(Building& building, platform::LinkWay way) {
+  NewItem& item = *building.item;
+  if (Failure failure = OpenFile(building, way)) return failure;
+  if (Failure failure = building.file.Write(item.payload, {stopping_, item.unwanted.get()})) return failure;
+  return building.file.SetAttributes(form_, item.due_ms);
+}
+
+// A draft that was begun in this very directory needs no building. In one that has taken its place meanwhile,
+// it may have lost its name in tmp/, and may not be linked from another mount.
+Failure Batch::Prepare(Building& building) {
+  const std::shared_ptr<Draft>& draft = building.item->payload.draft;
+  if (draft && !draft->file.valid()) return Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
+  if (!draft || !draft->file.IsIn(directory_)) return Build(building, directory_.link_way());
+  building.file = std::move(draft->file);
+  return building.file.SetAttributes(form_, building.item->due_ms);
+}
+
+// The inode can get no name the short way here: build it in tmp/, once more from its payload.
+bool Batch::Rebuild(Building& building) {
+  if (const std::shared_ptr<Draft>& draft = building.item->payload.draft; draft && !draft->file.valid()) {
+    draft->file = std::move(building.file);
+  }
+  building.file = ItemFile();
+  Failure& failure = building.item->failure;
+  failure = Build(building, platform::LinkWay::kTemporary);
+  if (!failure && form_.durable) failure = building.file.Sync(write_out_);
+  return !failure;
+}
+
+void Batch::Link(Building& building) {
+  NewItem& item = *building.item;
+  if (IsUnwanted(item) || !IsCurrent(item)) return;
+  KeepOrder(building);
+  bool rebuilt = false;
+  for (int collisions = 0;;) {
+    const std::string& name = NameOf(building, Now());
+    if (!FitsOrFails(item, name)) return;
+    if (building.file.Link(name) == 0) {
+      // Remembered only now that it worked: a way that failed may have failed for another reason.
+      if (rebuilt) directory_.set_link_way(platform::LinkWay::kTemporary);
+      return SetLinked(building);
+    }
+    if (errno == ENOTSUP && !rebuilt) {
+      rebuilt = true;
+      if (!Rebuild(building)) return;
+    } else if (errno == EEXIST && collisions < kMaxCollisions) {
+      building.name.JumpEntropy(collisions++);
+    } else {
+      item.failure = Failure{LastError(), "linkat", directory_.NameOf(Place::kTmp),
+                             directory_.PathOf(Place::kQueue, name)};
+      if (item.failure.error == -ENOENT && directory_.Vanished(Place::kQueue)) item.failure.error = -ESTALE;
+      return;
+    }
+  }
+}
+
+// A draft has its file back unless that is in the queue.
+void Batch::KeepDraft(Building& building) {
+  const std::shared_ptr<Draft>& draft = building.item->payload.draft;
+  if (draft && !building.item->linked && !draft->file.valid()) draft->file = std::move(building.file);
+}
+
+// All contents durable, then all links.
+void Batch::LinkGroup(std::vector<Building>& group) {
+  if (form_.durable) {
+    // All on their way at once. The wait for one is then the wait for all; a first fsync commits what the
+    // others would have committed one by one.
+    if (group.size() > 1) {
+      for (const Building& building : group) building.file.StartSync();
+    }
+    for (Building& building : group) building.item->failure = building.file.Sync(write_out_);
+  }
+  for (Building& building : group) {
+    if (!building.item->failure) Link(building);
+  }
+  for (Building& building : group) KeepDraft(building);
+  group.clear();
+}
+
+void Batch::SyncQueue(std::span<NewItem> items) const {
+  const bool any = std::any_of(items.begin(), items.end(), [](const NewItem& item) { return item.linked; });
+  if (!any || !form_.durable) return;
+  // Never tried again: after EIO the kernel counts the pages as clean, and a second fsync would lie.
+  const int result = FSQ_CALL("enqueue.fsyncdir", platform::SyncDirectory(directory_.fd(Place::kQueue)));
+  if (result == 0) return;
+  const Failure failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
+  for (NewItem& item : items) {
+    if (item.linked) item.failure = failure;
+  }
+}
+
+// False: the item has failed already.
+bool Batch::Begin(NewItem& item, Building* building) {
+  if (IsUnwanted(item)) return false;
+  building->item = &item;
+  building->name.TakeEntropy();
+  building->straight = GoesStraight(item);
+  return FitsOrFails(item, NameOf(*building, AboutNow()));
+}
+
+void Batch::RunLone(NewItem& item) {
+  Building building;
+  if (!Begin(item, &building)) return;
+  if (building.straight) {
+    EnqueueEmpty(building);
+    return SyncQueue({&item, 1});
+  }
+  item.failure = Prepare(building);
+  if (!item.failure && form_.durable) item.failure = building.file.Sync(write_out_);
+  if (!item.failure) Link(building);
+  if (!write_out_) {
+    SyncQueue({&item, 1});
+  } else if (item.linked && building.file.SyncName() == -1) {
+    // Where contents are written out apart from their name, one fsync of the file makes both durable; that of
+    // the directory costs more.
+    item.failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
+  }
+  KeepDraft(building);
+}
+
+void Batch::Run(std::span<NewItem> items) {
+  if (items.size() == 1) return RunLone(items.front());
+  // Without durability an item is linked as soon as it is written: one descriptor, warm caches.
+  const size_t group_size = form_.durable ? kGroup : 1;
+  std::vector<Building> group;
+  group.reserve(group_size);
+  for (NewItem& item : items) {
+    Building building;
+    if (!Begin(item, &building)) continue;
+    if (building.straight) {
+      LinkGroup(group);  // keeps the order of the links
+      EnqueueEmpty(building);
+      continue;
+    }
+    item.failure = Prepare(building);
+    if ((item.failure.error == -EMFILE || item.failure.error == -ENFILE) && !group.empty()) {
+      LinkGroup(group);
+      item.failure = Prepare(building);
+    }
+    if (item.failure) continue;
+    group.push_back(std::move(building));
+    if (group.size() == group_size) LinkGroup(group);
+  }
+  LinkGroup(group);
+  SyncQueue(items);
+}
+
+Failure Batch::Open(NewItem& item, ItemFile* file) {
+  Building building;
+  if (!Begin(item, &building)) return item.failure;
+  Failure failure = OpenFile(building, directory_.link_way());
+  *file = std::move(building.file);
+  return failure;
+}
+
+}  // namespace
+
+void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
+                const std::atomic<bool>* stopping) {
+  Batch(directory, form, stopping).Run(items);
+}
+
+void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item) {
+  auto draft = std::make_shared<Draft>();
+  item.failure = Batch(*directory, form, nullptr).Open(item, &draft->file);
+  if (item.failure) return;
+  draft->directory = std::move(directory);
+  item.payload.kind = Payload::Kind::kDraft;
+  item.payload.draft = std::move(draft);
+}
+
+}  // namespace fsq

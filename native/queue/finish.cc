@@ -1,0 +1,197 @@
+#include "queue/finish.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "calls/fault_point.h"
+#include "files/due_time.h"
+
+namespace fsq {
+namespace {
+
+class Mover {
+ public:
+  Mover(const QueueDirectory& directory, Finish& item)
+      : directory_(directory),
+        item_(item),
+        queue_(directory.fd(Place::kQueue)),
+        target_(directory.fd(item.to_place)) {}
+
+  Failure Move();
+
+ private:
+  Failure CheckOurs(struct stat* info) const;
+  Failure MoveByLink() const;
+  int IsOurs(int directory, const std::string& name) const;
+  Failure Resolve(const Failure& failure) const;
+  Failure FailureOf(const char* syscall) const {
+    return Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, item_.from),
+                   directory_.PathOf(item_.to_place, item_.to)};
+  }
+  template <typename Call>
+  int Rename(Call call) const {
+    return RetryUnlessMade([&] { return FSQ_CALL_ONCE("finish.rename", call()); },
+                           [&] { return HasLeft() && IsOurs(target_, item_.to) == 1; });
+  }
+  int RenameExclusive() const {
+    return Rename(
+        [&] { return platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()); });
+  }
+  int Link() const {
+    return RetryUnlessMade(
+        [&] {
+          return FSQ_CALL_ONCE("finish.link",
+                               ::linkat(queue_, item_.from.c_str(), target_, item_.to.c_str(), 0));
+        },
+        [&] { return HasTwoNames() && IsOurs(target_, item_.to) == 1; });
+  }
+  int RemoveSource() const {
+    return RetryUnlessMade(
+        [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); },
+        [&] { return HasLeft(); });
+  }
+  // What an interrupted call may have come to.
+  bool HasLeft() const { return IsOurs(queue_, item_.from) == 0; }
+  bool HasTwoNames() const;
+
+  const QueueDirectory& directory_;
+  Finish& item_;
+  const int queue_;
+  int target_;
+  Descriptor target_again_;  // of a directory that was lost and put back since
+};
+
+// The lock is advisory: somebody may have moved the file by hand, or a worker of another make may have put
+// another item in its place, which a blind rename would carry off.
+Failure Mover::CheckOurs(struct stat* info) const {
+  if (RetryInterrupted(::fstat, item_.descriptor.get(), info) == -1) return FailureOf("fstat");
+  if (!item_.descriptor.Is(*info)) {
+    errno = EBADF;
+    return FailureOf("fstat");
+  }
+  struct stat named;
+  if (directory_.Look("finish.stat", queue_, item_.from.c_str(), &named) == -1) {
+    if (errno == ENOENT) errno = ESTALE;
+    return FailureOf("fstatat");
+  }
+  if (IdOf(named) == IdOf(*info)) return {};
+  errno = ESTALE;
+  return FailureOf("fstatat");
+}
+
+bool Mover::HasTwoNames() const {
+  struct stat own;
+  return RetryInterrupted(::fstat, item_.descriptor.get(), &own) == 0 && own.st_nlink > 1;
+}
+
+Failure Mover::MoveByLink() const {
+  // Nothing is kept of a discarded item. By way of tmp/ it would have two names in between, which a claim
+  // could not tell from those of a producer that is about to remove its own.
+  if (item_.discard) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+  if (Link() == -1) {
+    if (errno != EPERM) return FailureOf("linkat");
+    // fs.protected_hardlinks: only the owner may link. Nothing exclusive is left, so look first.
+    struct stat other;
+    if (LookAt(target_, item_.to, &other) == 0) {
+      errno = EEXIST;
+      return FailureOf("linkat");
+    }
+    const int renamed =
+        Rename([&] { return ::renameat(queue_, item_.from.c_str(), target_, item_.to.c_str()); });
+    return renamed == 0 ? Failure{} : FailureOf("renameat");
+  }
+  return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+}
+
+// Whether the name is one of the item's: 1 yes, 0 no or not there, -1 errno.
+int Mover::IsOurs(int directory, const std::string& name) const {
+  struct stat info;
+  if (directory_.Look("finish.look", directory, name.c_str(), &info) == 0)
+    return item_.descriptor.Is(info) ? 1 : 0;
+  return errno == ENOENT || errno == ESTALE ? 0 : -1;
+}
+
+// A name was taken (EEXIST) or missing (ENOENT, ESTALE). That may be the answer to a call that had been made
+// already (after a signal, or when the network has repeated it), or to one before which another was faster.
+// So the names decide.
+Failure Mover::Resolve(const Failure& failure) const {
+  const auto as = [&](int error) {
+    Failure resolved = failure;
+    resolved.error = -error;
+    return resolved;
+  };
+  const bool collided = failure.error == -EEXIST;
+  // Its only name must never be taken from it, whatever asked for a move onto itself.
+  if (collided && item_.to_place == Place::kQueue && item_.to == item_.from) return as(EINVAL);
+  const int at_source = IsOurs(queue_, item_.from);
+  const int at_target = at_source == -1 ? -1 : IsOurs(target_, item_.to);
+  if (at_target == -1) return FailureOf("fstatat");
+  if (collided) {
+    if (at_target == 0) return failure;
+    // Under the lock nobody but us moves it, so whoever did has worked on it, too.
+    if (at_source == 0) return as(ESTALE);
+    // Both: a move was cut in half. rename(2) would do nothing then, and say that it did.
+    struct stat info;
+    if (RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1) return FailureOf("fstat");
+    if (info.st_nlink < 2) return as(EINVAL);
+    return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+  }
+  if (at_source == 1) return as(ENOENT);  // the directory that it is to go to has none
+  if (at_target == 1) return {};
+  struct stat info;
+  const bool nothing_left =
+      RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1 ? errno == ESTALE : info.st_nlink == 0;
+  return item_.discard && nothing_left ? Failure{} : as(ESTALE);
+}
+
+Failure Mover::Move() {
+  struct stat info;
+  if (Failure failure = CheckOurs(&info)) return failure;
+  if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDue(item_.descriptor.get(), item_.due_ms)) == -1) {
+    if (errno != EPERM) return FailureOf("futimens");
+    item_.undelayed = true;
+  }
+  int renamed = RenameExclusive();
+  if (renamed == -1 && (errno == ENOENT || errno == EPERM || errno == ESTALE) &&
+      directory_.Vanished(item_.to_place)) {
+    target_again_ = directory_.OpenAgain(item_.to_place);
+    if (!target_again_.valid()) return FailureOf("renameat2");
+    target_ = target_again_.get();
+    renamed = RenameExclusive();
+  }
+  const bool by_link = renamed == -1 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP);
+  Failure failure;
+  if (renamed == -1) failure = by_link ? MoveByLink() : FailureOf("renameat2");
+  if (failure.error == -EEXIST || failure.error == -ENOENT || failure.error == -ESTALE)
+    failure = Resolve(failure);
+  if (!failure && item_.discard && !by_link) {
+    // The item has left queue/; what stays in tmp/ if this fails, the sweeper takes.
+    (void)FSQ_CALL("finish.unlink", ::unlinkat(target_, item_.to.c_str(), 0));
+  }
+  return failure;
+}
+
+}  // namespace
+
+void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool durable) {
+  for (Finish& item : items) {
+    item.failure = Mover(directory, item).Move();
+    item.moved = !item.failure;
+    if (item.moved) item.descriptor.ResetVerified();
+  }
+  const bool any = std::any_of(items.begin(), items.end(), [](const Finish& item) { return item.moved; });
+  if (!durable || !any) return;
+  const int result = FSQ_CALL("finish.fsyncdir", platform::SyncDirectory(directory.fd(Place::kQueue)));
+  if (result == 0) return;
+  const Failure failure = Failure{LastError(), "fsync", directory.NameOf(Place::kQueue)};
+  for (Finish& item : items) {
+    if (item.moved) item.failure = failure;
+  }
+}
+
+}  // namespace fsq

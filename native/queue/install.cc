@@ -1,0 +1,249 @@
+#include "queue/install.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "calls/descriptor.h"
+#include "calls/fault_point.h"
+#include "files/file_info.h"
+#include "files/file_lock.h"
+#include "platform/platform.h"
+
+namespace fsq {
+namespace {
+
+constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+// What an interrupted call may have come to: nobody else uses a hidden name.
+bool IsThere(int directory, const std::string& name) {
+  struct stat info;
+  return LookAt(directory, name, &info) == 0;
+}
+
+bool WasRenamed(int directory, const std::string& from, const std::string& to) {
+  return IsThere(directory, to) && !IsThere(directory, from);
+}
+
+int MakeDirectory(int parent, const std::string& name) {
+  return RetryUnlessMade(
+      [&] { return FSQ_CALL_ONCE("install.mkdir", ::mkdirat(parent, name.c_str(), 0700)); },
+      [&] { return IsThere(parent, name); });
+}
+
+class Installer {
+ public:
+  explicit Installer(Installation& installation) : plan_(installation) {}
+
+  Failure Run();
+
+ private:
+  Failure BuildHidden();
+  Descriptor OpenMade(int parent, const std::string& name) const;
+  Failure MakeSubdirectory(const std::string& name);
+  Failure MakeMarker();
+  Failure SetAttributes(int fd, const std::string& path, mode_t mode) const;
+  Failure Publish();
+  Failure Replace();
+  void RemoveHidden();
+
+  Failure FailureAt(const char* syscall, const std::string& name) const {
+    return Failure{LastError(), syscall, JoinPath(plan_.root, name)};
+  }
+  Failure FailureOfRename() const {
+    return Failure{LastError(), "rename", JoinPath(plan_.root, plan_.hidden),
+                   JoinPath(plan_.root, plan_.name)};
+  }
+  int Rename(const std::string& from, const std::string& to) const {
+    return RetryUnlessMade(
+        [&] {
+          return FSQ_CALL_ONCE("install.rename",
+                               ::renameat(root_.get(), from.c_str(), root_.get(), to.c_str()));
+        },
+        [&] { return WasRenamed(root_.get(), from, to); });
+  }
+  int Exchange() const;
+
+  Installation& plan_;
+  Descriptor root_;
+  Descriptor hidden_;
+  std::vector<std::string> made_;
+  bool marked_ = false;
+};
+
+Failure SyncDirectory(const char* point, int fd, const std::string& path) {
+  (void)point;
+  const int result = FSQ_CALL(point, platform::SyncDirectory(fd));
+  return result == 0 ? Failure{} : Failure{LastError(), "fsync", path};
+}
+
+Failure OpenRoot(const std::string& root, Descriptor* descriptor) {
+  *descriptor =
+      Descriptor(FSQ_CALL("install.openroot", ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  return descriptor->valid() ? Failure{} : Failure{LastError(), "open", root};
+}
+
+// fchmod last: a change of owner drops bits of the mode.
+Failure Installer::SetAttributes(int fd, const std::string& path, mode_t mode) const {
+  if (plan_.user != -1 || plan_.group != -1) {
+    const int owned = FSQ_CALL("install.chown",
+                               ::fchown(fd, static_cast<uid_t>(plan_.user), static_cast<gid_t>(plan_.group)));
+    if (owned == -1) return Failure{LastError(), "fchown", path};
+  }
+  if (FSQ_CALL("install.chmod", ::fchmod(fd, mode)) == -1) return Failure{LastError(), "fchmod", path};
+  return SyncDirectory("install.fsync", fd, path);
+}
+
+Descriptor Installer::OpenMade(int parent, const std::string& name) const {
+  const auto open = [&] { return FSQ_CALL("install.opendir", ::openat(parent, name.c_str(), kOpenFlags)); };
+  Descriptor made(open());
+  // The umask may have left even its maker no permission for it.
+  if (!made.valid() && errno == EACCES) {
+    if (RetryInterrupted(::fchmodat, parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW) == 0) {
+      made = Descriptor(open());
+    } else {
+      errno = EACCES;  // not what a libc says that cannot do it without following links
+    }
+  }
+  return made;
+}
+
+Failure Installer::MakeSubdirectory(const std::string& name) {
+  const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
+  if (MakeDirectory(hidden_.get(), name) == -1) {
+    return Failure{LastError(), "mkdirat", path};
+  }
+  made_.push_back(name);
+  const Descriptor made = OpenMade(hidden_.get(), name);
+  if (!made.valid()) return Failure{LastError(), "openat", path};
+  return SetAttributes(made.get(), path, plan_.mode);
+}
+
+// Empty: that it is there is all that it says. Made without O_EXCL, so that the call can be repeated: nobody
+// else makes anything in this directory.
+Failure Installer::MakeMarker() {
+  const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), plan_.marker);
+  const Descriptor made(FSQ_CALL(
+      "install.marker",
+      ::openat(hidden_.get(), plan_.marker.c_str(), O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)));
+  if (!made.valid()) return Failure{LastError(), "openat", path};
+  marked_ = true;
+  return SetAttributes(made.get(), path, plan_.mode & 0666);
+}
+
+Failure Installer::BuildHidden() {
+  hidden_ = OpenMade(root_.get(), plan_.hidden);
+  if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
+  // Held while it is built, so that a repair removes only what nobody is building any more.
+  if (FSQ_CALL("install.lock", TryLock(hidden_.get(), LockKind::kFlock)) == -1)
+    return FailureAt("flock", plan_.hidden);
+  if (FSQ_CALL("install.chmod", ::fchmod(hidden_.get(), 0700)) == -1)
+    return FailureAt("fchmod", plan_.hidden);
+  for (const std::string& directory : plan_.directories) {
+    if (Failure failure = MakeSubdirectory(directory)) return failure;
+  }
+  if (!plan_.marker.empty()) {
+    if (Failure failure = MakeMarker()) return failure;
+  }
+  return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden), plan_.mode);
+}
+
+// Plain rename(2): it replaces an empty directory at most, and a queue is never empty.
+Failure Installer::Publish() {
+  if (Rename(plan_.hidden, plan_.name) == 0) {
+    plan_.published = true;
+  } else if (plan_.replace && (errno == ENOTEMPTY || errno == EEXIST)) {
+    if (Failure failure = Replace()) return failure;
+  } else {
+    return FailureOfRename();
+  }
+  return SyncDirectory("install.fsyncroot", root_.get(), plan_.root);
+}
+
+// Made twice, it would change nothing.
+int Installer::Exchange() const {
+  return RetryUnlessMade(
+      [&] {
+        return FSQ_CALL_ONCE("install.rename", platform::RenameExchange(root_.get(), plan_.hidden.c_str(),
+                                                                        root_.get(), plan_.name.c_str()));
+      },
+      [&] {
+        struct stat own;
+        struct stat named;
+        return RetryInterrupted(::fstat, hidden_.get(), &own) == 0 &&
+               LookAt(root_.get(), plan_.name, &named) == 0 && IdOf(own) == IdOf(named);
+      });
+}
+
+Failure Installer::Replace() {
+  const int exchanged = Exchange();
+  if (exchanged == -1 && errno != EINVAL && errno != ENOSYS) return FailureOfRename();
+  if (exchanged == -1) {
+    // In two steps, with a moment in between in which there is no queue.
+    const std::string aside = plan_.hidden + "-old";
+    if (Rename(plan_.name, aside) == -1) return FailureOfRename();
+    if (Rename(plan_.hidden, plan_.name) == -1) {
+      const Failure failure = FailureOfRename();
+      (void)Rename(aside, plan_.name);
+      return failure;
+    }
+    plan_.leftover = aside;
+  }
+  if (plan_.leftover.empty()) plan_.leftover = plan_.hidden;
+  plan_.published = true;
+  return {};
+}
+
+void Installer::RemoveHidden() {
+  // Each tried twice, so that one interrupted or unlucky call leaves no half-made queue behind.
+  const auto remove = [](int directory, const std::string& name, int flags) {
+    for (int attempt = 0; attempt < 2; attempt++) {
+      if (FSQ_CALL("install.cleanup", ::unlinkat(directory, name.c_str(), flags)) == 0 || errno == ENOENT)
+        return;
+    }
+  };
+  for (const std::string& name : made_) remove(hidden_.get(), name, AT_REMOVEDIR);
+  if (marked_) remove(hidden_.get(), plan_.marker, 0);
+  remove(root_.get(), plan_.hidden, AT_REMOVEDIR);
+}
+
+Failure Installer::Run() {
+  if (Failure failure = OpenRoot(plan_.root, &root_)) return failure;
+  if (MakeDirectory(root_.get(), plan_.hidden) == -1) {
+    return FailureAt("mkdirat", plan_.hidden);
+  }
+  Failure failure = BuildHidden();
+  if (!failure) failure = Publish();
+  if (failure && !plan_.published) RemoveHidden();
+  if (hidden_.valid()) UnlockAndClose(hidden_.Release(), LockKind::kFlock);
+  return failure;
+}
+
+}  // namespace
+
+Failure Install(Installation& installation) {
+  return Installer(installation).Run();
+}
+
+Failure Relocate(const std::string& root, const std::string& from, const std::string& to, bool* moved) {
+  Descriptor directory;
+  if (Failure failure = OpenRoot(root, &directory)) return failure;
+  const int fd = directory.get();
+  const auto was_made = [&] { return WasRenamed(fd, from, to); };
+  int renamed = RetryUnlessMade(
+      [&] {
+        return FSQ_CALL_ONCE("retire.rename", platform::RenameExclusive(fd, from.c_str(), fd, to.c_str()));
+      },
+      was_made);
+  // Plain rename(2) replaces nothing but an empty directory.
+  if (renamed == -1 && (errno == EINVAL || errno == ENOSYS))
+    renamed = RetryUnlessMade([&] { return ::renameat(fd, from.c_str(), fd, to.c_str()); }, was_made);
+  if (renamed == -1) return Failure{LastError(), "rename", JoinPath(root, from), JoinPath(root, to)};
+  *moved = true;
+  return SyncDirectory("retire.fsyncroot", fd, root);
+}
+
+}  // namespace fsq

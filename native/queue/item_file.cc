@@ -1,0 +1,255 @@
+#include "queue/item_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "calls/fault_point.h"
+#include "files/due_time.h"
+
+namespace fsq {
+namespace {
+
+// Between two steps a copy can be stopped.
+constexpr size_t kCopyStep = size_t{16} * 1024 * 1024;
+constexpr size_t kCopyBuffer = size_t{256} * 1024;
+
+// 0 or -1 with errno. A file system that is full shows as a short write first and as ENOSPC then.
+int WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = FSQ_CALL("enqueue.write", ::write(fd, bytes.data(), bytes.size()));
+    if (written == -1) return -1;
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return 0;
+}
+
+// Bytes copied through this process, 0 at the end of the source.
+ssize_t CopyThroughBuffer(int source, off_t* from, int to) {
+  const auto buffer = std::make_unique<char[]>(kCopyBuffer);
+  const ssize_t size = RetryInterrupted(::pread, source, buffer.get(), kCopyBuffer, *from);
+  if (size <= 0) return size;
+  *from += size;
+  return WriteAll(to, {buffer.get(), static_cast<size_t>(size)}) == 0 ? size : -1;
+}
+
+}  // namespace
+
+int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode) {
+  const Descriptor made(
+      FSQ_CALL("enqueue.open", ::openat(directory.fd(Place::kQueue), name.c_str(),
+                                        O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode)));
+  if (!made.valid()) return -1;
+  struct stat info;
+  if (RetryInterrupted(::fstat, made.get(), &info) == 0 && (info.st_mode & 07777) != mode) {
+    // The umask changed since, or a default ACL has its say: set it right now, and use the slower way from
+    // here on.
+    directory.NoteInexactMode();
+    (void)RetryInterrupted(::fchmod, made.get(), mode);
+  }
+  return 0;
+}
+
+ItemFile::ItemFile(ItemFile&& other) noexcept
+    : directory_(other.directory_),
+      descriptor_(std::move(other.descriptor_)),
+      temporary_(std::exchange(other.temporary_, {})) {}
+
+ItemFile& ItemFile::operator=(ItemFile&& other) noexcept {
+  if (this != &other) {
+    Discard();
+    directory_ = other.directory_;
+    descriptor_ = std::move(other.descriptor_);
+    temporary_ = std::exchange(other.temporary_, {});
+  }
+  return *this;
+}
+
+ItemFile::~ItemFile() {
+  Discard();
+}
+
+void ItemFile::Discard() {
+  if (temporary_.empty()) return;
+  const int tmp = directory_->fd(Place::kTmp);
+  // Tried twice: a name that stays would be a leak that only the sweeper ends, 36 hours later.
+  for (int attempt = 0; attempt < 2; attempt++) {
+    if (FSQ_CALL("enqueue.unlink", ::unlinkat(tmp, temporary_.c_str(), 0)) == 0 || errno == ENOENT) break;
+  }
+  temporary_.clear();
+}
+
+Failure ItemFile::Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
+                       ItemFile* file) {
+  ItemFile made;
+  made.directory_ = &directory;
+  const int tmp = directory.fd(Place::kTmp);
+  if (way != platform::LinkWay::kTemporary) {
+    made.descriptor_ = Descriptor(FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, mode)));
+    if (!made.valid() && errno == ENOTSUP) {
+      way = platform::LinkWay::kTemporary;
+      directory.set_link_way(way);
+    }
+  }
+  if (way == platform::LinkWay::kTemporary) {
+    // After an interruption EEXIST may mean our own file or another producer's: it stays for the sweeper, and
+    // the item takes another name.
+    made.descriptor_ = Descriptor(
+        FSQ_CALL("enqueue.open",
+                 ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode)));
+    if (made.valid()) made.temporary_ = name;
+  }
+  if (!made.valid()) {
+    // ext4 says EPERM of a directory that was removed, others ENOENT.
+    if ((errno == ENOENT || errno == EPERM) && directory.Vanished(Place::kTmp)) errno = ESTALE;
+    return Failure{LastError(), "open",
+                   way == platform::LinkWay::kTemporary ? directory.PathOf(Place::kTmp, name)
+                                                        : directory.NameOf(Place::kTmp)};
+  }
+  *file = std::move(made);
+  return {};
+}
+
+std::string ItemFile::Path() const {
+  return temporary_.empty() ? directory_->NameOf(Place::kTmp) : directory_->PathOf(Place::kTmp, temporary_);
+}
+
+Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
+  switch (payload.kind) {
+    case Payload::Kind::kEmpty:
+      return {};
+    case Payload::Kind::kPath:
+      return CopyPath(payload.path, stopping);
+    case Payload::Kind::kDescriptor:
+      return CopyLent(payload.descriptor, stopping);
+    case Payload::Kind::kDraft:
+      return Copy(payload.draft->file.descriptor_.get(), 0, payload.draft->file.Path(), stopping);
+    case Payload::Kind::kBytes:
+      break;
+  }
+  return WriteAll(descriptor_.get(), payload.bytes) == 0 ? Failure{} : Failure{LastError(), "write", Path()};
+}
+
+Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
+  // O_NONBLOCK: a FIFO without a writer must not stop a thread of the pool for ever; it is refused below.
+  const Descriptor source(
+      FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
+  if (!source.valid()) return Failure{LastError(), "open", path};
+  struct stat info;
+  if (RetryInterrupted(::fstat, source.get(), &info) == -1) return Failure{LastError(), "fstat", path};
+  if (!S_ISREG(info.st_mode)) return Failure{S_ISDIR(info.st_mode) ? -EISDIR : -EINVAL, "read", path, {}};
+  return Copy(source.get(), 0, path, stopping);
+}
+
+Failure ItemFile::CopyLent(int source, Stopping stopping) const {
+  // The copy itself would not say whose descriptor is the bad one.
+  const int flags = FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL));
+  if (flags == -1) return Failure{LastError(), "fcntl", {}, {}};
+  if ((flags & O_ACCMODE) == O_WRONLY) return Failure{-EBADF, "read", {}, {}};
+  // From here on the position is ours: others may move the one of the descriptor, and a second try begins
+  // where the first one did.
+  const off_t from = RetryInterrupted(::lseek, source, 0, SEEK_CUR);
+  return from == -1 ? Failure{LastError(), "lseek", {}, {}} : Copy(source, from, {}, stopping);
+}
+
+Failure ItemFile::Copy(int source, off_t from, const std::string& path, Stopping stopping) const {
+  bool in_kernel = true;
+  for (;;) {
+    if (stopping.requested()) return Failure{-ECANCELED, "copy_file_range", path, Path()};
+    const ssize_t copied = FSQ_CALL(
+        "enqueue.copy", in_kernel ? platform::CopyInKernel(source, &from, descriptor_.get(), kCopyStep)
+                                  : CopyThroughBuffer(source, &from, descriptor_.get()));
+    if (copied > 0) continue;
+    if (copied == -1 && in_kernel && errno == ENOTSUP) {
+      in_kernel = false;
+      continue;
+    }
+    if (copied == -1) return Failure{LastError(), "copy_file_range", path, Path()};
+    // Some virtual file systems (/proc) answer 0 to copy_file_range for files that read(2) finds full.
+    if (!in_kernel) return {};
+    in_kernel = false;
+  }
+}
+
+Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
+  const int fd = descriptor_.get();
+  if (form.has_owner()) {
+    const auto user = static_cast<uid_t>(form.user);
+    const auto group = static_cast<gid_t>(form.group);
+    if (FSQ_CALL("enqueue.chown", ::fchown(fd, user, group)) == -1)
+      return Failure{LastError(), "fchown", Path()};
+  }
+  // The umask and a default ACL had their say when the file was made, and fchown drops bits. Looking is
+  // cheaper than setting, which writes to the journal.
+  struct stat info;
+  const bool exact = RetryInterrupted(::fstat, fd, &info) == 0 && (info.st_mode & 07777) == form.mode;
+  if (!exact && FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
+    return Failure{LastError(), "fchmod", Path()};
+  if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
+    return Failure{LastError(), "futimens", Path()};
+  }
+  return {};
+}
+
+Failure ItemFile::Sync(bool write_out) const {
+  const int fd = descriptor_.get();
+  const int result = FSQ_CALL("enqueue.fsync", write_out ? platform::WriteOut(fd) : platform::SyncFile(fd));
+  return result == 0 ? Failure{} : Failure{LastError(), write_out ? "sync_file_range" : "fsync", Path()};
+}
+
+int ItemFile::SyncName() const {
+  return FSQ_CALL("enqueue.fsyncdir", platform::SyncFile(descriptor_.get()));
+}
+
+// Nobody else gives an unnamed inode a name; one in tmp/ may have another in somebody's backup.
+bool ItemFile::IsLinked(const std::string& name) const {
+  struct stat own;
+  if (RetryInterrupted(::fstat, descriptor_.get(), &own) == -1) return false;
+  if (temporary_.empty()) return own.st_nlink > 0;
+  struct stat named;
+  return LookAt(directory_->fd(Place::kQueue), name, &named) == 0 && IdOf(own) == IdOf(named);
+}
+
+int ItemFile::Link(const std::string& name) {
+  const int queue = directory_->fd(Place::kQueue);
+  const auto link = [&](auto call) { return RetryUnlessMade(call, [&] { return IsLinked(name); }); };
+  if (!temporary_.empty()) {
+    const int tmp = directory_->fd(Place::kTmp);
+    const int linked = link([&] {
+      return FSQ_CALL_ONCE("enqueue.link", ::linkat(tmp, temporary_.c_str(), queue, name.c_str(), 0));
+    });
+    if (linked == -1) return -1;
+    Discard();
+    return 0;
+  }
+  platform::LinkWay way = directory_->link_way();
+  if (way == platform::LinkWay::kTemporary) way = platform::FirstLinkWay();
+  for (;;) {
+    const int linked = link([&] {
+      return FSQ_CALL_ONCE("enqueue.link",
+                           platform::LinkUnnamed(descriptor_.get(), queue, name.c_str(), way));
+    });
+    if (linked == 0) {
+      directory_->set_link_way(way);
+      return 0;
+    }
+    // ENOENT is how AT_EMPTY_PATH says 'not permitted' before Linux 6.10, and how a missing /proc shows. It
+    // is also how a removed queue/ shows.
+    if (errno != ENOENT && errno != EPERM && errno != EINVAL && errno != EACCES) return -1;
+    if (directory_->Vanished(Place::kQueue)) {
+      errno = ESTALE;
+      return -1;
+    }
+    if (way != platform::LinkWay::kEmptyPath) break;
+    way = platform::LinkWay::kProcSelfFd;
+  }
+  errno = ENOTSUP;
+  return -1;
+}
+
+}  // namespace fsq

@@ -1,0 +1,151 @@
+#include "queue/listing.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include "calls/descriptor.h"
+#include "calls/fault_point.h"
+
+namespace fsq {
+namespace {
+
+// About what one worker claims ahead.
+constexpr size_t kBlock = 32;
+
+constexpr ptrdiff_t kSortedAtOnce = 8192;
+
+// Of an entry of which the directory does not say it: 0 or -1 with errno.
+int FindType(int directory, const char* name, platform::EntryType* type) {
+  struct stat info;
+  if (FSQ_CALL("list.stat", ::fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW)) == -1) return -1;
+  *type = platform::TypeOfMode(info.st_mode);
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Stopping stopping,
+                                       Failure* failure, Descriptor* stream) {
+  auto listing = std::make_unique<Listing>();
+  if (directory.CheckAllCurrent() == -1) {
+    *failure = Failure{LastError(), "stat", directory.NameOf(place)};
+    return nullptr;
+  }
+  // A description of its own: the offset of the shared one would be moved by two listings at once.
+  Descriptor own;
+  if (stream == nullptr) stream = &own;
+  if (stream->valid()) {
+    if (RetryInterrupted(::lseek, stream->get(), 0, SEEK_SET) == -1) {
+      *failure = Failure{LastError(), "lseek", directory.NameOf(place)};
+      return nullptr;
+    }
+  } else {
+    *stream = Descriptor(
+        FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  }
+  if (!stream->valid()) {
+    // A directory that was removed under us holds nothing.
+    if (errno == ENOENT) return listing;
+    *failure = Failure{LastError(), "openat", directory.NameOf(place)};
+    return nullptr;
+  }
+  bool too_large = false;
+  Failure untyped;
+  const int result = platform::ReadEntries(stream->get(), [&](const platform::DirectoryEntry& entry) {
+    platform::EntryType type = entry.type;
+    if (type == platform::EntryType::kUnknown && FindType(stream->get(), entry.name.data(), &type) == -1) {
+      if (errno != ENOENT) untyped = Failure{LastError(), "fstatat", directory.PathOf(place, entry.name)};
+      return !untyped;
+    }
+    too_large = !listing->Add(entry.name, type);
+    return !too_large && !stopping.requested();
+  });
+  if (result == -1 && errno != ENOENT) {
+    *failure = Failure{LastError(), "getdents64", directory.NameOf(place)};
+    return nullptr;
+  }
+  if (untyped) {
+    *failure = untyped;
+    return nullptr;
+  }
+  if (too_large) {
+    *failure = Failure{-EOVERFLOW, "getdents64", directory.NameOf(place), {}};
+    return nullptr;
+  }
+  if (!listing->Sort(stopping)) {
+    *failure = Failure{-ECANCELED, "getdents64", directory.NameOf(place), {}};
+    return nullptr;
+  }
+  return listing;
+}
+
+void Listing::Relax(uint32_t seed) {
+  // The last block may be a short one, so it stays where it is.
+  blocks_.resize(index_.size() / kBlock);
+  std::iota(blocks_.begin(), blocks_.end(), 0u);
+  std::shuffle(blocks_.begin(), blocks_.end(), std::minstd_rand(seed));
+}
+
+std::unique_ptr<Listing> Listing::Of(std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  auto listing = std::make_unique<Listing>();
+  for (const std::string& name : names) {
+    if (!platform::IsDeleted(name)) (void)listing->Add(name, platform::EntryType::kUnknown);
+  }
+  (void)listing->Sort({});
+  return listing;
+}
+
+bool Listing::Add(std::string_view name, platform::EntryType type) {
+  if (arena_.size() > std::numeric_limits<uint32_t>::max() - name.size() - 1) return false;
+  const auto offset = static_cast<uint32_t>(arena_.size());
+  arena_.insert(arena_.end(), name.begin(), name.end());
+  arena_.push_back('\0');
+  index_.push_back({KeyOf(name), offset, static_cast<uint16_t>(name.size()), type});
+  return true;
+}
+
+// False: it was asked to stop.
+bool Listing::Sort(Stopping stopping) {
+  const int depth = 2 * std::bit_width(index_.size());
+  return !stopping.requested() && SortRange(index_.begin(), index_.end(), depth, stopping);
+}
+
+// Splits the range until its parts are small enough not to keep anybody waiting who has asked to stop, as one
+// std::sort of a million names would. `depth`: so often, as the splits of an unlucky order get nowhere.
+bool Listing::SortRange(Position begin, Position end, int depth, Stopping stopping) {
+  const auto comes_first = [this](const IndexEntry& left, const IndexEntry& right) {
+    return ComesFirst(left, right);
+  };
+  while (end - begin > kSortedAtOnce && depth-- > 0) {
+    if (stopping.requested()) return false;
+    const auto middle = begin + (end - begin) / 2;
+    std::array<IndexEntry, 3> sample = {*begin, *middle, *(end - 1)};
+    std::sort(sample.begin(), sample.end(), comes_first);
+    const auto split =
+        std::partition(begin, end, [&](const IndexEntry& entry) { return ComesFirst(entry, sample[1]); });
+    if (!SortRange(begin, split, depth, stopping)) return false;
+    begin = split;
+  }
+  std::sort(begin, end, comes_first);
+  return true;
+}
+
+Listing::Entry Listing::at(size_t position) const {
+  const size_t block = position / kBlock;
+  if (block < blocks_.size()) position = blocks_[block] * kBlock + position % kBlock;
+  const IndexEntry& entry = index_[position];
+  return {arena_.data() + entry.offset, entry.length, entry.type};
+}
+
+}  // namespace fsq

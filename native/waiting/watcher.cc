@@ -1,0 +1,227 @@
+#include "waiting/watcher.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "calls/fault_point.h"
+#include "files/file_info.h"
+#include "platform/platform.h"
+#include "waiting/thread_poller.h"
+
+namespace fsq {
+namespace {
+
+// As many as the kernel keeps: what has a name needs no walk.
+constexpr size_t kMostNames = 16'384;
+
+}  // namespace
+
+Watcher::Watcher(std::unique_ptr<Poller> poller) : poller_(std::move(poller)) {
+  poller_->ready = [this](int descriptor) { Read(descriptor); };
+}
+
+Watcher& Watcher::Shared() {
+  // Never freed: the process may exit while the thread polls.
+  static Watcher* const shared = new Watcher(std::make_unique<ThreadPoller>());
+  return *shared;
+}
+
+Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& queue) {
+  const std::lock_guard<std::mutex> life(life_);
+  const std::lock_guard<std::mutex> guard(mutex_);
+  Failure failure;
+  if (watch.armed_) {
+    Remove(watch);
+  } else {
+    watch.armed_ = true;
+    armed_.push_back(&watch);
+    failure = PollTrigger(watch);
+  }
+  // A trigger is heard, whatever becomes of the rest.
+  if (!failure) failure = Add(watch, root, Role::kRoot);
+  if (!failure) failure = Add(watch, queue, Role::kQueue);
+  if (failure) Remove(watch);
+  return failure;
+}
+
+Failure Watcher::Add(Watch& watch, const std::string& directory, Role role) {
+  // There may be none for now, and triggers are heard all the same.
+  if (!events_.valid()) {
+    events_ = Descriptor(FSQ_CALL("watch.init", platform::OpenWatcher()));
+    if (!events_.valid()) return Failure{LastError(), "inotify_init1"};
+    if (Failure failure = poller_->Add(events_.get())) {
+      events_.Reset();
+      return failure;
+    }
+  }
+  const int id =
+      FSQ_CALL("watch.add", platform::AddWatch(events_.get(), directory.c_str(), role == Role::kQueue));
+  if (id == -1) return Failure{LastError(), "inotify_add_watch", directory};
+  targets_.emplace(id, Target{&watch, role});
+  return {};
+}
+
+void Watcher::Disarm(Watch& watch) {
+  const std::lock_guard<std::mutex> life(life_);
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (!watch.armed_) return;
+    watch.armed_ = false;
+    SetAwaited(watch, false);
+    watch.events_ = {};
+    Remove(watch);
+    if (watch.trigger_.valid()) poller_->Remove(watch.trigger_.get());
+    std::erase(armed_, &watch);
+    if (!armed_.empty()) return;
+    ForgetEvents();
+  }
+  // Not under the mutex, which the poller's thread needs to come to its end.
+  poller_->Rest();
+}
+
+void Watcher::Remove(Watch& watch) {
+  for (auto target = targets_.begin(); target != targets_.end();) {
+    if (target->second.watch != &watch) {
+      target++;
+      continue;
+    }
+    const int id = target->first;
+    target = targets_.erase(target);
+    if (!targets_.contains(id)) platform::RemoveWatch(events_.get(), id);
+  }
+}
+
+void Watcher::SetAwaited(Watch& watch, bool awaited) {
+  if (watch.awaited_ == awaited) return;
+  watch.awaited_ = awaited;
+  awaited_ = awaited ? awaited_ + 1 : awaited_ - 1;
+  if (awaited_ == (awaited ? 1 : 0)) poller_->SetAwaited(awaited);
+}
+
+// One that cannot be polled is closed, so that the next Listen tries again.
+Failure Watcher::PollTrigger(Watch& watch) {
+  if (!watch.trigger_.valid()) return {};
+  Failure failure = poller_->Add(watch.trigger_.get());
+  if (failure) watch.trigger_.Reset();
+  return failure;
+}
+
+void Watcher::ForgetEvents() {
+  if (!events_.valid()) return;
+  poller_->Remove(events_.get());
+  events_.Reset();
+}
+
+void Watcher::ForgetTrigger(Watch& watch) {
+  if (watch.trigger_.valid() && watch.armed_) poller_->Remove(watch.trigger_.get());
+  watch.trigger_.Reset();
+}
+
+Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
+  struct stat named;
+  const bool is_there = RetryInterrupted(::lstat, trigger.c_str(), &named) == 0;
+  if (!is_there && errno != ENOENT) return Failure{LastError(), "lstat", trigger};
+  struct stat info;
+  const bool is_open = watch.trigger_.valid() && RetryInterrupted(::fstat, watch.trigger_.get(), &info) == 0;
+  if (is_there && is_open && IdOf(named) == IdOf(info)) return {};
+  if (!is_there && !is_open) return {};
+  Descriptor opened;
+  if (is_there && S_ISFIFO(named.st_mode)) {
+    // For writing, too: without any writer a FIFO is readable all the time.
+    opened = Descriptor(
+        FSQ_CALL("trigger.open", ::open(trigger.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)));
+    if (!opened.valid() && errno != ENOENT) return Failure{LastError(), "open", trigger};
+    if (opened.valid() && (RetryInterrupted(::fstat, opened.get(), &info) == -1 || !S_ISFIFO(info.st_mode)))
+      opened.Reset();
+  }
+  const std::lock_guard<std::mutex> life(life_);
+  const std::lock_guard<std::mutex> guard(mutex_);
+  ForgetTrigger(watch);
+  watch.trigger_ = std::move(opened);
+  return watch.armed_ ? PollTrigger(watch) : Failure{};
+}
+
+WatchEvents Watcher::Take(Watch& watch, bool await, bool closes) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (awaited_ == 0) {
+    // So it may not have been polled.
+    if (events_.valid()) ReadEvents();
+    if (watch.trigger_.valid()) ReadTrigger(watch);
+  }
+  WatchEvents events = std::exchange(watch.events_, {});
+  watch.closes_ = closes;
+  SetAwaited(watch, await && !events.any(closes));
+  return events;
+}
+
+WatchEvents Watcher::TakeTold(Watch& watch) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  SetAwaited(watch, false);
+  return std::exchange(watch.events_, {});
+}
+
+void Watcher::Read(int descriptor) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (descriptor == events_.get()) return ReadEvents();
+  const auto listener = std::find_if(armed_.begin(), armed_.end(), [&](const Watch* watch) {
+    return watch->trigger_.valid() && watch->trigger_.get() == descriptor;
+  });
+  if (listener != armed_.end()) ReadTrigger(**listener);
+}
+
+void Watcher::ReadEvents() {
+  const int result = platform::ReadWatcher(events_.get(), [&](const platform::WatchEvent& event) {
+    if (event.lost) {
+      for (Watch* const watch : armed_) watch->events_.lost = true;
+    }
+    const auto [begin, end] = targets_.equal_range(event.watch);
+    for (auto target = begin; target != end; target++) {
+      WatchEvents& events = target->second.watch->events_;
+      if (event.gone || (event.created && target->second.role == Role::kRoot)) events.look = true;
+      if (target->second.role == Role::kRoot) continue;
+      events.closed = events.closed || event.closed;
+      if (!event.created && !event.touched) continue;
+      // No name: the platform does not tell it.
+      if (event.name.empty())
+        events.look = events.look || event.created;
+      else if (events.names.size() < kMostNames)
+        events.names.emplace_back(event.name);
+      else
+        events.lost = true;
+    }
+  });
+  for (Watch* const watch : armed_) {
+    if (result == -1) watch->events_.lost = true;
+    Tell(*watch);
+  }
+  if (result == 0) return;
+  // For ever ready, and never to be read: who arms next opens another.
+  for (const auto& [id, target] : targets_) platform::RemoveWatch(events_.get(), id);
+  targets_.clear();
+  ForgetEvents();
+}
+
+void Watcher::ReadTrigger(Watch& watch) {
+  std::array<char, 512> bytes;
+  ssize_t size = 0;
+  while ((size = RetryInterrupted(::read, watch.trigger_.get(), bytes.data(), bytes.size())) > 0)
+    watch.events_.pulled = true;
+  // Not readable after all, and for ever ready: the next Listen opens it anew.
+  if (size == -1 && errno != EAGAIN) ForgetTrigger(watch);
+  Tell(watch);
+}
+
+void Watcher::Tell(Watch& watch) {
+  if (watch.awaited_ && watch.events_.any(watch.closes_)) {
+    SetAwaited(watch, false);
+    watch.wake_();
+  }
+}
+
+}  // namespace fsq
