@@ -6,7 +6,7 @@
 import { type StopHandle, native } from './addon/native.js'
 
 /** Raised at most once, by a signal or by hand. The native code of the operation looks at it as it goes. */
-export class Stop {
+export class Cancellation {
   readonly handle: StopHandle = native.newStop()
   readonly #signal: AbortSignal | undefined
   #raised: { readonly reason: unknown } | undefined
@@ -59,14 +59,14 @@ export class Stop {
 }
 
 interface Followers {
-  readonly stops: Set<Stop>
+  readonly stops: Set<Cancellation>
   readonly tell: () => void
 }
 
 // One listener a signal: many calls may share one, and Node warns of more than ten.
 const followed = new WeakMap<AbortSignal, Followers>()
 
-function follow(signal: AbortSignal, stop: Stop): void {
+function follow(signal: AbortSignal, stop: Cancellation): void {
   const known = followed.get(signal)
   if (known !== undefined) {
     known.stops.add(stop)
@@ -80,7 +80,7 @@ function follow(signal: AbortSignal, stop: Stop): void {
   signal.addEventListener('abort', tell)
 }
 
-function unfollow(signal: AbortSignal, stop: Stop): void {
+function unfollow(signal: AbortSignal, stop: Cancellation): void {
   const known = followed.get(signal)
   known?.stops.delete(stop)
   if (known === undefined || known.stops.size > 0) return

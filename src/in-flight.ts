@@ -3,7 +3,7 @@
  *
  * @module
  */
-export class Pending {
+export class InFlight {
   #count = 0
   readonly #idle: (() => void)[] = []
 

@@ -28,7 +28,7 @@ import { checkTimestampFormat } from './name/timestamp.js'
 import { NotDurableError, SettingError } from './errors/classes.js'
 import { checkOptions } from './options.js'
 import type { Payload } from './enqueue/payload.js'
-import { Pending } from './in-flight.js'
+import { InFlight } from './in-flight.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/scan.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
@@ -81,8 +81,8 @@ export class Queue {
       settings: this.#settings,
       claims: new Claims(),
       finisher: new Finisher(this.#directory, this.#settings),
-      pending: new Pending(),
-      scans: new Pending(),
+      pending: new InFlight(),
+      scans: new InFlight(),
       reporter: new Reporter(this.#layout, onReport),
       releasing: new Set(),
     }

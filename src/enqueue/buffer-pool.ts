@@ -16,7 +16,7 @@ const KEPT_MS = 1000
 const MOST_WASTE = 4
 
 /** Memory for copies, given back after use. */
-export class Copies {
+export class BufferPool {
   #free: ArrayBuffer[] = []
   /** Given out: what is large and not among them may share its memory with others. */
   readonly #lent = new WeakSet<ArrayBufferLike>()

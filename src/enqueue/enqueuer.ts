@@ -8,7 +8,7 @@ import { inspect } from 'node:util'
 
 import { ownerOf } from '../directory/owner.js'
 import { Batcher } from '../addon/batcher.js'
-import { Copies } from './buffer-pool.js'
+import { BufferPool } from './buffer-pool.js'
 import { MOST_REOPENINGS, type QueueDirectory, isStale } from '../directory/open-directory.js'
 import {
   EncodingError,
@@ -37,13 +37,13 @@ import {
   isFailure,
   native,
 } from '../addon/native.js'
-import { Inflow } from './upload.js'
+import { Upload } from './upload.js'
 import { lookOut } from '../addon/completions.js'
 import { checkFlag, checkOptions, checkSignal, dueAfter } from '../options.js'
 import { type Payload, readPayload } from './payload.js'
 import type { Settings } from '../settings.js'
 import { Source } from './source.js'
-import { Stop } from '../cancellation.js'
+import { Cancellation } from '../cancellation.js'
 import type { Reporter } from '../report.js'
 import { pullQuietly } from '../directory/trigger.js'
 import { LONGEST_NAME } from '../name/limits.js'
@@ -136,7 +136,7 @@ export class Enqueuer {
   readonly #directory: QueueDirectory
   readonly #settings: Settings
   readonly #reporter: Reporter
-  readonly #copies = new Copies()
+  readonly #copies = new BufferPool()
   readonly #isDurable: boolean
   readonly #batcher: Batcher<Prepared, Result>
   #form: ItemForm | undefined
@@ -163,7 +163,7 @@ export class Enqueuer {
     if (isStreamed(entry)) return this.#idOf(await this.#enqueueSource(entry, signal), entry)
     if (signal === undefined) return this.#idOf(await this.#enqueueReady(entry), entry)
     signal.throwIfAborted()
-    const stop = new Stop(signal)
+    const stop = new Cancellation(signal)
     try {
       const result = await this.#enqueueReady({ ...entry, stop: stop.handle })
       return this.#idOf(this.#unlessStopped(result, stop), entry)
@@ -207,7 +207,7 @@ export class Enqueuer {
     const prepared: (Entry | FsqError)[] = []
     const good: Entry[] = []
     const results: (Result | undefined)[] = []
-    const stop = new Stop(signal)
+    const stop = new Cancellation(signal)
     const running: Promise<void>[] = []
     let from = 0
     const begin = (part: readonly Entry[], overlaps: boolean): void => {
@@ -258,7 +258,7 @@ export class Enqueuer {
   #failMany(
     prepared: readonly (Entry | FsqError)[],
     results: readonly (Result | undefined)[],
-    stop: Stop,
+    stop: Cancellation,
   ): never {
     let at = 0
     const outcomes = prepared.map((entry): EnqueueOutcome =>
@@ -275,7 +275,7 @@ export class Enqueuer {
     args: readonly NameArgument[],
     options: EnqueueSyncOptions,
     check: (options: EnqueueSyncOptions) => void,
-    copies?: Copies,
+    copies?: BufferPool,
   ): Entry {
     const payload = readPayload(data, copies)
     try {
@@ -331,7 +331,7 @@ export class Enqueuer {
   async #addPart(
     part: readonly Entry[],
     overlaps: boolean,
-    stop: Stop,
+    stop: Cancellation,
     signal: AbortSignal | undefined,
     results: (Result | undefined)[],
     from: number,
@@ -344,7 +344,7 @@ export class Enqueuer {
   async #enqueuePart(
     part: readonly Entry[],
     call: EnqueueCall,
-    stop: Stop,
+    stop: Cancellation,
     signal: AbortSignal | undefined,
   ): Promise<(Result | undefined)[]> {
     try {
@@ -371,8 +371,8 @@ export class Enqueuer {
 
   async #enqueueSource(entry: Streamed, signal: AbortSignal | undefined): Promise<Result | undefined> {
     const { payload: source, ...named } = entry
-    const stop = new Stop(signal)
-    const inflow = new Inflow(source, stop, this.#directory)
+    const stop = new Cancellation(signal)
+    const inflow = new Upload(source, stop, this.#directory)
     const closed = (): void => {
       stop.raise(this.#directory.closedError())
     }
@@ -408,7 +408,7 @@ export class Enqueuer {
     if (bytes > LONGEST_NAME) throw new NameTooLongError(bytes, LONGEST_NAME)
   }
 
-  #unlessStopped(result: Result | undefined, stop: Stop): Result | undefined {
+  #unlessStopped(result: Result | undefined, stop: Cancellation): Result | undefined {
     if (isCancelled(result)) stop.check()
     return result
   }
@@ -541,7 +541,7 @@ function isCancelled(result: Result | undefined): boolean {
   return typeof result === 'object' && result.errno === -ECANCELED
 }
 
-function aborted(stop: Stop): FsqError {
+function aborted(stop: Cancellation): FsqError {
   return new EnqueueAbortedError(stop.raised?.reason)
 }
 

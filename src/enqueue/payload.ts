@@ -10,7 +10,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { types, inspect } from 'node:util'
 
-import type { Copies } from './buffer-pool.js'
+import type { BufferPool } from './buffer-pool.js'
 import { PayloadError } from '../errors/classes.js'
 import type { NativePayload } from '../addon/native.js'
 import {
@@ -61,7 +61,7 @@ const KINDS = ['json', 'path', 'fd'] as const
  * @param copies - Where bytes are copied to, if they are read after the call returns: the caller may change them meanwhile.
  * @throws {@link PayloadError} if it cannot be the contents of an item.
  */
-export function readPayload(data: Payload, copies?: Copies): NativePayload | Source {
+export function readPayload(data: Payload, copies?: BufferPool): NativePayload | Source {
   if (data === null) return null
   if (typeof data === 'string') return textBytes(data, copies)
   if (typeof data !== 'object') throw unfit(data)
@@ -116,7 +116,7 @@ type Duck = Readonly<
   Record<'getReader' | 'stream' | 'arrayBuffer' | 'pipe' | 'destroy' | typeof Symbol.asyncIterator, unknown>
 >
 
-function textBytes(text: string, copies: Copies | undefined): Uint8Array {
+function textBytes(text: string, copies: BufferPool | undefined): Uint8Array {
   // Buffer.from would write something else in its place, and say nothing.
   if (!text.isWellFormed()) {
     throw new PayloadError('The payload is a string with a lone surrogate, half of a character', {

@@ -10,15 +10,15 @@ import type { QueueDirectory } from '../directory/open-directory.js'
 import { piecesOf } from './chunks.js'
 import { type DraftHandle, type NativePayload, isFailure, native } from '../addon/native.js'
 import type { Source } from './source.js'
-import type { Stop } from '../cancellation.js'
+import type { Cancellation } from '../cancellation.js'
 
 // The sweeper takes files in tmp/ that are older than 36 hours (fsq standard, section 3): the two must never meet.
 const LONGEST_MS = 24 * 3600 * 1000
 
 /** Reads a source to its end. What is small goes with other items; what is not, into a draft. */
-export class Inflow {
+export class Upload {
   readonly #source: Source
-  readonly #stop: Stop
+  readonly #stop: Cancellation
   readonly #directory: QueueDirectory
   readonly #end = Date.now() + LONGEST_MS
   readonly #timer: NodeJS.Timeout
@@ -26,7 +26,7 @@ export class Inflow {
   #writing: Promise<void> | undefined
 
   /** @param stop - Ends it, and is raised when it takes too long. */
-  constructor(source: Source, stop: Stop, directory: QueueDirectory) {
+  constructor(source: Source, stop: Cancellation, directory: QueueDirectory) {
     this.#source = source
     this.#stop = stop
     this.#directory = directory

@@ -33,7 +33,7 @@ import { type ParsedName, parseItemName, withTries } from '../name/item-name.js'
 import { NamedItem } from './named-item.js'
 import { Place, type QueueHandle } from '../addon/native.js'
 import { checkOptions, dueAfter } from '../options.js'
-import { Pending } from '../in-flight.js'
+import { InFlight } from '../in-flight.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
 import { LARGEST_NUMBER, LONGEST_NAME } from '../name/limits.js'
@@ -54,9 +54,9 @@ export interface ItemContext {
   readonly claims: Claims
   readonly finisher: Finisher
   /** Claims and finishes in native code. */
-  readonly pending: Pending
+  readonly pending: InFlight
   /** Loops over items. */
-  readonly scans: Pending
+  readonly scans: InFlight
   readonly reporter: Reporter
   /** Called when an item is given back as it was. */
   readonly releasing: Set<(name: RawName) => void>
@@ -116,7 +116,7 @@ export class WorkItem extends NamedItem {
   readonly #file: ClaimedFile
   #state: State = 'claimed'
   /** Reads under way, which a finish waits for. */
-  #reads: Pending | undefined
+  #reads: InFlight | undefined
   #finishing: Promise<void> | undefined
   #target: Target | undefined
   #backoff = FIRST_BACKOFF
@@ -320,7 +320,7 @@ export class WorkItem extends NamedItem {
 
   async #read<Result>(read: () => Promise<Result>): Promise<Result> {
     this.#checkHeld('read')
-    this.#reads ??= new Pending()
+    this.#reads ??= new InFlight()
     this.#reads.begin()
     try {
       return await this.#context.claims.reading(this.#file.claim, read)

@@ -18,7 +18,7 @@ const MOST_CALLS = 4
  * another one do it, and the other cores are free for the finishes; where it is not, or much has to be passed by, another thread
  * does it, which may wait.
  */
-export class Pace {
+export class ClaimThread {
   #isQuick = false
   /** Calls on this thread since everything else has had its turn. */
   #calls = 0

@@ -32,9 +32,9 @@ import {
   isFailure,
   native,
 } from '../addon/native.js'
-import { Pace } from './claim-thread.js'
+import { ClaimThread } from './claim-thread.js'
 import type { Prefetch } from './prefetch.js'
-import type { Stop } from '../cancellation.js'
+import type { Cancellation } from '../cancellation.js'
 import { type Verdict, judge } from '../item/limits.js'
 
 const debug = debuglog('fsq')
@@ -75,15 +75,15 @@ interface Manner {
   readonly prefetch: Prefetch
   /** In shuffled blocks. */
   readonly relaxed: boolean
-  /** What is passed by is remembered, for {@link Walk.revisit}. */
+  /** What is passed by is remembered, for {@link Pass.revisit}. */
   readonly waits: boolean
   /** Ends the calls into native code, which can be long ones. */
-  readonly stop: Stop
-  readonly walked: WalkedQueue
+  readonly stop: Cancellation
+  readonly walked: ScannedQueue
 }
 
 /** The queue that one walk is over, which it keeps open. */
-export class WalkedQueue {
+export class ScannedQueue {
   readonly #directory: QueueDirectory
   #handle: QueueHandle | undefined
 
@@ -105,15 +105,15 @@ export class WalkedQueue {
 }
 
 /** A walk over the names that were there at its beginning; one that waits can begin again. */
-export class Walk {
+export class Pass {
   readonly #context: ItemContext
   readonly #limits: Limits
   readonly #prefetch: Prefetch
-  readonly #pace = new Pace()
+  readonly #pace = new ClaimThread()
   readonly #relaxed: boolean
   readonly #waits: boolean
-  readonly #stop: Stop
-  readonly #walked: WalkedQueue
+  readonly #stop: Cancellation
+  readonly #walked: ScannedQueue
   #listing: ListingHandle | undefined
   /** Of a walk that waits. */
   #skipped: SkippedHandle | undefined

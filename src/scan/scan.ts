@@ -8,9 +8,9 @@ import type { ItemContext, WorkItem } from '../item/work-item.js'
 import { checkFlag, checkOptions, checkSignal } from '../options.js'
 import { Prefetch } from './prefetch.js'
 import type { ReportListener } from '../report.js'
-import { Stop } from '../cancellation.js'
-import { Waiting } from './waiter.js'
-import { Walk, WalkedQueue } from './pass.js'
+import { Cancellation } from '../cancellation.js'
+import { Waiter } from './waiter.js'
+import { Pass, ScannedQueue } from './pass.js'
 
 /** How a queue is scanned. */
 export interface ScanOptions {
@@ -99,7 +99,7 @@ export function scanQueue(
 /** What a loop over items is at. */
 interface Loop {
   /** None: it has not begun, or has ended. */
-  walk: Walk | undefined
+  walk: Pass | undefined
   signal: AbortSignal | undefined
   /** Handed out last. */
   current: WorkItem | undefined
@@ -119,9 +119,9 @@ function endsOfLoop(
   { directory }: ItemContext,
   signal: AbortSignal | undefined,
   leaving: AbortSignal | undefined,
-): { readonly stop: Stop; readonly walked: WalkedQueue; readonly end: () => void } {
-  const stop = new Stop(signal)
-  const walked = new WalkedQueue(directory)
+): { readonly stop: Cancellation; readonly walked: ScannedQueue; readonly end: () => void } {
+  const stop = new Cancellation(signal)
+  const walked = new ScannedQueue(directory)
   const raise = (): void => {
     stop.raise(undefined)
   }
@@ -156,9 +156,9 @@ async function* handOut(
   const manner = { prefetch: new Prefetch(prefetch), relaxed: checkOrder(order) === 'relaxed', waits }
   signal?.throwIfAborted()
   const { stop, walked, end } = endsOfLoop(context, signal, waits ? leaving : undefined)
-  const walk = new Walk(own, limits, { ...manner, stop, walked })
+  const walk = new Pass(own, limits, { ...manner, stop, walked })
   abandonedLoops.register(walk, end, walk)
-  const waiting = waits ? new Waiting(own, walk, stop, signal, leaving) : undefined
+  const waiting = waits ? new Waiter(own, walk, stop, signal, leaving) : undefined
   context.scans.begin()
   try {
     await (waiting ?? walk).begin()

@@ -22,8 +22,8 @@ import {
   native,
   newWatch,
 } from '../addon/native.js'
-import type { Stop } from '../cancellation.js'
-import type { Walk } from './pass.js'
+import type { Cancellation } from '../cancellation.js'
+import type { Pass } from './pass.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
 // A watch is a hint, and a look is the truth: what no watch tells of is found after so long.
@@ -44,10 +44,10 @@ const abandonedLoops = new FinalizationRegistry<() => void>((stopListening) => {
 })
 
 /** What wakes up one scan that waits. */
-export class Waiting {
+export class Waiter {
   readonly #context: ItemContext
-  readonly #walk: Walk
-  readonly #stopped: Stop
+  readonly #walk: Pass
+  readonly #stopped: Cancellation
   readonly #signal: AbortSignal | undefined
   readonly #leaving: AbortSignal
   readonly #watch: WatchHandle = newWatch()
@@ -90,8 +90,8 @@ export class Waiting {
    */
   constructor(
     context: ItemContext,
-    walk: Walk,
-    stopped: Stop,
+    walk: Pass,
+    stopped: Cancellation,
     signal: AbortSignal | undefined,
     leaving: AbortSignal,
   ) {

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { Copies } from '../../src/enqueue/buffer-pool.js'
+import { BufferPool } from '../../src/enqueue/buffer-pool.js'
 import { until } from '../support/queue.js'
 
 const MEGABYTE = 1024 * 1024
@@ -19,7 +19,7 @@ test('a copy is what the bytes were, whatever was in its memory before', () => {
         maxLength: 30,
       }),
       (steps) => {
-        const copies = new Copies()
+        const copies = new BufferPool()
         const held: { copied: Uint8Array; expected: Uint8Array }[] = []
         for (const [index, { size, back }] of steps.entries()) {
           const bytes = filled(size, index)
@@ -35,7 +35,7 @@ test('a copy is what the bytes were, whatever was in its memory before', () => {
 })
 
 test('memory that was given back is used for the next copy, and never for two at once', () => {
-  const copies = new Copies()
+  const copies = new BufferPool()
   const first = copies.copy(filled(MEGABYTE, 1))
   copies.giveBack(first)
   const second = copies.copy(filled(MEGABYTE / 2, 2))
@@ -45,7 +45,7 @@ test('memory that was given back is used for the next copy, and never for two at
 })
 
 test('a text is what Buffer makes of it, whatever was in its memory before', () => {
-  const copies = new Copies()
+  const copies = new BufferPool()
   const pieces = fc.constantFrom('x', 'ä', '€', '😀')
   fc.assert(
     fc.property(pieces, fc.integer({ min: 0, max: 70_000 }), (piece, count) => {
@@ -58,7 +58,7 @@ test('a text is what Buffer makes of it, whatever was in its memory before', () 
 })
 
 test('only what was given out is taken back, and once', () => {
-  const copies = new Copies()
+  const copies = new BufferPool()
   copies.giveBack(filled(MEGABYTE, 1))
   // Large, but not by its characters: it comes from elsewhere, perhaps from a pool.
   copies.giveBack(copies.encode('ä'.repeat(40_000)))
@@ -70,7 +70,7 @@ test('only what was given out is taken back, and once', () => {
 })
 
 test('little is kept, and not for long', async () => {
-  const copies = new Copies()
+  const copies = new BufferPool()
   const many = Array.from({ length: 80 }, (_, value) => copies.copy(filled(MEGABYTE, value)))
   for (const copied of many) copies.giveBack(copied)
   expect(copies.kept).toBe(64 * MEGABYTE)
