@@ -59,7 +59,7 @@ const node = process.execPath
 await check('the tarball has only what a user needs', () => {
   const paths = packed.files.map(({ path }) => path)
   const needed =
-    /^(dist\/.+\.(js|js\.map|d\.ts)|dist\/command\/package\.json|native\/(bindings\/)?[^/]+\.(cc|h|txt|cjs)|targets\/[^/]+|prebuilds\/.+|man\/.+|docs\/.+|completions\/.+|binding\.cjs|CMakeLists\.txt|package\.json|(README|CHANGELOG|LICENSE)(\.md)?)$/
+    /^(dist\/.+\.(js|js\.map|d\.ts)|dist\/command\/package\.json|native\/(?:[a-z]+\/)*[^/]+\.(cc|h|txt|cjs)|targets\/[^/]+|prebuilds\/.+|man\/.+|docs\/.+|completions\/.+|binding\.cjs|CMakeLists\.txt|package\.json|(README|CHANGELOG|LICENSE)(\.md)?)$/
   const others = paths.filter((path) => !needed.test(path))
   if (others.length > 0) throw new Error(`not needed: ${others.join(', ')}`)
   if (statSync(tarball).size > 2_000_000) throw new Error(`${statSync(tarball).size} bytes`)
