@@ -28,7 +28,9 @@ export function workersOn(directory: string): Workers | undefined {
   const workers = new Map<number, number[]>()
   for (const [, pid, major = '', minor = '', inode] of locks.matchAll(LOCK)) {
     if (`${Number.parseInt(major, 16)}:${Number.parseInt(minor, 16)}` !== device) continue
-    workers.set(Number(inode), [...(workers.get(Number(inode)) ?? []), Number(pid)])
+    const known = workers.get(Number(inode)) ?? []
+    // While locks come and go, the kernel may list one twice.
+    if (!known.includes(Number(pid))) workers.set(Number(inode), [...known, Number(pid)])
   }
   return workers
 }
