@@ -13,14 +13,14 @@ import {
   type EnqueueSyncOptions,
   Enqueuer,
 } from './enqueue/enqueuer.js'
-import { Finisher } from './item/moves.js'
 import {
   type InstallOptions,
   type UninstallOptions,
   installQueue,
   uninstallQueue,
 } from './directory/install.js'
-import type { ItemContext, WorkItem } from './item/work-item.js'
+import type { ItemContext } from './item/context.js'
+import type { WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
 import type { NameArgument } from './name/codec.js'
@@ -62,6 +62,8 @@ export class Queue {
   readonly #settings: Settings
   readonly #directory: QueueDirectory
   readonly #context: ItemContext
+  /** The loops of this handle. */
+  readonly #scans = new InFlight()
   readonly #enqueuer: Enqueuer
   readonly #lister: Lister
 
@@ -79,12 +81,8 @@ export class Queue {
     this.#context = {
       directory: this.#directory,
       settings: this.#settings,
-      claims: new Claims(),
-      finisher: new Finisher(this.#directory, this.#settings),
-      pending: new InFlight(),
-      scans: new InFlight(),
+      claims: new Claims(this.#directory, this.#settings),
       reporter: new Reporter(this.#layout, onReport),
-      releasing: new Set(),
     }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
     this.#lister = new Lister(this.#directory, this.#settings)
@@ -203,7 +201,7 @@ export class Queue {
    * ```
    */
   scan(options: ScanOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
-    return scanQueue(this.#context, options)
+    return scanQueue(this.#context, this.#scans, options, false)
   }
 
   /**
@@ -228,7 +226,7 @@ export class Queue {
    * ```
    */
   scanForever(options: ScanForeverOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
-    return scanQueue(this.#context, options, true)
+    return scanQueue(this.#context, this.#scans, options, true)
   }
 
   /**
@@ -335,10 +333,8 @@ export class Queue {
    * Whatever it is asked for after that is a {@link QueueClosedError}, but for {@link uninstall}. Harmless if it is closed already.
    */
   async close(): Promise<void> {
-    const { claims, pending } = this.#context
     this.#directory.close()
-    claims.releaseAll()
-    await pending.idle()
+    await this.#context.claims.close()
     this.#directory.closeDescriptors()
   }
 
@@ -349,15 +345,14 @@ export class Queue {
    * @returns Whether it has.
    */
   suspend(): boolean {
-    const { claims, pending, scans } = this.#context
-    const isIdle = claims.isEmpty && pending.isIdle && scans.isIdle
+    const isIdle = this.#context.claims.isIdle && this.#scans.isIdle
     if (isIdle) this.#directory.closeDescriptors()
     return isIdle
   }
 
   /** @internal {@link suspend}, once the loops that run have ended. What they leave claimed then is left to the garbage collector. */
   suspendLater(): void {
-    void this.#context.scans.idle().then(() => this.suspend())
+    void this.#scans.idle().then(() => this.suspend())
   }
 
   /** {@link close}, for `await using`. */

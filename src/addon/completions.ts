@@ -1,56 +1,65 @@
 /**
- * Looking out for the end of what has just been begun, rather than going to sleep for it: where a system call takes a few
- * microseconds, being woken takes several times as long, and costs both threads more than the call. Between two looks
- * everything else has its turn, as with any `setImmediate()`.
+ * Spinning for the completion of a lane call. A system call takes a few microseconds; waking this thread takes several times as
+ * long, and costs both threads more than the call itself. So this thread looks for completions itself for a short while. Everything
+ * else has its turn between two looks, as with any `setImmediate()`.
  *
  * @module
  */
-// Not the global ones, which a test may have replaced by some that stand still.
+// Not the globals: a test with fake timers replaces those.
 import { performance } from 'node:perf_hooks'
 import { setImmediate } from 'node:timers'
 
 import { native } from './native.js'
 
-// Without any end for so long, what was begun takes longer than being woken.
+// A call that has not completed by then takes longer than a wake-up.
 const PATIENCE_MS = 0.06
-// So many looks in vain are one too many: fewer of the next ones are tried.
+// Upper bound of the back-off: after failed spins, up to this many calls do not spin.
 const MOST_SKIPPED = 256
 
-let looking = false
-let lastEnd = 0
-let expected = 0
-let penalty = 0
-let skipping = 0
-
-/** To be called when something has been begun whose end may come at once. */
-export function lookOut(): void {
-  if (looking) return
-  if (skipping > 0) {
-    skipping--
-    return
-  }
-  // With more under way there is enough to do meanwhile.
-  if (native.settleEnds(true) > 1) {
+class Completions {
+  #isSpinning = false
+  #lastCompletion = 0
+  #inFlight = 0
+  /** How many calls do not spin after the next failed spin. */
+  #penalty = 0
+  /** How many calls are still to be made without a spin. */
+  #skipping = 0
+  readonly #look = (): void => {
+    const left = native.settleEnds(true)
+    const now = performance.now()
+    if (left < this.#inFlight) this.#lastCompletion = now
+    this.#inFlight = left
+    if (left > 0 && now - this.#lastCompletion < PATIENCE_MS) {
+      setImmediate(this.#look)
+      return
+    }
+    this.#isSpinning = false
+    if (left === 0) this.#penalty = 0
+    else this.#skipping = this.#penalty = Math.min(Math.max(1, this.#penalty * 2), MOST_SKIPPED)
     native.settleEnds(false)
-    return
   }
-  looking = true
-  lastEnd = performance.now()
-  expected = 1
-  setImmediate(look)
+
+  await(): void {
+    if (this.#isSpinning) return
+    if (this.#skipping > 0) {
+      this.#skipping--
+      return
+    }
+    // With more calls in flight, this thread has enough to do until the wake-up.
+    if (native.settleEnds(true) > 1) {
+      native.settleEnds(false)
+      return
+    }
+    this.#isSpinning = true
+    this.#lastCompletion = performance.now()
+    this.#inFlight = 1
+    setImmediate(this.#look)
+  }
 }
 
-function look(): void {
-  const left = native.settleEnds(true)
-  const now = performance.now()
-  if (left < expected) lastEnd = now
-  expected = left
-  if (left > 0 && now - lastEnd < PATIENCE_MS) {
-    setImmediate(look)
-    return
-  }
-  looking = false
-  if (left === 0) penalty = 0
-  else skipping = penalty = Math.min(Math.max(1, penalty * 2), MOST_SKIPPED)
-  native.settleEnds(false)
+const completions = new Completions()
+
+/** To be called after a lane call has begun: its completion may be there within microseconds. */
+export function awaitCompletions(): void {
+  completions.await()
 }

@@ -90,54 +90,16 @@ export interface ClaimNote {
 }
 
 /**
- * What one call of `claim` brought. `numbers`: those of {@link BatchNumber}, and for each claim those of {@link ClaimNumber}.
- * `failure`: what stopped it; the claims before that are good.
+ * The answer of one call of `claim`, packed: `numbers` and `names` are for `unpackClaims` of `addon/packing.ts`. `failure` stopped
+ * the call; the claims before it are good.
  */
-export type ClaimBatch = readonly [
+export type PackedClaims = readonly [
   numbers: Float64Array,
   names: readonly RawName[],
   contents: Buffer,
   notes?: readonly ClaimNote[],
   failure?: Failure,
 ]
-
-/** What a batch of claims says of itself, by its place among the numbers. */
-export const BatchNumber = {
-  /** How many names were looked at. */
-  looked: 0,
-  /** How many microseconds that took. */
-  spent: 1,
-  /** How many were held by others. */
-  busy: 2,
-  /** How many are not due yet. */
-  delayed: 3,
-  /** 1: the queue is down. */
-  down: 4,
-  /** 1: the listing is used up. */
-  ended: 5,
-} as const
-
-/** What is said of a claim, by its place among the numbers of that claim. */
-export const ClaimNumber = {
-  /** By which it goes from here on. */
-  claim: 0,
-  descriptor: 1,
-  size: 2,
-  /** Of its content in the contents of the batch; -1: it was not read. */
-  offset: 3,
-  /** In the listing. */
-  position: 4,
-  /** What the name says of its tries, where it is valid and nothing in it is to be decoded; -1: that is not known. */
-  tries: 5,
-} as const
-
-const NUMBERS_A_BATCH = Object.keys(BatchNumber).length
-const NUMBERS_A_CLAIM = Object.keys(ClaimNumber).length
-
-/** Where the numbers of the claim at `index` begin. */
-export function claimNumbersAt(index: number): number {
-  return NUMBERS_A_BATCH + index * NUMBERS_A_CLAIM
-}
 
 /** How the name and the file of a new item are made. */
 export interface ItemFormValues {
@@ -224,16 +186,6 @@ export type InstallResult = Partial<Failure> & { readonly published: boolean; re
  */
 export type LockKind = 'flock' | 'fcntl'
 
-/** The parts of a lock operation of native code: a kind of lock, and whether it is exclusive. */
-export const LockOperation = { flock: 1, fcntl: 2, exclusive: 4 } as const
-
-const LOCK_OPERATIONS = 8
-
-/** A descriptor or a claim, and what is to be done with it, as native code takes them: each argument less counts. */
-export function packLock(target: number, operation: number): number {
-  return target * LOCK_OPERATIONS + operation
-}
-
 /** A claim and its descriptor. */
 export type PathLock = readonly [claim: number, descriptor: number]
 
@@ -280,8 +232,8 @@ interface Native {
     escape: number,
     skipped?: SkippedHandle,
     stop?: StopHandle,
-  ): Promise<ClaimBatch>
-  claimSync: (...args: Parameters<Native['claim']>) => ClaimBatch
+  ): Promise<PackedClaims>
+  claimSync: (...args: Parameters<Native['claim']>) => PackedClaims
 
   newSkipped(): SkippedHandle
   closeSkipped(skipped: SkippedHandle): void
@@ -331,11 +283,11 @@ interface Native {
   makeFifo(path: string, mode: number): Failure | undefined
 
   /**
-   * Takes the claims; those that could not be moved are held again when it resolves. One call after the other, on one thread.
+   * Takes the claims; those that could not be moved are held again when it resolves. One call after the other, on one thread. Call
+   * it through `finish` of `addon/lane.ts`.
    *
-   * @param moves - Three values a claim: its number, the {@link Place} where it belongs, and when it is due there, in
-   * milliseconds since the epoch (0: at once). Read before this returns.
-   * @param names - What they are to be called there; `undefined`: as they are called.
+   * @param moves - Packed by `packMoves` of `addon/packing.ts`. Read before this returns.
+   * @param names - The new names; `undefined`: the name stays.
    * @returns One result a claim; `undefined`: all went well.
    */
   finish(
@@ -364,7 +316,7 @@ interface Native {
     dues?: readonly number[],
     stops?: readonly (StopHandle | undefined)[],
   ): Promise<EnqueueResult[]>
-  /** The same for what takes little time: one call after the other, on one thread. */
+  /** The same for what takes little time: one call after the other, on one thread. Call it through `addon/lane.ts`. */
   enqueueInLane: Native['enqueue']
   /** The same for many at once: one call after the other, on another one. */
   enqueueBulk: Native['enqueue']
@@ -427,7 +379,7 @@ interface Native {
    * Without waiting: nothing, or a negative error number (EAGAIN: taken). The range is for fcntl: the whole file if it is left
    * out; a length of 0 goes to the end.
    *
-   * @param packed - The descriptor and the operation, by {@link packLock}.
+   * @param packed - The descriptor and the operation, by `packLock` of `addon/packing.ts`.
    */
   lockDescriptor(packed: number, start?: number, length?: number): number | undefined
   unlockDescriptor(packed: number, start?: number, length?: number): number | undefined

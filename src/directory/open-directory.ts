@@ -15,6 +15,7 @@ import {
   NetworkFileSystemError,
   NotAQueueError,
   QueueClosedError,
+  QueueDownError,
 } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
@@ -38,16 +39,15 @@ export function isStale(failure: Failure): boolean {
 
 export class QueueDirectory {
   readonly layout: Layout
-  /** Called when the handle is closed. */
-  readonly closing = new Set<() => void>()
   readonly #names: readonly string[]
   readonly #locking: boolean
   readonly #allowNetwork: boolean
   #handle: QueueHandle | undefined
   /** Found stale, but perhaps given to a call just now. */
   #forgotten: QueueHandle | undefined
-  /** How many loops walk over a queue, by its handle. */
-  readonly #walked = new Map<QueueHandle, number>()
+  /** How many loops scan a queue, by its handle. */
+  readonly #scans = new Map<QueueHandle, number>()
+  readonly #closeListeners = new Set<() => void>()
   #opening: Promise<QueueHandle> | undefined
   #closed = false
 
@@ -92,7 +92,7 @@ export class QueueDirectory {
 
   /**
    * Forgets a handle that turned out stale, so that the next use opens what the path names now. Items claimed through it are
-   * finished through it: the one that was forgotten before it is closed when no loop walks over it and it has no claim.
+   * finished through it: the one that was forgotten before it is closed when no loop scans it and it has no claim.
    */
   forget(handle: QueueHandle): void {
     if (this.#handle !== handle) return
@@ -102,15 +102,34 @@ export class QueueDirectory {
     if (earlier !== undefined) this.#retireUnused(earlier)
   }
 
-  /** A loop walks over the queue of a handle, which stays open until {@link endWalk}. */
-  beginWalk(handle: QueueHandle): void {
-    this.#walked.set(handle, (this.#walked.get(handle) ?? 0) + 1)
+  /** A loop scans the queue of a handle, which stays open until {@link endScan}. */
+  beginScan(handle: QueueHandle): void {
+    this.#scans.set(handle, (this.#scans.get(handle) ?? 0) + 1)
   }
 
-  endWalk(handle: QueueHandle): void {
-    const others = (this.#walked.get(handle) ?? 0) - 1
-    if (others > 0) this.#walked.set(handle, others)
-    else if (this.#walked.delete(handle)) this.#retireUnused(handle)
+  endScan(handle: QueueHandle): void {
+    const others = (this.#scans.get(handle) ?? 0) - 1
+    if (others > 0) this.#scans.set(handle, others)
+    else if (this.#scans.delete(handle)) this.#retireUnused(handle)
+  }
+
+  /**
+   * Looks whether a queue is up.
+   *
+   * @throws {@link QueueDownError} or a file system error.
+   */
+  checkUp(handle: QueueHandle): void {
+    const isDown = native.isDownSync(handle)
+    if (isFailure(isDown)) throw this.error(isDown, 'scan')
+    if (isDown) throw this.downError()
+  }
+
+  downError(): QueueDownError {
+    const { name, downPath } = this.layout
+    return new QueueDownError(
+      `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned`,
+      { path: downPath, advice: 'Take it up again with queue.up()', adviceKey: 'take-up' },
+    )
   }
 
   /**
@@ -135,19 +154,31 @@ export class QueueDirectory {
   /** No use begins after this. The descriptors are closed by {@link closeDescriptors}. */
   close(): void {
     this.#closed = true
-    for (const callback of this.closing) callback()
+    for (const callback of this.#closeListeners) callback()
+  }
+
+  /**
+   * Calls back when this handle is closed.
+   *
+   * @returns Ends that.
+   */
+  onClose(callback: () => void): () => void {
+    this.#closeListeners.add(callback)
+    return () => {
+      this.#closeListeners.delete(callback)
+    }
   }
 
   closeDescriptors(): void {
-    for (const handle of new Set([this.#handle, this.#forgotten, ...this.#walked.keys()]))
+    for (const handle of new Set([this.#handle, this.#forgotten, ...this.#scans.keys()]))
       if (handle !== undefined) native.closeQueue(handle)
     this.#handle = undefined
     this.#forgotten = undefined
-    this.#walked.clear()
+    this.#scans.clear()
   }
 
   #retireUnused(handle: QueueHandle): void {
-    if (handle === this.#handle || handle === this.#forgotten || this.#walked.has(handle)) return
+    if (handle === this.#handle || handle === this.#forgotten || this.#scans.has(handle)) return
     native.retireQueue(handle)
   }
 

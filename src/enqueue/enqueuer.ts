@@ -38,7 +38,7 @@ import {
   native,
 } from '../addon/native.js'
 import { Upload } from './upload.js'
-import { lookOut } from '../addon/completions.js'
+import { awaitCompletions } from '../addon/completions.js'
 import { checkFlag, checkOptions, checkSignal, dueAfter } from '../options.js'
 import { type Payload, readPayload } from './payload.js'
 import type { Settings } from '../settings.js'
@@ -376,7 +376,7 @@ export class Enqueuer {
     const closed = (): void => {
       stop.raise(this.#directory.closedError())
     }
-    this.#directory.closing.add(closed)
+    const unlisten = this.#directory.onClose(closed)
     try {
       stop.check()
       this.#checkFits(named.suffix)
@@ -386,7 +386,7 @@ export class Enqueuer {
       return this.#unlessStopped(result, stop)
     } finally {
       await inflow.end()
-      this.#directory.closing.delete(closed)
+      unlisten()
       stop.end()
     }
   }
@@ -417,7 +417,7 @@ export class Enqueuer {
   async #enqueueAll(entries: readonly Prepared[], call: EnqueueCall = 'enqueue'): Promise<Result[]> {
     let handle = this.#directory.opened ?? (await this.#directory.open())
     const ended = this.#enqueueInto(handle, entries, call)
-    if (call === 'enqueueInLane') lookOut()
+    if (call === 'enqueueInLane') awaitCompletions()
     const results: Result[] = await ended
     for (let attempt = 0; attempt < MOST_REOPENINGS; attempt++) {
       if (!results.some(isLost)) break

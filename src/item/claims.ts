@@ -1,24 +1,117 @@
 /**
- * What one queue handle holds: its claims, and the finishes that have failed so far.
+ * The claims of one queue handle: the locks that it holds on items, and the ways by which a lock ends.
+ *
+ * A claim is held from the moment native code has locked the file. It ends in one of two ways:
+ *
+ *     held ── release() ──────────────────────────────> released   (unlocked, after the reads of its contents)
+ *     held ── begin of a finish ──> finishing ──> finished         (moved; see finish.ts)
+ *                                   finishing ──> unfinished       (not moved: held, and the move is tried again)
+ *
+ * The kernel releases every claim of a process that dies.
  *
  * @module
  */
-// Not the global one, which a test may have replaced by one that stands still.
+// Not the global: a test with fake timers replaces that.
 import { setTimeout } from 'node:timers'
 import { inspect } from 'node:util'
 
-import type { FinishError } from '../errors/classes.js'
-import { native } from '../addon/native.js'
+import type { QueueDirectory } from '../directory/open-directory.js'
+import { type FinishError, type FsqError, ItemFinishedError, QueueClosedError } from '../errors/classes.js'
+import { InFlight } from '../in-flight.js'
+import { type Charset, type RawName, fromRaw } from '../name/charset.js'
+import { type QueueHandle, native } from '../addon/native.js'
+import type { ClaimedFile } from '../addon/packing.js'
+import type { Settings } from '../settings.js'
+import { Moves } from './moves.js'
 
-interface Held {
-  readonly claims: Claims
-  readonly claim: number
-  readonly id: string
-}
+/** The state of a claim; the module comment shows the moves between them. */
+export type ClaimState = 'held' | 'finishing' | 'unfinished' | 'finished' | 'released'
 
-interface Owner {
-  readonly object: object
-  readonly id: string
+/** The lock on the file of one item. */
+export class Claim {
+  /** The queue through which the item was claimed. */
+  readonly handle: QueueHandle
+  readonly file: ClaimedFile
+  /** The name that the file has now. */
+  name: RawName
+  state: ClaimState = 'held'
+  readonly #claims: Claims
+  /** The reads of the contents that are in flight; a finish and a release wait for them. */
+  #reads: InFlight | undefined
+
+  constructor(claims: Claims, handle: QueueHandle, file: ClaimedFile) {
+    this.#claims = claims
+    this.handle = handle
+    this.file = file
+    this.name = file.name
+  }
+
+  /** The number by which native code knows the claim. */
+  get number(): number {
+    return this.file.number
+  }
+
+  /** Whether the item is neither finished nor released. */
+  get isHeld(): boolean {
+    return this.state !== 'finished' && this.state !== 'released'
+  }
+
+  /** Whether the item is neither finished nor released, and its queue handle is open, too. */
+  get isUsable(): boolean {
+    return this.isHeld && !this.#claims.isClosed
+  }
+
+  /** @throws {@link refusal} */
+  check(doing: string): void {
+    const error = this.refusal(doing)
+    if (error !== undefined) throw error
+  }
+
+  /**
+   * Why the item cannot be read or finished: it was released or finished before, or its queue handle is closed.
+   *
+   * @param doing - Follows 'Cannot', as `read`.
+   */
+  refusal(doing: string): FsqError | undefined {
+    if (this.#claims.isClosed) {
+      return new QueueClosedError(
+        `Cannot ${doing} the item ${this.#id}: the handle of its queue has been closed, which released it`,
+      )
+    }
+    if (this.state === 'held' || this.state === 'unfinished') return undefined
+    const what = this.state === 'released' ? 'released' : 'finished'
+    return new ItemFinishedError(`Cannot ${doing} the item ${this.#id}: it has been ${what} already`, {
+      advice: 'Do so once for each item',
+    })
+  }
+
+  /** Runs a read of the contents; the descriptor stays open until the read has ended. */
+  async read<Result>(read: () => Promise<Result>): Promise<Result> {
+    this.check('read')
+    this.#reads ??= new InFlight()
+    this.#reads.begin()
+    try {
+      return await read()
+    } finally {
+      this.#reads.end()
+    }
+  }
+
+  /** Resolves when no read is in flight; `undefined`: at once. */
+  get reads(): Promise<void> | undefined {
+    return this.#reads?.isIdle === false ? this.#reads.idle() : undefined
+  }
+
+  /** Gives the item back as it was: any worker can claim it at once. Without effect unless it is held. */
+  release(): void {
+    if (this.state !== 'held') return
+    this.#claims.release(this)
+    this.#claims.notifyReleased(this.name)
+  }
+
+  get #id(): string {
+    return inspect(fromRaw(this.name, this.#claims.charset))
+  }
 }
 
 interface Unfinished {
@@ -27,36 +120,57 @@ interface Unfinished {
   readonly cancel: () => void
 }
 
-// Most claims are let go of sooner, and a registry costs more than all else that this thread does for one.
+// Most claims end sooner, and registering an item costs more than all else that this thread does for it.
 const REGISTER_MS = 1000
 
-// One for all: a registry an item would be a registry too many.
-const abandonedItems = new FinalizationRegistry<Held>(({ claims, claim, id }) => {
-  if (!claims.release(claim)) return
+// One for all claims: a registry costs as much as many items.
+const abandonedItems = new FinalizationRegistry<Claim>((claim) => {
+  if (claim.state !== 'held') return
+  claim.release()
   process.emitWarning(
-    `The claim of ${inspect(id)} was garbage-collected and has been released. Finish or release each item`,
+    `The claim of ${inspect(claim.name)} was garbage-collected and has been released. Finish or release each item`,
     { type: 'FsqWarning', code: 'FSQ_ABANDONED' },
   )
 })
 
-/** The claims of one queue handle. */
+/** All claims of one queue handle, and its moves of claimed items. */
 export class Claims {
-  /** With their owners, as long as the registry does not know of those. */
-  readonly #held = new Map<number, Owner | undefined>()
+  readonly moves: Moves
+  /** The calls into native code that use descriptors of this handle; {@link close} waits for them. */
+  readonly inFlight = new InFlight()
+  readonly charset: Charset
+  readonly #directory: QueueDirectory
+  /** The claims that are held. A claim has its item beside it until the registry of abandoned items knows that item. */
+  readonly #held = new Map<Claim, object | undefined>()
   #registersSoon = false
-  /** How many reads of a claim are under way. */
-  readonly #reads = new Map<number, number>()
-  readonly #releaseAfterRead = new Set<number>()
-  readonly #unfinished = new Map<object, Unfinished>()
+  readonly #unfinished = new Map<Claim, Unfinished>()
+  readonly #releaseListeners = new Set<(name: RawName) => void>()
 
-  /** Whether it holds none. */
-  get isEmpty(): boolean {
-    return this.#held.size === 0 && this.#unfinished.size === 0
+  constructor(directory: QueueDirectory, settings: Settings) {
+    this.#directory = directory
+    this.charset = settings.charset
+    this.moves = new Moves(directory, settings)
   }
 
-  /** Takes charge of a claim; released with a warning if `owner` is garbage-collected. */
-  hold(claim: number, owner: object, id: string): void {
-    this.#held.set(claim, { object: owner, id })
+  /** Whether nothing is held, unfinished or in flight. */
+  get isIdle(): boolean {
+    return this.#held.size === 0 && this.#unfinished.size === 0 && this.inFlight.isIdle
+  }
+
+  get isClosed(): boolean {
+    return this.#directory.closed
+  }
+
+  /** The error of the first finish that has failed and has not succeeded since. */
+  get unfinished(): FinishError | undefined {
+    if (this.#unfinished.size === 0) return undefined
+    const [first] = this.#unfinished.values()
+    return first?.error
+  }
+
+  /** Holds a claim for an item. If the item is garbage-collected, the claim is released, with a warning. */
+  hold(claim: Claim, item: object): void {
+    this.#held.set(claim, item)
     if (this.#registersSoon) return
     this.#registersSoon = true
     setTimeout(() => {
@@ -64,69 +178,67 @@ export class Claims {
     }, REGISTER_MS).unref()
   }
 
-  /** The claim is on its way out: whatever happens to its owner, nobody else may close the descriptor now. */
-  surrender(claim: number, owner: object): void {
-    this.#drop(claim, owner)
+  /** Hands a claim over to a finish, which closes its descriptor, even if the item is garbage-collected meanwhile. */
+  take(claim: Claim): void {
+    this.#drop(claim)
+    claim.state = 'finishing'
+  }
+
+  /** Unlocks and closes a claim, after the reads in flight: until then its descriptor must not become another file's. */
+  release(claim: Claim): void {
+    this.#drop(claim)
+    claim.state = 'released'
+    const { reads } = claim
+    if (reads === undefined) native.release([claim.number])
+    else void reads.then(() => native.release([claim.number]))
+  }
+
+  /** Remembers a finish that has failed: this handle hands out no more items until that one is moved. */
+  addUnfinished(claim: Claim, error: FinishError, cancel: () => void): void {
+    claim.state = 'unfinished'
+    this.#unfinished.set(claim, { error, cancel })
+  }
+
+  removeUnfinished(claim: Claim): void {
+    this.#unfinished.delete(claim)
   }
 
   /**
-   * Unlocks and closes a claim; one that is being read, after that: its number may be another file's at once.
+   * Calls back with the name of each item that this handle releases: a watch raises no event for those.
    *
-   * @returns Whether it was held.
+   * @returns Ends that.
    */
-  release(claim: number, owner?: object): boolean {
-    if (!this.#drop(claim, owner)) return false
-    if (this.#reads.has(claim)) this.#releaseAfterRead.add(claim)
-    else native.release([claim])
-    return true
+  onRelease(callback: (name: RawName) => void): () => void {
+    this.#releaseListeners.add(callback)
+    return () => {
+      this.#releaseListeners.delete(callback)
+    }
   }
 
-  releaseAll(): void {
+  /** @internal Calls the listeners of {@link onRelease}. */
+  notifyReleased(name: RawName): void {
+    for (const callback of this.#releaseListeners) callback(name)
+  }
+
+  /** Releases all claims and ends the attempts to finish. Resolves when no call into native code is in flight. */
+  async close(): Promise<void> {
     for (const { cancel } of this.#unfinished.values()) cancel()
     this.#unfinished.clear()
     for (const claim of [...this.#held.keys()]) this.release(claim)
+    await this.inFlight.idle()
   }
 
-  #drop(claim: number, owner: object | undefined): boolean {
-    if (owner !== undefined && this.#held.get(claim) === undefined) abandonedItems.unregister(owner)
-    return this.#held.delete(claim)
+  #drop(claim: Claim): void {
+    if (this.#held.has(claim) && this.#held.get(claim) === undefined) abandonedItems.unregister(claim)
+    this.#held.delete(claim)
   }
 
   #register(): void {
     this.#registersSoon = false
-    for (const [claim, owner] of this.#held) {
-      if (owner === undefined) continue
-      abandonedItems.register(owner.object, { claims: this, claim, id: owner.id }, owner.object)
+    for (const [claim, item] of this.#held) {
+      if (item === undefined) continue
+      abandonedItems.register(item, claim, claim)
       this.#held.set(claim, undefined)
     }
-  }
-
-  /** Runs a read of a claim, which stays open so long. */
-  async reading<Result>(claim: number, read: () => Promise<Result>): Promise<Result> {
-    this.#reads.set(claim, (this.#reads.get(claim) ?? 0) + 1)
-    try {
-      return await read()
-    } finally {
-      const others = (this.#reads.get(claim) ?? 1) - 1
-      if (others > 0) this.#reads.set(claim, others)
-      else this.#reads.delete(claim)
-      if (others === 0 && this.#releaseAfterRead.delete(claim)) native.release([claim])
-    }
-  }
-
-  /** The work on an item has run, but the item could not be moved: no more items until that is mended. */
-  addUnfinished(owner: object, error: FinishError, cancel: () => void): void {
-    this.#unfinished.set(owner, { error, cancel })
-  }
-
-  removeUnfinished(owner: object): void {
-    this.#unfinished.delete(owner)
-  }
-
-  /** The first of the finishes that have failed. */
-  get unfinished(): FinishError | undefined {
-    if (this.#unfinished.size === 0) return undefined
-    const [first] = this.#unfinished.values()
-    return first?.error
   }
 }

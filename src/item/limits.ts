@@ -1,15 +1,45 @@
 /**
- * Whether an item is fit to be run, by its name.
+ * How often and how long an item may be tried, and whether its name says that it may be run (fsq standard, sections 4 and 5).
  *
  * @module
  */
 import { type FsqError, MalformedNameError } from '../errors/classes.js'
-import type { Limits } from './work-item.js'
 import type { RawName } from '../name/charset.js'
-import { type ParsedName, parseItemName, plainName } from '../name/item-name.js'
+import { type ParsedName, parseItemName, plainName, withTries } from '../name/item-name.js'
+import { LARGEST_NUMBER, LONGEST_NAME } from '../name/limits.js'
 import { parseTimestamp } from '../name/timestamp.js'
 import type { ReportType } from '../report.js'
 import type { Settings } from '../settings.js'
+
+/** How often and how long an item may be tried. */
+export interface Limits {
+  /** 0: without limit. */
+  readonly maxTries: number
+  /** Seconds; 0: without limit. */
+  readonly ttl: number
+}
+
+/** Whether an item with so many failed tries may not be tried again. */
+export function isExhausted(tries: number, maxTries: number): boolean {
+  return maxTries > 0 && tries >= maxTries
+}
+
+/**
+ * Whether an item is past its time to live.
+ *
+ * @param enqueuedAt - Milliseconds since the epoch.
+ * @param ttl - Seconds; 0: without limit.
+ */
+export function isExpired(enqueuedAt: number, ttl: number, now = Date.now()): boolean {
+  return ttl > 0 && now - enqueuedAt >= ttl * 1000
+}
+
+/** The name of an item after one more failed try; `undefined`: it would be too long, so the item cannot be tried again. */
+export function nextTry(name: RawName, tries: number, encode: string): RawName | undefined {
+  if (tries >= LARGEST_NUMBER) return undefined
+  const next = withTries(name, tries + 1, encode)
+  return next.length > LONGEST_NAME ? undefined : next
+}
 
 /** Why an item goes to fail/ without being run. */
 export interface Verdict {
@@ -36,16 +66,19 @@ export function judge(
     if (!(error instanceof MalformedNameError)) throw error
     return { type: 'malformed', message: `is no item: ${error.reason}`, error }
   }
-  if (maxTries > 0 && parsed.tries >= maxTries) {
+  if (isExhausted(parsed.tries, maxTries)) {
     return {
       type: 'exhausted',
       message: `has been tried ${parsed.tries} times, and ${maxTries} are allowed`,
     }
   }
   if (ttl > 0) {
-    const age = (Date.now() - (parseTimestamp(parsed.timestamp, settings) ?? 0)) / 1000
-    if (age >= ttl)
-      return { type: 'expired', message: `is ${Math.floor(age)} s old, and ${ttl} s are allowed` }
+    const now = Date.now()
+    const enqueuedAt = parseTimestamp(parsed.timestamp, settings) ?? 0
+    if (isExpired(enqueuedAt, ttl, now)) {
+      const age = Math.floor((now - enqueuedAt) / 1000)
+      return { type: 'expired', message: `is ${age} s old, and ${ttl} s are allowed` }
+    }
   }
   return { parsed }
 }

@@ -6,58 +6,51 @@
 import os from 'node:os'
 
 import { Batcher } from '../addon/batcher.js'
+import { MOST_MOVES, finish } from '../addon/lane.js'
+import type { FinishResult, Place, QueueHandle } from '../addon/native.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import type { Failure } from '../errors/errno.js'
-import { type RawName } from '../name/charset.js'
+import type { RawName } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
-import { lookOut } from '../addon/completions.js'
-import { type FinishResult, type Place, type QueueHandle, native } from '../addon/native.js'
 import type { Settings } from '../settings.js'
 
 const { EBADF, EEXIST, ESTALE } = os.constants.errno
-// Of moves that are made durable together, and of others.
-const BATCH_LIMIT = 256
+// Moves that are made durable together share an fsync, so their batches are large.
+const DURABLE_BATCH = MOST_MOVES
 const SMALL_BATCH = 8
-const VALUES_A_MOVE = 3
-const ALL_WELL: readonly FinishResult[] = []
 
-/** Whether somebody else has moved the item, or its descriptor is not the claim's any more. */
+/** Whether another process has moved the item, or another part of this one has closed the descriptor of the claim. */
 export function isGone(failure: Failure): boolean {
   return failure.errno === -ESTALE || failure.errno === -EBADF
 }
 
-/** One move. */
+/** One move of a claimed item. */
 export interface Move {
-  /** Through which the item was claimed. */
-  readonly handle: QueueHandle
-  /** By its number in native code. */
-  readonly claim: number
-  readonly from: RawName
+  readonly claim: { readonly handle: QueueHandle; readonly number: number; readonly name: RawName }
   readonly place: Place
+  /** The name that the item gets there. */
   readonly to: RawName
-  /** Milliseconds since the epoch; 0: at once. */
+  /** Milliseconds since the epoch; 0: the item is due at once. */
   readonly due: number
 }
 
-/** What became of a move. */
+/** The outcome of a move. */
 export interface Moved {
   /** The name that the item has now. */
   readonly name: RawName
   readonly failure?: Failure
-  /** The item has left, whatever failed then; if not, it is still claimed. */
+  /** Whether the item has left queue/, even if something failed after that. If not, its claim is still held. */
   readonly left: boolean
-  /** The item is due at once, as its time could not be set. */
+  /** The item is due at once, because its time could not be set. */
   readonly undelayed: boolean
 }
 
-/** Moves the items of one queue. */
-export class Finisher {
+/** Moves the claimed items of one queue, in batches. */
+export class Moves {
   readonly #directory: QueueDirectory
   readonly #encode: string
   readonly #durable: boolean
   readonly #batcher: Batcher<Move, FinishResult>
-  // One for all calls: native code reads it before it returns.
-  readonly #values = new Float64Array(BATCH_LIMIT * VALUES_A_MOVE)
 
   constructor(directory: QueueDirectory, settings: Settings) {
     this.#directory = directory
@@ -65,21 +58,21 @@ export class Finisher {
     this.#durable = settings.durability === 'full'
     this.#batcher = new Batcher(
       (moves) => this.#moveAll(moves),
-      this.#durable ? BATCH_LIMIT : SMALL_BATCH,
+      this.#durable ? DURABLE_BATCH : SMALL_BATCH,
       !this.#durable,
     )
   }
 
   /**
-   * Moves an item. Where its name is taken, or something failed, {@link resolve} has the rest.
+   * Makes a move.
    *
-   * @returns `undefined`: it has the name that was asked for. Rejects only if the handle is closed.
+   * @returns `undefined`: it has succeeded. Else {@link resolve} does the rest. Rejects only if the handle of the queue is closed.
    */
   submit(move: Move): Promise<FinishResult> {
     return this.#batcher.submit(move)
   }
 
-  /** What became of a move; one whose name was taken is made under the next free name. Never overwrites. */
+  /** The outcome of a move. If the name was taken, makes the move again with the next free name; never overwrites a file. */
   async resolve(move: Move, first: FinishResult): Promise<Moved> {
     let { to } = move
     let result = first
@@ -98,28 +91,13 @@ export class Finisher {
   }
 
   async #moveAll(moves: readonly Move[]): Promise<readonly FinishResult[]> {
-    const [first] = moves
-    // Of one handle, unless the queue was installed anew while items of the old one were claimed.
-    if (first !== undefined && moves.every(({ handle }) => handle === first.handle)) {
-      return this.#moveThrough(first.handle, moves)
+    const handle = moves[0]?.claim.handle
+    // The moves have one handle, unless the queue was installed anew while items of the old one were claimed.
+    if (handle !== undefined && moves.every(({ claim }) => claim.handle === handle)) {
+      return finish(handle, moves, this.#durable)
     }
     const results: FinishResult[] = []
-    for (const move of moves) results.push((await this.#moveThrough(move.handle, [move]))[0])
+    for (const move of moves) results.push((await finish(move.claim.handle, [move], this.#durable))[0])
     return results
-  }
-
-  async #moveThrough(handle: QueueHandle, moves: readonly Move[]): Promise<readonly FinishResult[]> {
-    const values = this.#values
-    let names: (RawName | undefined)[] | undefined
-    let at = 0
-    for (const [index, { claim, place, from, to, due }] of moves.entries()) {
-      values[at++] = claim
-      values[at++] = place
-      values[at++] = due
-      if (to !== from) (names ??= [])[index] = to
-    }
-    const ended = native.finish(handle, values, moves.length, names, this.#durable)
-    lookOut()
-    return (await ended) ?? ALL_WELL
   }
 }

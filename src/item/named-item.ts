@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { fromRaw } from '../name/charset.js'
-import { type ParsedName, itemKey } from '../name/item-name.js'
+import { type RawName, fromRaw } from '../name/charset.js'
+import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
 import { parseTimestamp } from '../name/timestamp.js'
 import type { Settings } from '../settings.js'
 
@@ -73,8 +73,8 @@ export abstract class NamedItem {
     return this.#parsed
   }
 
-  /** @internal */
-  protected rename(parsed: ParsedName): void {
-    this.#parsed = parsed
+  /** @internal The item has another name from now on. */
+  rename(name: RawName): void {
+    this.#parsed = parseItemName(name, this.#settings)
   }
 }

@@ -8,7 +8,8 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors/classes.js'
-import { type LockKind, native, packLock } from '../addon/native.js'
+import { type LockKind, native } from '../addon/native.js'
+import { packLock } from '../addon/packing.js'
 import { checkOptions } from '../options.js'
 import { lockError } from './failure.js'
 import {

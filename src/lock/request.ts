@@ -9,7 +9,8 @@ import { inspect } from 'node:util'
 
 import { SettingError } from '../errors/classes.js'
 import type { RawName } from '../name/charset.js'
-import { type LockKind, LockOperation, native, packLock } from '../addon/native.js'
+import { type LockKind, native } from '../addon/native.js'
+import { LockOperation, packLock } from '../addon/packing.js'
 import { checkFlag, checkOptions } from '../options.js'
 
 /** The bytes that a lock of kind `fcntl` is on. */

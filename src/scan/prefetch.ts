@@ -25,6 +25,11 @@ export class Prefetch {
     this.#most = fixed ?? MOST_PREFETCHED
   }
 
+  /** How many items to hold, by the last {@link next}. */
+  get size(): number {
+    return this.#size
+  }
+
   /** The queue was empty: what comes next may be all, and others wait, too. */
   reset(): void {
     this.#size = 1
@@ -43,7 +48,7 @@ export class Prefetch {
 
   /** How many to hold, now that it is time to claim more. */
   next(): number {
-    if (this.#isFixed) return this.#most
+    if (this.#isFixed) return (this.#size = this.#most)
     const now = performance.now()
     const taken = now - this.#since
     this.#since = now

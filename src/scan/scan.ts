@@ -4,13 +4,13 @@
  * @module
  */
 import { SettingError } from '../errors/classes.js'
-import type { ItemContext, WorkItem } from '../item/work-item.js'
+import type { InFlight } from '../in-flight.js'
+import type { ItemContext } from '../item/context.js'
+import type { WorkItem } from '../item/work-item.js'
 import { checkFlag, checkOptions, checkSignal } from '../options.js'
-import { Prefetch } from './prefetch.js'
 import type { ReportListener } from '../report.js'
-import { Cancellation } from '../cancellation.js'
-import { Waiter } from './waiter.js'
-import { Pass, ScannedQueue } from './pass.js'
+import { type LoopOptions, ScanLoop } from './loop.js'
+import { Prefetch } from './prefetch.js'
 
 /** How a queue is scanned. */
 export interface ScanOptions {
@@ -59,129 +59,31 @@ function limit(name: string, given: number | undefined, setting: number): number
   throw new SettingError(name, given, 'a whole number, 0 for no limit')
 }
 
-/** Hands out the items that wait, claimed, in FIFO order. See {@link Queue.scan}. `forever`: waits, whatever the options say. */
+/** The loop of {@link Queue.scan}, or of {@link Queue.scanForever}. Checks the options at its first step. */
 export function scanQueue(
   context: ItemContext,
-  options: ScanOptions,
-  forever = false,
-): AsyncGenerator<WorkItem, void, undefined> {
-  const leaving = new AbortController()
-  const loop: Loop = { walk: undefined, signal: undefined, current: undefined }
-  const items = handOut(context, options, forever, leaving.signal, loop)
-  const next = items.next.bind(items)
-  let asked = 0
-  const answered = (): void => {
-    asked--
-  }
-  // What is claimed already need not go through the generator, which takes as long as all else that is done for an item.
-  items.next = () => {
-    if (asked === 0 && !leaving.signal.aborted && loop.signal?.aborted !== true) {
-      const item = loop.walk?.takeReady()
-      if (item !== undefined) {
-        loop.current = item
-        return Promise.resolve({ value: item, done: false })
-      }
-    }
-    asked++
-    const result = next()
-    result.then(answered, answered)
-    return result
-  }
-  const leave = items.return.bind(items)
-  // A generator alone would not hear of it before the next item has come.
-  items.return = (value) => {
-    leaving.abort()
-    return leave(value)
-  }
-  return items
-}
-
-/** What a loop over items is at. */
-interface Loop {
-  /** None: it has not begun, or has ended. */
-  walk: Pass | undefined
-  signal: AbortSignal | undefined
-  /** Handed out last. */
-  current: WorkItem | undefined
-}
-
-const abandonedLoops = new FinalizationRegistry<() => void>((end) => {
-  end()
-})
-
-/**
- * What a loop holds that is not to outlive it: what ends its calls into native code (the signal, closing the queue's handle, or
- * leaving a loop that waits), and the queue that it walks over. Neither keeps the loop in memory.
- *
- * @returns Both, and what lets go of them.
- */
-function endsOfLoop(
-  { directory }: ItemContext,
-  signal: AbortSignal | undefined,
-  leaving: AbortSignal | undefined,
-): { readonly stop: Cancellation; readonly walked: ScannedQueue; readonly end: () => void } {
-  const stop = new Cancellation(signal)
-  const walked = new ScannedQueue(directory)
-  const raise = (): void => {
-    stop.raise(undefined)
-  }
-  leaving?.addEventListener('abort', raise)
-  directory.closing.add(raise)
-  const end = (): void => {
-    stop.end()
-    leaving?.removeEventListener('abort', raise)
-    directory.closing.delete(raise)
-    walked.handle = undefined
-  }
-  return { stop, walked, end }
-}
-
-async function* handOut(
-  context: ItemContext,
+  scans: InFlight,
   options: ScanOptions,
   forever: boolean,
-  leaving: AbortSignal,
-  loop: Loop,
 ): AsyncGenerator<WorkItem, void, undefined> {
+  return new ScanLoop(scans, () => loopOptions(context, options, forever))
+}
+
+function loopOptions(context: ItemContext, options: ScanOptions, forever: boolean): LoopOptions {
   checkOptions(forever ? 'scanForever' : 'scan', options, SCAN_OPTIONS)
-  const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = forever, signal } = options
+  const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = false, signal } = options
   checkFlag('wait', wait)
-  const waits = wait || forever
   checkSignal(signal)
-  const limits = {
-    maxTries: limit('maxTries', maxTries, context.settings.maxTries),
-    ttl: limit('ttl', ttl, context.settings.ttl),
-  }
-  const own = onReport === undefined ? context : { ...context, reporter: context.reporter.forScan(onReport) }
-  const manner = { prefetch: new Prefetch(prefetch), relaxed: checkOrder(order) === 'relaxed', waits }
-  signal?.throwIfAborted()
-  const { stop, walked, end } = endsOfLoop(context, signal, waits ? leaving : undefined)
-  const walk = new Pass(own, limits, { ...manner, stop, walked })
-  abandonedLoops.register(walk, end, walk)
-  const waiting = waits ? new Waiter(own, walk, stop, signal, leaving) : undefined
-  context.scans.begin()
-  try {
-    await (waiting ?? walk).begin()
-    loop.walk = walk
-    loop.signal = signal
-    for (;;) {
-      loop.current = undefined
-      loop.current = walk.claimNow() ?? (await walk.next())
-      signal?.throwIfAborted()
-      if (waiting !== undefined && leaving.aborted) return
-      if (loop.current !== undefined) yield loop.current
-      else if (waiting === undefined) return
-      else await waiting.more()
-      signal?.throwIfAborted()
-    }
-  } finally {
-    loop.walk = undefined
-    waiting?.end()
-    await walk.end()
-    abandonedLoops.unregister(walk)
-    end()
-    context.scans.end()
-    // The loop was left at this item. One that is being finished, or whose finish failed, keeps its claim.
-    loop.current?.release()
+  const { settings, reporter } = context
+  return {
+    limits: {
+      maxTries: limit('maxTries', maxTries, settings.maxTries),
+      ttl: limit('ttl', ttl, settings.ttl),
+    },
+    context: onReport === undefined ? context : { ...context, reporter: reporter.forScan(onReport) },
+    prefetch: new Prefetch(prefetch),
+    relaxed: checkOrder(order) === 'relaxed',
+    waits: forever || wait,
+    signal,
   }
 }

@@ -1,17 +1,24 @@
 /**
  * Waiting until there is something to claim (fsq standard, sections 4 and 7).
  *
+ * A watch (inotify, kqueue) is a hint, and a full pass is the truth. After a pass that has ended, {@link Waiter.wait} is in one of
+ * these states, and each move out of "sleeps" begins a pass:
+ *
+ *     lists at once    there was work: watching would turn each claim into an event for every worker
+ *     arms the watch   and lists once more for items added before the watch was armed; later ones raise an event
+ *     sleeps ── an event, a release, a due time ────────────────> revisits the names in question
+ *            ── lost events, a pull of the trigger, a change ───> lists, as soon as the next look may be
+ *            ── the time of the next look: a change was missed ─> lists, unless the directory shows that nothing has changed
+ *            ── cancelled (signal, close, the loop is left) ────> returns
+ *
+ * A missed wake-up is caught by the look: at most {@link LOOK_MS} later, or {@link LOOK_SOON_MS} where a watch may not tell all.
+ *
  * @module
  */
 import os from 'node:os'
-// Not the global ones, which a test may have replaced by some that stand still.
+// Not the globals: a test with fake timers replaces those.
 import { clearTimeout, setTimeout } from 'node:timers'
 
-import type { Failure } from '../errors/errno.js'
-import { fileSystemError, systemError } from '../errors/system-error.js'
-import type { ItemContext } from '../item/work-item.js'
-import { placePath } from '../directory/layout.js'
-import { type RawName, toRaw } from '../name/charset.js'
 import {
   Happened,
   Place,
@@ -23,147 +30,148 @@ import {
   newWatch,
 } from '../addon/native.js'
 import type { Cancellation } from '../cancellation.js'
-import type { Pass } from './pass.js'
+import { placePath } from '../directory/layout.js'
+import type { Failure } from '../errors/errno.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
+import type { ItemContext } from '../item/context.js'
+import { type RawName, toRaw } from '../name/charset.js'
+import type { Pass, PassSummary } from './pass.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
-// A watch is a hint, and a look is the truth: what no watch tells of is found after so long.
+// The longest time from one look to the next, unless a look is expensive.
 const LOOK_MS = 5000
-// Where the watch may not tell of all that can be found.
+// The same where the watch may not tell of everything that can be claimed.
 const LOOK_SOON_MS = 1000
-// The loops of one process look at the same moments, so that it wakes up seldom; those of others at other moments.
+// The loops of one process look at the same moments, so that the process wakes up seldom; other processes look at other moments.
 const GRID_MS = 250
 const PHASE_MS = GRID_MS * Math.random()
-// A look over a great many items that nobody may have yet is seldom: it takes at most this part of the time where the watch
-// tells of all that happens, and where it does not.
+// A look over very many items that cannot be claimed yet takes at most this share of the time: where the watch tells of everything
+// that happens, and where it does not.
 const SHARE_WATCHED = 1 / 100
 const SHARE_UNWATCHED = 1 / 20
 
 let hasWarned = false
-const abandonedLoops = new FinalizationRegistry<() => void>((stopListening) => {
+const abandonedWaiters = new FinalizationRegistry<() => void>((stopListening) => {
   stopListening()
 })
 
-/** What wakes up one scan that waits. */
+/** Wakes up one loop that waits. */
 export class Waiter {
   readonly #context: ItemContext
-  readonly #walk: Pass
-  readonly #stopped: Cancellation
-  readonly #signal: AbortSignal | undefined
-  readonly #leaving: AbortSignal
+  readonly #pass: Pass
+  readonly #cancellation: Cancellation
   readonly #watch: WatchHandle = newWatch()
-  /** The queue that is watched, while one is. */
+  /** The queue that is watched. */
   #watched: QueueHandle | undefined
-  /** Other machines may change the queue, too, and no watch tells of that. */
+  /** Other machines may change the queue, and no watch tells of that. */
   #isShared = false
-  /** Since the last walk events were lost. */
+  /** The last pass. */
+  #last: PassSummary
+  /** Events were lost since the last full pass. */
   #hasLost = false
-  /** Since the last walk the trigger was pulled. */
+  /** The trigger was pulled since the last full pass. */
   #wasPulled = false
+  /** When to look, by the clock of performance.now(). */
   #lookAt = 0
-  /** When to try again what others hold and nothing tells of; Infinity: there is nothing of that. */
+  /** When to try again the items that other workers hold and the watch does not tell of; Infinity: there are none. */
   #retryAt = Infinity
-  #walkedAt = 0
-  /** Milliseconds that the last walk took, of what it passed by. */
+  /** When the last full pass ended. */
+  #passedAt = 0
+  /** Milliseconds that the last full pass took for the items that it skipped. */
   #cost = 0
-  /** What this process gave back since the last walk: it was nobody's that a watch would tell of. */
+  /** The items that this process has released since the last pass: the watch raises no event for them. */
   readonly #released = new Set<RawName>()
-  /** Ends the sleep that is under way. */
+  /** Ends the sleep in progress. */
   #endSleep: ((happened: number) => void) | undefined
-  /** Left as it is from one sleep to the next: it may go off too early. */
+  /** Stays from one sleep to the next, so it may fire too early. */
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = 0
   readonly #stopListening: () => void
   readonly #wake = (happened: number): void => {
     const end = this.#endSleep
     this.#endSleep = undefined
-    // Only a loop that waits keeps the process alive.
+    // Only a loop that sleeps keeps the process alive.
     this.#alarm?.unref()
     end?.(happened)
   }
-  readonly #stop = (): void => {
-    if (this.#endSleep !== undefined) this.#wake(native.cancelWatch(this.#watch))
-  }
 
-  /**
-   * @param stopped - Raised by the two signals, and when the queue's handle is closed.
-   * @param leaving - Aborted: the loop is left, and nobody asks for more.
-   */
-  constructor(
-    context: ItemContext,
-    walk: Pass,
-    stopped: Cancellation,
-    signal: AbortSignal | undefined,
-    leaving: AbortSignal,
-  ) {
+  /** @param cancellation - Raised by the signal of the loop, by the close of the queue handle, and when the loop is left. */
+  constructor(context: ItemContext, pass: Pass, cancellation: Cancellation) {
     this.#context = context
-    this.#walk = walk
-    this.#stopped = stopped
-    this.#signal = signal
-    this.#leaving = leaving
+    this.#pass = pass
+    this.#last = pass.summary
+    this.#cancellation = cancellation
     this.#stopListening = this.#listen()
   }
 
-  /** Begins the first walk. */
+  /** Begins the first pass. */
   async begin(): Promise<void> {
     await this.#list(false)
   }
 
   /**
-   * Begins the next walk, as soon as it may find something.
+   * Begins the next pass, as soon as it may find something.
    *
-   * @throws The reason of the signal, an error for a queue that is down, missing or closed, or a file system error.
+   * @param last - The pass that has ended.
+   * @returns False: the loop was cancelled.
+   * @throws An error for a queue that is down, missing or closed, or a file system error.
    */
-  async more(): Promise<void> {
-    const walk = this.#walk
-    if (walk.isStale) return this.#list(false)
+  async wait(last: PassSummary): Promise<boolean> {
+    this.#last = last
+    if (last.isStale) return this.#list(false)
     if (this.#watched === undefined) {
-      // Each claim is an event for all who watch: so nobody does while there is work. But the next walk costs more than events
-      // where the last one passed by more than it handed out.
-      if (walk.handedOut > walk.passedBy) return this.#list(false)
-      // What has come since the listing is found by another, and what comes after that is told.
+      // The next pass costs more than events where the last one skipped more than it handed out.
+      if (last.handedOut > last.skipped) return this.#list(false)
       if (this.#arm()) return this.#list(true)
     }
     this.#planLook()
     for (;;) {
-      this.#checkStop()
-      const happened = this.#whatHappened() ?? (await this.#sleep())
-      this.#checkStop()
-      if (this.#leaving.aborted) return
+      if (this.#isCancelled()) return false
+      const happened = this.#happened() ?? (await this.#sleep())
+      if (this.#isCancelled()) return false
       this.#note(happened)
       if ((happened & Happened.look) !== 0 || performance.now() >= this.#lookAt) return this.#look()
-      const released = this.#released.size === 0 ? undefined : [...this.#released]
-      this.#released.clear()
-      const isRetry = performance.now() >= this.#retryAt
-      if (isRetry) this.#retryAt = Infinity
-      if (walk.revisit(this.#watch, released, isRetry || (happened & Happened.closed) !== 0, isRetry)) return
+      if (this.#revisit(happened)) return true
     }
   }
 
   end(): void {
     clearTimeout(this.#alarm)
     this.#stopListening()
-    abandonedLoops.unregister(this)
+    abandonedWaiters.unregister(this)
     native.closeWatch(this.#watch)
   }
 
-  async #look(): Promise<void> {
-    // So many events are a burst of work, which is claimed unwatched.
+  #isCancelled(): boolean {
+    return this.#cancellation.raised !== undefined
+  }
+
+  async #look(): Promise<boolean> {
+    // Lost events mean a burst of work, which is claimed without a watch.
     if (this.#hasLost) this.#disarm()
     return this.#list(!this.#hasLost)
   }
 
-  async #list(quick: boolean): Promise<void> {
+  /** @param maySync - Whether this thread may list, if the queue is watched and few names are to be expected. */
+  async #list(maySync: boolean): Promise<boolean> {
     this.#listenToTrigger()
     this.#hasLost = false
     this.#wasPulled = false
     this.#released.clear()
-    await this.#walk.begin({
-      quick: quick && this.#watched !== undefined,
-      prepare: (handle) => {
-        // Installed anew: the one that was watched is not the one that is listed.
-        if (this.#watched !== undefined && this.#watched !== handle) this.#arm(handle)
-      },
-    })
+    await this.#pass.begin(maySync && this.#watched !== undefined)
+    // The queue was installed anew: the watch was on the old one while the new one was listed.
+    while (this.#watched !== undefined && this.#watched !== this.#pass.handle && this.#arm())
+      await this.#pass.begin()
+    return true
+  }
+
+  #revisit(happened: number): boolean {
+    const released = this.#released.size === 0 ? undefined : [...this.#released]
+    this.#released.clear()
+    const isRetry = performance.now() >= this.#retryAt
+    if (isRetry) this.#retryAt = Infinity
+    const areSomeFree = isRetry || (happened & Happened.closed) !== 0
+    return this.#pass.revisit(this.#watch, released, areSomeFree, isRetry)
   }
 
   /** Before each listing, so that no pull is lost. */
@@ -176,7 +184,9 @@ export class Waiter {
     reporter.report('trigger', toRaw(settings.trigger, 'utf8'), `is not listened to: ${error.message}`, error)
   }
 
-  #arm(handle = this.#walk.handle): boolean {
+  /** @returns Whether the queue is watched now. */
+  #arm(): boolean {
+    const { handle } = this.#pass
     const { layout } = this.#context.directory
     const failure = native.armWatch(this.#watch, layout.path, placePath(layout, Place.queue))
     this.#watched = failure === undefined ? handle : undefined
@@ -190,89 +200,87 @@ export class Waiter {
     this.#watched = undefined
   }
 
-  /** Whether a watch tells of what happens. */
-  get #isTold(): boolean {
+  /** Whether the watch tells of new items. */
+  get #isNotified(): boolean {
     return this.#watched !== undefined && !this.#isShared
   }
 
-  /** Whether it has told of all that has happened since the last walk, and nobody has pulled the trigger for what it does not tell. */
-  get #isWatched(): boolean {
-    const tellsOfSkipped = WATCHES_FILES || this.#walk.passedBy === 0
-    return this.#isTold && tellsOfSkipped && !this.#hasLost && !this.#wasPulled
+  /** Whether the watch has told of all that has happened since the last full pass, and no pull of the trigger says otherwise. */
+  get #knowsAll(): boolean {
+    const tellsOfSkipped = WATCHES_FILES || this.#last.skipped === 0
+    return this.#isNotified && tellsOfSkipped && !this.#hasLost && !this.#wasPulled
   }
 
   #planLook(): void {
-    const { isFull, cost, handedOut, passedBy } = this.#walk
+    const { isFull, cost, handedOut, skipped } = this.#last
     const now = performance.now()
     if (isFull) {
-      this.#walkedAt = now
-      this.#cost = handedOut === 0 ? cost : (cost * passedBy) / (handedOut + passedBy)
+      this.#passedAt = now
+      this.#cost = handedOut === 0 ? cost : (cost * skipped) / (handedOut + skipped)
     }
     const next = this.#nextLook(now)
     this.#lookAt = isFull ? next : Math.min(next, this.#lookAt)
-    this.#retryAt = this.#walk.isCrowded ? now + LOOK_SOON_MS : Infinity
+    this.#retryAt = this.#pass.isCrowded ? now + LOOK_SOON_MS : Infinity
   }
 
   #nextLook(from: number): number {
-    const { passedBy, isBusy, handedOut } = this.#walk
     let usual = LOOK_MS
-    if (!this.#isWatched || passedBy > 0 || isBusy) usual = LOOK_SOON_MS
-    // There may be more, and nothing would tell.
-    if (handedOut > 0 && !this.#isTold) usual = 0
-    const at = from + Math.max(usual, this.#lookEvery)
+    if (!this.#knowsAll || this.#last.skipped > 0 || this.#pass.isBusy) usual = LOOK_SOON_MS
+    // There may be more items, and nothing would tell of them.
+    if (this.#last.handedOut > 0 && !this.#isNotified) usual = 0
+    const at = from + Math.max(usual, this.#leastLookInterval)
     return Math.floor((at - PHASE_MS) / GRID_MS) * GRID_MS + PHASE_MS
   }
 
-  /** Milliseconds from one look to the next, at the least. */
-  get #lookEvery(): number {
-    return this.#cost / (this.#isWatched ? SHARE_WATCHED : SHARE_UNWATCHED)
+  /** Milliseconds. */
+  get #leastLookInterval(): number {
+    return this.#cost / (this.#knowsAll ? SHARE_WATCHED : SHARE_UNWATCHED)
   }
 
   /**
-   * Lost events and a pull are answered by a look when it is time for one, as looks at once would take all the time where they
-   * cost much and events are many. What the watch did tell is claimed at once.
+   * Lost events and a pull bring the next look forward, but a look at once would take all the time where looks are expensive and
+   * events are many. The names that the watch did tell are claimed at once.
    */
   #note(happened: number): void {
     if ((happened & (Happened.lost | Happened.pulled)) === 0) return
     this.#hasLost ||= (happened & Happened.lost) !== 0
     this.#wasPulled ||= (happened & Happened.pulled) !== 0
-    // A pull where nothing else tells asks for a look at once.
-    const isUrgent = this.#wasPulled && !this.#isTold
-    this.#lookAt = isUrgent ? 0 : Math.min(this.#lookAt, this.#nextLook(this.#walkedAt))
+    // Where the watch tells nothing, a pull asks for a look at once.
+    const isUrgent = this.#wasPulled && !this.#isNotified
+    this.#lookAt = isUrgent ? 0 : Math.min(this.#lookAt, this.#nextLook(this.#passedAt))
   }
 
   /**
-   * It is time to look. Where the directory has not changed and what others held is still held, a listing would only find
-   * that what was delayed has been touched, or that what was unreadable may be opened: that can wait.
+   * Plans the next look instead of making the one that is due, if it would find nothing: the directory has not changed, and the items
+   * that others held are still held. A delayed item that was touched, or an unreadable one that may be opened now, can wait.
    */
-  #isQuiet(): boolean {
-    const { nextDue, isPlain } = this.#walk
+  #postponeIfQuiet(): boolean {
     const now = performance.now()
-    // Of a shared directory, this kernel may not know yet that it has changed.
-    if (nextDue <= Date.now() || this.#isShared || this.#hasLost || this.#wasPulled) return false
+    // This kernel may not know yet that a shared directory has changed.
+    if (this.#pass.nextDue <= Date.now() || this.#isShared || this.#hasLost || this.#wasPulled) return false
     if (now >= this.#retryAt) return false
-    if (!isPlain && now - this.#walkedAt > Math.max(LOOK_MS, this.#lookEvery)) return false
-    if (!this.#walk.isQuiet) return false
+    const longest = Math.max(LOOK_MS, this.#leastLookInterval)
+    if (!this.#last.isOnlyBusy && now - this.#passedAt > longest) return false
+    if (!this.#pass.wouldFindNothing()) return false
     this.#lookAt = this.#nextLook(now)
     return true
   }
 
-  /** Milliseconds until something is due or it is time to look. */
+  /** Milliseconds until an item is due or it is time to look. */
   #rest(): number {
-    const due = Math.max(0, this.#walk.nextDue - Date.now())
+    const due = Math.max(0, this.#pass.nextDue - Date.now())
     const next = Math.max(0, Math.min(this.#lookAt, this.#retryAt) - performance.now())
-    // The clock may be set meanwhile, and then what is due is due sooner.
+    // If the clock is set meanwhile, an item may be due sooner.
     return Math.ceil(Math.min(due, next, LOOK_MS))
   }
 
-  /** None: nothing yet, and the watch will tell. */
-  #whatHappened(): number | undefined {
-    if (this.#released.size > 0 || this.#leaving.aborted || this.#walk.nextDue <= Date.now())
-      return native.cancelWatch(this.#watch)
-    return native.awaitWatch(this.#watch, this.#walk.isBusy, this.#wake)
+  /** `undefined`: nothing yet; the watch wakes this loop. */
+  #happened(): number | undefined {
+    if (this.#released.size > 0 || this.#pass.nextDue <= Date.now()) return native.cancelWatch(this.#watch)
+    return native.awaitWatch(this.#watch, this.#pass.isBusy, this.#wake)
   }
 
-  /** Until something happens, something is due, it is time to look, or the signal or the queue's handle says stop. */
+  /** Until an event, a release, a due time, the time of the next look, or the cancellation. */
   #sleep(): Promise<number> {
     return new Promise((resolve) => {
       this.#endSleep = resolve
@@ -292,51 +300,45 @@ export class Waiter {
     this.#alarm = setTimeout(() => {
       this.#alarm = undefined
       if (this.#endSleep === undefined) return
-      // Most often there is nothing new: then nobody is woken.
-      if (this.#rest() > 0 || this.#isQuiet()) this.#setAlarm()
-      else this.#stop()
+      // Most looks would find nothing: then the loop sleeps on.
+      if (this.#rest() > 0 || this.#postponeIfQuiet()) this.#setAlarm()
+      else this.#endSleepNow()
     }, rest)
   }
 
+  #endSleepNow(): void {
+    if (this.#endSleep !== undefined) this.#wake(native.cancelWatch(this.#watch))
+  }
+
   /**
-   * To what ends the loop and to what this process gives back, without keeping this loop in memory: they may well outlive one that
-   * nobody goes on with.
+   * Listens to the cancellation and to the releases of this process. Both may outlive a loop that its caller has abandoned, so they hold
+   * only a weak reference to this waiter.
    *
-   * @returns Stops it.
+   * @returns Ends that.
    */
   #listen(): () => void {
-    const { releasing } = this.#context
     const weak = new WeakRef(this)
-    const released = (name: RawName): void => {
-      const loop = weak.deref()
-      if (loop !== undefined) loop.#noteReleased(name)
-    }
-    releasing.add(released)
-    this.#stopped.onRaise(() => {
-      const loop = weak.deref()
-      if (loop !== undefined) loop.#stop()
+    this.#cancellation.onRaise(() => {
+      const waiter = weak.deref()
+      if (waiter !== undefined) waiter.#endSleepNow()
     })
-    const stopListening = (): void => {
-      releasing.delete(released)
-    }
-    abandonedLoops.register(this, stopListening, this)
+    const stopListening = this.#context.claims.onRelease((name) => {
+      const waiter = weak.deref()
+      if (waiter !== undefined) waiter.#noteReleased(name)
+    })
+    abandonedWaiters.register(this, stopListening, this)
     return stopListening
   }
 
   #noteReleased(name: RawName): void {
     this.#released.add(name)
-    this.#stop()
-  }
-
-  #checkStop(): void {
-    this.#signal?.throwIfAborted()
-    this.#context.directory.checkOpen()
+    this.#endSleepNow()
   }
 }
 
 /** Too few inotify instances or watches, or no inotify at all: waiting works, but slower. */
 function warnOnce(failure: Failure): void {
-  // Removed just now, which the next look finds out.
+  // ENOENT, ENOTDIR: the queue has just been removed, which the next look reports.
   if (hasWarned || failure.errno === -ENOENT || failure.errno === -ENOTDIR) return
   hasWarned = true
   process.emitWarning(

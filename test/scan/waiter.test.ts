@@ -15,14 +15,8 @@ import {
   SettingError,
 } from '../../src/errors/classes.js'
 import type { WorkItem } from '../../src/item/work-item.js'
-import {
-  type ClaimBatch,
-  ClaimNumber,
-  Place,
-  claimNumbersAt,
-  isFailure,
-  native,
-} from '../../src/addon/native.js'
+import { type PackedClaims, Place, isFailure, native } from '../../src/addon/native.js'
+import { ClaimNumber, claimNumbersAt } from '../../src/addon/packing.js'
 import type { Queue } from '../../src/queue.js'
 import type { ScanForeverOptions } from '../../src/scan/scan.js'
 import { Child } from '../support/child.js'
@@ -811,7 +805,7 @@ test('a look that finds a lock free holds it for no longer than the next claims'
   )
   if (isFailure(handle)) throw new Error('not opened')
   const skipped = native.newSkipped()
-  const claimOne = (): ClaimBatch => {
+  const claimOne = (): PackedClaims => {
     const listing = native.listSync(handle, Place.queue, 0, skipped)
     if (isFailure(listing)) throw new Error('not listed')
     return native.claimSync(handle, listing, 1, 1000, 0, 0, skipped)

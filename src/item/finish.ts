@@ -1,0 +1,186 @@
+/**
+ * The finish of one claimed item: done, fail, retry or discard (fsq standard, section 5).
+ *
+ *     held ──> finishing ──> finished     the item has moved, or it is gone: another process has moved or removed its file
+ *                  │ ^
+ *                  v │ again after 100 ms, 200 ms ... 30 s
+ *              unfinished                 the move has failed: the item stays claimed, and the queue handle hands out no more items
+ *
+ * Closing the queue handle ends an unfinished finish: the item is released.
+ *
+ * @module
+ */
+import os from 'node:os'
+// Not the globals: a test with fake timers replaces those.
+import { clearTimeout, setTimeout } from 'node:timers'
+import { inspect } from 'node:util'
+
+import { Place } from '../addon/native.js'
+import {
+  FinishError,
+  type FsqError,
+  ItemFinishedError,
+  ItemGoneError,
+  NotDurableError,
+} from '../errors/classes.js'
+import { systemError } from '../errors/system-error.js'
+import type { RawName } from '../name/charset.js'
+import type { Claim } from './claims.js'
+import type { ItemContext } from './context.js'
+import { type Move, type Moved, isGone } from './moves.js'
+
+const { EBADF } = os.constants.errno
+const FIRST_BACKOFF = 100
+const LONGEST_BACKOFF = 30_000
+
+export type Action = 'done' | 'fail' | 'retry' | 'discard'
+
+/** What a finish does with the item. */
+export interface Target {
+  readonly action: Action
+  readonly place: Place
+  /** The name that the item gets there. */
+  readonly to: RawName
+  /** Milliseconds since the epoch; 0: the item is due at once. */
+  readonly due: number
+}
+
+/** The item that is finished. */
+interface Finishable {
+  readonly id: string
+  /** The file has another name from now on. */
+  rename(name: RawName): void
+}
+
+/** Moves one item to its target, and again until that succeeds. */
+export class Finish {
+  readonly #context: ItemContext
+  readonly #claim: Claim
+  readonly #item: Finishable
+  /** The target of the first attempt, which every later attempt keeps: asking again does not move the due time of a retry. */
+  #target: Target | undefined
+  #backoff = FIRST_BACKOFF
+  #timer: NodeJS.Timeout | undefined
+  /** The last attempt. */
+  #attempt: Promise<void> | undefined
+
+  constructor(context: ItemContext, claim: Claim, item: Finishable) {
+    this.#context = context
+    this.#claim = claim
+    this.#item = item
+  }
+
+  /** The attempt that is in flight, or the last one. */
+  get attempt(): Promise<void> | undefined {
+    return this.#attempt
+  }
+
+  /**
+   * Moves the item. Few promises: every item takes this way.
+   *
+   * @returns Rejects as {@link WorkItem.done} does.
+   */
+  run(target: Target): Promise<void> {
+    const refusal = this.#refusal(target)
+    if (refusal !== undefined) return Promise.reject(refusal)
+    this.#attempt = this.#try(this.#target ?? target)
+    return this.#attempt
+  }
+
+  #refusal({ action }: Target): FsqError | undefined {
+    if (this.#claim.state !== 'unfinished' || this.#target?.action === action)
+      return this.#claim.refusal('finish')
+    return new ItemFinishedError(
+      `Cannot ${action} the item ${inspect(this.#item.id)}: ${this.#target?.action ?? 'another finish'} was asked for, has ` +
+        'failed, and is tried again until it succeeds or the queue is closed',
+    )
+  }
+
+  async #try(target: Target): Promise<void> {
+    const { moves, inFlight } = this.#context.claims
+    this.#target = target
+    this.#context.claims.take(this.#claim)
+    inFlight.begin()
+    let moved: Moved
+    try {
+      if (this.#timer !== undefined) clearTimeout(this.#timer)
+      const { reads } = this.#claim
+      if (reads !== undefined) await reads
+      const { place, to, due } = target
+      const move: Move = { claim: this.#claim, place, to, due }
+      const result = await moves.submit(move)
+      moved =
+        result === undefined ? { name: to, left: true, undelayed: false } : await moves.resolve(move, result)
+    } catch (error) {
+      // No call has failed: the queue handle is closed, and nothing else would release the claim.
+      this.#context.claims.release(this.#claim)
+      throw error
+    } finally {
+      inFlight.end()
+    }
+    if (moved.left) this.#moved(target, moved)
+    else this.#notMoved(target, moved)
+  }
+
+  #moved({ action, place, due }: Target, { name, failure, undelayed }: Moved): void {
+    const { claims, reporter } = this.#context
+    this.#claim.state = 'finished'
+    claims.removeUnfinished(this.#claim)
+    if (name !== this.#claim.name) this.#item.rename(name)
+    if (undelayed && place === Place.queue && due !== 0) {
+      reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')
+    }
+    if (failure === undefined) return
+    throw new NotDurableError(this.#item.id, { cause: systemError(failure) }, action)
+  }
+
+  /** The item is still claimed, or it is gone. */
+  #notMoved(target: Target, { failure }: Moved): void {
+    const { claims } = this.#context
+    const { action } = target
+    const cause = failure === undefined ? undefined : systemError(failure)
+    if (failure !== undefined && isGone(failure)) {
+      claims.removeUnfinished(this.#claim)
+      claims.release(this.#claim)
+      this.#claim.state = 'finished'
+      const what =
+        failure.errno === -EBADF
+          ? 'its descriptor was closed by somebody else, and with it its lock is gone'
+          : 'somebody else has moved or removed its file, or has put another in its place'
+      throw new ItemGoneError(`Cannot finish (${action}) the item ${inspect(this.#item.id)}: ${what}`, {
+        cause,
+        advice: 'Leave claimed items to their worker; whether the work has to be done again, only you know',
+      })
+    }
+    if (claims.isClosed) {
+      claims.release(this.#claim)
+      throw new FinishError(this.#item.id, action, { cause })
+    }
+    const error = new FinishError(this.#item.id, action, { cause })
+    claims.hold(this.#claim, this.#item)
+    claims.addUnfinished(this.#claim, error, () => {
+      clearTimeout(this.#timer)
+    })
+    this.#tryAgainLater(target)
+    throw error
+  }
+
+  /**
+   * The work on the item is done: if the process ended now, another one would do the work again. So the timer keeps this process alive
+   * until the item has moved or the queue handle is closed.
+   */
+  #tryAgainLater(target: Target): void {
+    this.#timer = setTimeout(() => {
+      if (this.#claim.state !== 'unfinished') return
+      const report = (): void => {
+        const message = `could be finished after all (${target.action})`
+        this.#context.reporter.reportBeside('recovered', this.#claim.name, message)
+      }
+      // A failed attempt has set the timer of the next one, and the caller of the first attempt has received the error.
+      this.#try(target)
+        .then(report)
+        .catch(() => undefined)
+    }, this.#backoff)
+    this.#backoff = Math.min(this.#backoff * 2, LONGEST_BACKOFF)
+  }
+}

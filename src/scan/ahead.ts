@@ -1,0 +1,283 @@
+/**
+ * The items that a loop has claimed ahead of their turn, so that claiming and working overlap.
+ *
+ *     nothing ready ── take() ──> filling ──> ready ── tryTake(), take() ──> handed out
+ *                                               │ ^
+ *                        100 ms without a fill  v │ claimed again at their turn, unless another worker is faster
+ *                                             released
+ *
+ * Below half of the prefetch size, taking an item begins the next fill. An error of a fill is thrown after the items that are ready.
+ *
+ * @module
+ */
+import os from 'node:os'
+// Not the globals: a test with fake timers replaces those.
+import { clearTimeout, setTimeout } from 'node:timers'
+
+import { type QueueHandle, native } from '../addon/native.js'
+import type { ClaimBatch } from '../addon/packing.js'
+import type { Cancellation } from '../cancellation.js'
+import { isStale } from '../directory/open-directory.js'
+import type { Failure } from '../errors/errno.js'
+import type { ItemContext } from '../item/context.js'
+import type { WorkItem } from '../item/work-item.js'
+import type { Claimer } from './claimer.js'
+import type { Pass } from './pass.js'
+import type { Prefetch } from './prefetch.js'
+import type { Rejects } from './rejects.js'
+
+const { EMFILE, ENFILE } = os.constants.errno
+
+// An item that is ready for this long goes back, so that another worker can have it.
+const IDLE_MS = 100
+
+interface Ready {
+  readonly item: WorkItem
+  /** In the listing. */
+  readonly position: number
+}
+
+export interface AheadOptions {
+  readonly waits: boolean
+  readonly prefetch: Prefetch
+  readonly cancellation: Cancellation
+  readonly pass: Pass
+  readonly rejects: Rejects
+  readonly claimer: Claimer
+}
+
+/** Claims items ahead and hands them out. */
+export class Ahead {
+  readonly #context: ItemContext
+  readonly #options: AheadOptions
+  #ready: Ready[] = []
+  /** The fill in flight. */
+  #filling: Promise<void> | undefined
+  #error: Error | undefined
+  /** A caller awaits the next item, so the first one that is ready is taken at once. */
+  #isAwaited = false
+  #isClosed = false
+  #idle: NodeJS.Timeout | undefined
+
+  constructor(context: ItemContext, options: AheadOptions) {
+    this.#context = context
+    this.#options = options
+  }
+
+  /** The next item, if one is ready and nothing forbids to hand it out; else {@link take} has the item or the error. */
+  tryTake(): WorkItem | undefined {
+    const { directory, claims } = this.#context
+    const { handle } = this.#options.pass
+    if (this.#ready.length === 0 || handle === undefined) return undefined
+    if (directory.closed || claims.unfinished !== undefined) return undefined
+    return native.isDownSync(handle) === false ? this.#takeFirst() : undefined
+  }
+
+  /**
+   * The next item, claimed if need be.
+   *
+   * @returns `undefined`: the pass has ended, or the scan was cancelled.
+   */
+  async take(): Promise<WorkItem | undefined> {
+    const { pass, prefetch, cancellation } = this.#options
+    this.#isAwaited = true
+    let isFresh = false
+    while (this.#ready.length === 0) {
+      if (this.#isClosed) return undefined
+      this.#checkUnfinished()
+      if (cancellation.raised !== undefined) return undefined
+      isFresh = this.#filling === undefined
+      if (isFresh) {
+        if (this.#error !== undefined) throw this.#error
+        if (pass.isEnded) return undefined
+        this.#fill(prefetch.next())
+      }
+      if (this.#filling !== undefined) {
+        isFresh = false
+        await this.#filling
+      }
+    }
+    this.#checkUnfinished()
+    // Never start work in a queue that is down, not even on items claimed ahead. The call that has just claimed this item has looked.
+    if (!isFresh && pass.handle !== undefined) this.#context.directory.checkUp(pass.handle)
+    return this.#takeFirst()
+  }
+
+  /** A pass begins. */
+  restart(): void {
+    this.#options.prefetch.reset()
+    this.#options.claimer.restart()
+  }
+
+  /** Releases the items that are ready, and those of the fill in flight. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#releaseReady()
+    await this.#filling
+    this.#releaseReady()
+  }
+
+  #takeFirst(): WorkItem | undefined {
+    this.#isAwaited = false
+    const first = this.#ready.shift()
+    if (this.#ready.length === 0) this.#stopIdleTimer()
+    this.#fillAhead()
+    return first?.item
+  }
+
+  /** Claims more items while the last ones are worked on. */
+  #fillAhead(): void {
+    const { prefetch, pass } = this.#options
+    const ahead = prefetch.size - 1
+    if (ahead === 0 || this.#ready.length > ahead / 2) return
+    if (this.#filling !== undefined || pass.isEnded || this.#error !== undefined) return
+    const room = prefetch.next() - 1 - this.#ready.length
+    if (room > 0) this.#fill(room)
+  }
+
+  /** Claims items: when this returns, they are ready or {@link #filling} is set. */
+  #fill(count: number): void {
+    const { pass, claimer } = this.#options
+    const { handles } = pass
+    if (handles === undefined) return
+    const { handle } = handles
+    try {
+      this.#context.directory.checkOpen()
+      const batch = claimer.claimHere(handles, count)
+      if (batch === undefined) {
+        const claiming = claimer.claimInPool(handles, count)
+        this.#filling = this.#whenFilled(
+          claiming.then((claimed) => allSettled(this.#receive(handle, claimed))),
+        )
+      } else {
+        const rejecting = this.#receive(handle, batch)
+        if (rejecting.length > 0) this.#filling = this.#whenFilled(allSettled(rejecting))
+      }
+    } catch (error) {
+      this.#failWith(error)
+    }
+  }
+
+  async #whenFilled(filling: Promise<void>): Promise<void> {
+    const { inFlight } = this.#context.claims
+    inFlight.begin()
+    try {
+      await filling
+    } catch (error) {
+      this.#failWith(error)
+    } finally {
+      inFlight.end()
+      this.#filling = undefined
+    }
+  }
+
+  /**
+   * Makes items of what native code has claimed.
+   *
+   * @returns The moves of files that are not fit to be handed out, to fail/.
+   */
+  #receive(handle: QueueHandle, batch: ClaimBatch): readonly Promise<void>[] {
+    const { directory } = this.#context
+    const { pass, claimer } = this.#options
+    // The loop was left or the queue closed meanwhile: nothing else knows of these claims.
+    if (directory.closed || this.#isClosed) {
+      native.release(batch.files.map(({ number }) => number))
+      directory.checkOpen()
+      return []
+    }
+    pass.count(batch)
+    const rejecting: Promise<void>[] = []
+    for (const file of batch.files) {
+      const item = claimer.accept(handle, file, rejecting)
+      if (item !== undefined) this.#ready.push({ item, position: file.position })
+    }
+    this.#reportNotes(handle, batch)
+    // An item that is taken at once needs no timer.
+    if (this.#ready.length > (this.#isAwaited ? 1 : 0)) this.#startIdleTimer()
+    if (batch.failure !== undefined) this.#fail(handle, batch.failure)
+    else if (batch.isDown) this.#failWith(directory.downError())
+    return rejecting
+  }
+
+  // An error of the listener is thrown by the loop later: thrown here, it would lose the other claims of the batch.
+  #reportNotes(handle: QueueHandle, { notes }: ClaimBatch): void {
+    try {
+      for (const note of notes) this.#options.rejects.report(note, handle)
+    } catch (error) {
+      this.#failWith(error)
+    }
+  }
+
+  #fail(handle: QueueHandle, failure: Failure): void {
+    const { directory } = this.#context
+    const { pass, waits } = this.#options
+    if (isOutOfDescriptors(failure) && this.#ready.length > 0) {
+      this.#claimLess()
+      return
+    }
+    if (isStale(failure)) {
+      // The queue was installed anew, or its kind of lock has changed (the marker of fcntl locks): the next pass opens it anew.
+      directory.forget(handle)
+      if (waits) {
+        pass.endStale()
+        return
+      }
+    }
+    this.#failWith(directory.error(failure, 'scan'))
+  }
+
+  /** Too few descriptors for the items claimed ahead. That is an error only if not even one item can be claimed. */
+  #claimLess(): void {
+    const { pass, prefetch } = this.#options
+    const surplus = this.#ready.splice(prefetch.halve(this.#ready.length))
+    for (const { item } of surplus) item.release()
+    const [first] = surplus
+    if (first !== undefined) pass.seek(first.position)
+  }
+
+  #failWith(error: unknown): void {
+    this.#error ??= error instanceof Error ? error : new Error(String(error))
+  }
+
+  #checkUnfinished(): void {
+    this.#context.directory.checkOpen()
+    const { unfinished } = this.#context.claims
+    if (unfinished !== undefined) throw unfinished
+  }
+
+  // The loop may be busy with one item for an hour while other workers are idle.
+  #startIdleTimer(): void {
+    this.#stopIdleTimer()
+    this.#idle = setTimeout(() => {
+      const [first] = this.#ready
+      if (first === undefined) return
+      if (this.#filling !== undefined) {
+        this.#startIdleTimer()
+        return
+      }
+      this.#releaseReady()
+      this.#options.pass.seek(first.position)
+    }, IDLE_MS)
+    this.#idle.unref()
+  }
+
+  #stopIdleTimer(): void {
+    if (this.#idle !== undefined) clearTimeout(this.#idle)
+    this.#idle = undefined
+  }
+
+  #releaseReady(): void {
+    this.#stopIdleTimer()
+    for (const { item } of this.#ready) item.release()
+    this.#ready = []
+  }
+}
+
+/** Resolves when all have settled. Rejects as the first of them does. */
+async function allSettled(all: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason
+}
+
+function isOutOfDescriptors({ errno }: Failure): boolean {
+  return errno === -EMFILE || errno === -ENFILE
+}
