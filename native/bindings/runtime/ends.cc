@@ -11,7 +11,7 @@ std::shared_ptr<Ends> Ends::Of(napi_env env) {
   std::shared_ptr<Ends>& known = DataOf(env).ends;
   if (known) return known;
   auto ends = std::make_shared<Ends>();
-  // What keeps the process alive is the work of the lane.
+  // This does not keep the process alive; the pool work of the lane does.
   ends->function_ = NewThreadsafeFunction(env, "fsq.ends", Call);
   if (ends->function_ == nullptr || !CloseWithEnvironment(env, ends)) return nullptr;
   return known = std::move(ends);
@@ -31,7 +31,7 @@ void Ends::Add(std::unique_ptr<PendingTask> ended) {
 void Ends::Tell() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (told_ || closed_ || ended_.empty() || NowNs() < looked_at_until_ns_.load()) return;
-  // Under the lock, so that the function cannot be torn down meanwhile; it never waits.
+  // Under the mutex, so that the function cannot be torn down at the same time. The call never waits.
   told_ = napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_ok;
 }
 

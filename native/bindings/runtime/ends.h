@@ -1,4 +1,4 @@
-// What has ended in the lanes of one environment, on its way to the JavaScript thread.
+// The completed tasks of the lanes of one environment, on their way to the JavaScript thread.
 #pragma once
 
 #include <node_api.h>
@@ -15,30 +15,30 @@ namespace fsq {
 
 class Ends {
  public:
-  // Null: JavaScript cannot run any more.
+  // Null: JavaScript can no longer run.
   static std::shared_ptr<Ends> Of(napi_env env);
 
-  // These two from any thread. The JavaScript thread hears of what was added when it is told, or looks
-  // itself.
+  // These two may be called on any thread. The JavaScript thread resolves the added tasks after Tell, or when
+  // it polls.
   void Add(std::unique_ptr<PendingTask> ended);
   void Tell();
 
-  // The rest on the JavaScript thread.
+  // The others are for the JavaScript thread only.
 
-  // A task has begun that ends here.
+  // A task has begun that will complete here.
   void Expect() { expected_++; }
-  // Answers all that has ended. How many are still to end.
+  // Resolves all completed tasks. Returns how many are still in flight.
   size_t Settle(napi_env env, bool alive);
-  // The JavaScript thread looks by itself, at least until then (on the clock of NowNs): it need not be woken.
+  // The JavaScript thread polls by itself until then (on the clock of NowNs), so it need not be woken.
   void LookOutUntil(int64_t ns) { looked_at_until_ns_.store(ns); }
-  // The environment ends: nothing is told any more.
+  // The environment is ending: Tell does nothing from now on.
   void Close();
 
  private:
   static void Call(napi_env env, napi_value, void*, void* data);
 
   std::mutex mutex_;
-  // Guarded by it.
+  // Guarded by mutex_.
   std::vector<std::unique_ptr<PendingTask>> ended_;
   napi_threadsafe_function function_ = nullptr;
   bool told_ = false;

@@ -11,20 +11,20 @@
 namespace fsq {
 namespace {
 
-// So long the thread looks out for the next task, if the last ones came as quickly.
+// How long the thread spins for the next task, if the last ones came that quickly.
 constexpr int64_t kLookoutNs = 50'000;
-// Giving way took longer: others need the processor more.
+// If a sched_yield takes longer than this, other threads need the processor more.
 constexpr int64_t kCrowdedNs = 10'000;
-// After so long others have their turn in the pool.
+// After this long, the lane gives up its place in the pool.
 constexpr int64_t kShiftNs = 10'000'000;
 
 }  // namespace
 
-// One stay in the pool.
+// One stay of a lane in the pool.
 struct Lane::Shift {
   std::shared_ptr<Lane> lane;
   napi_async_work work = nullptr;
-  bool cut = false;  // others have their turn, though there is more to do
+  bool cut = false;  // gives way to others, though tasks are still waiting
 };
 
 std::shared_ptr<Lane> Lane::Of(napi_env env) {
@@ -63,7 +63,7 @@ void Lane::Execute(napi_env, void* data) {
   shift->cut = shift->lane->Work();
 }
 
-// Whether there may be more to do.
+// True: the shift was cut, and tasks are still waiting.
 bool Lane::Work() {
   const int64_t begun = NowNs();
   bool told = true;
@@ -74,17 +74,17 @@ bool Lane::Work() {
     task->Run();
     ends_->Add(std::move(task));
     const bool more = waiting_count_.load() > 0;
-    // Of what may have been the last, Complete tells.
+    // If this may be the last task, Complete reports it.
     told = more || brisk_.load(std::memory_order_relaxed);
     if (told) ends_->Tell();
-    // Where both have the same processor, the other thread would have to wait for the end of this one's time
+    // If both threads share a processor, the other one would have to wait for the end of this thread's time
     // slice.
     if (more) ::sched_yield();
     if (more && NowNs() - begun > kShiftNs) return true;
   }
 }
 
-// None: there is nothing to do, and the shift is over.
+// Null: no task is waiting, and the shift is over.
 std::unique_ptr<PendingTask> Lane::Next() {
   for (;;) {
     if (waiting_count_.load() == 0 && MoreComes()) continue;
@@ -101,7 +101,7 @@ std::unique_ptr<PendingTask> Lane::Next() {
   }
 }
 
-// Looks out for a moment.
+// Spins for the next task.
 bool Lane::MoreComes() const {
   if (!brisk_.load(std::memory_order_relaxed)) return false;
   const int64_t begun = NowNs();
@@ -122,7 +122,7 @@ void Lane::Complete(napi_env env, napi_status status, void* data) {
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   (void)lane.ends_->Settle(env, status == napi_ok);
   (void)napi_delete_async_work(env, shift->work);
-  // Where that fails, JavaScript cannot run any more, and nobody waits for the rest.
+  // If this fails, JavaScript can no longer run, and nothing waits for the remaining tasks.
   if (shift->cut) (void)lane.StartShift(env);
   (void)napi_close_handle_scope(env, scope);
 }
