@@ -15,7 +15,7 @@
 
 namespace fsq {
 
-class Ends;
+class Completions;
 class WakeUps;
 
 // Destroyed with its environment, so that a terminated worker thread unlocks and closes all that it had
@@ -82,7 +82,7 @@ class AddonData {
   std::shared_ptr<WakeUps> wake_ups;
 
   // The completed tasks of lanes. Created with the first lane.
-  std::shared_ptr<Ends> ends;
+  std::shared_ptr<Completions> completions;
 
   // Set when the process wants to exit: queued work is dropped, and long copies give up. Shared with running
   // tasks.

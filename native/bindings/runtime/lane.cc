@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "bindings/runtime/ends.h"
+#include "bindings/runtime/completions.h"
 #include "bindings/runtime/pool_work.h"
 #include "calls/clock.h"
 
@@ -12,7 +12,7 @@ namespace fsq {
 namespace {
 
 // How long the thread spins for the next task, if the last ones came that quickly.
-constexpr int64_t kLookoutNs = 50'000;
+constexpr int64_t kSpinNs = 50'000;
 // If a sched_yield takes longer than this, other threads need the processor more.
 constexpr int64_t kCrowdedNs = 10'000;
 // After this long, the lane gives up its place in the pool.
@@ -28,22 +28,22 @@ struct Lane::Shift {
 };
 
 std::shared_ptr<Lane> Lane::Of(napi_env env) {
-  std::shared_ptr<Ends> ends = Ends::Of(env);
-  return ends ? std::make_shared<Lane>(std::move(ends)) : nullptr;
+  std::shared_ptr<Completions> completions = Completions::Of(env);
+  return completions ? std::make_shared<Lane>(std::move(completions)) : nullptr;
 }
 
 napi_value Lane::Run(napi_env env, std::unique_ptr<Task> task) {
   napi_value promise = nullptr;
   std::unique_ptr<PendingTask> pending = PendingTask::Of(env, std::move(task), &promise);
   if (!pending) return nullptr;
-  ends_->Expect();
+  completions_->Expect();
   bool idle = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     waiting_.push_back(std::move(pending));
     waiting_count_.store(waiting_.size());
     idle = !std::exchange(working_, true);
-    brisk_.store(!idle || NowNs() - ended_ns_ < kLookoutNs, std::memory_order_relaxed);
+    brisk_.store(!idle || NowNs() - ended_ns_ < kSpinNs, std::memory_order_relaxed);
   }
   if (!idle || StartShift(env)) return promise;
   return nullptr;
@@ -66,17 +66,17 @@ void Lane::Execute(napi_env, void* data) {
 // True: the shift was cut, and tasks are still waiting.
 bool Lane::Work() {
   const int64_t begun = NowNs();
-  bool told = true;
+  bool notified = true;
   for (;;) {
     std::unique_ptr<PendingTask> task = Next();
     if (!task) return false;
-    if (!told) ends_->Tell();
+    if (!notified) completions_->Notify();
     task->Run();
-    ends_->Add(std::move(task));
+    completions_->Add(std::move(task));
     const bool more = waiting_count_.load() > 0;
     // If this may be the last task, Complete reports it.
-    told = more || brisk_.load(std::memory_order_relaxed);
-    if (told) ends_->Tell();
+    notified = more || brisk_.load(std::memory_order_relaxed);
+    if (notified) completions_->Notify();
     // If both threads share a processor, the other one would have to wait for the end of this thread's time
     // slice.
     if (more) ::sched_yield();
@@ -105,7 +105,7 @@ std::unique_ptr<PendingTask> Lane::Next() {
 bool Lane::MoreComes() const {
   if (!brisk_.load(std::memory_order_relaxed)) return false;
   const int64_t begun = NowNs();
-  for (int64_t now = begun; now - begun < kLookoutNs;) {
+  for (int64_t now = begun; now - begun < kSpinNs;) {
     if (waiting_count_.load() > 0) return true;
     ::sched_yield();
     const int64_t after = NowNs();
@@ -120,7 +120,7 @@ void Lane::Complete(napi_env env, napi_status status, void* data) {
   Lane& lane = *shift->lane;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  (void)lane.ends_->Settle(env, status == napi_ok);
+  (void)lane.completions_->Settle(env, status == napi_ok);
   (void)napi_delete_async_work(env, shift->work);
   // If this fails, JavaScript can no longer run, and nothing waits for the remaining tasks.
   if (shift->cut) (void)lane.StartShift(env);

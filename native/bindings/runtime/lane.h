@@ -17,14 +17,14 @@
 
 namespace fsq {
 
-class Ends;
+class Completions;
 
 class Lane : public std::enable_shared_from_this<Lane> {
  public:
   // Null: JavaScript can no longer run.
   static std::shared_ptr<Lane> Of(napi_env env);
 
-  explicit Lane(std::shared_ptr<Ends> ends) : ends_(std::move(ends)) {}
+  explicit Lane(std::shared_ptr<Completions> completions) : completions_(std::move(completions)) {}
 
   // Returns a promise for the answer. Null: JavaScript can no longer run.
   napi_value Run(napi_env env, std::unique_ptr<Task> task);
@@ -39,7 +39,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::unique_ptr<PendingTask> Next();
   bool MoreComes() const;
 
-  const std::shared_ptr<Ends> ends_;
+  const std::shared_ptr<Completions> completions_;
 
   std::mutex mutex_;
   // Guarded by mutex_.

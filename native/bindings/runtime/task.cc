@@ -53,7 +53,7 @@ void PendingTask::Settle(napi_env env, bool alive) {
       }
     }
   }
-  task_->LetGo();
+  task_->ReleaseValue();
 }
 
 AddonData& DataOf(napi_env env) {

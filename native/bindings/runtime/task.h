@@ -27,7 +27,7 @@ class Task {
 
   // Keeps a JavaScript value alive until the task ends, and with it the memory that the task borrows from it.
   void KeepAlive(const JsArgument& value) { kept_ = value.Reference(); }
-  void LetGo() { kept_.reset(); }
+  void ReleaseValue() { kept_.reset(); }
 
  private:
   JsReference kept_;

@@ -13,15 +13,15 @@
 
 namespace fsq {
 
-class Ends {
+class Completions {
  public:
   // Null: JavaScript can no longer run.
-  static std::shared_ptr<Ends> Of(napi_env env);
+  static std::shared_ptr<Completions> Of(napi_env env);
 
-  // These two may be called on any thread. The JavaScript thread resolves the added tasks after Tell, or when
-  // it polls.
-  void Add(std::unique_ptr<PendingTask> ended);
-  void Tell();
+  // These two may be called on any thread. The JavaScript thread resolves the added tasks after Notify, or
+  // when it polls.
+  void Add(std::unique_ptr<PendingTask> completed);
+  void Notify();
 
   // The others are for the JavaScript thread only.
 
@@ -30,8 +30,8 @@ class Ends {
   // Resolves all completed tasks. Returns how many are still in flight.
   size_t Settle(napi_env env, bool alive);
   // The JavaScript thread polls by itself until then (on the clock of NowNs), so it need not be woken.
-  void LookOutUntil(int64_t ns) { looked_at_until_ns_.store(ns); }
-  // The environment is ending: Tell does nothing from now on.
+  void ExpectPollsUntil(int64_t ns) { polled_until_ns_.store(ns); }
+  // The environment is ending: Notify does nothing from now on.
   void Close();
 
  private:
@@ -39,12 +39,12 @@ class Ends {
 
   std::mutex mutex_;
   // Guarded by mutex_.
-  std::vector<std::unique_ptr<PendingTask>> ended_;
+  std::vector<std::unique_ptr<PendingTask>> completed_;
   napi_threadsafe_function function_ = nullptr;
-  bool told_ = false;
+  bool notified_ = false;
   bool closed_ = false;
 
-  std::atomic<int64_t> looked_at_until_ns_{0};
+  std::atomic<int64_t> polled_until_ns_{0};
   size_t expected_ = 0;
 };
 
