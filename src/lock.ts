@@ -210,7 +210,7 @@ function checkIsThrough(run: unknown, result: unknown): void {
   if (typeof then !== 'function') return
   // No one will await this promise, so its rejection must not end the process.
   if (types.isPromise(result)) result.catch(() => undefined)
-  const expected = 'one that returns no promise, as the lock is given up now'
+  const expected = 'a function that returns no promise, because the lock is released now'
   throw new SettingError('the function', run, expected, 'Use withLock')
 }
 
@@ -284,7 +284,7 @@ function unlockNow(request: LockRequest): void {
 function timedOut(request: LockRequest, { timeout }: TimeoutOptions): never {
   throw new LockTimeoutError(
     `The lock on ${describeTarget(request)} was not free within ${timeout ?? 0} ms`,
-    { ...about(request), advice: 'Wait longer, or look who holds it (lslocks, /proc/locks)' },
+    { ...about(request), advice: 'Wait longer, or find the process that holds it (lslocks, /proc/locks)' },
   )
 }
 

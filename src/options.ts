@@ -38,7 +38,7 @@ export function checkFlag(option: string, value: unknown): asserts value is bool
  */
 export function checkOptions(call: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) {
-    throw new SettingError('options', options, `an object, as the options of ${call}`)
+    throw new SettingError('options', options, `an object with options of ${call}`)
   }
   // Unlike Object.keys, this allocates no array.
   for (const key in options) {

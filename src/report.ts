@@ -135,7 +135,7 @@ export class Reporter {
     try {
       this.report(type, rawName, message, error)
     } catch (thrown) {
-      process.emitWarning(`onReport has thrown: ${inspect(thrown)}`, {
+      process.emitWarning(`onReport threw: ${inspect(thrown)}`, {
         type: 'FsqWarning',
         code: 'FSQ_ON_REPORT',
       })

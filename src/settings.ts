@@ -130,7 +130,7 @@ function oneOf<const Value extends string>(...values: readonly Value[]): Kind<Va
 }
 
 const entryName = text(
-  `the name of a directory entry: 1 to ${LONGEST_NAME} bytes, neither '.' nor '..', without '/' and NUL`,
+  `the name of a directory entry: 1 to ${LONGEST_NAME} bytes, neither '.' nor '..', without '/' or NUL`,
   (value) =>
     value !== '' &&
     value !== '.' &&
@@ -139,10 +139,7 @@ const entryName = text(
     Buffer.byteLength(value) <= LONGEST_NAME,
 )
 
-const directoryPath = text(
-  'a path that is not empty, without NUL and lone surrogates',
-  (value) => value !== '',
-)
+const directoryPath = text('a non-empty path without NUL or lone surrogates', (value) => value !== '')
 
 const anyText = text('a text without NUL', () => true)
 
@@ -151,7 +148,7 @@ const character = text("one ASCII character other than '/' and NUL", (value) =>
 )
 
 const timeFormat = text(
-  "a strftime format that is not empty, without NUL and without a '%' that stands alone at its end",
+  "a non-empty strftime format without NUL and without a lone '%' at its end",
   (value) => /^(?:[^%]|%[^])+$/.test(value),
 )
 
@@ -161,7 +158,7 @@ const charset: Kind<Charset> = {
 }
 
 const account: Kind<string | number | undefined> = {
-  expected: `a name, an id from 0 to ${LARGEST_ID}, or nothing (leave it as it is)`,
+  expected: `a name, an id from 0 to ${LARGEST_ID}, or nothing (unchanged)`,
   parse: (value) => {
     if (value === '' || value === undefined) return undefined
     if (typeof value === 'number' || (typeof value === 'string' && /^[-+]?[0-9]+$/.test(value))) {
@@ -275,7 +272,7 @@ function parseEnvironment<Key extends SettingKey>(key: Key): Settings[Key] {
   const value = environment[key]
   if (value === undefined) return definitions[key].fallback as Settings[Key]
   const { variable } = definitions[key]
-  const next = 'Correct the environment variable, or unset it to have the default'
+  const next = 'Correct the environment variable, or unset it to use the default'
   return parse(key, value, (expected) => new SettingError(variable, value, expected, next))
 }
 
@@ -333,7 +330,7 @@ export function setConst<Name extends keyof Constants>(
   const key = keyOf(name)
   if (value === undefined) values.delete(key)
   else {
-    const next = 'Pass a value that fits, or undefined to have the default'
+    const next = 'Pass a valid value, or undefined to use the default'
     values.set(
       key,
       parse(key, value, (expected) => new SettingError(name, value, expected, next)),
@@ -380,7 +377,7 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
     throw new SettingError(
       settingName('delimiter'),
       settings.delimiter,
-      `another character than ${settingName('encode')}`,
+      `a character different from ${settingName('encode')}`,
       'Change one of the two',
     )
   }
@@ -392,7 +389,7 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
       throw new SettingError(
         settingName(key),
         name,
-        `another name than ${holder} has`,
+        `a name different from that of ${holder}`,
         'Change one of the two',
       )
     }

@@ -51,7 +51,7 @@ export function toRaw(text: string, charset: Charset): RawName {
   if (ASCII_ONLY.test(text)) return text
   if (LONE_SURROGATE.test(text)) {
     throw new EncodingError(`${show(text)} has a lone surrogate, half of a character`, {
-      advice: 'Cut texts between characters, or put it into the payload',
+      advice: 'Cut strings between characters, or put the text into the payload',
     })
   }
   if (charset === 'utf8') return Buffer.from(text, 'utf8').toString('latin1')

@@ -160,7 +160,7 @@ export function argumentText(value: unknown, index: number): string {
   throw new EncodingError(
     `Argument ${index} is ${inspect(value, { depth: 0, maxStringLength: 80 })}, expected a string, a finite ` +
       'number, a bigint or a boolean',
-    { advice: 'Make a text of it first, or put it into the payload' },
+    { advice: 'Convert it to a string first, or put it into the payload' },
   )
 }
 

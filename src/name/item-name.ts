@@ -144,14 +144,14 @@ function parse(raw: RawName, settings: ReadSettings): ParsedName {
   const encoded = codec.split(name.slice(1))
   if (encoded.length < REQUIRED_FIELDS) {
     throw new MalformedNameError(
-      `it has ${encoded.length} fields, expected ${REQUIRED_FIELDS} at least`,
+      `it has ${encoded.length} fields, expected at least ${REQUIRED_FIELDS}`,
       name,
     )
   }
   // Most names have no escapes.
   const fields = name.includes(settings.encode) ? encoded.map((field) => codec.decode(field)) : encoded
   if (!isTimestamp(fields[0] ?? '', settings)) {
-    throw new MalformedNameError(`its timestamp is not what ${settings.timefmt} (FSQ_TIMEFMT) writes`, name)
+    throw new MalformedNameError(`its timestamp does not match ${settings.timefmt} (FSQ_TIMEFMT)`, name)
   }
   if (!WHOLE_NUMBER.test(fields[TRIES] ?? '')) {
     throw new MalformedNameError(`its tries are not 1 to ${MOST_DIGITS} decimal digits`, name)
@@ -174,7 +174,7 @@ function requireFields(raw: RawName, encode: string): string[] {
   const fields = rawFields(raw, encode)
   if (fields.length >= REQUIRED_FIELDS) return fields
   throw new MalformedNameError(
-    `it has ${fields.length} fields, expected ${REQUIRED_FIELDS} at least`,
+    `it has ${fields.length} fields, expected at least ${REQUIRED_FIELDS}`,
     printable(raw),
   )
 }

@@ -72,8 +72,8 @@ export function checkTimestampFormat(settings: TimestampSettings & { readonly ch
   throw new SettingError(
     'FSQ_TIMEFMT',
     timefmt,
-    'a format that can be read back, as %Y%m%d%H%M%S, in ASCII unless FSQ_CHARSET is utf8',
-    'strptime(3) must understand each conversion, and the next one must not begin where it could go on',
+    'a format that can be parsed back, such as %Y%m%d%H%M%S, in ASCII unless FSQ_CHARSET is utf8',
+    'strptime(3) must know each conversion, and must be able to tell where each one ends',
   )
 }
 
