@@ -65,13 +65,13 @@ class EnqueueTask : public Task {
       items_[at].payload = PayloadOf(payloads.Element(at));
     }
     // Usually not passed: no item is delayed, and none can be cancelled.
-    if (const JsArgument dues = arguments[4]; !dues.left_out()) {
+    if (const JsArgument dues = arguments[4]; !dues.omitted()) {
       for (size_t at = 0; at < items_.size(); at++) items_[at].due_ms = dues.Element(at).Integer();
     }
-    if (const JsArgument stops = arguments[5]; !stops.left_out()) {
+    if (const JsArgument stops = arguments[5]; !stops.omitted()) {
       for (size_t at = 0; at < items_.size(); at++) {
         const JsArgument stop = stops.Element(at);
-        if (!stop.left_out()) items_[at].unwanted = Opened<StopBox>(stop);
+        if (!stop.omitted()) items_[at].unwanted = Opened<StopBox>(stop);
       }
     }
     KeepAlive(payloads);

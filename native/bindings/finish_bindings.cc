@@ -27,10 +27,10 @@ class FinishTask : public Task {
     const std::span<const double> moves = arguments[1].Numbers();
     const size_t count = std::min(static_cast<size_t>(arguments[2].Integer()), moves.size() / kValuesAMove);
     std::vector<std::string> names(count);
-    if (const JsArgument given = arguments[3]; !given.left_out()) {
+    if (const JsArgument given = arguments[3]; !given.omitted()) {
       for (size_t at = 0; at < count; at++) {
         const JsArgument name = given.Element(at);
-        if (!name.left_out()) names[at] = name.Bytes();
+        if (!name.omitted()) names[at] = name.Bytes();
       }
     }
     if (!arguments.ok()) return;

@@ -103,7 +103,7 @@ inline std::shared_ptr<QueueDirectory> Opened<QueueBox>(const JsArgument& handle
 // The same for an optional argument; null if it was not passed.
 template <typename Box>
 decltype(Box::value) OpenedIfGiven(const JsArgument& handle) {
-  return handle.left_out() ? nullptr : Opened<Box>(handle);
+  return handle.omitted() ? nullptr : Opened<Box>(handle);
 }
 
 // (handle): destroys the object, or lets the last task that uses it do so.

@@ -28,7 +28,7 @@ class ListTask : public Task {
 
   void Run() override {
     const int64_t begun = NowNs();
-    if (skipped_) skipped_->BeginWalk(*directory_);
+    if (skipped_) skipped_->BeginPass(*directory_);
     listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
                              skipped_ ? &skipped_->stream : nullptr);
     if (!listing_) return;
@@ -56,7 +56,7 @@ double SpentMicroseconds(const Listing& listing) {
   return static_cast<double>(listing.spent_ns) / 1000;
 }
 
-// (listing, position): the next claim goes on there.
+// (listing, position): the next claim continues there.
 napi_value SeekListing(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto listing = Opened<ListingBox>(arguments[0]);
@@ -89,7 +89,7 @@ constexpr Binding kFunctions[] = {
     {"closeListing", Close<ListingBox>},
     // The number of names.
     {"listingSize", NumberOf<ListingBox, &Listing::size>},
-    // How many microseconds it took to read and sort.
+    // How long it took to read and sort, in microseconds.
     {"listingSpent", NumberOf<ListingBox, SpentMicroseconds>},
     {"seekListing", SeekListing},
     {"listingEntries", ListingEntries},

@@ -295,7 +295,7 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
   }
   batch.ended = listing.cursor >= listing.size() && !batch.failure;
   if (skipped != nullptr) skipped->UnlockBusy();
-  if (batch.ended && skipped != nullptr) skipped->EndWalk();
+  if (batch.ended && skipped != nullptr) skipped->EndPass();
   batch.spent_ns = NowNs() - begun;
   return batch;
 }

@@ -40,7 +40,7 @@ Skipped::~Skipped() {
 void Skipped::KeepBusy(std::string_view name, Descriptor opened) {
   Share share;
   if (busy_.size() < kMostBusy && share.Take())
-    busy_.insert_or_assign(std::string(name), Busy{std::move(share), std::move(opened), walk_, false});
+    busy_.insert_or_assign(std::string(name), Busy{std::move(share), std::move(opened), pass_, false});
   else
     unkept_.emplace_back(name);
 }
@@ -86,9 +86,9 @@ std::vector<std::string> Skipped::Names(bool kept, bool unkept, int64_t now_ms) 
   return names;
 }
 
-void Skipped::BeginWalk(const QueueDirectory& directory) {
-  walk_++;
-  walking_ = true;
+void Skipped::BeginPass(const QueueDirectory& directory) {
+  pass_++;
+  in_pass_ = true;
   all_remembered_ = true;
   unkept_.clear();
   delayed_.Clear();
@@ -103,9 +103,9 @@ void Skipped::BeginWalk(const QueueDirectory& directory) {
   stamped_ = changed_.tv_sec + kCoarseSeconds < now.tv_sec;
 }
 
-void Skipped::EndWalk() {
-  if (!std::exchange(walking_, false)) return;
-  std::erase_if(busy_, [&](const auto& entry) { return entry.second.walk != walk_; });
+void Skipped::EndPass() {
+  if (!std::exchange(in_pass_, false)) return;
+  std::erase_if(busy_, [&](const auto& entry) { return entry.second.pass != pass_; });
 }
 
 bool Skipped::IsQuiet(const QueueDirectory& directory) {

@@ -43,8 +43,8 @@ class Skipped {
   size_t unkept() const { return unkept_.size(); }
 
   // Begins a pass over all names. Items that this pass does not find are no longer waiting.
-  void BeginWalk(const QueueDirectory& directory);
-  void EndWalk();
+  void BeginPass(const QueueDirectory& directory);
+  void EndPass();
 
   // Closes the kept descriptors when the process has none left. False: there were none to close.
   bool DropBusy();
@@ -84,7 +84,7 @@ class Skipped {
   struct Busy {
     Share share;
     Descriptor opened;
-    uint64_t walk = 0;
+    uint64_t pass = 0;
     bool locked = false;
   };
 
@@ -97,9 +97,9 @@ class Skipped {
   bool stamped_ = false;
   timespec modified_{};
   timespec changed_{};
-  uint64_t walk_ = 0;
+  uint64_t pass_ = 0;
   bool all_remembered_ = true;
-  bool walking_ = false;
+  bool in_pass_ = false;
 };
 
 }  // namespace fsq

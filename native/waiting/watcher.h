@@ -1,4 +1,4 @@
-// Waiting for something to happen in a queue. What is told is a hint: the listing that follows is the truth.
+// Waiting for something to happen in a queue. Events are only hints: the listing that follows is the truth.
 #pragma once
 
 #include <functional>
@@ -16,50 +16,51 @@
 namespace fsq {
 
 struct WatchEvents {
-  std::vector<std::string>
-      names;            // have appeared in queue/, or were touched: they may be due, or readable, now
+  // Have appeared in queue/, or were touched: they may be due, or readable, now.
+  std::vector<std::string> names;
   bool closed = false;  // a file in queue/ was closed: its lock may be free
   bool look = false;    // the queue itself has changed (down, moved, removed)
-  bool pulled = false;  // the trigger was
-  bool lost = false;    // more has happened than is remembered
+  bool pulled = false;  // the trigger was pulled
+  bool lost = false;    // there were more events than are remembered
 
   bool any(bool closes) const { return (closes && closed) || look || pulled || lost || !names.empty(); }
 };
 
 class Watcher;
 
-// What one waiter watches. Its functions are called by one thread.
+// The events of one waiter. One thread calls its functions.
 class Watch {
  public:
-  // `wake` is called where the watcher's poller does it. It must neither block nor call this watch.
+  // The watcher's poller calls `wake`, on its own thread. `wake` must neither block nor call this watch.
   Watch(Watcher& watcher, std::function<void()> wake) : watcher_(watcher), wake_(std::move(wake)) {}
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
   ~Watch() { Disarm(); }
 
-  // Opens the FIFO, so that whoever pulls the trigger finds a listener, until this watch ends. Harmless where
-  // there is none, and once it is open.
+  // Opens the FIFO until this watch ends, so that a pull of the trigger finds a listener. Does nothing if
+  // there is no FIFO, or if it is already open.
   Failure Listen(const std::string& trigger);
 
-  // From here on, all that happens in `root` (the directory of the queue) and `queue` is told, in place of
-  // what was, and so are pulls of the trigger: these also where it fails, as for want of watches.
+  // From now on reports everything that happens in `root` (the directory of the queue) and `queue`, which
+  // replace earlier ones, and pulls of the trigger. If it fails, for example because no inotify watches are
+  // left, it still reports pulls.
   Failure Arm(const std::string& root, const std::string& queue);
   void Disarm();
 
-  // What has happened since the last call, if anything. If not, `wake` will be called once something has.
-  // `closes`: files that are closed count.
+  // The events since the last call. If there are none, `wake` will be called after the next one. `closes`:
+  // closed files count as events.
   WatchEvents TakeOrAwait(bool closes);
-  // The same, and nothing is awaited any more.
+  // The same, but `wake` will not be called any more.
   WatchEvents Take();
-  // The same, for who has been woken: without a look at what has happened meanwhile.
-  WatchEvents TakeTold();
+  // The same after a wake-up: returns the events that have been read, and reads no new ones.
+  WatchEvents TakeRead();
 
  private:
   friend class Watcher;
 
   Watcher& watcher_;
   const std::function<void()> wake_;
-  // All below is the business of the watcher, under its mutex.
+  // The watcher uses everything below, under its mutex.
   Descriptor trigger_;
   bool armed_ = false;
   bool awaited_ = false;
@@ -67,14 +68,15 @@ class Watch {
   WatchEvents events_;
 };
 
-// What turns the descriptors of watches, and what can be read from them, into events.
+// Reads the descriptors of all watches and distributes the events.
 class Watcher {
  public:
   explicit Watcher(std::unique_ptr<Poller> poller);
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
-  // The one of the process that has a thread to poll: inotify instances are few (128 a user).
+  // The watcher of the process that polls on a thread. Shared, because inotify instances are scarce (128 per
+  // user).
   static Watcher& Shared();
 
  private:
@@ -90,7 +92,7 @@ class Watcher {
   void Disarm(Watch& watch);
   Failure Listen(Watch& watch, const std::string& trigger);
   WatchEvents Take(Watch& watch, bool await, bool closes);
-  WatchEvents TakeTold(Watch& watch);
+  WatchEvents TakeRead(Watch& watch);
 
   Failure Add(Watch& watch, const std::string& directory, Role role);
   void Remove(Watch& watch);
@@ -101,15 +103,15 @@ class Watcher {
   void Read(int descriptor);
   void ReadEvents();
   void ReadTrigger(Watch& watch);
-  void Tell(Watch& watch);
+  void Wake(Watch& watch);
 
-  std::mutex life_;  // taken first: what is polled begins, and ends
+  std::mutex life_;  // locked before mutex_ whenever polling of a descriptor begins or ends
   std::mutex mutex_;
   Descriptor events_;
-  std::unordered_multimap<int, Target> targets_;  // by the number of the platform's watch
+  std::unordered_multimap<int, Target> targets_;  // keyed by the number of the platform's watch
   std::vector<Watch*> armed_;
   size_t awaited_ = 0;
-  std::unique_ptr<Poller> poller_;  // stands last: it polls the descriptors to its own end
+  std::unique_ptr<Poller> poller_;  // last, because its destructor may still poll the descriptors
 };
 
 inline Failure Watch::Listen(const std::string& trigger) {
@@ -132,8 +134,8 @@ inline WatchEvents Watch::Take() {
   return watcher_.Take(*this, false, true);
 }
 
-inline WatchEvents Watch::TakeTold() {
-  return watcher_.TakeTold(*this);
+inline WatchEvents Watch::TakeRead() {
+  return watcher_.TakeRead(*this);
 }
 
 }  // namespace fsq

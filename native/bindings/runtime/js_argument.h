@@ -63,7 +63,7 @@ class JsArgument {
   JsArgument(JsArguments& all, napi_value value) : all_(all), value_(value) {}
 
   napi_valuetype type() const { return Read(napi_typeof, "expected a value"); }
-  bool left_out() const { return type() == napi_undefined; }
+  bool omitted() const { return type() == napi_undefined; }
 
   int64_t Integer() const { return Read(napi_get_value_int64, "expected a number"); }
   bool Flag() const { return Read(napi_get_value_bool, "expected a boolean"); }
