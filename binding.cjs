@@ -1,10 +1,12 @@
 'use strict'
 
-// The one file that loads the addon. The call below stays literal: bundlers' tracers look for exactly this form.
+// The only file that loads the addon. The call below must stay literal, because the tracers of bundlers look for
+// exactly this form.
 try {
   module.exports = require('node-gyp-build')(__dirname)
 } catch (cause) {
-  // Returned, and thrown by native.ts: Node 20 ends the process when a CommonJS module throws while it is imported.
+  // Returned here and thrown by native.ts: Node 20 ends the process if a CommonJS module throws while it is being
+  // imported.
   module.exports = missing(cause)
 }
 
@@ -18,7 +20,7 @@ function missing(cause) {
   return Object.assign(error, { code: 'ERR_FSQ_ADDON_MISSING', problem, advice })
 }
 
-/** What to allow, where it is no binary that is missing but a permission. */
+/** Says what to allow, if the binary exists but a permission is missing. */
 function forbidden({ name, code }) {
   if (code === 'ERR_DLOPEN_DISABLED')
     return 'Let Node load addons: --allow-addons beside --permission, no --no-addons'
@@ -46,11 +48,11 @@ function platform() {
 
 function libc() {
   try {
-    process.report.excludeNetwork = true // else the report looks up the name of every peer
+    process.report.excludeNetwork = true // otherwise the report looks up the name of every peer
     const { glibcVersionRuntime } = process.report.getReport().header
     return glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : 'musl'
   } catch {
-    return '(libc unknown)' // Deno, where it is not allowed to tell
+    return '(libc unknown)' // Deno, without the permission to read it
   }
 }
 

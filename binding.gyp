@@ -1,4 +1,5 @@
-# The release build: build/Release/fsq.node here, prebuilds/ by prebuildify. Flags also stand in CMakeLists.txt.
+# The release build: build/Release/fsq.node here, prebuilds/ by prebuildify. The compiler flags are repeated in
+# CMakeLists.txt.
 {
     "targets": [
         {
@@ -16,13 +17,14 @@
             "defines": [
                 "NAPI_VERSION=8",
                 "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
-                # A worker thread that is being terminated cannot throw: without this node-addon-api aborts the process.
+                # A worker thread that is being terminated cannot throw. Without this define, node-addon-api aborts
+                # the process then.
                 "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
             ],
             "cflags": ["-fvisibility=hidden"],
             "cflags_cc": [
                 "-std=c++20",
-                # As system headers: our warnings are not for them.
+                # Included as system headers, so that our warnings do not apply to them.
                 "-isystem <!(node -p \"path.dirname(require.resolve('node-addon-api'))\")",
                 "-Wall",
                 "-Wextra",
@@ -33,7 +35,8 @@
                 "-Wno-missing-field-initializers",
             ],
             "configurations": {"Release": {"cflags": ["-O2"]}},
-            # Linux: it stays loaded when the last thread that has loaded it ends (StayLoaded in native/platform/platform.h).
+            # Linux: the library stays loaded after the last thread that loaded it ends (see StayLoaded in
+            # native/platform/platform.h).
             "ldflags": ["-Wl,-z,nodelete"],
             "xcode_settings": {
                 "MACOSX_DEPLOYMENT_TARGET": "11.0",

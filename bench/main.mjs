@@ -33,9 +33,12 @@ const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAM
   --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
 
-/** Workloads that are lines of the table: contenders that do the same, items a second. */
+/** Workloads that are rows of the table: contenders that do the same work, in items per second. */
 const ROWS = [enqueueRows, drainRows, processesRows, lockRows]
-/** Workloads with a form of their own: `{ name, measure(run), lines(result), bytes(counts)? }`: what it needs on the file system. */
+/**
+ * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
+ * needed on the file system.
+ */
 const REPORTS = [backlog, million, among, pickUp, stream, startup, commandStartup]
 
 const FULL = {
@@ -88,7 +91,7 @@ if (options.help) {
   process.stdout.write(USAGE)
 } else {
   await main(options.dir)
-  // The servers of other queues still run, and would keep this process.
+  // The servers of other queues are still running, and would keep this process alive.
   process.exit()
 }
 

@@ -1,4 +1,4 @@
-// The export table. Context-aware: worker threads load it many times, and all that changes lives in
+// The export table. Context-aware: each worker thread loads the addon again, and all mutable state is in
 // AddonData.
 #include <napi.h>
 
@@ -10,13 +10,13 @@
 #include "platform/platform.h"
 #include "source_hash.h"  // made by the build, from source-hash.cjs
 
-// The one use of node-addon-api, whose wrappers end the process where Node-API refuses a call; these two only
+// The only use of node-addon-api, whose wrappers end the process if Node-API refuses a call. These two only
 // hold a value.
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   fsq::platform::StayLoaded();
   const auto finalize = [](napi_env, void* data, void*) { delete static_cast<fsq::AddonData*>(data); };
   auto data = std::make_unique<fsq::AddonData>();
-  // Without it there are no functions that could miss it.
+  // If this fails, nothing is exported, so no function runs without its data.
   if (napi_set_instance_data(env, data.get(), finalize, nullptr) != napi_ok) return {};
   (void)data.release();  // the finalizer owns it
   fsq::JsBuilder js(env);

@@ -1,7 +1,8 @@
 'use strict'
 
-// The hash of the native sources. Both builds put it into the addon, which reports it, and with it the release gate
-// tells a prebuilt binary that is older than the sources. `node source-hash.cjs FILE` writes it as a C++ header.
+// The hash of the native sources. Both builds compile it into the addon, which reports it, so that the
+// release gate can recognise a prebuilt binary older than the sources. `node source-hash.cjs FILE` writes it
+// as a C++ header.
 const { createHash } = require('node:crypto')
 const { existsSync, readFileSync, readdirSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')

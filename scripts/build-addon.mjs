@@ -1,4 +1,4 @@
-// Builds build/Release/fsq.node. Configures only when it must; make then compiles only what has changed.
+// Builds build/Release/fsq.node. Configures only if necessary; make then compiles only the changed sources.
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync, utimesSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -21,7 +21,7 @@ if (!configured) {
 }
 nodeGyp('build', '--jobs', String(availableParallelism()))
 
-/** Headers that came with this Node save the download of them; npm's own setting goes first. */
+/** Uses the headers that came with this Node, if any, instead of a download. npm's own setting takes precedence. */
 function headers() {
   const prefix = dirname(dirname(process.execPath))
   const given = process.env.npm_config_nodedir

@@ -15,7 +15,7 @@ if (spawnSync('cmake', ['--version']).error) {
   process.exit(1)
 }
 
-// compile_commands.json is the last thing that a configuration writes: without it none has ever come to its end.
+// Configuring writes compile_commands.json last, so without it no configuration has ever finished.
 if (!existsSync('build-faults/compile_commands.json')) cmakeJs('configure')
 cmakeJs('build')
 

@@ -1,8 +1,8 @@
-// Builds dist/ from src/: incremental, and without files whose source is gone.
+// Builds dist/ from src/, incrementally, and removes files whose source no longer exists.
 //
-// The library is two ES modules and what they share, bundled: forty modules took twice as long to load. The command is made
-// once more, with what it uses of the library, of CommonJS modules: loading those takes less than half the time, and a command
-// is loaded each time it runs.
+// The library is bundled into two ES modules and a shared one: forty modules took twice as long to load. The command
+// is built separately, together with the parts of the library that it uses, as CommonJS modules: these load in less
+// than half the time, and a command is loaded every time it runs.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -31,7 +31,7 @@ for (const project of ['tsconfig.json', 'tsconfig.command.json']) {
 }
 await bundleLibrary()
 writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`)
-// With a package.json of its own, the folder has no part in the package's imports.
+// A folder with a package.json of its own does not see the package's imports.
 const seam = join('dist', COMMAND, 'addon/native.js')
 writeFileSync(
   seam,
@@ -40,7 +40,7 @@ writeFileSync(
     .replace('"#binding"', '"../../../binding.cjs"'),
 )
 
-/** Whether the sources still make this file of dist/. */
+/** Whether the current sources still produce this file of dist/. */
 function isCurrent(file) {
   const source = join('src', file.replace(COMMAND, '').replace(produced, '.ts'))
   if (file.startsWith(COMMAND)) return existsSync(source)
@@ -48,7 +48,10 @@ function isCurrent(file) {
   return [...ENTRIES, SHARED].includes(file.replace(produced, ''))
 }
 
-/** What both entries use is in a third file, so that a program with both has one copy of each class and of all state. */
+/**
+ * Code that both entries use goes into a third file, so that a program with both has one copy of each class and of
+ * all state.
+ */
 async function bundleLibrary() {
   await build({
     entryPoints: ENTRIES.map((name) => join('src', `${name}.ts`)),

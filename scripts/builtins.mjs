@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * For esbuild: the modules of Node come from process.getBuiltinModule. To import one as an ES module is to read each of its
- * exports, and to read those of node:fs and node:util loads streams and much else: two milliseconds of a start.
+ * For esbuild: takes Node's modules from process.getBuiltinModule. Importing one as an ES module reads each of its
+ * exports, and for node:fs and node:util that loads streams and much more: two milliseconds at start-up.
  *
- * @param {string} folder - Of all the sources that import any.
+ * @param {string} folder - The folder of all sources that import such modules.
  * @param {(file: string) => boolean} isSource
  * @returns {import('esbuild').Plugin}
  */
@@ -31,7 +31,7 @@ export function builtins(folder, isSource) {
     },
   }
 
-  /** What the sources import of it by name: a name that this overlooks is an error of the build. */
+  /** The names that the sources import from this module. The build fails if this misses one. */
   function namesOf(module) {
     const lists = sources.matchAll(
       new RegExp(`^import (?!type )[^'\\n]*\\{([^}]*)\\} from '${module}'`, 'gm'),

@@ -1,12 +1,12 @@
 /**
- * Checks that each chapter of src/ imports, and each room of native/ includes, only from those before it, and that no files
- * need each other in a circle. CONTRIBUTING.md says what each chapter and room is for.
+ * Checks that each chapter of src/ imports, and each room of native/ includes, only from the ones before it, and that
+ * no files depend on each other in a circle. CONTRIBUTING.md explains what each chapter and room is for.
  */
 import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import process from 'node:process'
 
-/** The lowest first. A file of src/ itself is a chapter of its own. */
+/** The lowest comes first. A file directly in src/ is a chapter of its own. */
 const CHAPTERS = [
   'errors',
   'addon',
@@ -54,7 +54,7 @@ function importsOf(file, text) {
   return specifiers.map((path) => relative('.', resolve(dirname(file), `${path}.ts`)))
 }
 
-/** Of the hash of the sources, the build makes a header. */
+/** The build generates the header with the hash of the sources. */
 function includesOf(_file, text) {
   const paths = [...text.matchAll(/^#include "([^"]+)"/gm)].map(([, path]) => path)
   return paths.filter((path) => path !== 'source_hash.h')
@@ -83,7 +83,7 @@ function outOfOrder(folder, chapters, uses) {
   )
 }
 
-/** One line a circle. Types count: who reads one file has to read the other. */
+/** Returns one line for each circle. Types count, because a reader of one file has to read the other. */
 function circles(folder, uses) {
   const found = new Set()
   const done = new Set()

@@ -1,4 +1,4 @@
-// Writes jest's aggregated result as JSON for .ci/run, which asks for it by FSQ_TEST_JSON (see jest.config.js).
+// Writes jest's aggregated result as JSON for .ci/run, which enables it with FSQ_TEST_JSON (see jest.config.js).
 import { writeFileSync } from 'node:fs'
 
 export default class JsonReporter {

@@ -1,5 +1,5 @@
-// `npm run release`: the package as it will be published, or why there is none. Publishes nothing: the last line says
-// how, and .github/workflows/release.yml does it.
+// `npm run release`: makes the package as it will be published, or says why it cannot. Publishes nothing: the last
+// line says how to, and .github/workflows/release.yml does it.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

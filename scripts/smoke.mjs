@@ -1,4 +1,5 @@
-// What a user does first, in whatever runs it: a queue, items, a claim, the ends of one, a second claim, a lock, a thread.
+// What a user does first, run in each runtime: a queue, items, a claim and its outcomes, a second claim, a lock, a
+// thread.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'

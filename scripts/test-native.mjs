@@ -1,6 +1,6 @@
 // Builds the C++ tests and fuzz targets (test/native) under a sanitizer, and runs them.
 //
-//     npm run test:native [-- SANITIZER]     address,undefined (left out) or thread
+//     npm run test:native [-- SANITIZER]     address,undefined (default) or thread
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
@@ -19,7 +19,7 @@ run('cmake', ['-S', 'test/native', '-B', out, '--log-level=ERROR', `-DFSQ_SANITI
 })
 run('cmake', ['--build', out, '--parallel', String(availableParallelism())])
 
-// An abort, so that a fuzz target can say which input it was.
+// The sanitizers abort, so that a fuzz target can print which input failed.
 const env = {
   ...process.env,
   ASAN_OPTIONS: 'abort_on_error=1',

@@ -33,9 +33,9 @@ run(
   {
     env: {
       ...process.env,
-      // node itself is built without, so the sanitizer's library has to be there before it.
+      // node itself is built without sanitizers, so their library must be loaded before it.
       LD_PRELOAD: stdout.trim(),
-      // What node never frees is not ours.
+      // node's own leaks are not ours.
       ASAN_OPTIONS: 'detect_leaks=0',
       UBSAN_OPTIONS: 'print_stacktrace=1',
       // For node-gyp-build, and for test/support/fault-build.cjs.

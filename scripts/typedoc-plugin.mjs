@@ -1,5 +1,5 @@
-// What typedoc has no options for. Inherited members stand where they come from, and only there: each of two dozen errors
-// would repeat a dozen of them otherwise. And the errors come last, not first.
+// Extends typedoc where it has no options. Inherited members are documented only where they are declared; otherwise
+// each of two dozen errors would repeat a dozen of them. And the errors come last instead of first.
 import { Comment, CommentTag, Converter, ReflectionKind } from 'typedoc'
 
 /** @param {import('typedoc').Application} app */

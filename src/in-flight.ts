@@ -1,5 +1,6 @@
 /**
- * What is under way with the descriptors of a queue handle, which must stay open so long.
+ * Counts the operations that use the descriptors of a queue handle. The descriptors may be closed only when none is
+ * in flight.
  *
  * @module
  */
@@ -20,7 +21,7 @@ export class InFlight {
     if (this.#count === 0) for (const callback of this.#idle.splice(0)) callback()
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no operation is in flight. */
   async idle(): Promise<void> {
     if (this.isIdle) return
     await new Promise<void>((resolve) => this.#idle.push(resolve))

@@ -1,8 +1,9 @@
 /**
- * `fsq/lock`: the kernel's file locks, by themselves. docs/locks.md tells which lock sees which, and when each is freed.
+ * `fsq/lock`: the kernel's file locks, without queues. docs/locks.md explains which locks exclude each other, and
+ * when each is released.
  *
- * A lock is advisory: it keeps out those who ask for it. It ends with its holder, however suddenly that dies; nothing has to
- * be renewed, and nothing is ever stale.
+ * Locks are advisory: they exclude only other users of locks. A lock ends with its holder, however suddenly that
+ * process dies. No lock needs to be renewed, and none is ever stale.
  *
  * @module fsq/lock
  */
@@ -60,14 +61,14 @@ const UNLOCK_ON_ABORT = (late: FileLock): void => {
 }
 
 /**
- * Takes a lock if it is free at this moment.
+ * Takes a lock if it is free now.
  *
- * @param target - A path: what it names is opened (the file is made if need be; symbolic links are followed), and what is
- * locked is what the path names afterwards. Or an open descriptor, which stays the caller's, and is locked before this call
- * returns: later its number might be another file's.
- * @returns The lock; `undefined`: taken by another.
- * @throws {@link SettingError} for options that make no sense, {@link NotLockableError} for what cannot be locked (so),
- * {@link FileSystemError} and its kind where a system call fails.
+ * @param target - A path or an open descriptor. The file at a path is opened and, if it is missing, created; symbolic
+ * links are followed. On success the path names the locked file. A descriptor stays the caller's and is locked before
+ * this call returns, because its number might later belong to another file.
+ * @returns The lock; `undefined` if another holder has it.
+ * @throws {@link SettingError} for invalid options, {@link NotLockableError} if the target cannot be locked (in this
+ * way), {@link FileSystemError} or a subclass if a system call fails.
  * @example
  * ```ts
  * const lock = await tryLock('/run/app.lock')
@@ -81,16 +82,17 @@ export async function tryLock(
   return attempt(lockRequest('tryLock', target, options))
 }
 
-/** {@link tryLock}, on this thread. */
+/** Synchronous {@link tryLock}; blocks the thread. */
 export function tryLockSync(target: LockTarget, options: LockOptions = NO_OPTIONS): FileLock | undefined {
   return attemptSync(lockRequest('tryLockSync', target, options))
 }
 
 /**
- * Takes a lock, waiting until it is free. A wait is a try every 1 to 50 ms; those who wait get it in no order.
+ * Takes a lock, and waits until it is free. It is polled every 1 to 50 ms; several waiters get it in no particular
+ * order.
  *
- * @param options - `timeout` in milliseconds, `signal`, and those of {@link tryLock}.
- * @throws {@link LockTimeoutError}, the signal's reason, and what {@link tryLock} throws.
+ * @param options - `timeout` in milliseconds, `signal`, and the options of {@link tryLock}.
+ * @throws {@link LockTimeoutError}, the signal's reason, and the errors of {@link tryLock}.
  * @example
  * ```ts
  * const held = await lock('/run/app.lock', { timeout: 5000 })
@@ -109,35 +111,35 @@ export async function lock(
 }
 
 /**
- * {@link lock}, with this thread asleep meanwhile. A lock that this same thread has to give up is then waited for for ever: set
- * a timeout.
+ * Synchronous {@link lock}; blocks the thread until the lock is free. If this same thread holds the lock, it waits
+ * forever: set a timeout.
  */
 export function lockSync(target: LockTarget, options: LockOptions & TimeoutOptions = NO_OPTIONS): FileLock {
   return waitForLockSync('lockSync', target, options)
 }
 
 /**
- * Gives up a lock on the caller's descriptor, at once and for all copies of that. Does nothing where there is none. Like
- * {@link FileLock.unlock}, for those who keep the descriptor and not the lock.
+ * Releases a lock on the caller's descriptor, at once and for all copies of the descriptor. Does nothing if there is
+ * no lock. Like {@link FileLock.unlock}, for callers that keep the descriptor rather than the lock.
  *
- * @param options - The `kind`, and the range for kind `fcntl`; left out: flock, and the whole file.
+ * @param options - The `kind`, and the range for kind `fcntl`. Default: flock and the whole file.
  * @throws {@link FileSystemError} if the descriptor is not open.
  */
 export async function unlock(descriptor: number, options: UnlockOptions = NO_OPTIONS): Promise<void> {
   unlockNow(unlockRequest('unlock', descriptor, options))
 }
 
-/** {@link unlock}, throwing. */
+/** Synchronous {@link unlock}. */
 export function unlockSync(descriptor: number, options: UnlockOptions = NO_OPTIONS): void {
-  // All that most calls need. What is wrong with the others, the long way says.
+  // The fast path is enough for most calls. If it fails, the slow path finds out why.
   if (options === NO_OPTIONS && isUnlocked(descriptor)) return
   unlockNow(unlockRequest('unlockSync', descriptor, options))
 }
 
 /**
- * Runs a function while holding a lock, and gives what it gives.
+ * Runs a function while holding a lock, and returns its result.
  *
- * @throws What {@link lock} throws, and what the function throws.
+ * @throws The errors of {@link lock}, and of the function.
  * @example
  * ```ts
  * const next = await withLock('/var/lib/app/counter.lock', { timeout: 5000 }, async () => increment())
@@ -172,7 +174,10 @@ export async function withLock<Result>(
   return result
 }
 
-/** {@link withLock}, with {@link lockSync}. The function must be through when it returns. */
+/**
+ * Synchronous {@link withLock}, with {@link lockSync}. The function must have finished when it returns: it must not
+ * return a promise.
+ */
 export function withLockSync<Result>(target: LockTarget, run: (lock: FileLock) => Result): Result
 export function withLockSync<Result>(
   target: LockTarget,
@@ -203,13 +208,16 @@ export function withLockSync<Result>(
 function checkIsThrough(run: unknown, result: unknown): void {
   const { then } = (result ?? {}) as { readonly then?: unknown }
   if (typeof then !== 'function') return
-  // Nobody will ever look at it, and how it ends is of no interest any more.
+  // No one will await this promise, so its rejection must not end the process.
   if (types.isPromise(result)) result.catch(() => undefined)
-  const expected = 'one that returns no promise, as the lock is given up now'
+  const expected = 'a function that returns no promise, because the lock is released now'
   throw new SettingError('the function', run, expected, 'Use withLock')
 }
 
-/** After an error, which is the one to be told: a descriptor that the function has closed has no lock any more. */
+/**
+ * After an error of the function, which must not be replaced: if the function has closed the descriptor, unlocking
+ * fails, but there is no lock any more.
+ */
 function unlockQuietly(held: FileLock): void {
   try {
     held.unlock()
@@ -276,7 +284,7 @@ function unlockNow(request: LockRequest): void {
 function timedOut(request: LockRequest, { timeout }: TimeoutOptions): never {
   throw new LockTimeoutError(
     `The lock on ${describeTarget(request)} was not free within ${timeout ?? 0} ms`,
-    { ...about(request), advice: 'Wait longer, or look who holds it (lslocks, /proc/locks)' },
+    { ...about(request), advice: 'Wait longer, or find the process that holds it (lslocks, /proc/locks)' },
   )
 }
 

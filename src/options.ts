@@ -1,5 +1,5 @@
 /**
- * Options that a call takes.
+ * Checks of the options of calls.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import { inspect } from 'node:util'
 import { SettingError, unknownSetting } from './errors/classes.js'
 
 /**
- * Checks that a signal is one.
+ * Checks that `signal` is an AbortSignal.
  *
  * @throws {@link SettingError}
  */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal === undefined) return
-  // Not instanceof: one of another realm (a test runner's, say) is one too.
+  // Not instanceof: a signal of another realm (for example, of a test runner) is valid, too.
   const { addEventListener, throwIfAborted } = (signal ?? {}) as Partial<AbortSignal>
   if (typeof throwIfAborted === 'function' && typeof addEventListener === 'function') return
   throw new SettingError('signal', signal, 'an AbortSignal')
 }
 
 /**
- * Checks an option that is on or off: what `force: 'false'` asks for is anybody's guess.
+ * Checks a boolean option. A value such as `force: 'false'` is rejected, because its meaning would be a guess.
  *
  * @throws {@link SettingError}
  */
@@ -30,16 +30,17 @@ export function checkFlag(option: string, value: unknown): asserts value is bool
 }
 
 /**
- * Checks that options are an object of known keys: a typo in `delay` would otherwise run a job at once, and say nothing.
+ * Checks that options are an object with known keys only. Otherwise a typo in `delay` would silently run a job at
+ * once.
  *
- * @param call - Whose options they are.
+ * @param call - The call that takes the options, for the error message.
  * @throws {@link SettingError}
  */
 export function checkOptions(call: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) {
-    throw new SettingError('options', options, `an object, as the options of ${call}`)
+    throw new SettingError('options', options, `an object with options of ${call}`)
   }
-  // Unlike Object.keys, it makes no array.
+  // Unlike Object.keys, this allocates no array.
   for (const key in options) {
     if (known.includes(key) || !Object.hasOwn(options, key)) continue
     throw unknownSetting(
@@ -52,7 +53,7 @@ export function checkOptions(call: string, options: unknown, known: readonly str
 
 const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
-/** When something is due that is to wait for `delay` milliseconds; 0: at once. */
+/** When an item with this `delay` (in milliseconds) is due, in milliseconds since the epoch; 0: not delayed. */
 export function dueAfter(delay: number | undefined): number {
   if (delay === undefined || delay === 0) return 0
   if (Number.isFinite(delay) && delay > 0 && delay <= LONGEST_DELAY) return Date.now() + Math.ceil(delay)

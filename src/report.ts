@@ -1,5 +1,5 @@
 /**
- * What a scan finds and cannot hand out is reported, and the scan goes on.
+ * Reports files that a scan finds but does not hand out. The scan continues.
  *
  * @module
  */
@@ -10,19 +10,20 @@ import type { Layout } from './directory/layout.js'
 import { type RawName, printable } from './name/charset.js'
 
 /**
- * What happened to a file in the queue that was not handed out.
+ * Why a file in the queue was not handed out, or what happened to it.
  *
- * - `malformed`: its name is not that of an item; moved to fail/.
+ * - `malformed`: its name is not an item name; moved to fail/.
  * - `expired`: it is older than the TTL; moved to fail/.
- * - `exhausted`: it has been tried as often as it may be; moved to fail/.
- * - `foreign`: it is not a regular file; left alone, never opened.
- * - `unreadable`: it may not be opened; left alone.
- * - `completed`: it was both here and where it had been moved to, as after a crash; the move was completed.
- * - `unmovable`: it should have gone to fail/ and could not; left alone.
- * - `ungrowable`: it should have been tried again, and its name would have been too long; moved to fail/.
- * - `undelayed`: it is to be tried again at once, as only the owner of a file may set its time.
- * - `recovered`: a finish that had failed has succeeded now.
- * - `trigger`: the FIFO could not be pulled after an enqueue, or not be listened to; items are found without it, if later.
+ * - `exhausted`: it has used up its tries; moved to fail/.
+ * - `foreign`: it is not a regular file; left alone and never opened.
+ * - `unreadable`: this process may not open it; left alone.
+ * - `completed`: it was both here and at the target of its move, for example after a crash; the move was completed.
+ * - `unmovable`: it should have been moved to fail/, but could not be; left alone.
+ * - `ungrowable`: it should have been retried, but its new name would have been too long; moved to fail/.
+ * - `undelayed`: it is retried without its delay, because only the owner of a file may set its time.
+ * - `recovered`: a finish that had failed before has now succeeded.
+ * - `trigger`: the FIFO could not be pulled after an enqueue, or could not be listened to; items are still found, but
+ *   later.
  */
 export type ReportType =
   | 'malformed'
@@ -37,36 +38,39 @@ export type ReportType =
   | 'recovered'
   | 'trigger'
 
-/** One thing worth knowing about one file. */
+/** One report about one file. */
 export interface Report {
   /** What has happened. */
   readonly type: ReportType
   /** The queue. */
   readonly queue: string
-  /** The name of the file, made fit to be shown. */
+  /** The name of the file, safe to show. */
   readonly name: string
-  /** The name as it is: one character a byte. `Buffer.from(rawName, 'latin1')` has the bytes. */
+  /** The exact name, with one character per byte. `Buffer.from(rawName, 'latin1')` has the bytes. */
   readonly rawName: string
-  /** What happened, in a sentence. */
+  /** What happened, as a sentence. */
   readonly message: string
-  /** The error behind it, where there is one. */
+  /** The error behind it, if there is one. */
   readonly error?: FsqError
 }
 
 /**
- * Hears of reports. What it throws ends the scan that had something to report; beside an enqueue, a retry or a finish, which it cannot
- * undo, it is a warning of the process.
+ * Called with each report. An error that it throws ends the scan that reported. During an enqueue, a retry or a
+ * finish, which cannot be undone, the error becomes a process warning instead.
  */
 export type ReportListener = (report: Report) => void
 
-// Enough for any queue that is looked after; after that some are reported again, rather than memory filled up.
+// Enough for any queue that is maintained. Beyond that, some reports repeat, which is better than filling the memory.
 const MOST_REMEMBERED = 10_000
 
-/** What has been reported: a scan comes by again and again, and what stays where it is would be reported each time. */
+/**
+ * Remembers reports that were made: a scan passes over the same files again and again, and each would be reported
+ * every time.
+ */
 class Reported {
   readonly #keys = new Set<string>()
 
-  /** Whether this is the first time. */
+  /** True the first time. */
   add(key: string): boolean {
     if (this.#keys.has(key)) return false
     if (this.#keys.size === MOST_REMEMBERED) this.#keys.clear()
@@ -75,10 +79,10 @@ class Reported {
   }
 }
 
-/** All handles of a process share its warnings. */
+/** Warnings are process-wide, so all handles share this. */
 const warned = new Reported()
 
-/** Passes reports of one handle on, each once: to a listener, or as a warning of the process. */
+/** Passes the reports of one handle on, each of them once: to the listener, or as process warnings. */
 export class Reporter {
   readonly #layout: Layout
   readonly #listener: ReportListener | undefined
@@ -94,7 +98,7 @@ export class Reporter {
   }
 
   /**
-   * The reporter for scans of the handle that have this listener of their own.
+   * The reporter for scans that have a listener of their own.
    *
    * @throws {@link SettingError} if the listener cannot be called.
    */
@@ -106,7 +110,7 @@ export class Reporter {
     return reporter
   }
 
-  /** Whatever the listener throws is thrown. */
+  /** Reports once. An error that the listener throws is passed on. */
   report(type: ReportType, rawName: RawName, message: string, error?: FsqError): void {
     const key = `${type} ${rawName}`
     const name = printable(rawName)
@@ -124,14 +128,14 @@ export class Reporter {
   }
 
   /**
-   * {@link report}, of what has happened beside something that has succeeded: an error of the listener must not pass for one of
-   * the operation, which somebody would do again.
+   * Like {@link report}, after an operation that succeeded. If the listener throws, the process is warned, because a
+   * rejection would make the caller repeat the operation.
    */
   reportBeside(type: ReportType, rawName: RawName, message: string, error?: FsqError): void {
     try {
       this.report(type, rawName, message, error)
     } catch (thrown) {
-      process.emitWarning(`onReport has thrown: ${inspect(thrown)}`, {
+      process.emitWarning(`onReport threw: ${inspect(thrown)}`, {
         type: 'FsqWarning',
         code: 'FSQ_ON_REPORT',
       })

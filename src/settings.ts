@@ -1,6 +1,6 @@
 /**
- * The settings (fsq standard, section 8). Each is an environment variable, read once when this module is loaded, can be
- * set for the process by {@link setConst}, and can be overridden by each queue handle.
+ * The settings (fsq standard, section 8). Each is an environment variable, which is read once, when this module is
+ * loaded. {@link setConst} can change a setting for the process, and each queue handle can override it.
  *
  * @module
  */
@@ -11,19 +11,19 @@ import { SettingError, overrideError, unknownSetting } from './errors/classes.js
 import { type Charset, parseCharset } from './name/charset.js'
 import { LARGEST_NUMBER, LONGEST_NAME, WHOLE_NUMBER } from './name/limits.js'
 
-/** All settings, checked and in their own types. */
+/** All settings, validated and typed. */
 export interface Settings {
   /** `FSQ_ROOT` (/var/fsq): the directory that holds the queues. */
   readonly root: string
-  /** `FSQ_QUEUE` (queue): the directory of the items that wait. */
+  /** `FSQ_QUEUE` (queue): the directory of waiting items. */
   readonly queue: string
-  /** `FSQ_TMP` (tmp): the directory of the items under construction. */
+  /** `FSQ_TMP` (tmp): the directory of items under construction. */
   readonly tmp: string
-  /** `FSQ_DONE` (done): the directory of the items that succeeded. */
+  /** `FSQ_DONE` (done): the directory of items that succeeded. */
   readonly done: string
-  /** `FSQ_FAIL` (fail): the directory of the items that failed for good. */
+  /** `FSQ_FAIL` (fail): the directory of items that failed permanently. */
   readonly fail: string
-  /** `FSQ_DOWN` (down): the file whose presence forbids scans. */
+  /** `FSQ_DOWN` (down): the file that stops scans while it exists. */
   readonly down: string
   /** `FSQ_TRIGGER` (trigger-s): the FIFO that wakes a listener. */
   readonly trigger: string
@@ -33,60 +33,63 @@ export interface Settings {
   readonly hostsTrigger: string
   /** `FSQ_CHARSET` (utf8): the charset of item names. */
   readonly charset: Charset
-  /** `FSQ_DELIMITER` (_): the character before each field of the names that are written. */
+  /** `FSQ_DELIMITER` (_): the character before each field of new names. */
   readonly delimiter: string
   /** `FSQ_ENCODE` (%): the character that starts an escape in a name. */
   readonly encode: string
-  /** `FSQ_TIMEFMT` (%Y%m%d%H%M%S): the format of the timestamp, strftime(3)'s and `%f` for microseconds. */
+  /** `FSQ_TIMEFMT` (%Y%m%d%H%M%S): the format of the timestamp, as of strftime(3), with `%f` for microseconds. */
   readonly timefmt: string
-  /** `FSQ_ITEM_USER`: the owner of new items, a name or an id; `undefined`: leave it. */
+  /** `FSQ_ITEM_USER`: the owner of new items, as a name or an id. Default: not changed. */
   readonly itemUser: string | number | undefined
-  /** `FSQ_ITEM_GROUP`: the group of new items, a name or an id; `undefined`: leave it. */
+  /** `FSQ_ITEM_GROUP`: the group of new items, as a name or an id. Default: not changed. */
   readonly itemGroup: string | number | undefined
-  /** `FSQ_QUEUE_USER`: the owner of new queues, a name or an id; `undefined`: leave it. */
+  /** `FSQ_QUEUE_USER`: the owner of new queues, as a name or an id. Default: not changed. */
   readonly queueUser: string | number | undefined
-  /** `FSQ_QUEUE_GROUP`: the group of new queues, a name or an id; `undefined`: leave it. */
+  /** `FSQ_QUEUE_GROUP`: the group of new queues, as a name or an id. Default: not changed. */
   readonly queueGroup: string | number | undefined
-  /** `FSQ_ITEM_MODE` (00640): the mode bits of new items. Octal in a string, taken as it is if a number. */
+  /** `FSQ_ITEM_MODE` (00640): the mode bits of new items. A string is octal, a number is used as it is. */
   readonly itemMode: number
-  /** `FSQ_QUEUE_MODE` (02770): the mode bits of the directories of new queues. As `itemMode`. */
+  /** `FSQ_QUEUE_MODE` (02770): the mode bits of the directories of new queues. Like `itemMode`. */
   readonly queueMode: number
   /** `FSQ_SUCCESS` (0): the exit code of a program that succeeded. */
   readonly success: number
   /** `FSQ_FAIL_TMP` (111): the exit code of a program that failed temporarily. */
   readonly failTmp: number
-  /** `FSQ_FAIL_PERM` (100): the exit code of a program that failed for good. */
+  /** `FSQ_FAIL_PERM` (100): the exit code of a program that failed permanently. */
   readonly failPerm: number
   /** `FSQ_USE_TRIGGER` (0): whether an enqueue pulls the trigger. */
   readonly useTrigger: boolean
   /** `FSQ_LOCK` (1): whether a scan locks items. */
   readonly lock: boolean
-  /** `FSQ_MAX_TRIES` (1): how often an item may be tried; 0: without limit. */
+  /** `FSQ_MAX_TRIES` (1): how often an item may be tried; 0: no limit. */
   readonly maxTries: number
-  /** `FSQ_TTL` (0): after how many seconds an item fails unrun; 0: never. */
+  /** `FSQ_TTL` (0): the age in seconds at which an item that has not run fails; 0: never. */
   readonly ttl: number
-  /** `FSQ_EXEC_DIR`: not used here; kept for the programs that share the environment. */
+  /** `FSQ_EXEC_DIR`: not used here; kept for other programs that share the environment. */
   readonly execDir: string
   /** `FSQ_UTC` (0): whether timestamps are in UTC instead of local time. */
   readonly utc: boolean
-  /** `FSQ_DURABILITY` (enqueue): what survives a power cut: nothing, enqueued items, or finished items too. */
+  /** `FSQ_DURABILITY` (enqueue): what survives a power cut: nothing, enqueued items, or finished items, too. */
   readonly durability: 'none' | 'enqueue' | 'full'
-  /** `FSQ_SYNC` (auto): how that is made sure: by what is known of the file system, or by plain fsync. */
+  /**
+   * `FSQ_SYNC` (auto): how data is made durable: `auto` uses what is known about the file system, `plain` uses fsync
+   * only.
+   */
   readonly sync: 'auto' | 'plain'
-  /** `FSQ_ALLOW_NETWORK` (0): whether queues on network file systems are used. */
+  /** `FSQ_ALLOW_NETWORK` (0): whether queues on network file systems may be used. */
   readonly allowNetwork: boolean
 }
 
-/** The name of a setting in options. */
+/** The name of a setting, as an option. */
 export type SettingKey = keyof Settings
 
 /**
- * Settings for one queue handle: a value of the setting's type, or a string that its environment variable would take.
- * `undefined`: not overridden.
+ * Settings for one queue handle: a value of the setting's type, or a string as its environment variable would have
+ * it. `undefined`: not overridden.
  */
 export type SettingOverrides = { readonly [Key in SettingKey]?: Settings[Key] | string | undefined }
 
-// Settings can be `undefined`, so that cannot say 'does not parse'.
+// A setting may be `undefined`, so `undefined` cannot mean 'invalid'.
 const INVALID = Symbol('invalid')
 
 interface Kind<Value> {
@@ -94,7 +97,7 @@ interface Kind<Value> {
   readonly parse: (value: unknown) => Value | typeof INVALID
 }
 
-// The user and group id -1 means 'leave' to chown(2).
+// chown(2) takes the id -1 as 'leave unchanged'.
 const LARGEST_ID = 0xffff_fffe
 const LARGEST_MODE = 0o7777
 
@@ -113,7 +116,7 @@ function wholeNumber(least: number, most: number): Kind<number> {
 function text(expected: string, isLegal: (value: string) => boolean): Kind<string> {
   return {
     expected,
-    // A lone surrogate would be written as something else.
+    // A lone surrogate would be written as another character.
     parse: (value) =>
       typeof value === 'string' && !/[\0\ud800-\udfff]/u.test(value) && isLegal(value) ? value : INVALID,
   }
@@ -127,7 +130,7 @@ function oneOf<const Value extends string>(...values: readonly Value[]): Kind<Va
 }
 
 const entryName = text(
-  `the name of a directory entry: 1 to ${LONGEST_NAME} bytes, neither '.' nor '..', without '/' and NUL`,
+  `the name of a directory entry: 1 to ${LONGEST_NAME} bytes, neither '.' nor '..', without '/' or NUL`,
   (value) =>
     value !== '' &&
     value !== '.' &&
@@ -136,10 +139,7 @@ const entryName = text(
     Buffer.byteLength(value) <= LONGEST_NAME,
 )
 
-const directoryPath = text(
-  'a path that is not empty, without NUL and lone surrogates',
-  (value) => value !== '',
-)
+const directoryPath = text('a non-empty path without NUL or lone surrogates', (value) => value !== '')
 
 const anyText = text('a text without NUL', () => true)
 
@@ -148,7 +148,7 @@ const character = text("one ASCII character other than '/' and NUL", (value) =>
 )
 
 const timeFormat = text(
-  "a strftime format that is not empty, without NUL and without a '%' that stands alone at its end",
+  "a non-empty strftime format without NUL and without a lone '%' at its end",
   (value) => /^(?:[^%]|%[^])+$/.test(value),
 )
 
@@ -158,7 +158,7 @@ const charset: Kind<Charset> = {
 }
 
 const account: Kind<string | number | undefined> = {
-  expected: `a name, an id from 0 to ${LARGEST_ID}, or nothing (leave it as it is)`,
+  expected: `a name, an id from 0 to ${LARGEST_ID}, or nothing (unchanged)`,
   parse: (value) => {
     if (value === '' || value === undefined) return undefined
     if (typeof value === 'number' || (typeof value === 'string' && /^[-+]?[0-9]+$/.test(value))) {
@@ -237,7 +237,7 @@ const definitions = {
 
 type Definitions = typeof definitions
 
-/** The settings by the names of their environment variables. */
+/** The settings, by the names of their environment variables. */
 export type Constants = { readonly [Key in SettingKey as Definitions[Key]['variable']]: Settings[Key] }
 
 const KEYS = Object.keys(definitions) as SettingKey[]
@@ -245,12 +245,12 @@ const KEY_OF_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
   KEYS.map((key) => [definitions[key].variable, key]),
 )
 
-// Entries of a queue that have their names from settings, so that two could come to have one name.
+// The entries of a queue whose names are settings, so that two of them could get the same name.
 const ENTRY_KEYS = ['queue', 'tmp', 'done', 'fail', 'down', 'trigger', 'hosts', 'hostsTrigger'] as const
-/** The file whose presence asks for fcntl locks instead of flock (fsq standard, section 4). */
+/** The file that asks for fcntl locks instead of flock (fsq standard, section 4). */
 export const LOCK_MARKER = 'lock-fcntl'
 
-// Read once: a later change of the environment is for the programs that this process starts.
+// Read once: a later change of process.env affects only the programs that this process starts.
 const environment: Readonly<Record<string, string | undefined>> = Object.fromEntries(
   KEYS.map((key) => [key, process.env[definitions[key].variable]]),
 )
@@ -261,7 +261,7 @@ function parse<Key extends SettingKey>(
   value: unknown,
   refuse: (expected: string) => SettingError,
 ): Settings[Key] {
-  // The compiler does not see that the definition of a key has the key's own type.
+  // The compiler cannot see that the definition of a key has the type of that key.
   const kind = definitions[key].kind as Kind<Settings[Key]>
   const parsed = kind.parse(value)
   if (parsed === INVALID) throw refuse(kind.expected)
@@ -272,12 +272,12 @@ function parseEnvironment<Key extends SettingKey>(key: Key): Settings[Key] {
   const value = environment[key]
   if (value === undefined) return definitions[key].fallback as Settings[Key]
   const { variable } = definitions[key]
-  const next = 'Correct the environment variable, or unset it to have the default'
+  const next = 'Correct the environment variable, or unset it to use the default'
   return parse(key, value, (expected) => new SettingError(variable, value, expected, next))
 }
 
 function valueOf<Key extends SettingKey>(key: Key): Settings[Key] {
-  // Not at load: a bad value must not break programs that never come to use it.
+  // Parsed at first use, not at load: a bad value must not break a program that never uses it.
   if (!values.has(key)) values.set(key, parseEnvironment(key))
   return values.get(key) as Settings[Key]
 }
@@ -290,18 +290,18 @@ export function isSetting(name: string): name is SettingKey {
 function keyOf(name: string): SettingKey {
   const key = KEY_OF_VARIABLE.get(name)
   if (key !== undefined) return key
-  // Not as it is: it may be '' or a symbol.
+  // Inspected, because it may be '' or a symbol.
   const shown = inspect(name)
   const known = [...KEY_OF_VARIABLE.keys()].join(', ')
   throw unknownSetting(name, undefined, `There is no setting ${shown}. There are ${known}`)
 }
 
 /**
- * A setting of this process: what {@link setConst} has set, else the environment variable, else the default
+ * Returns a setting of this process: the value of {@link setConst}, else the environment variable, else the default
  * (fsq standard, section 8).
  *
- * @throws {@link SettingError} if the environment variable has a value that does not parse. An empty one does not,
- * except where it means something: no owner or group to set, no `FSQ_EXEC_DIR`.
+ * @throws {@link SettingError} if the environment variable has an invalid value. An empty value is valid only where
+ * it has a meaning: no owner or group to set, no `FSQ_EXEC_DIR`.
  * @example
  * ```ts
  * getConst('FSQ_MAX_TRIES') // 1
@@ -312,11 +312,11 @@ export function getConst<Name extends keyof Constants>(name: Name): Constants[Na
 }
 
 /**
- * Sets a setting for this process; queue handles made before keep what they have.
+ * Changes a setting for this process. Existing queue handles keep their values.
  *
- * @param value - A value of the setting's type, or a string that the environment variable would take; `undefined`:
- * return to the environment or the default.
- * @throws {@link SettingError} if the value does not parse; the setting stays as it was.
+ * @param value - A value of the setting's type, or a string as its environment variable would have it. `undefined`
+ * restores the environment variable or the default.
+ * @throws {@link SettingError} if the value is invalid; the setting then stays as it was.
  * @example
  * ```ts
  * setConst('FSQ_MAX_TRIES', 5)
@@ -330,7 +330,7 @@ export function setConst<Name extends keyof Constants>(
   const key = keyOf(name)
   if (value === undefined) values.delete(key)
   else {
-    const next = 'Pass a value that fits, or undefined to have the default'
+    const next = 'Pass a valid value, or undefined to use the default'
     values.set(
       key,
       parse(key, value, (expected) => new SettingError(name, value, expected, next)),
@@ -339,11 +339,11 @@ export function setConst<Name extends keyof Constants>(
 }
 
 /**
- * The settings for a queue handle: those of the process, with some overridden, all of them checked, also against each
- * other.
+ * The settings for a queue handle: those of the process, with some overridden, all of them validated, also against
+ * each other.
  *
- * @throws {@link SettingError} if a value does not parse, if no setting has a name, if the delimiter is the encode
- * character, or if two entries of a queue would have one name.
+ * @throws {@link SettingError} if a value is invalid, if an option is not a setting, if the delimiter is the encode
+ * character, or if two entries of a queue would have the same name.
  * @example
  * ```ts
  * resolveSettings({ root: '/srv/queues', itemMode: '0600', maxTries: 5 })
@@ -366,7 +366,7 @@ export function resolveSettings(overrides: SettingOverrides = {}): Settings {
       return [key, parse(key, override, (expected) => overrideError(key, override, expected, variable))]
     }),
   )
-  // Each entry comes from the definition of its key.
+  // Each entry has been parsed by the definition of its key.
   const settings = resolved as unknown as Settings
   checkTogether(settings, (key) => (overrides[key] === undefined ? definitions[key].variable : key))
   return Object.freeze(settings)
@@ -377,7 +377,7 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
     throw new SettingError(
       settingName('delimiter'),
       settings.delimiter,
-      `another character than ${settingName('encode')}`,
+      `a character different from ${settingName('encode')}`,
       'Change one of the two',
     )
   }
@@ -389,7 +389,7 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
       throw new SettingError(
         settingName(key),
         name,
-        `another name than ${holder} has`,
+        `a name different from that of ${holder}`,
         'Change one of the two',
       )
     }

@@ -280,7 +280,7 @@ ifMounts.describe(
       checkError(seen.error, {
         type: DiskFullError,
         cause: 'ENOSPC',
-        says: /Make room \(also of inodes: see df -i\)/,
+        says: /Make room \(inodes, too: see df -i\)/,
       })
       expect(seen).toMatchObject({ count: 0, tmp: [] })
     })

@@ -471,7 +471,7 @@ describe('fcntl locks, by the marker lock-fcntl', () => {
     const next = await queue.enqueue('y')
     // The first scan may find out only on its way.
     const item = await takeOne(queue).catch(async (error: unknown) => {
-      checkError(error, { type: FileSystemError, cause: 'ESTALE', says: /open the queue anew/ })
+      checkError(error, { type: FileSystemError, cause: 'ESTALE', says: /open the queue again/ })
       return takeOne(queue)
     })
     expect(item.id).toBe(next)

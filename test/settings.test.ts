@@ -146,7 +146,7 @@ describe('the environment', () => {
     expect(() => get('FSQ_MAX_TRIES')).toThrow(settingError('FSQ_MAX_TRIES', 'many'))
     expect(() => get('FSQ_MAX_TRIES')).toThrow(
       "FSQ_MAX_TRIES is 'many', expected a whole number from 0 to 999999999999999. " +
-        'Correct the environment variable, or unset it to have the default',
+        'Correct the environment variable, or unset it to use the default',
     )
     expect(() => resolve()).toThrow(settingError('FSQ_MAX_TRIES', 'many'))
     expect(resolve({ maxTries: 2 }).maxTries).toBe(2)
@@ -213,7 +213,7 @@ describe('bad values', () => {
   test('say what was expected and what to do', () => {
     expect(() => resolveSettings({ delimiter: '__' })).toThrow(
       "delimiter is '__', expected one ASCII character other than '/' and NUL. " +
-        'It stands for FSQ_DELIMITER; leave it out to have that',
+        'It overrides FSQ_DELIMITER; leave it out to use that',
     )
   })
 })
@@ -297,7 +297,7 @@ describe('setConst', () => {
 describe('settings that do not go together', () => {
   test('delimiter and encode character', () => {
     expect(() => resolveSettings({ delimiter: '%' })).toThrow(
-      "delimiter is '%', expected another character than FSQ_ENCODE. Change one of the two",
+      "delimiter is '%', expected a character different from FSQ_ENCODE. Change one of the two",
     )
     expect(resolveSettings({ delimiter: '%', encode: '_' })).toMatchObject({ delimiter: '%', encode: '_' })
     setConst('FSQ_ENCODE', '_')

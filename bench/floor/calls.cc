@@ -30,7 +30,7 @@ int OpenUnnamed(int directory, mode_t mode) {
 }
 
 int LinkUnnamed(int fd, int directory, const char* name) {
-  // Before Linux 6.10 only for the privileged; asked once.
+  // Before Linux 6.10 only a privileged process may do this; determined once.
   static std::atomic<bool> by_empty_path{true};
   if (by_empty_path.load(std::memory_order_relaxed)) {
     const int result = ::linkat(fd, "", directory, name, AT_EMPTY_PATH);

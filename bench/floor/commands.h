@@ -1,4 +1,4 @@
-// What the floor can do; each command prints its result as JSON and ends the process where a call fails.
+// The commands of the floor. Each prints its result as JSON, and ends the process if a call fails.
 #pragma once
 
 namespace fsq_floor {
@@ -19,14 +19,14 @@ void Enqueue(const EnqueueOrder& order);
 struct DrainOrder {
   const char* queue;
   long processes;
-  long steps;  // that are computed for each item
+  long steps;  // computed for each item
 };
 void Drain(const DrainOrder& order);
 
-// Says how many steps take so many microseconds here.
+// Prints how many steps take this many microseconds here.
 void Calibrate(long microseconds);
 
-// Keeps all items of the queue locked until the input ends.
+// Keeps all items of the queue locked until standard input ends.
 void Hold(const char* queue);
 
 }  // namespace fsq_floor

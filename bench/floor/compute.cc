@@ -27,7 +27,7 @@ void Compute(uint64_t steps) {
 void Calibrate(long microseconds) {
   constexpr uint64_t kProbe = 100'000;
   constexpr int kProbes = 50;
-  // The fastest: the others were interrupted.
+  // The fastest run: the others were interrupted.
   double best = 1e9;
   for (int probe = 0; probe < kProbes; probe++) {
     const double begin = Now();

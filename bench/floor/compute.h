@@ -1,4 +1,5 @@
-// A handler that computes for so long, however often it is interrupted: a fixed number of steps, not a clock.
+// A handler that computes a fixed number of steps rather than for a fixed time, so that interruptions do not
+// reduce its work.
 #pragma once
 
 #include <cstdint>

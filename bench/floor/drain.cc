@@ -1,4 +1,4 @@
-// fsq standard, sections 4 and 5: each item claimed, checked, read, moved to done/, unlocked.
+// fsq standard, sections 4 and 5: claims, checks, reads, moves to done/ and unlocks each item.
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -21,10 +21,10 @@
 namespace fsq_floor {
 namespace {
 
-// Of one process, in memory that all share.
+// The counts of one process, in memory that all processes share.
 struct Tally {
   double begin;
-  double first;  // when the first item was in hand; 0: none was
+  double first;  // when the first item was claimed; 0: none was
   double end;
   uint64_t taken;
   uint64_t bytes;
@@ -99,7 +99,7 @@ void Drain(const DrainOrder& order) {
   if (shared == MAP_FAILED) Die("mmap");
   Tally* const tallies = new (shared) Tally[count]{};
 
-  // All begin when the other end is closed.
+  // All processes begin when the other end is closed.
   int gate[2];
   Check(::pipe(gate), "pipe");
   for (size_t index = 0; index < count; index++) {

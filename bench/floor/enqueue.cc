@@ -1,5 +1,6 @@
-// fsq standard, section 3, and for the durable forms what the power cuts left over: a lone item by RANGE on
-// ext4 and xfs, else by PLAIN; a group by all contents, all links, one fsync of the directory.
+// fsq standard, section 3. For durable items, the fastest sequences that survived the simulated power cuts:
+// for a lone item RANGE on ext4 and xfs, elsewhere PLAIN; for a group all contents, then all links, then one
+// fsync of the directory.
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -20,9 +21,9 @@ namespace fsq_floor {
 namespace {
 
 constexpr mode_t kMode = 0640;
-constexpr int kDigits = 8;  // of the number that a payload begins with (bench/lib/payloads.mjs)
+constexpr int kDigits = 8;  // of the number at the beginning of a payload (bench/lib/payloads.mjs)
 
-// One to a thread.
+// One for each thread.
 class Producer {
  public:
   Producer(const EnqueueOrder& order, int queue, int tmp, bool by_range)
@@ -40,7 +41,7 @@ class Producer {
     suffix_ = suffix;
   }
 
-  // Items `from` up to `to`, and then the directory.
+  // Adds the items `from` up to `to`, then syncs the directory.
   void AddBatch(long from, long to);
 
  private:
@@ -54,9 +55,9 @@ class Producer {
   const int queue_;
   const int tmp_;
   const bool by_range_;
-  // Nothing to write, so complete as soon as it is there.
+  // Items without contents are complete as soon as they exist.
   const bool straight_;
-  // RANGE: the fsync of a lone item makes its link durable, too.
+  // RANGE: the fsync of a lone item also makes its link durable.
   const bool carries_link_;
   bool unnamed_ = true;
   std::string payload_;

@@ -15,13 +15,13 @@ namespace {
 
 constexpr size_t kSpare = 64;
 
-// How many locks a process can hold: each takes a descriptor.
+// How many locks one process can hold: each takes a descriptor.
 size_t RaiseLimit() {
   constexpr rlim_t kEnough = 1'000'000;
   rlimit limit;
   Check(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
   limit.rlim_cur = std::min(limit.rlim_max, kEnough);
-  // Where the kernel allows less than it says, the limit stays as it was.
+  // If the kernel allows less than it reports, the limit stays as it was.
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
   Check(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
   return static_cast<size_t>(limit.rlim_cur) - kSpare;
@@ -40,7 +40,7 @@ void Hold(const char* queue) {
   const size_t most = RaiseLimit();
   const Listing listing(directory.get());
   const auto& entries = listing.entries();
-  // A byte from each holder: it has locked its part.
+  // Each holder writes one byte when it has locked its part.
   int held[2];
   Check(::pipe(held), "pipe");
   size_t holders = 0;

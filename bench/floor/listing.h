@@ -12,10 +12,10 @@ class Listing {
   struct Entry {
     uint64_t timestamp;
     uint64_t entropy;
-    size_t name;  // where it begins in the arena
+    size_t name;  // the offset of the name in the arena
   };
 
-  // `directory` is read from its offset.
+  // Reads `directory` from its current offset.
   explicit Listing(int directory);
 
   const std::vector<Entry>& entries() const { return entries_; }

@@ -13,7 +13,7 @@
 
 namespace {
 
-// The number after `key=`, or `fallback`.
+// The number after `key=`; `fallback` if there is none.
 long Value(int argc, char** argv, std::string_view key, long fallback) {
   for (int index = 3; index < argc; index++) {
     const std::string_view argument(argv[index]);

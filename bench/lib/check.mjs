@@ -6,7 +6,7 @@ import { numberOf } from './payloads.mjs'
 
 const SAMPLES = 200
 
-/** Throws unless just these items are in queue/, each once, with their payloads, and nothing is left in tmp/. */
+/** Throws unless queue/ has exactly these items, each once and with its payload, and tmp/ is empty. */
 export function checkEnqueued(folder, names, payloads) {
   checkIds(names, payloads)
   assert.deepEqual(readdirSync(join(folder, 'queue')).sort(), names.toSorted(), 'items in queue/')
@@ -14,7 +14,7 @@ export function checkEnqueued(folder, names, payloads) {
   checkSample(join(folder, 'queue'), names, payloads)
 }
 
-/** The same for items of the floor, which does not give their names. */
+/** The same for items of the floor, which does not report their names. */
 export function checkEnqueuedByFloor(folder, payloads) {
   const names = readdirSync(join(folder, 'queue')).sort((a, b) => entropyOf(a) - entropyOf(b))
   assert.deepEqual(
@@ -25,13 +25,13 @@ export function checkEnqueuedByFloor(folder, payloads) {
   checkEnqueued(folder, names, payloads)
 }
 
-/** Throws unless there is one id an item. */
+/** Throws unless there is one id for each item. */
 export function checkIds(ids, payloads) {
   assert.equal(ids.length, payloads.length, 'ids of new items')
   assert.equal(new Set(ids).size, ids.length, 'ids that differ')
 }
 
-/** Throws unless each item was handed out once, whole and in order, and is in done/. */
+/** Throws unless each item was handed out once, completely and in order, and is in done/. */
 export function checkDrained(folder, taken, payloads) {
   checkTaken(taken, payloads)
   const numbers = taken.map(({ text }) => numberOf(text))
@@ -42,7 +42,7 @@ export function checkDrained(folder, taken, payloads) {
   checkSample(join(folder, 'done'), names, payloads)
 }
 
-/** Throws unless each item was handed out once and whole. */
+/** Throws unless each item was handed out once and completely. */
 export function checkTaken(taken, payloads) {
   assert.deepEqual(
     taken.map(({ text }) => numberOf(text)).sort(ascending),
@@ -52,7 +52,10 @@ export function checkTaken(taken, payloads) {
   for (const { text } of taken) assert.equal(text.length, payloads[0].length, 'length of a text')
 }
 
-/** Throws unless so many items, numbered from 0, were handed out once each by all together, and are in done/. */
+/**
+ * Throws unless `count` items, numbered from 0, were handed out once each by all processes together, and are in
+ * done/.
+ */
 export function checkTallies(folder, tallies, { count, size }) {
   const sum = (key) => tallies.reduce((all, tally) => all + tally[key], 0)
   assert.equal(sum('taken'), count, 'items handed out')

@@ -5,10 +5,10 @@ const SILENCE_MS = 60_000
 const running = new Map()
 
 /**
- * Starts a program that ends with this process at the latest; `endSignal` ends it. What it says on stderr is shown.
+ * Starts a program that ends with this process at the latest; `endSignal` ends it. Its stderr is shown.
  *
- * Not in a session of its own: Linux shares the CPUs out by the session, so several would get more of a busy machine than
- * the processes of the floor, which are in one.
+ * It does not get a session of its own: Linux distributes the CPUs by session, so several sessions would get more of
+ * a busy machine than the processes of the floor, which share one.
  */
 export function start(program, args, { endSignal = 'SIGKILL', ...options } = {}) {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], ...options })
@@ -17,7 +17,7 @@ export function start(program, args, { endSignal = 'SIGKILL', ...options } = {})
   return child
 }
 
-/** Resolves with what the program printed; rejects if it did not end well. */
+/** Resolves with the output of the program; rejects if the program fails. */
 export async function output(program, args) {
   const child = start(program, args)
   const chunks = []
@@ -32,7 +32,10 @@ export async function output(program, args) {
   return chunks.join('')
 }
 
-/** Resolves when the program has printed something with `text` in it; rejects if it ends before, or is silent for long. */
+/**
+ * Resolves when the program has printed something that contains `text`; rejects if it ends first, or prints nothing
+ * for a long time.
+ */
 export async function printed(child, text) {
   let all = ''
   let timer
@@ -48,7 +51,7 @@ export async function printed(child, text) {
   }).finally(() => clearTimeout(timer))
 }
 
-/** Ends one that was started; resolves when it has ended. */
+/** Ends a started program; resolves when it has ended. */
 export async function end(child) {
   if (!running.has(child)) return
   const ended = new Promise((resolve) => child.once('exit', resolve))
@@ -56,7 +59,7 @@ export async function end(child) {
   await ended
 }
 
-/** Ends all of them at once. */
+/** Ends all started programs at once. */
 export function endAll() {
   for (const [child, endSignal] of running) child.kill(endSignal)
 }

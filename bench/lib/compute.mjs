@@ -1,6 +1,6 @@
-/** Computes so many steps: a fixed amount of work, the same and as fast as that of bench/floor/compute.cc. */
+/** Computes this many steps: a fixed amount of work, the same and as fast as in bench/floor/compute.cc. */
 export function compute(steps) {
-  // An int32 from the beginning: as a double it is three times as slow wherever this is compiled into its caller.
+  // An int32 from the start: as a double it is three times as slow wherever this function is inlined.
   let value = 2463534242 | 0
   for (let step = 0; step < steps; step++) {
     value ^= value << 13

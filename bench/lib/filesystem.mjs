@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync, statfsSync } from 'node:fs'
 import { basename } from 'node:path'
 
-// statfs(2). ext2, ext3 and ext4 share theirs.
+// The types by statfs(2). ext2, ext3 and ext4 share one.
 const TYPES = {
   0xef53: 'ext2/3/4',
   0x58465342: 'xfs',
@@ -14,10 +14,7 @@ const TYPES = {
   0x65735546: 'fuse',
 }
 
-/**
- * The file system that a folder is on: its type by statfs(2), and mount point, device and type by
- * /proc/self/mountinfo.
- */
+/** The file system of a folder: its type by statfs(2); its mount point, device and type by /proc/self/mountinfo. */
 export function fileSystemOf(folder) {
   const magic = statfsSync(folder).type
   const mount = mountOf(folder)
@@ -31,7 +28,7 @@ export function fileSystemOf(folder) {
   }
 }
 
-/** The same in a line. */
+/** The same as one line. */
 export function describe({ type, magic, mountPoint, device, journal }) {
   const where = mountPoint === undefined ? '' : `, ${device} on ${mountPoint}`
   const kept = journal === undefined ? '' : journal ? ', journaled' : ', without a journal'
@@ -41,7 +38,7 @@ export function describe({ type, magic, mountPoint, device, journal }) {
 function mountOf(folder) {
   if (!existsSync('/proc/self/mountinfo')) return undefined
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n').map(parseMount)
-  // Of several on one mount point, the last covers the others.
+  // If several share a mount point, the last one covers the others.
   return mounts
     .filter(({ mountPoint }) => isWithin(folder, mountPoint))
     .reduce(
@@ -65,7 +62,7 @@ function isWithin(folder, mountPoint) {
   return mountPoint === '/' || folder === mountPoint || folder.startsWith(`${mountPoint}/`)
 }
 
-// jbd2 has a directory for each journal: vda-8 or loop0-8, the number being that of the journal's inode.
+// jbd2 has a directory for each journal: vda-8 or loop0-8, where 8 is the inode number of the journal.
 function hasJournal(device) {
   const journals = '/proc/fs/jbd2'
   return existsSync(journals) && readdirSync(journals).some((name) => name.startsWith(`${basename(device)}-`))

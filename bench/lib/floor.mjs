@@ -8,7 +8,7 @@ import { end, output, printed, start } from './children.mjs'
 const ROOT = resolve(import.meta.dirname, '../..')
 const PROGRAM = join(ROOT, 'build-floor', 'floor')
 
-/** Builds the floor (bench/floor), as far as it is not. */
+/** Builds the floor (bench/floor), unless it is current. */
 export function buildFloor() {
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
   const { status, error, stdout, stderr } = spawnSync(
@@ -23,33 +23,33 @@ export function buildFloor() {
 }
 
 /**
- * Has the floor add items to the queue in this folder.
+ * Lets the floor add items to the queue in this folder.
  *
- * @param order - `count`, `size` in bytes, `durable`; `group`: items whose contents are made durable together; `batch`:
- * items after which the directory is; `threads`; `delay` in seconds; `first`: the number of the first.
- * @returns `{ milliseconds }`, taken inside.
+ * @param order - `count`, `size` in bytes, `durable`; `group`: items whose contents are made durable together;
+ * `batch`: items after which the directory is; `threads`; `delay` in seconds; `first`: the number of the first item.
+ * @returns `{ milliseconds }`, measured inside the floor.
  */
 export async function floorEnqueue(folder, order) {
   return run('enqueue', folder, order)
 }
 
 /**
- * Has the floor drain the queue in this folder.
+ * Lets the floor drain the queue in this folder.
  *
- * @param order - `processes`; `steps` that are computed for each item.
- * @returns `{ milliseconds, firstMs, taken, bytes, numbers }`: of all processes; `numbers` is the sum of those in the
- * names.
+ * @param order - `processes`; `steps`: computed for each item.
+ * @returns `{ milliseconds, firstMs, taken, bytes, numbers }` of all processes together; `numbers` is the sum of the
+ * numbers in the names.
  */
 export async function floorDrain(folder, order = {}) {
   return run('drain', folder, order)
 }
 
-/** How many steps of a handler take so many microseconds here. */
+/** How many steps of a handler take this many microseconds here. */
 export async function stepsFor(microseconds) {
   return JSON.parse(await output(PROGRAM, ['calibrate', String(microseconds)])).steps
 }
 
-/** Has the floor lock all items; they are free again when the function that this gives has resolved. */
+/** Lets the floor lock all items. They are unlocked when the returned function resolves. */
 export async function floorHold(folder) {
   const child = start(PROGRAM, ['hold', folder])
   await printed(child, 'held')

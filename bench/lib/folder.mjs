@@ -5,7 +5,9 @@ import process from 'node:process'
 
 import { endAll } from './children.mjs'
 
-/** A folder of our own in `parent`, gone when this process ends, also by Ctrl-C; so are all programs it has started. */
+/**
+ * A folder of our own in `parent`. It and all programs started here are gone when this process ends, also by Ctrl-C.
+ */
 export class BenchFolder {
   #count = 0
 
@@ -17,7 +19,7 @@ export class BenchFolder {
     }
   }
 
-  /** Makes a folder in it. */
+  /** Creates a folder in it. */
   make() {
     const path = join(this.path, String(this.#count++))
     mkdirSync(path)
@@ -26,7 +28,7 @@ export class BenchFolder {
 
   #remove() {
     endAll()
-    // Tried again: what has been begun may still put a file into it.
+    // Retried, because operations in flight may still add a file.
     rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
   }
 }

@@ -1,2 +1,2 @@
-// As in fsq.mjs, and a file of its own: that one is what an import of 'fsq' is measured by.
+// Like fsq.mjs, but in a file of its own, because fsq.mjs measures the import of 'fsq' alone.
 export { lock, tryLockSync, unlockSync } from '../../dist/lock.js'

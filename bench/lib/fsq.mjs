@@ -1,2 +1,3 @@
-// By its path: bench/package.json makes this folder a package of its own, in which 'fsq' would be another.
+// Imported by path: bench/package.json makes this folder a package of its own, in which 'fsq' would be another
+// package.
 export { Queue } from '../../dist/index.js'

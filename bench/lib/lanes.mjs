@@ -7,7 +7,7 @@ export async function lanes(count, width, run) {
   await Promise.all(Array.from({ length: width }, lane))
 }
 
-/** So many may be under way at once. */
+/** A limit on how many operations may be in flight. */
 export class Slots {
   #free
   #wake
@@ -18,7 +18,7 @@ export class Slots {
     this.#free = count
   }
 
-  /** Resolves when a slot is free, or rejects with the error of what has run in one. */
+  /** Resolves when a slot is free; rejects with the error of an operation that has failed in one. */
   async take() {
     while (this.#free === 0 && this.#error === undefined) {
       await new Promise((resolve) => (this.#wake = resolve))
@@ -27,7 +27,7 @@ export class Slots {
     this.#free--
   }
 
-  /** The slot that was taken is free again when the promise has settled. */
+  /** Frees the slot when the promise has settled. */
   async hold(promise) {
     try {
       await promise
@@ -38,7 +38,7 @@ export class Slots {
     this.#wake?.()
   }
 
-  /** Resolves when all are free. */
+  /** Resolves when all slots are free. */
   async drain() {
     for (let slot = 0; slot < this.count; slot++) await this.take()
   }

@@ -2,7 +2,9 @@ import { Buffer } from 'node:buffer'
 
 const DIGITS = 8
 
-/** So many payloads of so many bytes, each beginning with its number, so that none is like another (but those of none). */
+/**
+ * Makes `count` payloads of `size` bytes. Each begins with its number, so that all differ (unless they are empty).
+ */
 export function payloads(count, size) {
   const all = Buffer.alloc(count * size, '.')
   return Array.from({ length: count }, (_, index) => {
@@ -12,7 +14,7 @@ export function payloads(count, size) {
   })
 }
 
-/** The number that a payload begins with. */
+/** The number at the beginning of a payload. */
 export function numberOf(text) {
   return Number(text.slice(0, DIGITS))
 }

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import process from 'node:process'
 
 /**
- * The most memory that this process has had, in MB.
+ * The peak memory of this process, in MB.
  *
- * ru_maxrss outlives execve(2): it starts from what the parent had. VmHWM is of this program alone.
+ * ru_maxrss survives execve(2), so it starts at the value of the parent. VmHWM counts this program alone.
  */
 export function peakMB() {
   try {

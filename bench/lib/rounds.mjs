@@ -8,11 +8,12 @@ setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc')
 
 /**
- * Measures contenders by turns, A B A B ..., after a round that does not count.
+ * Measures contenders alternately, A B A B ..., after a round that does not count.
  *
- * @param contenders - Each `{ measure(folder, items) }`, which gives the milliseconds that the items took; `items`: how
- * many it takes, where that is fewer than the others do; `begin` and `end` are called around all rounds.
- * @returns For each contender its items a second, one value a round.
+ * @param contenders - Each has `measure(folder, items)`, which returns the milliseconds for the items; optionally
+ * `items`, if it processes fewer than the others; and optionally `begin` and `end`, which are called before and after
+ * all rounds.
+ * @returns For each contender its items per second, one value for each round.
  */
 export async function interleave(contenders, { items, warmUp, rounds, folder }) {
   const rates = contenders.map(() => [])
@@ -31,7 +32,7 @@ export async function interleave(contenders, { items, warmUp, rounds, folder }) 
   return rates
 }
 
-/** Milliseconds that `run` took, and what it gave, on the file system of this folder. */
+/** How many milliseconds `run` took, and its result, on the file system of this folder. */
 export async function timed(folder, run) {
   settle(folder)
   const begin = performance.now()
@@ -39,9 +40,10 @@ export async function timed(folder, run) {
   return { milliseconds: performance.now() - begin, result }
 }
 
-/** Leaves nothing of what was before to be paid for by what comes next: neither garbage nor unwritten files. */
+/** Clears leftovers of earlier work that the next measurement would pay for: garbage and unwritten files. */
 export function settle(folder) {
-  // Only what is young: a full collection throws compiled code away, too, and all would be measured while they are compiled anew.
+  // Young garbage only: a full collection also discards compiled code, and everything would be measured while it is
+  // compiled again.
   collect({ type: 'minor' })
   execFileSync('sync', ['-f', folder])
 }

@@ -10,7 +10,7 @@ export function spread(values) {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
 }
 
-/** The value that this part of the values are not above. */
+/** The value that this share of the values does not exceed. */
 export function quantile(values, part) {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)]

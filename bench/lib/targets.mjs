@@ -2,7 +2,10 @@ import { number } from './table.mjs'
 
 const BOTH = (least) => ({ ext4: least, tmpfs: least })
 
-/** Of rows: at least so many times what another does, at so many bytes (64), on these file systems. */
+/**
+ * Targets for rows: at least this many times the rate of another contender, for this many bytes (64), on these file
+ * systems.
+ */
 const RATIOS = [
   {
     name: 'enqueue bulk of 1,000',
@@ -47,13 +50,13 @@ const MILLION = { milliseconds: 2000, megabytes: 200, kept: 0.85 }
 const PICK_UP = { ratio: 1.2, killedMs: 50, idle: 0.01 }
 const STREAM = { megabytes: 120 }
 const IMPORT = { milliseconds: 15 }
-/** More than 'node -e 0' takes; with a type only there. */
+/** Targets for commands: milliseconds more than 'node -e 0' takes; with a type, only on that file system. */
 const COMMANDS = [
   { command: 'fsq --help', milliseconds: 25 },
   { command: 'fsq enqueue -e', milliseconds: 30, type: 'tmpfs' },
 ]
 
-/** Lines that compare each target with what was measured. */
+/** The lines that compare each target with the measurement. */
 export function targetLines(rows, results, { type, journal }, quick) {
   const {
     backlog,
@@ -109,7 +112,7 @@ function ratioLines({ name, size = SIZE, durability, against, least }, rows, { t
     .map(([row, { ratio }]) => {
       const wanted = least[type]
       const what = `${row.name}, ${row.durability}: `
-      // What an fsync costs without a journal says nothing of what it costs others.
+      // The cost of an fsync without a journal says nothing about other systems.
       if (wanted === undefined || journal === false) {
         return `not judged on ${type}${journal === false ? ' without a journal' : ''}: ${what}${number(ratio.median, 2)} of ${against}`
       }

@@ -6,14 +6,14 @@ import { end, start } from './children.mjs'
 
 const PROGRAM = join(import.meta.dirname, 'worker.mjs')
 
-/** A process that drains queues, one after the other. */
+/** A process that drains one queue after the other. */
 export class WorkerProcess {
   #child = start(process.execPath, [PROGRAM], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
 
   /**
    * Drains the queue in this folder.
    *
-   * @param order - `width`: items that are finished beside the loop; `steps` that are computed for each.
+   * @param order - `width`: how many items are finished while the loop continues; `steps`: computed for each item.
    * @returns `{ begin, first, end, taken, bytes, numbers, peakMB }`: times in milliseconds.
    */
   async drain(folder, { width, steps = 0 }) {

@@ -1,4 +1,4 @@
-/** A worker process: drains the queue that a message names, and answers with its tally. See WorkerProcess. */
+/** A worker process: drains the queue that a message names, and answers with its counts. See WorkerProcess. */
 import process from 'node:process'
 
 import { compute } from './compute.mjs'
@@ -11,7 +11,7 @@ process.on('message', (order) => {
 })
 process.on('disconnect', () => process.exit())
 
-/** Finishes up to `width` items beside the loop. */
+/** Finishes up to `width` items while the loop continues. */
 async function drain({ root, name, width, steps }) {
   const queue = new Queue(name, { root, durability: 'none' })
   const slots = new Slots(width)
@@ -32,7 +32,7 @@ async function drain({ root, name, width, steps }) {
   return { ...tally, end, peakMB: peakMB() }
 }
 
-// Milliseconds, on the clock that all processes share.
+// Milliseconds on a clock that all processes share.
 function now() {
   return Number(process.hrtime.bigint()) / 1e6
 }

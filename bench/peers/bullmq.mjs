@@ -11,7 +11,7 @@ const SERVERS = [
 ]
 const NAME = 'item'
 
-/** BullMQ, with a Redis server of its own on the file system that is measured, over a Unix socket. */
+/** BullMQ, with its own Redis server on the measured file system, over a Unix socket. */
 export async function bullmqPeers(folder) {
   const bullmq = await import('bullmq')
   return SERVERS.map(({ name, durability, appendOnly }) => {
@@ -28,7 +28,7 @@ export async function bullmqPeers(folder) {
   })
 }
 
-/** Resolves with its socket. It ends with this process. */
+/** Resolves with its socket. The server ends with this process. */
 async function startRedis(folder, appendOnly) {
   const home = folder.make()
   const socket = join(home, 'redis.sock')

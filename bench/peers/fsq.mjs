@@ -31,7 +31,7 @@ class FsqStore {
     return this.#queue.enqueueMany(payloads.map((data) => ({ data })))
   }
 
-  /** One after the other, or: the loop goes on while up to `width` items are being finished. */
+  /** One item after the other; with `width`, the loop continues while up to that many items are being finished. */
   async drain(width) {
     const taken = []
     const slots = new Slots(width)

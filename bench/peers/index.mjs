@@ -7,7 +7,7 @@ import { pgBossPeers } from './pg-boss.mjs'
 import { plainjobPeers } from './plainjob.mjs'
 import { qlobberPeers } from './qlobber-fsq.mjs'
 
-/** The packages of bench/package.json that are queues, and the servers they need. */
+/** The packages of bench/package.json that are queues, with the servers that they need. */
 const PACKAGES = [
   { packageName: 'plainjob', find: plainjobPeers },
   { packageName: 'qlobber-fsq', find: qlobberPeers },
@@ -16,10 +16,11 @@ const PACKAGES = [
 ]
 
 /**
- * Other queues, as far as they are installed.
+ * Finds the other queues that are installed.
  *
- * @returns {Promise<{ peers: object[], missing: string[] }>} `peers`, each `{ name, durability, methods, open(folder) }`,
- * which gives a store with the methods of that of peers/fsq.mjs, or some of them; and a line for each that is not there.
+ * @returns {Promise<{ peers: object[], missing: string[] }>} `peers`: each has `{ name, durability, methods,
+ * open(folder) }`, where `open` returns a store with the methods of the one in peers/fsq.mjs, or some of them.
+ * `missing`: a line for each queue that is not installed.
  */
 export async function findPeers(folder) {
   const peers = []

@@ -20,7 +20,7 @@ export const ours = {
   },
 }
 
-/** The same by the fastest package that takes this kind of lock; `undefined`: it is not installed. */
+/** The same with the fastest package that takes this kind of lock; `undefined` if it is not installed. */
 export const lockPeers = {
   flock: withPeer('fs-ext', ({ flockSync }) => (descriptor) => {
     flockSync(descriptor, 'exnb')

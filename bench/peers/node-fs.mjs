@@ -8,12 +8,12 @@ import process from 'node:process'
 import { checkDrained, checkEnqueued } from '../lib/check.mjs'
 import { lanes } from '../lib/lanes.mjs'
 
-// One read takes a whole payload, of those that are drained.
+// A drained payload fits into one read of this size.
 const LARGEST = 4096
 
 /**
- * The calls that a file queue comes down to, by plain node:fs: write in tmp/, link into queue/, remove from tmp/; read,
- * rename to done/. Without what makes it a queue: no locks, no checks, no settings.
+ * The calls that a file queue consists of, with plain node:fs: write in tmp/, link into queue/, remove from tmp/;
+ * read, rename to done/. Without the parts that make it a queue: no locks, no checks, no settings.
  */
 export async function openNodeFs(folder, { durability = 'none' } = {}) {
   for (const name of ['queue', 'tmp', 'done']) await mkdir(join(folder, name))
@@ -109,7 +109,7 @@ class NodeFsStore {
         .replace(/[^0-9]/g, '')
         .slice(0, 14)
     }
-    // In the form of ours, but the number at its full width, so that a plain sort is FIFO.
+    // The same format as ours, but with the number at full width, so that plain sorting is FIFO.
     return `_${this.#timestamp}_${String(this.#count++).padStart(8, '0')}${this.#suffix}`
   }
 

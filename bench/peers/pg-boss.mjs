@@ -9,7 +9,7 @@ import { printed, start } from '../lib/children.mjs'
 const METHODS = ['enqueue', 'enqueueMany']
 const USER = 'fsq'
 
-/** pg-boss, with a PostgreSQL of its own on the file system that is measured, over a Unix socket. */
+/** pg-boss, with its own PostgreSQL on the measured file system, over a Unix socket. */
 export async function pgBossPeers(folder) {
   const { default: PgBoss } = await import('pg-boss')
   let server
@@ -26,21 +26,21 @@ export async function pgBossPeers(folder) {
   ]
 }
 
-/** Resolves with the folder of its socket. It ends with this process. */
+/** Resolves with the folder of its socket. The server ends with this process. */
 async function startPostgres(folder) {
   const home = folder.make()
   const account = accountFor(folder.path, home)
   const data = join(home, 'data')
   const init = start('initdb', ['-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-sync'], account)
   await printed(init, 'Success.')
-  // All in the one log that is read, which goes to stderr otherwise.
+  // Sends everything to the one log that is read, instead of stderr.
   const child = start(
     'postgres',
     ['-D', data, '-k', home, '-c', 'listen_addresses=', '-c', 'dynamic_shared_memory_type=mmap'],
     {
       ...account,
       stdio: ['ignore', 'pipe', 'pipe'],
-      // At once, but it takes its shared memory with it.
+      // Stops at once, but removes its shared memory.
       endSignal: 'SIGQUIT',
     },
   )
@@ -84,7 +84,7 @@ class PgBossStore {
     return this.#boss.send(this.#name, { text: payload.toString() })
   }
 
-  /** Its ids are its own secret: insert() gives none. */
+  /** pg-boss does not reveal its ids: insert() returns none. */
   async enqueueMany(payloads) {
     await this.#boss.insert(
       payloads.map((payload) => ({ name: this.#name, data: { text: payload.toString() } })),
@@ -92,7 +92,7 @@ class PgBossStore {
     return payloads.map((_, index) => index)
   }
 
-  /** By the batch, which is its form of concurrency. */
+  /** In batches, which is its form of concurrency. */
   async drain(width, count) {
     const taken = []
     while (taken.length < count) {

@@ -6,7 +6,9 @@ const METHODS = ['enqueueSync', 'enqueue', 'enqueueMany']
 const TYPE = 'item'
 const SILENT = { error() {}, warn() {}, info() {}, debug() {} }
 
-/** plainjob on better-sqlite3: as it comes (WAL, synchronous=NORMAL), and with each commit on the disk. */
+/**
+ * plainjob on better-sqlite3: with its defaults (WAL, synchronous=NORMAL), and with each commit synced to the disk.
+ */
 export async function plainjobPeers() {
   const modules = { Database: (await import('better-sqlite3')).default, plainjob: await import('plainjob') }
   return [
@@ -57,7 +59,7 @@ class PlainjobStore {
     ).ids
   }
 
-  /** One after the other: its worker has no other form. */
+  /** One after the other: its worker offers nothing else. */
   async drain(width, count) {
     const taken = []
     const { defineWorker } = this.#plainjob

@@ -8,7 +8,7 @@ import { checkIds, checkTaken } from '../lib/check.mjs'
 const METHODS = ['enqueue']
 const TOPIC = 'item'
 
-/** qlobber-fsq as a work queue: each message to one subscriber. It makes nothing durable. */
+/** qlobber-fsq as a work queue: each message goes to one subscriber. It makes nothing durable. */
 export async function qlobberPeers() {
   const { QlobberFSQ } = await import('qlobber-fsq').then((module) => module.default)
   return [
@@ -20,7 +20,7 @@ async function open(QlobberFSQ, folder) {
   const queue = new QlobberFSQ({ fsq_dir: folder })
   queue.on('single_disabled', (error) => queue.emit('error', error))
   await once(queue, 'start')
-  // What adds does not look for work.
+  // A queue that only adds does not look for work.
   queue.stop_watching()
   await once(queue, 'stop')
   return new QlobberStore(QlobberFSQ, folder, queue)
@@ -66,12 +66,12 @@ class QlobberStore {
 
   checkEnqueued(ids, payloads) {
     checkIds(ids, payloads)
-    assert.equal(this.#waiting(), payloads.length, 'messages of qlobber-fsq that wait')
+    assert.equal(this.#waiting(), payloads.length, 'waiting messages of qlobber-fsq')
   }
 
   checkDrained(taken, payloads) {
     checkTaken(taken, payloads)
-    assert.equal(this.#waiting(), 0, 'messages of qlobber-fsq that wait')
+    assert.equal(this.#waiting(), 0, 'waiting messages of qlobber-fsq')
   }
 
   async close() {}

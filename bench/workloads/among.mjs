@@ -11,7 +11,7 @@ import { openFsq } from '../peers/fsq.mjs'
 
 const DAY = 24 * 3600
 
-/** One item that can be claimed, behind many that cannot: delayed, or locked by others. */
+/** One claimable item behind many that cannot be claimed: delayed, or locked by others. */
 export const among = { name: 'claim among', measure, lines }
 
 async function measure({ counts, rounds, folder }) {

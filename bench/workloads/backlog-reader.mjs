@@ -1,4 +1,4 @@
-/** A process of its own for the backlog: node backlog-reader.mjs fsq|node:fs|nothing ROOT, prints JSON. */
+/** The process of the backlog workload: node backlog-reader.mjs fsq|node:fs|nothing ROOT. Prints JSON. */
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -19,7 +19,7 @@ const READERS = {
   async 'node:fs'(root) {
     const folder = join(root, 'backlog', 'queue')
     const names = await readdir(folder)
-    // FIFO: the timestamp, then the number, which is not at full width.
+    // FIFO: by timestamp, then by number, which does not have full width.
     const keys = new Map(names.map((name) => [name, name.split('_', 3)]))
     names.sort((a, b) => {
       const [, timeOfA, numberOfA] = keys.get(a)

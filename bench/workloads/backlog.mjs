@@ -12,14 +12,14 @@ import { openFsq } from '../peers/fsq.mjs'
 const READER = join(import.meta.dirname, 'backlog-reader.mjs')
 const READERS = ['fsq', 'node:fs', 'nothing']
 
-/** The backlog that fresh processes look at: until the first item, and how much memory that takes them. */
+/** Fresh processes look at a backlog: the time to the first item, and the memory that takes. */
 export const backlog = { name: 'backlog', measure, lines }
 
 async function measure({ counts, rounds, folder }) {
   const root = folder.make()
   const queue = join(root, 'backlog')
   await (await openFsq(queue)).close()
-  // Empty, which is the cheapest to make.
+  // Empty items, which are the cheapest to create.
   await floorEnqueue(queue, { count: counts.waiting, size: 0 })
 
   const samples = Object.fromEntries(READERS.map((reader) => [reader, []]))

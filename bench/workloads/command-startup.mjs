@@ -13,7 +13,9 @@ const MAIN = resolve(PACKAGE, '..', JSON.parse(readFileSync(PACKAGE, 'utf8')).bi
 const ROUNDS_EACH = 3
 const NOTHING = 'node -e 0'
 
-/** What a command costs a shell script: milliseconds of whole processes, against that of a Node that does nothing. */
+/**
+ * The cost of a command in a shell script: milliseconds of whole processes, compared with a Node that does nothing.
+ */
 export const commandStartup = { name: 'command start-up', measure, lines }
 
 function measure({ rounds, folder }) {

@@ -8,7 +8,7 @@ import { openNodeFs } from '../peers/node-fs.mjs'
 const WIDTHS = { 1: 'fs/promises awaited', 16: 'fs/promises, 16 in fl.' }
 const LARGEST = 4096
 
-/** Rows of taking and finishing items, from the listing of the directory to the last rename. */
+/** Rows that take and finish items, from listing the directory to the last rename. */
 export function drainRows({ counts, sizes, peers }) {
   return Object.entries(WIDTHS).flatMap(([key, promises]) =>
     sizes
@@ -28,7 +28,7 @@ export function drainRows({ counts, sizes, peers }) {
             contender('node:fs sync', openNodeFs, async (store) => store.drainSync(), size),
             ...peers.map(({ name, durability, open }) => ({
               ...contender(name, open, run, size),
-              // What is durable waits for the disk, item by item.
+              // Durable items wait for the disk one by one, so there are fewer.
               items: durability === 'none' ? counts.peers : counts.durable,
             })),
           ],

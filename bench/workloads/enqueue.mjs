@@ -8,10 +8,10 @@ import { openNodeFs } from '../peers/node-fs.mjs'
 
 const IN_FLIGHT = 64
 const BULK = 1000
-// What our native code writes before it links.
+// How many items our native code writes before it links them.
 const GROUP = 64
 const LARGE = 1024 * 1024
-// Other queues take text, and are not made for files.
+// Other queues take text, and are not made for large payloads.
 const PEER_SIZES = [64, 4096]
 
 const one = async (store, items) => items.map((item) => store.enqueueSync(item))
@@ -40,7 +40,10 @@ async function bulk(store, items) {
 
 const LONE = { name: 'floor', group: 1, batch: 1, threads: 1 }
 
-/** How we run, what the floor does for it, how node:fs runs, and the method that a peer must have to run like us. */
+/**
+ * For each form: how we run, what the floor does for comparison, how node:fs runs, and the method that a peer needs
+ * to run like us.
+ */
 const FORMS = {
   sync: {
     run: one,
@@ -74,7 +77,7 @@ const FORMS = {
   },
 }
 
-/** Rows of adding items: no item is there before. */
+/** Rows that add items to an empty queue. */
 export function enqueueRows({ counts, sizes, peers }) {
   return ['none', 'enqueue'].flatMap((durability) =>
     Object.entries(FORMS).flatMap(([form, { run, floor, nodeFs, method }]) =>

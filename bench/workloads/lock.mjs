@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { timed } from '../lib/rounds.mjs'
 import { lockPeers, ours } from '../peers/locks.mjs'
 
-// A pair of calls on a descriptor takes less than a microsecond.
+// A pair of calls on a descriptor takes less than a microsecond, so one item is several pairs.
 const PAIRS_AN_ITEM = 20
 
-/** Rows of locking and unlocking what nobody else locks, each against its peer, if that is installed. */
+/** Rows that lock and unlock without contention, each compared with its peer, if that is installed. */
 export function lockRows({ counts }) {
   return Object.entries(lockPeers).flatMap(([kind, peer]) => {
     if (peer === undefined) return []

@@ -9,11 +9,15 @@ import { WorkerProcess } from '../lib/worker-process.mjs'
 import { openFsq } from '../peers/fsq.mjs'
 
 const WIDTH = 16
-// What a process drains before, so that its code is compiled: as long as a drain lasts, that would show in a small one.
+// How many items a process drains first, so that its code is compiled. Compiling takes as long as a small drain, and
+// would show there.
 const WARM_UP = 5000
 const KEYS = ['firstMs', 'rate', 'peakMB']
 
-/** A backlog of a million that one process drains, and one of few: whether the rate holds, the first item, the memory. */
+/**
+ * One process drains a backlog of a million items, and one of a few: does the rate hold, when does the first item
+ * come, how much memory does it take?
+ */
 export const million = { name: 'million', measure, lines }
 
 async function measure({ counts, longRounds, folder }) {
@@ -52,7 +56,7 @@ async function floors(folder, waiting) {
 async function withBacklog(folder, count, drain) {
   const queue = folder.make()
   await (await openFsq(queue)).close()
-  // Empty: a million files of a block each do not fit everywhere.
+  // Empty items: a million files of one block each do not fit everywhere.
   await floorEnqueue(queue, { count, size: 0 })
   settle(queue)
   const tally = await drain(queue)

@@ -1,4 +1,4 @@
-/** A process of its own that waits: node pickup-waiter.mjs KIND ROOT QUEUE [COUNT]; what it says are lines of JSON. */
+/** A process that waits: node pickup-waiter.mjs KIND ROOT QUEUE [COUNT]. Prints lines of JSON. */
 import fs from 'node:fs'
 import { readFile, readdir, rename, watch } from 'node:fs/promises'
 import process from 'node:process'
@@ -8,7 +8,7 @@ import { Queue } from '../lib/fsq.mjs'
 const LARGEST = 4096
 
 const KINDS = {
-  /** Takes items as they come, and says how long each has been under way. */
+  /** Takes items as they arrive, and prints how long each was under way. */
   async fsq() {
     const queue = new Queue(name, { root, durability: 'none' })
     for await (const item of queue.scanForever({ signal: stop.signal })) {
@@ -17,7 +17,7 @@ const KINDS = {
     }
   },
 
-  /** The same by plain node:fs, without a lock: an asynchronous loop over what a watch says, too. */
+  /** The same with plain node:fs, without a lock: also an asynchronous loop over the events of a watch. */
   async 'fs/promises with a watch'() {
     const folder = `${root}/${name}/queue`
     for await (const change of watch(folder, { signal: stop.signal })) {
@@ -29,7 +29,7 @@ const KINDS = {
     }
   },
 
-  /** The quickest of its ways: synchronous, in the event itself, which nothing else can be in the meantime. */
+  /** The fastest way of node:fs: synchronous, within the event itself, which blocks everything else. */
   async 'node:fs in the callback of a watch'() {
     const buffer = Buffer.allocUnsafe(LARGEST)
     const folder = `${root}/${name}/queue`
@@ -52,7 +52,7 @@ const KINDS = {
     }
   },
 
-  /** Many loops that wait; when told, says how much of a CPU all of them took since it was told last. */
+  /** Many waiting loops. When asked, prints how much of a CPU they all took since the last time. */
   async idle() {
     const queue = new Queue(name, { root })
     for (let waiter = 0; waiter < Number(count); waiter++) {
@@ -78,7 +78,7 @@ await KINDS[kind]().catch((error) => {
   if (!stop.signal.aborted) throw error
 })
 
-/** An item has the time at which it was made as its contents. */
+/** The contents of an item are the time at which it was made. */
 function took(text) {
   say({ took: Number(process.hrtime.bigint() - BigInt(text)) / 1e6 })
 }

@@ -11,14 +11,14 @@ import { number, range } from '../lib/table.mjs'
 
 const WAITER = join(import.meta.dirname, 'pickup-waiter.mjs')
 const SETTLE_MS = 200
-// So far apart that each finds the waiter asleep.
+// Far enough apart that each finds the waiter asleep.
 const GAP_MS = 4
 const KILL_WAITERS = [1, 4]
 const REFERENCES = ['fs/promises with a watch', 'node:fs in the callback of a watch']
 const IDLE_WAITERS = 100
 const IDLE_PROCESSES = 5
 
-/** Loops that wait: how soon they have what is new, or what a worker held that was killed, and what they cost. */
+/** Waiting loops: how soon they receive new items, or the item of a killed worker, and what they cost. */
 export const pickUp = { name: 'pick-up', measure, lines }
 
 async function measure({ counts, rounds, folder }) {
@@ -58,7 +58,7 @@ function lines({ p50, p99, killed, idle }) {
   ]
 }
 
-/** Milliseconds from before the enqueue until the contents are in the hands of a process that waits: p50 and p99. */
+/** Milliseconds from before the enqueue until a waiting process has the contents: p50 and p99. */
 async function measurePickUp({ counts, rounds, folder }) {
   const results = Object.fromEntries(['fsq', ...REFERENCES].map((kind) => [kind, []]))
   for (let round = 0; round < rounds; round++) {
@@ -81,7 +81,7 @@ async function measurePickUp({ counts, rounds, folder }) {
   return results
 }
 
-/** Milliseconds from SIGKILL to a worker until the item that it held is in other hands. */
+/** Milliseconds from the SIGKILL of a worker until another one has its item. */
 async function measureKills({ counts, folder, waiters }) {
   const root = folder.make()
   const side = await Queue.install('side', { root, durability: 'none' })
@@ -90,7 +90,7 @@ async function measureKills({ counts, folder, waiters }) {
   for (const waiter of running) await waiter.ready()
   const took = []
   for (let kill = 0; kill < counts.kills; kill++) {
-    // Claimed elsewhere and then moved here: else one of those that wait would have it first.
+    // Claimed elsewhere and then moved here; otherwise one of the waiting processes would take it first.
     const id = side.enqueueSync('0')
     const holder = new Waiter('holder', root, 'side')
     await holder.all('held', 1)
@@ -108,8 +108,8 @@ async function measureKills({ counts, folder, waiters }) {
 }
 
 /**
- * How much of a CPU loops take that wait, in some processes, beside nothing and beside an item that is held; `none`: what
- * the processes take without any loop.
+ * How much of a CPU waiting loops take, in several processes, alone and beside a held item; `none`: what the
+ * processes take without any loop.
  */
 async function measureIdle({ counts, folder }) {
   const result = {}
@@ -126,7 +126,7 @@ async function measureIdle({ counts, folder }) {
       () => new Waiter('idle', root, 'q', state === 'none' ? 0 : IDLE_WAITERS / IDLE_PROCESSES),
     )
     for (const waiter of running) await waiter.ready()
-    // Times of files are coarse: only then is it certain that nothing has changed.
+    // File times are coarse: only after this time is it certain that nothing has changed.
     await later(counts.idleAfterMs)
     for (const waiter of running) waiter.tell()
     for (const waiter of running) await waiter.all('cpu', 1)
@@ -142,7 +142,7 @@ async function measureIdle({ counts, folder }) {
   return result
 }
 
-/** A process that waits, and what it has said. */
+/** A waiting process, and the values that it has printed. */
 class Waiter {
   #lines = []
   #wake = () => {}
@@ -159,11 +159,11 @@ class Waiter {
 
   async ready() {
     await this.all('ready', 1)
-    // It says so before it waits.
+    // It prints this just before it waits.
     await later(SETTLE_MS)
   }
 
-  /** The values of the first so many lines of this kind. */
+  /** The first `count` values of this kind. */
   async all(key, count) {
     for (;;) {
       const values = this.#lines.filter((line) => key in line).map((line) => line[key])
@@ -172,7 +172,7 @@ class Waiter {
     }
   }
 
-  /** The value of the next line of this kind. */
+  /** The next value of this kind. */
   async next(key) {
     const known = this.#lines.filter((line) => key in line).length
     return (await this.all(key, known + 1)).at(-1)

@@ -11,7 +11,9 @@ const FORMS = [
   ...[1, 2].map((processes) => ({ processes, handler: 200 })),
 ]
 
-/** Rows of several processes that drain one queue, each with 16 items in flight; with a handler that computes, too. */
+/**
+ * Rows in which several processes drain one queue, each with 16 items in flight; also with a handler that computes.
+ */
 export function processesRows({ counts }) {
   return FORMS.map(({ processes, handler }) => ({
     name: `${processes} process${processes === 1 ? '' : 'es'}${handler === 0 ? '' : `, ${handler} us`}`,
@@ -65,7 +67,10 @@ async function fill(folder, count) {
 
 const calibrated = new Map([[0, 0]])
 
-/** The same number of steps for all: a process that calibrates for itself on a busy machine would get less work. */
+/**
+ * The same number of steps for all processes: on a busy machine, a process that calibrates itself would get less
+ * work.
+ */
 async function stepsOf(handler) {
   if (!calibrated.has(handler)) calibrated.set(handler, await stepsFor(handler))
   return calibrated.get(handler)

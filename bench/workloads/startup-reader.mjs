@@ -1,4 +1,4 @@
-/** A process of its own for the start: node startup-reader.mjs [MODULE], prints JSON. */
+/** The process of the start-up workload: node startup-reader.mjs [MODULE]. Prints JSON. */
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 
@@ -6,5 +6,5 @@ const [, , module] = process.argv
 const begin = performance.now()
 if (module !== undefined) await import(module)
 process.stdout.write(JSON.stringify({ importMs: performance.now() - begin }))
-// Not what keeps some of them alive.
+// Some modules keep the process alive; do not wait for that.
 process.exit()

@@ -9,7 +9,7 @@ import { range } from '../lib/table.mjs'
 const READER = join(import.meta.dirname, 'startup-reader.mjs')
 const PACKAGES = ['plainjob', 'better-sqlite3', 'qlobber-fsq', 'bullmq', 'pg-boss']
 
-/** New processes that import a package and end. */
+/** New processes that import a package and exit. */
 export const startup = { name: 'start-up', measure, lines }
 
 async function measure({ rounds }) {

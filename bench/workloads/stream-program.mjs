@@ -1,4 +1,4 @@
-/** A process of its own for the stream: node stream-program.mjs fsq|node:fs ROOT BYTES, prints JSON. */
+/** The process of the stream workload: node stream-program.mjs fsq|node:fs ROOT BYTES. Prints JSON. */
 import { Buffer } from 'node:buffer'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { join } from 'node:path'
@@ -48,7 +48,7 @@ const outMBs = await rate(() =>
 )
 console.log(JSON.stringify({ inMBs, outMBs, peakMB: peakMB(), read: drained }))
 
-/** Each chunk is a buffer of its own, as those of a file or a socket are. */
+/** Each chunk has a buffer of its own, like the chunks of a file or a socket. */
 function source() {
   const pattern = Buffer.alloc(CHUNK, 'x')
   let left = bytes

@@ -10,7 +10,7 @@ import { number, range } from '../lib/table.mjs'
 const PROGRAM = join(import.meta.dirname, 'stream-program.mjs')
 const MIB = 2 ** 20
 
-/** One large item from a Readable and back by its stream, in fresh processes: how fast, and in how much memory. */
+/** One large item, enqueued from a Readable and read by its stream, in fresh processes: speed and memory. */
 export const stream = { name: 'stream', measure, lines, bytes: ({ streamMB }) => streamMB * MIB }
 
 async function measure({ counts, longRounds, folder }) {

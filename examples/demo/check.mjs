@@ -1,4 +1,4 @@
-// What came of it all, found out without the library: from the directories, the outputs and the workers' logs.
+// Checks the results without the library: from the directories, the outputs and the workers' logs.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, readdir, stat } from 'node:fs/promises'
@@ -13,10 +13,10 @@ import { readRuns } from './records.mjs'
 const AT_ONCE = 4
 
 /**
- * @param facts - `queue`; `work`, the folder of this run; `enqueued`, the names that were in queue/ before the first worker
- * started; `jobs`, what was to be enqueued; `killed`, who, when, and the names of the items that it held; `started`, in
- * milliseconds since 1970.
- * @returns What the table needs, and `problems`: a line each.
+ * @param facts - `queue`; `work`, the folder of this run; `enqueued`, the names that were in queue/ before the first
+ * worker started; `jobs`, the jobs that were to be enqueued; `killed`, who was killed, when, and the names of the
+ * items that it held; `started`, in milliseconds since 1970.
+ * @returns The values for the table, and `problems`: one line each.
  */
 export async function check({ queue, work, enqueued, jobs, killed, started }) {
   const problems = []
@@ -28,7 +28,7 @@ export async function check({ queue, work, enqueued, jobs, killed, started }) {
   expect(waiting.length === 0, `still in queue/: ${some(waiting)}`)
   expect(tmp.length === 0, `left in tmp/: ${some(tmp)}`)
 
-  // Each item is in one place, and nothing is there that was not enqueued.
+  // Each item is in exactly one place, and there is nothing that was not enqueued.
   const places = new Map(enqueued.map((name) => [keyOf(name), 0]))
   const foreign = []
   for (const name of [...waiting, ...done, ...failed]) {
@@ -42,7 +42,7 @@ export async function check({ queue, work, enqueued, jobs, killed, started }) {
   expect(doubled.length === 0, `in two places: ${some(doubled)}`)
   expect(foreign.length === 0, `never enqueued: ${some(foreign)}`)
 
-  // Each was run to its end once, and once more for each try that failed; only the killed worker began without ending.
+  // Each item was run to its end once, plus once for each failed try. Only the killed worker began without ending.
   const twice = []
   const broken = []
   for (const [key, all] of runs) {
@@ -53,7 +53,7 @@ export async function check({ queue, work, enqueued, jobs, killed, started }) {
   expect(twice.length === 0, `run to the end twice: ${some(twice)}`)
   expect(broken.length === 0, `begun by a live worker and never ended: ${some(broken)}`)
 
-  // The place and the tries of each item are those that its runs ask for.
+  // The place and the tries of each item match its runs.
   const outcomes = (name) => (runs.get(keyOf(name)) ?? []).flatMap(({ end }) => end?.outcome ?? [])
   const isAsRun = (name, outcome) => {
     const all = outcomes(name)
@@ -87,7 +87,7 @@ export async function check({ queue, work, enqueued, jobs, killed, started }) {
     done: done.length,
     failed: { onPurpose, unreadable },
     retried: retried.length,
-    // In order; undefined was never picked up.
+    // sorted; undefined: never picked up
     pickedUp: [...pickedUp.values()].toSorted((a, b) => a - b),
     twice: new Set([...twice, ...doubled]).size,
     lost: lost.length,
@@ -103,7 +103,7 @@ async function listQueue({ path: folder, settings }) {
   return Object.fromEntries(places.map((place, index) => [place, lists[index]]))
 }
 
-/** The fields of `_timestamp_entropy_pid_host_tries_args...`; the first character, whatever it is, parts them. */
+/** The fields of `_timestamp_entropy_pid_host_tries_args...`; the first character, whatever it is, separates them. */
 function fieldsOf(name) {
   return name.slice(1).split(name[0])
 }
@@ -112,15 +112,15 @@ function triesOf(name) {
   return Number(fieldsOf(name)[4])
 }
 
-/** The name without the tries, which is what `item.key` was for the workers. */
+/** The name without the tries, which the workers see as `item.key`. */
 function keyOf(name) {
   return name[0] + fieldsOf(name).toSpliced(4, 1).join(name[0])
 }
 
-/** For each item that the killed worker held, by its key: after how many milliseconds somebody else began with it. */
+/** For each item that the killed worker held, by its key: the milliseconds until another worker began with it. */
 function pickUps(killed, runs) {
   const keys = new Set(killed.held.map(keyOf))
-  // What it was in the middle of, it held, on systems that do not tell what a process holds, too.
+  // It also held the item that it was working on. Not every system reports the open files of a process.
   for (const [key, all] of runs) {
     if (all.some(({ worker, end }) => worker === killed.number && end === undefined)) keys.add(key)
   }
@@ -131,7 +131,7 @@ function pickUps(killed, runs) {
   return new Map([...keys].map((key) => [key, after(key)]))
 }
 
-/** A second pass over all the files, which knows nothing of the first but what it left on the disk. */
+/** Goes over all files again, knowing only what the first pass left on the disk. */
 async function checkOutputs({ queue, work, done, runs, started }) {
   const folder = path.join(work, 'outputs')
   const expected = new Set(done.map((name) => `${keyOf(name)}.gz`))

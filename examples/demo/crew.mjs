@@ -24,7 +24,7 @@ export class Crew {
   hire() {
     if (this.#dismissed) throw new Error('The crew has been dismissed')
     const number = this.#members.length + 1
-    // In a session of its own, so that Ctrl-C reaches the demo alone, which then sees to its workers.
+    // In a session of its own, so that Ctrl-C reaches only the demo, which then ends its workers.
     const child = fork(WORKER, [this.#work, String(number)], {
       detached: true,
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -48,23 +48,23 @@ export class Crew {
   /**
    * Whether any worker is running.
    *
-   * @throws {OffError|CannotRunError} if one has crashed.
+   * @throws {OffError|CannotRunError} if a worker has crashed.
    */
   isWorking() {
     if (this.#failure !== undefined) throw this.#failure
     return this.#members.some(({ running }) => running)
   }
 
-  /** The worker that stands still in the middle of its work, if there is one by now. */
+  /** The worker that hangs in the middle of its work, if there is one yet. */
   async stalled() {
     const pid = await readFile(path.join(this.#work, 'stalled'), 'utf8').catch(() => '')
     return this.#members.find((member) => pid === `${member.pid}\n`)
   }
 
   /**
-   * Kills a worker with SIGKILL, which no process can see coming.
+   * Kills a worker with SIGKILL, which a process cannot catch.
    *
-   * @returns Who it was, when, and the names of the items that it held.
+   * @returns Which worker it was, when, and the names of the items that it held.
    */
   async kill(member, queueFolder) {
     const held = await openFiles(member.pid, queueFolder)
@@ -75,7 +75,7 @@ export class Crew {
     return { number: member.number, pid: member.pid, at, held }
   }
 
-  /** Kills all that run, and waits until they have ended. */
+  /** Kills all running workers, and waits until they have ended. */
   async dismiss() {
     this.#dismissed = true
     for (const member of this.#members) {
@@ -92,7 +92,9 @@ function failureOf(who, code, signal) {
   return new OffError(`${who} ended before its time: ${signal ?? `exit code ${code}`}`)
 }
 
-/** The names of the files in a folder that a process has open. Only Linux tells; elsewhere none. */
+/**
+ * The names of the files in a folder that a process has open. Only Linux reports them; elsewhere the result is empty.
+ */
 async function openFiles(pid, folder) {
   const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => [])
   const targets = await Promise.all(

@@ -6,12 +6,12 @@ import { FsqError, ItemGoneError } from 'fsq'
 
 /** The command line is wrong. */
 export class UsageError extends Error {}
-/** The demo cannot be run; the message says all. */
+/** The demo cannot run; the message says why. */
 export class CannotRunError extends Error {}
-/** The demo ran, and something is off; the message says all. */
+/** The demo ran and found a mistake; the message describes it. */
 export class OffError extends Error {}
 
-/** Somebody wants the demo to stop. */
+/** The demo was asked to stop. */
 class StoppedError extends Error {
   constructor(signal, message) {
     super(message)
@@ -19,13 +19,13 @@ class StoppedError extends Error {
   }
 }
 
-/** @returns The exit code, and what to say. */
+/** @returns The exit code, and the text to print. */
 export function endingOf(error) {
   if (error instanceof UsageError) return { code: 100, text: `${error.message}. Try: npm run demo -- --help` }
-  // That an item which is ours is moved by others must not happen, and is no bad luck either.
+  // An item of ours that another process moves is a mistake, not bad luck.
   if (error instanceof OffError || error instanceof ItemGoneError) return { code: 1, text: error.message }
   if (error instanceof StoppedError) return { code: error.exitCode, text: error.message }
-  // Errors of fsq, and of Node's own file system calls, say in words what is wrong and where.
+  // Errors of fsq and of Node's file system calls say what is wrong and where.
   if (error instanceof CannotRunError || error instanceof FsqError || error?.syscall !== undefined) {
     return { code: 111, text: error.message }
   }
@@ -33,8 +33,8 @@ export function endingOf(error) {
 }
 
 /**
- * Rejects when the demo is told to stop, when nobody reads its output any more, and with what nobody has caught. Ending
- * right then, the process would leave its workers and its folder behind.
+ * Rejects when the demo is asked to stop, when its output is closed, and with uncaught errors. If the process ended
+ * right then, its workers and its folder would stay behind.
  */
 export function interruption() {
   return new Promise((_, reject) => {

@@ -7,10 +7,9 @@ import { inspect } from 'node:util'
 import { CannotRunError } from './endings.mjs'
 
 /**
- * The first `limit` regular files under a folder, in the order of the bytes of their names; symbolic links are not
- * followed.
+ * Finds the first `limit` regular files under a folder, in byte order of their names. Does not follow symbolic links.
  *
- * @returns Their paths, and for each reason how many files and folders had to be skipped.
+ * @returns Their paths, and for each reason how many files and folders were skipped.
  * @throws {CannotRunError}
  */
 export async function findFiles(folder, limit) {

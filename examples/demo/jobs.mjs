@@ -1,4 +1,4 @@
-// What becomes an item, and which of the items are to go wrong.
+// Plans the jobs: which files become items, and which items go wrong.
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 
@@ -8,15 +8,15 @@ const FEWEST_FOR_TROUBLE = 3
 const LABEL_LENGTH = 24
 
 /**
- * One job a file:
+ * Plans one job for each file:
  *
  * - `path`: the file;
- * - `label`: a short name for people. It becomes a part of the name of the item's file, which has 255 bytes for all;
- * - `hopeless`: is to fail for good;
- * - `retries`: so many times it is to fail for now;
- * - `stalls`: the worker that gets it first stands still in the middle of it, and is killed.
+ * - `label`: a short name for people. It becomes part of the name of the item's file, which has 255 bytes in all;
+ * - `hopeless`: fails permanently;
+ * - `retries`: how often it fails temporarily;
+ * - `stalls`: the first worker that takes it hangs in the middle of it, and is killed.
  *
- * Which are which depends on nothing but the names of the files, so each run of the demo has the same.
+ * The choice depends only on the names of the files, so each run of the demo has the same.
  */
 export function planJobs(folder, files) {
   const jobs = files.map((file) => ({
@@ -32,7 +32,7 @@ export function planJobs(folder, files) {
 
   for (const job of shuffled.splice(0, share(SHARE_HOPELESS))) job.hopeless = true
   for (const [index, job] of shuffled.splice(0, share(SHARE_RETRIED)).entries()) job.retries = 1 + (index % 2)
-  // One that nothing else goes wrong with, when about a third of the work is done.
+  // A job with no other fault, about a third of the way through.
   const third = Math.floor(jobs.length / 3)
   const fine = [...jobs.slice(third), ...jobs.slice(0, third)].find((job) => shuffled.includes(job))
   fine.stalls = true

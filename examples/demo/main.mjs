@@ -42,7 +42,7 @@ async function main() {
     return 0
   }
   const { files, skipped } = await findFiles(options.folder, options.files)
-  // From here on there is something to clean up, however this ends.
+  // From here on there is something to clean up, whatever happens.
   const interrupted = interruption()
   print(`${color('bold', 'fsq demo')}: ${count(files.length, 'file')} of ${inspect(options.folder)}`)
   for (const [reason, times] of skipped) print(`  skipped, ${reason}: ${number(times)}`)
@@ -79,8 +79,8 @@ async function demo(jobs, workers, work, crew) {
   // A queue is a directory: it appears whole, or not at all.
   const queue = await Queue.install(QUEUE, settings)
 
-  // What an item is about is in its contents; its arguments become a part of the name of its file, for people to see. Once
-  // this resolves, a power cut loses none of them.
+  // The contents of an item say what to do. Its arguments become part of the name of its file, where people can see
+  // them. Once this resolves, a power cut loses none of the items.
   let since = now()
   status(`  enqueuing ${count(jobs.length, 'item')}`)
   await queue.enqueueMany(jobs.map(({ label, ...job }) => ({ data: { json: job }, args: [label] })))
@@ -96,7 +96,7 @@ async function demo(jobs, workers, work, crew) {
   let killed
   while (crew.isWorking()) {
     await setTimeout(LOOK_MS)
-    // Counting locks nothing: nobody is held up by it.
+    // Counting takes no locks, so it delays no worker.
     progress.show(await queue.counts())
     const stalled = killed === undefined ? await crew.stalled() : undefined
     if (stalled === undefined) continue

@@ -42,7 +42,7 @@ function parse(args) {
       },
     })
   } catch (error) {
-    // The first sentence says it; the rest explains the syntax at length.
+    // The first sentence is enough; the rest explains the syntax at length.
     throw new UsageError(error.message.split('. ')[0])
   }
 }
@@ -55,7 +55,10 @@ function wholeNumber(option, text, most) {
   )
 }
 
-/** npm runs scripts in the folder of the package; a folder on the command line is meant from where npm was started. */
+/**
+ * npm runs scripts in the folder of the package, but a folder on the command line is relative to where npm was
+ * started.
+ */
 function startingPoint() {
   const { npm_lifecycle_event: script, INIT_CWD: start } = process.env
   return script === 'demo' && start ? start : process.cwd()

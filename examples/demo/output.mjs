@@ -5,7 +5,7 @@ import { styleText } from 'node:util'
 import { now } from './records.mjs'
 
 const { stdout } = process
-// A terminal that cannot go back to the beginning of a line gets plain lines, as a file or a pipe does.
+// A terminal that cannot return to the beginning of a line gets plain lines, like a file or a pipe.
 const isLive = stdout.isTTY === true && process.env.TERM !== 'dumb'
 const hasColors = isLive && !process.env.NO_COLOR
 const BAR_WIDTH = 24
@@ -39,10 +39,10 @@ export function seconds(milliseconds) {
   return `${number(milliseconds / 1000, milliseconds < 10_000 ? 2 : 0)} s`
 }
 
-/** Shows what is going on until the next line is printed, where a line can be taken back. */
+/** Shows the current activity until the next line is printed, on output that can overwrite a line. */
 export function status(text) {
   if (!isLive) return
-  // One that wraps could not.
+  // A line that wraps could not be overwritten.
   stdout.write(`\r${text.slice(0, (stdout.columns ?? 80) - 1)}\x1b[K`)
   statusShown = true
 }
@@ -52,7 +52,7 @@ function clearStatus() {
   statusShown = false
 }
 
-/** How far the queue is: a bar on a terminal, elsewhere a line a second. */
+/** The progress of the queue: a bar on a terminal, elsewhere a line each second. */
 export class Progress {
   #total
   #begun = now()
@@ -73,7 +73,7 @@ export class Progress {
   }
 }
 
-/** @param rows - Of a label, a value and perhaps a remark each; `isOff` colors the value. */
+/** @param rows - Each has a label, a value and an optional remark; `isOff` colors the value. */
 export function printTable(rows) {
   const labels = Math.max(...rows.map(({ label }) => label.length))
   const values = Math.max(...rows.map(({ value }) => value.length))

@@ -4,12 +4,12 @@ import { readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import process from 'node:process'
 
-/** Milliseconds by a clock that all processes of this machine share and that nobody sets. */
+/** Milliseconds on a clock that all processes of this machine share and that is never set. */
 export function now() {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
-/** The log of one worker. A line is written when `write` returns, whatever happens to the process then. */
+/** The log of one worker. When `write` returns, the line is written, whatever happens to the process afterwards. */
 export class Log {
   #descriptor
 
@@ -23,8 +23,8 @@ export class Log {
 }
 
 /**
- * All runs, by the keys of their items, each item's in the order of their starts: `{ worker, start, end }`. The end
- * (`{ at, outcome, ... }`) is missing if the run never came to it.
+ * All runs by the keys of their items, in the order of their starts: `{ worker, start, end }`. A run without an `end`
+ * (`{ at, outcome, ... }`) did not finish.
  */
 export async function readRuns(folder) {
   const runs = new Map()

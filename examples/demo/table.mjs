@@ -2,8 +2,8 @@
 import { number, seconds } from './output.mjs'
 
 /**
- * @param found - What check() has found.
- * @param took - Milliseconds of the workers.
+ * @param found - The result of check().
+ * @param took - Milliseconds that the workers took.
  */
 export function rowsOf(found, took) {
   const { failed, outputs, pickedUp } = found
@@ -28,7 +28,7 @@ export function rowsOf(found, took) {
     },
     row('items a second', finished / (took / 1000), `in ${seconds(took)}, all workers together`),
   ]
-  // What does not happen every day.
+  // Rare events.
   const [reason] = failed.unreadable
   if (reason !== undefined) rows.splice(3, 0, row('failed: not readable', failed.unreadable.length, reason))
   if (outputs.changed > 0)
@@ -44,7 +44,7 @@ function zero(label, value) {
   return { ...row(label, value), isOff: value !== 0 }
 }
 
-/** @param sorted - Milliseconds; undefined, at the end: never. */
+/** @param sorted - Milliseconds in ascending order; undefined values at the end mean 'never'. */
 function spread(sorted) {
   const known = sorted.filter((value) => value !== undefined)
   const median = known[Math.floor(known.length / 2)]

@@ -1,4 +1,4 @@
-// A worker: takes items from the queue until there are none. Run by the demo, once a process.
+// A worker: takes items from the queue until none are left. The demo runs it once in each worker process.
 import { createHash } from 'node:crypto'
 import { createWriteStream, writeFileSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
@@ -14,14 +14,14 @@ import { endingOf } from './endings.mjs'
 import { Log, now } from './records.mjs'
 import { QUEUE, settingsIn } from './settings.mjs'
 
-const WALK_MS = 100
+const PASS_MS = 100
 const POLL_MS = 20
 const BACKOFF_MS = 200
 
 const [folder, number] = process.argv.slice(2)
 const log = new Log(path.join(folder, 'logs'), number)
 
-// If the demo is gone, there is nobody to work for. Listening for that must not keep this process alive.
+// Without the demo there is no reason to go on. Listening for its end must not keep this process alive.
 process.once('disconnect', () => process.exit(1))
 process.channel?.unref()
 
@@ -30,30 +30,32 @@ try {
 } catch (error) {
   const { code, text } = endingOf(error)
   console.error(`worker ${number}: ${text}`)
-  process.exit(code) // which releases whatever was claimed
+  process.exit(code) // which releases everything it has claimed
 }
 
 async function work() {
   const queue = new Queue(QUEUE, settingsIn(folder))
-  // What waits includes what others hold. They may die and leave it to us, so it is not over before that is done, too.
+  // `waiting` includes items that other workers hold. They may die and leave them to us, so continue until those are
+  // done, too.
   while ((await queue.counts()).waiting > 0) {
-    if (!(await walk(queue))) await setTimeout(POLL_MS)
+    if (!(await workOnPass(queue))) await setTimeout(POLL_MS)
   }
   await queue.close()
 }
 
 /**
- * Works on what it finds on one walk over the queue, oldest first. A walk knows what waited when it began, and passes by
- * what others hold, so it is a short one: the next begins at the oldest item again, and finds what was let go of meanwhile.
+ * Works on the items of one pass over the queue, oldest first. A pass sees what waited when it began, and skips items
+ * that others hold. So it is kept short: the next one begins at the oldest item again and finds items that were
+ * released meanwhile.
  *
  * @returns Whether there was anything to do.
  */
-async function walk(queue) {
+async function workOnPass(queue) {
   const begun = now()
   let any = false
   for await (const item of queue.scan()) {
-    // Leaving the loop releases the item: the next walk, or another worker, has it.
-    if (now() > begun + WALK_MS) break
+    // Leaving the loop releases the item, and the next pass or another worker takes it.
+    if (now() > begun + PASS_MS) break
     any = true
     await run(item)
   }
@@ -61,8 +63,8 @@ async function walk(queue) {
 }
 
 /**
- * Works on one item. It is ours until it is finished, or until this process ends, in whatever way. The record of the end
- * comes before the finish: between the two nobody else can have the item.
+ * Works on one item. It is ours until it is finished or this process ends, in whatever way. The end is recorded
+ * before the finish, because no other worker can have the item between the two.
  */
 async function run(item) {
   const { key } = item
@@ -72,22 +74,24 @@ async function run(item) {
   if (job.stalls) standStillOnce()
   if (job.hopeless) {
     log.write({ event: 'end', key, outcome: 'failed', reason: 'on purpose' })
-    await item.fail() // for good: it goes to fail/
+    await item.fail() // permanently: the item goes to fail/
     return
   }
   if (item.tries < job.retries) {
     log.write({ event: 'end', key, outcome: 'retry' })
-    await item.retry({ delay: BACKOFF_MS }) // for now: it waits again, with one try more in its name
+    await item.retry({ delay: BACKOFF_MS }) // temporarily: the item waits again, with one more try in its name
     return
   }
 
-  // A file under its final name is a whole one. The number: nobody else writes this one, dead or alive.
+  // A file under its final name is always complete. The number makes the part file unique to this worker, dead or
+  // alive.
   const part = path.join(folder, 'parts', `${number}.gz`)
   let sha256
   try {
     sha256 = await compress(job.path, part)
   } catch (error) {
-    // Trying again does not bring back a file that is gone. All else (a full disk) is ours: the demo ends and says it.
+    // Another try does not bring back a missing file. Any other error (a full disk) is ours: the demo ends and
+    // reports it.
     if (error.path !== job.path && error.syscall !== 'read') throw error
     log.write({ event: 'end', key, outcome: 'failed', reason: error.message })
     await item.fail()
@@ -118,8 +122,8 @@ async function compress(file, part) {
 }
 
 /**
- * The first worker that comes here hangs, as a process does in an endless loop: no timer fires, no message is heard. It
- * holds what it has claimed until the demo kills it.
+ * The first worker that gets here hangs, as in an endless loop: no timer fires and no message arrives. It holds its
+ * claims until the demo kills it.
  */
 function standStillOnce() {
   try {

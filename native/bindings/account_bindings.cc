@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kMaxDatabaseRecord = size_t{1} << 20;
 
-// getpwnam_r and getgrnam_r alike: the id, a failure, or undefined for a name that nobody has.
+// Calls getpwnam_r or getgrnam_r. Returns the id, a failure, or undefined for an unknown name.
 template <typename Record, typename Lookup, typename Id>
 napi_value FindId(napi_env env, napi_callback_info info, const char* syscall, Lookup lookup, Id id) {
   JsArguments arguments(env, info);
@@ -29,7 +29,7 @@ napi_value FindId(napi_env env, napi_callback_info info, const char* syscall, Lo
     buffer.resize(buffer.size() * 2);
   }
   if (found != nullptr) return JsBuilder(env).Number(static_cast<double>(id(record)));
-  // POSIX lets a look-up say 'no such name' by several errnos.
+  // POSIX lets a look-up report 'no such name' with several errnos.
   if (error == 0 || error == ENOENT || error == ESRCH) return nullptr;
   return JsBuilder(env).FailureObject({-error, syscall, {}, {}});
 }

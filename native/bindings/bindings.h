@@ -1,7 +1,7 @@
-// The functions that JavaScript calls, a group a declaration; src/addon/native.ts says what each takes and
-// answers.
+// The functions that JavaScript calls, one table for each group. src/addon/native.ts documents their
+// arguments and results.
 //
-// One that gives null has thrown, or answers undefined.
+// A function that returns null has thrown, or answers undefined.
 #pragma once
 
 #include <node_api.h>

@@ -15,7 +15,7 @@
 namespace fsq {
 namespace {
 
-// In the answer of a claim: of the batch, and then of each item.
+// The layout of the numbers in the answer to a claim: these for the batch, then these for each item.
 constexpr size_t kValuesABatch = 6;
 constexpr size_t kValuesAClaim = 6;
 
@@ -38,7 +38,7 @@ class ClaimTask : public Task {
   }
 
   napi_value Answer(napi_env env, AddonData& data) override {
-    // Flat, and by position: objects and their properties cost more than all the rest of this call.
+    // Flat and by position: objects with properties would cost more than the rest of this call.
     JsBuilder js(env);
     const size_t count = batch_.claims.size();
     double* values = nullptr;
@@ -97,7 +97,7 @@ class ClaimTask : public Task {
   size_t limit_;
   size_t looks_;
   size_t read_limit_;
-  char escape_;  // NUL: no name is plain
+  char escape_;  // NUL: no name counts as plain
   std::shared_ptr<Skipped> skipped_;
   std::shared_ptr<std::atomic<bool>> stop_;
   std::shared_ptr<std::atomic<bool>> stopping_;

@@ -16,8 +16,8 @@
 namespace fsq {
 namespace {
 
-// Nothing: empty. A string: the path of a file. A number: a descriptor. A handle: a draft. Bytes: lent by the
-// caller, who must not change them meanwhile.
+// null: empty. A string: the path of a file. A number: a descriptor. A handle: a draft. Bytes: borrowed from
+// the caller, who must not change them until the task ends.
 Payload PayloadOf(const JsArgument& value) {
   Payload payload;
   const napi_valuetype type = value.type();
@@ -38,8 +38,8 @@ Payload PayloadOf(const JsArgument& value) {
   return payload;
 }
 
-// The name of an item that is in the queue, or {errno, ..., name?: it is in the queue, but not durably,
-// nameBytes?}.
+// The name of an item in the queue, or {errno, ..., name?, nameBytes?, nameLimit?}. A failure with a name:
+// the item is in the queue, but not durable.
 napi_value ResultOf(JsBuilder& js, const NewItem& item) {
   if (!item.failure) return js.Bytes(item.name);
   napi_value result = js.FailureObject(item.failure);
@@ -64,14 +64,14 @@ class EnqueueTask : public Task {
       items_[at].suffix = suffixes.Element(at).Bytes();
       items_[at].payload = PayloadOf(payloads.Element(at));
     }
-    // Left out where no item is delayed, and where none can be stopped, which is the rule.
-    if (const JsArgument dues = arguments[4]; !dues.left_out()) {
+    // Usually not passed: no item is delayed, and none can be cancelled.
+    if (const JsArgument dues = arguments[4]; !dues.omitted()) {
       for (size_t at = 0; at < items_.size(); at++) items_[at].due_ms = dues.Element(at).Integer();
     }
-    if (const JsArgument stops = arguments[5]; !stops.left_out()) {
+    if (const JsArgument stops = arguments[5]; !stops.omitted()) {
       for (size_t at = 0; at < items_.size(); at++) {
         const JsArgument stop = stops.Element(at);
-        if (!stop.left_out()) items_[at].unwanted = Opened<StopBox>(stop);
+        if (!stop.omitted()) items_[at].unwanted = Opened<StopBox>(stop);
       }
     }
     KeepAlive(payloads);
@@ -99,10 +99,11 @@ class EnqueueTask : public Task {
   std::vector<NewItem> items_;
 };
 
-// (queue, form, suffix, payload, due): one item, here and now. Without a task: the fastest way that there is.
+// (queue, form, suffix, payload, due): enqueues one item synchronously. No Task, because this is the fastest
+// way.
 napi_value EnqueueSync(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
-  // The handles keep them open: nothing else runs on this thread meanwhile.
+  // The handles keep these alive: nothing else runs on this thread during the call.
   QueueDirectory* const directory = OpenedHere<QueueBox>(arguments[0]);
   const ItemForm* const form = OpenedHere<FormBox>(arguments[1]);
   NewItem item;
@@ -115,7 +116,7 @@ napi_value EnqueueSync(napi_env env, napi_callback_info info) {
   return js.Checked(ResultOf(js, item));
 }
 
-// (queue, form, suffix) -> a draft, or as the failures of enqueue
+// (queue, form, suffix) -> a draft, or a failure as of enqueue
 class OpenDraftTask : public Task {
  public:
   explicit OpenDraftTask(JsArguments& arguments)
@@ -140,7 +141,7 @@ class OpenDraftTask : public Task {
   NewItem item_;
 };
 
-// (draft, bytes) -> undefined or a failure. One call at a time for a draft.
+// (draft, bytes) -> undefined or a failure. One call at a time per draft.
 class WriteDraftTask : public Task {
  public:
   explicit WriteDraftTask(JsArguments& arguments)
@@ -164,7 +165,7 @@ class WriteDraftTask : public Task {
   Failure failure_;
 };
 
-// (draft): nothing of it stays. In the pool, as giving back gigabytes takes its time.
+// (draft): discards it. In the pool, because freeing gigabytes takes time.
 class DiscardDraftTask : public Task {
  public:
   explicit DiscardDraftTask(JsArguments& arguments) {
@@ -179,7 +180,7 @@ class DiscardDraftTask : public Task {
   std::shared_ptr<Draft> draft_;
 };
 
-// (descriptor, bytes) -> how many bytes were read into them, or a failure (EAGAIN: nothing is there yet)
+// (descriptor, bytes) -> how many bytes were read into `bytes`, or a failure (EAGAIN: none are available yet)
 class ReadPipeTask : public Task {
  public:
   explicit ReadPipeTask(JsArguments& arguments)
@@ -204,12 +205,12 @@ class ReadPipeTask : public Task {
   Failure failure_;
 };
 
-// () -> what stops one operation
+// () -> a flag that cancels one operation
 napi_value NewStop(napi_env env, napi_callback_info) {
   return NewHandle<StopBox>(env, std::make_shared<std::atomic<bool>>(false));
 }
 
-// (stop): the operation that has it ends with ECANCELED, if it is not too late for that.
+// (stop): cancels the operation that uses it, which fails with ECANCELED unless it is too late.
 napi_value SetStop(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   if (std::atomic<bool>* const stop = OpenedHere<StopBox>(arguments[0]))
@@ -217,8 +218,8 @@ napi_value SetStop(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync}) -> a handle, so that it is
-// read once
+// ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync}) -> a handle, so that the
+// properties are read only once
 napi_value NewItemForm(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const JsArgument values = arguments[0];

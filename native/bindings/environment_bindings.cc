@@ -4,7 +4,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/runtime/addon_data.h"
-#include "bindings/runtime/ends.h"
+#include "bindings/runtime/completions.h"
 #include "bindings/runtime/js_argument.h"
 #include "bindings/runtime/js_value.h"
 #include "bindings/runtime/task.h"
@@ -19,22 +19,22 @@ napi_value HeldClaims(napi_env env, napi_callback_info) {
   return JsBuilder(env).Number(static_cast<double>(DataOf(env).claims.size()));
 }
 
-// So long the JavaScript thread is taken to look again by itself.
-constexpr int64_t kLookAgainNs = 100'000;
+// For this long the JavaScript thread is expected to poll again by itself.
+constexpr int64_t kPollAgainNs = 100'000;
 
-// (again) -> how many tasks are under way in lanes; those that have ended are answered. `again`: another call
-// follows at once.
+// (again) -> how many lane tasks are still in flight; resolves those that have completed. `again`: the caller
+// polls again at once.
 napi_value SettleEnds(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const bool again = arguments[0].Flag();
   if (!arguments.ok()) return nullptr;
-  const std::shared_ptr<Ends> ends = DataOf(env).ends;
-  if (!ends) return JsBuilder(env).Number(0);
-  ends->LookOutUntil(again ? NowNs() + kLookAgainNs : 0);
-  return JsBuilder(env).Number(static_cast<double>(ends->Settle(env, true)));
+  const std::shared_ptr<Completions> completions = DataOf(env).completions;
+  if (!completions) return JsBuilder(env).Number(0);
+  completions->ExpectPollsUntil(again ? NowNs() + kPollAgainNs : 0);
+  return JsBuilder(env).Number(static_cast<double>(completions->Settle(env, true)));
 }
 
-// The process exits: operations that have not begun will not, and nothing stays of what is half-written.
+// The process exits: operations that have not begun never will, and half-written items are discarded.
 napi_value Stop(napi_env env, napi_callback_info) {
   AddonData& data = DataOf(env);
   data.stopping->store(true, std::memory_order_relaxed);

@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t kValuesAMove = 3;
 
-// (queue, moves, count, names, durable). `moves`: three numbers an item, claim, place, due time. `names`:
-// what they are to be called there, where that is not what they are called; left out: none is.
+// (queue, moves, count, names, durable). `moves`: three numbers for each item: claim, place, due time.
+// `names`: the new names, undefined for an item that keeps its name; not passed if all do.
 class FinishTask : public Task {
  public:
   explicit FinishTask(JsArguments& arguments)
@@ -27,15 +27,16 @@ class FinishTask : public Task {
     const std::span<const double> moves = arguments[1].Numbers();
     const size_t count = std::min(static_cast<size_t>(arguments[2].Integer()), moves.size() / kValuesAMove);
     std::vector<std::string> names(count);
-    if (const JsArgument given = arguments[3]; !given.left_out()) {
+    if (const JsArgument given = arguments[3]; !given.omitted()) {
       for (size_t at = 0; at < count; at++) {
         const JsArgument name = given.Element(at);
-        if (!name.left_out()) names[at] = name.Bytes();
+        if (!name.omitted()) names[at] = name.Bytes();
       }
     }
     if (!arguments.ok()) return;
-    // Taken out of the table before the task runs: once it has closed a descriptor, the number may be another
-    // claim's. A claim that is not there has no descriptor, and its finish fails with EBADF.
+    // Take the claims out of the table before the task runs: once the task has closed a descriptor, another
+    // claim may get its number. A claim that is not in the table has no descriptor, and its finish fails with
+    // EBADF.
     AddonData& data = DataOf(arguments.env());
     items_.resize(count);
     ids_.reserve(count);
@@ -67,7 +68,7 @@ class FinishTask : public Task {
       if (item.descriptor.IsIntact()) {
         data.Hold(ids_[at], {std::move(item.descriptor), std::move(item.from), directory_});
       } else {
-        // Somebody has closed it, and its number may be that of another claim.
+        // Other code has closed it, and its number may belong to another claim.
         item.descriptor.Forget();
       }
     }
@@ -75,7 +76,7 @@ class FinishTask : public Task {
   }
 
  private:
-  // Nothing: all went well. Otherwise {errno (0: only undelayed), ..., moved, undelayed}.
+  // undefined: success. Otherwise {errno (0: only undelayed), ..., moved, undelayed}.
   static napi_value ResultOf(JsBuilder& js, const Finish& item) {
     if (!item.failure && !item.undelayed) return js.Undefined();
     napi_value result = js.FailureObject(item.failure);

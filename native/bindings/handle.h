@@ -1,14 +1,16 @@
-// What the opaque handles of JavaScript point to.
+// The objects behind the opaque handles of JavaScript.
 #pragma once
 
 #include <node_api.h>
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 
 #include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
 #include "bindings/runtime/lane.h"
 #include "queue/directory.h"
 #include "queue/enqueue.h"
@@ -17,11 +19,12 @@
 
 namespace fsq {
 
-// The shared pointers keep directories and listings open while tasks use them, whatever JavaScript closes
-// meanwhile.
+// Shared pointers keep directories and listings open while tasks use them, even if JavaScript closes the
+// handle.
 //
-// A handle says what it is by a number of its own: a type tag of Node-API costs more than the rest of a call.
-// Only src/addon/native.ts passes handles, so it guards against a mix-up, not against strangers.
+// A handle identifies its type by a number in the box, because a type tag of Node-API costs more than the
+// rest of a call. Only src/addon/native.ts passes handles, so this guards against mistakes, not against
+// attacks.
 template <typename Object, uint64_t Mark>
 struct HandleBox {
   static constexpr uint64_t kMark = Mark;
@@ -30,19 +33,19 @@ struct HandleBox {
 };
 
 struct QueueBox : HandleBox<QueueDirectory, 0x6673712d71756575> {
-  // Of a queue that another one has replaced: its claims keep it open.
+  // A queue that another one has replaced: only its claims keep it open.
   std::weak_ptr<QueueDirectory> retired;
-  // Made when they are needed.
+  // Created when first used.
   std::shared_ptr<Lane> enqueues;
   std::shared_ptr<Lane> bulks;
   std::shared_ptr<Lane> finishes;
 };
 using ListingBox = HandleBox<Listing, 0x6673712d6c697374>;
 using FormBox = HandleBox<const ItemForm, 0x6673712d6974656d>;
-// What ends one operation before its time: set by the JavaScript thread, looked at by the operation.
+// Cancels one operation: the JavaScript thread sets it, and the operation checks it.
 using StopBox = HandleBox<std::atomic<bool>, 0x6673712d73746f70>;
 using DraftBox = HandleBox<Draft, 0x6673712d64726166>;
-// What a scan that waits has skipped: one that does not wait has none.
+// What a waiting scan has skipped. Other scans have none.
 using SkippedBox = HandleBox<Skipped, 0x6673712d736b6970>;
 
 template <typename Box>
@@ -64,7 +67,7 @@ Box* BoxOf(const JsArgument& handle) {
   return nullptr;
 }
 
-// That of a handle that is still open; null otherwise.
+// The box of a handle that is still open; null otherwise.
 template <typename Box>
 Box* OpenBoxOf(const JsArgument& handle) {
   Box* const box = BoxOf<Box>(handle);
@@ -73,15 +76,15 @@ Box* OpenBoxOf(const JsArgument& handle) {
   return nullptr;
 }
 
-// The object behind a handle that is still open; null otherwise. For this call only: it goes when the
-// handle is closed.
+// The object behind an open handle; null otherwise. Only for the current call: closing the handle destroys
+// it.
 template <typename Box>
 auto* OpenedHere(const JsArgument& handle) {
   Box* const box = OpenBoxOf<Box>(handle);
   return box == nullptr ? nullptr : box->value.get();
 }
 
-// The same, kept open by whoever has it.
+// The same, but the returned pointer keeps the object alive.
 template <typename Box>
 decltype(Box::value) Opened(const JsArgument& handle) {
   Box* const box = OpenBoxOf<Box>(handle);
@@ -97,13 +100,13 @@ inline std::shared_ptr<QueueDirectory> Opened<QueueBox>(const JsArgument& handle
   return retired;
 }
 
-// The same of an argument that may be left out; null then, too.
+// The same for an optional argument; null if it was not passed.
 template <typename Box>
 decltype(Box::value) OpenedIfGiven(const JsArgument& handle) {
-  return handle.left_out() ? nullptr : Opened<Box>(handle);
+  return handle.omitted() ? nullptr : Opened<Box>(handle);
 }
 
-// (handle): the object goes, or when the last task that uses it has ended.
+// (handle): destroys the object, or lets the last task that uses it do so.
 template <typename Box>
 napi_value Close(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
@@ -111,7 +114,15 @@ napi_value Close(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// One of the lanes of a queue, the first argument; null: it is none.
+// (handle) -> a number that the object has
+template <typename Box, auto Read>
+napi_value NumberOf(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto* const object = OpenedHere<Box>(arguments[0]);
+  return object == nullptr ? nullptr : JsBuilder(env).Number(static_cast<double>(std::invoke(Read, *object)));
+}
+
+// A lane of the queue that is the first argument; null if that is not a queue.
 template <std::shared_ptr<Lane> QueueBox::*Which>
 std::shared_ptr<Lane>* LaneOf(JsArguments& arguments) {
   QueueBox* const box = BoxOf<QueueBox>(arguments[0]);

@@ -28,7 +28,7 @@ class ListTask : public Task {
 
   void Run() override {
     const int64_t begun = NowNs();
-    if (skipped_) skipped_->BeginWalk(*directory_);
+    if (skipped_) skipped_->BeginPass(*directory_);
     listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
                              skipped_ ? &skipped_->stream : nullptr);
     if (!listing_) return;
@@ -52,21 +52,11 @@ class ListTask : public Task {
   Failure failure_;
 };
 
-// (listing) -> the number of names
-napi_value ListingSize(napi_env env, napi_callback_info info) {
-  JsArguments arguments(env, info);
-  const auto listing = Opened<ListingBox>(arguments[0]);
-  return listing ? JsBuilder(env).Number(static_cast<double>(listing->size())) : nullptr;
+double SpentMicroseconds(const Listing& listing) {
+  return static_cast<double>(listing.spent_ns) / 1000;
 }
 
-// (listing) -> how many microseconds it took to read and sort
-napi_value ListingSpent(napi_env env, napi_callback_info info) {
-  JsArguments arguments(env, info);
-  const auto listing = Opened<ListingBox>(arguments[0]);
-  return listing ? JsBuilder(env).Number(static_cast<double>(listing->spent_ns) / 1000) : nullptr;
-}
-
-// (listing, position): the next claim goes on there.
+// (listing, position): the next claim continues there.
 napi_value SeekListing(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto listing = Opened<ListingBox>(arguments[0]);
@@ -94,9 +84,14 @@ napi_value ListingEntries(napi_env env, napi_callback_info info) {
 }
 
 constexpr Binding kFunctions[] = {
-    {"list", Start<ListTask>},           {"listSync", StartSync<ListTask>},
-    {"closeListing", Close<ListingBox>}, {"listingSize", ListingSize},
-    {"listingSpent", ListingSpent},      {"seekListing", SeekListing},
+    {"list", Start<ListTask>},
+    {"listSync", StartSync<ListTask>},
+    {"closeListing", Close<ListingBox>},
+    // The number of names.
+    {"listingSize", NumberOf<ListingBox, &Listing::size>},
+    // How long it took to read and sort, in microseconds.
+    {"listingSpent", NumberOf<ListingBox, SpentMicroseconds>},
+    {"seekListing", SeekListing},
     {"listingEntries", ListingEntries},
 };
 

@@ -13,7 +13,7 @@
 namespace fsq {
 namespace {
 
-// How a lock is asked for, in one number below this.
+// Kind and mode of a lock, packed into one number below this.
 constexpr int64_t kOperations = 8;
 LockKind KindOf(int64_t operation) {
   return static_cast<LockKind>(operation & 3);
@@ -22,8 +22,8 @@ bool IsExclusive(int64_t operation) {
   return (operation & 4) != 0;
 }
 
-// (path, operation, start, length, create) -> [claim, descriptor], or a failure (EAGAIN: taken); null:
-// there is something that is not locked
+// (path, operation, start, length, create) -> [claim, descriptor], or a failure (EAGAIN: another holder has
+// the lock), or null if the path names something that cannot be locked
 class LockPathTask : public Task {
  public:
   explicit LockPathTask(JsArguments& arguments) {
@@ -53,8 +53,8 @@ class LockPathTask : public Task {
   PathLock lock_;
 };
 
-// (target and operation in one number, start?, length?), as few as possible: reading each costs a tenth of
-// the system call.
+// (target and operation in one number, start?, length?). As few arguments as possible: reading each one costs
+// a tenth of the system call.
 struct LockArguments {
   explicit LockArguments(JsArguments& arguments) {
     const int64_t packed = arguments[0].Integer();
@@ -70,7 +70,7 @@ struct LockArguments {
   LockRange range;
 };
 
-// Nothing: it has worked.
+// undefined: success.
 napi_value ErrorNumber(napi_env env, int result) {
   if (result == 0) return nullptr;
   return JsBuilder(env).Number(LastError());
@@ -80,7 +80,7 @@ int TryLockWith(int fd, const LockArguments& lock) {
   return FSQ_CALL("lock.lock", TryLock(fd, lock.kind, lock.exclusive, lock.range));
 }
 
-// -> undefined, or a negative error number (EAGAIN: taken)
+// -> undefined, or a negative errno (EAGAIN: another holder has the lock)
 napi_value LockDescriptor(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const LockArguments lock(arguments);
@@ -94,7 +94,7 @@ napi_value UnlockDescriptor(napi_env env, napi_callback_info info) {
   return ErrorNumber(env, Unlock(static_cast<int>(lock.target), lock.kind, lock.range));
 }
 
-// LockDescriptor on the descriptor of a claim, if it still has its own.
+// LockDescriptor on the descriptor of a claim, provided that the claim still owns it.
 napi_value LockClaim(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const LockArguments lock(arguments);

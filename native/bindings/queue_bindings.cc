@@ -36,8 +36,7 @@ class OpenTask : public Task {
   Failure failure_;
 };
 
-// (queue) -> boolean, or a failure. One cheap call, so that it can be asked before each item that is handed
-// out.
+// (queue) -> boolean, or a failure. One cheap call, so that a loop can make it before it hands out each item.
 napi_value IsDownSync(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto directory = Opened<QueueBox>(arguments[0]);
@@ -48,7 +47,7 @@ napi_value IsDownSync(napi_env env, napi_callback_info info) {
   return js.Boolean(down == 1);
 }
 
-// (queue): closed when the last of its claims is.
+// (queue): closes the queue when its last claim has ended.
 napi_value RetireQueue(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   QueueBox* const box = BoxOf<QueueBox>(arguments[0]);
@@ -56,7 +55,7 @@ napi_value RetireQueue(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// (queue) -> whether its items are claimed by fcntl locks
+// (queue) -> whether its items are claimed with fcntl locks
 napi_value UsesFcntl(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto directory = Opened<QueueBox>(arguments[0]);

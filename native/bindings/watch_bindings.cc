@@ -17,13 +17,12 @@
 #include "bindings/runtime/task.h"
 #include "bindings/runtime/threadsafe_function.h"
 #include "calls/fault_point.h"
-#include "waiting/watch.h"
 #include "waiting/watcher.h"
 
 namespace fsq {
 namespace {
 
-// A watch as JavaScript holds it.
+// A watch, as JavaScript holds it.
 struct Waiter {
   Waiter(uintptr_t number, std::shared_ptr<WakeUps> wake_ups);
   ~Waiter();
@@ -31,22 +30,23 @@ struct Waiter {
   const uintptr_t number;
   const std::shared_ptr<WakeUps> wake_ups;
   Watch watch;
-  // What has appeared since it began to wait, until somebody lists it.
+  // The names that have appeared since the waiter began to wait, until they are listed.
   std::vector<std::string> names;
-  // While it waits: what is to be called, once. Strong only so long, so that a loop that nobody goes on with
-  // can be garbage-collected.
+  // The callback to call once, while it waits. A strong reference only for that time, so that a loop that
+  // nothing awaits any more can be garbage-collected.
   JsReference callback;
 };
 
-// Closed: nothing is watched any more, and the FIFO is closed.
+// Closing it ends the watch and closes the FIFO.
 using WaiterBox = HandleBox<Waiter, 0x6673712d77616974>;
 
 }  // namespace
 
-// What tells the waiters of one environment, by their numbers: a pointer could outlive what it points to.
+// Wakes the waiters of one environment. It refers to them by number: a pointer could outlive its waiter.
 class WakeUps : public std::enable_shared_from_this<WakeUps> {
  public:
-  // Null: JavaScript cannot run any more. `in_loop`: the event loop is Node's, so it may look for itself.
+  // Null: JavaScript can no longer run. `in_loop`: the event loop is Node's, so it may poll the watches
+  // itself.
   static std::shared_ptr<WakeUps> Of(napi_env env, bool in_loop) {
     std::shared_ptr<WakeUps>& known = DataOf(env).wake_ups;
     if (!known) known = Create(env, in_loop);
@@ -58,7 +58,7 @@ class WakeUps : public std::enable_shared_from_this<WakeUps> {
     if (loop_watcher_) loop_watchers_.fetch_sub(1);
   }
 
-  // By the poller.
+  // Called by the poller.
   void Wake(uintptr_t number) {
     if (function_ == nullptr)
       woken_.push_back(number);
@@ -66,7 +66,7 @@ class WakeUps : public std::enable_shared_from_this<WakeUps> {
       (void)napi_call_threadsafe_function(function_, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
   }
 
-  // The environment ends: nothing may call it from then on.
+  // The environment is ending: nothing may call it from now on.
   void Close() {
     closed_ = true;
     for (const auto& [number, waiter] : waiters_) waiter->watch.Disarm();
@@ -89,7 +89,7 @@ class WakeUps : public std::enable_shared_from_this<WakeUps> {
     return CloseWithEnvironment(env, wake_ups) ? wake_ups : nullptr;
   }
 
-  // Each loop has an inotify instance of its own, of which a user has few.
+  // Each loop that polls needs its own inotify instance, and a user has few of them.
   bool UseLoop() {
     if (loop_watchers_.fetch_add(1) < kMostLoopWatchers) {
       if (auto poller = LoopPoller::Of(env_, [this] { CallWoken(); })) {
@@ -108,11 +108,11 @@ class WakeUps : public std::enable_shared_from_this<WakeUps> {
   void Call(uintptr_t number);
 
   static constexpr int kMostLoopWatchers = 8;
-  // Of this process.
+  // Counts the loops of this process that poll.
   static inline std::atomic<int> loop_watchers_{0};
 
   const napi_env env_;
-  std::unique_ptr<Watcher> loop_watcher_;  // null: the shared one tells, on its thread
+  std::unique_ptr<Watcher> loop_watcher_;  // null: the shared watcher wakes, on its thread
   napi_threadsafe_function function_ = nullptr;
   std::vector<uintptr_t> woken_;
   std::unordered_map<uintptr_t, Waiter*> waiters_;
@@ -133,15 +133,15 @@ Waiter::~Waiter() {
   wake_ups->Remove(*this);
 }
 
-// As bits. The names stay here: what becomes a JavaScript value is felt by whoever waits.
-int Told(Waiter& waiter, WatchEvents events) {
+// Packs the events into bits. The names stay here: making them JavaScript values would delay the waiter.
+int BitsOf(Waiter& waiter, WatchEvents events) {
   enum : int { kClosed = 1, kLook = 2, kLost = 4, kPulled = 8 };
   std::move(events.names.begin(), events.names.end(), std::back_inserter(waiter.names));
   return (events.closed ? kClosed : 0) | (events.look ? kLook : 0) | (events.lost ? kLost : 0) |
          (events.pulled ? kPulled : 0);
 }
 
-// What a callback from the loop has thrown is nobody's to catch.
+// Reports an exception that a callback from the loop has thrown, which no JavaScript code can catch.
 void ReportThrown(napi_env env, napi_status status) {
   napi_value error = nullptr;
   if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
@@ -152,7 +152,7 @@ napi_value ResultOf(napi_env env, const Failure& failure) {
   return failure ? JsBuilder(env).FailureObject(failure) : nullptr;
 }
 
-// (whether the event loop may look for itself, which the first one decides) -> watch
+// (whether the event loop may poll, as decided by the first call) -> watch
 napi_value NewWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const bool in_loop = arguments[0].Flag();
@@ -174,7 +174,8 @@ napi_value ListenTrigger(napi_env env, napi_callback_info info) {
   return arguments.ok() ? ResultOf(env, waiter->watch.Listen(path)) : nullptr;
 }
 
-// (watch, path of the queue, path of its queue/) -> undefined, or a failure: only the trigger is heard
+// (watch, path of the queue, path of its queue/) -> undefined, or a failure, after which only the trigger is
+// watched
 napi_value ArmWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto waiter = Opened<WaiterBox>(arguments[0]);
@@ -191,7 +192,8 @@ napi_value DisarmWatch(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// (watch, closes, callback) -> what has happened, or undefined: the callback will be called with that, once
+// (watch, closes, callback) -> the events, or undefined if there are none: then the callback will be called
+// with them, once
 napi_value AwaitWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto waiter = Opened<WaiterBox>(arguments[0]);
@@ -199,29 +201,29 @@ napi_value AwaitWatch(napi_env env, napi_callback_info info) {
   if (!arguments.ok()) return nullptr;
   waiter->names.clear();
   WatchEvents events = waiter->watch.TakeOrAwait(closes);
-  if (events.any(closes)) return JsBuilder(env).Number(Told(*waiter, std::move(events)));
+  if (events.any(closes)) return JsBuilder(env).Number(BitsOf(*waiter, std::move(events)));
   waiter->callback = arguments[2].Reference();
   return nullptr;
 }
 
-// (watch) -> what has happened; the callback will not be called
+// (watch) -> the events; the callback will not be called
 napi_value CancelWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto waiter = Opened<WaiterBox>(arguments[0]);
   if (!waiter) return nullptr;
   waiter->callback.reset();
-  return JsBuilder(env).Number(Told(*waiter, waiter->watch.Take()));
+  return JsBuilder(env).Number(BitsOf(*waiter, waiter->watch.Take()));
 }
 
-// (listing, skipped, watch, names, kept, unkept, now): fills the listing anew with what has appeared, with
-// the names if there are any, with what others hold (see Skipped::Names), and with what is due -> how many
+// (listing, skipped, watch, names, kept, unkept, now): refills the listing with the names that have appeared,
+// the given names (if any), items that others hold (see Skipped::Names) and items that are due -> how many
 napi_value ListNews(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto listing = Opened<ListingBox>(arguments[0]);
   const auto skipped = Opened<SkippedBox>(arguments[1]);
   const auto waiter = Opened<WaiterBox>(arguments[2]);
   std::vector<std::string> names;
-  if (const JsArgument given = arguments[3]; !given.left_out()) {
+  if (const JsArgument given = arguments[3]; !given.omitted()) {
     names.resize(given.Length());
     for (size_t at = 0; at < names.size(); at++) names[at] = given.Element(at).Bytes();
   }
@@ -254,7 +256,7 @@ constexpr Binding kFunctions[] = {
 
 }  // namespace
 
-// In the event loop, outside of JavaScript.
+// Runs in the event loop, outside JavaScript.
 void WakeUps::CallWoken() {
   if (woken_.empty() || closed_) return;
   const std::shared_ptr<WakeUps> alive = shared_from_this();
@@ -264,24 +266,25 @@ void WakeUps::CallWoken() {
   (void)napi_close_handle_scope(env_, scope);
 }
 
-// Plain Node-API: while a worker thread is terminated, any call may refuse.
+// Plain Node-API: while a worker thread is being terminated, any call may refuse.
 void WakeUps::Call(uintptr_t number) {
   const auto known = waiters_.find(number);
-  // It has ended, or was cancelled, meanwhile.
+  // The waiter has ended or was cancelled meanwhile.
   if (known == waiters_.end() || !known->second->callback) return;
   Waiter& waiter = *known->second;
   napi_value callback = nullptr;
   const napi_status status =
       napi_get_reference_value(env_, std::exchange(waiter.callback, {}).get(), &callback);
   JsBuilder js(env_);
-  napi_value told = js.Number(Told(waiter, waiter.watch.TakeTold()));
-  if (status != napi_ok || told == nullptr) return;
-  // In the loop, what the callback lets go on must run now; from a threadsafe function, it does anyway.
+  napi_value bits = js.Number(BitsOf(waiter, waiter.watch.TakeRead()));
+  if (status != napi_ok || bits == nullptr) return;
+  // From the event loop, the microtasks that the callback queues must be run here; a threadsafe function runs
+  // them itself.
   napi_value receiver = js.Undefined();
   if (function_ != nullptr)
-    (void)napi_call_function(env_, receiver, callback, 1, &told, nullptr);
+    (void)napi_call_function(env_, receiver, callback, 1, &bits, nullptr);
   else if (napi_get_global(env_, &receiver) == napi_ok)
-    ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &told, nullptr));
+    ReportThrown(env_, napi_make_callback(env_, nullptr, receiver, callback, 1, &bits, nullptr));
 }
 
 const std::span<const Binding> kWatchFunctions = kFunctions;

@@ -24,8 +24,8 @@ class Descriptor {
   bool valid() const { return fd_ >= 0; }
   int Release() { return std::exchange(fd_, -1); }
 
-  // close(2) is never retried after EINTR: the descriptor is gone already, and its number may be somebody
-  // else's.
+  // close(2) is never retried after EINTR: the descriptor is already closed, and another thread may have been
+  // given its number.
   void Reset(int fd = -1) {
     const int old = std::exchange(fd_, fd);
     if (old >= 0) ::close(old);

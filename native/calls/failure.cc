@@ -2,8 +2,8 @@
 
 namespace fsq {
 
-// An errno of 0 would read as success; no call that failed leaves it so, but a value that lies is worse than
-// EIO.
+// An errno of 0 would read as success. No failed call leaves it at 0, but if one did, EIO would be less
+// wrong.
 int LastError() {
   return errno == 0 ? -EIO : -errno;
 }

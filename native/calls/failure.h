@@ -1,4 +1,4 @@
-// What a failed system call leaves behind: a value, not an exception. TypeScript makes the error of it.
+// A failed system call, as a value rather than an exception. TypeScript turns it into an error.
 #pragma once
 
 #include <cerrno>
@@ -16,15 +16,15 @@ struct Failure {
   explicit operator bool() const { return error != 0; }
 };
 
-// -errno. In `Failure{LastError(), ..., PathOf(...)}` it is read before the rest is made, as braces keep the
-// order.
+// -errno. Safe as the first member of `Failure{LastError(), ..., PathOf(...)}`: braces evaluate in order, so
+// errno is read before the other members can change it.
 int LastError();
 
 // "queue" and "NAME" to "queue/NAME".
 std::string JoinPath(std::string_view directory, std::string_view name);
 
-// Repeats a call that a signal interrupted, which file systems in user space and network file systems let
-// happen to any call. Not for close(2).
+// Repeats a call that a signal interrupted. On FUSE and network file systems any call can be interrupted. Not
+// for close(2).
 template <typename Call, typename... Arguments>
 auto RetryInterrupted(Call call, Arguments... arguments) {
   auto result = call(arguments...);
@@ -32,9 +32,9 @@ auto RetryInterrupted(Call call, Arguments... arguments) {
   return result;
 }
 
-// The same for a call that must be made once only (link, rename, unlink, mkdir): it may have been made
-// although it was interrupted, and the next one then fails, or undoes it. So `was_made` looks after each
-// failure from the first interruption on.
+// The same for a call that must take effect only once (link, rename, unlink, mkdir). An interrupted call may
+// have taken effect, and repeating it would then fail or undo it. So from the first interruption on,
+// `was_made` checks after each failure whether the call has taken effect.
 template <typename Call, typename WasMade>
 int RetryUnlessMade(Call call, WasMade was_made) {
   for (bool interrupted = false;;) {

@@ -19,7 +19,7 @@
 namespace fsq::fault {
 namespace {
 
-// Every point there is, so that a test can walk them all and none is forgotten: an unlisted one aborts.
+// All points, so that a test can visit each of them. Reaching a point that is not listed aborts.
 constexpr const char* kPoints[] = {
     "open.directory",   "open.fstatfs",     "list.open",         "list.getdents",     "claim.down",
     "claim.look",       "claim.open",       "claim.lock",        "claim.fstat",       "claim.fstatat",
@@ -52,7 +52,7 @@ struct State {
   std::map<std::string, unsigned, std::less<>> hits;
 };
 
-// Made at first use and never freed: other threads may be at a point while the process exits.
+// Created at first use and never freed: other threads may be at a point while the process exits.
 State& TheState() {
   static State* state = new State;
   return *state;

@@ -1,16 +1,15 @@
-// Numbered points around each system call, for tests that need a race or a crash to be certain.
+// Named points around each system call, for tests that need a race or a crash to happen for certain.
 //
-// In the release build FSQ_CALL(point, call) is the call, repeated where a signal interrupted it, and
-// FSQ_CALL_ONCE(point, call) is the call, for RetryUnlessMade. In the fault-point build (FSQ_FAULT_POINTS) a
-// test chooses, by the variable FSQ_FAULTS or by setFaults(), what happens there:
+// In the release build FSQ_CALL(point, call) is the call, repeated when a signal interrupts it, and
+// FSQ_CALL_ONCE(point, call) is the bare call, for RetryUnlessMade. In the fault-point build
+// (FSQ_FAULT_POINTS) a test chooses what happens there, by the variable FSQ_FAULTS or by setFaults():
 //
 //     point[#n]=action[;...]      #n: only the n-th time this point is reached
 //     kill | kill-after           SIGKILL to this process before or after the call
 //     errno:N                     the call is not made; it fails with errno N
-//     errno-after:N               the call is made, and says errno N whatever came of it
-//     pause:FILE | pause-after:FILE   makes FILE and waits until somebody removes it
-//     answer:N            where the code says FSQ_ANSWER after the call: N stands in the place of what the
-//     call answered
+//     errno-after:N               the call is made, and then fails with errno N whatever its result
+//     pause:FILE | pause-after:FILE   creates FILE and waits until it is removed
+//     answer:N                    only where FSQ_ANSWER follows the call: N replaces the result of the call
 #pragma once
 
 #include "calls/failure.h"
@@ -22,13 +21,13 @@
 
 namespace fsq::fault {
 
-// True: the call must not be made and fails with the errno that is set now.
+// True: the call must be skipped; it fails with the errno that is now set.
 bool Enter(const char* point);
-// True: the call has failed with the errno that is set now, whatever it said.
+// True: the call counts as failed with the errno that is now set, whatever its result.
 bool Leave(const char* point);
 void Set(const std::string& specification);
 std::vector<std::string> Points();
-// Whether a test has chosen another answer for the call made last at the point.
+// Whether a test has chosen another answer for the latest call at this point.
 bool HasAnswer(const char* point, long long* answer);
 
 template <typename Result>

@@ -1,4 +1,4 @@
-// What asks a long operation to give up.
+// How a long operation is asked to give up.
 #pragma once
 
 #include <atomic>
@@ -8,7 +8,7 @@ namespace fsq {
 // Each may be null.
 struct Stopping {
   const std::atomic<bool>* process = nullptr;    // set: the process wants to exit
-  const std::atomic<bool>* operation = nullptr;  // set: nobody waits for this operation any more
+  const std::atomic<bool>* operation = nullptr;  // set: nothing waits for this operation any more
 
   bool requested() const { return IsSet(process) || IsSet(operation); }
 

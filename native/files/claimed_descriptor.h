@@ -11,9 +11,9 @@
 
 namespace fsq {
 
-// Unlocks before it closes. It knows its inode, because its number is lent to JavaScript: where somebody else
-// closed it (a stream with autoClose, say), the number may by now be another file, which is not ours to
-// close.
+// Unlocks before it closes. It remembers its inode, because its number is lent to JavaScript: if other code
+// closed the descriptor (a stream with autoClose, for example), the number may now belong to another file,
+// which must not be closed here.
 class ClaimedDescriptor {
  public:
   ClaimedDescriptor() = default;
@@ -38,13 +38,14 @@ class ClaimedDescriptor {
   void Remember(const struct stat& info) { id_ = IdOf(info); }
   bool Is(const struct stat& info) const { return IdOf(info) == id_; }
 
-  // Whether nobody else has closed the descriptor. Only where its inode is remembered.
+  // Whether the descriptor still belongs to its inode, i.e. no other code has closed it. Only valid after
+  // Remember().
   bool IsIntact() const {
     struct stat info;
     return valid() && RetryInterrupted(::fstat, fd_, &info) == 0 && Is(info);
   }
 
-  // The kernel has given the number to somebody else, so it is not ours any more.
+  // Call this when the kernel has given the number to another file: the descriptor is no longer ours.
   void Forget() { (void)Release(); }
 
   void Reset() {
@@ -53,7 +54,7 @@ class ClaimedDescriptor {
     ResetVerified();
   }
 
-  // Where the inode has been looked at just now.
+  // For a caller that has just verified the inode.
   void ResetVerified() {
     if (const int fd = Release(); fd >= 0) UnlockAndClose(fd, kind_);
   }

@@ -23,8 +23,8 @@ int SetDue(int fd, int64_t due_ms) {
   return RetryInterrupted(::futimens, fd, times);
 }
 
-// Not mtime alone: a clock that steps back must not delay what was enqueued at once, whose mtime is never
-// after its ctime.
+// mtime alone does not decide: when the clock steps back, an item enqueued without delay must not become
+// delayed. The mtime of such an item is never later than its ctime.
 bool IsDelayed(const struct stat& info) {
   const timespec& modified = platform::ModifiedAt(info);
   if (!IsLater(modified, platform::ChangedAt(info))) return false;

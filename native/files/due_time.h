@@ -1,4 +1,4 @@
-// When a delayed item is due: at the time of modification of its file, which lies in the future.
+// When a delayed item is due: at the mtime of its file, which then lies in the future.
 #pragma once
 
 #include <sys/stat.h>
@@ -7,12 +7,12 @@
 
 namespace fsq {
 
-// Sets only that time, in milliseconds since the epoch. 0 or -1 with errno.
+// Sets only the mtime, in milliseconds since the epoch. 0 or -1 with errno.
 int SetDue(int fd, int64_t due_ms);
 
 bool IsDelayed(const struct stat& info);
 
-// In milliseconds since the epoch, rounded up: at that millisecond it is past.
+// Milliseconds since the epoch, rounded up, so that the item is due at that millisecond.
 int64_t DueOf(const struct stat& info);
 
 }  // namespace fsq

@@ -1,4 +1,4 @@
-// What stat(2) says of a file: which one it is.
+// Which file stat(2) describes.
 #pragma once
 
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 namespace fsq {
 
-// Two names with one id are names of one file.
+// Two names with the same id are names of the same file.
 struct FileId {
   dev_t device = 0;
   ino_t inode = 0;
@@ -23,7 +23,7 @@ inline FileId IdOf(const struct stat& info) {
   return {info.st_dev, info.st_ino};
 }
 
-// fstatat(2) of the name itself, not of what it links to.
+// fstatat(2) that does not follow a symlink.
 inline int LookAt(int directory, const std::string& name, struct stat* info) {
   return RetryInterrupted(::fstatat, directory, name.c_str(), info, AT_SYMLINK_NOFOLLOW);
 }

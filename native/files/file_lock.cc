@@ -45,7 +45,8 @@ int Unlock(int fd, LockKind kind, LockRange range) {
 }
 
 void UnlockAndClose(int fd, LockKind kind) {
-  // A failed unlock changes nothing that could be done: the close that follows drops the lock too.
+  // Nothing can be done about a failed unlock, and nothing needs to be: the close that follows drops the
+  // lock, too.
   (void)FSQ_CALL("claim.unlock", Unlock(fd, kind));
   ::close(fd);
 }

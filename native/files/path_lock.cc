@@ -12,8 +12,9 @@
 namespace fsq {
 namespace {
 
-// Whoever replaces or removes the file between our open and our lock has had the lock meanwhile, most likely:
-// after so many times in a row it counts as taken.
+// If the path names another file after we got the lock, another process replaced or removed the file between
+// our open and our lock, most likely while it held the lock. After this many such rounds the lock counts as
+// taken.
 constexpr int kMostRounds = 16;
 
 bool IsLockable(const struct stat& info) {
@@ -31,14 +32,14 @@ int Open(const PathLockRequest& request) {
   };
   // For writing if possible: exclusive fcntl locks need it, and so does flock on NFS.
   int fd = open(O_RDWR);
-  // Not at once: O_CREAT is refused for a file of somebody else's in a sticky directory
+  // O_CREAT only in a second call: in a sticky directory it is refused for a file that another user owns
   // (fs.protected_regular).
   if (fd == -1 && errno == ENOENT && request.create) fd = open(O_RDWR | O_CREAT);
   const bool for_reading = request.kind == LockKind::kFlock || !request.exclusive;
   if (fd == -1 && for_reading && IsUnwritable(errno)) {
     const int unwritable = errno;
     fd = open(O_RDONLY);
-    // It is not missing: it may not be made.
+    // The file does exist, but O_RDWR was refused; ENOENT would mislead.
     if (fd == -1 && errno == ENOENT) errno = unwritable;
   }
   return fd;
@@ -54,7 +55,8 @@ PathLock LockPath(const PathLockRequest& request) {
   const char* const path = request.path.c_str();
   struct stat info;
   for (int round = 0; round < kMostRounds; round++) {
-    // Before the open, as opening a device has effects. Where this fails, the open says why.
+    // Look before the open, because opening a device has effects. If this stat fails, the open reports the
+    // reason.
     if (FSQ_CALL("lock.look", ::stat(path, &info)) == 0 && !IsLockable(info)) return {.not_a_file = true};
     Descriptor opened(Open(request));
     if (!opened.valid()) return {.failure = Failure{LastError(), "open"}};

@@ -14,16 +14,16 @@ struct PathLockRequest {
   LockKind kind = LockKind::kFlock;
   bool exclusive = true;
   LockRange range;
-  bool create = true;  // makes the file where there is none
+  bool create = true;  // creates a missing file
 };
 
 struct PathLock {
   ClaimedDescriptor held;
-  Failure failure;          // EAGAIN: taken
-  bool not_a_file = false;  // what is there is neither a regular file nor a directory, and was not opened
+  Failure failure;          // EAGAIN: another holder has the lock
+  bool not_a_file = false;  // the path names neither a regular file nor a directory, and was not opened
 };
 
-// Opens what the path names and locks it, without waiting. What is locked is what the path names afterwards.
+// Opens the file at the path and locks it, without waiting. On success the path names the locked file.
 PathLock LockPath(const PathLockRequest& request);
 
 }  // namespace fsq

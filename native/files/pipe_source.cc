@@ -13,7 +13,7 @@ namespace fsq {
 ssize_t ReadWhatIsThere(int fd, char* buffer, size_t size) {
   const ssize_t got = platform::ReadWithoutWaiting(fd, buffer, size);
   if (got != -1 || errno != ENOTSUP) return got;
-  // Another reader can be faster between the two calls, and then the second one waits.
+  // Another reader may take the bytes between poll and read. The read then waits.
   pollfd waiting{fd, POLLIN, 0};
   const int ready = RetryInterrupted(::poll, &waiting, nfds_t{1}, 0);
   if (ready == -1) return -1;
@@ -21,7 +21,7 @@ ssize_t ReadWhatIsThere(int fd, char* buffer, size_t size) {
     errno = EAGAIN;
     return -1;
   }
-  // Also for what poll calls bad: read says why.
+  // Also if poll reports an error: read then returns its errno.
   return RetryInterrupted(::read, fd, buffer, size);
 }
 

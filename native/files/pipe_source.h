@@ -1,4 +1,4 @@
-// Reading what comes bit by bit: pipes, sockets, terminals.
+// Reading sources that deliver bytes over time: pipes, sockets, terminals.
 #pragma once
 
 #include <sys/types.h>
@@ -7,9 +7,9 @@
 
 namespace fsq {
 
-// What is there now, at most `size` bytes: 0 at the end, -1 with EAGAIN where there is nothing yet. Never
-// waits, so that a silent writer holds no thread; O_NONBLOCK, which would do it, belongs to everybody who has
-// the pipe.
+// Reads the bytes that are available now, at most `size`: 0 at the end, -1 with EAGAIN if there are none yet.
+// Never waits, so that a silent writer does not block a thread. O_NONBLOCK would do the same, but it would
+// affect every process that shares the pipe.
 ssize_t ReadWhatIsThere(int fd, char* buffer, size_t size);
 
 }  // namespace fsq

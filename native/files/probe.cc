@@ -25,13 +25,13 @@ constexpr char kContent[] = "fsq";
 constexpr ssize_t kContentSize = sizeof kContent - 1;
 constexpr int64_t kHourMs = 3'600'000;
 
-// What may be otherwise in a minute, on the same file system.
+// Errors that may be gone in a minute, on the same file system.
 bool IsOfTheMoment(int error) {
   constexpr std::array kErrors = {EMFILE, ENFILE, ENOSPC, EDQUOT, ENOMEM, EIO};
   return std::find(kErrors.begin(), kErrors.end(), error) != kErrors.end();
 }
 
-// 0 or -1 with errno, as the calls of the system have it; or kNoEffect.
+// The methods return 0 or -1 with errno, as system calls do, or kNoEffect.
 class Prober {
  public:
   Prober(const std::string& path, ProbeResult* result) : path_(path), result_(*result) {}
@@ -70,7 +70,8 @@ class Prober {
 
 Descriptor Prober::Open(const char* name, int flags) const {
   Descriptor opened(RetryInterrupted(::openat, directory_.get(), name, flags | O_NOFOLLOW | O_CLOEXEC, 0600));
-  // Whatever the umask. Where modes are not kept, the mount options say what may be opened.
+  // Set the mode despite the umask. On a file system without modes this fails, and the mount options decide
+  // who may open the file.
   if (opened.valid() && (flags & O_CREAT) != 0) (void)RetryInterrupted(::fchmod, opened.get(), mode_t{0600});
   return opened;
 }
@@ -83,7 +84,8 @@ bool Prober::Look(const char* name, struct stat* info) const {
   return LookAt(directory_.get(), name, info) == 0;
 }
 
-// Nobody else makes anything in the directory: a name that is there after an interrupted call was made by it.
+// No other process creates files in this directory. A name that exists after an interrupted call was made by
+// that call.
 template <typename Call>
 int Prober::MakeOnce(const char* name, Call call) const {
   return RetryUnlessMade(call, [&] {
@@ -103,7 +105,7 @@ void Prober::Add(const char* name, const char* syscall, Try attempt) {
   result_.features.push_back({name, outcome == -1 ? LastError() : outcome});
 }
 
-// What all else is tried on. A directory in which this fails is not fit to be tried.
+// Creates the files that the other tests use. If this fails, the directory cannot be probed.
 Failure Prober::Prepare() {
   directory_ = Descriptor(
       FSQ_CALL("probe.open", ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)));
@@ -167,8 +169,8 @@ int Prober::RenameExchange() const {
   return IdOf(two) == IdOf(one) ? 0 : Feature::kNoEffect;
 }
 
-// Two descriptions of one file, as two workers have them, and opened as they open it: over NFS an exclusive
-// flock fails on what is open for reading.
+// Two open file descriptions of one file, as two workers have them. Opened as workers open it: over NFS, an
+// exclusive flock fails on a file that is open for reading only.
 int Prober::Lock(const char* point, LockKind kind) const {
   (void)point;
   const Descriptor first = Open(kOne, AccessFor(kind));
@@ -193,7 +195,7 @@ int Prober::Delay() const {
   return platform::ModifiedAt(info).tv_sec > platform::ChangedAt(info).tv_sec ? 0 : Feature::kNoEffect;
 }
 
-// By a time that every step but one changes; 0: it cannot be told.
+// Sets a time that every resolution but the finest truncates differently. 0: unknown.
 int64_t Prober::TimestampStep() const {
   const Descriptor file = Open(kTwo, O_WRONLY);
   constexpr timespec kTime{1'000'000'001, 123'456'789};
@@ -225,14 +227,14 @@ int Prober::Modes() const {
 }
 
 int Prober::Fifo() const {
-  // Not mkfifoat, which macOS has from 13 only.
+  // mkfifo rather than mkfifoat, which macOS has only from version 13.
   return MakeOnce(
       "fifo", [&] { return FSQ_CALL_ONCE("probe.fifo", ::mkfifo(JoinPath(path_, "fifo").c_str(), 0600)); });
 }
 
 int Prober::CopyInKernel() const {
   struct stat info;
-  // The names have been exchanged, where that works.
+  // If RENAME_EXCHANGE works, the two names have been exchanged by now.
   const char* const source = Look(kOne, &info) && info.st_size == kContentSize ? kOne : kTwo;
   const Descriptor from = Open(source, O_RDONLY);
   const Descriptor to = Open("copy", O_CREAT | O_WRONLY);

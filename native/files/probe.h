@@ -1,4 +1,4 @@
-// What the file system of a directory can do, found out by doing it.
+// Finds out what the file system of a directory can do, by trying it.
 #pragma once
 
 #include <sys/types.h>
@@ -12,7 +12,7 @@
 namespace fsq {
 
 struct Feature {
-  // The call said that it worked, and it had no effect.
+  // The call reported success but had no effect.
   static constexpr int kNoEffect = 1;
 
   const char* name;
@@ -21,13 +21,13 @@ struct Feature {
 
 struct ProbeResult {
   std::vector<Feature> features;
-  int64_t timestamp_step_ns = 0;  // how finely times are kept
+  int64_t timestamp_step_ns = 0;  // the resolution of file times
   long name_max = 0;              // bytes of a file name; 0: unknown
   dev_t device = 0;
 };
 
-// Tries each feature in `path`, an empty directory of the caller's, who removes it with all that is in it.
-// Fails where the reason is not the file system but the moment (a full disk, no descriptors left).
+// Tries each feature in `path`, an empty directory that belongs to the caller, who removes it with all its
+// contents. Fails if the reason is temporary rather than the file system (a full disk, no descriptors left).
 Failure Probe(const std::string& path, ProbeResult* result);
 
 }  // namespace fsq

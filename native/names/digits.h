@@ -1,4 +1,4 @@
-// Decimal digits, of ASCII and whatever the locale.
+// Decimal digits, ASCII only, independent of the locale.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +12,12 @@ constexpr bool IsDigit(char byte) {
   return byte >= '0' && byte <= '9';
 }
 
-// An empty text has none.
+// False for an empty text.
 inline bool AreDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), IsDigit);
 }
 
-// `digits`: nothing else, and at most 18 of them.
+// `digits` must be digits only, at most 18 of them.
 inline int64_t NumberOf(std::string_view digits) {
   int64_t number = 0;
   (void)std::from_chars(digits.data(), digits.data() + digits.size(), number);

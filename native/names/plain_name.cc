@@ -14,7 +14,8 @@ namespace {
 constexpr char kDelimiter = '_';
 constexpr size_t kTimestampDigits = 14;
 
-// As formatting its fields gives the same text back: isDefaultTimestamp of src/name/timestamp.ts.
+// True if formatting the parsed fields gives the same text back, as isDefaultTimestamp of
+// src/name/timestamp.ts checks.
 bool IsTimestamp(std::string_view text) {
   if (text.size() != kTimestampDigits || !AreDigits(text)) return false;
   constexpr std::array<int, 12> kDays = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};

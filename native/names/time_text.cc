@@ -12,7 +12,7 @@ namespace {
 constexpr int kBaseYear = 1900;
 constexpr size_t kFractionDigits = 6;
 
-// At least `digits` of them, zeros in front.
+// Pads with leading zeros to at least `digits` digits.
 void AppendNumber(std::string* text, int value, size_t digits) {
   char buffer[16];
   const auto written = std::to_chars(buffer, buffer + sizeof buffer, value);
@@ -21,9 +21,9 @@ void AppendNumber(std::string* text, int value, size_t digits) {
   text->append(buffer, size);
 }
 
-// One conversion that we leave to the C library, e.g. "%a" or "%-d".
+// A conversion that is left to the C library, e.g. "%a" or "%-d".
 void AppendByLibrary(std::string* text, const std::string& conversion, const struct tm& fields) {
-  // A byte after the conversion tells 'empty' (as %p is in some locales) from 'did not fit'.
+  // A byte after the conversion distinguishes an empty result (%p in some locales) from one that did not fit.
   const std::string format = conversion + "|";
   std::vector<char> buffer(64);
   size_t size = 0;
@@ -34,15 +34,16 @@ void AppendByLibrary(std::string* text, const std::string& conversion, const str
   text->append(buffer.data(), size - 1);
 }
 
-// [begin, end) of the conversion that starts at format[begin] == '%', flags and width included.
+// The end of the conversion that starts at format[begin] == '%', including flags and width.
 size_t ConversionEnd(std::string_view format, size_t begin) {
   size_t at = begin + 1;
   while (at < format.size() && std::strchr("-_0^#+:EO123456789", format[at]) != nullptr) at++;
   return at < format.size() ? at + 1 : at;
 }
 
-// The common conversions are written here: the same digits on every C library (%Y of year 1 is "1" to one and
-// "0001" to another), and no look at the environment (strftime calls tzset) from a pool thread.
+// The common conversions are written here, for two reasons: every C library then gives the same digits (for
+// year 1, %Y is "1" in one and "0001" in another), and a pool thread does not read the environment (strftime
+// calls tzset).
 void AppendFields(std::string* text, std::string_view format, const struct tm& fields, int microseconds) {
   for (size_t at = 0; at < format.size();) {
     if (format[at] != '%' || at + 1 == format.size()) {
@@ -88,8 +89,8 @@ std::optional<int> TakeDigits(std::string_view* text, size_t digits) {
   return value;
 }
 
-// A format of fixed-width numbers and literal bytes only; false: it has other conversions, or the text does
-// not fit.
+// Parses a format that consists only of fixed-width numbers and literal bytes. False: the format has other
+// conversions (`*simple` is false), or the text does not fit.
 bool ParseSimple(std::string_view format, std::string_view text, struct tm* fields, int* microseconds,
                  bool* simple) {
   *simple = true;
@@ -140,7 +141,7 @@ bool ParseSimple(std::string_view format, std::string_view text, struct tm* fiel
   return text.empty();
 }
 
-// strptime for the stretches between the %f, which it does not know.
+// Calls strptime for the parts between the %f conversions, which it does not know.
 bool ParseByLibrary(const std::string& format, const std::string& text, struct tm* fields,
                     int* microseconds) {
   const char* rest = text.c_str();
@@ -173,7 +174,7 @@ bool SameFields(const struct tm& left, const struct tm& right) {
          left.tm_hour == right.tm_hour && left.tm_min == right.tm_min && left.tm_sec == right.tm_sec;
 }
 
-// mktime(3) with an answer that tells an error from the second before the epoch.
+// mktime(3) with a result that distinguishes an error from the second before the epoch.
 std::optional<time_t> LocalInstant(const struct tm& fields, int daylight_saving, struct tm* normalised) {
   *normalised = fields;
   normalised->tm_isdst = daylight_saving;
@@ -188,7 +189,7 @@ struct Candidate {
   struct tm zone;  // its normalised fields, with the zone of that instant
 };
 
-// The instants that have these fields, the later one first: in local time, an hour can come twice.
+// The instants with these fields, the later one first: in local time an hour can occur twice.
 std::vector<Candidate> InstantsOf(const struct tm& fields, bool utc) {
   struct tm copy = fields;
   if (utc) {
@@ -203,7 +204,7 @@ std::vector<Candidate> InstantsOf(const struct tm& fields, bool utc) {
   std::sort(found.begin(), found.end(),
             [](const Candidate& left, const Candidate& right) { return left.seconds > right.seconds; });
   if (!found.empty()) return found;
-  // An hour that the clocks leave out: no local time has these fields, and mktime knows best what was meant.
+  // The clocks skip this hour, so no local time has these fields. Take what mktime makes of them.
   if (const std::optional<time_t> seconds = LocalInstant(fields, -1, &copy))
     found.push_back({*seconds, copy});
   return found;
@@ -252,14 +253,15 @@ std::optional<Instant> ParseTime(const std::string& format, const std::string& t
     microseconds = 0;
     if (!ParseByLibrary(format, text, &fields, &microseconds)) return std::nullopt;
   }
-  // The year 0 has a number, but no implementation of the standard reads it as a date.
+  // Year 0 has a number, but no implementation of the standard reads it as a date.
   if (fields.tm_year + kBaseYear < 1) return std::nullopt;
 
-  // timegm makes a real date of the fields (30 February becomes 1 March), so that only a real one comes back
-  // as it was.
+  // timegm normalises the fields to a real date (30 February becomes 1 March), so only a real date formats
+  // back to the same text.
   struct tm real = fields;
   ::timegm(&real);
-  // A format with a zone in it tells the two passes of an hour apart; any other takes the first candidate.
+  // A format with a zone distinguishes the two occurrences of an hour. Any other format takes the first
+  // candidate.
   for (const Candidate& candidate : InstantsOf(fields, utc)) {
     real.tm_isdst = candidate.zone.tm_isdst;
     real.tm_gmtoff = candidate.zone.tm_gmtoff;

@@ -1,4 +1,4 @@
-// Timestamps: strftime(3) and strptime(3), with %f for microseconds, made strict.
+// Timestamps: a strict strftime(3) and strptime(3), with %f for microseconds.
 #pragma once
 
 #include <time.h>
@@ -15,14 +15,14 @@ struct Instant {
 };
 
 Instant Now();
-// Some milliseconds ago, perhaps: a quarter of the price.
+// May be some milliseconds old, and costs a quarter of Now().
 Instant AboutNow();
 
-// An empty result: the format makes nothing of this instant.
+// An empty result means that this instant cannot be formatted.
 std::string FormatTime(const std::string& format, Instant instant, bool utc);
 
-// The instant, if and only if formatting the parsed fields gives `text` back. Of an hour that comes twice,
-// the later one.
+// The instant, if and only if formatting the parsed fields gives `text` back. When an hour occurs twice, the
+// later instant.
 std::optional<Instant> ParseTime(const std::string& format, const std::string& text, bool utc);
 
 }  // namespace fsq

@@ -1,4 +1,4 @@
-// The field of a name that counts how often its item has been tried.
+// The field of a name that counts the tries of its item.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,11 @@
 
 namespace fsq {
 
-// None: the name has no such field, or that is not 1 to 15 digits.
+// Empty if the name has no such field, or the field is not 1 to 15 digits.
 std::optional<int64_t> TriesOf(std::string_view name);
 
-// The same name with its tries changed by `step`; none: it has no such number.
+// The same name with its tries changed by `step`. Empty if the name has no valid tries, or fewer than the
+// step would take away.
 std::optional<std::string> WithTriesChanged(std::string_view name, int step);
 
 }  // namespace fsq

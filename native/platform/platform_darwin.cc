@@ -50,14 +50,14 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
   return RenameWith(from_directory, from, to_directory, to, RENAME_SWAP);
 }
 
-// There is no such call, and fstat(2) asks only when what is remembered has grown old.
+// macOS has no such call; fstat(2) asks the server only when the cached attributes have expired.
 int Refresh(int directory) {
   struct stat info;
   return RetryInterrupted(::fstat, directory, &info);
 }
 
-// fsync(2) of macOS leaves the data in the drive's cache; F_FULLFSYNC empties it, where the file system knows
-// how.
+// On macOS fsync(2) leaves the data in the drive's cache. F_FULLFSYNC flushes it, if the file system supports
+// that.
 int SyncFile(int fd) {
   if (RetryInterrupted(::fcntl, fd, F_FULLFSYNC) == 0) return 0;
   if (RetryInterrupted(::fcntl, fd, F_BARRIERFSYNC) == 0) return 0;
@@ -124,7 +124,7 @@ int OpenWatcher() {
   return watcher;
 }
 
-// A watch is the descriptor of its directory.
+// The number of a watch is the descriptor of its directory.
 int AddWatch(int watcher, const char* directory, bool) {
   Descriptor watched(RetryInterrupted(::open, directory, O_EVTONLY | O_DIRECTORY | O_CLOEXEC));
   if (!watched.valid()) return -1;
@@ -167,7 +167,7 @@ int OpenPipe(int ends[2]) {
 void StayLoaded() {
   Dl_info own;
   if (::dladdr(reinterpret_cast<const void*>(&StayLoaded), &own) == 0) return;
-  // Never closed.
+  // Deliberately never closed.
   (void)::dlopen(own.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 

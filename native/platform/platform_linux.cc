@@ -33,9 +33,9 @@ LinkWay FirstLinkWay() {
 }
 
 int OpenUnnamed(int directory, mode_t mode) {
-  // Without O_EXCL: with it the inode could never be linked.
+  // Without O_EXCL, which would make it impossible to link the inode.
   const int fd = RetryInterrupted(::openat, directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-  // EISDIR: a kernel, EOPNOTSUPP: a file system that does not know O_TMPFILE.
+  // EISDIR comes from a kernel, EOPNOTSUPP from a file system, that does not know O_TMPFILE.
   if (fd == -1 && (errno == EISDIR || errno == EOPNOTSUPP || errno == EINVAL)) errno = ENOTSUP;
   return fd;
 }
@@ -52,7 +52,7 @@ int LinkUnnamed(int fd, int directory, const char* name, LinkWay way) {
   return ::linkat(AT_FDCWD, ProcPathOf(fd).data(), directory, name, AT_SYMLINK_FOLLOW);
 }
 
-// By number: glibc has renameat2 from 2.28 only, and musl only lately.
+// Called by number: glibc has renameat2 only from 2.28, and musl has it only recently.
 static int Rename2(int from_directory, const char* from, int to_directory, const char* to, unsigned flags) {
   return static_cast<int>(::syscall(SYS_renameat2, from_directory, from, to_directory, to, flags));
 }
@@ -66,7 +66,7 @@ int RenameExchange(int from_directory, const char* from, int to_directory, const
 }
 
 int Refresh(int directory) {
-  // By number, and the answer, of which nothing is read, as the bytes that it has: not each libc knows of it.
+  // Called by number, with raw bytes for the answer, which is not used: not every libc declares statx.
   constexpr unsigned kBasicStats = 0x7ff;
   alignas(uint64_t) std::array<char, 256> answer;
   return static_cast<int>(
@@ -89,8 +89,8 @@ int WriteOut(int fd) {
                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
-// ext2 and ext3 have the same magic, and only the mount's own options tell of its journal. "fc_debug_force"
-// is how the kernel prints that the file system has fast commits.
+// ext2 and ext3 share the magic number, and only the options of the mount show its journal mode. The kernel
+// prints "fc_debug_force" if the file system has fast commits.
 static bool IsOrderedExt4(dev_t device) {
   std::array<char, 64> link;
   std::snprintf(link.data(), link.size(), "/sys/dev/block/%u:%u", major(device), minor(device));
@@ -127,7 +127,7 @@ ssize_t CopyInKernel(int source, off_t* offset, int to, size_t length) {
   return copied;
 }
 
-// Through a description of its own, as O_NONBLOCK belongs to all who share one.
+// Uses an open file description of its own, because O_NONBLOCK applies to every process that shares one.
 static ssize_t ReadReopened(int fd, char* buffer, size_t size) {
   constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   const Descriptor own(RetryInterrupted([&] { return ::open(ProcPathOf(fd).data(), kFlags); }));
@@ -136,14 +136,15 @@ static ssize_t ReadReopened(int fd, char* buffer, size_t size) {
   return -1;
 }
 
-// By number, as glibc has preadv2 from 2.26 only, and musl only lately. Pipes know the flag from Linux 6.4.
+// Called by number: glibc has preadv2 only from 2.26, and musl has it only recently. Pipes support the flag
+// from Linux 6.4.
 ssize_t ReadWithoutWaiting(int fd, char* buffer, size_t size) {
   constexpr int kNoWait = 8;             // RWF_NOWAIT
-  constexpr long kCurrentPosition = -1;  // in two halves
+  constexpr long kCurrentPosition = -1;  // split into two halves
   const iovec into{buffer, size};
   const long got = RetryInterrupted(::syscall, SYS_preadv2, long{fd}, &into, 1L, kCurrentPosition,
                                     kCurrentPosition, kNoWait);
-  // EOPNOTSUPP: a named FIFO, a terminal; ENOSYS, EINVAL: an older kernel; EPERM: a sandbox that does not
+  // EOPNOTSUPP: a named FIFO or a terminal. ENOSYS, EINVAL: an older kernel. EPERM: a sandbox that does not
   // know the call.
   if (got == -1 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EPERM))
     return ReadReopened(fd, buffer, size);
@@ -161,7 +162,8 @@ struct KnownFileSystem {
 constexpr auto kLocal = FileSystem::Reach::kLocal;
 constexpr auto kNetwork = FileSystem::Reach::kNetwork;
 
-// The shared folders of virtual machines (9p and the like) count as network: their host changes them, too.
+// Shared folders of virtual machines (9p and the like) count as network, because their host changes them,
+// too.
 constexpr KnownFileSystem kFileSystems[] = {
     {0x0000ef53, "ext4", kLocal},       {0x58465342, "xfs", kLocal},
     {0x9123683e, "btrfs", kLocal},      {0x01021994, "tmpfs", kLocal},
@@ -212,7 +214,7 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
     unsigned char type;
     char name[];
   };
-  // Big: one call for some 1,500 names; glibc's readdir takes 32 KiB and copies each.
+  // A large buffer: one call returns about 1,500 names. glibc's readdir uses 32 KiB and copies each entry.
   constexpr size_t kBuffer = 64 * 1024;
   const auto buffer = std::make_unique<uint64_t[]>(kBuffer / sizeof(uint64_t));
   for (;;) {
@@ -237,16 +239,17 @@ int OpenWatcher() {
 }
 
 int AddWatch(int watcher, const char* directory, bool files) {
-  // A directory that is open is not yet deleted itself when its name is gone; where it was, that is told at
-  // once.
+  // While a directory is open, removing its name does not delete it yet, so IN_DELETE_SELF comes late. Its
+  // parent reports the removal at once.
   const uint32_t own = files ? IN_CLOSE | IN_ATTRIB : IN_DELETE | IN_MOVED_FROM;
   const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | own;
-  // IN_MASK_ADD: somebody of this process may watch the directory for more.
+  // IN_MASK_ADD: another watch of this process may already watch the directory for more events.
   return RetryInterrupted(::inotify_add_watch, watcher, directory, mask | IN_ONLYDIR | IN_MASK_ADD);
 }
 
 void RemoveWatch(int watcher, int watch) {
-  (void)RetryInterrupted(::inotify_rm_watch, watcher, watch);  // EINVAL: it went with its directory
+  (void)RetryInterrupted(::inotify_rm_watch, watcher, watch);  // EINVAL: the kernel removed the watch
+                                                               // together with its directory
 }
 
 int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit) {
@@ -265,13 +268,13 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
       visit({.watch = event->wd,
              .created = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0,
              .touched = !is_directory && (event->mask & IN_ATTRIB) != 0,
-             // Whoever lists a directory closes it.
+             // Listing a directory closes it; that is no event about an item.
              .closed = !is_directory && (event->mask & IN_CLOSE) != 0,
              .gone = (event->mask & kGone) != 0,
              .lost = (event->mask & IN_Q_OVERFLOW) != 0,
              .name = event->len == 0 ? std::string_view() : std::string_view(event->name)});
     }
-    // One event more would have come along.
+    // There was room for one more event, so this was the last one.
     if (static_cast<size_t>(size) + kLargest <= kBuffer) return 0;
   }
 }
@@ -281,11 +284,11 @@ int OpenPipe(int ends[2]) {
 }
 
 void StayLoaded() {
-  // The linker has been told so: -z nodelete.
+  // Nothing to do: the linker option -z nodelete does this.
 }
 
 int Umask() {
-  // umask(2) can only be read by changing it, which another thread would notice.
+  // umask(2) can be read only by changing it, and another thread could be creating a file at that moment.
   const Descriptor status(RetryInterrupted(::open, "/proc/self/status", O_RDONLY | O_CLOEXEC));
   if (!status.valid()) return -1;
   std::array<char, 1024> text;

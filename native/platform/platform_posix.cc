@@ -1,4 +1,4 @@
-// What Linux and macOS do alike, under the same names or nearly so.
+// Functions that are the same, or nearly so, on Linux and macOS.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 namespace fsq::platform {
 
 #ifndef F_OFD_SETLK
-// macOS: in public headers only since macOS 13; the number is the kernel's.
+// macOS declares it in public headers only from version 13; the number comes from the kernel.
 #define F_OFD_SETLK 90
 #endif
 

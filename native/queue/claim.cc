@@ -14,7 +14,7 @@
 namespace fsq {
 namespace {
 
-constexpr size_t kNamesALook = 64;  // names between two looks for the file that stops scans
+constexpr size_t kNamesALook = 64;  // names between two checks for the down file
 
 class Claimer {
  public:
@@ -22,7 +22,7 @@ class Claimer {
           ClaimBatch& batch)
       : directory_(directory), listing_(listing), read_limit_(read_limit), skipped_(skipped), batch_(batch) {}
 
-  // False: stop, batch.failure says why.
+  // False: stop; batch.failure has the reason.
   bool Try(const Listing::Entry& entry, size_t position);
 
  private:
@@ -62,14 +62,14 @@ void Claimer::NoteUnreadable(const char* syscall, const Listing::Entry& entry) {
       {ClaimNote::Kind::kUnreadable, std::string(entry.view()), entry.type, std::move(failure)});
 }
 
-// Where one item is delayed, the next ones may be, too.
+// If one item is delayed, the next ones may be, too.
 void Claimer::NoteDelayed(const Listing::Entry& entry, const struct stat& info) {
   listing_.look_first = Listing::kLookFirst;
   batch_.delayed++;
   if (skipped_ != nullptr) skipped_->KeepDelayed(entry.view(), DueOf(info));
 }
 
-// The name in `place`, other than `but`, under which this inode stands: 1 found, 0 there is none, -1 errno.
+// Finds a name of this inode in `place`, other than `but`: 1 found, 0 there is none, -1 errno.
 int Claimer::FindByInode(Place place, std::string_view but, const struct stat& info, std::string* found) {
   const Descriptor stream(
       FSQ_CALL("list.open", ::openat(directory_.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
@@ -80,21 +80,21 @@ int Claimer::FindByInode(Place place, std::string_view but, const struct stat& i
     return found->empty();
   });
   if (result == -1) return errno == ENOENT ? 0 : -1;
-  // The number alone does not say on which device.
+  // The inode number alone does not identify the device.
   return found->empty() ? 0 : directory_.HasTwin(place, found->c_str(), info);
 }
 
-// Of two names of one inode in queue/, the one with fewer tries is the one that a retry meant to leave.
+// If one inode has two names in queue/, a retry was about to leave the one with fewer tries.
 bool Claimer::WasLeft(std::string_view name, std::string_view other) {
   const auto tries = TriesOf(name);
   const auto other_tries = TriesOf(other);
   return tries && other_tries && *tries < *other_tries;
 }
 
-// A move made of link and unlink (or a power cut on btrfs) can leave both names of one inode. The work was
+// A move made by link and unlink (or a power cut on btrfs) can leave both names of an inode. The work was
 // done, or the retry was made, so complete the move rather than run the item again. 1: completed, the item is
-// not here any more; 0: it is an item like any other (its other name is still in tmp/, or is somebody's
-// backup); -1: errno.
+// no longer here; 0: it is an ordinary item (its other name is still in tmp/, or belongs to a backup); -1:
+// errno.
 int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& info) {
   const int building = directory_.HasTwin(Place::kTmp, entry.name, info);
   if (building != 0) return building == 1 ? 0 : -1;
@@ -109,8 +109,8 @@ int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& in
     if (twin == 1)
       return step == 1 ? RemoveFromQueue(entry.name) : RemoveFromQueue(other->c_str()) == -1 ? -1 : 0;
   }
-  // After a collision the other name differs in more than its place; only a move by link can have been cut in
-  // half then, so where renames are exclusive, directories of any size need not be searched.
+  // After a collision the other name differs in more than its directory. Only a move by link can have been
+  // cut in half then, so if renames are exclusive, there is no need to search directories of any size.
   if (directory_.RenamesExclusively()) return 0;
   for (const Place place : {Place::kDone, Place::kFail, Place::kQueue}) {
     std::string other;
@@ -126,7 +126,7 @@ int Claimer::CompleteHalfMove(const Listing::Entry& entry, const struct stat& in
 
 int Claimer::RemoveFromQueue(const char* name) {
   const int queue = directory_.fd(Place::kQueue);
-  // ENOENT: it was removed by a call that was interrupted, or by somebody else.
+  // ENOENT: an interrupted call removed it, or another process did.
   return FSQ_CALL("claim.complete", ::unlinkat(queue, name, 0)) == 0 || errno == ENOENT ? 1 : -1;
 }
 
@@ -143,7 +143,7 @@ void Claimer::Read(Claim& claim) {
     if (got <= 0) break;
     filled += static_cast<size_t>(got);
   }
-  // Whoever asks for the content later gets the error of that read; the claim itself is good.
+  // The claim itself is good. Reading the content later reports the error.
   if (filled < size) {
     batch_.contents.resize(offset);
     return;
@@ -152,9 +152,9 @@ void Claimer::Read(Claim& claim) {
   claim.content_length = static_cast<ssize_t>(size);
 }
 
-// Whether to skip the name as it stands there: a decision to skip may be taken without the lock, one to run
-// never. Opening and closing a delayed item would be an event for all who watch the queue, this waiter too: a
-// walk over many would fill the queue of its own watch. False: stop, batch.failure says why.
+// Decides whether to skip the name, without a lock: that is safe for a decision to skip, never for one to
+// run. Opening and closing a delayed item would raise an event for all watchers of the queue, including this
+// waiter: a pass over many would fill its own event queue. False: stop; batch.failure has the reason.
 bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
   platform::EntryType type = entry.type;
   *skip = true;
@@ -170,13 +170,14 @@ bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
     }
     if (listing_.look_first > 0) listing_.look_first--;
   }
-  // Not even opened: opening a device, a FIFO or somebody's symlink has effects.
+  // Skipped without opening it: opening a device, a FIFO or someone's symlink has effects.
   *skip = type != platform::EntryType::kRegular;
   if (*skip) NoteForeign(entry, type);
   return true;
 }
 
-// False: stop, batch.failure says why. What may not be opened, or is gone, stays closed.
+// Leaves the descriptor invalid if the item is gone or may not be opened. False: stop; batch.failure has the
+// reason.
 bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   const int queue = directory_.fd(Place::kQueue);
   const int access = AccessFor(directory_.lock_kind());
@@ -185,12 +186,12 @@ bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   if (opened->valid() || errno == ENOENT) return true;
   if ((errno == EMFILE || errno == ENFILE) && skipped_ != nullptr && skipped_->DropBusy())
     return Open(entry, opened);
-  // ETXTBSY: it is a program that runs, and fcntl locks need it open for writing.
+  // ETXTBSY: the item is a running program, and fcntl locks require it to be open for writing.
   if (errno == EACCES || errno == EPERM || errno == ETXTBSY) {
     NoteUnreadable("openat", entry);
     return true;
   }
-  // It became something else since it was listed.
+  // The name was replaced by something else after it was listed.
   if (errno == ELOOP || errno == ENXIO || errno == EISDIR) {
     NoteForeign(entry, platform::EntryType::kUnknown);
     return true;
@@ -207,7 +208,7 @@ bool Claimer::StandsThere(int fd, const Listing::Entry& entry) const {
 bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   Descriptor opened;
   if (skipped_ != nullptr) opened = skipped_->TakeBusy(entry.view());
-  // Another file may have its name by now.
+  // The name may belong to another file by now.
   if (opened.valid() && !StandsThere(opened.get(), entry)) opened.Reset();
   if (!opened.valid()) {
     bool skip = false;
@@ -228,10 +229,10 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   return Check(std::move(claim), entry, position);
 }
 
-// Hands the claim out, or lets go of it. False: stop, batch.failure says why.
+// Adds the claim to the batch, or releases it. False: stop; batch.failure has the reason.
 bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
   const int queue = directory_.fd(Place::kQueue);
-  // Between our open and our lock another worker may have finished the item, or given it another name.
+  // Between our open and our lock, another worker may have finished or renamed the item.
   struct stat info;
   struct stat named;
   if (FSQ_CALL("claim.fstat", ::fstat(claim.descriptor.get(), &info)) == -1) return Stop("fstat", entry);
@@ -279,8 +280,8 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
   for (; listing.cursor < listing.size() && batch.claims.size() < limit && batch.looked < looks;
        batch.looked++) {
     if (stopping.requested()) break;
-    // Not once: a walk over a backlog that others hold can be long. Not each time: who hands an item out
-    // looks again.
+    // Not just once, because a pass over a backlog that others hold can be long. Not for each name, because
+    // the caller checks again before it hands out an item.
     if (batch.looked % kNamesALook == 0) {
       const int down = directory.IsDown();
       if (down == -1) batch.failure = Failure{LastError(), "fstatat", "down"};
@@ -289,12 +290,12 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
     }
     const size_t position = listing.cursor++;
     if (claimer.Try(listing.at(position), position)) continue;
-    listing.cursor = position;  // where the next call goes on, if there is one
+    listing.cursor = position;  // the next call, if there is one, continues here
     break;
   }
   batch.ended = listing.cursor >= listing.size() && !batch.failure;
   if (skipped != nullptr) skipped->UnlockBusy();
-  if (batch.ended && skipped != nullptr) skipped->EndWalk();
+  if (batch.ended && skipped != nullptr) skipped->EndPass();
   batch.spent_ns = NowNs() - begun;
   return batch;
 }

@@ -1,4 +1,4 @@
-// The claim of the standard (section 4): open, lock, and only then look.
+// The claim of the standard (section 4): open, lock, and only then check the name.
 #pragma once
 
 #include <sys/types.h>
@@ -20,13 +20,13 @@ struct Claim {
   ClaimedDescriptor descriptor;
   off_t size = 0;
   size_t position = 0;  // in the listing
-  // Where its content stands in ClaimBatch::contents; length -1: it was not read (too large, or reading
-  // failed).
+  // The offset of its content in ClaimBatch::contents. Length -1: the content was not read (it is too large,
+  // or reading failed).
   size_t content_offset = 0;
   ssize_t content_length = -1;
 };
 
-// A name that was skipped and is worth telling about.
+// A skipped name that is worth reporting.
 struct ClaimNote {
   enum class Kind : int { kForeign, kUnreadable, kCompleted };
 
@@ -40,18 +40,19 @@ struct ClaimBatch {
   std::vector<Claim> claims;
   std::vector<ClaimNote> notes;
   std::string contents;
-  size_t busy = 0;  // held by others
+  size_t busy = 0;  // items that others hold
   size_t delayed = 0;
-  size_t looked = 0;  // names
+  size_t looked = 0;  // names tried
   int64_t spent_ns = 0;
   bool down = false;
-  bool ended = false;  // the listing is used up
-  Failure failure;     // what stopped the batch; the claims before it are good
+  bool ended = false;  // the listing has been used up
+  Failure failure;     // the failure that ended the batch; the claims made before it are good
 };
 
-// Goes on in the listing from its cursor until `limit` items are claimed or `looks` names looked at. Contents
-// of up to `read_limit` bytes are read along with the claim. `skipped`: of a scan that waits; what is passed
-// by is remembered there. Asked to stop, it ends early, as if `looks` were used up.
+// Continues in the listing from its cursor until `limit` items are claimed or `looks` names have been tried.
+// Reads contents of up to `read_limit` bytes along with the claim. `skipped` belongs to a scan that waits and
+// remembers the skipped names; null for other scans. When asked to stop, it ends early, as if `looks` were
+// used up.
 ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t limit, size_t looks,
                      size_t read_limit, Skipped* skipped, Stopping stopping);
 

@@ -29,7 +29,7 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   }
   for (size_t place = 0; place < kPlaces; place++) {
     const char* const name = directory->layout_.names[place].c_str();
-    // O_NOFOLLOW: the queue may be a symlink, its four directories may not.
+    // O_NOFOLLOW: the queue may be a symlink, but its four directories may not.
     directory->places_[place] = Descriptor(
         FSQ_CALL("open.directory", ::openat(directory->root_.get(), name, kOpenFlags | O_NOFOLLOW)));
     if (!directory->places_[place].valid()) {
@@ -46,7 +46,8 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
       return nullptr;
     }
     ids[place] = IdOf(info);
-    // One directory under two names (a bind mount, a setting): a move from it into itself would lose items.
+    // One directory under two names (by a bind mount or a setting): moving an item from it to itself would
+    // lose the item.
     for (size_t earlier = 0; earlier < place; earlier++) {
       if (ids[earlier] == ids[place]) {
         *failure = Failure{-EINVAL, "fstat", where, {}};
@@ -69,7 +70,8 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   return directory;
 }
 
-// Which kind of lock the others use must be known, not guessed: the two kinds do not see each other.
+// The kind of lock that the other workers use must be known, not guessed: locks of the two kinds do not
+// exclude each other.
 int QueueDirectory::FindLockKind(LockKind* kind) const {
   *kind = LockKind::kNone;
   if (!locking_) return 0;
@@ -94,7 +96,7 @@ bool QueueDirectory::Vanished(Place place) const {
 }
 
 bool QueueDirectory::RenamesExclusively() const {
-  // A directory onto itself: EEXIST where the flag is known, and nothing happens in either case.
+  // Renames a directory to its own name: EEXIST if the flag is supported. In either case nothing changes.
   const char* const name = NameOf(Place::kTmp).c_str();
   const int renamed =
       FSQ_CALL("claim.exclusive", platform::RenameExclusive(root_.get(), name, root_.get(), name));
@@ -139,7 +141,7 @@ int QueueDirectory::Look(const char* point, int directory, const char* name, str
   using Reach = platform::FileSystem::Reach;
   if (file_system_.reach != Reach::kLocal) {
     const int refreshed = FSQ_CALL("look.refresh", platform::Refresh(directory));
-    // One of which it is not known where it is may be local, and need not have the call.
+    // A file system of unknown reach may be local, and need not support the call.
     if (refreshed == -1 && file_system_.reach == Reach::kNetwork) return -1;
   }
   return FSQ_CALL(point, ::fstatat(directory, name, info, AT_SYMLINK_NOFOLLOW));

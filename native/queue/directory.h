@@ -1,5 +1,5 @@
-// An open queue directory: every call after this one is relative to it, so that a rename of the path changes
-// nothing half-way.
+// An open queue directory. Every later call is relative to it, so that renaming the path in the middle of an
+// operation changes nothing.
 #pragma once
 
 #include <sys/stat.h>
@@ -20,13 +20,13 @@ namespace fsq {
 enum class Place : int { kQueue, kTmp, kDone, kFail };
 constexpr size_t kPlaces = 4;
 
-// Bytes of a file name that the standard allows.
+// The longest file name that the standard allows, in bytes.
 constexpr size_t kNameMax = 255;
 
 class QueueDirectory {
  public:
-  // `names`: of queue/, tmp/, done/ and fail/; `down` and `marker`: of the file that stops scans and of the
-  // one that asks for fcntl locks.
+  // `names`: of queue/, tmp/, done/ and fail/. `down`: the file that stops scans. `marker`: the file that
+  // asks for fcntl locks.
   struct Layout {
     std::array<std::string, kPlaces> names;
     std::string down;
@@ -38,53 +38,53 @@ class QueueDirectory {
 
   int fd(Place place) const { return places_[static_cast<size_t>(place)].get(); }
   LockKind lock_kind() const { return lock_kind_; }
-  // That of queue/; the others must be on the same mount.
+  // The file system of queue/. The other directories must be on the same mount.
   const platform::FileSystem& file_system() const { return file_system_; }
   // For messages: "queue/NAME".
   std::string PathOf(Place place, std::string_view name) const { return JoinPath(NameOf(place), name); }
   const std::string& NameOf(Place place) const { return layout_.names[static_cast<size_t>(place)]; }
 
-  // 1: the file that stops scans is there; 0: it is not; -1: errno.
+  // 1: the down file exists; 0: it does not; -1: errno.
   int IsDown() const;
 
-  // 0: workers of this queue still use the kind of lock that was found at opening; -1 with ESTALE: another by
-  // now.
+  // 0: the queue still uses the kind of lock that was found when it was opened; -1 with ESTALE: it uses
+  // another one now.
   int CheckLockKind() const;
 
-  // The most bytes that a name can have: what the standard allows, or less on some file systems (eCryptfs).
+  // The longest name in bytes: the limit of the standard, or less on some file systems (eCryptfs).
   size_t name_max() const { return name_max_; }
 
-  // The directory was removed under us: nothing can be added to it any more.
+  // Whether the open directory has been removed, so that nothing can be added to it any more.
   bool Vanished(Place place) const;
 
-  // 0: the path still names the open queue/; -1 with ESTALE: it names another or none (uninstalled, installed
-  // anew).
+  // 0: the path still names the open queue/; -1 with ESTALE: it names another directory or none (the queue
+  // was uninstalled, or installed again).
   int CheckCurrent() const;
 
-  // The same for all four directories: one that was lost and put back is another.
+  // The same for all four directories. One that was removed and created again is a different directory.
   int CheckAllCurrent() const;
 
-  // The directory that has this name now, opened anew.
+  // Opens the directory that has this name now.
   Descriptor OpenAgain(Place place) const;
 
-  // What has the name now, as lstat(2). Where other machines may change the directory, they are asked before:
-  // a lock that has just been got says nothing of the names that this machine remembers. `directory`: one of
-  // this queue's.
+  // lstat(2) of a name in `directory`, which is one of this queue's directories. If other machines may change
+  // the directory, revalidates it first: getting a lock does not refresh the names that this machine has
+  // cached.
   int Look(const char* point, int directory, const char* name, struct stat* info) const;
 
-  // Another name of the same inode: 1 yes, 0 no or not there, -1 errno.
+  // Whether `name` is another name of the same inode: 1 yes, 0 no or the name does not exist, -1 errno.
   int HasTwin(Place place, const char* name, const struct stat& info) const;
 
-  // RENAME_NOREPLACE works here.
+  // Whether RENAME_NOREPLACE works here.
   bool RenamesExclusively() const;
 
   platform::LinkWay link_way() const { return link_way_.load(std::memory_order_relaxed); }
   void set_link_way(platform::LinkWay way) { link_way_.store(way, std::memory_order_relaxed); }
 
-  // See platform::WritesOut. Looked up at the first use.
+  // See platform::WritesOut. Determined at first use.
   bool WritesOut() const;
 
-  // The umask leaves `mode` as it is, as far as is known.
+  // Whether files get exactly this mode, as far as is known: the umask does not change it.
   bool CreatesExactly(mode_t mode) const;
   void NoteInexactMode() { inexact_modes_.store(true, std::memory_order_relaxed); }
 

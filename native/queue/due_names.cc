@@ -6,7 +6,7 @@
 namespace fsq {
 namespace {
 
-// The arena is not compacted for less.
+// A smaller arena is not worth compacting.
 constexpr size_t kSmallArena = 64 * 1024;
 
 }  // namespace
@@ -41,7 +41,7 @@ void DueNames::Clear() {
   taken_ = 0;
 }
 
-// In the order in which they were added, which the offsets keep.
+// Keeps the names in the order in which they were added, which is the order of their offsets.
 void DueNames::Compact() {
   std::sort(heap_.begin(), heap_.end(),
             [](const Entry& left, const Entry& right) { return left.offset < right.offset; });

@@ -1,4 +1,4 @@
-// The names of delayed items, by the time at which they are due.
+// The names of delayed items, sorted by the time when they are due.
 #pragma once
 
 #include <cstddef>
@@ -9,18 +9,18 @@
 
 namespace fsq {
 
-// A heap over one arena: a name takes its length and 16 bytes, so that all the delayed items of a queue can
-// be remembered, and none of those that come due together has to be found by another walk.
+// A heap over one arena. A name takes its length plus 16 bytes, so all delayed items of a queue can be
+// remembered, and items that become due together need no further pass to find them.
 class DueNames {
  public:
-  // False: there is no more room.
+  // False: no room is left.
   bool Add(int64_t due_ms, std::string_view name);
 
-  // Moves the names that are due at `now_ms` to `names`, at most `limit` of them: those that are due first,
-  // and of one time those that were added first.
+  // Moves the names that are due at `now_ms` to `names`, at most `limit` of them. Earlier due times first;
+  // equal due times in the order in which they were added.
   void Take(int64_t now_ms, size_t limit, std::vector<std::string>* names);
 
-  // When the first of them is due; 0: there is none.
+  // When the first name is due; 0: there are no names.
   int64_t next_due_ms() const { return heap_.empty() ? 0 : heap_.front().due_ms; }
 
   void Clear();
@@ -36,7 +36,7 @@ class DueNames {
 
   std::vector<Entry> heap_;
   std::string arena_;
-  size_t taken_ = 0;  // bytes of the arena that no name needs any more
+  size_t taken_ = 0;  // bytes of the arena that names no longer use
 };
 
 }  // namespace fsq

@@ -16,16 +16,16 @@
 namespace fsq {
 namespace {
 
-// Descriptors that one group holds open between writing and linking.
+// How many descriptors one group holds open between writing and linking.
 constexpr size_t kGroup = 64;
-// Collisions before we give up: with doubling jumps, far more names than any queue can hold.
+// Collisions before it gives up. With doubling jumps, this covers far more names than any queue can hold.
 constexpr int kMaxCollisions = 64;
 
-// An item on its way into the queue.
+// An item that is being enqueued.
 struct Building {
   NewItem* item = nullptr;
   NewName name;
-  bool straight = false;  // there is nothing to build
+  bool straight = false;  // created directly in queue/, with nothing to build
   ItemFile file;
 };
 
@@ -65,10 +65,10 @@ class Batch {
   const std::atomic<bool>* const stopping_;
   const bool write_out_;
   bool checked_ = false;
-  uint64_t next_ = 0;  // the least entropy that comes after all that are linked
+  uint64_t next_ = 0;  // greater than the entropy of every item linked so far
 };
 
-// Asked for twice: before the file is made, and with the time as it is right before the link.
+// Called twice: before the file is made, and just before the link, with the time of that moment.
 const std::string& Batch::NameOf(Building& building, Instant now) const {
   return building.name.At(now, form_.names, building.item->suffix);
 }
@@ -81,7 +81,7 @@ bool Batch::FitsOrFails(NewItem& item, const std::string& name) const {
   return false;
 }
 
-// Once a batch, before its first link: the path must still name the directory that is open.
+// Checked once a batch, before its first link: the path must still name the open directory.
 bool Batch::IsCurrent(NewItem& item) {
   if (checked_) return true;
   if (directory_.CheckCurrent() == -1) {
@@ -92,7 +92,7 @@ bool Batch::IsCurrent(NewItem& item) {
   return true;
 }
 
-// Asked before it is begun, and once more right before it becomes visible.
+// Checked before the item is begun, and again just before it becomes visible.
 bool Batch::IsUnwanted(NewItem& item) const {
   if (!Stopping{nullptr, item.unwanted.get()}.requested()) return false;
   item.failure = Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
@@ -100,15 +100,15 @@ bool Batch::IsUnwanted(NewItem& item) const {
 }
 
 bool Batch::GoesStraight(const NewItem& item) const {
-  // Elsewhere the call can be interrupted, and a name that is there afterwards may be ours or another
-  // producer's.
+  // On other file systems the call can be interrupted, and a name that exists afterwards may be ours or
+  // another producer's.
   const bool is_local = directory_.file_system().reach == platform::FileSystem::Reach::kLocal;
   return is_local && item.payload.kind == Payload::Kind::kEmpty && !form_.has_owner() && item.due_ms == 0 &&
          directory_.CreatesExactly(form_.mode);
 }
 
-// An entropy that had to jump is past those that the next items took before: these take new ones, or they
-// would sort before it.
+// After a collision, an item jumps past the entropies that the next items took earlier. Those items take new
+// ones; otherwise they would sort before it.
 void Batch::KeepOrder(Building& building) const {
   if (building.name.entropy() < next_) building.name.TakeEntropy();
 }
@@ -136,7 +136,7 @@ void Batch::EnqueueEmpty(Building& building) {
   }
 }
 
-// Where the file needs a name in tmp/, that may differ from the one in queue/ by its timestamp.
+// If the file needs a name in tmp/, its timestamp may differ from the one of the name in queue/.
 Failure Batch::OpenFile(Building& building, platform::LinkWay way) {
   for (int collisions = 0;; collisions++) {
     Failure failure = ItemFile::Open(directory_, way, building.name.text(), form_.mode, &building.file);
@@ -153,8 +153,8 @@ Failure Batch::Build(Building& building, platform::LinkWay way) {
   return building.file.SetAttributes(form_, item.due_ms);
 }
 
-// A draft that was begun in this very directory needs no building. In one that has taken its place meanwhile,
-// it may have lost its name in tmp/, and may not be linked from another mount.
+// A draft that was begun in this directory needs no building. If another directory has replaced that one, the
+// draft may have lost its name in tmp/, and cannot be linked from another mount. Then it is copied.
 Failure Batch::Prepare(Building& building) {
   const std::shared_ptr<Draft>& draft = building.item->payload.draft;
   if (draft && !draft->file.valid()) return Failure{-ECANCELED, "linkat", directory_.NameOf(Place::kTmp), {}};
@@ -163,7 +163,7 @@ Failure Batch::Prepare(Building& building) {
   return building.file.SetAttributes(form_, building.item->due_ms);
 }
 
-// The inode can get no name the short way here: build it in tmp/, once more from its payload.
+// The unnamed inode cannot be linked here: build the item again from its payload, in tmp/.
 bool Batch::Rebuild(Building& building) {
   if (const std::shared_ptr<Draft>& draft = building.item->payload.draft; draft && !draft->file.valid()) {
     draft->file = std::move(building.file);
@@ -184,7 +184,7 @@ void Batch::Link(Building& building) {
     const std::string& name = NameOf(building, Now());
     if (!FitsOrFails(item, name)) return;
     if (building.file.Link(name) == 0) {
-      // Remembered only now that it worked: a way that failed may have failed for another reason.
+      // Remembered only after it has worked: the first way may have failed for another reason.
       if (rebuilt) directory_.set_link_way(platform::LinkWay::kTemporary);
       return SetLinked(building);
     }
@@ -202,17 +202,17 @@ void Batch::Link(Building& building) {
   }
 }
 
-// A draft has its file back unless that is in the queue.
+// Unless the item is linked, gives the draft its file back.
 void Batch::KeepDraft(Building& building) {
   const std::shared_ptr<Draft>& draft = building.item->payload.draft;
   if (draft && !building.item->linked && !draft->file.valid()) draft->file = std::move(building.file);
 }
 
-// All contents durable, then all links.
+// Makes all contents durable, then makes all links.
 void Batch::LinkGroup(std::vector<Building>& group) {
   if (form_.durable) {
-    // All on their way at once. The wait for one is then the wait for all; a first fsync commits what the
-    // others would have committed one by one.
+    // Start all writes at once, so that waiting for one is waiting for all, and the first fsync commits what
+    // the others would have committed one by one.
     if (group.size() > 1) {
       for (const Building& building : group) building.file.StartSync();
     }
@@ -228,7 +228,7 @@ void Batch::LinkGroup(std::vector<Building>& group) {
 void Batch::SyncQueue(std::span<NewItem> items) const {
   const bool any = std::any_of(items.begin(), items.end(), [](const NewItem& item) { return item.linked; });
   if (!any || !form_.durable) return;
-  // Never tried again: after EIO the kernel counts the pages as clean, and a second fsync would lie.
+  // Never repeated: after EIO the kernel marks the pages as clean, and a second fsync would wrongly succeed.
   const int result = FSQ_CALL("enqueue.fsyncdir", platform::SyncDirectory(directory_.fd(Place::kQueue)));
   if (result == 0) return;
   const Failure failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
@@ -237,7 +237,7 @@ void Batch::SyncQueue(std::span<NewItem> items) const {
   }
 }
 
-// False: the item has failed already.
+// False: the item has already failed.
 bool Batch::Begin(NewItem& item, Building* building) {
   if (IsUnwanted(item)) return false;
   building->item = &item;
@@ -259,8 +259,8 @@ void Batch::RunLone(NewItem& item) {
   if (!write_out_) {
     SyncQueue({&item, 1});
   } else if (item.linked && building.file.SyncName() == -1) {
-    // Where contents are written out apart from their name, one fsync of the file makes both durable; that of
-    // the directory costs more.
+    // The content was written out without the journal, so one fsync of the file makes both content and name
+    // durable. An fsync of the directory costs more.
     item.failure = Failure{LastError(), "fsync", directory_.NameOf(Place::kQueue)};
   }
   KeepDraft(building);
@@ -268,7 +268,8 @@ void Batch::RunLone(NewItem& item) {
 
 void Batch::Run(std::span<NewItem> items) {
   if (items.size() == 1) return RunLone(items.front());
-  // Without durability an item is linked as soon as it is written: one descriptor, warm caches.
+  // Without durability an item is linked as soon as it is written: this takes one descriptor, and the caches
+  // are warm.
   const size_t group_size = form_.durable ? kGroup : 1;
   std::vector<Building> group;
   group.reserve(group_size);
@@ -276,7 +277,7 @@ void Batch::Run(std::span<NewItem> items) {
     Building building;
     if (!Begin(item, &building)) continue;
     if (building.straight) {
-      LinkGroup(group);  // keeps the order of the links
+      LinkGroup(group);  // keeps the links in order
       EnqueueEmpty(building);
       continue;
     }

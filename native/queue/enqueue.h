@@ -1,4 +1,4 @@
-// The enqueue of the standard (section 3), for one item or many: an item that can be seen in queue/ is
+// The enqueue of the standard (section 3), for one item or many. An item that is visible in queue/ is
 // complete.
 #pragma once
 
@@ -16,27 +16,29 @@ namespace fsq {
 struct NewItem {
   std::string suffix;  // the name after its entropy: "_PID_HOST_0_ARGS", encoded
   Payload payload;
-  int64_t due_ms = 0;  // milliseconds since the epoch at which a delayed item is due; 0: at once
-  std::shared_ptr<std::atomic<bool>> unwanted;  // may be null; set: ECANCELED, unless it is linked already
+  int64_t due_ms = 0;  // when a delayed item is due, in milliseconds since the epoch; 0: not delayed
+  std::shared_ptr<std::atomic<bool>> unwanted;  // Set to cancel the item, which then fails with ECANCELED
+                                                // unless it is already linked. May be null.
 
-  std::string name;       // out: its name in queue/ once linked
+  std::string name;       // out: its name in queue/, once linked
   Failure failure;        // out
-  size_t name_limit = 0;  // out, with ENAMETOOLONG: the bytes the name may have
-  size_t name_bytes = 0;  // out, with ENAMETOOLONG: the bytes the name would need
-  bool linked = false;    // out: visible, and perhaps running already, whatever `failure` says
+  size_t name_limit = 0;  // out, with ENAMETOOLONG: the longest name that is allowed, in bytes
+  size_t name_bytes = 0;  // out, with ENAMETOOLONG: the length that the name would have, in bytes
+  bool linked = false;    // out: visible, and possibly running already, whatever `failure` says
 };
 
-// The timestamp is taken, and the name made, just before the link. Each item ends up linked, or failed with
-// nothing left of it; one failure stops no other. Items are linked in order. With a stale directory (see
-// CheckCurrent) no item is linked and each fails with ESTALE. With `durable`, an item whose directory could
-// not be made durable is linked and has failed: it must not be added again.
+// Takes the timestamp and makes the name just before the link. Each item ends up either linked, or failed and
+// removed without a trace; the failure of one does not affect the others. Items are linked in order. If the
+// directory is stale (see CheckCurrent), no item is linked and each fails with ESTALE. With `durable`, an
+// item whose directory entry could not be made durable is linked and has also failed: it must not be enqueued
+// again.
 //
-// An item whose payload is a draft takes its file as it is, or, where that cannot get a name here, a copy of
-// it. The draft keeps its file while the item has not been linked.
+// An item whose payload is a draft uses the file of the draft, or a copy if that file cannot be linked here.
+// Until the item is linked, the draft keeps its file.
 void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
                 const std::atomic<bool>* stopping);
 
-// Gives the item an empty draft for its payload, or fails it.
+// Gives the item an empty draft as its payload, or sets its failure.
 void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item);
 
 }  // namespace fsq

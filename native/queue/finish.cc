@@ -55,7 +55,7 @@ class Mover {
         [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); },
         [&] { return HasLeft(); });
   }
-  // What an interrupted call may have come to.
+  // What an interrupted call may already have done.
   bool HasLeft() const { return IsOurs(queue_, item_.from) == 0; }
   bool HasTwoNames() const;
 
@@ -63,11 +63,11 @@ class Mover {
   Finish& item_;
   const int queue_;
   int target_;
-  Descriptor target_again_;  // of a directory that was lost and put back since
+  Descriptor target_again_;  // opened again, if the directory was removed and created anew
 };
 
-// The lock is advisory: somebody may have moved the file by hand, or a worker of another make may have put
-// another item in its place, which a blind rename would carry off.
+// The lock is advisory: a person may have moved the file by hand, or a worker of another implementation may
+// have put another item in its place. A blind rename would then move that item.
 Failure Mover::CheckOurs(struct stat* info) const {
   if (RetryInterrupted(::fstat, item_.descriptor.get(), info) == -1) return FailureOf("fstat");
   if (!item_.descriptor.Is(*info)) {
@@ -90,12 +90,13 @@ bool Mover::HasTwoNames() const {
 }
 
 Failure Mover::MoveByLink() const {
-  // Nothing is kept of a discarded item. By way of tmp/ it would have two names in between, which a claim
-  // could not tell from those of a producer that is about to remove its own.
+  // Nothing of a discarded item is kept, so unlink it directly. A link in tmp/ would give it two names for a
+  // moment, and a claim could not distinguish them from those of a producer that is about to remove its name
+  // in tmp/.
   if (item_.discard) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   if (Link() == -1) {
     if (errno != EPERM) return FailureOf("linkat");
-    // fs.protected_hardlinks: only the owner may link. Nothing exclusive is left, so look first.
+    // fs.protected_hardlinks: only the owner may link. No exclusive call is left, so check the name first.
     struct stat other;
     if (LookAt(target_, item_.to, &other) == 0) {
       errno = EEXIST;
@@ -108,7 +109,7 @@ Failure Mover::MoveByLink() const {
   return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
 }
 
-// Whether the name is one of the item's: 1 yes, 0 no or not there, -1 errno.
+// Whether `name` is a name of the item: 1 yes, 0 no or it does not exist, -1 errno.
 int Mover::IsOurs(int directory, const std::string& name) const {
   struct stat info;
   if (directory_.Look("finish.look", directory, name.c_str(), &info) == 0)
@@ -116,9 +117,8 @@ int Mover::IsOurs(int directory, const std::string& name) const {
   return errno == ENOENT || errno == ESTALE ? 0 : -1;
 }
 
-// A name was taken (EEXIST) or missing (ENOENT, ESTALE). That may be the answer to a call that had been made
-// already (after a signal, or when the network has repeated it), or to one before which another was faster.
-// So the names decide.
+// A name already existed (EEXIST) or was missing (ENOENT, ESTALE). Either the call had already taken effect
+// (it was repeated after a signal, or by the network), or another process was faster. The names decide which.
 Failure Mover::Resolve(const Failure& failure) const {
   const auto as = [&](int error) {
     Failure resolved = failure;
@@ -126,22 +126,22 @@ Failure Mover::Resolve(const Failure& failure) const {
     return resolved;
   };
   const bool collided = failure.error == -EEXIST;
-  // Its only name must never be taken from it, whatever asked for a move onto itself.
+  // A move onto itself, whatever asked for it, must not remove the item's only name.
   if (collided && item_.to_place == Place::kQueue && item_.to == item_.from) return as(EINVAL);
   const int at_source = IsOurs(queue_, item_.from);
   const int at_target = at_source == -1 ? -1 : IsOurs(target_, item_.to);
   if (at_target == -1) return FailureOf("fstatat");
   if (collided) {
     if (at_target == 0) return failure;
-    // Under the lock nobody but us moves it, so whoever did has worked on it, too.
+    // Only the holder of the lock moves an item. Since it was not us, another worker has worked on it, too.
     if (at_source == 0) return as(ESTALE);
-    // Both: a move was cut in half. rename(2) would do nothing then, and say that it did.
+    // Both names exist: a move was cut in half. rename(2) would do nothing and report success.
     struct stat info;
     if (RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1) return FailureOf("fstat");
     if (info.st_nlink < 2) return as(EINVAL);
     return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   }
-  if (at_source == 1) return as(ENOENT);  // the directory that it is to go to has none
+  if (at_source == 1) return as(ENOENT);  // the target directory has been removed
   if (at_target == 1) return {};
   struct stat info;
   const bool nothing_left =
@@ -170,7 +170,7 @@ Failure Mover::Move() {
   if (failure.error == -EEXIST || failure.error == -ENOENT || failure.error == -ESTALE)
     failure = Resolve(failure);
   if (!failure && item_.discard && !by_link) {
-    // The item has left queue/; what stays in tmp/ if this fails, the sweeper takes.
+    // The item has left queue/. If this fails, `fsq repair` removes what stays in tmp/.
     (void)FSQ_CALL("finish.unlink", ::unlinkat(target_, item_.to.c_str(), 0));
   }
   return failure;

@@ -15,17 +15,19 @@ struct Finish {
   std::string from;  // its name in queue/
   Place to_place = Place::kDone;
   std::string to;
-  int64_t due_ms = 0;  // backoff: the time at which it is due again, milliseconds since the epoch; 0: at once
-  bool discard = false;  // to tmp/ and away, instead of done/
+  int64_t due_ms = 0;    // with backoff: when the item is due again, in milliseconds since the epoch; 0: not
+                         // delayed
+  bool discard = false;  // removes the item by way of tmp/ instead of moving it to done/
 
-  Failure failure;  // out. ESTALE: queue/ has no such name of this inode any more. EEXIST: `to` belongs to
+  Failure failure;  // out. ESTALE: this inode no longer has this name in queue/. EEXIST: `to` belongs to
                     // another item.
-  bool undelayed = false;  // out: moved, but `due_ms` could not be set (only an owner may set a file's times)
-  bool moved = false;      // out: the item has left, whatever `failure` says; the descriptor is closed
+  bool undelayed = false;  // out: moved, but `due_ms` could not be set (only the owner of a file may set its
+                           // times)
+  bool moved = false;      // out: the item has left queue/, whatever `failure` says; the descriptor is closed
 };
 
-// An item that could not be moved keeps its descriptor and its lock. With `durable`, queue/ (the directory
-// that was left) is made durable once for all; where that fails, the moved ones carry the failure.
+// An item that could not be moved keeps its descriptor and its lock. With `durable`, one fsync of queue/, the
+// directory that the items left, makes all moves durable; if it fails, every moved item has that failure.
 void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool durable);
 
 }  // namespace fsq

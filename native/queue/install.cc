@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-// What an interrupted call may have come to: nobody else uses a hidden name.
+// Shows whether an interrupted call took effect: no other process uses a hidden name.
 bool IsThere(int directory, const std::string& name) {
   struct stat info;
   return LookAt(directory, name, &info) == 0;
@@ -86,7 +86,7 @@ Failure OpenRoot(const std::string& root, Descriptor* descriptor) {
   return descriptor->valid() ? Failure{} : Failure{LastError(), "open", root};
 }
 
-// fchmod last: a change of owner drops bits of the mode.
+// fchmod last: changing the owner clears bits of the mode.
 Failure Installer::SetAttributes(int fd, const std::string& path, mode_t mode) const {
   if (plan_.user != -1 || plan_.group != -1) {
     const int owned = FSQ_CALL("install.chown",
@@ -100,12 +100,12 @@ Failure Installer::SetAttributes(int fd, const std::string& path, mode_t mode) c
 Descriptor Installer::OpenMade(int parent, const std::string& name) const {
   const auto open = [&] { return FSQ_CALL("install.opendir", ::openat(parent, name.c_str(), kOpenFlags)); };
   Descriptor made(open());
-  // The umask may have left even its maker no permission for it.
+  // The umask may have denied access even to the owner.
   if (!made.valid() && errno == EACCES) {
     if (RetryInterrupted(::fchmodat, parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW) == 0) {
       made = Descriptor(open());
     } else {
-      errno = EACCES;  // not what a libc says that cannot do it without following links
+      errno = EACCES;  // a libc without AT_SYMLINK_NOFOLLOW support sets a misleading errno
     }
   }
   return made;
@@ -122,8 +122,8 @@ Failure Installer::MakeSubdirectory(const std::string& name) {
   return SetAttributes(made.get(), path, plan_.mode);
 }
 
-// Empty: that it is there is all that it says. Made without O_EXCL, so that the call can be repeated: nobody
-// else makes anything in this directory.
+// An empty file: its existence is the message. Created without O_EXCL, so that the call can be repeated; no
+// other process creates files in this directory.
 Failure Installer::MakeMarker() {
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), plan_.marker);
   const Descriptor made(FSQ_CALL(
@@ -137,7 +137,7 @@ Failure Installer::MakeMarker() {
 Failure Installer::BuildHidden() {
   hidden_ = OpenMade(root_.get(), plan_.hidden);
   if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
-  // Held while it is built, so that a repair removes only what nobody is building any more.
+  // The lock is held during the build, so that `fsq repair` removes only directories whose builder has died.
   if (FSQ_CALL("install.lock", TryLock(hidden_.get(), LockKind::kFlock)) == -1)
     return FailureAt("flock", plan_.hidden);
   if (FSQ_CALL("install.chmod", ::fchmod(hidden_.get(), 0700)) == -1)
@@ -151,7 +151,7 @@ Failure Installer::BuildHidden() {
   return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden), plan_.mode);
 }
 
-// Plain rename(2): it replaces an empty directory at most, and a queue is never empty.
+// Plain rename(2) replaces an empty directory at most, and a queue is never empty.
 Failure Installer::Publish() {
   if (Rename(plan_.hidden, plan_.name) == 0) {
     plan_.published = true;
@@ -163,7 +163,7 @@ Failure Installer::Publish() {
   return SyncDirectory("install.fsyncroot", root_.get(), plan_.root);
 }
 
-// Made twice, it would change nothing.
+// An exchange that is made twice changes nothing, so it must take effect exactly once.
 int Installer::Exchange() const {
   return RetryUnlessMade(
       [&] {
@@ -182,7 +182,7 @@ Failure Installer::Replace() {
   const int exchanged = Exchange();
   if (exchanged == -1 && errno != EINVAL && errno != ENOSYS) return FailureOfRename();
   if (exchanged == -1) {
-    // In two steps, with a moment in between in which there is no queue.
+    // Two steps, and for a moment between them there is no queue.
     const std::string aside = plan_.hidden + "-old";
     if (Rename(plan_.name, aside) == -1) return FailureOfRename();
     if (Rename(plan_.hidden, plan_.name) == -1) {
@@ -198,7 +198,7 @@ Failure Installer::Replace() {
 }
 
 void Installer::RemoveHidden() {
-  // Each tried twice, so that one interrupted or unlucky call leaves no half-made queue behind.
+  // Each call is tried twice, so that one interrupted or failed call leaves no half-made queue behind.
   const auto remove = [](int directory, const std::string& name, int flags) {
     for (int attempt = 0; attempt < 2; attempt++) {
       if (FSQ_CALL("install.cleanup", ::unlinkat(directory, name.c_str(), flags)) == 0 || errno == ENOENT)
@@ -238,7 +238,7 @@ Failure Relocate(const std::string& root, const std::string& from, const std::st
         return FSQ_CALL_ONCE("retire.rename", platform::RenameExclusive(fd, from.c_str(), fd, to.c_str()));
       },
       was_made);
-  // Plain rename(2) replaces nothing but an empty directory.
+  // Plain rename(2) replaces only an empty directory.
   if (renamed == -1 && (errno == EINVAL || errno == ENOSYS))
     renamed = RetryUnlessMade([&] { return ::renameat(fd, from.c_str(), fd, to.c_str()); }, was_made);
   if (renamed == -1) return Failure{LastError(), "rename", JoinPath(root, from), JoinPath(root, to)};

@@ -1,4 +1,4 @@
-// Making and moving whole queues: a queue appears complete, under its name, in one rename.
+// Creating and moving whole queues. One rename makes a queue appear complete, under its name.
 #pragma once
 
 #include <sys/types.h>
@@ -13,24 +13,24 @@ namespace fsq {
 
 struct Installation {
   std::string root;    // FSQ_ROOT
-  std::string hidden;  // the sibling it is built in; EEXIST for mkdirat: take another name
+  std::string hidden;  // the sibling directory in which it is built; on EEXIST from mkdirat, try another name
   std::string name;
   std::vector<std::string> directories;
-  std::string marker;  // a file that asks for fcntl locks; empty: none
+  std::string marker;  // the file that asks for fcntl locks; empty: none
   mode_t mode = 02770;
-  int64_t user = -1;   // uid; -1: leave
-  int64_t group = -1;  // gid; -1: leave
+  int64_t user = -1;   // uid; -1: unchanged
+  int64_t group = -1;  // gid; -1: unchanged
   bool replace = false;
 
   bool published = false;  // out: the queue is in place, whatever the failure says
-  std::string leftover;    // out: what was there before is now called this; empty: nothing was
+  std::string leftover;    // out: the name of the queue that was there before; empty: there was none
 };
 
-// Durable once it has succeeded. Leaves nothing behind when it fails before the queue is in place.
+// On success the queue is durable. A failure before the queue is in place leaves nothing behind.
 Failure Install(Installation& installation);
 
-// Gives a queue another name in the same root, never replacing, and makes that durable. `moved`: it has the
-// name, whatever failed then.
+// Renames a queue within its root, never replaces another, and makes the rename durable. `moved`: the queue
+// has the new name, even if a later step failed.
 Failure Relocate(const std::string& root, const std::string& from, const std::string& to, bool* moved);
 
 }  // namespace fsq

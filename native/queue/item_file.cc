@@ -15,11 +15,11 @@
 namespace fsq {
 namespace {
 
-// Between two steps a copy can be stopped.
+// A copy can be cancelled between two steps.
 constexpr size_t kCopyStep = size_t{16} * 1024 * 1024;
 constexpr size_t kCopyBuffer = size_t{256} * 1024;
 
-// 0 or -1 with errno. A file system that is full shows as a short write first and as ENOSPC then.
+// 0 or -1 with errno. A full file system causes a short write first, and ENOSPC at the next call.
 int WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = FSQ_CALL("enqueue.write", ::write(fd, bytes.data(), bytes.size()));
@@ -29,7 +29,7 @@ int WriteAll(int fd, std::string_view bytes) {
   return 0;
 }
 
-// Bytes copied through this process, 0 at the end of the source.
+// Returns the bytes copied through this process, 0 at the end of the source.
 ssize_t CopyThroughBuffer(int source, off_t* from, int to) {
   const auto buffer = std::make_unique<char[]>(kCopyBuffer);
   const ssize_t size = RetryInterrupted(::pread, source, buffer.get(), kCopyBuffer, *from);
@@ -47,8 +47,8 @@ int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode)
   if (!made.valid()) return -1;
   struct stat info;
   if (RetryInterrupted(::fstat, made.get(), &info) == 0 && (info.st_mode & 07777) != mode) {
-    // The umask changed since, or a default ACL has its say: set it right now, and use the slower way from
-    // here on.
+    // The umask has changed since, or a default ACL applies. Set the mode right now, and build later items
+    // the slower way.
     directory.NoteInexactMode();
     (void)RetryInterrupted(::fchmod, made.get(), mode);
   }
@@ -77,7 +77,7 @@ ItemFile::~ItemFile() {
 void ItemFile::Discard() {
   if (temporary_.empty()) return;
   const int tmp = directory_->fd(Place::kTmp);
-  // Tried twice: a name that stays would be a leak that only the sweeper ends, 36 hours later.
+  // Tried twice: a name that stays would leak until `fsq repair` removes it, 36 hours later.
   for (int attempt = 0; attempt < 2; attempt++) {
     if (FSQ_CALL("enqueue.unlink", ::unlinkat(tmp, temporary_.c_str(), 0)) == 0 || errno == ENOENT) break;
   }
@@ -97,15 +97,15 @@ Failure ItemFile::Open(QueueDirectory& directory, platform::LinkWay way, const s
     }
   }
   if (way == platform::LinkWay::kTemporary) {
-    // After an interruption EEXIST may mean our own file or another producer's: it stays for the sweeper, and
-    // the item takes another name.
+    // After an interruption, EEXIST may mean our own file or another producer's. Leave that file to `fsq
+    // repair`, and take another name for the item.
     made.descriptor_ = Descriptor(
         FSQ_CALL("enqueue.open",
                  ::openat(tmp, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode)));
     if (made.valid()) made.temporary_ = name;
   }
   if (!made.valid()) {
-    // ext4 says EPERM of a directory that was removed, others ENOENT.
+    // For a removed directory, ext4 reports EPERM and other file systems ENOENT.
     if ((errno == ENOENT || errno == EPERM) && directory.Vanished(Place::kTmp)) errno = ESTALE;
     return Failure{LastError(), "open",
                    way == platform::LinkWay::kTemporary ? directory.PathOf(Place::kTmp, name)
@@ -136,7 +136,7 @@ Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
 }
 
 Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
-  // O_NONBLOCK: a FIFO without a writer must not stop a thread of the pool for ever; it is refused below.
+  // O_NONBLOCK: a FIFO without a writer must not block a pool thread forever. The check below rejects it.
   const Descriptor source(
       FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
   if (!source.valid()) return Failure{LastError(), "open", path};
@@ -147,12 +147,12 @@ Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
 }
 
 Failure ItemFile::CopyLent(int source, Stopping stopping) const {
-  // The copy itself would not say whose descriptor is the bad one.
+  // The copy itself could not tell which descriptor is bad.
   const int flags = FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL));
   if (flags == -1) return Failure{LastError(), "fcntl", {}, {}};
   if ((flags & O_ACCMODE) == O_WRONLY) return Failure{-EBADF, "read", {}, {}};
-  // From here on the position is ours: others may move the one of the descriptor, and a second try begins
-  // where the first one did.
+  // Copies with an offset of our own: other code may move the offset of the descriptor, and a second attempt
+  // must begin where the first one did.
   const off_t from = RetryInterrupted(::lseek, source, 0, SEEK_CUR);
   return from == -1 ? Failure{LastError(), "lseek", {}, {}} : Copy(source, from, {}, stopping);
 }
@@ -170,7 +170,8 @@ Failure ItemFile::Copy(int source, off_t from, const std::string& path, Stopping
       continue;
     }
     if (copied == -1) return Failure{LastError(), "copy_file_range", path, Path()};
-    // Some virtual file systems (/proc) answer 0 to copy_file_range for files that read(2) finds full.
+    // For some files of virtual file systems (/proc), copy_file_range returns 0 although read(2) returns
+    // content.
     if (!in_kernel) return {};
     in_kernel = false;
   }
@@ -184,8 +185,8 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
     if (FSQ_CALL("enqueue.chown", ::fchown(fd, user, group)) == -1)
       return Failure{LastError(), "fchown", Path()};
   }
-  // The umask and a default ACL had their say when the file was made, and fchown drops bits. Looking is
-  // cheaper than setting, which writes to the journal.
+  // The umask and a default ACL applied when the file was created, and fchown clears bits. fstat is cheaper
+  // than fchmod, which writes to the journal.
   struct stat info;
   const bool exact = RetryInterrupted(::fstat, fd, &info) == 0 && (info.st_mode & 07777) == form.mode;
   if (!exact && FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
@@ -206,7 +207,8 @@ int ItemFile::SyncName() const {
   return FSQ_CALL("enqueue.fsyncdir", platform::SyncFile(descriptor_.get()));
 }
 
-// Nobody else gives an unnamed inode a name; one in tmp/ may have another in somebody's backup.
+// An unnamed inode gets names only from us. An inode with a name in tmp/ may also have a link made by a
+// backup.
 bool ItemFile::IsLinked(const std::string& name) const {
   struct stat own;
   if (RetryInterrupted(::fstat, descriptor_.get(), &own) == -1) return false;
@@ -238,8 +240,8 @@ int ItemFile::Link(const std::string& name) {
       directory_->set_link_way(way);
       return 0;
     }
-    // ENOENT is how AT_EMPTY_PATH says 'not permitted' before Linux 6.10, and how a missing /proc shows. It
-    // is also how a removed queue/ shows.
+    // ENOENT can mean three things: AT_EMPTY_PATH is not permitted (before Linux 6.10), /proc is missing, or
+    // queue/ was removed.
     if (errno != ENOENT && errno != EPERM && errno != EINVAL && errno != EACCES) return -1;
     if (directory_->Vanished(Place::kQueue)) {
       errno = ESTALE;

@@ -1,5 +1,5 @@
-// The file of an item before it has its name in queue/: made, filled and given its owner where no worker sees
-// it.
+// The file of an item before it has its name in queue/: created, filled and given its owner where no worker
+// sees it.
 #pragma once
 
 #include <sys/types.h>
@@ -26,12 +26,13 @@ struct Payload {
 
   Kind kind = Kind::kEmpty;
   std::string_view bytes;
-  std::string path;              // of a regular file whose content is copied
-  int descriptor = -1;           // of a regular file that is copied from its offset on; the offset stays
-  std::shared_ptr<Draft> draft;  // written already
+  std::string path;              // of a regular file, whose content is copied
+  int descriptor = -1;           // of a regular file, copied from its current offset on; the offset does not
+                                 // change
+  std::shared_ptr<Draft> draft;  // already written
 };
 
-// How the items of one producer are named and owned.
+// How a producer names its items, and which owner they get.
 struct ItemForm {
   static constexpr int64_t kLeave = -1;
 
@@ -41,13 +42,13 @@ struct ItemForm {
   int64_t group = kLeave;  // gid
   mode_t mode = 0640;
   bool durable = true;
-  bool plain_sync = false;  // by fsync alone, whatever is known of the file system
+  bool plain_sync = false;  // fsync only, even if the file system supports WriteOut
 
   bool has_owner() const { return user != kLeave || group != kLeave; }
 };
 
-// An inode that is complete but for its name in queue/. Its destructor leaves nothing behind: an unnamed
-// inode vanishes with its descriptor, and a name in tmp/ is removed.
+// An inode that is complete except for its name in queue/. The destructor leaves nothing behind: an unnamed
+// inode disappears with its descriptor, and a name in tmp/ is removed.
 class ItemFile {
  public:
   ItemFile() = default;
@@ -57,31 +58,30 @@ class ItemFile {
   ItemFile& operator=(const ItemFile&) = delete;
   ~ItemFile();
 
-  // An empty one. ESTALE: tmp/ was removed under us. `name` is used in tmp/ where an unnamed inode cannot be
-  // had; EEXIST then means that tmp/ holds this name already.
+  // Creates an empty file. ESTALE: tmp/ was removed after it was opened. `name` is used in tmp/ if unnamed
+  // inodes are not available; EEXIST then means that tmp/ already has this name.
   static Failure Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
                       ItemFile* file);
 
   // ECANCELED: it was asked to stop.
   Failure Write(const Payload& payload, Stopping stopping) const;
 
-  // After the last write: sets owner, mode and, for a delayed item, the time at which it is due (milliseconds
-  // since the epoch; 0: at once).
+  // Call it after the last write. Sets the owner, the mode and, for a delayed item, the time when it is due
+  // (milliseconds since the epoch; 0: not delayed).
   Failure SetAttributes(const ItemForm& form, int64_t due_ms) const;
 
-  // A hint that Sync comes soon.
+  // A hint that Sync follows soon.
   void StartSync() const { platform::StartWriteback(descriptor_.get()); }
 
-  // Makes the content survive a power cut: by itself, or (`write_out`, see platform::WritesOut) together with
-  // its name.
+  // Makes the content survive a power cut: on its own or, with `write_out` (see platform::WritesOut),
+  // together with the name.
   Failure Sync(bool write_out) const;
 
-  // Makes the name survive, too, where content is written out apart from it. 0, or -1 with errno; never tried
-  // again.
+  // Makes the name survive, too, after Sync with `write_out`. 0, or -1 with errno; never repeated.
   int SyncName() const;
 
-  // One more try to link: 0, or -1 with errno. ENOTSUP: this inode can never get a name here, so it has to be
-  // made anew in tmp/. ESTALE: queue/ was removed under us.
+  // Tries once to link the file: 0, or -1 with errno. ENOTSUP: this inode can never get a name here, so the
+  // item must be built again in tmp/. ESTALE: queue/ was removed after it was opened.
   int Link(const std::string& name);
 
   bool valid() const { return descriptor_.valid(); }
@@ -100,9 +100,10 @@ class ItemFile {
   std::string temporary_;  // its name in tmp/; empty: it has none
 };
 
-// An item that is written bit by bit, before it is known what becomes of it.
+// An item that is written piece by piece, before it is certain that it will be enqueued.
 struct Draft {
-  // One thread at a time works on the file. What was abandoned meanwhile goes when that ends.
+  // Lets one thread at a time work on the file. If the draft was abandoned meanwhile, the destructor discards
+  // the file.
   class Use {
    public:
     explicit Use(std::shared_ptr<Draft> draft) : draft_(std::move(draft)) { draft_->mutex_.lock(); }
@@ -117,13 +118,13 @@ struct Draft {
     std::shared_ptr<Draft> draft_;
   };
 
-  // Nothing of it stays. Does not wait for whoever works on it.
+  // Discards the file, without waiting: if a thread is using it, that thread discards it at the end.
   void Abandon() {
     abandoned_.store(true);
     DiscardIfAbandoned();
   }
 
-  std::shared_ptr<QueueDirectory> directory;  // stands first, as the file needs it to its own end
+  std::shared_ptr<QueueDirectory> directory;  // first, because the destructor of `file` needs it
   ItemFile file;
 
  private:
@@ -137,8 +138,8 @@ struct Draft {
   std::atomic<bool> abandoned_{false};
 };
 
-// An empty item needs no place to be built in: it is complete when it is there. 0, or -1 with errno; EEXIST
-// as for link.
+// Creates an empty item directly in queue/: it is complete as soon as it exists. 0, or -1 with errno; EEXIST
+// has the same meaning as for link.
 int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode);
 
 }  // namespace fsq

@@ -18,12 +18,12 @@
 namespace fsq {
 namespace {
 
-// About what one worker claims ahead.
+// About as many as one worker prefetches.
 constexpr size_t kBlock = 32;
 
 constexpr ptrdiff_t kSortedAtOnce = 8192;
 
-// Of an entry of which the directory does not say it: 0 or -1 with errno.
+// For an entry whose type the directory does not store. 0 or -1 with errno.
 int FindType(int directory, const char* name, platform::EntryType* type) {
   struct stat info;
   if (FSQ_CALL("list.stat", ::fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW)) == -1) return -1;
@@ -40,7 +40,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     *failure = Failure{LastError(), "stat", directory.NameOf(place)};
     return nullptr;
   }
-  // A description of its own: the offset of the shared one would be moved by two listings at once.
+  // Uses an open file description of its own: two concurrent listings would move the offset of a shared one.
   Descriptor own;
   if (stream == nullptr) stream = &own;
   if (stream->valid()) {
@@ -53,7 +53,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
         FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
   }
   if (!stream->valid()) {
-    // A directory that was removed under us holds nothing.
+    // The directory has been removed, so it has no entries.
     if (errno == ENOENT) return listing;
     *failure = Failure{LastError(), "openat", directory.NameOf(place)};
     return nullptr;
@@ -89,7 +89,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
 }
 
 void Listing::Relax(uint32_t seed) {
-  // The last block may be a short one, so it stays where it is.
+  // The last, incomplete block stays where it is.
   blocks_.resize(index_.size() / kBlock);
   std::iota(blocks_.begin(), blocks_.end(), 0u);
   std::shuffle(blocks_.begin(), blocks_.end(), std::minstd_rand(seed));
@@ -121,8 +121,9 @@ bool Listing::Sort(Stopping stopping) {
   return !stopping.requested() && SortRange(index_.begin(), index_.end(), depth, stopping);
 }
 
-// Splits the range until its parts are small enough not to keep anybody waiting who has asked to stop, as one
-// std::sort of a million names would. `depth`: so often, as the splits of an unlucky order get nowhere.
+// Splits the range into parts that are small enough to check for cancellation between them; one std::sort of
+// a million names would delay a cancellation. `depth` limits the splits, because an unfavourable order can
+// make them useless.
 bool Listing::SortRange(Position begin, Position end, int depth, Stopping stopping) {
   const auto comes_first = [this](const IndexEntry& left, const IndexEntry& right) {
     return ComesFirst(left, right);

@@ -1,5 +1,5 @@
-// The names in one directory at one moment, in FIFO order. Names stay bytes in one arena until somebody wants
-// them.
+// The names in a directory at one moment, in FIFO order, as bytes in one arena: a name becomes a string only
+// when it is used.
 #pragma once
 
 #include <memory>
@@ -25,28 +25,28 @@ class Listing {
     std::string_view view() const { return {name, length}; }
   };
 
-  // `stream`: a descriptor of queue/ that is kept from one listing to the next, opened if it is not open yet.
+  // `stream`: a descriptor of queue/ that is reused for the next listing; opened here if it is not open yet.
   // ECANCELED: it was asked to stop.
   static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Stopping stopping,
                                        Failure* failure, Descriptor* stream = nullptr);
 
-  // Of names that are known; what they are will be seen when they are claimed.
+  // A listing of known names. Their types are determined when they are claimed.
   static std::unique_ptr<Listing> Of(std::vector<std::string> names);
 
-  // Deals the names anew in blocks, each block in FIFO order: workers that begin at different blocks of one
-  // backlog do not all try the same names. `seed` says how.
+  // Shuffles the names in blocks, with `seed`; each block stays in FIFO order. Workers that start at
+  // different blocks of a backlog do not all try the same names.
   void Relax(uint32_t seed);
 
   size_t size() const { return index_.size(); }
   Entry at(size_t position) const;
 
-  // Where the next claim goes on. Only one call at a time uses a listing.
+  // Where the next claim continues. Only one call at a time may use a listing.
   size_t cursor = 0;
 
   // How long it took to read and sort.
   int64_t spent_ns = 0;
 
-  // So many of the next names are looked at before they are opened, as they may be delayed.
+  // How many of the next names are checked before they are opened, because they may be delayed.
   size_t look_first = kLookFirst;
   static constexpr size_t kLookFirst = 64;
 
@@ -72,7 +72,7 @@ class Listing {
 
   std::vector<char> arena_;
   std::vector<IndexEntry> index_;
-  std::vector<uint32_t> blocks_;  // which block comes when; empty: as they are
+  std::vector<uint32_t> blocks_;  // the shuffled order of the blocks; empty: not shuffled
 };
 
 }  // namespace fsq

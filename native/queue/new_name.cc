@@ -13,14 +13,15 @@
 namespace fsq {
 namespace {
 
-// Longer ones take memory once more.
+// Longer names cost a second allocation.
 constexpr size_t kUsualName = 95;
 constexpr uint64_t kMaxJump = uint64_t{1} << 20;
 
-// One for the process: all threads, and all copies of the JavaScript layer that share this binary.
+// One counter for the process, shared by all threads and by all copies of the JavaScript layer that load this
+// binary.
 std::atomic<uint64_t> next_entropy{0};
 
-// Delimiter, escape and '/' as "%xx", NUL cannot occur: FormatTime makes none.
+// Writes delimiter, escape and '/' as "%xx". NUL cannot occur, because FormatTime never produces it.
 void AppendEncoded(std::string* name, std::string_view field, const NameForm& form) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char byte : field) {
@@ -45,8 +46,8 @@ void AppendEntropy(std::string* name, const NameForm& form, uint64_t entropy) {
     name->append(text);
 }
 
-// Returns whether it is another one later in this second. A process that changes its time zone sees that from
-// the next second on.
+// Returns whether the head changes within this second. If the process changes its time zone, names use the
+// new one from the next second on.
 bool AppendHead(std::string* name, const NameForm& form, Instant now) {
   NameForm::Head& head = form.head;
   const std::lock_guard<std::mutex> guard(head.mutex);

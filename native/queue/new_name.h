@@ -1,4 +1,4 @@
-// The names of new items: timestamp, entropy, and what the producer says.
+// The names of new items: timestamp, entropy, and the producer's suffix.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,19 @@
 
 namespace fsq {
 
-// How one producer names its items.
+// How a producer names its items.
 struct NameForm {
   char delimiter = '_';
   char escape = '%';
   std::string time_format;
   bool utc = false;
 
-  // What names of this second begin with, delimiter, timestamp and delimiter: a second has many items.
+  // The beginning of all names of one second: delimiter, timestamp, delimiter. Cached, because many items
+  // share a second.
   struct Head {
     std::mutex mutex;
     int64_t second = INT64_MIN;
-    bool varies = false;  // also within a second
+    bool varies = false;  // the timestamp also changes within a second
     std::string text;
   };
   mutable Head head;
@@ -29,19 +30,19 @@ struct NameForm {
 
 class NewName {
  public:
-  // No other name of this process has its entropy.
+  // Unique among the names of this process.
   uint64_t entropy() const { return entropy_; }
 
-  // The next entropy.
+  // Takes the next entropy of the process.
   void TakeEntropy();
-  // One past a stretch of taken names, longer with each collision: stepping by one is quadratic when another
-  // producer wrote them with the same pid and host.
+  // Jumps past a run of taken names, further with each collision: stepping by one would be quadratic if
+  // another producer wrote those names with the same pid and host.
   void JumpEntropy(int collisions);
 
-  // The name at this instant: it lasts as long as the second and the entropy do, and is made anew then.
+  // The name at this instant. It is reused until the second or the entropy changes.
   const std::string& At(Instant now, const NameForm& form, const std::string& suffix);
 
-  // As it was made last.
+  // The name that was made last.
   const std::string& text() const { return text_; }
   std::string Release() { return std::move(text_); }
 
@@ -50,7 +51,7 @@ class NewName {
   uint64_t entropy_ = 0;
   int64_t made_second_ = 0;
   uint64_t made_entropy_ = 0;
-  bool varies_ = false;  // within a second
+  bool varies_ = false;  // the timestamp changes within a second
 };
 
 }  // namespace fsq

@@ -10,10 +10,10 @@
 namespace fsq {
 namespace {
 
-constexpr size_t kMostBusy = 128;  // descriptors are few
+constexpr size_t kMostBusy = 128;  // at most this many per waiter: descriptors are scarce
 constexpr rlim_t kPartOfAll = 8;
 constinit std::atomic<size_t> kept_by_all{0};
-constexpr time_t kCoarseSeconds = 2;  // the coarsest times that a file system keeps, FAT's
+constexpr time_t kCoarseSeconds = 2;  // the coarsest file times, those of FAT
 
 bool Same(const timespec& left, const timespec& right) {
   return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
@@ -40,7 +40,7 @@ Skipped::~Skipped() {
 void Skipped::KeepBusy(std::string_view name, Descriptor opened) {
   Share share;
   if (busy_.size() < kMostBusy && share.Take())
-    busy_.insert_or_assign(std::string(name), Busy{std::move(share), std::move(opened), walk_, false});
+    busy_.insert_or_assign(std::string(name), Busy{std::move(share), std::move(opened), pass_, false});
   else
     unkept_.emplace_back(name);
 }
@@ -54,7 +54,7 @@ bool Skipped::DropBusy() {
 }
 
 void Skipped::UnlockBusy() {
-  // Explicitly, as a fork in another thread may hold copies.
+  // Explicitly, because a fork in another thread may hold copies of the descriptors.
   for (auto& [name, kept] : busy_) {
     if (std::exchange(kept.locked, false)) (void)Unlock(kept.opened.get(), lock_kind_);
   }
@@ -77,7 +77,7 @@ std::vector<std::string> Skipped::Names(bool kept, bool unkept, int64_t now_ms) 
   for (const auto& [name, busy] : busy_) {
     if (kept || busy.locked) names.push_back(name);
   }
-  // What is still busy is remembered anew, behind the others.
+  // Items that are still busy are added again, behind the others.
   for (size_t count = 0; unkept && count < kAtOnce && !unkept_.empty(); count++) {
     names.push_back(std::move(unkept_.front()));
     unkept_.pop_front();
@@ -86,9 +86,9 @@ std::vector<std::string> Skipped::Names(bool kept, bool unkept, int64_t now_ms) 
   return names;
 }
 
-void Skipped::BeginWalk(const QueueDirectory& directory) {
-  walk_++;
-  walking_ = true;
+void Skipped::BeginPass(const QueueDirectory& directory) {
+  pass_++;
+  in_pass_ = true;
   all_remembered_ = true;
   unkept_.clear();
   delayed_.Clear();
@@ -103,9 +103,9 @@ void Skipped::BeginWalk(const QueueDirectory& directory) {
   stamped_ = changed_.tv_sec + kCoarseSeconds < now.tv_sec;
 }
 
-void Skipped::EndWalk() {
-  if (!std::exchange(walking_, false)) return;
-  std::erase_if(busy_, [&](const auto& entry) { return entry.second.walk != walk_; });
+void Skipped::EndPass() {
+  if (!std::exchange(in_pass_, false)) return;
+  std::erase_if(busy_, [&](const auto& entry) { return entry.second.pass != pass_; });
 }
 
 bool Skipped::IsQuiet(const QueueDirectory& directory) {

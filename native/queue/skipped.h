@@ -1,4 +1,4 @@
-// What a scan that waits has passed by, so that it can come back to just that.
+// What a waiting scan has skipped, so that it can come back to just those items.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace fsq {
 
-// Of one waiter, and used by one call at a time.
+// Belongs to one waiter, and is used by one call at a time.
 class Skipped {
  public:
   Skipped() = default;
@@ -23,50 +23,52 @@ class Skipped {
   Skipped& operator=(const Skipped&) = delete;
   ~Skipped();
 
-  // The open descriptor of an item that somebody else has locked. Kept, because opening and closing it for
-  // each attempt would be an event for all others who watch the queue, and theirs for us: they would wake
-  // each other for ever. Attempts on an open descriptor are seen by nobody.
-  // Of the process's descriptors, only a part is used for this. Of the others the name is remembered.
+  // Keeps the open descriptor of an item that another worker has locked. Opening and closing it for each
+  // attempt would raise an event for all other watchers of the queue, and theirs for us: the waiters would
+  // wake each other forever. An attempt to lock an open descriptor raises no event. Only a part of the
+  // process's descriptors is used for this; beyond that, only the name is remembered.
   void KeepBusy(std::string_view name, Descriptor opened);
-  // None: it is not among them.
+  // Invalid if the name has no kept descriptor.
   Descriptor TakeBusy(std::string_view name);
 
   void KeepDelayed(std::string_view name, int64_t due_ms);
 
-  // All that might be claimed now: the busy ones whose descriptor is kept if `kept`, of the others the first
-  // kAtOnce if `unkept`, and as many of the delayed ones that are due at `now_ms`.
+  // The names that may be claimable now: with `kept`, the busy ones whose descriptor is kept; with `unkept`,
+  // the first kAtOnce of the other busy ones; and up to kAtOnce delayed ones that are due at `now_ms`.
   std::vector<std::string> Names(bool kept, bool unkept, int64_t now_ms);
 
-  // When the first of the delayed ones is due; 0: there is none.
+  // When the first of the delayed ones is due; 0: there are none.
   int64_t next_due_ms() const { return delayed_.next_due_ms(); }
   size_t kept() const { return busy_.size(); }
   size_t unkept() const { return unkept_.size(); }
 
-  // A walk over all names begins: what it does not come by is not waiting any more.
-  void BeginWalk(const QueueDirectory& directory);
-  void EndWalk();
+  // Begins a pass over all names. Items that this pass does not find are no longer waiting.
+  void BeginPass(const QueueDirectory& directory);
+  void EndPass();
 
-  // No descriptor is left: closes those that are kept. False: there were none.
+  // Closes the kept descriptors when the process has none left. False: there were none to close.
   bool DropBusy();
-  // What IsQuiet has locked and nobody has claimed is for others.
+  // Unlocks the items that IsQuiet has locked and nothing has claimed, for other workers.
   void UnlockBusy();
 
-  // Another walk would find the names of the last one, and nothing that can be claimed but what is delayed or
-  // may not be opened. Much cheaper than that walk. A lock that it gets is kept for the next claims.
+  // True if another pass would find the same names as the last one, and nothing claimable: every item is
+  // held, delayed or may not be opened. Much cheaper than a pass. If it gets a lock, it keeps it for the next
+  // claim.
   bool IsQuiet(const QueueDirectory& directory);
 
-  // For listings: kept open, as opening and closing the directory would be an event, too.
+  // The descriptor for listings. Kept open, because opening and closing the directory would raise an event,
+  // too.
   Descriptor stream;
 
  private:
-  // Each claim is an event for all who watch, and the kernel keeps no more than 16,384 events: so a waiter
-  // reads its own in between.
+  // Each claim raises an event for all watchers, and the kernel keeps at most 16,384 events. A waiter
+  // therefore reads its own events between batches of this size.
   static constexpr size_t kAtOnce = 1024;
 
-  // One of the descriptors that all of the process may keep.
+  // One of the descriptors that all waiters of the process together may keep.
   class Share {
    public:
-    // False: they are used up.
+    // False: none are left.
     bool Take();
     Share() = default;
     Share(Share&& other) noexcept : taken_(std::exchange(other.taken_, false)) {}
@@ -82,7 +84,7 @@ class Skipped {
   struct Busy {
     Share share;
     Descriptor opened;
-    uint64_t walk = 0;
+    uint64_t pass = 0;
     bool locked = false;
   };
 
@@ -90,13 +92,14 @@ class Skipped {
   std::deque<std::string> unkept_;
   DueNames delayed_;
   LockKind lock_kind_ = LockKind::kNone;
-  // Of queue/, before it was listed; none: it had just changed, and may have changed again at the same time.
+  // The times of queue/ before it was listed. Not stamped: the directory had just changed, and may have
+  // changed again with the same timestamp.
   bool stamped_ = false;
   timespec modified_{};
   timespec changed_{};
-  uint64_t walk_ = 0;
+  uint64_t pass_ = 0;
   bool all_remembered_ = true;
-  bool walking_ = false;
+  bool in_pass_ = false;
 };
 
 }  // namespace fsq

@@ -1,4 +1,4 @@
-// What looks after descriptors until they can be read.
+// Watches descriptors until they become readable.
 #pragma once
 
 #include <functional>
@@ -14,16 +14,16 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
   virtual ~Poller() = default;
 
-  // From here on `ready` is called while it can be read.
+  // From now on, calls `ready` whenever the descriptor is readable.
   virtual Failure Add(int descriptor) = 0;
-  // Before it is closed.
+  // Call it before the descriptor is closed.
   virtual void Remove(int descriptor) = 0;
 
-  // Whether anybody waits for what `ready` says. Else it need not be called.
+  // Whether any waiter awaits events. If not, `ready` need not be called.
   virtual void SetAwaited(bool awaited) = 0;
 
-  // When nothing is left to look after, and holding nothing that `ready` waits for: `ready` has returned,
-  // too.
+  // Call it when no descriptor is left, without holding a lock that `ready` needs: it waits until `ready` has
+  // returned.
   virtual void Rest() = 0;
 
   std::function<void(int descriptor)> ready;

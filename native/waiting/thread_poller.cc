@@ -39,7 +39,7 @@ Failure ThreadPoller::Start() {
   interrupted_ = Descriptor(ends[0]);
   interrupt_ = Descriptor(ends[1]);
   running_ = true;
-  // The process's signals are not for this thread.
+  // This thread must not handle signals of the process.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -67,7 +67,7 @@ void ThreadPoller::Rest() {
 }
 
 void ThreadPoller::Interrupt() const {
-  // EAGAIN: it is full, so the thread will wake up anyway.
+  // EAGAIN: the pipe is full, so the thread will wake up anyway.
   const char byte = 0;
   (void)RetryInterrupted(::write, interrupt_.get(), &byte, size_t{1});
 }
@@ -93,7 +93,7 @@ void ThreadPoller::Loop() {
       }
     }
     for (size_t at = 1; at < polled.size(); at++) {
-      // Meanwhile it may have left, and its number may be another file's.
+      // The descriptor may have been removed meanwhile, and its number reused for another file.
       if (polled[at].revents != 0 && IsPolled(polled[at].fd)) ready(polled[at].fd);
     }
   }

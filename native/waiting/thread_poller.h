@@ -1,4 +1,4 @@
-// A poller with a thread of its own, which is there while there is something to poll.
+// A poller with its own thread, which exists while there are descriptors to poll.
 #pragma once
 
 #include <pthread.h>
@@ -15,7 +15,7 @@ class ThreadPoller final : public Poller {
  public:
   Failure Add(int descriptor) override;
   void Remove(int descriptor) override;
-  // It costs the others nothing.
+  // Ignored: polling without a waiter costs the other threads nothing.
   void SetAwaited(bool) override {}
   void Rest() override;
 
@@ -27,14 +27,14 @@ class ThreadPoller final : public Poller {
   bool IsPolled(int descriptor);
 
   std::mutex mutex_;
-  // Guarded by it.
+  // Guarded by mutex_.
   std::vector<int> polled_;
   bool running_ = false;
 
-  // Made and ended with the thread, by the one who polls and rests.
+  // Created and ended together with the thread, by the callers of Add and Rest.
   pthread_t thread_{};
-  Descriptor interrupt_;  // the pipe's end that is written, and the one that is polled
-  Descriptor interrupted_;
+  Descriptor interrupt_;    // the write end of a pipe
+  Descriptor interrupted_;  // its read end, which is polled
 };
 
 }  // namespace fsq

@@ -17,7 +17,7 @@
 namespace fsq {
 namespace {
 
-// As many as the kernel keeps: what has a name needs no walk.
+// As many names as the kernel keeps events: an event with a name needs no pass over the queue.
 constexpr size_t kMostNames = 16'384;
 
 }  // namespace
@@ -27,7 +27,7 @@ Watcher::Watcher(std::unique_ptr<Poller> poller) : poller_(std::move(poller)) {
 }
 
 Watcher& Watcher::Shared() {
-  // Never freed: the process may exit while the thread polls.
+  // Never freed: the thread may still poll while the process exits.
   static Watcher* const shared = new Watcher(std::make_unique<ThreadPoller>());
   return *shared;
 }
@@ -43,7 +43,7 @@ Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& q
     armed_.push_back(&watch);
     failure = PollTrigger(watch);
   }
-  // A trigger is heard, whatever becomes of the rest.
+  // The trigger works even if watching the directories fails.
   if (!failure) failure = Add(watch, root, Role::kRoot);
   if (!failure) failure = Add(watch, queue, Role::kQueue);
   if (failure) Remove(watch);
@@ -51,7 +51,7 @@ Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& q
 }
 
 Failure Watcher::Add(Watch& watch, const std::string& directory, Role role) {
-  // There may be none for now, and triggers are heard all the same.
+  // This may fail while no inotify instance is left. Triggers work all the same.
   if (!events_.valid()) {
     events_ = Descriptor(FSQ_CALL("watch.init", platform::OpenWatcher()));
     if (!events_.valid()) return Failure{LastError(), "inotify_init1"};
@@ -81,7 +81,7 @@ void Watcher::Disarm(Watch& watch) {
     if (!armed_.empty()) return;
     ForgetEvents();
   }
-  // Not under the mutex, which the poller's thread needs to come to its end.
+  // Not under the mutex, which the thread of the poller needs before it can end.
   poller_->Rest();
 }
 
@@ -104,7 +104,7 @@ void Watcher::SetAwaited(Watch& watch, bool awaited) {
   if (awaited_ == (awaited ? 1 : 0)) poller_->SetAwaited(awaited);
 }
 
-// One that cannot be polled is closed, so that the next Listen tries again.
+// Closes a trigger that cannot be polled, so that the next Listen tries again.
 Failure Watcher::PollTrigger(Watch& watch) {
   if (!watch.trigger_.valid()) return {};
   Failure failure = poller_->Add(watch.trigger_.get());
@@ -133,7 +133,7 @@ Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
   if (!is_there && !is_open) return {};
   Descriptor opened;
   if (is_there && S_ISFIFO(named.st_mode)) {
-    // For writing, too: without any writer a FIFO is readable all the time.
+    // Opened for writing, too: a FIFO without a writer is always readable.
     opened = Descriptor(
         FSQ_CALL("trigger.open", ::open(trigger.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)));
     if (!opened.valid() && errno != ENOENT) return Failure{LastError(), "open", trigger};
@@ -150,7 +150,7 @@ Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
 WatchEvents Watcher::Take(Watch& watch, bool await, bool closes) {
   const std::lock_guard<std::mutex> guard(mutex_);
   if (awaited_ == 0) {
-    // So it may not have been polled.
+    // Without a waiter, the descriptors may not have been polled.
     if (events_.valid()) ReadEvents();
     if (watch.trigger_.valid()) ReadTrigger(watch);
   }
@@ -160,7 +160,7 @@ WatchEvents Watcher::Take(Watch& watch, bool await, bool closes) {
   return events;
 }
 
-WatchEvents Watcher::TakeTold(Watch& watch) {
+WatchEvents Watcher::TakeRead(Watch& watch) {
   const std::lock_guard<std::mutex> guard(mutex_);
   SetAwaited(watch, false);
   return std::exchange(watch.events_, {});
@@ -187,7 +187,7 @@ void Watcher::ReadEvents() {
       if (target->second.role == Role::kRoot) continue;
       events.closed = events.closed || event.closed;
       if (!event.created && !event.touched) continue;
-      // No name: the platform does not tell it.
+      // No name: this platform does not report it.
       if (event.name.empty())
         events.look = events.look || event.created;
       else if (events.names.size() < kMostNames)
@@ -198,10 +198,10 @@ void Watcher::ReadEvents() {
   });
   for (Watch* const watch : armed_) {
     if (result == -1) watch->events_.lost = true;
-    Tell(*watch);
+    Wake(*watch);
   }
   if (result == 0) return;
-  // For ever ready, and never to be read: who arms next opens another.
+  // The descriptor would be readable forever but cannot be read. The next Arm opens another.
   for (const auto& [id, target] : targets_) platform::RemoveWatch(events_.get(), id);
   targets_.clear();
   ForgetEvents();
@@ -212,12 +212,12 @@ void Watcher::ReadTrigger(Watch& watch) {
   ssize_t size = 0;
   while ((size = RetryInterrupted(::read, watch.trigger_.get(), bytes.data(), bytes.size())) > 0)
     watch.events_.pulled = true;
-  // Not readable after all, and for ever ready: the next Listen opens it anew.
+  // Cannot be read, but would be readable forever. The next Listen opens it again.
   if (size == -1 && errno != EAGAIN) ForgetTrigger(watch);
-  Tell(watch);
+  Wake(watch);
 }
 
-void Watcher::Tell(Watch& watch) {
+void Watcher::Wake(Watch& watch) {
   if (watch.awaited_ && watch.events_.any(watch.closes_)) {
     SetAwaited(watch, false);
     watch.wake_();

@@ -1,4 +1,4 @@
-// The release gate: `node scripts/cross/check-prebuilds.mjs` fails where a prebuilt binary is missing, stale or unfit.
+// The release gate: `node scripts/cross/check-prebuilds.mjs` fails if a prebuilt binary is missing, stale or unfit.
 import process from 'node:process'
 
 import { faultsOf } from './check.mjs'

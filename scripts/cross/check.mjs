@@ -1,4 +1,7 @@
-/** What a prebuilt binary must be before it is released: the right kind, for old enough systems, small, not stale. */
+/**
+ * The requirements for releasing a prebuilt binary: the right format, support for old enough systems, small, not
+ * stale.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir } from 'node:os'
@@ -12,7 +15,7 @@ const SIZE_LIMIT = 250_000
 const INIT = 'napi_register_module_v1'
 const { sourceHash } = createRequire(import.meta.url)('../../native/source-hash.cjs')
 
-/** Why the binary of `target` in `folder` must not be released, in words: none where it may. */
+/** The reasons, as text, why the binary of `target` in `folder` must not be released; empty if it may be. */
 export function faultsOf(target, folder = join(ROOT, 'prebuilds'), { anySize = false } = {}) {
   const file = join(folder, target.file)
   if (!existsSync(file)) return [`prebuilds/${target.file} is missing: npm run prebuilds -- ${target.name}`]
@@ -45,7 +48,10 @@ export function faultsOf(target, folder = join(ROOT, 'prebuilds'), { anySize = f
   return faults
 }
 
-/** `GLIBC_2.28` within a floor of 2.28; a family of versions without a floor is in order in no version. */
+/**
+ * Whether `GLIBC_2.28`, for example, is within a floor of 2.28. A family of versions without a floor is never
+ * allowed.
+ */
 function isWithin(version, floors) {
   const [family, number = ''] = version.split('_')
   const floor = floors[family]

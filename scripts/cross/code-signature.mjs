@@ -1,6 +1,6 @@
 /**
- * The signature of a Mach-O file without an identity (ad hoc), as linkers make it: a hash of each page. macOS on arm64 kills who
- * loads a file with none, or with one that does not fit.
+ * The ad hoc signature (without an identity) of a Mach-O file, as linkers make it: a hash of each page. macOS on
+ * arm64 kills a process that loads a file whose signature is missing or wrong.
  */
 import { createHash } from 'node:crypto'
 
@@ -12,7 +12,10 @@ const AD_HOC_BY_LINKER = 0x20002
 const PAGE_BITS = 12
 const SHA_256 = { type: 2, size: 32 }
 
-/** A signature of all of `bytes`. Its own length and place must stand in them already: {@link signatureSize}. */
+/**
+ * Signs all of `bytes`. The file must already contain the length and position of the signature:
+ * {@link signatureSize}.
+ */
 export function signatureOf(bytes, name, textSize) {
   const identifier = Buffer.from(`${name}\0`)
   const hashes = pageHashes(bytes, PAGE_BITS)
@@ -29,7 +32,7 @@ export function signatureOf(bytes, name, textSize) {
   ]
   ;[...words, bytes.length].forEach((word, index) => directory.writeUInt32BE(word, index * 4))
   directory.set([SHA_256.size, SHA_256.type, 0, PAGE_BITS], 36)
-  directory.writeBigUInt64BE(BigInt(textSize), 72) // what is executable, from offset 0 on
+  directory.writeBigUInt64BE(BigInt(textSize), 72) // the executable part, which starts at offset 0
   const blob = Buffer.concat([directory, identifier, ...hashes])
   blob.writeUInt32BE(blob.length, 4)
   const head = Buffer.alloc(20)
@@ -40,7 +43,7 @@ export function signatureOf(bytes, name, textSize) {
 }
 
 /**
- * How long the signature of `length` bytes is.
+ * The length of the signature for `length` bytes.
  *
  * @returns {number}
  */
@@ -48,7 +51,7 @@ export function signatureSize(length, name) {
   return 20 + HEADER + name.length + 1 + Math.ceil(length / 2 ** PAGE_BITS) * SHA_256.size
 }
 
-/** Whether there is a signature at `at`, and it is that of all bytes before. */
+/** Whether there is a signature at `at` that matches all bytes before it. */
 export function isSigned(bytes, at) {
   const word = (offset) => (offset + 4 <= bytes.length ? bytes.readUInt32BE(offset) : 0)
   const directory = at + word(at + 16)

@@ -1,4 +1,4 @@
-/** What a 64-bit little-endian ELF library says of itself; undefined where the bytes are none. */
+/** Reads the properties of a 64-bit little-endian ELF library; undefined if the bytes are not one. */
 export function readElf(bytes) {
   if (bytes.length < 64 || bytes.toString('latin1', 0, 4) !== '\x7fELF' || bytes[4] !== 2 || bytes[5] !== 1)
     return undefined

@@ -1,4 +1,4 @@
-/** What a 64-bit Mach-O library says of itself; undefined where the bytes are none. */
+/** Reads the properties of a 64-bit Mach-O library; undefined if the bytes are not one. */
 import { isSigned } from './code-signature.mjs'
 
 export function readMachO(bytes) {
@@ -23,7 +23,7 @@ export function readMachO(bytes) {
   }
 }
 
-/** The load commands: what kind each is, and where. */
+/** The load commands, each with its kind and position. */
 export function loadCommands(bytes) {
   let next = 32
   return Array.from({ length: bytes.readUInt32LE(16) }, () => {

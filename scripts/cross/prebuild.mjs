@@ -1,5 +1,6 @@
-// `npm run prebuild` is `npm run prebuilds`. But npm also runs a script of this name before each `build`, and nothing that it hands
-// over tells the one from the other, only the title of the npm process: as that hook, this does nothing.
+// `npm run prebuild` is the same as `npm run prebuilds`. But npm also runs a script with this name before each
+// `build`, and nothing that it passes on distinguishes the two, except the title of the npm process. When run as that
+// hook, this does nothing.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
@@ -26,6 +27,6 @@ function describe(pid) {
     const [, parent, title] = /^(\d+)\s+(.*)/.exec(text) ?? []
     return { parent: Number(parent), title: title ?? '' }
   } catch {
-    return { parent: 0, title: '' } // it has ended, or there is no ps
+    return { parent: 0, title: '' } // it has ended, or ps is not installed
   }
 }

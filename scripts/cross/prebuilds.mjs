@@ -1,6 +1,6 @@
-// Fills prebuilds/: `node scripts/cross/prebuilds.mjs [--any-size] [TARGET...]`, all six targets where none is named, `host` for
-// this machine's. This machine's own is made by prebuildify, the others by cmake-js with zig; without zig they are skipped, with
-// a line that says so.
+// Fills prebuilds/: `node scripts/cross/prebuilds.mjs [--any-size] [TARGET...]`. Default: all six targets; `host` is
+// the one of this machine. prebuildify makes the binary of this machine, and cmake-js with zig the others. Without
+// zig, they are skipped with a message.
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
@@ -15,7 +15,7 @@ import { compilerFor, findZig } from './zig.mjs'
 
 const { resolve: resolvePackage } = createRequire(import.meta.url)
 const host = hostTarget()
-// For a look whether a target compiles; what is released has to be small as well.
+// For checking whether a target compiles; a release must also be small.
 const anySize = process.argv.includes('--any-size')
 const named = process.argv.slice(2).filter((name) => name !== '--any-size')
 const wanted = targetsNamed(named.map((name) => (name === 'host' && host ? host.name : name)))
@@ -28,7 +28,8 @@ for (const target of wanted) {
   }
   const started = Date.now()
   const folder = join(ROOT, 'build-cross', target.name)
-  // Without zig this machine's compiler serves, and its C library may be newer than the floor: the check below says.
+  // Without zig, the compiler of this machine is used. Its C library may be newer than the floor; the check below
+  // reports that.
   const compiler = zig ? compilerFor(zig, target, folder) : {}
   const file = join(ROOT, 'prebuilds', target.file)
   rmSync(file, { force: true })
@@ -50,7 +51,7 @@ function targetsNamed(names) {
   process.exit(1)
 }
 
-/** In a copy: prebuildify would take build/Release/fsq.node away from under whoever runs it. */
+/** In a copy, because prebuildify would remove build/Release/fsq.node while other programs may be using it. */
 function prebuildify(target, folder, compiler) {
   const copy = join(folder, 'source')
   for (const part of ['native', 'binding.gyp', 'package.json']) {
@@ -92,7 +93,7 @@ function cmakeJs(target, folder, compiler, file) {
   else cpSync(built, file)
 }
 
-/** Headers that came with this Node save the download of them. */
+/** Uses the headers that came with this Node, if any, instead of a download. */
 function headers() {
   const prefix = resolve(process.execPath, '../..')
   return process.env.npm_config_nodedir ? {} : { npm_config_nodedir: prefix }

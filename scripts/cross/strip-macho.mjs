@@ -1,15 +1,15 @@
 /**
- * Takes the local symbols out of a 64-bit Mach-O library, as `strip -x` does on a Mac: zig's linker cannot, and they are a
- * third of the binary. What was signed is signed anew.
+ * Removes the local symbols from a 64-bit Mach-O library, as `strip -x` does on a Mac: zig's linker cannot do it, and
+ * they are a third of the binary. A signed file is signed again.
  */
 import { signatureOf, signatureSize } from './code-signature.mjs'
 import { CODE_SIGNATURE, DYSYMTAB, loadCommands, SEGMENT, SYMTAB } from './macho.mjs'
 
 const ENTRY = 16
-const NO_SYMBOL = 0x80000000 // of an indirect symbol that is a local one
+const NO_SYMBOL = 0x80000000 // marks a local symbol in the table of indirect symbols
 const PAGE = 0x4000n
 
-/** A copy without them. `name`: what the signature calls it. */
+/** Returns a copy without local symbols. `name`: the name in the signature. */
 export function stripMachO(bytes, name) {
   const commands = loadCommands(bytes)
   const command = (wanted) => commands.find(([kind]) => kind === wanted)?.[1]
@@ -20,8 +20,8 @@ export function stripMachO(bytes, name) {
   const [symtab, dysymtab, signature] = [SYMTAB, DYSYMTAB, CODE_SIGNATURE].map(command)
   const field = (at, offset) => bytes.readUInt32LE(at + offset)
 
-  // In the order of zig's linker: the symbols, local ones first; the indirect ones, which are numbers of symbols; the strings; the
-  // signature, if there is one.
+  // The order that zig's linker uses: the symbols, local ones first; the indirect symbols, which are indices of
+  // symbols; the strings; the signature, if there is one.
   const [symbols, count, strings, stringsSize] = [8, 12, 16, 20].map((offset) => field(symtab, offset))
   const [firstLocal, locals] = [8, 12].map((offset) => field(dysymtab, offset))
   const [indirect, indirectCount] = [56, 60].map((offset) => field(dysymtab, offset))

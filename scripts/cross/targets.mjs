@@ -1,6 +1,6 @@
 /**
- * The platforms for which the package carries a prebuilt binary, and what each binary may ask of its machine. The
- * floors are those of the binaries of Node 20 itself: RHEL 8 (glibc 2.28, libstdc++ of GCC 8), macOS 11.
+ * The platforms for which the package contains a prebuilt binary, and what each binary may require of its machine.
+ * The floors are those of the binaries of Node 20 itself: RHEL 8 (glibc 2.28, libstdc++ of GCC 8), macOS 11.
  */
 import process from 'node:process'
 
@@ -49,7 +49,7 @@ export const TARGETS = [
   darwin('arm64'),
 ]
 
-/** The target that this machine is, or undefined. */
+/** The target for this machine, or undefined. */
 export function hostTarget() {
   const { platform, arch } = process
   return TARGETS.find(
@@ -59,6 +59,6 @@ export function hostTarget() {
 
 function libcOfHost() {
   if (process.platform !== 'linux') return ''
-  process.report.excludeNetwork = true // else the report looks up the name of every peer
+  process.report.excludeNetwork = true // otherwise the report looks up the name of every peer
   return process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl'
 }

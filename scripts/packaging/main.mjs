@@ -1,6 +1,6 @@
-// `npm run test:packaging`: packs the package, installs it as a user does, and runs it in whatever runs it. Asks the
-// registry for the package's dependencies and, the first time, for the tools that package.json here names: without them all is
-// skipped, which for a release (`--required`) is a failure.
+// `npm run test:packaging`: packs the package, installs it as a user would, and runs it in all supported runtimes.
+// Asks the registry for the package's dependencies and, the first time, for the tools that the package.json here
+// names. Without them everything is skipped, which with `--required` (for a release) is a failure.
 import { spawnSync } from 'node:child_process'
 import {
   copyFileSync,
@@ -30,7 +30,7 @@ if (!host || faultsOf(host).length > 0) {
   console.error(`Build this machine's binary first: npm run prebuilds -- ${host?.name ?? ''}`)
   process.exit(1)
 }
-// --force: one of the tools is a Node for another architecture, for an emulator to run.
+// --force: one of the tools is a Node for another architecture, which an emulator runs.
 if (!tool('.package-lock.json')) {
   try {
     run('npm', ['install', '--no-save', '--force', ...QUIET], { cwd: import.meta.dirname })
@@ -45,13 +45,13 @@ const [packed] = JSON.parse(
 )
 const tarball = join(bed, packed.filename)
 
-// Where a user is: an empty folder, no compiler, no tool but node and npm.
+// A user's environment: an empty folder, no compiler, no tools but node and npm.
 const home = join(bed, 'user')
 const bin = join(bed, 'bin')
 mkdirSync(home)
 mkdirSync(bin)
 for (const name of ['node', 'npm', 'npx']) symlinkSync(join(dirname(process.execPath), name), join(bin, name))
-// `sh` and `env` alone of the system: npm starts itself by them.
+// Of the system only `sh` and `env`, which npm needs to start.
 for (const name of ['sh', 'env']) symlinkSync(`/usr/bin/${name}`, join(bin, name))
 const user = { cwd: home, env: { HOME: process.env.HOME, PATH: bin, NO_COLOR: '1', NODE_NO_WARNINGS: '1' } }
 const node = process.execPath
@@ -75,12 +75,12 @@ await check('it installs without a compiler and without scripts', () => {
   const found = compilers.filter(
     (name) => run('sh', ['-c', `command -v ${name} || echo none`], user).trim() !== 'none',
   )
-  if (found.length > 0) throw new Error(`there is ${found.join(', ')}: this shows nothing`)
+  if (found.length > 0) throw new Error(`${found.join(', ')} is installed, so this check would prove nothing`)
 })
 
 await check('publint', () => void run(node, [join(TOOLS, 'publint/src/cli.js'), tarball, '--strict']))
 await check('are the types wrong', () => {
-  // require() of an ES module: what Node 20.19 and newer do, and we say.
+  // require() of an ES module, which Node supports from 20.19, the version that we require.
   const profile = ['--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm']
   run(node, [join(TOOLS, '@arethetypeswrong/cli/dist/index.js'), tarball, ...profile])
 })
@@ -234,7 +234,7 @@ for (const [name, [program, ...args]] of Object.entries(packageManagers)) {
   await check(name, () => {
     const registry = run('npm', ['config', 'get', 'registry']).trim()
     const env = {
-      ...process.env, // Yarn asks the registry by itself: certificates, a proxy
+      ...process.env, // Yarn asks the registry itself, so it needs settings for certificates and a proxy
       ...user.env,
       npm_config_registry: registry,
       YARN_NPM_REGISTRY_SERVER: registry,

@@ -1,5 +1,6 @@
-// The tests of the project, in a run time that cannot run jest: `npm run test:suite -- bun|deno [FILE...]`. Prints how many passed
-// in each file, and with -v what failed; docs/platforms.md says what cannot pass. What test:packaging installs has to be there.
+// Runs the tests of the project in a runtime that cannot run jest: `npm run test:suite -- bun|deno [FILE...]`. Prints
+// the number of passed tests in each file, and the failures with -v. docs/platforms.md lists what cannot pass.
+// test:packaging must have installed its tools before.
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -53,7 +54,7 @@ for (const file of named.length > 0 ? named : testFiles()) {
 console.log(`${total.pass} passed, ${total.fail} failed`)
 if (total.fail > 0) process.exitCode = 1
 
-/** But for those of the tools that build and pack, which run in Node alone. */
+/** All tests except those of the tools that build and pack, which run only in Node. */
 function testFiles() {
   return readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts') && !file.startsWith('packaging/'))

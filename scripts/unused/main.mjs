@@ -1,4 +1,4 @@
-// `npm run check:unused`: exports, files and dependencies that nothing uses, by knip.
+// `npm run check:unused`: finds unused exports, files and dependencies, with knip.
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import process from 'node:process'

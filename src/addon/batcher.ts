@@ -1,5 +1,5 @@
 /**
- * Calls that share a crossing into native code: those of one tick go together. A lone call never waits for company.
+ * Joins the calls of one tick, so that they cross into native code together. A lone call never waits for others.
  *
  * @module
  */
@@ -10,10 +10,10 @@ interface Waiting<Entry, Outcome> {
   readonly reject: (error: unknown) => void
 }
 
-// Taken here and now: a test may put one in its place that stands still.
+// Kept from the real process: a test may replace process.nextTick with a fake that never runs.
 const nextTick = process.nextTick.bind(process)
 
-/** Runs entries in batches, in the order they came. */
+/** Runs entries in batches, in the order in which they were submitted. */
 export class Batcher<Entry, Outcome> {
   readonly #run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>
   readonly #limit: number
@@ -22,11 +22,12 @@ export class Batcher<Entry, Outcome> {
   #running = false
 
   /**
-   * @param run - Gives one outcome an entry, in their order. If it rejects, each of its entries does.
-   * @param limit - The most entries of one batch.
-   * @param overlapping - If not, one batch at a time, while the next one gathers: where a batch costs much and an entry more
-   * costs little. Else one begins as soon as it is full, and at the end of the tick, on the heels of the others: while one is
-   * under way, what comes of the last one prepares the next. Its limit is small, then.
+   * @param run - Returns one outcome for each entry, in the same order. If it rejects, all its entries reject.
+   * @param limit - The most entries of a batch.
+   * @param overlapping - False: one batch at a time, and the next one gathers meanwhile. This suits batches that cost
+   * much, and little more for each further entry. True: a batch begins as soon as it is full, and at the end of the
+   * tick, without waiting for earlier ones: while one is in flight, the outcomes of the last one prepare the next.
+   * The limit is small in this case.
    */
   constructor(
     run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>,
@@ -44,7 +45,7 @@ export class Batcher<Entry, Outcome> {
       if (this.#overlapping && this.#waiting.length === this.#limit) void this.#runBatch(this.#take())
       if (this.#running || this.#waiting.length === 0) return
       this.#running = true
-      // Not now, and not among the microtasks either: what those do, item by item, may have more.
+      // Neither now nor among the microtasks: those handle item after item, and may submit more.
       nextTick(() => void this.#drain())
     })
   }

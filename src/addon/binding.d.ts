@@ -1,4 +1,4 @@
-// binding.cjs, or one of targets/ where a bundler asks for it: "imports" in package.json.
+// binding.cjs, or a file of targets/ if a bundler asks for it: see "imports" in package.json.
 declare module '#binding' {
   const addon: unknown
   export default addon

@@ -1,5 +1,5 @@
 /**
- * Taking a queue down and up (fsq standard, section 7): while the file `down` exists, the queue is not scanned.
+ * Taking a queue down and up again (fsq standard, section 7). While its down file exists, the queue is not scanned.
  *
  * @module
  */
@@ -17,29 +17,31 @@ import { Place } from '../addon/native.js'
 import type { Settings } from '../settings.js'
 
 const { EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO } = os.constants.errno
-// Others may remove it and make it between our two looks.
+// Other processes may remove and create the file between our two attempts to open it.
 const MOST_ATTEMPTS = 10
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
 
 /**
- * Makes the file, and sets its mode and owner even if it was there.
+ * Creates the down file, and sets its mode and owner even if it existed.
  *
- * @returns Whether it was not there before.
- * @throws {@link QueueMissingError}, {@link NotAQueueError} for what is no plain file of one name, or a file system error.
+ * @returns Whether this call created it.
+ * @throws {@link QueueMissingError}, {@link NotAQueueError} if the path is not a regular file with a single name, or
+ * a file system error.
  */
 export async function makeDown(layout: Layout, settings: Settings): Promise<boolean> {
   await checkQueue(layout)
   const { user, group } = ownerOf(settings, 'queue')
   const { file, made } = await openDown(layout, settings.itemMode)
   try {
-    // As root in a queue that a group may write to, a planted link must not lead us to somebody else's file.
+    // If root runs this in a queue that a group may write to, a planted link must not redirect it to another user's
+    // file.
     const info = await file.stat()
     if (!info.isFile() || info.nlink > 1) throw notPlain(layout)
     if (user !== -1 || group !== -1)
       await file.chown(user === -1 ? info.uid : user, group === -1 ? info.gid : group)
     await file.chmod(settings.itemMode)
   } catch (error) {
-    // What could not be made as asked for must not keep the queue down.
+    // A file whose mode or owner could not be set must not keep the queue down.
     if (made) await fs.unlink(layout.downPath).catch(() => undefined)
     throw downError(error, layout, 'take down')
   } finally {
@@ -48,7 +50,7 @@ export async function makeDown(layout: Layout, settings: Settings): Promise<bool
   return made
 }
 
-/** Removes the file; nothing happens if it is not there. */
+/** Removes the down file. Does nothing if it does not exist. */
 export async function removeDown(layout: Layout): Promise<void> {
   await checkQueue(layout)
   try {
@@ -59,7 +61,7 @@ export async function removeDown(layout: Layout): Promise<void> {
   }
 }
 
-/** Asked apart: a file system that is mounted read-only refuses to remove even what is not there. */
+/** A separate check, because a read-only file system refuses to remove even a missing file. */
 async function isMissing(file: string): Promise<boolean> {
   return fs.lstat(file).then(
     () => false,
@@ -67,7 +69,7 @@ async function isMissing(file: string): Promise<boolean> {
   )
 }
 
-/** Whether the file is there. */
+/** Whether the down file exists. */
 export async function isQueueDown(layout: Layout): Promise<boolean> {
   await checkQueue(layout)
   try {
@@ -79,7 +81,7 @@ export async function isQueueDown(layout: Layout): Promise<boolean> {
   }
 }
 
-/** A missing queue is an error of its own: it must not look like one that is up. */
+/** Rejects a missing queue with an error of its own, because it must not look like a queue that is up. */
 export async function checkQueue(layout: Layout): Promise<void> {
   const waiting = placePath(layout, Place.queue)
   try {
@@ -96,23 +98,23 @@ export async function checkQueue(layout: Layout): Promise<void> {
   }
   throw new NotAQueueError(`${layout.path} is not a queue: it has no directory of waiting items`, {
     path: waiting,
-    advice: 'Put that back with the owner and mode of the others, or install the queue anew',
+    advice: 'Restore it with the owner and mode of the others, or install the queue again',
   })
 }
 
 async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHandle; made: boolean }> {
-  // O_NONBLOCK: if it is a FIFO, there is nobody to wait for.
+  // O_NONBLOCK: if it is a FIFO, do not wait for a reader.
   const flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK
   for (let attempt = 1; ; attempt++) {
     const made = await openOr('EEXIST', layout, flags | O_CREAT | O_EXCL, mode)
     if (made !== undefined) return { file: made, made: true }
-    // Without O_CREAT: whoever makes it must know that it has, so as to remove it again.
+    // Without O_CREAT: the caller must know whether it created the file, so that it can remove it after a failure.
     const found = await openOr(attempt < MOST_ATTEMPTS ? 'ENOENT' : '', layout, flags, mode)
     if (found !== undefined) return { file: found, made: false }
   }
 }
 
-/** The open file; `undefined`: it failed with the code. */
+/** Opens the file; `undefined` if that fails with `code`. */
 async function openOr(
   code: string,
   layout: Layout,
@@ -132,7 +134,7 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
   const failure = failureOf(error, 'open', layout.downPath)
   const { errno, syscall } = failure
   if ([ELOOP, EISDIR, ENXIO, EEXIST].includes(-errno)) return notPlain(layout)
-  // Its directory is gone: uninstalled just now.
+  // The directory no longer exists: the queue has just been uninstalled.
   if (errno === -ENOENT) return queueMissing(layout, syscall)
   if (errno === -ENOTDIR) {
     return new NotAQueueError(`${layout.path} is not a queue, as it is not a directory`, {
@@ -145,7 +147,7 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
 
 function notPlain(layout: Layout): NotAQueueError {
   return new NotAQueueError(
-    `${layout.downPath} is not a plain file of one name (a link, a directory or a device, perhaps planted)`,
+    `${layout.downPath} is not a regular file with a single name (a link, a directory or a device, perhaps planted)`,
     { path: layout.downPath, advice: 'Nothing was changed; remove it' },
   )
 }

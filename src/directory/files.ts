@@ -1,15 +1,15 @@
 /**
- * Removing directories that nobody needs any more.
+ * Removing directories that are no longer needed.
  *
  * @module
  */
 import fs from 'node:fs/promises'
 
 /**
- * Removes a directory with all that is in it. Others may still have it open and add files, so it is tried for a while; what
- * is left then is a warning, as what the directory was removed for has succeeded.
+ * Removes a directory with everything in it. Other processes may still have it open and add files, so it retries for
+ * a while. If it still fails, the process is warned, because the operation that needs the removal has succeeded.
  *
- * @param what - What it is, to follow its path, as `which was a queue`.
+ * @param what - What the directory was, to follow its path in the warning, such as `which was a queue`.
  */
 export async function removeLeftover(directory: string, what: string): Promise<void> {
   try {

@@ -1,6 +1,6 @@
 /**
- * Making and removing queues (fsq standard, section 1). Either shows at once and whole: a queue is built and taken apart
- * under a hidden name beside its own.
+ * Installing and uninstalling queues (fsq standard, section 1). Both take effect atomically: a queue is built and
+ * taken apart under a hidden name beside its own.
  *
  * @module
  */
@@ -51,23 +51,24 @@ const LOCK_KINDS: readonly LockKind[] = ['flock', 'fcntl']
 
 /** How a queue is installed. */
 export interface InstallOptions {
-  /** Replace a queue that is there already, with all that is in it. */
+  /** Replaces an existing queue, with everything in it. Default: false. */
   readonly force?: boolean | undefined
   /**
-   * How its workers lock items. Left out: `flock`, the standard's, but `fcntl` on NFS. `fcntl` (open-file-description locks) is for
-   * file systems where flock holds on one machine only or is missing, and for workers of this package alone: the two kinds do
-   * not see each other. Items then need an `itemMode` that lets each worker open them for writing, such as 0660.
+   * How its workers lock items. Default: `flock`, the lock of the standard, except on NFS, where it is `fcntl`.
+   * `fcntl` (open-file-description locks) is for file systems on which flock holds on one machine only or is missing,
+   * and only for workers of this package: locks of the two kinds do not exclude each other. Items then need an
+   * `itemMode` that lets each worker open them for writing, such as 0660.
    */
   readonly lockKind?: LockKind | undefined
 }
 
 /** How a queue is uninstalled. */
 export interface UninstallOptions {
-  /** Remove it even if items wait in it. */
+  /** Removes the queue even if items are waiting in it. Default: false. */
   readonly force?: boolean | undefined
 }
 
-/** Makes the queue. See {@link Queue.install}. */
+/** Installs the queue. See {@link Queue.install}. */
 export async function installQueue(
   layout: Layout,
   settings: Settings,
@@ -98,7 +99,7 @@ export async function installQueue(
       if (lockKind === 'fcntl') warnOfUnwritable(layout, settings)
       return
     }
-    // Somebody else's hidden name, not this queue's.
+    // Another process has this hidden name; it does not concern the queue's own name.
     if (failure.errno === -EEXIST && failure.syscall === 'mkdirat' && attempt < MOST_ATTEMPTS) continue
     throw installError(layout, failure, result.published)
   }
@@ -109,7 +110,7 @@ function checkLockKind(lockKind: LockKind | undefined): void {
   throw new SettingError('lockKind', lockKind, `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`)
 }
 
-/** The file system that the queue will be on. What could not be used afterwards is not made. */
+/** The file system that the queue will be on. Throws if the queue could not be used there. */
 async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promise<FileSystem> {
   const fileSystem = await native.findFileSystem(layout.root)
   if (isFailure(fileSystem)) throw installError(layout, pathsAsText(fileSystem), false)
@@ -118,7 +119,10 @@ async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promi
   return fileSystem
 }
 
-/** Over NFS, Linux grants an exclusive flock on files that are open for writing, and claims open them for reading. */
+/**
+ * Over NFS, Linux grants an exclusive flock only on a file that is open for writing, but claims open items for
+ * reading.
+ */
 function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): LockKind {
   const isNfs = process.platform === 'linux' && name === 'nfs'
   if (lockKind !== 'flock' || !isNfs) return lockKind ?? (isNfs ? 'fcntl' : 'flock')
@@ -126,26 +130,26 @@ function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): Lock
     'lockKind',
     lockKind,
     "'fcntl' on nfs",
-    'There flock wants files that are open for writing, and nothing could be claimed. Leave it out',
+    'There flock requires files that are open for writing, so no item could be claimed. Leave lockKind out',
   )
 }
 
-/** Whoever may claim items of a queue with fcntl locks must be able to open them for writing. */
+/** Warns if users who may claim items of a queue with fcntl locks cannot open them for writing. */
 function warnOfUnwritable({ name }: Layout, { queueMode, itemMode }: Settings): void {
-  // Who may write to its directories may work it; of items they need read and write permission.
+  // Whoever may write to its directories may work the queue, and needs read and write permission for its items.
   const others = queueMode & 0o022
   const needed = others | (others << 1)
   if ((itemMode & needed) === needed) return
   const mode = (bits: number): string => `0${bits.toString(8)}`
   process.emitWarning(
-    `Others than its owner may work the queue ${inspect(name)} (FSQ_QUEUE_MODE ${mode(queueMode)}), but cannot open items of ` +
-      `FSQ_ITEM_MODE ${mode(itemMode)} for writing, as its fcntl locks need: they would leave them alone. Enqueue with ` +
-      `${mode(itemMode | needed)}, or keep others out`,
+    `Users other than its owner may work the queue ${inspect(name)} (FSQ_QUEUE_MODE ${mode(queueMode)}), but cannot open items of ` +
+      `FSQ_ITEM_MODE ${mode(itemMode)} for writing, as its fcntl locks require: they would skip these items. Enqueue with ` +
+      `${mode(itemMode | needed)}, or deny others access`,
     { type: 'FsqWarning', code: 'FSQ_ITEM_MODE' },
   )
 }
 
-/** Removes the queue. See {@link Queue.uninstall}. */
+/** Uninstalls the queue. See {@link Queue.uninstall}. */
 export async function uninstallQueue(
   layout: Layout,
   settings: Settings,
@@ -155,7 +159,8 @@ export async function uninstallQueue(
   checkFlag('force', force)
   const target = await realLayout(layout)
   await checkIsQueue(target)
-  // Before the queue is taken down as well, which ends the loops of its workers: a refusal must not.
+  // Checked before the queue is taken down, too, because that ends the loops of its workers, and a refusal must not
+  // do so.
   if (!force) await checkEmpty(target, settings)
   const madeDown = await makeDown(target, settings)
   try {
@@ -165,7 +170,7 @@ export async function uninstallQueue(
     if (madeDown) await removeDown(target).catch(() => undefined)
     throw error
   }
-  // The queue was a symbolic link; what it led to is gone.
+  // The queue was a symbolic link, whose target no longer exists.
   if (target.path !== layout.path) await attempt('remove the link to', layout, () => fs.unlink(layout.path))
 }
 
@@ -195,7 +200,7 @@ function failureIn({ errno, syscall, path: where, dest }: InstallResult): Failur
   }
 }
 
-/** Only a queue may be replaced, or an empty directory: what else has its name is somebody's data. */
+/** Only a queue or an empty directory may be replaced; anything else with this name is user data. */
 async function checkReplaceable(layout: Layout): Promise<void> {
   if (!(await isDirectory(layout.path)) || (await hasAllPlaces(layout))) return
   const entries = await entriesOf(layout.path, 'look into', layout)
@@ -214,7 +219,7 @@ async function checkIsQueue(layout: Layout): Promise<void> {
   })
 }
 
-/** Whether its four directories are there. */
+/** Whether all four directories exist. */
 export async function hasAllPlaces(layout: Layout): Promise<boolean> {
   const places = layout.directories.map((_, place) => isDirectory(placePath(layout, place as Place)))
   return (await Promise.all(places)).every(Boolean)
@@ -225,12 +230,12 @@ async function isDirectory(directory: string): Promise<boolean> {
     return (await fs.lstat(directory)).isDirectory()
   } catch (error) {
     if (isMissing(error)) return false
-    // What may not be looked at is not to be called missing.
+    // A path that may not be examined must not be reported as missing.
     throw fileSystemError(failureOf(error, 'lstat', directory), 'look at the queue')
   }
 }
 
-/** Whether it says that there is no such directory. */
+/** Whether the error means that the directory does not exist. */
 function isMissing(error: unknown): boolean {
   return [ENOENT, ENOTDIR].includes(-errnoOf(error))
 }
@@ -243,12 +248,12 @@ function installError(layout: Layout, failure: Failure, published: boolean): Fsq
   if (isRename && (failure.errno === -ENOTEMPTY || failure.errno === -EEXIST)) {
     return new QueueExistsError(`The queue ${name} exists in ${layout.root}`, {
       cause,
-      advice: `Use it with new Queue(${name}), or replace it with all its items by the option force`,
+      advice: `Use it with new Queue(${name}), or replace it with all its items with the option force`,
       adviceKey: 'use-or-replace-queue',
     })
   }
   if (isRename && failure.errno === -ENOTDIR) {
-    return new QueueExistsError(`${layout.path} is in the way of the queue ${name}, and not a directory`, {
+    return new QueueExistsError(`${layout.path} is in the way of the queue ${name} and is not a directory`, {
       cause,
       advice: 'Move it away, or choose another name',
     })
@@ -265,7 +270,7 @@ function installError(layout: Layout, failure: Failure, published: boolean): Fsq
   return fileSystemError(failure, `install the queue ${name}`, ownerMeaning(failure, 'queue'))
 }
 
-/** The layout of the directory that the queue is, where its name is a symbolic link. */
+/** The layout of the directory itself, if the name of the queue is a symbolic link to it. */
 async function realLayout(layout: Layout): Promise<Layout> {
   const real = await fs.realpath(layout.path).catch((error: unknown) => {
     throw missing(layout, error)
@@ -296,7 +301,10 @@ async function checkEmpty(layout: Layout, settings: Settings): Promise<void> {
   }
 }
 
-/** Where items wait, below the directory of the queue: in the queues of hosts, which the first implementation has, and in queue/. */
+/**
+ * The directories with waiting items, relative to the queue: its queue/, and the queues of hosts, which the first
+ * implementation has.
+ */
 async function waitingPlaces(
   directory: string,
   layout: Layout,
@@ -307,7 +315,7 @@ async function waitingPlaces(
   return [...names.map((host) => path.join(hosts, host, waiting)), waiting]
 }
 
-/** None, if it is not there, or no directory. */
+/** The entries of a directory; none if it does not exist or is not a directory. */
 async function entriesOf(directory: string, doing: string, layout: Layout): Promise<string[]> {
   try {
     return (await fs.readdir(directory)).filter((name) => !isDeleted(name))
@@ -326,7 +334,7 @@ function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmpty
       `(${inspect(waiting)}), so it is not uninstalled`,
     {
       path: waiting,
-      advice: 'Let them be worked, or remove them with the queue by the option force',
+      advice: 'Let workers finish them, or remove them together with the queue (option force)',
       adviceKey: 'empty-queue',
     },
   )
@@ -336,7 +344,7 @@ async function takeApart(layout: Layout, settings: Settings, force: boolean): Pr
   const hidden = hiddenName()
   const failure = await native.relocate(layout.root, layout.name, hidden)
   if (failure?.moved === false) {
-    // Somebody else was faster.
+    // Another process has uninstalled it first.
     if (failure.errno === -ENOENT) throw queueMissing(layout, failure.syscall)
     throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
   }
@@ -348,8 +356,8 @@ async function takeApart(layout: Layout, settings: Settings, force: boolean): Pr
 }
 
 /**
- * Removing the directories themselves, not what is in them: a producer that was about to add an item either was faster, and then
- * the queue comes back, or finds no directory, and then its enqueue fails. No item is lost in between.
+ * Removes only the directories, which must be empty. A producer that was about to add an item may be faster, and then
+ * the queue is put back; otherwise it finds no directory, and its enqueue fails. No item is lost.
  */
 async function removeEmptyQueue(
   layout: Layout,
@@ -368,7 +376,7 @@ async function removeEmptyQueue(
     } catch (error) {
       const failure = failureOf(error, 'rmdir', directory)
       const isFull = failure.errno === -ENOTEMPTY || failure.errno === -EEXIST
-      // A host that has no queue.
+      // A host without a queue.
       if (place !== layout.directories[Place.queue] && isMissing(error)) continue
       await putBack(layout, aside, hidden, removed)
       const waiting = path.join(layout.path, place)
@@ -385,13 +393,16 @@ async function removeEmptyQueue(
   }
 }
 
-/** They would keep a directory from being removed. One that is open on this machine cannot be, and then it is not. */
+/**
+ * Removes files that were deleted while open, because they would keep their directory from being removed. One that is
+ * open on this machine cannot be removed, and the directory stays.
+ */
 async function removeDeleted(directory: string): Promise<void> {
   for (const name of (await fs.readdir(directory)).filter(isDeleted))
     await fs.unlink(path.join(directory, name)).catch(() => undefined)
 }
 
-/** What was moved aside has its name again, and the directories that were removed in it. */
+/** Restores the name of a queue that was moved aside, and the directories that were removed from it. */
 async function putBack(
   layout: Layout,
   aside: string,

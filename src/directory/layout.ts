@@ -1,5 +1,5 @@
 /**
- * Where the parts of a queue are (fsq standard, section 1).
+ * The paths of the parts of a queue (fsq standard, section 1).
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { LONGEST_NAME } from '../name/limits.js'
 /** The paths of one queue. */
 export interface Layout {
   readonly name: string
-  /** Absolute: a later change of the working directory does not move the queue. */
+  /** Absolute, so that a later change of the working directory does not move the queue. */
   readonly root: string
   readonly path: string
   readonly downPath: string
@@ -29,8 +29,8 @@ export interface Layout {
 }
 
 /**
- * Checks the name of a queue: not empty, `.` or `..`, no leading `.` (those are queues under installation or removal),
- * no `/`, no NUL, at most 255 bytes.
+ * Checks the name of a queue: not empty, no leading `.` (reserved for queues under installation or removal), no `/`,
+ * no NUL, at most 255 bytes.
  *
  * @throws {@link QueueNameError}
  */
@@ -57,9 +57,9 @@ function problemOf(name: unknown): string | undefined {
 }
 
 /**
- * The layout of a queue under the settings.
+ * The layout of a queue under these settings.
  *
- * @throws {@link QueueNameError} if the name cannot be one of a queue.
+ * @throws {@link QueueNameError} if the name is not valid for a queue.
  */
 export function layoutOf(name: string, settings: Settings): Layout {
   checkQueueName(name)
@@ -77,13 +77,13 @@ export function layoutOf(name: string, settings: Settings): Layout {
 
 /** The absolute paths of the directories of a queue. */
 export interface QueuePaths {
-  /** Items that wait, and those that are being worked on. */
+  /** Waiting items, and items that are being worked on. */
   readonly queue: string
   /** Items under construction. */
   readonly tmp: string
   /** Items whose work succeeded. */
   readonly done: string
-  /** Items that failed for good. */
+  /** Items that failed permanently. */
   readonly fail: string
 }
 
@@ -102,7 +102,11 @@ export function placePath(layout: Layout, place: Place, ...entry: string[]): str
   return path.join(layout.path, layout.directories[place] ?? '', ...entry)
 }
 
-/** The error for a queue that is not there. `syscall`: what found that out. */
+/**
+ * The error for a queue that does not exist.
+ *
+ * @param syscall - The call that found this out.
+ */
 export function queueMissing({ name, root, path: queue }: Layout, syscall: string): QueueMissingError {
   const shown = inspect(name)
   return new QueueMissingError(`There is no queue ${shown} in ${root}`, {
@@ -112,7 +116,7 @@ export function queueMissing({ name, root, path: queue }: Layout, syscall: strin
   })
 }
 
-/** The error for a directory for queues that is not there. */
+/** The error for a root directory that does not exist. */
 export function rootMissing(root: string, failure: Failure): QueueMissingError {
   return new QueueMissingError(`The directory for queues, ${root} (FSQ_ROOT), does not exist`, {
     cause: systemError(failure),
@@ -121,7 +125,10 @@ export function rootMissing(root: string, failure: Failure): QueueMissingError {
   })
 }
 
-/** Whether it is what NFS and FUSE call a file that was deleted while it was open: it goes with the last close, and is nobody's. */
+/**
+ * Whether this is the name that NFS or FUSE gives a file deleted while it is open. The file disappears with the last
+ * close and is not an item.
+ */
 export function isDeleted(name: string): boolean {
   return name.startsWith('.nfs') || name.startsWith('.fuse_hidden')
 }

@@ -1,5 +1,5 @@
 /**
- * Users and groups of new items and queues.
+ * The users and groups of new items and queues.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type ErrnoMeaning, fileSystemError } from '../errors/system-error.js'
 import { isFailure, native } from '../addon/native.js'
 import type { Settings } from '../settings.js'
 
-/** Ids as native code takes them; -1: leave. */
+/** The ids for native code; -1: unchanged. */
 export interface Owner {
   readonly user: number
   readonly group: number
@@ -20,9 +20,9 @@ export interface Owner {
 const LEAVE = -1
 
 /**
- * The ids of the owner of new items, or of new queues.
+ * The ids of the owner of new items or of new queues.
  *
- * @throws {@link SettingError} if nobody has the name.
+ * @throws {@link SettingError} if the name of the user or group does not exist.
  */
 export function ownerOf(settings: Settings, what: 'item' | 'queue'): Owner {
   const [user, group] =
@@ -43,7 +43,7 @@ export function ownerOf(settings: Settings, what: 'item' | 'queue'): Owner {
   }
 }
 
-/** What it means that a new item, or queue, could not be given to its owner. */
+/** The meaning of a failed change of owner for a new item or queue. */
 export function ownerMeaning({ errno, syscall }: Failure, what: 'item' | 'queue'): ErrnoMeaning | undefined {
   if (syscall !== 'fchown' || errno !== -os.constants.errno.EPERM) return undefined
   const [user, group] = [`FSQ_${what.toUpperCase()}_USER`, `FSQ_${what.toUpperCase()}_GROUP`]

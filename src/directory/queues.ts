@@ -1,5 +1,5 @@
 /**
- * Which queues there are.
+ * Finding the queues in a root directory.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { layoutOf, rootMissing } from './layout.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 
 /**
- * The names of the queues in the root: directories, or symbolic links to such, that have the four directories of a queue.
- * Those under installation or removal, whose names start with `.`, are left out, and so is what this user may not look
- * into.
+ * Lists the names of the queues in the root: directories, or symbolic links to directories, that contain the four
+ * directories of a queue. Omits queues under installation or removal, whose names start with `.`, and directories
+ * that this user may not read.
  *
- * @param options - `root`, where it is not that of the process, and other settings.
- * @returns Sorted as texts.
- * @throws {@link QueueMissingError} if there is no root, {@link SettingError}, or a file system error.
+ * @param options - Settings; `root` defaults to the root of the process.
+ * @returns The names, sorted as text.
+ * @throws {@link QueueMissingError} if the root does not exist, {@link SettingError}, or a file system error.
  * @example
  * ```ts
  * await queues({ root: '/var/fsq' }) // ['a_queue', 'mail']
@@ -29,7 +29,7 @@ export async function queues(options: SettingOverrides = {}): Promise<string[]> 
   const settings = resolveSettings(options)
   const entries = await entriesOf(path.resolve(settings.root))
   const candidates = entries.filter((name) => !name.startsWith('.'))
-  // One that cannot be looked at must not hide the others.
+  // A directory that cannot be read must not hide the others.
   const areQueues = await Promise.all(
     candidates.map((name) => hasAllPlaces(layoutOf(name, settings)).catch(() => false)),
   )

@@ -1,7 +1,7 @@
 /**
- * The trigger of a queue (fsq standard, section 7): a FIFO, and a byte written to it asks a listener to scan.
+ * The trigger of a queue (fsq standard, section 7): a FIFO. A byte written to it asks a listener to scan.
  *
- * All calls are synchronous: none of them waits for anybody, and a FIFO must never block the pool of threads.
+ * All calls are synchronous: none of them waits, and a FIFO must never block the thread pool.
  *
  * @module
  */
@@ -20,25 +20,25 @@ import { native } from '../addon/native.js'
 import { checkFlag, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
 
-/** How a trigger is pulled. */
+/** Options for pulling a trigger. */
 export interface PullOptions {
-  /** It is no error if nobody listens. */
+  /** Succeeds even if the trigger has no listener. Default: false. */
   readonly ignoreListener?: boolean | undefined
 }
 
 const { EAGAIN, EEXIST, EISDIR, ELOOP, ENOENT, ENXIO } = os.constants.errno
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
 const OWNER_ONLY = 0o600
-// Who may read and write in the queue's directories may listen and pull.
+// A user who may read and write the directories of the queue may listen and pull.
 const PERMISSIONS = 0o777
-// What the first implementation writes; it has no meaning.
+// The byte that the first implementation writes; it has no meaning.
 const BYTE = Buffer.of(0)
 
 /**
- * Makes the FIFO, and sets its mode and owner even if it was there.
+ * Creates the FIFO, and sets its mode and owner even if it existed.
  *
- * @throws {@link TriggerError} for what is no FIFO, {@link QueueMissingError}, {@link NotAQueueError}, or a file system
- * error.
+ * @throws {@link TriggerError} if the path is not a FIFO, {@link QueueMissingError}, {@link NotAQueueError}, or a
+ * file system error.
  */
 export async function makeTrigger(layout: Layout, settings: Settings): Promise<void> {
   await checkQueue(layout)
@@ -53,13 +53,13 @@ export async function makeTrigger(layout: Layout, settings: Settings): Promise<v
       fs.fchmodSync(descriptor, settings.queueMode & PERMISSIONS)
     })
   } catch (error) {
-    // One that could not be made as asked for must not stay.
+    // A FIFO whose mode or owner could not be set must not stay.
     if (made) fs.rmSync(layout.triggerPath, { force: true })
     throw triggerError(error, layout, 'make')
   }
 }
 
-/** Removes the FIFO; nothing happens if it is not there. Throws as {@link makeTrigger}. */
+/** Removes the FIFO. Does nothing if it does not exist. Throws the errors of {@link makeTrigger}. */
 export async function removeTrigger(layout: Layout): Promise<void> {
   await checkQueue(layout)
   try {
@@ -73,7 +73,7 @@ export async function removeTrigger(layout: Layout): Promise<void> {
 /**
  * Pulls the trigger.
  *
- * @throws {@link TriggerError} also if it is missing, or nobody listens.
+ * @throws {@link TriggerError}, also if the trigger is missing or has no listener.
  */
 export async function pullTrigger(layout: Layout, options: PullOptions): Promise<void> {
   checkOptions('triggerPull', options, ['ignoreListener'])
@@ -85,7 +85,7 @@ export async function pullTrigger(layout: Layout, options: PullOptions): Promise
   throw error
 }
 
-/** Pulls the trigger if anybody listens; gives the error instead of throwing it. */
+/** Pulls the trigger if it has a listener. Returns the error instead of throwing it. */
 export function pullQuietly(layout: Layout): FsqError | undefined {
   const error = pull(layout)
   return error !== undefined && isUnheard(error) ? undefined : error
@@ -96,7 +96,7 @@ function pull(layout: Layout): FsqError | undefined {
     withFifo(layout, O_WRONLY, (descriptor) => fs.writeSync(descriptor, BYTE))
     return undefined
   } catch (error) {
-    // Full: whoever listens has been asked often enough.
+    // The FIFO is full, so enough bytes are waiting for the listener.
     if (errnoOf(error) === -EAGAIN) return undefined
     return triggerError(error, layout, 'pull')
   }
@@ -110,7 +110,8 @@ function withFifo(layout: Layout, flags: number, use: (descriptor: number, info:
   const descriptor = fs.openSync(layout.triggerPath, flags | O_NONBLOCK | O_NOFOLLOW)
   try {
     const info = fs.fstatSync(descriptor)
-    // As root in a queue that a group may write to, a planted link must not lead us to somebody else's FIFO.
+    // If root runs this in a queue that a group may write to, a planted link must not redirect it to another user's
+    // FIFO.
     if (!info.isFIFO() || info.nlink > 1) throw notFifo(layout)
     use(descriptor, info)
   } finally {
@@ -119,14 +120,14 @@ function withFifo(layout: Layout, flags: number, use: (descriptor: number, info:
 }
 
 function notFifo(layout: Layout): TriggerError {
-  return new TriggerError(`${layout.triggerPath} is not a FIFO of one name, and is left alone`, {
+  return new TriggerError(`${layout.triggerPath} is not a FIFO with a single name, and was not touched`, {
     path: layout.triggerPath,
     advice: 'Remove it and call queue.trigger()',
     adviceKey: 'replace-trigger',
   })
 }
 
-/** The error for what a call, native or of node:fs, has left. */
+/** The error for a failure of native code or an error from node:fs. */
 function triggerError(error: unknown, layout: Layout, doing: string): FsqError {
   if (error instanceof TriggerError) return error
   const failure = failureOf(error, 'open', layout.triggerPath)
@@ -139,9 +140,9 @@ function triggerError(error: unknown, layout: Layout, doing: string): FsqError {
         adviceKey: 'make-trigger',
       })
     case ENXIO:
-      return new TriggerError(`Nobody listens to the trigger of the queue ${queue}`, {
+      return new TriggerError(`The trigger of the queue ${queue} has no listener`, {
         cause: systemError(failure),
-        advice: 'Start a loop with queue.scanForever(), or pull it with the option ignoreListener',
+        advice: 'Start a loop with queue.scanForever(), or use the option ignoreListener',
       })
     case ELOOP:
     case EISDIR:

@@ -1,5 +1,5 @@
 /**
- * Every error of this package: one class and one `code` a situation.
+ * All errors of this package: each situation has its own class and `code`.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { inspect, types } from 'node:util'
 import { type SystemError, adviceOn, describeErrno, describePaths, errnoOf } from './errno.js'
 
 /**
- * Which advice an error gives, where it speaks of calls and options of this package: who shows errors to somebody that has
- * others, such as those of a command, gives it in other words.
+ * Identifies advice that names calls and options of this package. A program with other ones, such as the command,
+ * replaces the advice with its own.
  */
 export type AdviceKey =
   | 'install-queue'
@@ -24,17 +24,20 @@ export type AdviceKey =
   | 'wait-for-finish'
   | 'leave-out-setting'
 
-/** What an error is about besides its cause. */
+/** Details of an error, besides its cause. */
 export interface FsqErrorOptions extends ErrorOptions {
-  /** The path that it is about, where no system call on it failed. */
+  /** The path that the error is about, if no failed system call has it. */
   readonly path?: string
   /** What to do next, as a sentence without its full stop. The message ends with it. */
   readonly advice?: string | undefined
-  /** @internal Which advice that is. */
+  /** @internal Identifies the advice. */
   readonly adviceKey?: AdviceKey
 }
 
-/** A message: what has happened, and what to do next. A problem that ends its line has the advice on a line of its own. */
+/**
+ * Joins a problem and the advice into a message. After a problem that ends with a line break, the advice gets its own
+ * line.
+ */
 export function messageOf(problem: string, advice: string | undefined): string {
   if (advice === undefined) return problem
   return problem.endsWith('\n') ? problem + advice : `${problem}. ${advice}`
@@ -48,33 +51,37 @@ export function problemOf({ message, advice }: FsqError): string {
 }
 
 /**
- * The base of all errors of this package. `code` tells the situation, `advice` what to do next; where a system call failed,
- * `cause` is Node's error for it, and `errno`, `syscall`, `path` and `dest` are repeated here.
+ * The base class of all errors of this package. `code` identifies the situation, and `advice` says what to do next.
+ * If a system call failed, `cause` is Node's error for it, and its `errno`, `syscall`, `path` and `dest` are copied
+ * to this error.
  */
 export class FsqError extends Error {
-  /** The code of all errors of a class. */
+  /** The code of all errors of this class. */
   static readonly code: string = 'ERR_FSQ'
 
-  /** `ERR_FSQ_…`: stays the same from release to release, which messages do not. */
+  /** `ERR_FSQ_…`: stable across releases, unlike messages. */
   readonly code: string
-  /** What to do next, as a sentence without its full stop; `undefined`: nothing is advised. The message ends with it. */
+  /**
+   * What to do next, as a sentence without its full stop; `undefined` if there is no advice. The message ends with
+   * it.
+   */
   declare readonly advice: string | undefined
-  /** @internal Which advice that is, if it speaks of calls and options of this package. */
+  /** @internal Identifies the advice, if it names calls and options of this package. */
   declare readonly adviceKey: AdviceKey | undefined
   /** The negative error number of the system call that failed, if one did. */
   declare readonly errno?: number
   /** The system call that failed, if one did. */
   declare readonly syscall?: string
-  /** What the system call was called on, or what the error is about. */
+  /** The path of the system call, or the path that the error is about. */
   declare readonly path?: string
   /** The second path of the system call. */
   declare readonly dest?: string
 
-  /** @param message - What has happened. The message of the error adds the `advice` of the options. */
+  /** @param message - What happened. The message of the error adds the `advice` of the options. */
   constructor(message: string, options?: FsqErrorOptions) {
     super(messageOf(message, options?.advice), options)
     this.code = new.target.code
-    // Not enumerable: the message has it, and util.inspect() does not print it twice.
+    // Not enumerable, because the message includes it and util.inspect() would print it twice.
     Object.defineProperties(this, {
       advice: { value: options?.advice },
       adviceKey: { value: options?.adviceKey, configurable: true },
@@ -90,32 +97,38 @@ export class FsqError extends Error {
   }
 }
 
-/** There is no such queue. */
+/** The queue does not exist. Install it, or correct its name or root (`FSQ_ROOT`). */
 export class QueueMissingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_MISSING'
 }
 
-/** A queue, or something else that is in the way, has the name already. */
+/**
+ * The queue exists already, or something else has its name. Use the existing queue, replace it with the option
+ * `force`, or choose another name.
+ */
 export class QueueExistsError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_EXISTS'
 }
 
-/** The queue has been taken down: it must not be scanned. */
+/** The queue is down and must not be scanned. Call `queue.up()` to take it up again. */
 export class QueueDownError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_DOWN'
 }
 
-/** The trigger cannot be made or pulled: it is missing, nobody listens, or something else has its name. */
+/** The trigger could not be created or pulled: it is missing, it has no listener, or something else has its name. */
 export class TriggerError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_TRIGGER'
 }
 
-/** What has the name of the queue lacks the directories of one, or has something else where a file of a queue belongs. */
+/**
+ * The path exists but is not a queue: a directory is missing, or one of its files is of the wrong kind. Restore the
+ * missing part, or move what is there away and install the queue.
+ */
 export class NotAQueueError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_A_QUEUE'
 }
 
-/** Items wait in the queue, so it is not removed. */
+/** Items are waiting in the queue, so it was not uninstalled. Work them off, or uninstall with the option `force`. */
 export class QueueNotEmptyError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_NOT_EMPTY'
 }
@@ -125,17 +138,17 @@ export class QueueNameError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_NAME'
 }
 
-/** The handle of the queue has been closed. */
+/** The queue handle has been closed. Open the queue again with a new handle. */
 export class QueueClosedError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_CLOSED'
 }
 
-/** Something cannot be written into an item name, or the way to write it (delimiter, encode character) is not legal. */
+/** A value cannot be written into an item name, or the delimiter or the encode character is not valid. */
 export class EncodingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ENCODING'
 }
 
-/** A name, or a part of one, that cannot be read (fsq standard, section 2). */
+/** A name, or a part of a name, that cannot be parsed (fsq standard, section 2). */
 export class MalformedNameError extends EncodingError {
   static override readonly code: string = 'ERR_FSQ_MALFORMED_NAME'
 
@@ -144,7 +157,7 @@ export class MalformedNameError extends EncodingError {
 
   /**
    * @param reason - What is wrong with the name.
-   * @param name - The name, made fit to be shown.
+   * @param name - The name, safe to show.
    */
   constructor(reason: string, name: string, options?: ErrorOptions) {
     super(`${inspect(name)} cannot be read as an item name: ${reason}`, options)
@@ -152,39 +165,42 @@ export class MalformedNameError extends EncodingError {
   }
 }
 
-/** The name of an item would be longer than the file system takes. */
+/**
+ * The name of the item would be longer than the file system allows. Shorten the arguments, and put long values into
+ * the payload.
+ */
 export class NameTooLongError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NAME_TOO_LONG'
 
-  /** How many bytes the name would have. */
+  /** The length that the name would have, in bytes. */
   readonly bytes: number
-  /** How many bytes it may have. */
+  /** The greatest length that is allowed, in bytes. */
   readonly limit: number
 
   constructor(bytes: number, limit: number, options?: ErrorOptions) {
     super(`The name of the item would have ${bytes} bytes, and ${limit} are allowed`, {
       ...options,
-      advice: 'Put what is long into the payload and keep the arguments short',
+      advice: 'Put long values into the payload and keep the arguments short',
     })
     this.bytes = bytes
     this.limit = limit
   }
 }
 
-/** A setting has a value that it cannot have (fsq standard, section 8). */
+/** A setting or an option has an invalid value (fsq standard, section 8), or does not exist. */
 export class SettingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_SETTING'
 
-  /** The environment variable, or the option, that has the value. */
+  /** The environment variable or the option with the value. */
   readonly setting: string
-  /** The value, as it was given. */
+  /** The value as it was given. */
   readonly value: unknown
-  /** What the value should have been. */
+  /** Which values are valid. */
   readonly expected: string
 
   /**
    * @param next - What to do about it, as a sentence without its full stop.
-   * @param message - Instead of the message that the other parameters make.
+   * @param message - Replaces the message that is made from the other parameters.
    */
   constructor(setting: string, value: unknown, expected: string, next?: string, message?: string) {
     const shown = inspect(value, { depth: 0, maxStringLength: 80 })
@@ -195,32 +211,33 @@ export class SettingError extends FsqError {
   }
 }
 
-/** The error for an option that stands for a setting, and has a value that this cannot have. */
+/** The error for an option that overrides a setting and has an invalid value. */
 export function overrideError(
   option: string,
   value: unknown,
   expected: string,
   variable: string,
 ): SettingError {
-  const next = `It stands for ${variable}; leave it out to have that`
+  const next = `It overrides ${variable}; leave it out to use that`
   const error = new SettingError(option, value, expected, next)
   const adviceKey: AdviceKey = 'leave-out-setting'
   return Object.defineProperty(error, 'adviceKey', { value: adviceKey })
 }
 
-/** The error for something that is set and that does not exist. */
+/** The error for a setting or an option that does not exist. */
 export function unknownSetting(setting: string, value: unknown, message: string): SettingError {
-  return new SettingError(setting, value, 'a setting that there is', undefined, message)
+  return new SettingError(setting, value, 'an existing setting', undefined, message)
 }
 
-/** What was given as the contents of an item cannot be its contents. */
+/** The value cannot be the contents of an item: it is of the wrong type, cannot be read, or is in use elsewhere. */
 export class PayloadError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_PAYLOAD'
 }
 
 /**
- * What was asked for has happened, but it could not be made sure that it survives a power cut (fsq standard, sections 3
- * and 5): an enqueued item is in the queue and may run at any moment, a finished one has left.
+ * The operation succeeded, but it may not survive a power cut (fsq standard, sections 3 and 5): an enqueued item is
+ * in the queue and may run at any moment, and a finished item has left the queue. Do not repeat the operation; check
+ * the disk.
  */
 export class NotDurableError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_DURABLE'
@@ -229,13 +246,13 @@ export class NotDurableError extends FsqError {
   readonly id: string
 
   /**
-   * @param action - What was done with the item: 'enqueue', 'done', 'fail', 'retry' or 'discard'; or with a queue: 'install' or
-   * 'uninstall'.
+   * @param action - What was done: to an item 'enqueue', 'done', 'fail', 'retry' or 'discard', to a queue 'install'
+   * or 'uninstall'.
    */
   constructor(id: string, options?: ErrorOptions, action = 'enqueue') {
     super(
       `${describeOutcome(id, action)}, but a power cut may undo that: making the directory durable failed`,
-      { ...options, advice: 'Do not do so again; check the disk (see the cause)' },
+      { ...options, advice: 'Do not repeat it; check the disk (see the cause)' },
     )
     this.id = id
   }
@@ -254,29 +271,32 @@ function describeOutcome(id: string, action: string): string {
   }
 }
 
-/** An item was not enqueued, as the signal of its bulk enqueue was aborted before; `cause` is the signal's reason. */
+/**
+ * An item of a bulk enqueue was not enqueued, because the signal was aborted first; `cause` is the reason of the
+ * signal. Enqueue the item again if it is still wanted.
+ */
 export class EnqueueAbortedError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ENQUEUE_ABORTED'
 
   constructor(cause: unknown) {
-    super('The item was not enqueued: the signal was aborted before', {
+    super('The item was not enqueued: the signal was aborted first', {
       cause,
       advice: 'Enqueue it again if it is still wanted',
     })
   }
 }
 
-/** What became of one entry of a bulk enqueue. */
+/** The outcome of one entry of a bulk enqueue. */
 export type EnqueueOutcome = { readonly id: string } | { readonly error: FsqError }
 
 /**
- * Some entries of a bulk enqueue failed; the others are in the queue. So are those whose outcome is a {@link NotDurableError}: they
- * must not be added again.
+ * Some entries of a bulk enqueue failed; the others are in the queue. An entry whose outcome is a
+ * {@link NotDurableError} is in the queue, too, and must not be enqueued again.
  */
 export class EnqueueManyError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ENQUEUE_MANY'
 
-  /** One outcome an entry, in the order of the entries. */
+  /** One outcome for each entry, in the order of the entries. */
   readonly outcomes: readonly EnqueueOutcome[]
 
   constructor(outcomes: readonly EnqueueOutcome[]) {
@@ -287,24 +307,27 @@ export class EnqueueManyError extends FsqError {
     const parts = [
       failed.length > 0 ? `${failed.length} of ${outcomes.length} items failed to be enqueued` : undefined,
       undurable > 0
-        ? `${undurable} of ${outcomes.length} are in the queue, but perhaps not durably`
+        ? `${undurable} of ${outcomes.length} are in the queue, but may not survive a power cut`
         : undefined,
     ]
     super(
-      `${parts.filter((part) => part !== undefined).join(', and ')}; the first of them: ${first?.message ?? 'unknown'}`,
-      { cause: first, advice: "What became of each is in 'outcomes', in the order of the entries" },
+      `${parts.filter((part) => part !== undefined).join(', and ')}; the first error: ${first?.message ?? 'unknown'}`,
+      { cause: first, advice: "'outcomes' has the result of each entry, in the order of the entries" },
     )
     this.outcomes = outcomes
   }
 }
 
-/** The work on an item has been done, but the item could not be moved to where that shows. */
+/**
+ * The work on an item is done, but the item could not be moved to done/, to fail/ or to its next try. It stays
+ * claimed and the move is retried until the queue is closed; fix the cause.
+ */
 export class FinishError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FINISH'
 
-  /** The item that stays claimed. */
+  /** The item, which stays claimed. */
   readonly id: string
-  /** What could not be done: 'done', 'fail', 'retry' or 'discard'. */
+  /** The action that failed: 'done', 'fail', 'retry' or 'discard'. */
   readonly action: string
 
   constructor(id: string, action: string, options?: ErrorOptions) {
@@ -313,7 +336,7 @@ export class FinishError extends FsqError {
       `The item ${inspect(id)} could not be finished (${action})${cause instanceof Error ? `: ${describeCause(cause)}` : ''}`,
       {
         ...options,
-        advice: finishAdvice(cause, ', and finishing it is tried again until the queue is closed'),
+        advice: finishAdvice(cause, ', and the finish is retried until the queue is closed'),
         adviceKey: 'wait-for-finish',
       },
     )
@@ -322,7 +345,7 @@ export class FinishError extends FsqError {
   }
 }
 
-/** As the message of Node's error, but safe to show. */
+/** Like the message of Node's error, but safe to show. */
 function describeCause(cause: Error): string {
   const { errno, syscall } = cause as SystemError
   if (errno === undefined || syscall === undefined) return cause.message
@@ -330,64 +353,77 @@ function describeCause(cause: Error): string {
   return `${code}: ${text}, ${syscall}${describePaths(cause as SystemError)}`
 }
 
-/** The advice of a {@link FinishError}. `then`: how it goes on. */
+/**
+ * The advice of a {@link FinishError}.
+ *
+ * @param then - How it continues, to follow the advice.
+ */
 export function finishAdvice(cause: unknown, then: string): string {
   const first = cause instanceof Error ? `${adviceOn(errnoOf(cause))}. ` : ''
-  return `${first}It stays claimed, so that nobody else runs it${then}`
+  return `${first}It stays claimed, so that no other worker runs it${then}`
 }
 
-/** The item has been finished or released already. */
+/** The item has already been finished or released. Finish an item only once. */
 export class ItemFinishedError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ITEM_FINISHED'
 }
 
-/** Somebody else has moved or removed the file of a claimed item. */
+/** Another process has moved or removed the file of a claimed item. */
 export class ItemGoneError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ITEM_GONE'
 }
 
-/** The contents of a claimed item are too large for one value, or somebody has cut its file short since it was claimed. */
+/** The contents of a claimed item are too large for one value, or its file was truncated after the claim. */
 export class ContentError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_CONTENT'
 }
 
-/** The native part of this package cannot be loaded here. */
+/** The native addon of this package cannot be loaded here. */
 export class AddonMissingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ADDON_MISSING'
 }
 
-/** The directories of a queue are on separate mounts, and files cannot be moved from one to another. */
+/**
+ * The directories of a queue are on separate mounts, so files cannot be moved between them. Mount the whole queue as
+ * one.
+ */
 export class SeparateMountsError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_SEPARATE_MOUNTS'
 }
 
-/** A lock was not to be had in time. */
+/**
+ * The lock did not become free within the timeout. Wait longer, or find out which process holds it (lslocks,
+ * /proc/locks).
+ */
 export class LockTimeoutError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_LOCK_TIMEOUT'
 }
 
-/** A lock has been unlocked already, or was lost while it was changed. */
+/** The lock has already been unlocked, or was lost while it was being changed. */
 export class LockNotHeldError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_LOCK_NOT_HELD'
 }
 
-/** What was to be locked cannot be, or not in this way. */
+/** The target cannot be locked, or not in this way. */
 export class NotLockableError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_LOCKABLE'
 }
 
-/** The queue is on a network file system, which keeps none of the promises about locks by itself. */
+/**
+ * The queue is on a network file system, which does not guarantee on its own that locks work. Use a local file
+ * system, or set the option `allowNetwork` if the conditions in the message hold.
+ */
 export class NetworkFileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NETWORK_FS'
 
-  /** What it is called, as 'nfs'. */
+  /** The name of the file system, such as 'nfs'. */
   readonly fileSystem: string
 
-  /** @param where - The path of the queue, or of the directory for queues. */
+  /** @param where - The path of the queue, or of the directory with the queues. */
   constructor(where: string, fileSystem: string, options?: ErrorOptions) {
     super(
       `${where} is on a network file system (${fileSystem}). There a lock may hold on this machine only, a rename that the ` +
-        'network repeats may be reported as failed though it was made, and no machine hears of what another one adds',
+        'network repeats may be reported as failed although it succeeded, and no machine is notified of items that another one adds',
       {
         ...options,
         advice: networkAdvice(
@@ -402,23 +438,28 @@ export class NetworkFileSystemError extends FsqError {
   }
 }
 
-// What statfs(2) calls SMB.
+// The names of SMB in the table of file systems by statfs(2) type.
 const SMB = ['cifs', 'smb2', 'smbfs']
 
-/** The advice of a {@link NetworkFileSystemError}. `see`: what tells more; `allow`: what allows it. */
+/**
+ * The advice of a {@link NetworkFileSystemError}.
+ *
+ * @param see - Where to learn more.
+ * @param allow - How to allow it.
+ */
 export function networkAdvice(fileSystem: string, see: string, allow: string): string {
   const unless = SMB.includes(fileSystem)
-    ? 'With several machines items run twice there, although their locks hold: if one machine alone works the queue'
-    : 'If one machine alone works the queue, or its file system was tried with several'
-  return `Put FSQ_ROOT on a local file system. ${unless} (see ${see}), allow it by ${allow}`
+    ? 'With several machines items run twice there, although their locks hold: if only one machine works the queue'
+    : 'If only one machine works the queue, or its file system was tested with several'
+  return `Put FSQ_ROOT on a local file system. ${unless} (see ${see}), allow it with ${allow}`
 }
 
-/** A system call failed. */
+/** A system call failed. `errno`, `syscall` and `path` say which, and `advice` what to do. */
 export class FileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'
 }
 
-/** The user of this process may not do it. */
+/** The user of this process lacks the permission. */
 export class PermissionError extends FileSystemError {
   static override readonly code: string = 'ERR_FSQ_PERMISSION'
 }
@@ -428,18 +469,20 @@ export class ReadOnlyError extends FileSystemError {
   static override readonly code: string = 'ERR_FSQ_READ_ONLY'
 }
 
-/** No space, no inodes or no quota is left. */
+/** The disk is full: no space, inodes or quota are left. Make room, for example in done/ and fail/, and try again. */
 export class DiskFullError extends FileSystemError {
   static override readonly code: string = 'ERR_FSQ_DISK_FULL'
 }
 
-/** The process or the system has no file descriptors left. */
+/**
+ * The process or the system has no file descriptors left. Hold fewer items and files at a time, or raise the limit.
+ */
 export class TooManyFilesError extends FileSystemError {
   static override readonly code: string = 'ERR_FSQ_TOO_MANY_FILES'
 }
 
-// On the prototypes and not enumerable, as the names of the built-in errors are: util.inspect() does not print them twice. And
-// keys of an object: minifiers keep them, which give classes other names.
+// On the prototypes and not enumerable, like the names of built-in errors, so that util.inspect() does not print them
+// twice. The names are keys of an object because minifiers rename classes but keep keys.
 const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   FsqError,
   QueueMissingError,

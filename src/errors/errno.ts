@@ -1,62 +1,62 @@
 /**
- * What error numbers are: their codes, what they say, and what to do about each.
+ * Error numbers: their codes, their texts, and what to do about each.
  *
  * @module
  */
 import os from 'node:os'
 import { getSystemErrorMap, inspect } from 'node:util'
 
-/** What a failed system call leaves behind: what native code reports instead of throwing. */
+/** A failed system call, which native code returns instead of throwing. */
 export interface Failure {
-  /** The error number, negative as Node has it: -2 for ENOENT. */
+  /** The error number, negative as in Node: -2 for ENOENT. */
   readonly errno: number
-  /** The system call that failed, as 'openat'. */
+  /** The name of the system call, such as 'openat'. */
   readonly syscall: string
-  /** What it was called on. */
+  /** The path of the call. */
   readonly path?: string
-  /** Where it was to go, for calls on two paths. */
+  /** The target path, for calls on two paths. */
   readonly dest?: string
 }
 
-/** A system error in Node's own shape; `dest` is what Node's types forget. */
+/** A system error in the shape of Node's; Node's types lack `dest`. */
 export type SystemError = NodeJS.ErrnoException & { dest?: string }
 
-// Errors that libuv has no name for, so that Node does not know them either.
+// Errors that libuv, and therefore Node, has no name for.
 const UNKNOWN_TO_NODE: Readonly<Record<string, string>> = {
   EDQUOT: 'disk quota exceeded',
   ESTALE: 'stale file handle',
 }
 
-const NO_ADVICE = 'The man page of the system call tells what the error means'
+const NO_ADVICE = 'The man page of the system call explains the error'
 
 const ADVICE: Readonly<Record<string, string>> = {
   EACCES: 'Give the user of this process read, write and search permission for it',
   EPERM: 'Only its owner or root may do this; run as one of them, or change its owner',
   EROFS: 'Mount the file system for writing, or put FSQ_ROOT on one that is',
-  ENOSPC: 'Make room (also of inodes: see df -i), for example in done/ and fail/, and try again',
+  ENOSPC: 'Make room (inodes, too: see df -i), for example in done/ and fail/, and try again',
   EDQUOT: 'Make room, for example in done/ and fail/, or have the quota raised, and try again',
   EMFILE: 'Hold fewer items and files at a time, or raise the limit (ulimit -n)',
   ENFILE: 'The whole system has too many open files; raise fs.file-max or close some',
   EXDEV:
     'Parts of the queue are on separate mounts (Docker volumes?): mount the whole queue, or FSQ_ROOT, as one',
   ENOENT:
-    'Check that it exists. Where a queue has lost a directory, make it again, with the owner and mode of the others',
+    'Check that it exists. Where a queue has lost a directory, create it again with the owner and mode of the others',
   ENOTDIR: 'Something on the path is not a directory; move it out of the way',
   EEXIST: 'Something is there already; move it out of the way',
   ELOOP: 'Symbolic links are not followed here; put the real file or directory in its place',
   ENAMETOOLONG: 'Use a shorter name or path',
   EBUSY: 'It is in use, for example as a mount point; mount FSQ_ROOT instead',
-  EIO: 'The device reports errors: look into the log of the kernel before going on',
-  ESTALE: 'What was open is no longer what the path names; open the queue anew',
+  EIO: 'The device reports errors: check the kernel log before you continue',
+  ESTALE: 'The path no longer names the directory that is open; open the queue again',
   EFBIG: 'The file would be larger than the file system or the limits (ulimit -f) allow',
   ENOTSUP: 'This file system cannot do it; put the queue on a local one',
   ENOLCK:
-    'The system has no room for more locks, or this file system has no such ones: hold fewer items, or put the queue on a local one',
+    'The system has no room for more locks, or this file system does not support this kind: hold fewer items, or put the queue on a local one',
   ENOSYS: 'This kernel, or the sandbox of this process, does not offer the call',
   EINVAL: 'This file system may not offer the call; try a queue on another one',
 }
 
-/** The code of an error number, as ENOENT, and what it says. */
+/** The code of an error number, such as ENOENT, and its text. */
 export function describeErrno(errno: number): readonly [code: string, text: string] {
   const known = getSystemErrorMap().get(errno)
   if (known !== undefined) return known
@@ -66,13 +66,16 @@ export function describeErrno(errno: number): readonly [code: string, text: stri
   return [`Unknown system error ${errno}`, 'unknown error']
 }
 
-/** What to do about an error number, where a call does not mean something else by it than others do. */
+/** What to do about an error number, unless the call gives it a meaning of its own. */
 export function adviceOn(errno: number): string {
   const [code] = describeErrno(errno)
   return ADVICE[code] ?? NO_ADVICE
 }
 
-/** As Node's error shows them, but a name with control characters in it, which a producer can have chosen, cannot write to a terminal. */
+/**
+ * Shows paths like Node's error does, but escaped: a producer can choose a name with control characters, which must
+ * not reach a terminal.
+ */
 export function describePaths({ path, dest }: Pick<SystemError, 'path' | 'dest'>): string {
   const from = path === undefined ? '' : ` ${inspect(path)}`
   const to = dest === undefined ? '' : ` -> ${inspect(dest)}`
@@ -80,28 +83,28 @@ export function describePaths({ path, dest }: Pick<SystemError, 'path' | 'dest'>
 }
 
 function failed(error: unknown): Partial<SystemError> {
-  // Not instanceof: it may be of another realm.
+  // Not instanceof: the error may come from another realm.
   return typeof error === 'object' && error !== null ? error : {}
 }
 
-/** The negative error number of what a call of `node:fs` has thrown; 0: it has none. */
+/** The negative error number of an error from `node:fs`; 0 if it has none. */
 export function errnoOf(error: unknown): number {
   return failed(error).errno ?? 0
 }
 
-/** The code of what a call of Node has thrown, as ENOENT, if it has one. */
+/** The code of an error from Node, such as ENOENT, if it has one. */
 export function codeOf(error: unknown): string | undefined {
   return failed(error).code
 }
 
 /**
- * The failure that a call of `node:fs` has thrown.
+ * Converts an error from `node:fs`.
  *
- * @param error - What it has thrown.
- * @param syscall - The system call, where the error does not tell.
- * @param path - What it was called on.
+ * @param error - The error that was thrown.
+ * @param syscall - The system call, if the error has none.
+ * @param path - The path of the call.
  */
 export function failureOf(error: unknown, syscall: string, path: string): Failure {
-  const { errno = 0, syscall: told = syscall } = failed(error)
-  return { errno, syscall: told, path }
+  const { errno = 0, syscall: reported = syscall } = failed(error)
+  return { errno, syscall: reported, path }
 }

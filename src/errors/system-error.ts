@@ -1,5 +1,5 @@
 /**
- * How a failed system call becomes an error: Node's own, and that of this package.
+ * Turns failed system calls into errors: Node's own error, and the typed error of this package.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { type Failure, type SystemError, adviceOn, describeErrno, describePaths 
 
 type FsqErrorClass = new (message: string, options?: FsqErrorOptions) => FsqError
 
-/** What an error number means to who meets it: the class of the error, and what to do next. */
+/** The meaning of an error number for one call: the class of the error, and what to do next. */
 export type ErrnoMeaning = readonly [FsqErrorClass, string]
 
 const CLASSES: Readonly<Record<string, FsqErrorClass>> = {
@@ -32,10 +32,10 @@ const CLASSES: Readonly<Record<string, FsqErrorClass>> = {
 }
 
 /**
- * Makes the error that `node:fs` would have thrown for a failed system call: the same message, and `errno` (negative),
- * `code`, `syscall`, `path` and `dest`.
+ * Creates the error that `node:fs` would have thrown for a failed system call: the same message, and `errno`
+ * (negative), `code`, `syscall`, `path` and `dest`.
  *
- * @param failure - What failed.
+ * @param failure - The failed call.
  * @example
  * ```ts
  * systemError({ errno: -2, syscall: 'open', path: '/x' }).message
@@ -58,12 +58,12 @@ export function systemError(failure: Failure): SystemError {
 }
 
 /**
- * Makes the typed error for a failed system call: its class by the error number, a message that says what was being
- * done, on what, and what to do next, and Node's error for it as the `cause`.
+ * Creates the typed error for a failed system call. The error number decides its class; the message says what was
+ * attempted, on which path, and what to do next; Node's error is the `cause`.
  *
- * @param failure - What failed.
- * @param doing - What it was part of, to follow 'Cannot', as `enqueue into 'a_queue'`.
- * @param meaning - The class and the advice, where this call means something else by the error number than others do.
+ * @param failure - The failed call.
+ * @param doing - The attempted operation, to follow 'Cannot', such as `enqueue into 'a_queue'`.
+ * @param meaning - The class and the advice, if this call gives the error number a meaning of its own.
  * @example
  * ```ts
  * throw fileSystemError({ errno: -13, syscall: 'openat', path: '/var/fsq/a/queue' }, "open the queue 'a'")

@@ -1,6 +1,6 @@
 /**
- * File names are bytes. Those of items are handled as {@link RawName}s, which keep each byte, also where it is not
- * valid in the charset, and become text by the charset of the queue.
+ * File names are bytes. The names of items are handled as {@link RawName}s, which keep every byte even if it is not
+ * valid in the charset. The charset of the queue turns them into text.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { EncodingError, MalformedNameError } from '../errors/classes.js'
 
 export type { RawName }
 
-/** The charsets that names can be in (fsq standard, section 2). */
+/** The charsets for names (fsq standard, section 2). */
 export type Charset = 'utf8' | 'ascii' | 'latin-1'
 
 const CHARSETS: Readonly<Record<string, Charset>> = {
@@ -25,16 +25,16 @@ const CHARSETS: Readonly<Record<string, Charset>> = {
 }
 
 const ASCII_ONLY = /^[^\u0080-\uffff]*$/
-// With the flag u, a surrogate that is half of a pair is no match.
+// With the flag u, a surrogate that belongs to a pair does not match.
 const LONE_SURROGATE = /[\ud800-\udfff]/u
-// Controls, what breaks lines, and what reorders or hides text on a terminal.
+// Control characters, line breaks, and characters that reorder or hide text on a terminal.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
 const UNPRINTABLE_BYTE = /[^ -~]/g
 
 /**
- * The charset that a text means, whatever its case: `UTF-8` and `utf8`, `us-ascii`, `latin1`, `iso-8859-1` and so on.
+ * Parses the name of a charset, in any case: `UTF-8` and `utf8`, `us-ascii`, `latin1`, `iso-8859-1` and so on.
  *
- * @returns `undefined` if names cannot be in it.
+ * @returns `undefined` for a charset that names cannot use.
  */
 export function parseCharset(text: string): Charset | undefined {
   const name = text.toLowerCase()
@@ -42,16 +42,16 @@ export function parseCharset(text: string): Charset | undefined {
 }
 
 /**
- * The bytes of a text.
+ * Encodes a text as bytes.
  *
- * @throws {@link EncodingError} if the text has a lone surrogate, or a character that the charset lacks: nothing that
- * cannot be read back is ever written.
+ * @throws {@link EncodingError} if the text has a lone surrogate, or a character that the charset lacks: text that
+ * could not be read back is never written.
  */
 export function toRaw(text: string, charset: Charset): RawName {
   if (ASCII_ONLY.test(text)) return text
   if (LONE_SURROGATE.test(text)) {
     throw new EncodingError(`${show(text)} has a lone surrogate, half of a character`, {
-      advice: 'Cut texts between characters, or put it into the payload',
+      advice: 'Cut strings between characters, or put the text into the payload',
     })
   }
   if (charset === 'utf8') return Buffer.from(text, 'utf8').toString('latin1')
@@ -66,7 +66,7 @@ export function toRaw(text: string, charset: Charset): RawName {
 }
 
 /**
- * The text that bytes are. Strict: overlong forms and surrogates are not UTF-8. A byte order mark is kept.
+ * Decodes bytes as text. Strict: overlong forms and surrogates are not valid UTF-8. A byte order mark is kept.
  *
  * @throws {@link MalformedNameError} if the bytes are not valid in the charset.
  */
@@ -80,16 +80,16 @@ export function fromRaw(raw: RawName, charset: Charset): string {
 }
 
 /**
- * A name as it stands in a path that Node is given, which writes paths as UTF-8. A name that is not UTF-8 has no such
- * text; what stands in its place then names no file.
+ * The text of a name in a path for Node, which encodes paths as UTF-8. A name that is not valid UTF-8 has no such
+ * text; the result then names no existing file.
  */
 export function pathText(raw: RawName): string {
   return ASCII_ONLY.test(raw) ? raw : Buffer.from(raw, 'latin1').toString('utf8')
 }
 
 /**
- * A name made fit for a message or a terminal: as UTF-8 if it is that, with control characters and the like escaped;
- * else each byte outside printable ASCII as `\xNN`. Not to be turned back into a name.
+ * A name that is safe to show in a message or on a terminal. Valid UTF-8 becomes text with control and similar
+ * characters escaped; otherwise each byte outside printable ASCII becomes `\xNN`. Cannot be turned back into a name.
  */
 export function printable(raw: RawName): string {
   const bytes = Buffer.from(raw, 'latin1')
@@ -97,7 +97,7 @@ export function printable(raw: RawName): string {
   return raw.replace(UNPRINTABLE_BYTE, escapeCharacter)
 }
 
-/** A text made fit for a message or a terminal: control characters and the like are escaped. */
+/** A text that is safe to show in a message or on a terminal: control and similar characters are escaped. */
 export function printableText(text: string): string {
   return text.replace(UNPRINTABLE, escapeCharacter)
 }

@@ -1,6 +1,6 @@
 /**
- * The escapes of item names (fsq standard, section 2): what would break a name apart is written as the encode
- * character and two hex digits.
+ * The escapes in item names (fsq standard, section 2): a character that would break a name apart is written as the
+ * encode character and two hex digits.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { inspect } from 'node:util'
 import { EncodingError, MalformedNameError, problemOf } from '../errors/classes.js'
 import { type Charset, type RawName, toRaw } from './charset.js'
 
-/** What can be an argument of an item: a text, or what has one plain text. */
+/** A value that can be an argument of an item: a text, or a value with exactly one plain text. */
 export type NameArgument = string | number | bigint | boolean
 
 const HEX_DIGIT = /^[0-9a-fA-F]$/
@@ -23,7 +23,10 @@ function hex(character: string): string {
   return character.charCodeAt(0).toString(16).padStart(2, '0')
 }
 
-/** One way to write and read names, with all that can be prepared for it. */
+/**
+ * Writes and reads names with one combination of delimiter, encode character and charset. Everything that can be
+ * prepared for it is prepared once.
+ */
 export class Codec {
   readonly delimiter: string
   readonly charset: Charset
@@ -39,33 +42,34 @@ export class Codec {
     this.delimiter = delimiter
     this.charset = charset
     this.#encode = encode
-    // No file name can have a NUL, so it is escaped too.
+    // No file name can contain NUL, so it is escaped, too.
     const specials = [delimiter, encode, '/', '\0']
     const anySpecial = `[${specials.map(literal).join('')}]`
     this.#special = new RegExp(anySpecial)
     this.#specials = new RegExp(anySpecial, 'g')
     this.#escapes = new Map(specials.map((character) => [character, encode + hex(character)]))
     this.#escape = new RegExp(`${literal(encode)}([0-9a-fA-F]{2})?`, 'g')
-    // An escape is one byte, decoded alone: in UTF-8, only an ASCII character is one byte.
+    // An escape stands for one byte, decoded alone. In UTF-8 only ASCII characters are one byte long.
     this.#highest = charset === 'latin-1' ? 0xff : 0x7f
     this.#delimiterInEscapes = HEX_DIGIT.test(delimiter)
   }
 
-  /** Whether it is that of these. */
+  /** Whether this is the codec for these settings. */
   fits(delimiter: string, encode: string, charset: Charset): boolean {
     return this.delimiter === delimiter && this.#encode === encode && this.charset === charset
   }
 
-  /** A field as it is written. The text must fit the charset. */
+  /** Encodes the text of a field. The text must be valid in the charset. */
   encode(text: string): string {
     if (!this.#special.test(text)) return text
     return text.replace(this.#specials, (character) => this.#escapes.get(character) ?? character)
   }
 
   /**
-   * The text of a field.
+   * Decodes a field.
    *
-   * @throws {@link MalformedNameError} if an escape is cut short, is not two hex digits or is not a character.
+   * @throws {@link MalformedNameError} if an escape is cut short, has other characters than hex digits, or is not a
+   * character.
    */
   decode(field: string): string {
     if (!field.includes(this.#encode)) return field
@@ -82,9 +86,9 @@ export class Codec {
     })
   }
 
-  /** The fields, still encoded, of what follows the first delimiter of a name. */
+  /** Splits the part of a name after its first delimiter into fields, which stay encoded. */
   split(body: string): string[] {
-    // Only a delimiter that is a hex digit can be part of an escape: 'a%5fb' with the delimiter 'f' has one field.
+    // Only a delimiter that is a hex digit can be part of an escape: with the delimiter 'f', 'a%5fb' is one field.
     return this.#delimiterInEscapes
       ? splitOutsideEscapes(body, this.delimiter, this.#encode)
       : body.split(this.delimiter)
@@ -107,15 +111,15 @@ export function splitOutsideEscapes(body: string, delimiter: string, encode: str
   return fields
 }
 
-// A process uses one or two pairs; the limit is for one that tries them all.
+// A process uses one or two pairs; the limit is for a process that tries them all.
 const CACHED = 32
 const codecs = new Map<string, Codec>()
 let latest: Codec | undefined
 
 /**
- * The codec for a delimiter and an encode character.
+ * Returns the codec for a delimiter and an encode character.
  *
- * @throws {@link EncodingError} if one of them is not one ASCII character, or if they are the same.
+ * @throws {@link EncodingError} if either is not a single ASCII character, or if they are the same.
  */
 export function codecFor(delimiter: string, encode: string, charset: Charset): Codec {
   if (latest?.fits(delimiter, encode, charset) === true) return latest
@@ -141,11 +145,12 @@ function requireCharacter(what: string, value: unknown): void {
 }
 
 /**
- * The text of an argument, as the first implementation of the standard writes it: `true` is `True`, 1e22 is `1e+22`.
- * A number keeps all its digits, and a whole one has no fraction, as a JS number does not tell 2.0 from 2.
+ * The text of an argument, in the format of the first implementation of the standard: `true` is `True`, 1e22 is
+ * `1e+22`. A number keeps all its digits. A whole number gets no fraction, because JavaScript does not distinguish
+ * 2.0 from 2.
  *
- * @param index - Which argument it is, from 0, for the error.
- * @throws {@link EncodingError} if it has no plain text: `null`, `undefined`, an object, NaN, Infinity.
+ * @param index - The position of the argument, from 0, for the error message.
+ * @throws {@link EncodingError} if the value has no plain text: `null`, `undefined`, an object, NaN, Infinity.
  */
 export function argumentText(value: unknown, index: number): string {
   if (typeof value === 'string') return value
@@ -155,7 +160,7 @@ export function argumentText(value: unknown, index: number): string {
   throw new EncodingError(
     `Argument ${index} is ${inspect(value, { depth: 0, maxStringLength: 80 })}, expected a string, a finite ` +
       'number, a bigint or a boolean',
-    { advice: 'Make a text of it first, or put it into the payload' },
+    { advice: 'Convert it to a string first, or put it into the payload' },
   )
 }
 
@@ -165,7 +170,7 @@ function numberText(value: number): string {
   return text.replace(/e([+-])(\d)$/, 'e$10$2')
 }
 
-/** An argument as it is written into a name, as bytes. */
+/** Encodes an argument for a name, as bytes. */
 export function encodeArgument(codec: Codec, value: unknown, index: number): RawName {
   const text = codec.encode(argumentText(value, index))
   try {
@@ -178,9 +183,9 @@ export function encodeArgument(codec: Codec, value: unknown, index: number): Raw
 }
 
 /**
- * The delimiter that a name was written with.
+ * The delimiter with which a name was written.
  *
- * @throws {@link MalformedNameError} if its first character cannot be one.
+ * @throws {@link MalformedNameError} if the first character cannot be a delimiter.
  */
 export function delimiterOf(name: string, encode: string): string {
   const delimiter = name.charAt(0)

@@ -21,15 +21,15 @@ import {
 import { DEFAULT_FORMAT, type TimestampSettings, isTimestamp } from './timestamp.js'
 import { LONGEST_NAME, MOST_DIGITS, WHOLE_NUMBER } from './limits.js'
 
-/** What an item name says. */
+/** The fields of an item name. */
 export interface ItemFields {
-  /** The delimiter this name was written with. */
+  /** The delimiter with which this name was written. */
   readonly delimiter: string
   /** When the item was enqueued, as text in `FSQ_TIMEFMT`. */
   readonly timestamp: string
-  /** What makes the name unique. Opaque when read. */
+  /** Makes the name unique. Opaque to readers. */
   readonly entropy: string
-  /** The process that enqueued the item. Opaque when read. */
+  /** The process that enqueued the item. Opaque to readers. */
   readonly pid: string
   /** The host of that process. */
   readonly hostname: string
@@ -59,7 +59,7 @@ const TRIES = 4
 const LAST_ASCII = 0x7f
 const DIGITS = /^[0-9]+$/
 
-/** A valid item name. All of it has been checked; it is taken apart when it is asked for. */
+/** A valid item name. It has been checked completely; it is split into fields only when one is read. */
 export class ParsedName implements ItemFields {
   readonly raw: RawName
   readonly delimiter: string
@@ -68,9 +68,9 @@ export class ParsedName implements ItemFields {
   #args: readonly string[] | undefined
 
   /**
-   * For who has checked all of it.
+   * For callers that have checked the whole name.
    *
-   * @param fields - Left out: nothing in the name is to be decoded.
+   * @param fields - The decoded fields. Default: none, for a name in which nothing needs decoding.
    */
   constructor(raw: RawName, delimiter: string, tries: number, fields?: readonly string[]) {
     this.raw = raw
@@ -108,14 +108,14 @@ export class ParsedName implements ItemFields {
   }
 }
 
-/** The name that native code has found to be valid, and without anything to decode. */
+/** A name that native code has found to be valid and to need no decoding. */
 export function plainName(raw: RawName, tries: number): ParsedName {
   return new ParsedName(raw, raw.charAt(0), tries)
 }
 
 /**
- * What native code needs to look into names: the character code of the encode character. 0: it cannot, as they have timestamps
- * of another kind.
+ * The code of the encode character, which native code needs to recognise plain names. 0: native code cannot, because
+ * the queue uses another timestamp format.
  */
 export function plainEscape({ encode, timefmt }: ReadSettings): number {
   const code = encode.charCodeAt(0)
@@ -123,12 +123,12 @@ export function plainEscape({ encode, timefmt }: ReadSettings): number {
 }
 
 /**
- * Reads the name of an item.
+ * Parses the name of an item.
  *
- * @param raw - The name as its bytes.
- * @throws {@link MalformedNameError} if the name is not valid; its `reason` says why. The bytes are not valid in the
- * charset, the delimiter is not ASCII, there are fewer than five fields, an escape is malformed, the timestamp is not
- * what the format writes, or the tries are not 1 to 15 decimal digits.
+ * @param raw - The bytes of the name.
+ * @throws {@link MalformedNameError} if the name is not valid; `reason` says why: the bytes are not valid in the
+ * charset, the delimiter is not ASCII, there are fewer than five fields, an escape is malformed, the timestamp does
+ * not match the format, or the tries are not 1 to 15 decimal digits.
  */
 export function parseItemName(raw: RawName, settings: ReadSettings): ParsedName {
   try {
@@ -144,14 +144,14 @@ function parse(raw: RawName, settings: ReadSettings): ParsedName {
   const encoded = codec.split(name.slice(1))
   if (encoded.length < REQUIRED_FIELDS) {
     throw new MalformedNameError(
-      `it has ${encoded.length} fields, expected ${REQUIRED_FIELDS} at least`,
+      `it has ${encoded.length} fields, expected at least ${REQUIRED_FIELDS}`,
       name,
     )
   }
-  // Most names have no escapes at all.
+  // Most names have no escapes.
   const fields = name.includes(settings.encode) ? encoded.map((field) => codec.decode(field)) : encoded
   if (!isTimestamp(fields[0] ?? '', settings)) {
-    throw new MalformedNameError(`its timestamp is not what ${settings.timefmt} (FSQ_TIMEFMT) writes`, name)
+    throw new MalformedNameError(`its timestamp does not match ${settings.timefmt} (FSQ_TIMEFMT)`, name)
   }
   if (!WHOLE_NUMBER.test(fields[TRIES] ?? '')) {
     throw new MalformedNameError(`its tries are not 1 to ${MOST_DIGITS} decimal digits`, name)
@@ -159,12 +159,12 @@ function parse(raw: RawName, settings: ReadSettings): ParsedName {
   return new ParsedName(raw, codec.delimiter, Number(fields[TRIES]), fields)
 }
 
-/** The fields of a name as its bytes have them. Good for any bytes, also those of malformed names. */
+/** Splits a name into its fields, undecoded. Works for any bytes, including malformed names. */
 function rawFields(raw: RawName, encode: string): string[] {
   const delimiter = raw.charAt(0)
   if (delimiter === '') return []
   const body = raw.slice(1)
-  // Only a hex digit can be a delimiter here and part of an escape there.
+  // Only a delimiter that is a hex digit can also be part of an escape.
   return delimiter !== encode && /[0-9a-fA-F]/.test(delimiter)
     ? splitOutsideEscapes(body, delimiter, encode)
     : body.split(delimiter)
@@ -174,7 +174,7 @@ function requireFields(raw: RawName, encode: string): string[] {
   const fields = rawFields(raw, encode)
   if (fields.length >= REQUIRED_FIELDS) return fields
   throw new MalformedNameError(
-    `it has ${fields.length} fields, expected ${REQUIRED_FIELDS} at least`,
+    `it has ${fields.length} fields, expected at least ${REQUIRED_FIELDS}`,
     printable(raw),
   )
 }
@@ -182,7 +182,7 @@ function requireFields(raw: RawName, encode: string): string[] {
 function replaceField(raw: RawName, index: number, text: string, encode: string): RawName {
   const fields = requireFields(raw, encode)
   const delimiter = raw.charAt(0)
-  // A digit can be the delimiter or the encode character, and then it must not stand for itself.
+  // If a digit is the delimiter or the encode character, it must be escaped in the text.
   fields[index] =
     delimiter === encode || (!DIGITS.test(delimiter) && !DIGITS.test(encode))
       ? text
@@ -191,11 +191,11 @@ function replaceField(raw: RawName, index: number, text: string, encode: string)
 }
 
 /**
- * The name with other tries; byte for byte the same otherwise.
+ * Replaces the tries of a name; all other bytes stay the same.
  *
  * @param tries - A whole number of at most 15 digits.
- * @param encode - `FSQ_ENCODE`; of use only where a digit is the delimiter or the encode character.
- * @throws {@link EncodingError} if the tries are not such a number, {@link MalformedNameError} if the name has no tries.
+ * @param encode - `FSQ_ENCODE`; matters only if the delimiter or the encode character is a digit.
+ * @throws {@link EncodingError} if `tries` is not such a number, {@link MalformedNameError} if the name has no tries.
  */
 export function withTries(raw: RawName, tries: number, encode: string): RawName {
   return replaceField(raw, TRIES, triesText(tries), encode)
@@ -208,10 +208,11 @@ function triesText(tries: number): string {
 }
 
 /**
- * The name with another entropy; byte for byte the same otherwise.
+ * Replaces the entropy of a name; all other bytes stay the same.
  *
  * @param encode - As for {@link withTries}.
- * @throws {@link EncodingError} if the entropy is not decimal digits, {@link MalformedNameError} if the name has none.
+ * @throws {@link EncodingError} if the entropy is not decimal digits, {@link MalformedNameError} if the name has
+ * none.
  */
 export function withEntropy(raw: RawName, entropy: string | number | bigint, encode: string): RawName {
   const text = String(entropy)
@@ -220,7 +221,7 @@ export function withEntropy(raw: RawName, entropy: string | number | bigint, enc
 }
 
 /**
- * The name without its tries: what stays the same from try to try. A name that has no tries is its own key.
+ * The name without its tries, which stays the same from try to try. A name without tries is its own key.
  *
  * @param encode - As for {@link withTries}.
  */
@@ -232,7 +233,7 @@ export function itemKey(raw: RawName, encode: string): RawName {
   return delimiter + fields.join(delimiter)
 }
 
-/** What a new name says after its entropy. */
+/** The fields of a new name after its entropy. */
 export interface SuffixFields {
   readonly pid: string | number
   readonly hostname: string
@@ -241,10 +242,10 @@ export interface SuffixFields {
 }
 
 /**
- * All of a new name that follows its entropy, from the delimiter before the pid on, encoded, as bytes.
+ * The part of a new name after its entropy, starting with the delimiter before the pid, encoded, as bytes.
  *
- * @throws {@link EncodingError} if an argument cannot be written (the message tells which, from 0), or the tries or the
- * hostname cannot.
+ * @throws {@link EncodingError} if an argument (the message has its position, from 0), the tries or the hostname
+ * cannot be written.
  * @example
  * ```ts
  * nameSuffix({ pid: 13044, hostname: 'mss', tries: 0, args: ['a_b'] }, settings) // '_13044_mss_0_a%5fb'
@@ -260,7 +261,7 @@ export function nameSuffix(fields: SuffixFields, settings: WriteSettings): RawNa
   return suffix
 }
 
-// All items that a process enqueues have the same one.
+// Cached, because all items that a process enqueues share it.
 const latestHead: { codec?: Codec; pid?: string | number; hostname?: string; tries?: number; raw: RawName } =
   { raw: '' }
 
@@ -288,12 +289,13 @@ const TRIES_OF_A_WIDTH = 8
 const SWEEP = 1000
 
 /**
- * Names to try, one after the other, where another file has this one: with entropies of no more digits than its own,
- * then with longer ones while the name stays within 255 bytes. The steps grow (1, 2, 4, ... and a random part each), as
- * stepping by one would be quadratic where many names collide. Ends after a bounded number of names.
+ * Yields names to try, one after the other, when another file already has this name. First come entropies with no
+ * more digits than its own, then longer ones while the name stays within 255 bytes. The steps grow (1, 2, 4, ... plus
+ * a random part each), because stepping by one would be quadratic if many names collide. The number of names is
+ * bounded.
  *
- * A name of fewer than five fields has no entropy. It gets a suffix, `~1` and so on, and loses bytes at its end if it
- * would be too long: it was not readable before, and a file that keeps its place is never overwritten.
+ * A name with fewer than five fields has no entropy. It gets a suffix, `~1` and so on, and loses bytes at its end if
+ * it would be too long: it was not readable before, and an existing file is never overwritten.
  *
  * @param encode - As for {@link withTries}.
  */
@@ -309,7 +311,7 @@ export function* freeEntropies(raw: RawName, encode: string): Generator<RawName,
 
 function* candidates(raw: RawName, entropy: string, encode: string): Generator<RawName, void, undefined> {
   const fields = rawFields(raw, encode)
-  // Full, with an entropy that cannot grow, and not readable as an item anyway.
+  // The name has the greatest length, its entropy cannot grow, and it is not readable as an item anyway.
   const isFullAndMalformed =
     entropy === '' && raw.length === LONGEST_NAME && !WHOLE_NUMBER.test(fields[TRIES] ?? '')
   if (fields.length < REQUIRED_FIELDS || isFullAndMalformed) {
@@ -324,7 +326,7 @@ function* candidates(raw: RawName, entropy: string, encode: string): Generator<R
   const span = 10 ** width
   const start = WHOLE_NUMBER.test(entropy) ? Number(entropy) : 0
   const within = (offset: number): RawName => withEntropy(raw, (start + offset) % span, encode)
-  // Of one digit there are so few that steps would miss most of them.
+  // One digit has so few values that steps would miss most of them.
   if (width === 1) {
     for (let offset = 1; offset < span; offset++) yield within(offset)
   } else {
@@ -347,12 +349,13 @@ function random(below: number): number {
 }
 
 /**
- * The order of work, first in, first out (fsq standard, section 2): the timestamp as bytes; then entropies of digits
- * only by value, whatever their length, before all others by bytes; then all that follows the entropy, from its
- * delimiter on, as bytes; last the whole name as bytes. A total order: 0 is for equal names only.
+ * Compares names in the order of work, first in, first out (fsq standard, section 2). Timestamps compare as bytes.
+ * Entropies that are all digits compare by value, whatever their length, and come before all other entropies, which
+ * compare as bytes. Then the rest after the entropy, including its delimiter, compares as bytes, and last the whole
+ * name. This is a total order: 0 is returned only for equal names.
  *
- * Malformed names come last, by bytes. Malformed to this order is a name of fewer than five fields, split at each of
- * its own first byte; it looks at nothing else, and not at escapes.
+ * Malformed names come last and compare as bytes. In this order, a name is malformed if it has fewer than five fields
+ * when split at its own first byte; nothing else is checked, and escapes are ignored.
  *
  * @returns A negative number if `a` comes first, a positive one if `b` does.
  */
@@ -387,7 +390,7 @@ function compareEntropies(a: string, b: string): number {
   return digitsOfA.length - digitsOfB.length || compareBytes(digitsOfA, digitsOfB)
 }
 
-// Raw names have one character a byte, so this is the order of the bytes.
+// Raw names have one character per byte, so this is byte order.
 function compareBytes(a: string, b: string): number {
   if (a === b) return 0
   return a < b ? -1 : 1

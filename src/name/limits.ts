@@ -4,14 +4,14 @@
  * @module
  */
 
-/** How many bytes the name of a file may have: those of queues and items, and those of the entries of a queue. */
+/** The longest file name, in bytes: for queues, items, and the entries of a queue. */
 export const LONGEST_NAME = 255
 
-/** How many decimal digits the tries of an item may have, and the numbers of settings: a JS number holds them exactly. */
+/** The most decimal digits of an item's tries and of numeric settings: a JavaScript number holds them exactly. */
 export const MOST_DIGITS = 15
 
-/** The largest number of that many digits. */
+/** The largest number with `MOST_DIGITS` digits. */
 export const LARGEST_NUMBER = 10 ** MOST_DIGITS - 1
 
-/** A whole number of at most that many digits. */
+/** A whole number of at most `MOST_DIGITS` digits. */
 export const WHOLE_NUMBER = new RegExp(`^[0-9]{1,${MOST_DIGITS}}$`)

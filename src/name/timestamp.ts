@@ -1,6 +1,6 @@
 /**
- * The timestamps of item names (fsq standard, section 2): `FSQ_TIMEFMT` in local time, or in UTC with `FSQ_UTC`. One is
- * valid if and only if formatting its fields gives the same text back.
+ * The timestamps of item names (fsq standard, section 2): `FSQ_TIMEFMT` in local time, or in UTC with `FSQ_UTC`. A
+ * timestamp is valid if and only if formatting its parsed fields gives the same text back.
  *
  * @module
  */
@@ -22,10 +22,10 @@ const DAYS_IN_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
 const LAST_MICROSECOND = 999_999
 
 /**
- * The text of an instant.
+ * Formats an instant.
  *
- * @param date - A date, or milliseconds since the epoch; a fraction counts down to microseconds.
- * @throws {@link EncodingError} if the date is none.
+ * @param date - A date, or milliseconds since the epoch, with a fraction down to microseconds.
+ * @throws {@link EncodingError} if the date is not valid.
  */
 export function formatTimestamp(date: Date | number, settings: TimestampSettings): string {
   const milliseconds = Number(date)
@@ -37,22 +37,22 @@ export function formatTimestamp(date: Date | number, settings: TimestampSettings
 }
 
 /**
- * The instant that a timestamp names, the later one if an hour came twice.
+ * Parses a timestamp. If its hour occurs twice, the result is the later instant.
  *
  * @returns Milliseconds since the epoch, or `undefined` if the text is not a valid timestamp.
  */
 export function parseTimestamp(text: string, settings: TimestampSettings): number | undefined {
-  // This check is the stricter one of the two: strptime takes a year 0000.
+  // This check is stricter than native code: strptime accepts the year 0000.
   if (settings.timefmt === DEFAULT_FORMAT && !isDefaultTimestamp(text)) return undefined
   return native.parseTime(settings.timefmt, text, settings.utc)
 }
 
-// A winter and a summer day, a day and an hour of one digit and of two, before and after noon.
+// A winter day and a summer day; days and hours with one digit and with two; before and after noon.
 const PROBES = [Date.UTC(2026, 0, 2, 3, 4, 5), Date.UTC(2026, 6, 31, 15, 44, 55)]
 const readable = new Map<string, boolean>()
 
 /**
- * Checks that the format reads what it writes: otherwise each item would be malformed to its own queue.
+ * Checks that the format can parse its own output. Otherwise each item would be malformed to its own queue.
  *
  * @throws {@link SettingError}
  */
@@ -67,17 +67,17 @@ export function checkTimestampFormat(settings: TimestampSettings & { readonly ch
     })
     readable.set(key, isReadable)
   }
-  // Formatted text is written as it is, in UTF-8, whatever the charset of the names.
+  // Literal text of the format is written as UTF-8, whatever the charset of the names.
   if (isReadable && (settings.charset === 'utf8' || /^[\0-\x7f]*$/.test(timefmt))) return
   throw new SettingError(
     'FSQ_TIMEFMT',
     timefmt,
-    'a format that can be read back, as %Y%m%d%H%M%S, in ASCII unless FSQ_CHARSET is utf8',
-    'strptime(3) must understand each conversion, and the next one must not begin where it could go on',
+    'a format that can be parsed back, such as %Y%m%d%H%M%S, in ASCII unless FSQ_CHARSET is utf8',
+    'strptime(3) must know each conversion, and must be able to tell where each one ends',
   )
 }
 
-// Items that follow each other are often of one second.
+// Cached, because consecutive items often share a second.
 const latest = { text: '', timefmt: '', utc: false, valid: false }
 
 /** Whether a text is a valid timestamp. */
@@ -92,7 +92,7 @@ export function isTimestamp(text: string, settings: TimestampSettings): boolean 
   return latest.valid
 }
 
-// Seconds end at 59: a clock of POSIX never shows a 60, and the first implementation does not read one.
+// Seconds end at 59: a POSIX clock never shows 60, and the first implementation does not read it.
 function isDefaultTimestamp(text: string): boolean {
   if (!FOURTEEN_DIGITS.test(text)) return false
   const year = Number(text.slice(0, 4))

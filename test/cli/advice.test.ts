@@ -33,7 +33,7 @@ describe('explain', () => {
       "None. Make it with 'mkfifo /q/trigger'; 'fsq install -t' makes queues with one",
     )
     expect(explain(new NetworkFileSystemError('/q', 'cifs'))).toMatch(
-      /\. Put FSQ_ROOT on a local file system\. With several machines .* allow it by FSQ_ALLOW_NETWORK=1$/,
+      /\. Put FSQ_ROOT on a local file system\. With several machines .* allow it with FSQ_ALLOW_NETWORK=1$/,
     )
   })
 
@@ -45,7 +45,7 @@ describe('explain', () => {
   test('names an option as it was typed', () => {
     const given = readArguments(['--charset=x'], { charset: { short: 'c', value: 'a charset' } })
     const refused = thrownBy(() => resolveSettings({ charset: 'x' }))
-    expect(explain(refused)).toMatch(/^charset is 'x', expected .* It stands for FSQ_CHARSET; leave it out/)
+    expect(explain(refused)).toMatch(/^charset is 'x', expected .* It overrides FSQ_CHARSET; leave it out/)
     expect(explain(refused, given)).toMatch(/^--charset is 'x', expected [^.]*$/)
     const other = new SettingError('charset', 'x', 'another', 'Change one of the two')
     expect(explain(other, given)).toBe("--charset is 'x', expected another. Change one of the two")

@@ -161,7 +161,7 @@ describe('nothing is queued, and that is an error', () => {
     const { code, stderr } = await bed.sh('fsq enqueue -e q a', { env })
     expect(code).toBe(111)
     expect(stderr).toContain(
-      "(see 'fsq doctor', and install --lock-kind=fcntl), allow it by FSQ_ALLOW_NETWORK=1",
+      "(see 'fsq doctor', and install --lock-kind=fcntl), allow it with FSQ_ALLOW_NETWORK=1",
     )
     expect(bed.state()).toEqual({})
     expect((await bed.sh('FSQ_ALLOW_NETWORK=1 fsq enqueue -e q a', { env })).code).toBe(0)

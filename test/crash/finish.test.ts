@@ -232,7 +232,7 @@ describe('what the names say decides, not what a call that has not moved the ite
     'error %i of the directory that it is to go to: it is kept and tried again',
     async (errno) => {
       const { code, message, claims, found } = await finishWhile('done', RENAME, '', errno)
-      expect(message).toMatch(/ENOENT: no such file or directory, rename.*make it again/)
+      expect(message).toMatch(/ENOENT: no such file or directory, rename.*create it again/)
       expect({ code, claims, found }).toEqual({ code: 'ERR_FSQ_FINISH', claims: 0, found: ['done 0'] })
     },
   )

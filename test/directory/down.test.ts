@@ -150,7 +150,7 @@ describe('planted', () => {
     const error = await errorOf(async () => queue.down())
     checkError(error, {
       type: NotAQueueError,
-      says: /\/q\/down is not a plain file of one name .*Nothing was changed; remove it/,
+      says: /\/q\/down is not a regular file with a single name .*Nothing was changed; remove it/,
     })
     expect([look(down()), look(bed.path('precious'))]).toEqual(before)
     expect(fs.readFileSync(bed.path('precious'), 'utf8')).toBe('precious')
@@ -178,7 +178,7 @@ describe('planted', () => {
     fs.mkdirSync(down())
     checkError(await errorOf(async () => queue.up()), {
       type: NotAQueueError,
-      says: /not a plain file.*remove it/,
+      says: /not a regular file.*remove it/,
     })
     expect(await queue.isDown()).toBe(true)
   })

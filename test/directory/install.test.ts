@@ -256,7 +256,7 @@ describe('install finds something in the way', () => {
     checkError(error, {
       type: QueueExistsError,
       cause: 'ENOTEMPTY',
-      says: /The queue 'q' exists.*by the option force/,
+      says: /The queue 'q' exists.*with the option force/,
     })
     expect(tree(bed.root)).toEqual({ q: { queue: { [id]: 'precious' }, tmp: {}, done: {}, fail: {} } })
   })
@@ -369,7 +369,7 @@ describe('uninstall', () => {
       const error = await errorOf(async () => queue.uninstall())
       checkError(error, {
         type: QueueNotEmptyError,
-        says: /1 item waits in the queue 'q' \(.*\/q\/queue'\), so it is not uninstalled.*by the option force/,
+        says: /1 item waits in the queue 'q' \(.*\/q\/queue'\), so it is not uninstalled.*option force/,
         path: bed.path('q', 'queue'),
       })
       expect(tree(bed.root)).toEqual(before)
@@ -511,7 +511,7 @@ describe('uninstall', () => {
     const before = tree(bed.root)
     checkError(await errorOf(async () => queue.uninstall()), {
       type: NotAQueueError,
-      says: /not a plain file.*remove it/,
+      says: /not a regular file.*remove it/,
     })
     expect(tree(bed.root)).toEqual(before)
     expect(fs.statSync(bed.path('precious')).mode & 0o777).toBe(0o600)

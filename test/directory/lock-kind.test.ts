@@ -97,7 +97,7 @@ describe('install', () => {
     expect(warnings).toHaveLength(1)
     expect(warnings[0]?.code).toBe('FSQ_ITEM_MODE')
     expect(warnings[0]?.message).toMatch(
-      new RegExp(`may work the queue 'q' .*Enqueue with ${mode}, or keep others out`),
+      new RegExp(`may work the queue 'q' .*Enqueue with ${mode}, or deny others access`),
     )
   })
 })

@@ -134,7 +134,7 @@ onLinux.each([
     on(type),
   )
   expect(error.message).toMatch(
-    /With several machines items run twice there, although their locks hold: if one machine alone works the queue .*FSQ_ALLOW_NETWORK=1/,
+    /With several machines items run twice there, although their locks hold: if only one machine works the queue .*FSQ_ALLOW_NETWORK=1/,
   )
 })
 
@@ -204,7 +204,7 @@ describe('flock on NFS', () => {
     )
     checkError(error, {
       type: SettingError,
-      says: /^lockKind is 'flock', expected 'fcntl' on nfs\. There flock .* open for writing.* Leave it out/,
+      says: /^lockKind is 'flock', expected 'fcntl' on nfs\. There flock .* open for writing.* Leave lockKind out/,
     })
     expect(fs.readdirSync(bed.root)).toEqual([])
   })

@@ -98,7 +98,10 @@ describe('trigger', () => {
       async () => queue.triggerPull({ ignoreListener: true }),
     ]
     for (const call of calls) {
-      checkError(await errorOf(call), { type: TriggerError, says: /is not a FIFO of one name.*Remove it/ })
+      checkError(await errorOf(call), {
+        type: TriggerError,
+        says: /is not a FIFO with a single name.*Remove it/,
+      })
     }
     expect(fs.lstatSync(fifo()).isFIFO()).toBe(false)
     if (fs.existsSync(bed.path('precious'))) {
@@ -111,11 +114,14 @@ describe('trigger', () => {
     const queue = await bed.install()
     expect(native.makeFifo(bed.path('precious'), 0o600)).toBeUndefined()
     fs.linkSync(bed.path('precious'), fifo())
-    checkError(await errorOf(async () => queue.trigger()), { type: TriggerError, says: /FIFO of one name/ })
+    checkError(await errorOf(async () => queue.trigger()), {
+      type: TriggerError,
+      says: /FIFO with a single name/,
+    })
     const listener = listen()
     checkError(await errorOf(async () => queue.triggerPull()), {
       type: TriggerError,
-      says: /FIFO of one name/,
+      says: /FIFO with a single name/,
     })
     expect(listener.read()).toEqual([])
     expect(fs.statSync(bed.path('precious')).mode & 0o777).toBe(0o600)
@@ -206,7 +212,7 @@ describe('triggerPull', () => {
       type: TriggerError,
       cause: 'ENXIO',
       path: fifo(),
-      says: /Nobody listens/,
+      says: /has no listener/,
     })
     await queue.triggerPull({ ignoreListener: true })
     checkError(await errorOf(async () => queue.triggerPull({ ignore: true } as object)), {
@@ -319,7 +325,10 @@ describe('a loop that waits', () => {
     await until('it has looked', () => looks.mock.calls.length >= 4)
     stop.abort()
     expect(await ended).toBe(stop.signal.reason)
-    checkError(await errorOf(async () => queue.triggerPull()), { type: TriggerError, says: /Nobody listens/ })
+    checkError(await errorOf(async () => queue.triggerPull()), {
+      type: TriggerError,
+      says: /has no listener/,
+    })
   })
 
   test('hears a trigger that is made, or made anew, while it waits', async () => {

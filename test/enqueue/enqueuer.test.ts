@@ -238,7 +238,7 @@ describe.each(waysAndPayloads)('the length of a name: %s', (_what, enqueue, data
   test('a megabyte of arguments is as clear', async () => {
     const queue = await bed.install()
     const error = await refusal(enqueue, queue, ['x'.repeat(1 << 20)])
-    checkError(error, { type: NameTooLongError, says: /Put what is long into the payload/ })
+    checkError(error, { type: NameTooLongError, says: /Put long values into the payload/ })
     expect((error as NameTooLongError).bytes).toBeGreaterThan(1 << 20)
     expect(contents(queue)).toEqual(EMPTY)
   })

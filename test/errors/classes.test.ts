@@ -75,12 +75,12 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
 /** What those advise. The others advise what they are given. */
 const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   MalformedNameError: undefined,
-  NameTooLongError: /^Put what is long into the payload/,
+  NameTooLongError: /^Put long values into the payload/,
   SettingError: undefined,
-  NotDurableError: /^Do not do so again/,
+  NotDurableError: /^Do not repeat it/,
   NetworkFileSystemError: /^Put FSQ_ROOT on a local file system/,
   EnqueueAbortedError: /^Enqueue it again/,
-  EnqueueManyError: /^What became of each/,
+  EnqueueManyError: /^'outcomes' has the result/,
   FinishError: /^It stays claimed/,
 }
 
@@ -229,11 +229,11 @@ describe('fileSystemError', () => {
     ['ENFILE', 'TooManyFilesError', /file-max/],
     ['EXDEV', 'SeparateMountsError', /separate mounts \(Docker volumes\?\)/],
     ['ENAMETOOLONG', 'FileSystemError', /shorter/],
-    ['ENOENT', 'FileSystemError', /make it again, with the owner and mode of the others/],
+    ['ENOENT', 'FileSystemError', /create it again with the owner and mode of the others/],
     ['ENOTDIR', 'FileSystemError', /not a directory/],
     ['ELOOP', 'FileSystemError', /Symbolic links/],
     ['EIO', 'FileSystemError', /kernel/],
-    ['ESTALE', 'FileSystemError', /open the queue anew/],
+    ['ESTALE', 'FileSystemError', /open the queue again/],
     ['EOPNOTSUPP', 'FileSystemError', /local one/],
     ['ECHILD', 'FileSystemError', /man page/],
   ] as const)('%s is a %s', (code, name, advice) => {

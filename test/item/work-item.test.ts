@@ -516,7 +516,7 @@ describe('a finish that fails', () => {
 
       const error = await errorOf(async () => item.done())
       const says =
-        /could not be finished \(done\): ENOENT: .*It stays claimed, so that nobody else runs it, and finishing it is tried again until the queue is closed/
+        /could not be finished \(done\): ENOENT: .*It stays claimed, so that no other worker runs it, and the finish is retried until the queue is closed/
       checkError(error, { type: FinishError, cause: 'ENOENT', says })
       expect(error).toMatchObject({ id: itemName({ entropy: 1 }), action: 'done' })
       expect(isLockedBesides(descriptor)).toBe(true)

@@ -106,12 +106,12 @@ describe('parseItemName', () => {
 
   test.each([
     ['', 'it is empty, so it has no delimiter'],
-    ['_', 'it has 1 fields, expected 5 at least'],
-    ['_20120710213904_0_1_h', 'it has 4 fields, expected 5 at least'],
-    ['.hidden', 'it has 1 fields, expected 5 at least'],
+    ['_', 'it has 1 fields, expected at least 5'],
+    ['_20120710213904_0_1_h', 'it has 4 fields, expected at least 5'],
+    ['.hidden', 'it has 1 fields, expected at least 5'],
     ['%20120710213904%0%1%h%0', 'its first character, the delimiter, is the encode character (FSQ_ENCODE)'],
-    ['_20120710213960_0_1_h_0', 'its timestamp is not what %Y%m%d%H%M%S (FSQ_TIMEFMT) writes'],
-    ['_2012071021390_0_1_h_0', 'its timestamp is not what %Y%m%d%H%M%S (FSQ_TIMEFMT) writes'],
+    ['_20120710213960_0_1_h_0', 'its timestamp does not match %Y%m%d%H%M%S (FSQ_TIMEFMT)'],
+    ['_2012071021390_0_1_h_0', 'its timestamp does not match %Y%m%d%H%M%S (FSQ_TIMEFMT)'],
     ['_20120710213904_0_1_h_', 'its tries are not 1 to 15 decimal digits'],
     ['_20120710213904_0_1_h_+2', 'its tries are not 1 to 15 decimal digits'],
     ['_20120710213904_0_1_h_-1', 'its tries are not 1 to 15 decimal digits'],

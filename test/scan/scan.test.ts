@@ -841,7 +841,7 @@ describe('reports', () => {
     const id = await queue.enqueue('x', [], { trigger: true })
     expect(names(queue, 'queue')).toEqual([id])
     const [[message, details] = []] = warn.mock.calls as unknown as [string, unknown][]
-    expect(message).toMatch(/^onReport has thrown: Error: enough/)
+    expect(message).toMatch(/^onReport threw: Error: enough/)
     expect(details).toEqual({ type: 'FsqWarning', code: 'FSQ_ON_REPORT' })
   })
 

@@ -434,7 +434,7 @@ test('scanForever waits whatever wait says, and refuses what are no options', as
   const options = null as unknown as ScanForeverOptions
   checkError(await errorOf(async () => queue.scanForever(options).next()), {
     type: SettingError,
-    says: /options is null, expected an object, as the options of scanForever/,
+    says: /options is null, expected an object with options of scanForever/,
   })
   const installed = await bed.install()
   const loop = await waitingLoop(installed, { wait: false } as ScanForeverOptions)

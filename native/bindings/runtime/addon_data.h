@@ -1,4 +1,4 @@
-// What one JavaScript environment (the main thread, or one worker thread) owns.
+// Everything that one JavaScript environment (the main thread, or a worker thread) owns.
 #pragma once
 
 #include <algorithm>
@@ -15,21 +15,21 @@
 
 namespace fsq {
 
-class Ends;
+class Completions;
 class WakeUps;
 
-// Destroyed with its environment: a worker thread that is terminated unlocks and closes all that it had
-// claimed, which the kernel does for a process only. Touched by the environment's own thread only, but for
+// Destroyed with its environment, so that a terminated worker thread unlocks and closes all that it had
+// claimed; the kernel does this only for a process. Only the environment's own thread uses it, except for
 // `stopping`.
 class AddonData {
  public:
-  // A claim that JavaScript holds goes by a number that is never given twice. Not by its descriptor: that is
-  // lent, and where somebody closes it, the next claim has the same one.
+  // JavaScript refers to a claim by a number that is never reused. Not by its descriptor: JavaScript can
+  // borrow that and close it, and the next claim would then get the same number.
   using ClaimId = int64_t;
   struct HeldClaim {
     ClaimedDescriptor descriptor;
-    std::string name;                           // of an item, in queue/
-    std::shared_ptr<QueueDirectory> directory;  // kept open for its finish
+    std::string name;                           // of an item: its name in queue/
+    std::shared_ptr<QueueDirectory> directory;  // kept open for the finish of the claim
   };
   std::unordered_map<ClaimId, HeldClaim> claims;
 
@@ -46,7 +46,7 @@ class AddonData {
     claims.insert_or_assign(id, std::move(claim));
   }
 
-  // None: there is no such claim.
+  // Empty if there is no such claim.
   HeldClaim Take(ClaimId id) {
     const auto held = claims.find(id);
     if (held == claims.end()) return {};
@@ -57,7 +57,7 @@ class AddonData {
     return claim;
   }
 
-  // None: there is no such claim.
+  // Null if there is no such claim.
   const ClaimedDescriptor* Find(ClaimId id) const {
     const auto held = claims.find(id);
     return held == claims.end() ? nullptr : &held->second.descriptor;
@@ -70,21 +70,22 @@ class AddonData {
     drafts_.push_back(draft);
   }
 
-  // A process that exits destroys nothing, and the kernel closes descriptors but leaves names in tmp/.
+  // A process that exits runs no destructors, and the kernel closes descriptors but does not remove names in
+  // tmp/.
   void AbandonDrafts() {
     for (const std::weak_ptr<Draft>& known : drafts_) {
       if (const std::shared_ptr<Draft> draft = known.lock()) draft->Abandon();
     }
   }
 
-  // How watches reach this environment; made with the first of them.
+  // Delivers the events of watches to this environment. Created with the first watch.
   std::shared_ptr<WakeUps> wake_ups;
 
-  // What has ended in lanes; made with the first of those.
-  std::shared_ptr<Ends> ends;
+  // The completed tasks of lanes. Created with the first lane.
+  std::shared_ptr<Completions> completions;
 
-  // The process wants to exit: work that is still queued is dropped, a long copy gives up. Shared with
-  // running tasks.
+  // Set when the process wants to exit: queued work is dropped, and long copies give up. Shared with running
+  // tasks.
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 
  private:

@@ -3,18 +3,18 @@
 namespace fsq {
 
 void JsArguments::Refuse(const char* message) {
-  // It refuses, too, where JavaScript cannot run any more, or has thrown already.
+  // Node-API refuses this call, too, if JavaScript can no longer run or has already thrown.
   if (ok_) (void)napi_throw_type_error(env_, nullptr, message);
   ok_ = false;
 }
 
 std::string JsArgument::String(ReadString read) const {
   constexpr const char* kMessage = "expected a string";
-  // Any name fits; one call instead of two.
+  // Large enough for any name, so that one call is enough.
   std::array<char, 512> buffer;
   size_t length = 0;
   if (!all_.Try(read(all_.env_, value_, buffer.data(), buffer.size(), &length), kMessage)) return {};
-  // What does not fit is cut between two characters, of four bytes at most.
+  // A string that does not fit is cut between two characters, of at most four bytes each.
   if (length + 4 < buffer.size()) return {buffer.data(), length};
   if (!all_.Try(read(all_.env_, value_, nullptr, 0, &length), kMessage)) return {};
   std::string text(length, '\0');
@@ -33,7 +33,7 @@ std::span<char> JsArgument::Memory() const {
   return {static_cast<char*>(bytes), count};
 }
 
-// Null, and none: it is something else, or has no elements.
+// Null if the value is of another type or has no elements.
 void* JsArgument::Elements(napi_typedarray_type type, size_t* count, const char* message) const {
   napi_typedarray_type found = napi_int8_array;
   void* data = nullptr;

@@ -1,9 +1,8 @@
-// Reading what JavaScript passes with plain Node-API calls, the twin of JsBuilder: the first refusal is
-// remembered, and what was read then is not to be used.
+// Reads the arguments from JavaScript with plain Node-API calls; JsBuilder makes the answers. The first
+// refusal is remembered, and values read after it must not be used.
 //
-// While a worker thread is being terminated, any call may refuse, and then there is no value to go on with:
-// the C++ wrapper of Node-API ends the process for that. Where JavaScript can still run, a TypeError is
-// thrown.
+// While a worker thread is being terminated, any call may refuse and leave no value to continue with; the C++
+// wrapper of Node-API ends the process in that case. If JavaScript can still run, a TypeError is thrown.
 #pragma once
 
 #include <node_api.h>
@@ -21,12 +20,12 @@ struct DeleteReference {
   void operator()(napi_ref reference) const { (void)napi_delete_reference(env, reference); }
   napi_env env = nullptr;
 };
-// Keeps a value alive. On the JavaScript thread only.
+// Keeps a value alive. For the JavaScript thread only.
 using JsReference = std::unique_ptr<std::remove_pointer_t<napi_ref>, DeleteReference>;
 
 class JsArgument;
 
-// Those of one call.
+// The arguments of one call.
 class JsArguments {
  public:
   JsArguments(napi_env env, napi_callback_info info) : env_(env) {
@@ -34,14 +33,14 @@ class JsArguments {
   }
 
   napi_env env() const { return env_; }
-  // How many were passed.
+  // How many arguments were passed.
   size_t count() const { return count_; }
   bool ok() const { return ok_; }
 
-  // undefined: it was left out.
+  // undefined if the argument was not passed.
   JsArgument operator[](size_t index);
 
-  // What was read is not what it should be.
+  // Rejects a value that is not what it should be.
   void Refuse(const char* message);
 
  private:
@@ -58,27 +57,27 @@ class JsArguments {
   size_t count_ = values_.size();
 };
 
-// One of them, or what is in it.
+// One argument, or a value in it.
 class JsArgument {
  public:
   JsArgument(JsArguments& all, napi_value value) : all_(all), value_(value) {}
 
   napi_valuetype type() const { return Read(napi_typeof, "expected a value"); }
-  bool left_out() const { return type() == napi_undefined; }
+  bool omitted() const { return type() == napi_undefined; }
 
   int64_t Integer() const { return Read(napi_get_value_int64, "expected a number"); }
   bool Flag() const { return Read(napi_get_value_bool, "expected a boolean"); }
   void* External() const { return Read(napi_get_value_external, "expected a handle"); }
   std::string Text() const { return String(napi_get_value_string_utf8); }
-  // A name: a string of one character a byte (see JsBuilder::Bytes).
+  // A raw name, as a string with one character for each byte (see JsBuilder::Bytes).
   std::string Bytes() const { return String(napi_get_value_string_latin1); }
-  // Of a Float64Array.
+  // The elements of a Float64Array.
   std::span<const double> Numbers() const;
-  // Of a Uint8Array.
+  // The bytes of a Uint8Array.
   std::span<char> Memory() const;
   JsReference Reference() const;
 
-  // Of an array.
+  // The length of an array.
   size_t Length() const { return Read(napi_get_array_length, "expected an array"); }
   JsArgument Element(size_t index) const;
 

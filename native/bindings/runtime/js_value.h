@@ -1,4 +1,4 @@
-// Making JavaScript values with plain Node-API calls: the first refusal is remembered, the rest does nothing.
+// Makes JavaScript values with plain Node-API calls. After the first refusal, all further calls do nothing.
 #pragma once
 
 #include <node_api.h>
@@ -16,10 +16,10 @@ class JsBuilder {
   explicit JsBuilder(napi_env env) : env_(env) {}
 
   bool ok() const { return ok_; }
-  // Null unless all went well.
+  // Null unless every call has succeeded.
   napi_value Checked(napi_value value) const { return ok_ ? value : nullptr; }
 
-  // Bytes as a string of one character (0 to 255) a byte: names in files need not be valid text.
+  // A string with one character (0 to 255) for each byte: names of files need not be valid text.
   napi_value Bytes(std::string_view bytes);
   napi_value Text(std::string_view text);
   napi_value Number(double number);
@@ -27,7 +27,7 @@ class JsBuilder {
   napi_value Undefined();
   napi_value Null();
   napi_value Array(size_t length);
-  // A Float64Array; `numbers` points to what is in it.
+  // A Float64Array; `numbers` points to its elements.
   napi_value Numbers(size_t count, double** numbers);
   napi_value Object();
   napi_value Function(const char* name, napi_callback function);

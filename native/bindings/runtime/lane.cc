@@ -4,46 +4,46 @@
 
 #include <utility>
 
-#include "bindings/runtime/ends.h"
+#include "bindings/runtime/completions.h"
 #include "bindings/runtime/pool_work.h"
 #include "calls/clock.h"
 
 namespace fsq {
 namespace {
 
-// So long the thread looks out for the next task, if the last ones came as quickly.
-constexpr int64_t kLookoutNs = 50'000;
-// Giving way took longer: others need the processor more.
+// How long the thread spins for the next task, if the last ones came that quickly.
+constexpr int64_t kSpinNs = 50'000;
+// If a sched_yield takes longer than this, other threads need the processor more.
 constexpr int64_t kCrowdedNs = 10'000;
-// After so long others have their turn in the pool.
+// After this long, the lane gives up its place in the pool.
 constexpr int64_t kShiftNs = 10'000'000;
 
 }  // namespace
 
-// One stay in the pool.
+// One stay of a lane in the pool.
 struct Lane::Shift {
   std::shared_ptr<Lane> lane;
   napi_async_work work = nullptr;
-  bool cut = false;  // others have their turn, though there is more to do
+  bool cut = false;  // gives way to others, though tasks are still waiting
 };
 
 std::shared_ptr<Lane> Lane::Of(napi_env env) {
-  std::shared_ptr<Ends> ends = Ends::Of(env);
-  return ends ? std::make_shared<Lane>(std::move(ends)) : nullptr;
+  std::shared_ptr<Completions> completions = Completions::Of(env);
+  return completions ? std::make_shared<Lane>(std::move(completions)) : nullptr;
 }
 
 napi_value Lane::Run(napi_env env, std::unique_ptr<Task> task) {
   napi_value promise = nullptr;
   std::unique_ptr<PendingTask> pending = PendingTask::Of(env, std::move(task), &promise);
   if (!pending) return nullptr;
-  ends_->Expect();
+  completions_->Expect();
   bool idle = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     waiting_.push_back(std::move(pending));
     waiting_count_.store(waiting_.size());
     idle = !std::exchange(working_, true);
-    brisk_.store(!idle || NowNs() - ended_ns_ < kLookoutNs, std::memory_order_relaxed);
+    brisk_.store(!idle || NowNs() - ended_ns_ < kSpinNs, std::memory_order_relaxed);
   }
   if (!idle || StartShift(env)) return promise;
   return nullptr;
@@ -63,28 +63,28 @@ void Lane::Execute(napi_env, void* data) {
   shift->cut = shift->lane->Work();
 }
 
-// Whether there may be more to do.
+// True: the shift was cut, and tasks are still waiting.
 bool Lane::Work() {
   const int64_t begun = NowNs();
-  bool told = true;
+  bool notified = true;
   for (;;) {
     std::unique_ptr<PendingTask> task = Next();
     if (!task) return false;
-    if (!told) ends_->Tell();
+    if (!notified) completions_->Notify();
     task->Run();
-    ends_->Add(std::move(task));
+    completions_->Add(std::move(task));
     const bool more = waiting_count_.load() > 0;
-    // Of what may have been the last, Complete tells.
-    told = more || brisk_.load(std::memory_order_relaxed);
-    if (told) ends_->Tell();
-    // Where both have the same processor, the other thread would have to wait for the end of this one's time
+    // If this may be the last task, Complete reports it.
+    notified = more || brisk_.load(std::memory_order_relaxed);
+    if (notified) completions_->Notify();
+    // If both threads share a processor, the other one would have to wait for the end of this thread's time
     // slice.
     if (more) ::sched_yield();
     if (more && NowNs() - begun > kShiftNs) return true;
   }
 }
 
-// None: there is nothing to do, and the shift is over.
+// Null: no task is waiting, and the shift is over.
 std::unique_ptr<PendingTask> Lane::Next() {
   for (;;) {
     if (waiting_count_.load() == 0 && MoreComes()) continue;
@@ -101,11 +101,11 @@ std::unique_ptr<PendingTask> Lane::Next() {
   }
 }
 
-// Looks out for a moment.
+// Spins for the next task.
 bool Lane::MoreComes() const {
   if (!brisk_.load(std::memory_order_relaxed)) return false;
   const int64_t begun = NowNs();
-  for (int64_t now = begun; now - begun < kLookoutNs;) {
+  for (int64_t now = begun; now - begun < kSpinNs;) {
     if (waiting_count_.load() > 0) return true;
     ::sched_yield();
     const int64_t after = NowNs();
@@ -120,9 +120,9 @@ void Lane::Complete(napi_env env, napi_status status, void* data) {
   Lane& lane = *shift->lane;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  (void)lane.ends_->Settle(env, status == napi_ok);
+  (void)lane.completions_->Settle(env, status == napi_ok);
   (void)napi_delete_async_work(env, shift->work);
-  // Where that fails, JavaScript cannot run any more, and nobody waits for the rest.
+  // If this fails, JavaScript can no longer run, and nothing waits for the remaining tasks.
   if (shift->cut) (void)lane.StartShift(env);
   (void)napi_close_handle_scope(env, scope);
 }

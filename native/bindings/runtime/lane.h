@@ -1,8 +1,8 @@
 // Tasks of one kind that run one after the other, in the order in which they came, on one thread of the pool.
 //
-// That thread goes on while there are more, and looks out for the next one for a moment before it goes:
-// waking a thread costs more than most tasks, on both sides. So a steady stream of tasks pays for no waking
-// up, and a lone one for as much as any work of the pool.
+// The thread continues while tasks are waiting, and spins briefly for the next one before it leaves: waking a
+// thread costs more than most tasks, on both sides. A steady stream of tasks causes no wake-ups, and a single
+// task costs no more than other work of the pool.
 #pragma once
 
 #include <node_api.h>
@@ -17,16 +17,16 @@
 
 namespace fsq {
 
-class Ends;
+class Completions;
 
 class Lane : public std::enable_shared_from_this<Lane> {
  public:
-  // Null: JavaScript cannot run any more.
+  // Null: JavaScript can no longer run.
   static std::shared_ptr<Lane> Of(napi_env env);
 
-  explicit Lane(std::shared_ptr<Ends> ends) : ends_(std::move(ends)) {}
+  explicit Lane(std::shared_ptr<Completions> completions) : completions_(std::move(completions)) {}
 
-  // A promise for the answer; null: JavaScript cannot run any more.
+  // Returns a promise for the answer. Null: JavaScript can no longer run.
   napi_value Run(napi_env env, std::unique_ptr<Task> task);
 
  private:
@@ -39,18 +39,18 @@ class Lane : public std::enable_shared_from_this<Lane> {
   std::unique_ptr<PendingTask> Next();
   bool MoreComes() const;
 
-  const std::shared_ptr<Ends> ends_;
+  const std::shared_ptr<Completions> completions_;
 
   std::mutex mutex_;
-  // Guarded by it.
+  // Guarded by mutex_.
   std::deque<std::unique_ptr<PendingTask>> waiting_;
   bool working_ = false;
   int64_t ended_ns_ = 0;  // when the last shift ended
 
-  // Changed under it, and looked at without.
+  // Written under mutex_, and read without it.
   std::atomic<size_t> waiting_count_{0};
 
-  // The last task came while there was another, or soon after.
+  // True if the last task came while another was waiting or running, or soon after.
   std::atomic<bool> brisk_{false};
 };
 

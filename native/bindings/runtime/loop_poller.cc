@@ -4,8 +4,9 @@
 #include <cstring>
 #include <utility>
 
-// libuv's own declarations come with Node's headers, not with those of Node-API. These few are stable for all
-// of libuv 1, which is Node's; weak, as other programs that load addons need not have them.
+// libuv's own declarations come with the headers of Node, not with those of Node-API. These few are stable
+// throughout libuv 1, which Node uses. They are weak, because other runtimes that load addons may not have
+// them.
 extern "C" {
 using uv_loop_t = uv_loop_s;
 struct uv_handle_t;
@@ -44,16 +45,16 @@ struct LoopPoller::Known {
   napi_async_cleanup_hook_handle hook = nullptr;
   bool ends = false;
 
-  // The environment may go on ending when the loop knows none of them any more.
+  // The environment may continue to end once its loop uses none of the descriptors any more.
   void LetEnd() {
     if (ends && open == 0) (void)napi_remove_async_cleanup_hook(std::exchange(hook, nullptr));
   }
 };
 
-// One descriptor, and what the loop knows of it: the loop lets go of that later than the poller does.
+// A descriptor with its handle in the loop, which the loop closes later than the poller does.
 class LoopPoller::Entry {
  public:
-  // Null: the loop refuses, and `error` says why.
+  // Null: the loop refuses, and `error` has the reason.
   static Entry* Open(LoopPoller& poller, int descriptor, int* error) {
     auto entry = std::make_unique<Entry>(poller, descriptor);
     uv_handle_t* const handle = entry->handle();
@@ -61,7 +62,7 @@ class LoopPoller::Entry {
     if (*error != 0) return nullptr;
     poller.known_->open++;
     uv_handle_set_data(handle, entry.get());
-    // What keeps the process alive while a loop waits is its timer.
+    // This does not keep the process alive; a waiting loop has a timer for that.
     uv_unref(handle);
     return entry.release();  // Closed takes it back
   }
@@ -72,7 +73,7 @@ class LoopPoller::Entry {
         descriptor_(descriptor),
         memory_(std::make_unique<std::max_align_t[]>(uv_handle_size(kPoll) / sizeof(std::max_align_t) + 1)) {}
 
-  // Neither can fail with a handle that is open.
+  // Neither can fail on an open handle.
   void Start() {
     if (!std::exchange(started_, true)) (void)uv_poll_start(handle(), kReadable, Ready);
   }
@@ -90,7 +91,7 @@ class LoopPoller::Entry {
 
   static void Ready(uv_handle_t* handle, int status, int) {
     Entry* const entry = static_cast<Entry*>(uv_handle_get_data(handle));
-    // libuv has stopped it then.
+    // On an error libuv has already stopped the handle.
     if (status < 0) entry->started_ = false;
     LoopPoller* const poller = entry->poller_;
     if (poller == nullptr) return;
@@ -105,7 +106,7 @@ class LoopPoller::Entry {
     entry->known_->LetEnd();
   }
 
-  LoopPoller* poller_;  // null: it has let go
+  LoopPoller* poller_;  // null: the poller has closed this entry
   const std::shared_ptr<Known> known_;
   const int descriptor_;
   const std::unique_ptr<std::max_align_t[]> memory_;

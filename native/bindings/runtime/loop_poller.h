@@ -1,4 +1,4 @@
-// A poller that is a part of Node's event loop: what happens is heard without another thread between.
+// A poller that is part of Node's event loop: events arrive without another thread in between.
 #pragma once
 
 #include <node_api.h>
@@ -11,25 +11,25 @@
 
 namespace fsq {
 
-// On the thread of its environment, all of it. Not in Deno and Bun, which have another loop under the same
-// names.
+// All calls are made on the thread of its environment. Not for Deno and Bun, which have other loops behind
+// the same function names.
 class LoopPoller final : public Poller {
  public:
-  // `after` is called after each `ready`. Null: there is no such loop, or it ends.
+  // `after` is called after each `ready`. Null: the environment has no such loop, or is ending.
   static std::unique_ptr<LoopPoller> Of(napi_env env, std::function<void()> after);
 
   ~LoopPoller() override;
 
   Failure Add(int descriptor) override;
   void Remove(int descriptor) override;
-  // Else each event would wake a loop that is busy with something else. It is woken once more, as stopping
-  // takes system calls, and most often somebody waits again before anything happens.
+  // While not awaited, an event must not wake a loop that is busy with other work. It does wake it once,
+  // because stopping a descriptor takes system calls and the next wait usually begins before any event.
   void SetAwaited(bool awaited) override;
   void Rest() override {}
 
  private:
   class Entry;
-  // The descriptors of this environment that its loop still knows of. It outlives the poller.
+  // The descriptors of this environment that its loop still uses. It outlives the poller.
   struct Known;
 
   LoopPoller(std::shared_ptr<Known> known, std::function<void()> after);

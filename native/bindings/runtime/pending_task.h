@@ -1,4 +1,4 @@
-// A task and the promise that JavaScript has for its answer.
+// A task, with the promise for its answer.
 #pragma once
 
 #include <node_api.h>
@@ -13,7 +13,7 @@ namespace fsq {
 
 class PendingTask {
  public:
-  // Null: JavaScript cannot run any more.
+  // Null: JavaScript can no longer run.
   static std::unique_ptr<PendingTask> Of(napi_env env, std::unique_ptr<Task> task, napi_value* promise) {
     auto pending = std::make_unique<PendingTask>(std::move(task), DataOf(env).stopping);
     if (napi_create_promise(env, &pending->deferred_, promise) != napi_ok) return nullptr;
@@ -25,8 +25,8 @@ class PendingTask {
 
   // Not on the JavaScript thread.
   void Run() {
-    // At process.exit the pool is emptied before the process may end; what nobody waits for any more is not
-    // begun.
+    // At process.exit the pool must be emptied before the process can end. Tasks that nothing waits for any
+    // more are not begun.
     if (stopping()) return;
     task_->Run();
     ran_ = true;
@@ -34,7 +34,7 @@ class PendingTask {
 
   bool stopping() const { return stopping_->load(std::memory_order_relaxed); }
 
-  // On the JavaScript thread, once; `alive`: it may still be answered.
+  // Call it once, on the JavaScript thread. `alive`: the promise may still be resolved.
   void Settle(napi_env env, bool alive);
 
  private:

@@ -1,12 +1,12 @@
-// Work in Node's pool of threads.
+// Work in Node's thread pool.
 #pragma once
 
 #include <node_api.h>
 
 namespace fsq {
 
-// Begins it: `execute` on a thread of the pool, then `complete` here, which deletes it. Null: JavaScript
-// cannot run any more, and neither is called.
+// Runs `execute` on a thread of the pool, then `complete` on this thread, which deletes the work. Null:
+// JavaScript can no longer run, and neither is called.
 inline napi_async_work QueueWork(napi_env env, const char* name, napi_async_execute_callback execute,
                                  napi_async_complete_callback complete, void* data) {
   napi_value resource = nullptr;

@@ -9,7 +9,7 @@
 namespace fsq {
 namespace {
 
-// A task with a place of its own in the pool.
+// A task that is pool work of its own.
 class PoolWork {
  public:
   static napi_value Start(napi_env env, std::unique_ptr<Task> task) {
@@ -53,12 +53,12 @@ void PendingTask::Settle(napi_env env, bool alive) {
       }
     }
   }
-  task_->LetGo();
+  task_->ReleaseValue();
 }
 
 AddonData& DataOf(napi_env env) {
   void* data = nullptr;
-  // It cannot refuse, and without data there is nothing that would ask for it: see addon.cc.
+  // This cannot fail: without data the addon exports no functions. See addon.cc.
   (void)napi_get_instance_data(env, &data);
   return *static_cast<AddonData*>(data);
 }

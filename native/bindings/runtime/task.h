@@ -1,5 +1,5 @@
-// One operation as JavaScript sees it: read from the arguments on the JavaScript thread, by the constructor,
-// run there or on a thread of the pool, answered on the JavaScript thread.
+// One operation for JavaScript. The constructor reads the arguments on the JavaScript thread; Run() runs on a
+// thread of the pool, or here for a synchronous call; Answer() runs on the JavaScript thread.
 #pragma once
 
 #include <node_api.h>
@@ -18,16 +18,16 @@ class Task {
  public:
   virtual ~Task() = default;
 
-  // Not on the JavaScript thread, unless the form is synchronous.
+  // On a thread of the pool, unless the call is synchronous.
   virtual void Run() = 0;
 
-  // The answer; null: JavaScript cannot run any more (the thread is being terminated). What is not handed
-  // over is closed by the destructor.
+  // The answer. Null: JavaScript can no longer run (the thread is being terminated). The destructor closes
+  // everything that was not handed over.
   virtual napi_value Answer(napi_env env, AddonData& data) = 0;
 
-  // Keeps a JavaScript value, and so the memory that the task borrows from it, alive until the task ends.
+  // Keeps a JavaScript value alive until the task ends, and with it the memory that the task borrows from it.
   void KeepAlive(const JsArgument& value) { kept_ = value.Reference(); }
-  void LetGo() { kept_.reset(); }
+  void ReleaseValue() { kept_.reset(); }
 
  private:
   JsReference kept_;
@@ -35,16 +35,16 @@ class Task {
 
 AddonData& DataOf(napi_env env);
 
-// A promise for the answer.
+// Returns a promise for the answer.
 napi_value RunInPool(napi_env env, std::unique_ptr<Task> task);
 
-// The same, after those that were given to the lane before; it is made with the first of them.
+// The same, after all earlier tasks of the lane, which is created with its first task.
 napi_value RunInLane(napi_env env, std::shared_ptr<Lane>& lane, std::unique_ptr<Task> task);
 
-// The answer.
+// Runs the task on this thread and returns its answer.
 napi_value RunHere(napi_env env, Task& task);
 
-// The forms of an operation. A task whose arguments were refused is not begun.
+// The asynchronous and synchronous forms of an operation. A task with invalid arguments is not begun.
 template <typename TaskType>
 napi_value Start(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);

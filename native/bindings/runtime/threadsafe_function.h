@@ -1,4 +1,4 @@
-// What the two ways from other threads to JavaScript have in common.
+// Shared by the two ways from other threads to JavaScript.
 #pragma once
 
 #include <node_api.h>
@@ -8,7 +8,7 @@
 
 namespace fsq {
 
-// Null: JavaScript cannot run any more. It does not keep the process alive.
+// Does not keep the process alive. Null: JavaScript can no longer run.
 inline napi_threadsafe_function NewThreadsafeFunction(napi_env env, const char* name,
                                                       napi_threadsafe_function_call_js call) {
   napi_value resource = nullptr;
@@ -22,8 +22,8 @@ inline napi_threadsafe_function NewThreadsafeFunction(napi_env env, const char* 
   return function;
 }
 
-// Keeps an object until its environment ends, and closes it then: before all that was made earlier is torn
-// down. False: it ends already.
+// Keeps an object until its environment ends, and then closes it, before everything that was created earlier
+// is torn down. False: the environment is already ending.
 template <typename Kept>
 bool CloseWithEnvironment(napi_env env, std::shared_ptr<Kept> object) {
   auto kept = std::make_unique<std::shared_ptr<Kept>>(std::move(object));

@@ -1,4 +1,7 @@
-/** `@jest/globals` where jest itself does not run, of jest's own parts. Deno has no vm.SourceTextModule, which jest needs for ESM. */
+/**
+ * A replacement of `@jest/globals`, made from jest's own parts, for Deno. jest itself cannot run there: Deno has no
+ * vm.SourceTextModule, which jest needs for ES modules.
+ */
 import { jestExpect } from '@jest/expect'
 import { ModuleMocker } from 'jest-mock'
 

@@ -1,4 +1,4 @@
-// Runs one test file under Deno, and prints what jest would: `deno run … run.mjs FILE`. See suite.mjs.
+// Runs one test file under Deno and prints what jest would print: `deno run … run.mjs FILE`. See suite.mjs.
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 
