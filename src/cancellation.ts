@@ -59,31 +59,31 @@ export class Cancellation {
 }
 
 interface Followers {
-  readonly stops: Set<Cancellation>
-  readonly tell: () => void
+  readonly cancellations: Set<Cancellation>
+  readonly onAbort: () => void
 }
 
 // One listener a signal: many calls may share one, and Node warns of more than ten.
 const followed = new WeakMap<AbortSignal, Followers>()
 
-function follow(signal: AbortSignal, stop: Cancellation): void {
+function follow(signal: AbortSignal, cancellation: Cancellation): void {
   const known = followed.get(signal)
   if (known !== undefined) {
-    known.stops.add(stop)
+    known.cancellations.add(cancellation)
     return
   }
-  const stops = new Set([stop])
-  const tell = (): void => {
-    for (const one of stops) one.raise(signal.reason)
+  const cancellations = new Set([cancellation])
+  const onAbort = (): void => {
+    for (const one of cancellations) one.raise(signal.reason)
   }
-  followed.set(signal, { stops, tell })
-  signal.addEventListener('abort', tell)
+  followed.set(signal, { cancellations, onAbort })
+  signal.addEventListener('abort', onAbort)
 }
 
-function unfollow(signal: AbortSignal, stop: Cancellation): void {
+function unfollow(signal: AbortSignal, cancellation: Cancellation): void {
   const known = followed.get(signal)
-  known?.stops.delete(stop)
-  if (known === undefined || known.stops.size > 0) return
+  known?.cancellations.delete(cancellation)
+  if (known === undefined || known.cancellations.size > 0) return
   followed.delete(signal)
-  signal.removeEventListener('abort', known.tell)
+  signal.removeEventListener('abort', known.onAbort)
 }

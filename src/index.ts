@@ -14,7 +14,7 @@ export type {
   EnqueueManyOptions,
   EnqueueOptions,
   EnqueueSyncOptions,
-} from './enqueue/enqueuer.js'
+} from './enqueue/entry.js'
 export type { LockKind } from './addon/native.js'
 export type { InstallOptions, UninstallOptions } from './directory/install.js'
 export type { NamedItem } from './item/named-item.js'

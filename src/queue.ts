@@ -6,13 +6,9 @@
 import { Claims } from './item/claims.js'
 import { QueueDirectory } from './directory/open-directory.js'
 import { isQueueDown, makeDown, removeDown } from './directory/down.js'
-import {
-  type EnqueueEntry,
-  type EnqueueManyOptions,
-  type EnqueueOptions,
-  type EnqueueSyncOptions,
-  Enqueuer,
-} from './enqueue/enqueuer.js'
+import { enqueueMany } from './enqueue/bulk.js'
+import { Enqueuer } from './enqueue/enqueuer.js'
+import type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
 import {
   type InstallOptions,
   type UninstallOptions,
@@ -169,7 +165,7 @@ export class Queue {
    * error of its own, and so is a signal that was aborted before any item was in the queue: its reason.
    */
   async enqueueMany(entries: readonly EnqueueEntry[], options: EnqueueManyOptions = {}): Promise<string[]> {
-    return this.#enqueuer.enqueueMany(entries, options)
+    return enqueueMany(this.#enqueuer, entries, options)
   }
 
   /**

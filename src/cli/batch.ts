@@ -5,7 +5,9 @@
  */
 import { Buffer } from 'node:buffer'
 
-import type { EnqueueEntry, Enqueuer } from '../enqueue/enqueuer.js'
+import { enqueueMany } from '../enqueue/bulk.js'
+import type { Enqueuer } from '../enqueue/enqueuer.js'
+import type { EnqueueEntry } from '../enqueue/entry.js'
 import {
   EnqueueManyError,
   type EnqueueOutcome,
@@ -144,7 +146,7 @@ async function enqueueAll(
   entries: readonly EnqueueEntry[],
 ): Promise<readonly EnqueueOutcome[]> {
   try {
-    const ids = await enqueuer.enqueueMany(entries, {})
+    const ids = await enqueueMany(enqueuer, entries, {})
     return ids.map((id) => ({ id }))
   } catch (error) {
     if (error instanceof EnqueueManyError) return error.outcomes

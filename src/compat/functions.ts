@@ -9,7 +9,7 @@
  * @module
  */
 import { SettingError } from '../errors/classes.js'
-import type { EnqueueOptions } from '../enqueue/enqueuer.js'
+import type { EnqueueOptions } from '../enqueue/entry.js'
 import type { InstallOptions, UninstallOptions } from '../directory/install.js'
 import { type RetryOptions, type RetryOutcome, WorkItem } from '../item/work-item.js'
 import { layoutOf } from '../directory/layout.js'

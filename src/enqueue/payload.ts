@@ -58,16 +58,16 @@ const KINDS = ['json', 'path', 'fd'] as const
 /**
  * The payload as native code takes it, or what it has to be read from first.
  *
- * @param copies - Where bytes are copied to, if they are read after the call returns: the caller may change them meanwhile.
+ * @param pool - Where bytes are copied to, if they are read after the call returns: the caller may change them meanwhile.
  * @throws {@link PayloadError} if it cannot be the contents of an item.
  */
-export function readPayload(data: Payload, copies?: BufferPool): NativePayload | Source {
+export function readPayload(data: Payload, pool?: BufferPool): NativePayload | Source {
   if (data === null) return null
-  if (typeof data === 'string') return textBytes(data, copies)
+  if (typeof data === 'string') return textBytes(data, pool)
   if (typeof data !== 'object') throw unfit(data)
   if (ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)) {
     const bytes = attachedBytes(data)
-    return copies === undefined ? bytes : copies.copy(bytes)
+    return pool === undefined ? bytes : pool.copy(bytes)
   }
   // Before the objects of one property: the streams of node:fs have a path and an fd, too.
   const source = sourceOf(data)
@@ -116,14 +116,14 @@ type Duck = Readonly<
   Record<'getReader' | 'stream' | 'arrayBuffer' | 'pipe' | 'destroy' | typeof Symbol.asyncIterator, unknown>
 >
 
-function textBytes(text: string, copies: BufferPool | undefined): Uint8Array {
+function textBytes(text: string, pool: BufferPool | undefined): Uint8Array {
   // Buffer.from would write something else in its place, and say nothing.
   if (!text.isWellFormed()) {
     throw new PayloadError('The payload is a string with a lone surrogate, half of a character', {
       advice: 'Cut texts between characters, or pass bytes',
     })
   }
-  return copies === undefined ? Buffer.from(text, 'utf8') : copies.encode(text)
+  return pool === undefined ? Buffer.from(text, 'utf8') : pool.encode(text)
 }
 
 /**

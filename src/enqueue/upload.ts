@@ -18,19 +18,19 @@ const LONGEST_MS = 24 * 3600 * 1000
 /** Reads a source to its end. What is small goes with other items; what is not, into a draft. */
 export class Upload {
   readonly #source: Source
-  readonly #stop: Cancellation
+  readonly #cancellation: Cancellation
   readonly #directory: QueueDirectory
   readonly #end = Date.now() + LONGEST_MS
   readonly #timer: NodeJS.Timeout
   #draft: DraftHandle | undefined
   #writing: Promise<void> | undefined
 
-  /** @param stop - Ends it, and is raised when it takes too long. */
-  constructor(source: Source, stop: Cancellation, directory: QueueDirectory) {
+  /** @param cancellation - Ends it, and is raised when it takes too long. */
+  constructor(source: Source, cancellation: Cancellation, directory: QueueDirectory) {
     this.#source = source
-    this.#stop = stop
+    this.#cancellation = cancellation
     this.#directory = directory
-    this.#timer = setTimeout(() => this.#stop.raise(tooLong()), LONGEST_MS)
+    this.#timer = setTimeout(() => this.#cancellation.raise(tooLong()), LONGEST_MS)
     this.#timer.unref()
   }
 
@@ -41,7 +41,7 @@ export class Upload {
    * system error.
    */
   async read(open: () => Promise<DraftHandle>): Promise<NativePayload> {
-    this.#stop.check()
+    this.#cancellation.check()
     this.#source.check()
     let first: Uint8Array | undefined
     for await (const piece of piecesOf(() => this.#next())) {
@@ -54,15 +54,15 @@ export class Upload {
         await this.#write(this.#draft, first)
       }
       await this.#writing
-      this.#stop.check()
+      this.#cancellation.check()
       // The next piece is read meanwhile.
       this.#writing = this.#write(this.#draft, piece)
       this.#writing.catch(() => undefined)
     }
     await this.#writing
     // The timer does not count the hours that a machine sleeps.
-    if (Date.now() > this.#end) this.#stop.raise(tooLong())
-    this.#stop.check()
+    if (Date.now() > this.#end) this.#cancellation.raise(tooLong())
+    this.#cancellation.check()
     return this.#draft ?? first ?? null
   }
 
@@ -70,12 +70,12 @@ export class Upload {
   async end(): Promise<void> {
     clearTimeout(this.#timer)
     // Whoever has given up does not wait for a source that takes its time to clean up.
-    await Promise.allSettled([this.#stop.wait(this.#source.stop()), this.#writing])
+    await Promise.allSettled([this.#cancellation.wait(this.#source.stop()), this.#writing])
     if (this.#draft !== undefined) await native.discardDraft(this.#draft)
   }
 
   #next(): Promise<{ readonly chunk: unknown } | undefined> {
-    return this.#stop.wait(this.#source.next().catch(sourceError))
+    return this.#cancellation.wait(this.#source.next().catch(sourceError))
   }
 
   async #write(draft: DraftHandle, piece: Uint8Array): Promise<void> {

@@ -1,0 +1,211 @@
+/**
+ * One call of `enqueueMany`. Its phases:
+ *
+ * 1. Prepare: each given entry becomes an {@link Entry}, or the error that is its outcome. The call reads all of them before
+ *    it returns, as the caller may change them afterwards. Early parts begin meanwhile, if items need not be durable and the
+ *    queue is open already: native code adds them while the rest is prepared.
+ * 2. Add: the other entries are added in parts, in order. A part is a run of entries for one native call, or one streamed
+ *    entry. A part of entries in memory, without durability, overlaps with such a part before it: native code gets it before
+ *    that one has ended, and takes the two in order all the same. Any other part runs alone: a durable one waits for the disk
+ *    anyway, and a file can be large.
+ * 3. Clean up: wait for the parts that are running, and stop the sources that were not reached.
+ * 4. Answer: the ids, or one {@link EnqueueManyError} with the outcome of each entry.
+ *
+ * @module
+ */
+import { inspect } from 'node:util'
+
+import { Cancellation } from '../cancellation.js'
+import type { Enqueuer } from './enqueuer.js'
+import {
+  type EnqueueEntry,
+  type EnqueueManyOptions,
+  type Entry,
+  type ReadyEntry,
+  checkOptionsOf,
+  isInMemory,
+  isStreamed,
+} from './entry.js'
+import {
+  EnqueueAbortedError,
+  EnqueueManyError,
+  type EnqueueOutcome,
+  FsqError,
+  PayloadError,
+} from '../errors/classes.js'
+import { type Result, abortedError, asFsqError, isCancelled } from './outcome.js'
+
+const PART_LIMIT = 1024
+// Of a bulk that begins while it is read: the first part is small, to begin soon, and there are not many.
+const FIRST_EARLY_PART = 128
+const MOST_EARLY_PARTS = 3
+
+/** {@link Queue.enqueueMany}. */
+export async function enqueueMany(
+  enqueuer: Enqueuer,
+  entries: readonly EnqueueEntry[],
+  options: EnqueueManyOptions,
+): Promise<string[]> {
+  checkOptionsOf('enqueueMany', options)
+  if (!Array.isArray(entries)) {
+    throw new PayloadError(
+      `The entries are ${inspect(entries, { depth: 0 })}, expected an array of { data, args }`,
+    )
+  }
+  return new BulkEnqueue(enqueuer, options.signal).run(entries as readonly EnqueueEntry[])
+}
+
+class BulkEnqueue {
+  readonly #enqueuer: Enqueuer
+  readonly #signal: AbortSignal | undefined
+  readonly #cancellation: Cancellation
+  /** One for each of the given entries. */
+  readonly #entries: (Entry | FsqError)[] = []
+  /** Those of them that can be added. */
+  readonly #good: Entry[] = []
+  /** How many of the good ones are in parts that have begun. */
+  #begun = 0
+  /** The parts that have begun and have not been awaited yet, in order. */
+  readonly #running: Promise<readonly Result[]>[] = []
+  /** Of the parts that have been awaited, one result an entry. */
+  readonly #results: Result[] = []
+
+  constructor(enqueuer: Enqueuer, signal: AbortSignal | undefined) {
+    this.#enqueuer = enqueuer
+    this.#signal = signal
+    this.#cancellation = new Cancellation(signal)
+  }
+
+  async run(given: readonly EnqueueEntry[]): Promise<string[]> {
+    // Nothing is awaited before this.
+    this.#prepare(given)
+    try {
+      this.#cancellation.check()
+      // No entry can be added without the queue and its settings, so one error says it better than one an entry.
+      await this.#enqueuer.open()
+      await this.#addRest()
+    } finally {
+      await this.#cleanUp()
+    }
+    return this.#ids() ?? this.#fail()
+  }
+
+  #prepare(given: readonly EnqueueEntry[]): void {
+    let mayBegin = !this.#enqueuer.isDurable && this.#enqueuer.isOpen
+    for (const one of given) {
+      const entry = this.#enqueuer.entryMaker.makeOrFail(one)
+      this.#entries.push(entry)
+      if (entry instanceof FsqError) continue
+      this.#good.push(entry)
+      mayBegin &&=
+        isInMemory(entry) &&
+        this.#cancellation.raised === undefined &&
+        this.#running.length < MOST_EARLY_PARTS
+      const size = this.#begun === 0 ? FIRST_EARLY_PART : PART_LIMIT
+      if (mayBegin && this.#good.length - this.#begun === size) {
+        this.#begin(this.#good.slice(this.#begun), true)
+      }
+    }
+  }
+
+  async #addRest(): Promise<void> {
+    // The early parts, if there are any, overlap.
+    let lastOverlaps = true
+    for (const part of partsOf(this.#good.slice(this.#begun))) {
+      const overlaps = !this.#enqueuer.isDurable && part.every(isInMemory)
+      await this.#awaitParts(overlaps && lastOverlaps ? 1 : 0)
+      this.#begin(part, overlaps)
+      lastOverlaps = overlaps
+    }
+    await this.#awaitParts(0)
+  }
+
+  /** Awaits the earliest parts, until only so many are running. */
+  async #awaitParts(mostRunning: number): Promise<void> {
+    while (this.#running.length > mostRunning) {
+      const results = await this.#running.shift()
+      this.#results.push(...(results as readonly Result[]))
+    }
+  }
+
+  #begin(part: readonly Entry[], overlaps: boolean): void {
+    const adding = this.#add(part, overlaps)
+    // It is awaited later.
+    adding.catch(() => undefined)
+    this.#running.push(adding)
+    this.#begun += part.length
+  }
+
+  /** One result an entry. */
+  async #add(part: readonly Entry[], overlaps: boolean): Promise<readonly Result[]> {
+    try {
+      this.#cancellation.check()
+      const [first] = part
+      if (first !== undefined && isStreamed(first)) {
+        return [await this.#enqueuer.enqueueStreamed(first, this.#signal)]
+      }
+      const entries = this.#cancellable(part as readonly ReadyEntry[])
+      const results = await this.#enqueuer.enqueueAll(entries, overlaps ? 'enqueueBulk' : 'enqueue')
+      return results.map((result) => (isCancelled(result) ? abortedError(this.#cancellation) : result))
+    } catch (error) {
+      const failure = this.#isReason(error) ? abortedError(this.#cancellation) : asFsqError(error)
+      return part.map(() => failure)
+    }
+  }
+
+  #cancellable(entries: readonly ReadyEntry[]): readonly ReadyEntry[] {
+    if (this.#signal === undefined) return entries
+    const stop = this.#cancellation.handle
+    return entries.map((entry) => ({ ...entry, stop }))
+  }
+
+  #isReason(error: unknown): boolean {
+    const { raised } = this.#cancellation
+    return raised !== undefined && raised.reason === error
+  }
+
+  async #cleanUp(): Promise<void> {
+    await Promise.allSettled(this.#running)
+    // Also those whose turn has not come.
+    const left = Promise.all(this.#good.filter(isStreamed).map(({ payload }) => payload.stop()))
+    await this.#cancellation.wait(left).catch(() => undefined)
+    this.#cancellation.end()
+  }
+
+  /** The ids; `undefined` unless all have been added. */
+  #ids(): string[] | undefined {
+    if (this.#good.length < this.#entries.length) return undefined
+    if (!this.#results.every((result) => typeof result === 'string')) return undefined
+    return this.#results.map((name) => this.#enqueuer.outcomes.idOfName(name))
+  }
+
+  /** @throws What became of each entry; where all were given up, why. */
+  #fail(): never {
+    let next = 0
+    const outcomes = this.#entries.map((entry): EnqueueOutcome =>
+      entry instanceof FsqError
+        ? { error: entry }
+        : this.#enqueuer.outcomes.outcomeOf(this.#results[next++] as Result, entry),
+    )
+    if (outcomes.every((outcome) => 'error' in outcome && outcome.error instanceof EnqueueAbortedError)) {
+      this.#cancellation.check()
+    }
+    throw new EnqueueManyError(outcomes)
+  }
+}
+
+/** Runs of entries that native code can take at once; one that is streamed is alone. */
+function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, undefined> {
+  let part: Entry[] = []
+  for (const entry of entries) {
+    if (part.length > 0 && (part.length === PART_LIMIT || isStreamed(entry))) {
+      yield part
+      part = []
+    }
+    part.push(entry)
+    if (!isStreamed(entry)) continue
+    yield part
+    part = []
+  }
+  if (part.length > 0) yield part
+}
