@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 
 #include "bindings/runtime/js_argument.h"
+#include "bindings/runtime/js_value.h"
 #include "bindings/runtime/lane.h"
 #include "queue/directory.h"
 #include "queue/enqueue.h"
@@ -109,6 +111,14 @@ napi_value Close(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   if (Box* const box = BoxOf<Box>(arguments[0])) box->value.reset();
   return nullptr;
+}
+
+// (handle) -> a number that the object tells
+template <typename Box, auto Read>
+napi_value NumberOf(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto* const object = OpenedHere<Box>(arguments[0]);
+  return object == nullptr ? nullptr : JsBuilder(env).Number(static_cast<double>(std::invoke(Read, *object)));
 }
 
 // One of the lanes of a queue, the first argument; null: it is none.

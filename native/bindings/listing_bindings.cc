@@ -52,18 +52,8 @@ class ListTask : public Task {
   Failure failure_;
 };
 
-// (listing) -> the number of names
-napi_value ListingSize(napi_env env, napi_callback_info info) {
-  JsArguments arguments(env, info);
-  const auto listing = Opened<ListingBox>(arguments[0]);
-  return listing ? JsBuilder(env).Number(static_cast<double>(listing->size())) : nullptr;
-}
-
-// (listing) -> how many microseconds it took to read and sort
-napi_value ListingSpent(napi_env env, napi_callback_info info) {
-  JsArguments arguments(env, info);
-  const auto listing = Opened<ListingBox>(arguments[0]);
-  return listing ? JsBuilder(env).Number(static_cast<double>(listing->spent_ns) / 1000) : nullptr;
+double SpentMicroseconds(const Listing& listing) {
+  return static_cast<double>(listing.spent_ns) / 1000;
 }
 
 // (listing, position): the next claim goes on there.
@@ -94,9 +84,14 @@ napi_value ListingEntries(napi_env env, napi_callback_info info) {
 }
 
 constexpr Binding kFunctions[] = {
-    {"list", Start<ListTask>},           {"listSync", StartSync<ListTask>},
-    {"closeListing", Close<ListingBox>}, {"listingSize", ListingSize},
-    {"listingSpent", ListingSpent},      {"seekListing", SeekListing},
+    {"list", Start<ListTask>},
+    {"listSync", StartSync<ListTask>},
+    {"closeListing", Close<ListingBox>},
+    // The number of names.
+    {"listingSize", NumberOf<ListingBox, &Listing::size>},
+    // How many microseconds it took to read and sort.
+    {"listingSpent", NumberOf<ListingBox, SpentMicroseconds>},
+    {"seekListing", SeekListing},
     {"listingEntries", ListingEntries},
 };
 
