@@ -17,7 +17,6 @@
 #include "bindings/runtime/task.h"
 #include "bindings/runtime/threadsafe_function.h"
 #include "calls/fault_point.h"
-#include "waiting/watch.h"
 #include "waiting/watcher.h"
 
 namespace fsq {
