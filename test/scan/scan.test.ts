@@ -22,6 +22,7 @@ import { claimNumbersAt, native } from '../../src/addon/native.js'
 import { Queue } from '../../src/queue.js'
 import type { Report } from '../../src/report.js'
 import {
+  EMPTY,
   Taker,
   checkError,
   contentOf,
@@ -40,7 +41,6 @@ import {
 } from '../support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 
 afterEach(() => {
   jest.restoreAllMocks()
