@@ -21,6 +21,7 @@ import { given } from './support/needs.js'
 import {
   type ExpectedError,
   type ShownError,
+  EMPTY,
   checkError,
   contents,
   drain,
@@ -34,7 +35,6 @@ import {
 } from './support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 const PROJECT = path.resolve(import.meta.dirname, '..')
 
 type Use = (queue: Queue) => Promise<unknown>

@@ -11,6 +11,7 @@ import { PayloadError, PermissionError } from '../src/errors/classes.js'
 import { ifRoot, isRoot } from './support/needs.js'
 import {
   type ShownError,
+  EMPTY,
   checkError,
   contents,
   inProgram,
@@ -22,7 +23,6 @@ import {
 } from './support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 const advice =
   /permission denied \(EACCES, .*Give the user of this process read, write and search permission for it/
 

@@ -20,6 +20,7 @@ import { Queue, type QueueOptions } from '../src/queue.js'
 import { setConst } from '../src/settings.js'
 import {
   type ShownError,
+  EMPTY,
   Taker,
   checkError,
   contents,
@@ -36,7 +37,6 @@ import {
 } from './support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 
 describe('a handle', () => {
   test('touches no file until it is used', async () => {

@@ -23,6 +23,7 @@ import type { WorkItem } from '../../src/item/work-item.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
 import { ifRoot, isRoot } from '../support/needs.js'
 import {
+  EMPTY,
   NOBODY,
   type ShownError,
   checkError,
@@ -37,7 +38,6 @@ import {
 } from '../support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 const DIRECTORIES = ['done', 'fail', 'queue', 'tmp']
 
 /** All that there is, and what kind of thing it is: to see that nothing has changed. */

@@ -9,10 +9,9 @@ import { describe, expect, test } from '@jest/globals'
 
 import { EnqueueAbortedError, EnqueueManyError, SettingError } from '../../src/errors/classes.js'
 import type { Payload } from '../../src/enqueue/payload.js'
-import { contents, errorOf, inProgram, names, until, useTestBed } from '../support/queue.js'
+import { EMPTY, contents, errorOf, inProgram, names, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 const FAULT_BUILD = path.join(import.meta.dirname, '../support', 'fault-build.cjs')
 const UNNAMED_MISSING = 'enqueue.open#1=errno:95;'
 const large = Buffer.alloc(800_000, 'x')

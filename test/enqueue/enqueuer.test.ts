@@ -19,6 +19,7 @@ import { compareItemNames, parseItemName } from '../../src/name/item-name.js'
 import type { Queue } from '../../src/queue.js'
 import { ifRoot } from '../support/needs.js'
 import {
+  EMPTY,
   NOBODY,
   checkError,
   contentOf,
@@ -36,7 +37,6 @@ import {
 
 const bed = useTestBed()
 const HOUR = 3_600_000
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 
 type Enqueue = (queue: Queue, data: string | null, args: readonly NameArgument[]) => Promise<string>
 

@@ -20,6 +20,7 @@ import {
 import type { Payload } from '../../src/enqueue/payload.js'
 import { Queue } from '../../src/queue.js'
 import {
+  EMPTY,
   checkError,
   contents,
   errorOf,
@@ -33,7 +34,6 @@ import {
 } from '../support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 const realTimeout = setTimeout // which tests fake
 // Three pieces and a bit, so that there is a draft.
 const LARGE = 800_000

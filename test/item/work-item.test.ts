@@ -17,6 +17,7 @@ import type { Queue } from '../../src/queue.js'
 import {
   type Directory,
   type ShownError,
+  EMPTY,
   Taker,
   checkError,
   contentOf,
@@ -37,7 +38,6 @@ import {
 
 const bed = useTestBed()
 const HOUR = 3_600_000
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 
 afterEach(() => {
   jest.restoreAllMocks()

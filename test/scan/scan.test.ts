@@ -23,6 +23,7 @@ import { claimNumbersAt } from '../../src/addon/packing.js'
 import { Queue } from '../../src/queue.js'
 import type { Report } from '../../src/report.js'
 import {
+  EMPTY,
   Taker,
   checkError,
   contentOf,
@@ -41,7 +42,6 @@ import {
 } from '../support/queue.js'
 
 const bed = useTestBed()
-const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
 
 afterEach(() => {
   jest.restoreAllMocks()

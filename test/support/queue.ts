@@ -110,6 +110,9 @@ export function names(queue: Queue, directory: Directory): string[] {
   return entries.map((entry) => entry.toString('latin1')).sort()
 }
 
+/** The {@link contents} of a queue without items. */
+export const EMPTY = { queue: [], tmp: [], done: [], fail: [] }
+
 /** All that there is in the four directories. */
 export function contents(queue: Queue): Record<Directory, string[]> {
   return {
