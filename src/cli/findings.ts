@@ -8,7 +8,7 @@ import path from 'node:path'
 
 import { type Layout, placePath } from '../directory/layout.js'
 import { type RawName, pathText } from '../name/charset.js'
-import { withTries } from '../name/item-name.js'
+import { isExpired, nameAfterTry } from '../item/limits.js'
 import { Place } from '../addon/native.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './directory-entries.js'
@@ -16,7 +16,6 @@ import { enqueuedAt, parse } from './items.js'
 import { QueueWalk, entriesIn, isDirectory, queueNamed, queuesIn } from './queues.js'
 import { ageText } from './table.js'
 import { mountsIn } from './workers.js'
-import { LONGEST_NAME } from '../name/limits.js'
 
 /** No enqueue takes so long (fsq standard, section 3). */
 const STALE_MS = 36 * 3600 * 1000
@@ -213,11 +212,11 @@ function* auditItem(about: About, entry: Entry, settings: Settings, needed: numb
   if (skew > SKEW_MS) {
     yield { ...about, kind: 'clock', message: `is from ${ageText(skew / 1000)} ahead: clocks do not agree` }
   }
-  if (settings.ttl > 0 && now - begin >= settings.ttl * 1000) {
+  if (isExpired(begin, settings.ttl, now)) {
     const message = `is ${ageText((now - begin) / 1000)} old, and ${settings.ttl} s are allowed`
     yield { ...about, kind: 'expired', message, fix: { action: 'move to fail/' } }
   }
-  if (withTries(raw, parsed.tries + 1, settings.encode).length > LONGEST_NAME) {
+  if (nameAfterTry(parsed, settings.encode) === undefined) {
     yield { ...about, kind: 'ungrowable', message: 'fails at its next retry: its name would be too long' }
   }
 }

@@ -1,15 +1,43 @@
 /**
- * Whether an item is fit to be run, by its name.
+ * The limits of an item: how often it may be tried, how old it may be, and how far its name may grow. Pure.
  *
  * @module
  */
 import { type FsqError, MalformedNameError } from '../errors/classes.js'
-import type { Limits } from './work-item.js'
 import type { RawName } from '../name/charset.js'
-import { type ParsedName, parseItemName, plainName } from '../name/item-name.js'
+import { type ParsedName, parseItemName, plainName, withTries } from '../name/item-name.js'
+import { LARGEST_NUMBER, LONGEST_NAME } from '../name/limits.js'
 import { parseTimestamp } from '../name/timestamp.js'
 import type { ReportType } from '../report.js'
 import type { Settings } from '../settings.js'
+
+/** Whether an item that has been tried `tries` times may not be tried again. `maxTries` 0: without limit. */
+export function isExhausted(tries: number, maxTries: number): boolean {
+  return maxTries > 0 && tries >= maxTries
+}
+
+/**
+ * Whether an item is too old to be run.
+ *
+ * @param enqueuedAt - Milliseconds since the epoch.
+ * @param ttl - Seconds; 0: without limit.
+ * @param now - Milliseconds since the epoch.
+ */
+export function isExpired(enqueuedAt: number, ttl: number, now: number): boolean {
+  return ttl > 0 && now - enqueuedAt >= ttl * 1000
+}
+
+/**
+ * The name of an item after a failed try.
+ *
+ * @param encode - `FSQ_ENCODE`.
+ * @returns `undefined`: the number or the name would be too long, so that the item cannot be tried again.
+ */
+export function nameAfterTry({ raw, tries }: ParsedName, encode: string): RawName | undefined {
+  if (tries >= LARGEST_NUMBER) return undefined
+  const name = withTries(raw, tries + 1, encode)
+  return name.length > LONGEST_NAME ? undefined : name
+}
 
 /** Why an item goes to fail/ without being run. */
 export interface Verdict {
@@ -27,7 +55,7 @@ export function judge(
   name: RawName,
   tries: number,
   settings: Settings,
-  { maxTries, ttl }: Limits,
+  { maxTries, ttl }: Pick<Settings, 'maxTries' | 'ttl'>,
 ): { readonly parsed: ParsedName } | Verdict {
   let parsed: ParsedName
   try {
@@ -36,16 +64,19 @@ export function judge(
     if (!(error instanceof MalformedNameError)) throw error
     return { type: 'malformed', message: `is no item: ${error.reason}`, error }
   }
-  if (maxTries > 0 && parsed.tries >= maxTries) {
+  if (isExhausted(parsed.tries, maxTries)) {
     return {
       type: 'exhausted',
       message: `has been tried ${parsed.tries} times, and ${maxTries} are allowed`,
     }
   }
   if (ttl > 0) {
-    const age = (Date.now() - (parseTimestamp(parsed.timestamp, settings) ?? 0)) / 1000
-    if (age >= ttl)
-      return { type: 'expired', message: `is ${Math.floor(age)} s old, and ${ttl} s are allowed` }
+    const now = Date.now()
+    const enqueuedAt = parseTimestamp(parsed.timestamp, settings) ?? 0
+    if (isExpired(enqueuedAt, ttl, now)) {
+      const age = Math.floor((now - enqueuedAt) / 1000)
+      return { type: 'expired', message: `is ${age} s old, and ${ttl} s are allowed` }
+    }
   }
   return { parsed }
 }
