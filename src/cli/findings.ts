@@ -11,11 +11,11 @@ import { type RawName, pathText } from '../name/charset.js'
 import { isExpired, nameAfterTry } from '../item/limits.js'
 import { Place } from '../addon/native.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
-import { type Entry, entriesOf, isDelayed, nameText } from './directory-entries.js'
-import { enqueuedAt, parse } from './items.js'
+import { type Entry, entriesOf, isDelayed, nameText } from '../inspect/entries.js'
+import { enqueuedAt, parse } from '../inspect/items.js'
 import { QueueWalk, entriesIn, isDirectory, queueNamed, queuesIn } from './queues.js'
 import { ageText } from './table.js'
-import { mountsIn } from './workers.js'
+import { mountsIn } from '../inspect/lock-holders.js'
 
 /** No enqueue takes so long (fsq standard, section 3). */
 const STALE_MS = 36 * 3600 * 1000

@@ -9,7 +9,7 @@ import { type RawName, toRaw } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
-import { type Item, itemNamed, itemsOf } from './items.js'
+import { type Item, itemNamed, itemsOf } from '../inspect/items.js'
 import { say } from './output.js'
 import { LONGEST_NAME } from '../name/limits.js'
 

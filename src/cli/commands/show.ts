@@ -6,7 +6,7 @@
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { FAILURE, SUCCESS, someOperands } from '../command.js'
-import { STATES, itemJson } from '../items.js'
+import { STATES, itemJson } from '../../inspect/items.js'
 import { queueNamed } from '../queues.js'
 import { Selection } from '../select.js'
 import { printTable } from '../table.js'

@@ -8,14 +8,14 @@ import path from 'node:path'
 import { QueueDirectory } from '../directory/open-directory.js'
 import { MalformedNameError } from '../errors/classes.js'
 import { type Layout, placePath } from '../directory/layout.js'
-import { type ItemState, fileNames } from '../inspect/lister.js'
+import { type ItemState, fileNames } from './lister.js'
 import { type RawName, fromRaw } from '../name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
 import { DEFAULT_FORMAT, parseTimestamp } from '../name/timestamp.js'
 import { Place, native } from '../addon/native.js'
 import type { Settings } from '../settings.js'
-import { type Entry, entriesOf, entryNamed, isDelayed, nameText } from './directory-entries.js'
-import { type Workers, workersOn } from './workers.js'
+import { type Entry, entriesOf, entryNamed, isDelayed, nameText } from './entries.js'
+import { type Workers, workersOn } from './lock-holders.js'
 
 /** Where the items are. */
 export const PLACES: Readonly<Record<ItemState, Place>> = {
