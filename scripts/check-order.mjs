@@ -23,6 +23,7 @@ const CHAPTERS = [
   'scan',
   'probe',
   'inspect',
+  'maintain',
   'queue.ts',
   'compat',
   'lock.ts',

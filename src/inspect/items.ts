@@ -3,28 +3,17 @@
  *
  * @module
  */
-import path from 'node:path'
-
-import { QueueDirectory } from '../directory/open-directory.js'
-import { MalformedNameError } from '../errors/classes.js'
+import type { QueueDirectory } from '../directory/open-directory.js'
 import { type Layout, placePath } from '../directory/layout.js'
-import { type ItemState, fileNames } from './lister.js'
-import { type RawName, fromRaw } from '../name/charset.js'
-import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
+import type { ParsedName } from '../name/item-name.js'
 import { DEFAULT_FORMAT, parseTimestamp } from '../name/timestamp.js'
-import { Place, native } from '../addon/native.js'
 import type { Settings } from '../settings.js'
-import { type Entry, entriesOf, entryNamed, isDelayed, nameText } from './entries.js'
+import { type Entry, entriesOf, entryNamed, isDelayed } from './entries.js'
+import type { FoundItem } from './find.js'
 import { type Workers, workersOn } from './lock-holders.js'
-
-/** Where the items are. */
-export const PLACES: Readonly<Record<ItemState, Place>> = {
-  waiting: Place.queue,
-  done: Place.done,
-  failed: Place.fail,
-}
-
-export const STATES = Object.keys(PLACES) as ItemState[]
+import { namesIn } from './names.js'
+import type { Slices } from './slices.js'
+import { type ItemState, PLACES, parseIfItem } from './states.js'
 
 const SECONDS = 2
 const MOST_MINUTES = 10_000
@@ -46,65 +35,53 @@ export interface Item {
  * The items in a state, in FIFO order, as names were there at one moment; files whose names are no items' are left out. Locks
  * nothing.
  *
- * @param isWanted - By their names, before anything else is looked at.
  * @param onOther - Hears of each file that is left out for its name.
  */
 export async function* itemsOf(
-  layout: Layout,
+  directory: QueueDirectory,
   settings: Settings,
   state: ItemState,
-  isWanted: (raw: RawName) => boolean = () => true,
+  slices: Slices,
   onOther: () => void = () => undefined,
 ): AsyncGenerator<Item, void, undefined> {
-  const place = PLACES[state]
-  const path = placePath(layout, place)
+  const path = placePath(directory.layout, PLACES[state])
   const workers = workersOf(path, state)
   const now = Date.now()
-  // What is only looked at may be on a network.
-  const directory = new QueueDirectory(layout, { ...settings, allowNetwork: true })
-  try {
-    const listing = await directory.use((handle) => native.list(handle, place, 0), 'list')
-    try {
-      for (const raw of fileNames(listing)) {
-        if (!isWanted(raw)) continue
-        const parsed = parse(raw, settings)
-        if (parsed === undefined) {
-          onOther()
-          continue
-        }
-        const entry = entryNamed(path, raw)
-        if (entry !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
-      }
-    } finally {
-      native.closeListing(listing)
+  for await (const raw of namesIn(directory, PLACES[state], slices)) {
+    const parsed = parseIfItem(raw, settings)
+    if (parsed === undefined) {
+      onOther()
+      continue
     }
-  } finally {
-    directory.close()
-    directory.closeDescriptors()
+    const entry = entryNamed(path, raw)
+    if (entry !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
   }
 }
 
-/** The item with this name, without listing the others; `undefined`: it is not there. */
-export function itemNamed(
+/** An item that was found; `undefined`: it has gone. */
+export function itemFound(
+  { state, parsed }: FoundItem,
   layout: Layout,
   settings: Settings,
-  state: ItemState,
-  raw: RawName,
 ): Item | undefined {
   const path = placePath(layout, PLACES[state])
-  const parsed = parse(raw, settings)
-  const entry = parsed === undefined ? undefined : entryNamed(path, raw)
-  if (parsed === undefined || entry?.info.isFile() !== true) return undefined
+  const entry = entryNamed(path, parsed.raw)
+  if (entry?.info.isFile() !== true) return undefined
   return itemOf(entry, state, parsed, settings, workersOf(path, state), Date.now())
 }
 
 /** {@link itemsOf}, in the order in which they lie there: for counting them. */
-export function* unsortedItemsOf(layout: Layout, settings: Settings, state: ItemState): Generator<Item> {
+export async function* unsortedItemsOf(
+  layout: Layout,
+  settings: Settings,
+  state: ItemState,
+  slices: Slices,
+): AsyncGenerator<Item, void, undefined> {
   const path = placePath(layout, PLACES[state])
   const workers = workersOf(path, state)
   const now = Date.now()
-  for (const entry of entriesOf(path)) {
-    const parsed = entry.info.isFile() ? parse(entry.raw, settings) : undefined
+  for await (const entry of entriesOf(path, slices)) {
+    const parsed = entry.info.isFile() ? parseIfItem(entry.raw, settings) : undefined
     if (parsed !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
   }
 }
@@ -148,42 +125,12 @@ export function enqueuedAt({ timestamp }: ParsedName, settings: Settings): numbe
   return begin + Number(timestamp.slice(-SECONDS)) * 1000
 }
 
-/** What the name says; `undefined`: it is no item's. */
-export function parse(raw: RawName, settings: Settings): ParsedName | undefined {
-  try {
-    return parseItemName(raw, settings)
-  } catch (error) {
-    if (error instanceof MalformedNameError) return undefined
-    throw error
-  }
-}
+/** What an item is doing. */
+export type Activity = ItemState | 'working' | 'delayed'
 
 /** What an item is doing: `working` and `delayed` are kinds of waiting. */
-export function activityOf({ state, workers, due }: Item): string {
+export function activityOf({ state, workers, due }: Item): Activity {
   if (state !== 'waiting') return state
   if (workers !== undefined && workers.length > 0) return 'working'
   return due === undefined ? 'waiting' : 'delayed'
-}
-
-/** For `--json`. */
-export function itemJson(item: Item, layout: Layout, settings: Settings): Readonly<Record<string, unknown>> {
-  const { entry, parsed, enqueuedAt, due, workers } = item
-  const { raw, args, tries, hostname, pid, entropy } = parsed
-  return {
-    queue: layout.name,
-    id: fromRaw(raw, settings.charset),
-    key: fromRaw(itemKey(raw, settings.encode), settings.charset),
-    state: activityOf(item),
-    args,
-    tries,
-    enqueuedAt: new Date(enqueuedAt).toISOString(),
-    due: due === undefined ? null : new Date(due).toISOString(),
-    changedAt: entry.info.ctime.toISOString(),
-    size: entry.info.size,
-    hostname,
-    pid,
-    entropy,
-    workers: workers ?? null,
-    path: path.join(placePath(layout, PLACES[item.state]), nameText(raw)),
-  }
 }
