@@ -9,16 +9,12 @@ export type { StreamOptions } from './item/content-stream.js'
 export { WorkItem, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/scan.js'
 export type { PullOptions } from './directory/trigger.js'
-export type {
-  EnqueueEntry,
-  EnqueueManyOptions,
-  EnqueueOptions,
-  EnqueueSyncOptions,
-} from './enqueue/entry.js'
+export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
 export type { LockKind } from './addon/native.js'
 export type { InstallOptions, UninstallOptions } from './directory/install.js'
 export type { NamedItem } from './item/named-item.js'
-export { ListedItem, type Counts, type ItemState, type ItemsOptions } from './inspect/lister.js'
+export { ListedItem, type Counts, type ItemsOptions } from './inspect/lister.js'
+export type { ItemState } from './inspect/states.js'
 export type { Bytes, Payload } from './enqueue/payload.js'
 export type { WebBlob, WebReader, WebStream } from './enqueue/source.js'
 export { probe } from './probe/probe.js'

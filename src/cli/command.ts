@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Unchanged } from '../maintain/under-lock.js'
 import type { SettingOverrides } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 
@@ -22,6 +23,12 @@ export interface Command {
 export const SUCCESS = 0
 export const BAD_USAGE = 100
 export const FAILURE = 111
+
+/** Why a command has left something as it was. */
+export const UNCHANGED: Readonly<Record<Unchanged, string>> = {
+  busy: 'is being worked on',
+  gone: 'has gone meanwhile',
+}
 
 /** The operands, of which there must be some. */
 export function someOperands(given: Arguments, what: string): readonly [string, ...string[]] {

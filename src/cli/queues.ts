@@ -1,71 +1,16 @@
 /**
- * The queues of FSQ_ROOT.
+ * The queues that a command is about.
  *
  * @module
  */
-import fs from 'node:fs'
-import path from 'node:path'
-
-import { FsqError, QueueMissingError } from '../errors/classes.js'
-import { codeOf, failureOf } from '../errors/errno.js'
-import { fileSystemError } from '../errors/system-error.js'
-import { type Layout, layoutOf } from '../directory/layout.js'
+import type { Layout } from '../directory/layout.js'
+import { layoutOf } from '../directory/layout.js'
+import { QueueDirectory } from '../directory/open-directory.js'
+import { QueueMissingError } from '../errors/classes.js'
+import { QueueSurvey, isDirectory, queuesIn } from '../inspect/queues.js'
 import type { Settings } from '../settings.js'
 import { explain } from './advice.js'
 import { say } from './output.js'
-
-// What mkfs leaves in the root of a file system, and only root may look into.
-const NEVER_QUEUE = 'lost+found'
-
-/**
- * The layouts of the queues, by their names; hidden ones, under installation or removal, are left out. What may not be looked
- * into may be one.
- */
-export function queuesIn(settings: Settings): readonly Layout[] {
-  return entriesIn(settings.root)
-    .filter((name) => !name.startsWith('.') && name !== NEVER_QUEUE)
-    .sort()
-    .map((name) => layoutOf(name, settings))
-    .filter((layout) =>
-      layout.directories.some((directory) => mayBeDirectory(path.join(layout.path, directory))),
-    )
-}
-
-/** Goes through queues one by one. One that cannot be read is told of, and does not keep the others from being gone through. */
-export class QueueWalk {
-  readonly #layouts: readonly Layout[]
-  #isWhole = true
-
-  constructor(layouts: readonly Layout[]) {
-    this.#layouts = layouts
-  }
-
-  /** Whether all could be read, so far. */
-  get isWhole(): boolean {
-    return this.#isWhole
-  }
-
-  /** What `look` finds in each. */
-  *each<T>(look: (layout: Layout) => Iterable<T>): Generator<T, void, undefined> {
-    for (const layout of this.#layouts) {
-      // Not the loop of a caller, whose errors are no errors of the queue.
-      const found = look(layout)[Symbol.iterator]()
-      for (let next = this.#next(found, layout); next.done !== true; next = this.#next(found, layout))
-        yield next.value
-    }
-  }
-
-  #next<T>(found: Iterator<T>, layout: Layout): IteratorResult<T> {
-    try {
-      return found.next()
-    } catch (error) {
-      if (!(error instanceof FsqError || (error instanceof Error && 'syscall' in error))) throw error
-      this.#isWhole = false
-      say(`the queue '${layout.name}' is left out: ${explain(error)}`)
-      return { done: true, value: undefined }
-    }
-  }
-}
 
 /** The layout of one queue. @throws {@link QueueMissingError} */
 export function queueNamed(name: string, settings: Settings): Layout {
@@ -76,35 +21,25 @@ export function queueNamed(name: string, settings: Settings): Layout {
   })
 }
 
-/** What is in the directory that holds the queues. */
-export function entriesIn(root: string): readonly string[] {
-  try {
-    return fs.readdirSync(root)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT')
-      throw fileSystemError(failureOf(error, 'scandir', root), 'list the queues')
-    throw new QueueMissingError(`The directory for queues, ${root}, does not exist`, {
-      cause: error,
-      advice: 'Make it, or set another by fsq -r (FSQ_ROOT)',
-    })
-  }
+/** Looks through the queues with these names, or through all of them, and says which ones cannot be read. */
+export function surveyOf(names: readonly string[], settings: Settings): QueueSurvey {
+  const layouts = names.length > 0 ? names.map((name) => queueNamed(name, settings)) : queuesIn(settings)
+  return new QueueSurvey(layouts, ({ name }, error) => {
+    say(`the queue '${name}' is left out: ${explain(error)}`)
+  })
 }
 
-function mayBeDirectory(file: string): boolean {
+/** What `look` finds in a queue, which is open until then. What is only looked at may be on a network. */
+export async function* lookInto<T>(
+  layout: Layout,
+  settings: Settings,
+  look: (directory: QueueDirectory) => AsyncIterable<T>,
+): AsyncGenerator<T, void, undefined> {
+  const directory = new QueueDirectory(layout, { ...settings, allowNetwork: true })
   try {
-    return isDirectory(file)
-  } catch {
-    return true
-  }
-}
-
-/** Whether it is a directory. */
-export function isDirectory(file: string, mayBeLink = false): boolean {
-  const look = mayBeLink ? fs.statSync : fs.lstatSync
-  try {
-    return look(file, { throwIfNoEntry: false })?.isDirectory() ?? false
-  } catch (error) {
-    if (codeOf(error) === 'ENOTDIR') return false
-    throw fileSystemError(failureOf(error, 'lstat', file), 'look at a queue')
+    yield* look(directory)
+  } finally {
+    directory.close()
+    directory.closeDescriptors()
   }
 }

@@ -4,14 +4,15 @@
  * @module
  */
 import type { Layout } from '../directory/layout.js'
-import type { ItemState } from '../inspect/lister.js'
-import { type RawName, toRaw } from '../name/charset.js'
-import { itemKey } from '../name/item-name.js'
+import type { QueueDirectory } from '../directory/open-directory.js'
+import { Finder } from '../inspect/find.js'
+import { type Item, itemFound, itemsOf } from '../inspect/items.js'
+import { Slices } from '../inspect/slices.js'
+import type { ItemState } from '../inspect/states.js'
 import type { Settings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
-import { type Item, itemNamed, itemsOf } from './items.js'
 import { say } from './output.js'
-import { LONGEST_NAME } from '../name/limits.js'
+import { lookInto } from './queues.js'
 
 export const SELECT_OPTIONS: OptionTable = {
   all: { short: 'a' },
@@ -61,14 +62,8 @@ export class Selection {
   }
 
   /** In FIFO order, state by state; those that were named, as they were named. Says which of those are not there. */
-  async *items(states: readonly ItemState[]): AsyncGenerator<Item, void, undefined> {
-    if (this.#ids.length > 0) {
-      for (const item of await this.#named(states)) if (this.#isFit(item)) yield item
-      return
-    }
-    for (const state of states) {
-      for await (const item of itemsOf(this.#layout, this.#settings, state)) if (this.#isFit(item)) yield item
-    }
+  items(states: readonly ItemState[]): AsyncGenerator<Item, void, undefined> {
+    return lookInto(this.#layout, this.#settings, (directory) => this.#items(directory, states))
   }
 
   /** Whether each item that was named has been found; after {@link items}. */
@@ -76,51 +71,36 @@ export class Selection {
     return this.#isWhole
   }
 
+  async *#items(
+    directory: QueueDirectory,
+    states: readonly ItemState[],
+  ): AsyncGenerator<Item, void, undefined> {
+    if (this.#ids.length > 0) {
+      for (const item of await this.#named(directory, states)) if (this.#isFit(item)) yield item
+      return
+    }
+    for (const state of states) {
+      for await (const item of itemsOf(directory, this.#settings, state, new Slices()))
+        if (this.#isFit(item)) yield item
+    }
+  }
+
   #isFit({ parsed, entry }: Item): boolean {
     if (this.#argument !== undefined && !parsed.args.includes(this.#argument)) return false
     return entry.info.ctimeMs <= this.#latest
   }
 
-  async #named(states: readonly ItemState[]): Promise<ReadonlySet<Item>> {
-    const found = new Map(this.#ids.map((id) => [id, this.#findExactly(id, states)]))
-    const missing = this.#ids.filter((id) => found.get(id)?.length === 0)
-    if (missing.length > 0) await this.#findByKeys(missing, states, found)
-    for (const id of missing) {
-      if (found.get(id)?.length !== 0) continue
+  async #named(directory: QueueDirectory, states: readonly ItemState[]): Promise<Iterable<Item>> {
+    const finder = new Finder(directory, this.#settings, new Slices())
+    // One item may be meant by several ids.
+    const items = new Map<string, Item>()
+    for (const [id, all] of await finder.findAll(this.#ids, states)) {
+      const found = all.flatMap((one) => itemFound(one, this.#layout, this.#settings) ?? [])
+      for (const item of found) items.set(`${item.state} ${item.parsed.raw}`, item)
+      if (found.length > 0) continue
       this.#isWhole = false
       say(`there is no such item in ${this.#layout.path}: ${id}; 'fsq list -s all' has those that there are`)
     }
-    return new Set([...found.values()].flat())
-  }
-
-  #findExactly(id: string, states: readonly ItemState[]): Item[] {
-    const raw = toRaw(id, this.#settings.charset)
-    // What is no name of a file must not lead to another one.
-    if (raw === '' || raw.length > LONGEST_NAME || /[/\0]/.test(raw)) return []
-    for (const state of states) {
-      const item = itemNamed(this.#layout, this.#settings, state, raw)
-      if (item !== undefined) return [item]
-    }
-    return []
-  }
-
-  /** An id changes with the tries, and what was given may be a key from the first; a key may look like an id, too. */
-  async #findByKeys(
-    ids: readonly string[],
-    states: readonly ItemState[],
-    found: ReadonlyMap<string, Item[]>,
-  ): Promise<void> {
-    const { charset, encode } = this.#settings
-    const wanted = new Map<RawName, string>()
-    for (const id of ids) {
-      const raw = toRaw(id, charset)
-      wanted.set(itemKey(raw, encode), id)
-      wanted.set(raw, id)
-    }
-    const isWanted = (raw: RawName): boolean => wanted.has(itemKey(raw, encode))
-    for (const state of states) {
-      for await (const item of itemsOf(this.#layout, this.#settings, state, isWanted))
-        found.get(wanted.get(itemKey(item.parsed.raw, encode)) ?? '')?.push(item)
-    }
+    return items.values()
   }
 }

@@ -12,11 +12,6 @@ import { Lines } from './output.js'
 const STDOUT = 1
 const BOLD = '\u001b[1m'
 const RESET = '\u001b[0m'
-const UNITS = [
-  ['d', 86_400],
-  ['h', 3600],
-  ['m', 60],
-] as const
 const NARROW = /^[\0-\u02ff]*$/
 const COMBINING = /^\p{M}$/u
 const WIDE =
@@ -106,14 +101,7 @@ function widthOf(text: string): number {
   return width
 }
 
-/** Seconds for people: `5s`, `3m 20s`, `2d 4h`. */
-export function ageText(seconds: number): string {
-  const [index, [unit, size]] = [...UNITS.entries()].find(([, [, length]]) => seconds >= length) ?? [
-    -1,
-    ['s', 1],
-  ]
-  if (index === -1) return `${Math.max(0, Math.floor(seconds))}s`
-  const [smaller, length] = UNITS[index + 1] ?? ['s', 1]
-  const rest = Math.floor((seconds % size) / length)
-  return `${Math.floor(seconds / size)}${unit}${rest > 0 ? ` ${rest}${smaller}` : ''}`
+/** Milliseconds as the whole seconds that are over. */
+export function wholeSeconds(milliseconds: number | undefined): number | undefined {
+  return milliseconds === undefined ? undefined : Math.floor(milliseconds / 1000)
 }

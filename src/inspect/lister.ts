@@ -4,34 +4,24 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
 import fs from 'node:fs/promises'
 import { inspect } from 'node:util'
 
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { MalformedNameError, SettingError } from '../errors/classes.js'
-import { codeOf, failureOf } from '../errors/errno.js'
+import { SettingError } from '../errors/classes.js'
+import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { isDeleted, placePath } from '../directory/layout.js'
-import { type RawName, pathText, toRaw } from '../name/charset.js'
-import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
+import { pathText } from '../name/charset.js'
+import type { ParsedName } from '../name/item-name.js'
 import { NamedItem } from '../item/named-item.js'
-import { type ListingHandle, Place, REGULAR_FILE, native } from '../addon/native.js'
+import { Place } from '../addon/native.js'
 import { checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
-
-/** Where an item can be. One that a worker holds is still waiting, as its file is still in queue/. */
-export type ItemState = 'waiting' | 'done' | 'failed'
-
-const PLACE_OF: Readonly<Record<ItemState, Place>> = {
-  waiting: Place.queue,
-  done: Place.done,
-  failed: Place.fail,
-}
-const STATES = Object.keys(PLACE_OF) as ItemState[]
-const PAGE = 1000
-// An item that moves while we look may be missed where it was and where it comes to be.
-const ROUNDS = 3
+import { Finder } from './find.js'
+import { namesIn } from './names.js'
+import { Slices } from './slices.js'
+import { type ItemState, PLACES, STATES, parseIfItem } from './states.js'
 
 /** An item as it was seen, which may be somewhere else by now. */
 export class ListedItem extends NamedItem {
@@ -48,7 +38,7 @@ export class ListedItem extends NamedItem {
 
   /** Where its file was seen. */
   get path(): string {
-    return placePath(this.#directory.layout, PLACE_OF[this.state], pathText(this.parsed.raw))
+    return placePath(this.#directory.layout, PLACES[this.state], pathText(this.parsed.raw))
   }
 }
 
@@ -86,8 +76,8 @@ export class Lister {
     if (!STATES.includes(state)) {
       throw new SettingError('state', state, `one of ${STATES.map((known) => inspect(known)).join(', ')}`)
     }
-    for await (const name of this.#names(PLACE_OF[state])) {
-      const parsed = this.#parse(name)
+    for await (const name of namesIn(this.#directory, PLACES[state], new Slices())) {
+      const parsed = parseIfItem(name, this.#settings)
       if (parsed !== undefined) yield new ListedItem(this.#directory, this.#settings, state, parsed)
     }
   }
@@ -96,15 +86,9 @@ export class Lister {
     if (typeof idOrKey !== 'string')
       throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
     this.#directory.checkOpen()
-    const wanted = toRaw(idOrKey, this.#settings.charset)
-    if (wanted.includes('/') || wanted.includes('\0') || wanted === '') return undefined
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const state of STATES) {
-        const parsed = (await this.#exists(state, wanted)) ? this.#parse(wanted) : undefined
-        if (parsed !== undefined) return new ListedItem(this.#directory, this.#settings, state, parsed)
-      }
-    }
-    return this.#findByKey(wanted)
+    const found = await new Finder(this.#directory, this.#settings, new Slices()).find(idOrKey, STATES)
+    if (found === undefined) return undefined
+    return new ListedItem(this.#directory, this.#settings, found.state, found.parsed)
   }
 
   async counts(): Promise<Counts> {
@@ -130,72 +114,9 @@ export class Lister {
     }
   }
 
-  /** The id has changed with the tries, or it was a key from the first. */
-  async #findByKey(wanted: RawName): Promise<ListedItem | undefined> {
-    const { encode } = this.#settings
-    const key = this.#parse(wanted) === undefined ? wanted : itemKey(wanted, encode)
-    for (const state of STATES) {
-      for await (const name of this.#names(PLACE_OF[state])) {
-        if (itemKey(name, encode) !== key) continue
-        const parsed = this.#parse(name)
-        if (parsed !== undefined) return new ListedItem(this.#directory, this.#settings, state, parsed)
-      }
-    }
-    return undefined
-  }
-
-  async #exists(state: ItemState, name: RawName): Promise<boolean> {
-    const directory = placePath(this.#directory.layout, PLACE_OF[state])
-    const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
-    try {
-      return (await fs.lstat(path)).isFile()
-    } catch (error) {
-      if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(codeOf(error) ?? '')) {
-        // Not the item is missing, perhaps, but the queue.
-        await this.#directory.open()
-        return false
-      }
-      throw fileSystemError(failureOf(error, 'lstat', path.toString()), 'look for an item')
-    }
-  }
-
-  #parse(name: RawName): ParsedName | undefined {
-    try {
-      return parseItemName(name, this.#settings)
-    } catch (error) {
-      if (error instanceof MalformedNameError) return undefined
-      throw error
-    }
-  }
-
-  async #list(place: Place): Promise<ListingHandle> {
-    return this.#directory.use((handle) => native.list(handle, place, 0), 'list')
-  }
-
-  /** The names of the regular files, in FIFO order. */
-  async *#names(place: Place): AsyncGenerator<RawName, void, undefined> {
-    const listing = await this.#list(place)
-    try {
-      yield* fileNames(listing)
-    } finally {
-      native.closeListing(listing)
-    }
-  }
-
   async #count(place: Place): Promise<number> {
     let count = 0
-    for await (const name of this.#names(place)) if (name !== '') count++
+    for await (const name of namesIn(this.#directory, place, new Slices())) if (name !== '') count++
     return count
-  }
-}
-
-/** The names of the regular files of a listing, in its order. */
-export function* fileNames(listing: ListingHandle): Generator<RawName, void, undefined> {
-  const size = native.listingSize(listing)
-  for (let from = 0; from < size; from += PAGE) {
-    const entries = native.listingEntries(listing, from, PAGE)
-    for (let at = 0; at < entries.length; at += 2) {
-      if (entries[at + 1] === REGULAR_FILE) yield entries[at] as RawName
-    }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * How often and how long an item may be tried, and whether its name says that it may be run (fsq standard, sections 4 and 5).
+ * The limits of an item: how often it may be tried, how old it may be, and how far its name may grow. Pure.
  *
  * @module
  */
@@ -19,26 +19,32 @@ export interface Limits {
   readonly ttl: number
 }
 
-/** Whether an item with so many failed tries may not be tried again. */
+/** Whether an item that has been tried `tries` times may not be tried again. `maxTries` 0: without limit. */
 export function isExhausted(tries: number, maxTries: number): boolean {
   return maxTries > 0 && tries >= maxTries
 }
 
 /**
- * Whether an item is past its time to live.
+ * Whether an item is too old to be run.
  *
  * @param enqueuedAt - Milliseconds since the epoch.
  * @param ttl - Seconds; 0: without limit.
+ * @param now - Milliseconds since the epoch.
  */
-export function isExpired(enqueuedAt: number, ttl: number, now = Date.now()): boolean {
+export function isExpired(enqueuedAt: number, ttl: number, now: number): boolean {
   return ttl > 0 && now - enqueuedAt >= ttl * 1000
 }
 
-/** The name of an item after one more failed try; `undefined`: it would be too long, so the item cannot be tried again. */
-export function nextTry(name: RawName, tries: number, encode: string): RawName | undefined {
+/**
+ * The name of an item after a failed try.
+ *
+ * @param encode - `FSQ_ENCODE`.
+ * @returns `undefined`: the number or the name would be too long, so that the item cannot be tried again.
+ */
+export function nameAfterTry({ raw, tries }: ParsedName, encode: string): RawName | undefined {
   if (tries >= LARGEST_NUMBER) return undefined
-  const next = withTries(name, tries + 1, encode)
-  return next.length > LONGEST_NAME ? undefined : next
+  const name = withTries(raw, tries + 1, encode)
+  return name.length > LONGEST_NAME ? undefined : name
 }
 
 /** Why an item goes to fail/ without being run. */

@@ -11,7 +11,7 @@ import type { StreamOptions } from './content-stream.js'
 import { Contents } from './contents.js'
 import type { ItemContext } from './context.js'
 import { Finish } from './finish.js'
-import { type Limits, isExhausted, isExpired, nextTry } from './limits.js'
+import { type Limits, isExhausted, isExpired, nameAfterTry } from './limits.js'
 import { placePath } from '../directory/layout.js'
 import { type RawName, pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
@@ -158,7 +158,7 @@ export class WorkItem extends NamedItem {
     checkOptions('retry', options, RETRY_OPTIONS)
     const due = dueAfter(options.delay)
     const { raw, tries } = this.parsed
-    const next = nextTry(raw, tries, this.#context.settings.encode)
+    const next = nameAfterTry(this.parsed, this.#context.settings.encode)
     if (next === undefined || this.#isOverLimits(tries + 1)) {
       await this.#finishing().run({ action: 'retry', place: Place.fail, to: raw, due: 0 })
       if (next === undefined) {
@@ -193,7 +193,7 @@ export class WorkItem extends NamedItem {
 
   #isOverLimits(tries: number): boolean {
     const { maxTries, ttl } = this.#limits
-    return isExhausted(tries, maxTries) || isExpired(this.enqueuedAt.getTime(), ttl)
+    return isExhausted(tries, maxTries) || isExpired(this.enqueuedAt.getTime(), ttl, Date.now())
   }
 
   #readable(): Contents {

@@ -6,7 +6,8 @@
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
-import { Audit, type Finding } from '../findings.js'
+import { Audit } from '../findings.js'
+import type { LocatedFinding } from '../../inspect/audit.js'
 import { type Row, printTable } from '../table.js'
 
 export const options: OptionTable = { json: {}, 'exit-code': {} }
@@ -33,8 +34,8 @@ Exit codes: 0 success, 100 bad usage, 111 an error.
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const audit = new Audit(given.operands, resolveSettings(settings))
   let found = 0
-  function* rows(): Generator<Row> {
-    for (const finding of audit.findings()) {
+  async function* rows(): AsyncGenerator<Row, void, undefined> {
+    for await (const finding of audit.findings()) {
       found++
       yield rowOf(finding)
     }
@@ -43,7 +44,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   return audit.isWhole && (found === 0 || !given.has('exit-code')) ? SUCCESS : FAILURE
 }
 
-function rowOf({ queue, kind, path, message, fix }: Finding): Row {
+function rowOf({ queue, kind, path, message, fix }: LocatedFinding): Row {
   return {
     json: { queue: queue ?? null, kind, path, message, fix: fix?.action ?? null },
     columns: [queue ?? '-', kind, message, fix?.action ?? '-', path],

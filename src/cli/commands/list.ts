@@ -6,16 +6,19 @@
 import fs from 'node:fs'
 
 import { type Layout, placePath } from '../../directory/layout.js'
-import type { ItemState } from '../../inspect/lister.js'
-import { Place } from '../../addon/native.js'
+import { ageText } from '../../inspect/age-text.js'
+import { countFiles } from '../../inspect/entries.js'
+import { activityOf, itemsOf } from '../../inspect/items.js'
+import { Slices } from '../../inspect/slices.js'
+import { type ItemState, PLACES, STATES } from '../../inspect/states.js'
+import { waitingStats } from '../../inspect/stats.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
-import { countFiles } from '../directory-entries.js'
-import { PLACES, STATES, activityOf, itemJson, itemsOf, unsortedItemsOf } from '../items.js'
-import { QueueWalk, queueNamed, queuesIn } from '../queues.js'
+import { itemJson } from '../item-json.js'
 import { say } from '../output.js'
-import { type Row, ageText, printTable } from '../table.js'
+import { lookInto, queueNamed, surveyOf } from '../queues.js'
+import { type Row, printTable, wholeSeconds } from '../table.js'
 
 export const options: OptionTable = { json: {}, state: { short: 's', value: `${STATES.join(', ')} or all` } }
 
@@ -46,13 +49,13 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const states = statesOf(given)
   if (given.operands.length === 0) {
     if (given.has('state')) throw new UsageError('-s goes with the name of a queue')
-    const walk = new QueueWalk(queuesIn(own))
+    const survey = surveyOf([], own)
     await printTable(
       QUEUE_TITLES,
-      walk.each((layout) => queueRow(layout, own)),
+      survey.each((layout) => queueRow(layout, own)),
       isJson,
     )
-    return walk.isWhole ? SUCCESS : FAILURE
+    return survey.isComplete ? SUCCESS : FAILURE
   }
   const layouts = given.operands.map((name) => queueNamed(name, own))
   await printTable(ITEM_TITLES, itemRows(layouts, own, states), isJson)
@@ -65,45 +68,33 @@ function statesOf(given: Arguments): readonly ItemState[] {
   return states.length > 0 ? states : given.refuse('state', `${STATES.join(', ')} or all`)
 }
 
-function* queueRow(layout: Layout, settings: Settings): Generator<Row> {
-  let waiting = 0
-  let working = 0
-  let delayed = 0
-  let oldest = Number.POSITIVE_INFINITY
-  let isKnown = true
-  for (const item of unsortedItemsOf(layout, settings, 'waiting')) {
-    const activity = activityOf(item)
-    if (activity === 'working') working++
-    else if (activity === 'delayed') delayed++
-    else waiting++
-    if (item.workers === undefined) isKnown = false
-    oldest = Math.min(oldest, item.enqueuedAt)
-  }
-  const done = countFiles(placePath(layout, Place.done))
-  const failed = countFiles(placePath(layout, Place.fail))
-  const age =
-    oldest === Number.POSITIVE_INFINITY ? null : Math.max(0, Math.floor((Date.now() - oldest) / 1000))
+async function* queueRow(layout: Layout, settings: Settings): AsyncGenerator<Row, void, undefined> {
+  const slices = new Slices()
+  const { waiting, working, delayed, oldestAge } = await waitingStats(layout, settings, slices)
+  const done = await countFiles(placePath(layout, PLACES.done), slices)
+  const failed = await countFiles(placePath(layout, PLACES.failed), slices)
+  const age = wholeSeconds(oldestAge)
   const isDown = fs.lstatSync(layout.downPath, { throwIfNoEntry: false }) !== undefined
   yield {
     json: {
       queue: layout.name,
       path: layout.path,
       waiting,
-      working: isKnown ? working : null,
+      working: working ?? null,
       delayed,
       done,
       failed,
-      oldestAge: age,
+      oldestAge: age ?? null,
       down: isDown,
     },
     columns: [
       layout.name,
       waiting,
-      isKnown ? working : '-',
+      working ?? '-',
       delayed,
       done,
       failed,
-      age === null ? '-' : ageText(age),
+      age === undefined ? '-' : ageText(age),
       isDown ? 'down' : 'up',
     ],
   }
@@ -117,7 +108,9 @@ async function* itemRows(
   for (const layout of layouts) {
     for (const state of states) {
       let others = 0
-      const items = itemsOf(layout, settings, state, undefined, () => others++)
+      const items = lookInto(layout, settings, (directory) =>
+        itemsOf(directory, settings, state, new Slices(), () => others++),
+      )
       for await (const item of items) {
         const json = itemJson(item, layout, settings)
         const age = ageText((Date.now() - item.enqueuedAt) / 1000)

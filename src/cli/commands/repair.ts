@@ -3,23 +3,18 @@
  *
  * @module
  */
-import fs from 'node:fs'
 import { isatty } from 'node:tty'
 
-import { FsqError } from '../../errors/classes.js'
-import { codeOf } from '../../errors/errno.js'
-import { placePath } from '../../directory/layout.js'
-import { type RawName, printableText } from '../../name/charset.js'
-import { freeEntropies } from '../../name/item-name.js'
-import { Place } from '../../addon/native.js'
-import { type SettingOverrides, getConst, resolveSettings } from '../../settings.js'
+import type { Fix } from '../../inspect/audit.js'
+import { type Mendable, isMendable, mend } from '../../maintain/repair.js'
+import { printableText } from '../../name/charset.js'
+import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
-import { FAILURE, SUCCESS } from '../command.js'
+import { FAILURE, SUCCESS, UNCHANGED } from '../command.js'
 import { explain } from '../advice.js'
-import { Audit, type Finding, type Fix, type FoundFile } from '../findings.js'
+import { Audit } from '../findings.js'
 import { Lines, prompt, readSome, say } from '../output.js'
 import { Progress } from '../progress.js'
-import { underLock } from '../under-lock.js'
 
 const STDIN = 0
 // What fits on a screen; the question is below.
@@ -47,16 +42,15 @@ Example:
 Exit codes: 0 success, 100 bad usage, 111 an error, or something was not mended.
 `
 
-type Fixable = Finding & { readonly fix: Fix }
-
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
-  const audit = new Audit(given.operands, resolveSettings(settings))
-  const fixable: Fixable[] = []
+  const own = resolveSettings(settings)
+  const audit = new Audit(given.operands, own)
+  const fixable: Mendable[] = []
   let rest = 0
   // All of them first: directories that change while they are listed may show a file twice or not at all.
-  for (const finding of audit.findings()) {
-    if (isFixable(finding)) fixable.push(finding)
+  for await (const finding of audit.findings()) {
+    if (isMendable(finding)) fixable.push(finding)
     else rest++
   }
   if (given.has('dry-run')) {
@@ -77,14 +71,14 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       continue
     }
     try {
-      const problem = mend(finding)
+      const problem = mend(finding, own)
       if (problem === undefined) {
         progress.show(++done)
         if (given.has('verbose')) say(`${finding.fix.action}: ${finding.path}`)
         continue
       }
       progress.clear()
-      say(`${finding.path}: ${problem}`)
+      say(`${finding.path}: ${UNCHANGED[problem]}`)
     } catch (error) {
       progress.clear()
       say(`${finding.path}: ${explain(error)}`)
@@ -97,16 +91,12 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   return isWhole ? SUCCESS : FAILURE
 }
 
-function isFixable(finding: Finding): finding is Fixable {
-  return finding.fix !== undefined
-}
-
 function isRemoval({ action }: Fix): boolean {
   return action === 'remove' || action === 'remove directory'
 }
 
 /** Nobody at a terminal means no. */
-function ask(removals: readonly Fixable[]): boolean {
+function ask(removals: readonly Mendable[]): boolean {
   for (const { path: file, message } of removals.slice(0, MOST_SHOWN)) say(`${file} ${message}`)
   if (removals.length > MOST_SHOWN) say(`and ${removals.length - MOST_SHOWN} more; 'fsq repair -n' shows all`)
   const these = removals.length === 1 ? 'it' : `these ${removals.length}`
@@ -116,75 +106,4 @@ function ask(removals: readonly Fixable[]): boolean {
   }
   prompt(`remove ${these}? [y/N]`)
   return /^y(es)?$/i.test(readSome(STDIN).toString().trim())
-}
-
-/** @returns Why it is as it was. */
-function mend({ path: file, fix, file: found, layout }: Fixable): string | undefined {
-  switch (fix.action) {
-    case 'set mode':
-      change(found?.path ?? file, (descriptor) => fs.fchmodSync(descriptor, fix.mode))
-      return undefined
-    case 'set owner':
-      change(file, (descriptor) => fs.fchownSync(descriptor, fix.user, fix.group))
-      return undefined
-    case 'remove':
-      if (found !== undefined) fs.unlinkSync(found.path)
-      return undefined
-    case 'remove directory':
-      return underLock(file, undefined, () => fs.rmSync(file, { recursive: true, force: true }))
-    case 'move to fail/': {
-      if (found === undefined || layout === undefined) return undefined
-      const fail = placePath(layout, Place.fail)
-      return underLock(found.path, layout, () => moveInto(fail, found))
-    }
-  }
-}
-
-/** What is there already is never replaced. */
-function moveInto(directory: string, { raw, path: from }: FoundFile): void {
-  for (const name of namesFor(raw)) {
-    const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
-    if (move(from, to)) return
-  }
-  throw new FsqError(`There is no free name for it in ${directory}`, { advice: 'Move it by hand' })
-}
-
-function* namesFor(raw: RawName): Generator<RawName> {
-  yield raw
-  yield* freeEntropies(raw, getConst('FSQ_ENCODE'))
-}
-
-/** @returns Whether it has been moved; otherwise there is another. */
-function move(from: Buffer, to: Buffer): boolean {
-  try {
-    // A link never replaces; a worker that sees both completes the move.
-    fs.linkSync(from, to)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code !== 'EEXIST' && code !== 'EPERM') throw error
-    const there = fs.lstatSync(to, { throwIfNoEntry: false })
-    const isItself = there !== undefined && there.ino === fs.lstatSync(from).ino
-    if (there !== undefined && !isItself) return false
-    // Linux links nobody's files but one's own, and those that one may write to.
-    if (there === undefined) {
-      fs.renameSync(from, to)
-      return true
-    }
-  }
-  fs.rmSync(from, { force: true })
-  return true
-}
-
-/** By descriptor: in a queue that a group may write to, a planted link must not lead root elsewhere. */
-function change(file: string | Buffer, call: (descriptor: number) => void): void {
-  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
-  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-  try {
-    const info = fs.fstatSync(descriptor)
-    if (info.isFile() && info.nlink > 1)
-      throw new FsqError('has more than one name, perhaps planted; look at it')
-    call(descriptor)
-  } finally {
-    fs.closeSync(descriptor)
-  }
 }

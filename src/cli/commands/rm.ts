@@ -3,22 +3,16 @@
  *
  * @module
  */
-import fs from 'node:fs'
-
-import { FsqError } from '../../errors/classes.js'
-import { codeOf, failureOf } from '../../errors/errno.js'
-import { fileSystemError } from '../../errors/system-error.js'
-import type { Layout } from '../../directory/layout.js'
+import { STATES } from '../../inspect/states.js'
+import { removeItem } from '../../maintain/remove.js'
 import { printable } from '../../name/charset.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
-import { FAILURE, SUCCESS, someOperands } from '../command.js'
-import { type Item, STATES } from '../items.js'
+import { FAILURE, SUCCESS, UNCHANGED, someOperands } from '../command.js'
 import { say, write } from '../output.js'
 import { Progress } from '../progress.js'
 import { queueNamed } from '../queues.js'
 import { SELECT_OPTIONS, Selection, checkSelection } from '../select.js'
-import { underLock } from '../under-lock.js'
 
 export const options: OptionTable = {
   ...SELECT_OPTIONS,
@@ -66,28 +60,14 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       write(`${id}\n`)
       continue
     }
-    const problem = remove(item, layout)
+    const problem = removeItem(item, layout)
     if (problem === undefined) progress.show(++removed)
     else isDone = false
     if (problem !== undefined) {
       progress.clear()
-      say(`${id}: ${problem}`)
+      say(`${id}: ${UNCHANGED[problem]}`)
     } else if (given.has('verbose')) say(`${id}: removed`)
   }
   progress.clear()
   return isDone && selection.isWhole ? SUCCESS : FAILURE
-}
-
-/** @returns Why it is still there. */
-function remove(item: Item, layout: Layout): string | undefined {
-  const { path: file } = item.entry
-  try {
-    if (item.state === 'waiting') return underLock(file, layout, () => fs.unlinkSync(file))
-    fs.unlinkSync(file)
-    return undefined
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return 'has gone meanwhile'
-    if (error instanceof FsqError) throw error
-    throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove an item')
-  }
 }

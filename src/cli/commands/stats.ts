@@ -3,19 +3,15 @@
  *
  * @module
  */
-import { type Layout, placePath } from '../../directory/layout.js'
-import { Place } from '../../addon/native.js'
+import type { Layout } from '../../directory/layout.js'
+import { ageText } from '../../inspect/age-text.js'
+import { Slices } from '../../inspect/slices.js'
+import { finishedStats, waitingStats } from '../../inspect/stats.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
-import { entriesOf } from '../directory-entries.js'
-import { activityOf, unsortedItemsOf } from '../items.js'
-import { QueueWalk, queueNamed, queuesIn } from '../queues.js'
-import { type Row, ageText, printTable } from '../table.js'
-
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
-const DAY = 24 * HOUR
+import { surveyOf } from '../queues.js'
+import { type Row, printTable, wholeSeconds } from '../table.js'
 
 export const options: OptionTable = { json: {} }
 
@@ -54,88 +50,54 @@ const TITLES = [
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const own = resolveSettings(settings)
-  const { operands } = given
-  const walk = new QueueWalk(
-    operands.length > 0 ? operands.map((name) => queueNamed(name, own)) : queuesIn(own),
-  )
+  const survey = surveyOf(given.operands, own)
   await printTable(
     TITLES,
-    walk.each((layout) => row(layout, own)),
+    survey.each((layout) => row(layout, own)),
     given.has('json'),
   )
-  return walk.isWhole ? SUCCESS : FAILURE
+  return survey.isComplete ? SUCCESS : FAILURE
 }
 
-function* row(layout: Layout, settings: Settings): Generator<Row> {
-  const activities: Record<string, number> = { waiting: 0, working: 0, delayed: 0 }
-  const ages: number[] = []
-  let isKnown = true
-  for (const item of unsortedItemsOf(layout, settings, 'waiting')) {
-    const activity = activityOf(item)
-    activities[activity] = (activities[activity] ?? 0) + 1
-    if (item.workers === undefined) isKnown = false
-    ages.push(Math.max(0, Math.floor((Date.now() - item.enqueuedAt) / 1000)))
-  }
-  ages.sort((a, b) => a - b)
-  const median = ages[Math.floor(ages.length / 2)]
-  const oldest = ages.at(-1)
-  const done = recent(layout, Place.done)
-  const failed = recent(layout, Place.fail)
-  const { waiting = 0, working = 0, delayed = 0 } = activities
+async function* row(layout: Layout, settings: Settings): AsyncGenerator<Row, void, undefined> {
+  const slices = new Slices()
+  const { waiting, working, delayed, medianAge, oldestAge } = await waitingStats(layout, settings, slices)
+  const done = await finishedStats(layout, 'done', slices)
+  const failed = await finishedStats(layout, 'failed', slices)
+  const median = wholeSeconds(medianAge)
+  const oldest = wholeSeconds(oldestAge)
   yield {
     json: {
       queue: layout.name,
       waiting,
-      working: isKnown ? working : null,
+      working: working ?? null,
       delayed,
       medianAge: median ?? null,
       oldestAge: oldest ?? null,
-      done: done.all,
-      doneLastMinute: done.minute,
-      doneLastHour: done.hour,
-      doneLastDay: done.day,
-      failed: failed.all,
-      failedLastMinute: failed.minute,
-      failedLastHour: failed.hour,
-      failedLastDay: failed.day,
+      done: done.total,
+      doneLastMinute: done.lastMinute,
+      doneLastHour: done.lastHour,
+      doneLastDay: done.lastDay,
+      failed: failed.total,
+      failedLastMinute: failed.lastMinute,
+      failedLastHour: failed.lastHour,
+      failedLastDay: failed.lastDay,
     },
     columns: [
       layout.name,
       waiting,
-      isKnown ? working : '-',
+      working ?? '-',
       delayed,
       median === undefined ? '-' : ageText(median),
       oldest === undefined ? '-' : ageText(oldest),
-      done.all,
-      done.minute,
-      done.hour,
-      done.day,
-      failed.all,
-      failed.minute,
-      failed.hour,
-      failed.day,
+      done.total,
+      done.lastMinute,
+      done.lastHour,
+      done.lastDay,
+      failed.total,
+      failed.lastMinute,
+      failed.lastHour,
+      failed.lastDay,
     ],
   }
-}
-
-interface Recent {
-  readonly all: number
-  readonly minute: number
-  readonly hour: number
-  readonly day: number
-}
-
-/** By ctime, which is when they were moved there. */
-function recent(layout: Layout, place: Place): Recent {
-  const now = Date.now()
-  const counts = { all: 0, minute: 0, hour: 0, day: 0 }
-  for (const { info } of entriesOf(placePath(layout, place))) {
-    if (!info.isFile()) continue
-    const age = now - info.ctimeMs
-    counts.all++
-    if (age <= MINUTE) counts.minute++
-    if (age <= HOUR) counts.hour++
-    if (age <= DAY) counts.day++
-  }
-  return counts
 }

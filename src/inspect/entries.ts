@@ -6,12 +6,15 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import { opendir, readdir } from 'node:fs/promises'
 
 import { FsqError } from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { isDeleted } from '../directory/layout.js'
+import { type Layout, isDeleted, placePath } from '../directory/layout.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
+import { Place } from '../addon/native.js'
+import type { Slices } from './slices.js'
 
 const READ_AHEAD = 1024
 
@@ -24,37 +27,33 @@ export interface Entry {
 }
 
 /** The entries of a directory, in any order; those that vanish meanwhile are left out. */
-export function* entriesOf(directory: string): Generator<Entry> {
+export async function* entriesOf(directory: string, slices: Slices): AsyncGenerator<Entry, void, undefined> {
   // Not by fs.opendir: where a directory says nothing of types, Node looks for itself, by a name that it takes for text, and an
   // entry that it does not find ends the listing.
-  const names = listing(directory, () => fs.readdirSync(directory, 'latin1'))
+  const names = await listing(directory, async () => readdir(directory, 'latin1'))
   for (const name of names) {
+    if (slices.isOver) await slices.next()
     const entry = isDeleted(name) ? undefined : entryNamed(directory, name)
     if (entry !== undefined) yield entry
   }
 }
 
 /** How many regular files there are. */
-export function countFiles(directory: string): number {
+export async function countFiles(directory: string, slices: Slices): Promise<number> {
   try {
-    return listing(directory, () => countByTypes(directory))
+    return await listing(directory, async () => countByTypes(directory))
   } catch (error) {
     if (!(error instanceof FsqError) || error.syscall !== 'lstat') throw error
   }
   let files = 0
-  for (const { info } of entriesOf(directory)) if (info.isFile()) files++
+  for await (const { info } of entriesOf(directory, slices)) if (info.isFile()) files++
   return files
 }
 
-function countByTypes(directory: string): number {
-  const open = fs.opendirSync(directory, { encoding: 'latin1', bufferSize: READ_AHEAD })
+async function countByTypes(directory: string): Promise<number> {
   let files = 0
-  try {
-    for (let entry = open.readSync(); entry !== null; entry = open.readSync())
-      if (entry.isFile() && !isDeleted(entry.name)) files++
-  } finally {
-    open.closeSync()
-  }
+  for await (const entry of await opendir(directory, { encoding: 'latin1', bufferSize: READ_AHEAD }))
+    if (entry.isFile() && !isDeleted(entry.name)) files++
   return files
 }
 
@@ -65,15 +64,25 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
   return info === undefined ? undefined : { raw, path, info }
 }
 
+/**
+ * Whether a file of done/ or fail/ is in queue/, too, by the same name: its move was cut in half, and the next claim completes
+ * it. Until then, that name alone stays if this one is removed, and the item would run again.
+ */
+export function isStillWaiting(layout: Layout, { raw, info }: Entry): boolean {
+  if (info.nlink === 1) return false
+  const twin = entryNamed(placePath(layout, Place.queue), raw)
+  return twin?.info.ino === info.ino && twin.info.dev === info.dev
+}
+
 /** A name as text: as it is, so that a path with it leads to the file; one that is no UTF-8, which no text can be, as it is shown. */
 export function nameText(raw: RawName): string {
   const text = pathText(raw)
   return Buffer.from(text).toString('latin1') === raw ? text : printable(raw)
 }
 
-function listing<Result>(directory: string, list: () => Result): Result {
+async function listing<Result>(directory: string, list: () => Promise<Result>): Promise<Result> {
   try {
-    return list()
+    return await list()
   } catch (error) {
     const failure = failureOf(error, '', directory)
     if (failure.errno === 0 || failure.syscall === '') throw error

@@ -1,19 +1,26 @@
 /**
- * Changing what somebody may be working on.
+ * Changing what a worker may be working on.
  *
  * @module
  */
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
 import type { Layout } from '../directory/layout.js'
-import { tryLockSync, unlockSync } from '../lock.js'
+import { lockError } from '../lock/failure.js'
+import { lockDescriptor, lockRequest, unlockDescriptor } from '../lock/request.js'
 import { LOCK_MARKER } from '../settings.js'
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
+const { EAGAIN } = os.constants.errno
+
+/** Why nothing was changed: a worker holds it, or it is not there any more. */
+export type Unchanged = 'busy' | 'gone'
 
 /**
- * Changes a file or a directory under its lock, as a worker would hold it. Not for a look: a worker would pass an item by.
+ * Changes a file or a directory under its lock, as a worker would hold it. Not for a look: a worker would skip the item
+ * meanwhile.
  *
  * @param layout - The queue that it is in, if it is in one.
  * @returns Why nothing was changed.
@@ -22,20 +29,22 @@ export function underLock(
   file: string | Buffer,
   layout: Layout | undefined,
   change: (descriptor: number) => void,
-): string | undefined {
+): Unchanged | undefined {
   const isFcntl = layout !== undefined && fs.existsSync(path.join(layout.path, LOCK_MARKER))
-  const kind = isFcntl ? 'fcntl' : 'flock'
   const descriptor = fs.openSync(file, (isFcntl ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK)
+  const request = lockRequest('underLock', descriptor, { kind: isFcntl ? 'fcntl' : 'flock' })
   try {
-    if (tryLockSync(descriptor, { kind }) === undefined) return 'is being worked on'
+    const errno = lockDescriptor(request, false)
+    if (errno === -EAGAIN) return 'busy'
+    if (errno !== 0) throw lockError(request, errno, 'lock')
     // Another may have moved it between our open and our lock, and another file may have its name.
     const { dev, ino } = fs.fstatSync(descriptor)
     const named = fs.lstatSync(file, { throwIfNoEntry: false })
-    if (named?.dev !== dev || named.ino !== ino) return 'has gone meanwhile'
+    if (named?.dev !== dev || named.ino !== ino) return 'gone'
     change(descriptor)
     return undefined
   } finally {
-    unlockSync(descriptor, { kind })
+    unlockDescriptor(request)
     fs.closeSync(descriptor)
   }
 }

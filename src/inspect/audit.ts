@@ -1,0 +1,236 @@
+/**
+ * What can be wrong with queues. Looking changes nothing and locks nothing.
+ *
+ * @module
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+
+import { type Layout, placePath } from '../directory/layout.js'
+import { isExpired, nameAfterTry } from '../item/limits.js'
+import { type RawName, pathText } from '../name/charset.js'
+import { Place } from '../addon/native.js'
+import { LOCK_MARKER, type Settings } from '../settings.js'
+import { ageText } from './age-text.js'
+import { type Entry, entriesOf, isDelayed, nameText } from './entries.js'
+import { enqueuedAt } from './items.js'
+import { mountsIn } from './lock-holders.js'
+import { entriesIn, isDirectory } from './queues.js'
+import type { Slices } from './slices.js'
+import { parseIfItem } from './states.js'
+
+/** No enqueue takes so long (fsq standard, section 3). */
+const STALE_MS = 36 * 3600 * 1000
+/** Clocks that agree as well as most do. */
+const SKEW_MS = 60_000
+/** No probe takes so long. */
+const PROBE_MS = 3600 * 1000
+const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/
+const PROBED = /^\.fsq-probe-/
+
+/** What would mend a finding. */
+export type Fix =
+  | { readonly action: 'remove' | 'remove directory' | 'move to fail/' }
+  | { readonly action: 'set mode'; readonly mode: number }
+  | { readonly action: 'set owner'; readonly user: number; readonly group: number }
+
+/**
+ * What is not as it should be.
+ *
+ * - `stale`: a crashed enqueue has left a file in tmp/, or a probe a directory.
+ * - `malformed`: the name of a file in queue/ is not that of an item.
+ * - `foreign`: it is not a regular file, or no part of a queue; never worked on.
+ * - `mode`: mode bits keep some workers from an item, or differ from those of the queue.
+ * - `owner`: a directory belongs to another user or group than the queue.
+ * - `missing`: one of the four directories is not there.
+ * - `mount`: a directory is on another mount than the queue, so that no item can be moved.
+ * - `clock`: an item is from the future: clocks differ.
+ * - `expired`: an item is older than the TTL; a scan fails it unrun.
+ * - `ungrowable`: an item fails at its next retry, as its name would be too long.
+ * - `half-installed`: an installation or a removal was cut short.
+ */
+export type FindingKind =
+  | 'stale'
+  | 'malformed'
+  | 'foreign'
+  | 'mode'
+  | 'owner'
+  | 'missing'
+  | 'mount'
+  | 'clock'
+  | 'expired'
+  | 'ungrowable'
+  | 'half-installed'
+
+/** One thing that is not as it should be. */
+export interface Finding {
+  readonly kind: FindingKind
+  /** The path of what it is about, as text. */
+  readonly path: string
+  /** What is wrong with it, to follow the path. */
+  readonly message: string
+  /** What would mend it. Not set: only a person can do that. */
+  readonly fix?: Fix
+}
+
+/** A finding, and where it was made. */
+export interface LocatedFinding extends Finding {
+  readonly queue: string | undefined
+  /** The file, where there is one. */
+  readonly file?: FoundFile
+  readonly layout?: Layout
+}
+
+/** As little of a file as mending it needs: there may be very many. */
+export interface FoundFile {
+  readonly raw: RawName
+  readonly path: Buffer
+}
+
+/** What is left in the directory of the queues beside them. */
+export function* leftoversIn(settings: Settings): Generator<LocatedFinding> {
+  const { root } = settings
+  for (const name of entriesIn(root)) {
+    const file = path.join(root, name)
+    const about = { queue: undefined, path: file } as const
+    if (!name.startsWith('.') || !isDirectory(file)) continue
+    const fix = { action: 'remove directory' } as const
+    if (HIDDEN.test(name)) {
+      const message = 'is left from an installation or a removal, unless one is under way'
+      yield { ...about, kind: 'half-installed', message, fix }
+    } else if (PROBED.test(name)) {
+      const age = Date.now() - fs.lstatSync(file).ctimeMs
+      if (age < PROBE_MS) continue
+      const message = `is left from a probe (fsq doctor) ${ageText(age / 1000)} ago`
+      yield { ...about, kind: 'stale', message, fix }
+    } else if (isLikeQueue(file, settings)) {
+      const message = 'is hidden and looks like a queue that another program has installed by halves'
+      yield { ...about, kind: 'half-installed', message }
+    }
+  }
+}
+
+function isLikeQueue(file: string, { queue, tmp, done, fail }: Settings): boolean {
+  return [queue, tmp, done, fail].some((name) => isDirectory(path.join(file, name)))
+}
+
+/** What is wrong with one queue. */
+export async function* auditQueue(
+  layout: Layout,
+  settings: Settings,
+  slices: Slices,
+): AsyncGenerator<LocatedFinding, void, undefined> {
+  const mounts = mountsIn(fs.realpathSync(layout.path))
+  const own = fs.statSync(layout.path)
+  const isFcntl = fs.existsSync(path.join(layout.path, LOCK_MARKER))
+  yield* auditOthers(layout, settings, slices)
+  for (const place of [Place.queue, Place.tmp, Place.done, Place.fail]) {
+    const directory = placePath(layout, place)
+    const about = { queue: layout.name, path: directory, layout }
+    if (!isDirectory(directory)) {
+      yield { ...about, kind: 'missing', message: 'is no directory: install the queue anew' }
+      continue
+    }
+    yield* auditDirectory(about, own, mounts)
+    for await (const entry of entriesOf(directory, slices)) {
+      const { raw, path: bytes } = entry
+      const file = { ...about, path: path.join(directory, nameText(raw)), file: { raw, path: bytes } }
+      if (!entry.info.isFile())
+        yield { ...file, kind: 'foreign', message: 'is no regular file, and is never worked on' }
+      else if (place === Place.tmp) yield* auditDraft(file, entry)
+      else if (place === Place.queue) yield* auditItem(file, entry, settings, neededMode(own, isFcntl))
+    }
+  }
+}
+
+/** What is in a queue beside its four directories. */
+async function* auditOthers(
+  layout: Layout,
+  settings: Settings,
+  slices: Slices,
+): AsyncGenerator<LocatedFinding, void, undefined> {
+  const { down, trigger, hosts, hostsTrigger } = settings
+  for await (const { raw, path: file, info } of entriesOf(layout.path, slices)) {
+    const name = pathText(raw)
+    if (layout.directories.includes(name) || name === hosts) continue
+    const about = { queue: layout.name, kind: 'foreign', path: nameText(file.toString('latin1')) } as const
+    if (name === trigger || name === hostsTrigger) {
+      if (!info.isFIFO()) yield { ...about, message: 'is no FIFO, and so no trigger' }
+    } else if (name === down) {
+      if (!info.isFile()) yield { ...about, message: 'is no regular file, and forbids scans all the same' }
+    } else if (name !== LOCK_MARKER) yield { ...about, message: 'is no part of a queue, and is left alone' }
+  }
+}
+
+type About = Pick<LocatedFinding, 'queue' | 'path' | 'file' | 'layout'>
+
+function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[]): Generator<LocatedFinding> {
+  const info = fs.lstatSync(about.path)
+  if (info.dev !== own.dev || mounts.includes(fs.realpathSync(about.path))) {
+    yield {
+      ...about,
+      kind: 'mount',
+      message: 'is on another mount than the queue: items cannot be moved. Mount the whole queue',
+    }
+  }
+  const [mode, wanted] = [info.mode & 0o7777, own.mode & 0o7777]
+  if (mode !== wanted) {
+    const message = `has mode ${mode.toString(8)}, and the queue has ${wanted.toString(8)}`
+    yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: wanted } }
+  }
+  if (info.uid !== own.uid || info.gid !== own.gid) {
+    const message = `belongs to ${info.uid}:${info.gid}, and the queue to ${own.uid}:${own.gid}`
+    yield { ...about, kind: 'owner', message, fix: { action: 'set owner', user: own.uid, group: own.gid } }
+  }
+}
+
+function* auditDraft(about: About, { info }: Entry): Generator<LocatedFinding> {
+  // The older of the two: a restored backup is changed now, and an item to be delayed was written in the future.
+  const age = Date.now() - Math.min(info.ctimeMs, info.mtimeMs)
+  if (age < STALE_MS) return
+  const message = `is left from an enqueue that ended ${ageText(age / 1000)} ago`
+  yield { ...about, kind: 'stale', message, fix: { action: 'remove' } }
+}
+
+/** What the mode of an item needs: whoever may write to the queue may work it. Fcntl locks need files that are open for writing. */
+function neededMode({ mode }: fs.Stats, isFcntl: boolean): number {
+  const others = mode & 0o022
+  return isFcntl ? 0o600 | others | (others << 1) : 0o400 | (others << 1)
+}
+
+function* auditItem(
+  about: About,
+  entry: Entry,
+  settings: Settings,
+  needed: number,
+): Generator<LocatedFinding> {
+  const { raw, info } = entry
+  const now = Date.now()
+  const parsed = parseIfItem(raw, settings)
+  if (parsed === undefined) {
+    yield {
+      ...about,
+      kind: 'malformed',
+      message: 'has a name that no item has',
+      fix: { action: 'move to fail/' },
+    }
+    return
+  }
+  const mode = info.mode & 0o7777
+  if ((mode & needed) !== needed) {
+    const message = `has mode ${mode.toString(8)}, so that not all workers can ${(needed & 0o200) === 0 ? 'read' : 'lock'} it`
+    yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: mode | needed } }
+  }
+  const begin = enqueuedAt(parsed, settings)
+  const skew = Math.max(begin, isDelayed(info, now) ? 0 : info.mtimeMs, info.ctimeMs) - now
+  if (skew > SKEW_MS) {
+    yield { ...about, kind: 'clock', message: `is from ${ageText(skew / 1000)} ahead: clocks do not agree` }
+  }
+  if (isExpired(begin, settings.ttl, now)) {
+    const message = `is ${ageText((now - begin) / 1000)} old, and ${settings.ttl} s are allowed`
+    yield { ...about, kind: 'expired', message, fix: { action: 'move to fail/' } }
+  }
+  if (nameAfterTry(parsed, settings.encode) === undefined) {
+    yield { ...about, kind: 'ungrowable', message: 'fails at its next retry: its name would be too long' }
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Finding items by their ids and keys.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs/promises'
+
+import type { QueueDirectory } from '../directory/open-directory.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
+import { placePath } from '../directory/layout.js'
+import { type RawName, toRaw } from '../name/charset.js'
+import { type ParsedName, itemKey } from '../name/item-name.js'
+import { LONGEST_NAME } from '../name/limits.js'
+import type { Settings } from '../settings.js'
+import { namesIn } from './names.js'
+import type { Slices } from './slices.js'
+import { type ItemState, PLACES, parseIfItem } from './states.js'
+
+// An item that moves meanwhile may be missed where it was and where it comes to be.
+const ROUNDS = 3
+
+/** Where an item was seen. */
+export interface FoundItem {
+  readonly state: ItemState
+  readonly parsed: ParsedName
+}
+
+/** Finds items of one queue without locking anything. */
+export class Finder {
+  readonly #directory: QueueDirectory
+  readonly #settings: Settings
+  readonly #slices: Slices
+
+  constructor(directory: QueueDirectory, settings: Settings, slices: Slices) {
+    this.#directory = directory
+    this.#settings = settings
+    this.#slices = slices
+  }
+
+  /**
+   * The item with an id or a key.
+   *
+   * @throws {@link EncodingError} for a text that no name can have; as {@link QueueDirectory.use}; a file system error.
+   */
+  async find(idOrKey: string, states: readonly ItemState[]): Promise<FoundItem | undefined> {
+    const wanted = toRaw(idOrKey, this.#settings.charset)
+    const found = await this.#findById(wanted, states)
+    if (found !== undefined) return found
+    const keys = new Set(this.#keysOf(wanted))
+    if (keys.size === 0) return undefined
+    for (const state of states) {
+      for await (const item of this.#withKeys(keys, state)) return item
+    }
+    return undefined
+  }
+
+  /**
+   * All items with these ids and keys. Several items can have one key: an entropy may come again.
+   *
+   * @returns For each id or key, none, one or several.
+   * @throws As {@link find}.
+   */
+  async findAll(
+    idsOrKeys: readonly string[],
+    states: readonly ItemState[],
+  ): Promise<ReadonlyMap<string, readonly FoundItem[]>> {
+    const found = new Map<string, FoundItem[]>()
+    // Two ids that differ only in their tries have one key.
+    const wanted = new Map<RawName, FoundItem[][]>()
+    for (const idOrKey of idsOrKeys) {
+      const raw = toRaw(idOrKey, this.#settings.charset)
+      const item = await this.#findById(raw, states)
+      const items = item === undefined ? [] : [item]
+      found.set(idOrKey, items)
+      if (item !== undefined) continue
+      for (const key of this.#keysOf(raw)) wanted.set(key, [...(wanted.get(key) ?? []), items])
+    }
+    if (wanted.size === 0) return found
+    for (const state of states) {
+      for await (const item of this.#withKeys(wanted, state)) {
+        const lists = wanted.get(itemKey(item.parsed.raw, this.#settings.encode)) ?? []
+        for (const items of lists) items.push(item)
+      }
+    }
+    return found
+  }
+
+  async #findById(wanted: RawName, states: readonly ItemState[]): Promise<FoundItem | undefined> {
+    const parsed = isFileName(wanted) ? parseIfItem(wanted, this.#settings) : undefined
+    if (parsed === undefined) return undefined
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const state of states) if (await this.#isIn(state, wanted)) return { state, parsed }
+    }
+    return undefined
+  }
+
+  /** An id changes with the tries, and a key whose first argument is a number looks like an id. */
+  #keysOf(wanted: RawName): readonly RawName[] {
+    if (!isFileName(wanted)) return []
+    const isLikeId = parseIfItem(wanted, this.#settings) !== undefined
+    return isLikeId ? [itemKey(wanted, this.#settings.encode), wanted] : [wanted]
+  }
+
+  async *#withKeys(
+    keys: { has: (key: RawName) => boolean },
+    state: ItemState,
+  ): AsyncGenerator<FoundItem, void, undefined> {
+    for await (const name of namesIn(this.#directory, PLACES[state], this.#slices)) {
+      if (!keys.has(itemKey(name, this.#settings.encode))) continue
+      const parsed = parseIfItem(name, this.#settings)
+      if (parsed !== undefined) yield { state, parsed }
+    }
+  }
+
+  async #isIn(state: ItemState, name: RawName): Promise<boolean> {
+    const directory = placePath(this.#directory.layout, PLACES[state])
+    const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
+    try {
+      return (await fs.lstat(path)).isFile()
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(codeOf(error) ?? '')) {
+        // Not the item is missing, perhaps, but the queue.
+        await this.#directory.open()
+        return false
+      }
+      throw fileSystemError(failureOf(error, 'lstat', path.toString()), 'look for an item')
+    }
+  }
+}
+
+/** Whether it can be the name of a file: a path with anything else in it leads to another one. */
+function isFileName(raw: RawName): boolean {
+  return raw !== '' && raw.length <= LONGEST_NAME && !/[/\0]/.test(raw)
+}

@@ -1,0 +1,108 @@
+/**
+ * The queues of FSQ_ROOT, also those that lack a part.
+ *
+ * @module
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+
+import { FsqError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
+import { type Layout, layoutOf, rootMissing } from '../directory/layout.js'
+import type { Settings } from '../settings.js'
+
+// What mkfs leaves in the root of a file system, and only root may look into.
+const NEVER_QUEUE = 'lost+found'
+
+/**
+ * The layouts of the queues, by their names; hidden ones, under installation or removal, are left out. What may not be looked
+ * into may be one.
+ */
+export function queuesIn(settings: Settings): readonly Layout[] {
+  return entriesIn(settings.root)
+    .filter((name) => !name.startsWith('.') && name !== NEVER_QUEUE)
+    .sort()
+    .map((name) => layoutOf(name, settings))
+    .filter((layout) =>
+      layout.directories.some((directory) => mayBeDirectory(path.join(layout.path, directory))),
+    )
+}
+
+/** Looks through queues one by one. One that cannot be read does not keep the others from being looked through. */
+export class QueueSurvey {
+  readonly #layouts: readonly Layout[]
+  readonly #onUnreadable: (layout: Layout, error: Error) => void
+  #isComplete = true
+
+  /** @param onUnreadable - Hears of each queue that cannot be read, or not to its end. */
+  constructor(layouts: readonly Layout[], onUnreadable: (layout: Layout, error: Error) => void) {
+    this.#layouts = layouts
+    this.#onUnreadable = onUnreadable
+  }
+
+  /** Whether all could be read, so far. */
+  get isComplete(): boolean {
+    return this.#isComplete
+  }
+
+  /** What `look` finds in each. */
+  async *each<T>(look: (layout: Layout) => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    for (const layout of this.#layouts) {
+      // Not the loop of a caller, whose errors are no errors of the queue.
+      const found = look(layout)[Symbol.asyncIterator]()
+      for (
+        let next = await this.#next(found, layout);
+        next.done !== true;
+        next = await this.#next(found, layout)
+      )
+        yield next.value
+    }
+  }
+
+  async #next<T>(found: AsyncIterator<T>, layout: Layout): Promise<IteratorResult<T>> {
+    try {
+      return await found.next()
+    } catch (error) {
+      if (!isOfSystem(error)) throw error
+      this.#isComplete = false
+      this.#onUnreadable(layout, error)
+      return { done: true, value: undefined }
+    }
+  }
+}
+
+/** Whether it is an error of the package or of a system call, not a fault of the program. */
+export function isOfSystem(error: unknown): error is Error {
+  return error instanceof FsqError || (error instanceof Error && 'syscall' in error)
+}
+
+/** What is in the directory that holds the queues. */
+export function entriesIn(root: string): readonly string[] {
+  try {
+    return fs.readdirSync(root)
+  } catch (error) {
+    const failure = failureOf(error, 'scandir', root)
+    if (codeOf(error) !== 'ENOENT') throw fileSystemError(failure, 'list the queues')
+    throw rootMissing(root, failure)
+  }
+}
+
+function mayBeDirectory(file: string): boolean {
+  try {
+    return isDirectory(file)
+  } catch {
+    return true
+  }
+}
+
+/** Whether it is a directory. */
+export function isDirectory(file: string, mayBeLink = false): boolean {
+  const look = mayBeLink ? fs.statSync : fs.lstatSync
+  try {
+    return look(file, { throwIfNoEntry: false })?.isDirectory() ?? false
+  } catch (error) {
+    if (codeOf(error) === 'ENOTDIR') return false
+    throw fileSystemError(failureOf(error, 'lstat', file), 'look at a queue')
+  }
+}

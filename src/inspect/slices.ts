@@ -1,0 +1,34 @@
+/**
+ * Long work in slices: the other work of the event loop has its turn between them.
+ *
+ * @module
+ */
+// Not the global one, which a test may have replaced.
+import { setImmediate } from 'node:timers'
+
+const SLICE_MS = 10
+
+/** The slices of one piece of work: `if (slices.isOver) await slices.next()`, as often as possible. */
+export class Slices {
+  readonly #check: () => void
+  #end = performance.now() + SLICE_MS
+
+  /** @param check - Called at the beginning of each slice but the first. What it throws ends the work. */
+  constructor(check: () => void = () => undefined) {
+    this.#check = check
+  }
+
+  /** Whether the current slice has taken its time. */
+  get isOver(): boolean {
+    return performance.now() >= this.#end
+  }
+
+  /** Resolves when the event loop has had its turn. */
+  async next(): Promise<void> {
+    await new Promise((resolve) => {
+      setImmediate(resolve)
+    })
+    this.#check()
+    this.#end = performance.now() + SLICE_MS
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Removing finished items, by age or by count.
+ *
+ * @module
+ */
+import fs from 'node:fs'
+
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
+import { type Layout, placePath } from '../directory/layout.js'
+import { entriesOf, entryNamed, isStillWaiting } from '../inspect/entries.js'
+import type { Slices } from '../inspect/slices.js'
+import { type ItemState, PLACES } from '../inspect/states.js'
+import type { RawName } from '../name/charset.js'
+
+/** Which finished items stay. With both, an item stays only if it is young enough and among the last. */
+export interface Keep {
+  /** Milliseconds since the item came to done/ or fail/: older ones are removed. Default: no limit. */
+  readonly age?: number | undefined
+  /** How many stay, the last ones. Default: no limit. */
+  readonly count?: number | undefined
+}
+
+/** The states of items that have come to their end. */
+export type FinishedState = Exclude<ItemState, 'waiting'>
+
+/** The names of the files that do not stay, the oldest first: by ctime, which is when an item was moved to where it is. */
+export async function surplusIn(
+  layout: Layout,
+  state: FinishedState,
+  { age, count }: Keep,
+  slices: Slices,
+): Promise<readonly RawName[]> {
+  const latest = age === undefined ? Number.NEGATIVE_INFINITY : Date.now() - age
+  const files: { readonly raw: RawName; readonly moved: number }[] = []
+  for await (const { raw, info } of entriesOf(placePath(layout, PLACES[state]), slices)) {
+    if (info.isFile() && (count !== undefined || info.ctimeMs <= latest))
+      files.push({ raw, moved: info.ctimeMs })
+  }
+  files.sort((a, b) => a.moved - b.moved)
+  const tooMany = count === undefined ? 0 : Math.max(0, files.length - count)
+  return files.filter(({ moved }, index) => index < tooMany || moved <= latest).map(({ raw }) => raw)
+}
+
+/**
+ * Removes finished items; skips those that are also in queue/, as their move was cut in half.
+ *
+ * @param onRemoved - Called after each removal, with the number of removals so far.
+ * @returns How many have been removed.
+ */
+export async function removeFinished(
+  layout: Layout,
+  state: FinishedState,
+  names: readonly RawName[],
+  slices: Slices,
+  onRemoved: (removed: number) => void = () => undefined,
+): Promise<number> {
+  const directory = placePath(layout, PLACES[state])
+  let removed = 0
+  for (const raw of names) {
+    if (slices.isOver) await slices.next()
+    const entry = entryNamed(directory, raw)
+    if (entry === undefined || isStillWaiting(layout, entry)) continue
+    if (unlink(entry.path)) onRemoved(++removed)
+  }
+  return removed
+}
+
+function unlink(file: Buffer): boolean {
+  try {
+    fs.unlinkSync(file)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove a finished item')
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Mending what an audit has found.
+ *
+ * @module
+ */
+import fs from 'node:fs'
+
+import { Place } from '../addon/native.js'
+import { placePath } from '../directory/layout.js'
+import { FsqError } from '../errors/classes.js'
+import { codeOf } from '../errors/errno.js'
+import type { Fix, FoundFile, LocatedFinding } from '../inspect/audit.js'
+import type { RawName } from '../name/charset.js'
+import { freeEntropies } from '../name/item-name.js'
+import type { Settings } from '../settings.js'
+import { type Unchanged, underLock } from './under-lock.js'
+
+/** A finding that can be mended. */
+export type Mendable = LocatedFinding & { readonly fix: Fix }
+
+/** Whether a finding can be mended. */
+export function isMendable(finding: LocatedFinding): finding is Mendable {
+  return finding.fix !== undefined
+}
+
+/**
+ * Does what a finding proposes.
+ *
+ * @returns Why it is as it was.
+ */
+export function mend(
+  { path: file, fix, file: found, layout }: Mendable,
+  settings: Settings,
+): Unchanged | undefined {
+  switch (fix.action) {
+    case 'set mode':
+      change(found?.path ?? file, (descriptor) => fs.fchmodSync(descriptor, fix.mode))
+      return undefined
+    case 'set owner':
+      change(file, (descriptor) => fs.fchownSync(descriptor, fix.user, fix.group))
+      return undefined
+    case 'remove':
+      if (found !== undefined) fs.unlinkSync(found.path)
+      return undefined
+    case 'remove directory':
+      return underLock(file, undefined, () => fs.rmSync(file, { recursive: true, force: true }))
+    case 'move to fail/': {
+      if (found === undefined || layout === undefined) return undefined
+      const fail = placePath(layout, Place.fail)
+      return underLock(found.path, layout, () => moveInto(fail, found, settings))
+    }
+  }
+}
+
+/** What is there already is never replaced. */
+function moveInto(directory: string, { raw, path: from }: FoundFile, { encode }: Settings): void {
+  for (const name of namesFor(raw, encode)) {
+    const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
+    if (move(from, to)) return
+  }
+  throw new FsqError(`There is no free name for it in ${directory}`, { advice: 'Move it by hand' })
+}
+
+function* namesFor(raw: RawName, encode: string): Generator<RawName> {
+  yield raw
+  yield* freeEntropies(raw, encode)
+}
+
+/** @returns Whether it has been moved; otherwise there is another. */
+function move(from: Buffer, to: Buffer): boolean {
+  try {
+    // A link never replaces; a worker that sees both completes the move.
+    fs.linkSync(from, to)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'EEXIST' && code !== 'EPERM') throw error
+    const there = fs.lstatSync(to, { throwIfNoEntry: false })
+    const isItself = there !== undefined && there.ino === fs.lstatSync(from).ino
+    if (there !== undefined && !isItself) return false
+    // Linux links nobody's files but one's own, and those that one may write to.
+    if (there === undefined) {
+      fs.renameSync(from, to)
+      return true
+    }
+  }
+  fs.rmSync(from, { force: true })
+  return true
+}
+
+/** By descriptor: in a queue that a group may write to, a planted link must not lead root elsewhere. */
+function change(file: string | Buffer, call: (descriptor: number) => void): void {
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  try {
+    const info = fs.fstatSync(descriptor)
+    if (info.isFile() && info.nlink > 1)
+      throw new FsqError('has more than one name, perhaps planted; look at it')
+    call(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
