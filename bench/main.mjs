@@ -27,9 +27,9 @@ import { stream } from './workloads/stream.mjs'
 
 const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAME]]
 
-  --dir DIR    measure on the file system of this folder; left out: that of temporary files
+  --dir DIR    measure on the file system of this folder (default: that of temporary files)
   --quick      few items, rounds and sizes: under a minute
-  --json FILE  also write all that was measured
+  --json FILE  also write all measurements
   --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
 
@@ -142,7 +142,7 @@ async function main(parent) {
   const results = {}
   for (const { name, measure, lines, bytes } of reports) {
     if (bytes?.(counts) > bytesFree(folder.path)) {
-      say(`\nLeft out: ${name}, which needs ${number(bytes(counts) / 1e6)} MB`)
+      say(`\nSkipped: ${name}, which needs ${number(bytes(counts) / 1e6)} MB`)
       continue
     }
     results[name] = await measure({ counts, rounds, longRounds, folder })

@@ -83,7 +83,7 @@ describe('a handle', () => {
   test.each([
     [{ maxtries: 1 }, /maxtries/],
     [{ maxTries: 'many' }, /maxTries is 'many', expected a whole number.*FSQ_MAX_TRIES/],
-    [{ delimiter: '%' }, /expected another character/],
+    [{ delimiter: '%' }, /expected a character different/],
     [{ root: '' }, /root is ''/],
   ])('with the options %j is refused', (options, says) => {
     expect(() => new Queue('q', options as QueueOptions)).toThrow(SettingError)

@@ -66,7 +66,7 @@ export function targetLines(rows, results, { type, journal }, quick) {
     'start-up': startup,
     'command start-up': commands,
   } = results
-  if (quick) return ['The targets are not judged by so few items: leave out --quick']
+  if (quick) return ['Too few items to judge the targets: run without --quick']
   const lines = RATIOS.flatMap((target) => ratioLines(target, rows, { type, journal }))
   if (backlog !== undefined) {
     const peak = backlog.fsq.peakMB.median

@@ -9,8 +9,8 @@ import { UsageError } from './endings.mjs'
 export const USAGE = `Usage: npm run demo [-- [folder] [--files N] [--workers N]]
 
   folder       the files to work on (node_modules of this repository)
-  --files N    at most so many of them, 1 to 1,000,000 (2,000)
-  --workers N  so many processes, 1 to 64 (4)
+  --files N    at most N of them, 1 to 1,000,000 (2,000)
+  --workers N  N processes, 1 to 64 (4)
 
 Exit codes: 0 all as it should be, 1 something is off, 100 bad usage, 111 it could not be run.`
 

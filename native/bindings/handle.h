@@ -45,7 +45,7 @@ using FormBox = HandleBox<const ItemForm, 0x6673712d6974656d>;
 // Cancels one operation: the JavaScript thread sets it, and the operation checks it.
 using StopBox = HandleBox<std::atomic<bool>, 0x6673712d73746f70>;
 using DraftBox = HandleBox<Draft, 0x6673712d64726166>;
-// What a waiting scan has skipped. Other scans have none.
+// The items that a waiting scan has skipped. Other scans have none.
 using SkippedBox = HandleBox<Skipped, 0x6673712d736b6970>;
 
 template <typename Box>

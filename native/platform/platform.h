@@ -134,7 +134,7 @@ int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit
 int OpenPipe(int ends[2]);
 
 // Keeps this library in memory after Node closes it with the last thread that loaded it. Otherwise
-// process-wide state (entropies) would start anew with the next thread.
+// process-wide state (entropies) would start again with the next thread.
 void StayLoaded();
 
 // The process's umask, or -1 where it cannot be read without changing it.

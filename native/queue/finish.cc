@@ -55,7 +55,7 @@ class Mover {
         [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); },
         [&] { return HasLeft(); });
   }
-  // What an interrupted call may already have done.
+  // Whether an interrupted call has already taken effect.
   bool HasLeft() const { return IsOurs(queue_, item_.from) == 0; }
   bool HasTwoNames() const;
 
@@ -63,7 +63,7 @@ class Mover {
   Finish& item_;
   const int queue_;
   int target_;
-  Descriptor target_again_;  // opened again, if the directory was removed and created anew
+  Descriptor target_again_;  // opened again, if the directory was removed and created again
 };
 
 // The lock is advisory: a person may have moved the file by hand, or a worker of another implementation may

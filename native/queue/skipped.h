@@ -1,4 +1,4 @@
-// What a waiting scan has skipped, so that it can come back to just those items.
+// Remembers the items that a waiting scan has skipped, so that it can come back to just those.
 #pragma once
 
 #include <cstdint>

@@ -32,11 +32,11 @@ export function faultsOf(target, folder = join(ROOT, 'prebuilds'), { anySize = f
   must(found.exports.includes(INIT), `does not export ${INIT}`)
   must(
     found.signed || target.name !== 'darwin-arm64',
-    'has no code signature that fits: macOS on arm64 kills whoever loads it',
+    'has no code signature that fits: macOS on arm64 kills a process that loads it',
   )
   must(
     found.staysLoaded || target.platform === 'darwin',
-    'is unloaded with the last thread that has loaded it: link it with -z nodelete',
+    'is unloaded with the last thread that loaded it: link it with -z nodelete',
   )
   for (const library of found.libraries)
     must(target.libraries.test(library), `needs the library ${library}, which its users may not have`)

@@ -20,7 +20,7 @@ for (const page of pages()) {
 }
 
 function faultOf(file, anchor) {
-  if (!existsSync(file)) return 'there is no such file'
+  if (!existsSync(file)) return 'the file does not exist'
   if (anchor === undefined) return undefined
   const page = statSync(file).isDirectory() ? join(file, 'README.md') : file
   return anchorsOf(readFileSync(page, 'utf8')).has(anchor) ? undefined : 'there is no such heading'

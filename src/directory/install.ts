@@ -136,7 +136,7 @@ function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): Lock
 
 /** Warns if users who may claim items of a queue with fcntl locks cannot open them for writing. */
 function warnOfUnwritable({ name }: Layout, { queueMode, itemMode }: Settings): void {
-  // Whoever may write to its directories may work the queue, and needs read and write permission for its items.
+  // Users who may write to its directories may work the queue, and need read and write permission for its items.
   const others = queueMode & 0o022
   const needed = others | (others << 1)
   if ((itemMode & needed) === needed) return

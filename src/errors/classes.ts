@@ -115,7 +115,10 @@ export class QueueDownError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_DOWN'
 }
 
-/** The trigger could not be created or pulled: it is missing, it has no listener, or something else has its name. */
+/**
+ * The trigger could not be created or pulled: it is missing, it has no listener, or something else has its name.
+ * Create it with `queue.trigger()`, start a listener, or move the other file away.
+ */
 export class TriggerError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_TRIGGER'
 }
@@ -128,12 +131,17 @@ export class NotAQueueError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_A_QUEUE'
 }
 
-/** Items are waiting in the queue, so it was not uninstalled. Work them off, or uninstall with the option `force`. */
+/**
+ * Items are waiting in the queue, so it was not uninstalled. Let workers finish them, or uninstall with the option
+ * `force`.
+ */
 export class QueueNotEmptyError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_NOT_EMPTY'
 }
 
-/** The text cannot be the name of a queue (fsq standard, section 1). */
+/**
+ * The text cannot be the name of a queue (fsq standard, section 1). Use a name such as 'a_queue', without the path.
+ */
 export class QueueNameError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_NAME'
 }
@@ -143,12 +151,18 @@ export class QueueClosedError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_QUEUE_CLOSED'
 }
 
-/** A value cannot be written into an item name, or the delimiter or the encode character is not valid. */
+/**
+ * A value cannot be written into an item name, or the delimiter or the encode character is not valid. Correct the
+ * value, or put it into the payload.
+ */
 export class EncodingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ENCODING'
 }
 
-/** A name, or a part of a name, that cannot be parsed (fsq standard, section 2). */
+/**
+ * A name, or a part of a name, that cannot be parsed (fsq standard, section 2). `reason` says why: correct the name,
+ * or the settings that it was written with.
+ */
 export class MalformedNameError extends EncodingError {
   static override readonly code: string = 'ERR_FSQ_MALFORMED_NAME'
 
@@ -187,7 +201,10 @@ export class NameTooLongError extends FsqError {
   }
 }
 
-/** A setting or an option has an invalid value (fsq standard, section 8), or does not exist. */
+/**
+ * A setting or an option has an invalid value (fsq standard, section 8), or does not exist. `setting`, `value` and
+ * `expected` say what to correct.
+ */
 export class SettingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_SETTING'
 
@@ -229,7 +246,10 @@ export function unknownSetting(setting: string, value: unknown, message: string)
   return new SettingError(setting, value, 'an existing setting', undefined, message)
 }
 
-/** The value cannot be the contents of an item: it is of the wrong type, cannot be read, or is in use elsewhere. */
+/**
+ * The value cannot be the contents of an item: it is of the wrong type, cannot be read, or is in use elsewhere. Pass
+ * another value, or a stream that nothing else reads.
+ */
 export class PayloadError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_PAYLOAD'
 }
@@ -368,17 +388,23 @@ export class ItemFinishedError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ITEM_FINISHED'
 }
 
-/** Another process has moved or removed the file of a claimed item. */
+/**
+ * Another process has moved or removed the file of a claimed item. The item is out of this worker's hands: go on with
+ * the next one, and find out what else changes files in the queue.
+ */
 export class ItemGoneError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ITEM_GONE'
 }
 
-/** The contents of a claimed item are too large for one value, or its file was truncated after the claim. */
+/**
+ * The contents of a claimed item are too large for one value, or its file was truncated after the claim. Read large
+ * contents with `stream()`.
+ */
 export class ContentError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_CONTENT'
 }
 
-/** The native addon of this package cannot be loaded here. */
+/** The native addon of this package cannot be loaded here. The message says why, and what to install or to allow. */
 export class AddonMissingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_ADDON_MISSING'
 }
@@ -399,12 +425,17 @@ export class LockTimeoutError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_LOCK_TIMEOUT'
 }
 
-/** The lock has already been unlocked, or was lost while it was being changed. */
+/**
+ * The lock has already been unlocked, or was lost while it was being changed. Take it again before you rely on it.
+ */
 export class LockNotHeldError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_LOCK_NOT_HELD'
 }
 
-/** The target cannot be locked, or not in this way. */
+/**
+ * The target cannot be locked, or not in this way. Lock a regular file or a directory, with another `kind` or opened
+ * for writing if the message says so.
+ */
 export class NotLockableError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NOT_LOCKABLE'
 }
@@ -459,12 +490,12 @@ export class FileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'
 }
 
-/** The user of this process lacks the permission. */
+/** The user of this process lacks the permission. Give it to the user, or run as the owner. */
 export class PermissionError extends FileSystemError {
   static override readonly code: string = 'ERR_FSQ_PERMISSION'
 }
 
-/** The file system is mounted read-only. */
+/** The file system is mounted read-only. Mount it for writing, or put the queue on another one. */
 export class ReadOnlyError extends FileSystemError {
   static override readonly code: string = 'ERR_FSQ_READ_ONLY'
 }
