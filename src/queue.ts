@@ -1,5 +1,5 @@
 /**
- * A queue, as one process sees it.
+ * The handle by which a process uses a queue.
  *
  * @module
  */
@@ -31,17 +31,17 @@ import { type SettingOverrides, type Settings, resolveSettings } from './setting
 
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './directory/trigger.js'
 
-/** Settings that this handle has for itself, and who hears of its reports. */
+/** The settings of a handle, and the listener for its reports. */
 export interface QueueOptions extends SettingOverrides {
   /**
-   * Hears of malformed, expired, foreign and unreadable files, once each; left out, each is a warning of the process. What
-   * it throws ends the scan that had something to report.
+   * Receives a report of each malformed, expired, foreign or unreadable file, once for each. An error that it throws ends the scan that
+   * reports. Default: each report is a warning of the process.
    */
   readonly onReport?: ReportListener | undefined
 }
 
 /**
- * A handle on a queue. Making one touches no file; the directory is opened at the first use, and kept open.
+ * A handle on a queue. Making one touches no file: the first use opens the directory, which then stays open.
  *
  * @example
  * ```ts
@@ -65,7 +65,7 @@ export class Queue {
 
   /**
    * @param name - Not empty, without `/` and NUL, at most 255 bytes, and not starting with `.`.
-   * @throws {@link QueueNameError} or {@link SettingError}. Whether there is such a queue shows at the first use.
+   * @throws {@link QueueNameError} or {@link SettingError}. Whether the queue exists shows at the first use.
    */
   constructor(name: string, options: QueueOptions = {}) {
     checkAreSettings(options)
@@ -88,12 +88,12 @@ export class Queue {
    * Makes a queue: its directories, with owner and mode, appear complete and durable under its name, or not at all (fsq
    * standard, section 1).
    *
-   * @param options - `force: true` replaces a queue that is there, with all its items. `lockKind: 'fcntl'` has its workers
-   * lock items by fcntl instead of flock.
-   * @returns A handle on it.
-   * @throws {@link QueueExistsError} if something has the name, {@link QueueMissingError} if there is no `root`,
-   * {@link NotAQueueError} if `force` would replace something else than a queue, {@link NetworkFileSystemError} unless that
-   * is allowed, or a file system error.
+   * @param options - `force: true` replaces an existing queue, with all its items. `lockKind: 'fcntl'` makes workers lock items by fcntl
+   * instead of flock.
+   * @returns A handle on the queue.
+   * @throws {@link QueueExistsError} if a file or directory has the name, {@link QueueMissingError} if there is no `root`,
+   * {@link NotAQueueError} if `force` would replace something other than a queue, {@link NetworkFileSystemError} unless
+   * `allowNetwork` is set, or a file system error.
    */
   static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
     checkAreSettings(options)
@@ -103,7 +103,7 @@ export class Queue {
     return queue
   }
 
-  /** Its name below the root. */
+  /** The name of the queue below the root. */
   get name(): string {
     return this.#layout.name
   }
@@ -113,7 +113,7 @@ export class Queue {
     return this.#layout.path
   }
 
-  /** The absolute paths of its four directories, for tools that look at files. */
+  /** The absolute paths of the four directories, for tools that look at files. */
   get paths(): QueuePaths {
     return pathsOf(this.#layout)
   }
@@ -124,19 +124,17 @@ export class Queue {
   }
 
   /**
-   * Adds an item (fsq standard, section 3). It can be seen only when it is complete, and it is durable, as far as the
-   * setting `durability` promises, when this resolves.
+   * Adds an item (fsq standard, section 3). Workers see the item only when it is complete. When this resolves, the item is as durable as
+   * the setting `durability` promises.
    *
-   * @param data - Its contents. Bytes are taken as they are at the call; a stream is read to its end, and let go of whatever
-   * happens.
-   * @param args - Its arguments. They share the 255 bytes of a file name: keep them short.
-   * @param options - `delay`: milliseconds until it is due. `signal`: gives up, with nothing left of the item.
-   * `trigger`: pull the trigger then (setting `useTrigger`).
+   * @param data - The contents. Bytes are taken as they are at the call. A stream is read to its end, and destroyed if that fails.
+   * @param args - The arguments. They share the 255 bytes of a file name: keep them short.
+   * @param options - `delay`: milliseconds until the item is due. `signal`: its abort cancels the call, and nothing of the item stays.
+   * `trigger`: whether to pull the trigger after the item is in the queue (default: the setting `useTrigger`).
    * @returns The id of the item.
-   * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} for what cannot be an item,
-   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, or a file
-   * system error: nothing has been added. The signal's reason. {@link NotDurableError}: the item has been added, and must not be
-   * added again.
+   * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} if data and arguments cannot be an item,
+   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, a file system error, or
+   * the signal's reason: nothing has been added. {@link NotDurableError}: the item has been added, so do not add it again.
    * @example
    * ```ts
    * const id = await queue.enqueue({ json: { to: 'a@example.org' } }, ['mail'], { delay: 60_000 })
@@ -148,41 +146,40 @@ export class Queue {
   }
 
   /**
-   * {@link enqueue}, on this thread, which waits for the disk. For scripts, and for items without durability. Takes no streams,
-   * no Blobs and no pipes, which would have to be waited for.
+   * Synchronous {@link enqueue}; blocks the thread while the disk works. For scripts, and for items without durability. Takes no streams,
+   * Blobs and pipes, because those have to be awaited.
    */
   enqueueSync(data: Payload, args?: readonly NameArgument[], options?: EnqueueSyncOptions): string {
     return this.#enqueuer.enqueueSync(data, args, options)
   }
 
   /**
-   * Adds items in the order of the array, in few crossings into native code; streams are read one after the other. Not
-   * atomic: each is added by itself.
+   * Adds items in the order of the array, in few calls into native code. Streams are read one after the other. The call is not atomic:
+   * each item is added by itself.
    *
-   * @param options - `signal`: gives up on those that are not in the queue yet.
-   * @returns Their ids, in their order.
-   * @throws {@link EnqueueManyError} if some could not be added; it has the outcome of each. A queue that is missing is an
-   * error of its own, and so is a signal that was aborted before any item was in the queue: its reason.
+   * @param options - `signal`: its abort cancels the entries that are not in the queue yet.
+   * @returns The ids, in the order of the array.
+   * @throws {@link EnqueueManyError} if some items could not be added; it has the outcome of each. If no item can be added, because the
+   * queue is missing, say, or the signal was aborted before: that error, or the signal's reason.
    */
   async enqueueMany(entries: readonly EnqueueEntry[], options: EnqueueManyOptions = {}): Promise<string[]> {
     return enqueueMany(this.#enqueuer, entries, options)
   }
 
   /**
-   * Claims the items that wait, one after the other, in FIFO order (fsq standard, section 4). Each is locked, checked and
-   * yours until it is finished or released, also after the loop has gone on. Leaving the loop early releases the item that
-   * it was left at, unless that is finished or being finished: where items are worked on beside the loop, leave it before
-   * you hand one over, not after.
+   * Claims the waiting items one after the other, in FIFO order (fsq standard, section 4). Each item is locked and checked, and it is
+   * yours until you finish or release it, even after the loop has gone on. Leaving the loop early releases the item that the loop
+   * handed out last, unless that is finished or being finished. So if other code works on items beside the loop, leave the loop
+   * before you hand an item to that code, not after.
    *
-   * One walk over what was waiting at its beginning; items held by others and those not due yet are passed by, and what a
-   * worker that died gave back is found by the next scan. Malformed,
-   * expired and exhausted items go to fail/ and are reported.
+   * The loop makes one pass over the items that are waiting when it begins. It skips items that other workers hold or that are not due.
+   * An item freed by a dead worker is found by the next scan. Malformed, expired and exhausted items go to fail/ and are reported.
    *
-   * With `wait: true` the loop goes on for ever (see {@link scanForever}).
+   * With `wait: true` the loop goes on forever (see {@link scanForever}).
    *
-   * @throws {@link QueueDownError} if the queue is down, or comes down on the way; {@link QueueMissingError};
+   * @throws {@link QueueDownError} if the queue is down or is taken down meanwhile; {@link QueueMissingError};
    * {@link QueueClosedError} if this handle is closed meanwhile; the reason of the `signal` once it is aborted;
-   * {@link FinishError} while an item of this handle could not be finished; a file system error.
+   * {@link FinishError} as long as an item of this handle cannot be finished; a file system error.
    * @example
    * ```ts
    * for await (const item of queue.scan()) {
@@ -201,10 +198,10 @@ export class Queue {
   }
 
   /**
-   * {@link scan} with `wait: true`: hands out items as they come, until the signal is aborted or the loop is left. An item
-   * that a worker loses by dying starts here within milliseconds. Whoever pulls the trigger of the queue wakes the loop.
+   * {@link scan} with `wait: true`: hands out items as they come, until the signal is aborted or you leave the loop. When a worker dies,
+   * this loop receives its item within milliseconds. Pulling the queue's trigger also wakes the loop.
    *
-   * What throws ends it: a queue that comes down or is removed, too. Start it again when that is over.
+   * Every error ends the loop, also that of a queue that is taken down or removed. Start a new loop after that.
    *
    * @throws As {@link scan}.
    * @example
@@ -226,15 +223,14 @@ export class Queue {
   }
 
   /**
-   * Lists items without claiming or locking anything, in FIFO order. Files whose names are not those of items are left
-   * out.
+   * Lists items in FIFO order, without claiming or locking anything. Skips files whose names are not those of items.
    */
   items(options: ItemsOptions = {}): AsyncGenerator<ListedItem, void, undefined> {
     return this.#lister.items(options)
   }
 
   /**
-   * Finds an item by its id, wherever it is, also after its tries have changed, or by its key. Locks nothing.
+   * Finds an item by its id or by its key, in any directory of the queue, even after its tries have changed. Locks nothing.
    *
    * @returns `undefined`: there is no such item.
    */
@@ -248,8 +244,7 @@ export class Queue {
   }
 
   /**
-   * Whether no file is in queue/: nothing waits, nothing is delayed, and nothing is being worked on. Cheap, however many
-   * there are; locks nothing.
+   * Whether queue/ has no file: no item is waiting, delayed or being worked on. Cheap, however many items there are. Locks nothing.
    *
    * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error.
    */
@@ -257,7 +252,7 @@ export class Queue {
     return this.#lister.isEmpty()
   }
 
-  /** Forbids scans of this queue, by any process, until {@link up}. Items that are being worked on are not stopped. */
+  /** Forbids scans of this queue by any process, until {@link up}. Workers finish the items that they have claimed. */
   async down(): Promise<void> {
     this.#directory.checkOpen()
     await makeDown(this.#layout, this.#settings)
@@ -269,17 +264,17 @@ export class Queue {
     await removeDown(this.#layout)
   }
 
-  /** Whether scans of the queue are forbidden: the file `down` exists. */
+  /** Whether scans of the queue are forbidden, which means that the file `down` exists. */
   async isDown(): Promise<boolean> {
     this.#directory.checkOpen()
     return isQueueDown(this.#layout)
   }
 
   /**
-   * Makes the trigger, a FIFO: a byte written to it wakes a loop that waits ({@link scanForever}), in whatever language it
-   * is. Of `queueUser` and `queueGroup`; whoever may read and write in directories of `queueMode` may listen and pull.
+   * Makes the trigger, a FIFO: a byte written to it wakes a waiting loop ({@link scanForever}), in any language. The trigger belongs to
+   * `queueUser` and `queueGroup`. Users who may read and write in directories of `queueMode` may listen to it and pull it.
    *
-   * @throws {@link TriggerError} if something else has its name; {@link QueueMissingError}, {@link NotAQueueError} or a file
+   * @throws {@link TriggerError} if another kind of file has its name; {@link QueueMissingError}, {@link NotAQueueError} or a file
    * system error.
    */
   async trigger(): Promise<void> {
@@ -287,18 +282,18 @@ export class Queue {
     await makeTrigger(this.#layout, this.#settings)
   }
 
-  /** Removes the trigger; nothing happens if there is none. */
+  /** Removes the trigger, if there is one. */
   async untrigger(): Promise<void> {
     this.#directory.checkOpen()
     await removeTrigger(this.#layout)
   }
 
   /**
-   * Pulls the trigger: one of the loops that wait looks for items, at once where the kernel does not notify it of changes, else
-   * within about a second. Loops that are notified start new items without it.
+   * Pulls the trigger: one of the waiting loops looks for items. It looks at once if the kernel does not notify it of changes, else within
+   * about a second. A loop that is notified of changes starts new items without the trigger.
    *
-   * @param options - `ignoreListener: true`: it is no error if nobody listens.
-   * @throws {@link TriggerError} if there is no trigger, or nobody listens.
+   * @param options - `ignoreListener: true`: it is no error if no loop listens.
+   * @throws {@link TriggerError} if there is no trigger, or if no loop listens.
    */
   async triggerPull(options: PullOptions = {}): Promise<void> {
     this.#directory.checkOpen()
@@ -306,10 +301,10 @@ export class Queue {
   }
 
   /**
-   * Removes the queue with all that is done and failed, and closes this handle. One that is closed already can do it, too.
+   * Removes the queue with all its done and failed items, and closes this handle. A closed handle can do this, too.
    *
    * @param options - `force: true` removes waiting items, too.
-   * @throws {@link QueueNotEmptyError} if items wait: the queue stays as it was, and so does the handle.
+   * @throws {@link QueueNotEmptyError} if items are waiting: the queue stays as it was, and the handle stays open.
    * {@link NotDurableError}: the queue has been removed and the handle is closed, but a power cut may undo the removal.
    */
   async uninstall(options: UninstallOptions = {}): Promise<void> {
@@ -325,8 +320,8 @@ export class Queue {
   }
 
   /**
-   * Releases at once all that this handle has claimed, and closes it when the claims and finishes that are under way have ended.
-   * Whatever it is asked for after that is a {@link QueueClosedError}, but for {@link uninstall}. Harmless if it is closed already.
+   * Releases all claims of this handle at once, and closes the handle when the calls in flight have ended. After that, every method
+   * except {@link uninstall} throws a {@link QueueClosedError}. Harmless if the handle is closed already.
    */
   async close(): Promise<void> {
     this.#directory.close()

@@ -22,15 +22,15 @@ napi_value HeldClaims(napi_env env, napi_callback_info) {
 // For this long the JavaScript thread is expected to poll again by itself.
 constexpr int64_t kPollAgainNs = 100'000;
 
-// (again) -> how many lane tasks are still in flight; resolves those that have completed. `again`: the caller
-// polls again at once.
-napi_value SettleEnds(napi_env env, napi_callback_info info) {
+// (polling) -> how many lane tasks are still in flight; resolves those that have completed. `polling`: the caller
+// polls again soon.
+napi_value ResolveCompleted(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
-  const bool again = arguments[0].Flag();
+  const bool polling = arguments[0].Flag();
   if (!arguments.ok()) return nullptr;
   const std::shared_ptr<Completions> completions = DataOf(env).completions;
   if (!completions) return JsBuilder(env).Number(0);
-  completions->ExpectPollsUntil(again ? NowNs() + kPollAgainNs : 0);
+  completions->ExpectPollsUntil(polling ? NowNs() + kPollAgainNs : 0);
   return JsBuilder(env).Number(static_cast<double>(completions->Settle(env, true)));
 }
 
@@ -62,7 +62,7 @@ napi_value FaultPoints(napi_env env, napi_callback_info) {
 #endif
 
 constexpr Binding kFunctions[] = {
-    {"heldClaims", HeldClaims}, {"settleEnds", SettleEnds},   {"stop", Stop},
+    {"heldClaims", HeldClaims}, {"resolveCompleted", ResolveCompleted}, {"stop", Stop},
 #ifdef FSQ_FAULT_POINTS
     {"setFaults", SetFaults},   {"faultPoints", FaultPoints},
 #endif

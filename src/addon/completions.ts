@@ -25,7 +25,7 @@ class Completions {
   /** How many calls are still to be made without a spin. */
   #skipping = 0
   readonly #look = (): void => {
-    const left = native.settleEnds(true)
+    const left = native.resolveCompleted(true)
     const now = performance.now()
     if (left < this.#inFlight) this.#lastCompletion = now
     this.#inFlight = left
@@ -36,7 +36,7 @@ class Completions {
     this.#isSpinning = false
     if (left === 0) this.#penalty = 0
     else this.#skipping = this.#penalty = Math.min(Math.max(1, this.#penalty * 2), MOST_SKIPPED)
-    native.settleEnds(false)
+    native.resolveCompleted(false)
   }
 
   await(): void {
@@ -46,8 +46,8 @@ class Completions {
       return
     }
     // With more calls in flight, this thread has enough to do until the wake-up.
-    if (native.settleEnds(true) > 1) {
-      native.settleEnds(false)
+    if (native.resolveCompleted(true) > 1) {
+      native.resolveCompleted(false)
       return
     }
     this.#isSpinning = true

@@ -1,8 +1,8 @@
 /**
- * The seam: the one place that knows the addon. Native code is mechanism (directories, locks, links, renames); it
- * answers with plain values, and with a {@link Failure} where a system call failed. What that means is decided above.
+ * The seam: this file alone types the addon. Native code is the mechanism (directories, locks, links, renames). It answers with plain
+ * values, and with a {@link Failure} where a system call has failed; the modules above decide what a failure means.
  *
- * Names cross the seam as {@link RawName}s, one character a byte; paths of the caller's as plain strings.
+ * Names cross the seam as {@link RawName}s, one character a byte; paths of the caller cross it as plain strings.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import addon from '#binding'
 import { AddonMissingError } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 
-/** A file name as its bytes: one character, U+0000 to U+00FF, a byte. Equal bytes are equal strings. */
+/** The bytes of a file name: each character, U+0000 to U+00FF, is a byte. Equal bytes are equal strings. */
 export type RawName = string
 
 declare const handleOf: unique symbol
@@ -27,36 +27,35 @@ export interface ListingHandle {
   readonly [handleOf]: 'listing'
 }
 
-/** An item that is written bit by bit: an inode without a name in queue/. What is not enqueued vanishes with it. */
+/** An item that is written piece by piece: an inode without a name in queue/. Unless it is enqueued, it vanishes with this handle. */
 export interface DraftHandle {
   readonly [handleOf]: 'draft'
 }
 
-/** What ends one operation before its time. */
+/** Cancels one operation. */
 export interface StopHandle {
   readonly [handleOf]: 'stop'
 }
 
-/** What a scan that waits has passed by, with the descriptors of what others hold. */
+/** The items that a waiting scan has skipped, with the descriptors of those that other workers hold. */
 export interface SkippedHandle {
   readonly [handleOf]: 'skipped'
 }
 
-/** What one waiter watches. */
+/** The watch of one waiter. */
 export interface WatchHandle {
   readonly [handleOf]: 'watch'
 }
 
 /**
- * What has happened in a queue that is watched besides the names that have appeared in queue/, as bits: a hint, where a
- * listing is the truth.
+ * Events in a watched queue, besides the names that have appeared in queue/, as bits. They are hints: only a listing is the truth.
  */
 export const Happened = {
   /** A file in queue/ was closed, so its lock may be free. */
   closed: 1,
-  /** The queue itself has changed: down, moved, removed. */
+  /** The queue itself has changed: it is down, moved or removed. */
   look: 2,
-  /** More than could be remembered. */
+  /** More has happened than native code could remember. */
   lost: 4,
   /** The trigger was pulled. */
   pulled: 8,
@@ -66,7 +65,7 @@ export const Happened = {
 export const Place = { queue: 0, tmp: 1, done: 2, fail: 3 } as const
 export type Place = (typeof Place)[keyof typeof Place]
 
-/** What a directory entry is, by its number in native code. */
+/** The types of directory entries, by their number in native code. */
 export const ENTRY_TYPES = [
   'something unknown',
   'a regular file',
@@ -101,39 +100,39 @@ export type PackedClaims = readonly [
   failure?: Failure,
 ]
 
-/** How the name and the file of a new item are made. */
+/** The form of the names and files of new items. */
 export interface ItemFormValues {
   /** Character codes. */
   readonly delimiter: number
   readonly escape: number
   readonly timeFormat: string
   readonly utc: boolean
-  /** Ids, -1: leave. */
+  /** Ids; -1: stays as the kernel sets it. */
   readonly user: number
   readonly group: number
   readonly mode: number
   readonly durable: boolean
-  /** Contents are made durable by fsync alone, whatever the file system is known for. */
+  /** Contents are made durable by fsync alone, whatever native code knows about the file system. */
   readonly plainSync: boolean
 }
 
-/** {@link ItemFormValues}, read once. */
+/** {@link ItemFormValues}, as native code has read them. */
 export interface ItemForm {
   readonly [handleOf]: 'form'
 }
 
-/** How far a file system reaches, by its number in native code: other machines may change what is on a `network` one. */
+/** The reach of a file system, by its number in native code: other machines may change files on a `network` one. */
 export const Reach = { local: 0, network: 1, unknown: 2 } as const
 
-/** The file system that something is on. */
+/** The file system of a directory. */
 export interface FileSystem {
   readonly name: string
   readonly reach: number
 }
 
-/** What can be done in a directory. */
+/** The features of a directory. */
 export interface NativeProbe {
-  /** 0: it works; a negative error number; 1: no call failed, and it had no effect. */
+  /** 0: the feature works; a negative error number: a call has failed; 1: no call has failed, and there was no effect. */
   readonly features: Readonly<Record<string, number>>
   /** Nanoseconds; 0: unknown. */
   readonly timestampStep: number
@@ -143,22 +142,22 @@ export interface NativeProbe {
 }
 
 /**
- * What is written into an item: bytes that nobody else changes, the path of a file, the descriptor of one (from its
- * position on, which stays), what a draft holds, or nothing.
+ * The contents of a new item: bytes, which must not change meanwhile; the path of a file; the descriptor of a file, which is read from
+ * its position on and keeps that position; a draft; or nothing.
  */
 export type NativePayload = Uint8Array | string | number | DraftHandle | null
 
-/** What failed. With a `name`, the item is in the queue, but not durably. */
+/** The failure of an enqueue. With a `name`, the item is in the queue, but not durable. */
 export interface EnqueueFailure extends Failure {
   readonly name?: RawName
   readonly nameBytes?: number
   readonly nameLimit?: number
 }
 
-/** The name of the new item, or what failed. */
+/** The name of the new item, or the failure. */
 export type EnqueueResult = RawName | EnqueueFailure
 
-/** Nothing where all went well. `moved`: the item has left, whatever failed then; `errno` 0: only `undelayed`. */
+/** `undefined`: success. `moved`: the item has left queue/, and a later call has failed. `errno` 0: no call has failed, but the item is `undelayed`. */
 export type FinishResult = (Failure & { readonly moved: boolean; readonly undelayed: boolean }) | undefined
 
 export interface InstallPlan {
@@ -166,7 +165,7 @@ export interface InstallPlan {
   readonly hidden: string
   readonly name: string
   readonly directories: readonly string[]
-  /** The name of the file that asks for fcntl locks; empty: none is made. */
+  /** The name of the marker file for fcntl locks; empty: no marker. */
   readonly marker: string
   readonly mode: number
   readonly user: number
@@ -174,7 +173,7 @@ export interface InstallPlan {
   readonly replace: boolean
 }
 
-/** `leftover`: what the queue that was replaced is called now. */
+/** `leftover`: the present name of the queue that was replaced. */
 export type InstallResult = Partial<Failure> & { readonly published: boolean; readonly leftover?: RawName }
 
 /**
@@ -190,17 +189,17 @@ export type LockKind = 'flock' | 'fcntl'
 export type PathLock = readonly [claim: number, descriptor: number]
 
 interface Native {
-  /** `names`: of queue, tmp, done, fail, of the down file, and of the marker of fcntl locks. */
+  /** @param names - Of queue, tmp, done and fail, of the down file, and of the marker for fcntl locks. */
   openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
   openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
   closeQueue(queue: QueueHandle): void
-  /** Closes it when the last of its claims is finished or released; until then it can be used. */
+  /** Closes the queue when the last of its claims is finished or released; until then it can be used. */
   retireQueue(queue: QueueHandle): void
-  /** Whether its items are claimed by fcntl locks. */
+  /** Whether workers of the queue lock items by fcntl. */
   usesFcntl(queue: QueueHandle): boolean
   fileSystemOf(queue: QueueHandle): FileSystem
 
-  /** `seed`: 0 for FIFO order, else in blocks that it shuffles. ECANCELED: it was stopped. */
+  /** @param seed - 0: FIFO order; else the seed by which the blocks are shuffled. Fails with ECANCELED once `stop` is set. */
   list(
     queue: QueueHandle,
     place: Place,
@@ -211,17 +210,17 @@ interface Native {
   listSync: (...args: Parameters<Native['list']>) => ListingHandle | Failure
   closeListing(listing: ListingHandle): void
   listingSize(listing: ListingHandle): number
-  /** How many microseconds it took to read and sort. */
+  /** How many microseconds native code took to read and sort the names. */
   listingSpent(listing: ListingHandle): number
-  /** Name and type by turns. */
+  /** Names and types, alternating. */
   listingEntries(listing: ListingHandle, from: number, count: number): (RawName | number)[]
   seekListing(listing: ListingHandle, position: number): void
 
   isDownSync(queue: QueueHandle): boolean | Failure
   /**
-   * @param looks - The most names to look at.
-   * @param escape - Character code of the encode character; 0: the names are not looked into.
-   * @param stop - Once it is set, no more names are looked at.
+   * @param looks - The most names that native code looks at.
+   * @param escape - Character code of the encode character; 0: native code does not parse the names.
+   * @param stop - Once it is set, native code looks at no more names.
    */
   claim(
     queue: QueueHandle,
@@ -237,38 +236,38 @@ interface Native {
 
   newSkipped(): SkippedHandle
   closeSkipped(skipped: SkippedHandle): void
-  /** How many are held by others, and their descriptors are kept open. */
+  /** How many items other workers hold whose descriptors are kept open. */
   skippedKept(skipped: SkippedHandle): number
-  /** How many are held by others, and only their names are remembered. */
+  /** How many items other workers hold of which only the names are kept. */
   skippedUnkept(skipped: SkippedHandle): number
-  /** Whether another walk would find nothing but what is delayed or may not be opened. Cheap. */
+  /** Whether another pass would find only delayed and unreadable items. Cheap. */
   skippedQuiet(skipped: SkippedHandle, queue: QueueHandle): boolean
-  /** When the first of the delayed ones is due, in milliseconds since the epoch; 0: there is none. */
+  /** When the first of the delayed items is due, in milliseconds since the epoch; 0: there is none. */
   skippedDue(skipped: SkippedHandle): number
 
-  /** `inLoop`: the event loop may look for itself, instead of another thread; the first call decides. */
+  /** @param inLoop - Whether the event loop of Node may poll, instead of another thread. The first call decides for all. */
   newWatch(inLoop: boolean): WatchHandle
   closeWatch(watch: WatchHandle): void
-  /** Opens the FIFO if it is there and not open yet. */
+  /** Opens the FIFO, if it exists and is not open yet. */
   listenTrigger(watch: WatchHandle, path: string): Failure | undefined
   /**
-   * From here on, what happens in the directory of the queue and in its queue/ is told, in place of what was watched before. A
-   * failure: only pulls of the trigger are.
+   * Watches the directory of the queue and its queue/, instead of those watched before. After a failure, the watch tells only of pulls of
+   * the trigger.
    */
   armWatch(watch: WatchHandle, queuePath: string, itemsPath: string): Failure | undefined
   disarmWatch(watch: WatchHandle): void
   /**
-   * What has happened since the last call, see {@link Happened}; if nothing has, `callback` is called with that when something
-   * does, once. Which names have appeared is for {@link listNews}, until the next call of this function.
+   * The bits of {@link Happened} since the last call. If nothing has happened, calls `callback` once with them when something does.
+   * {@link listNews} has the names that have appeared, until the next call of this function.
    */
   awaitWatch(watch: WatchHandle, closes: boolean, callback: (happened: number) => void): number | undefined
-  /** What has happened, and the callback will not be called. */
+  /** The bits of {@link Happened}; the callback will not be called. */
   cancelWatch(watch: WatchHandle): number
   /**
-   * Fills a listing anew: with what has appeared, with the names that are given, with what is due at `now`, and with what is held
-   * by others: if `kept`, those whose descriptors are kept open, if `unkept`, a part of the others. Each once.
+   * Fills a listing anew: with the names that have appeared, the given names, and the items that are due at `now`; if `kept`, with the
+   * items of {@link skippedKept}; if `unkept`, with a part of the items of {@link skippedUnkept}. Lists each name once.
    *
-   * @returns How many there are.
+   * @returns The number of names.
    */
   listNews(
     listing: ListingHandle,
@@ -283,12 +282,12 @@ interface Native {
   makeFifo(path: string, mode: number): Failure | undefined
 
   /**
-   * Takes the claims; those that could not be moved are held again when it resolves. One call after the other, on one thread. Call
-   * it through `finish` of `addon/lane.ts`.
+   * Takes claims and moves their items. When it resolves, the claims that could not be moved are held again. Native code makes one such
+   * call after the other, on one thread. Call it through `finish` of `addon/lane.ts`.
    *
    * @param moves - Packed by `packMoves` of `addon/packing.ts`. Read before this returns.
    * @param names - The new names; `undefined`: the name stays.
-   * @returns One result a claim; `undefined`: all went well.
+   * @returns One result a claim; `undefined`: success for all.
    */
   finish(
     queue: QueueHandle,
@@ -298,13 +297,13 @@ interface Native {
     durable: boolean,
   ): Promise<FinishResult[] | undefined>
   /**
-   * Answers what of the calls that run one after the other has ended. That happens by itself, too, but takes a wake-up; none is sent while the
-   * last call said `again`, as then another one follows at once.
+   * Resolves the lane calls that have completed, without waiting for the wake-up by their thread. After `polling`, no wake-up is sent
+   * until the next call, which must follow soon.
    *
-   * @returns How many are under way.
+   * @returns How many calls are in flight.
    */
-  settleEnds(again: boolean): number
-  /** Unlocks and closes claims; a number that is no claim's does nothing. */
+  resolveCompleted(polling: boolean): number
+  /** Unlocks and closes claims; ignores a number that no claim has. */
   release(claims: readonly number[]): void
 
   newItemForm(values: ItemFormValues): ItemForm
@@ -316,9 +315,9 @@ interface Native {
     dues?: readonly number[],
     stops?: readonly (StopHandle | undefined)[],
   ): Promise<EnqueueResult[]>
-  /** The same for what takes little time: one call after the other, on one thread. Call it through `addon/lane.ts`. */
+  /** {@link enqueue} for small items: one call after the other, on one thread. Call it through `addon/lane.ts`. */
   enqueueInLane: Native['enqueue']
-  /** The same for many at once: one call after the other, on another one. */
+  /** {@link enqueue} for many items at once: one call after the other, on another thread. */
   enqueueBulk: Native['enqueue']
   enqueueSync(
     queue: QueueHandle,
@@ -328,22 +327,22 @@ interface Native {
     due: number,
   ): EnqueueResult
   openDraft(queue: QueueHandle, form: ItemForm, suffix: RawName): Promise<DraftHandle | EnqueueFailure>
-  /** One call at a time for a draft; the bytes must not change meanwhile. */
+  /** Make one call at a time for a draft. The bytes must not change meanwhile. */
   writeDraft(draft: DraftHandle, bytes: Uint8Array): Promise<Failure | undefined>
-  /** Nothing of it stays. Not while it is written or enqueued. */
+  /** Removes the draft. Not to be called while it is written or enqueued. */
   discardDraft(draft: DraftHandle): Promise<void>
-  /** Bytes read, 0 at the end, or a failure; EAGAIN: nothing is there yet. Never waits. */
+  /** How many bytes it has read, 0 at the end, or a failure; EAGAIN: no bytes are there yet. Never waits. */
   readPipe(descriptor: number, into: Uint8Array): Promise<number | Failure>
   newStop(): StopHandle
-  /** The operation ends with ECANCELED, unless its item has its name already. */
+  /** Ends the operation with ECANCELED, unless its item already has its name in queue/. */
   setStop(stop: StopHandle): void
 
-  /** The file system that a directory is on. */
+  /** The file system of a directory. */
   findFileSystem(directory: string): Promise<FileSystem | Failure>
-  /** Tries features in an empty directory of the caller's. */
+  /** Tries features in an empty directory of the caller. */
   probe(directory: string): Promise<NativeProbe | Failure>
   install(plan: InstallPlan): Promise<InstallResult>
-  /** Renames within `root`, never replacing, and makes it durable. */
+  /** Renames within `root`, never replaces a file, and makes the rename durable. */
   relocate(
     root: string,
     from: string,
@@ -353,13 +352,13 @@ interface Native {
   formatTime(format: string, seconds: number, microseconds: number, utc: boolean): string
   /** Milliseconds since the epoch; `undefined` if the text is not exactly what the format writes. */
   parseTime(format: string, text: string, utc: boolean): number | undefined
-  /** `undefined`: nobody has the name. */
+  /** `undefined`: there is no such name. */
   userId(name: string): number | Failure | undefined
   groupId(name: string): number | Failure | undefined
 
   /**
-   * Opens and locks what the path names, without waiting (EAGAIN: taken), and holds it as a claim. `null`: what is there is
-   * neither a regular file nor a directory.
+   * Opens the file or directory at a path, locks it without waiting (EAGAIN: another holder has the lock), and holds it as a claim.
+   * `null`: the path names neither a regular file nor a directory.
    */
   lockPath(
     path: RawName,
@@ -376,21 +375,24 @@ interface Native {
     create: boolean,
   ): PathLock | Failure | null
   /**
-   * Without waiting: nothing, or a negative error number (EAGAIN: taken). The range is for fcntl: the whole file if it is left
-   * out; a length of 0 goes to the end.
+   * Locks without waiting.
+   *
+   * @returns `undefined`: success; else a negative error number (EAGAIN: another holder has the lock).
+   * @param start - With `length`, the range of an fcntl lock. Default: the whole file.
+   * @param length - 0: to the end of the file.
    *
    * @param packed - The descriptor and the operation, by `packLock` of `addon/packing.ts`.
    */
   lockDescriptor(packed: number, start?: number, length?: number): number | undefined
   unlockDescriptor(packed: number, start?: number, length?: number): number | undefined
-  /** `lockDescriptor` on that of a claim; EBADF where somebody else has closed it. */
+  /** {@link lockDescriptor} on the descriptor of a claim. EBADF: other code has closed the descriptor. */
   lockClaim(packed: number, start: number, length: number): number | undefined
 
   /** How many claims this thread holds. */
   heldClaims(): number
-  /** The process exits: what has not begun will not. */
+  /** Drops the calls that have not begun, because the process exits. */
   stop(): void
-  /** Of the sources it was built from (native/source-hash.cjs). */
+  /** The hash of the sources of this build (native/source-hash.cjs). */
   readonly sourceHash: string
 }
 
@@ -403,24 +405,24 @@ if (addon instanceof Error) {
 export const native = addon as Native
 
 // `process` is the global throughout: importing node:process opens stdin, stdout and stderr, which takes milliseconds.
-// The pool is emptied before a process may end: without this, `process.exit()` would wait for all that is still queued.
+// Node empties its pool before a process ends: without this, `process.exit()` would wait for all queued calls.
 process.once('exit', () => {
   native.stop()
 })
 
-// Another runtime has the names of Node's event loop, and aborts when they are used. On macOS it has never been run.
+// Other runtimes export the functions of Node's event loop, and abort when they are called. On macOS this has never been tried.
 const HAS_NODES_LOOP =
   process.platform === 'linux' && !('bun' in process.versions) && !('deno' in process.versions)
 
-/** Whether a watch tells of files that are closed or touched; kqueue, which macOS has, tells of names only. */
+/** Whether a watch tells of files that are closed or touched; kqueue on macOS tells only of names. */
 export const WATCHES_FILES = process.platform === 'linux'
 
-/** A watch of nothing yet. */
+/** Makes a watch that watches nothing yet. */
 export function newWatch(): WatchHandle {
   return native.newWatch(HAS_NODES_LOOP)
 }
 
-/** Whether native code reports a failure rather than a value. */
+/** Whether native code has returned a failure instead of a value. */
 export function isFailure(value: unknown): value is Failure {
   return typeof value === 'object' && value !== null && 'errno' in value && 'syscall' in value
 }

@@ -9,26 +9,26 @@ import type { Readable } from 'node:stream'
 import { SettingError } from '../errors/classes.js'
 import { checkOptions, checkSignal } from '../options.js'
 
-/** What of an item is streamed, and how. */
+/** Options of {@link WorkItem.stream}. */
 export interface StreamOptions {
-  /** The first byte; left out: 0. */
+  /** The position of the first byte. Default: 0. */
   readonly start?: number | undefined
-  /** The last byte, which is part of it, as for `fs.createReadStream`; left out: the last one of the item. */
+  /** The position of the last byte, inclusive as for `fs.createReadStream`. Default: the last byte of the item. */
   readonly end?: number | undefined
-  /** How many bytes are read at a time, and ahead; left out: 131,072. */
+  /** How many bytes one read takes, and how many are read ahead. Default: 131,072. */
   readonly highWaterMark?: number | undefined
-  /** Destroys the stream with an AbortError. */
+  /** Its abort destroys the stream with an AbortError. */
   readonly signal?: AbortSignal | undefined
 }
 
 const OPTIONS = ['start', 'end', 'highWaterMark', 'signal'] as const
 const READ_AHEAD = 128 * 1024
 
-/** Reads up to so many bytes from this position on, and at least one. */
+/** Reads at least one and at most `length` bytes from `position` on. */
 export type ReadAt = (position: number, length: number) => Promise<Buffer>
 
 /**
- * A stream of the bytes of an item. It owns nothing: closing it closes no descriptor.
+ * A stream of the bytes of an item. It does not own the descriptor and never closes it.
  *
  * @throws {@link SettingError}
  */
@@ -41,7 +41,7 @@ export function contentStream(size: number, readAt: ReadAt, options: StreamOptio
   checkSignal(signal)
   const limit = end === undefined ? size : Math.min(end + 1, size)
   let position = start
-  // Only here: a program that has no use of streams need not wait until they are loaded.
+  // Not an import: loading streams takes time, and many programs never need one.
   const { Readable } = process.getBuiltinModule('node:stream')
   return new Readable({
     highWaterMark,
@@ -56,7 +56,7 @@ export function contentStream(size: number, readAt: ReadAt, options: StreamOptio
         (bytes) => {
           position += bytes.length
           this.push(bytes)
-          // Said along with the last bytes: the item may be finished as soon as they are there.
+          // The end goes out together with the last bytes: the caller may finish the item as soon as it has them.
           if (position >= limit) this.push(null)
         },
         (error: unknown) => this.destroy(error as Error),

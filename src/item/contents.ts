@@ -118,8 +118,8 @@ export class Contents {
   #cutError(position: number): ContentError {
     return new ContentError(
       `The item ${inspect(this.#item.id)} had ${this.#claim.file.size} bytes when it was claimed, and has no more than ` +
-        `${position} now: somebody has cut its file short`,
-      { advice: 'Items in queue/ are not to be written to; retry or fail this one' },
+        `${position} now: its file was cut short meanwhile`,
+      { advice: 'Find the program that writes to items in queue/, and stop it; retry or fail this item' },
     )
   }
 }

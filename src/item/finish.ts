@@ -145,11 +145,12 @@ export class Finish {
       this.#claim.state = 'finished'
       const what =
         failure.errno === -EBADF
-          ? 'its descriptor was closed by somebody else, and with it its lock is gone'
-          : 'somebody else has moved or removed its file, or has put another in its place'
+          ? 'its descriptor was closed by other code of this process, and with it its lock is gone'
+          : 'another process has moved or removed its file, or has put another file in its place'
       throw new ItemGoneError(`Cannot finish (${action}) the item ${inspect(this.#item.id)}: ${what}`, {
         cause,
-        advice: 'Leave claimed items to their worker; whether the work has to be done again, only you know',
+        advice:
+          'Find the program that moves claimed items, and stop it. Decide whether the work has to be done again',
       })
     }
     if (claims.isClosed) {

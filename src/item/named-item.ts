@@ -1,5 +1,5 @@
 /**
- * What an item's name says of it.
+ * The parts of an item's name.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
 import { parseTimestamp } from '../name/timestamp.js'
 import type { Settings } from '../settings.js'
 
-/** An item, by its name. */
+/** An item as its name describes it. */
 export abstract class NamedItem {
   #parsed: ParsedName
   readonly #first: ParsedName
@@ -20,25 +20,25 @@ export abstract class NamedItem {
     this.#settings = settings
   }
 
-  /** The name of the item's file. It changes with the tries; {@link key} does not. */
+  /** The name of the item's file. It changes with the tries; {@link key} stays the same. */
   get id(): string {
     return fromRaw(this.#parsed.raw, this.#settings.charset)
   }
 
   /**
-   * The name without the tries: the same from try to try, and for this object whatever happens. Only an item whose name is taken
-   * where it is moved to, by a file that somebody else has put there, gets another one and with it another key.
+   * The name without the tries: the same from try to try. If the name is taken in the directory that the item moves to, the item gets
+   * another name, and with it another key; `key` of this object stays as it was.
    */
   get key(): string {
     return fromRaw(itemKey(this.#first.raw, this.#settings.encode), this.#settings.charset)
   }
 
-  /** What the item was enqueued with. */
+  /** The arguments with which the item was enqueued. */
   get args(): readonly string[] {
     return this.#parsed.args
   }
 
-  /** {@link args}, by the name that the first implementation has for it. */
+  /** {@link args}, under the name that the first implementation uses. */
   get arguments(): readonly string[] {
     return this.#parsed.args
   }
@@ -63,7 +63,7 @@ export abstract class NamedItem {
     return this.#parsed.pid
   }
 
-  /** What makes the name unique; opaque. */
+  /** The part that makes the name unique; opaque. */
   get entropy(): string {
     return this.#parsed.entropy
   }

@@ -19,20 +19,20 @@ import { NamedItem } from './named-item.js'
 import { Place } from '../addon/native.js'
 import { checkOptions, dueAfter } from '../options.js'
 
-/** How an item is given back to be tried again. */
+/** Options of {@link WorkItem.retry}. */
 export interface RetryOptions {
-  /** Milliseconds until it is due again. */
+  /** Milliseconds until the item is due again. Default: 0. */
   readonly delay?: number | undefined
 }
 
 const RETRY_OPTIONS = ['delay'] as const
 
-/** Where an item is after {@link WorkItem.retry}. */
+/** The place of an item after {@link WorkItem.retry}: back in queue/, or in fail/. */
 export type RetryOutcome = 'waiting' | 'failed'
 
 /**
- * A claimed item. It stays claimed until it is finished (done, fail, retry, discard) or released; the kernel releases it
- * when this process ends.
+ * A claimed item. It stays claimed until it is finished (done, fail, retry, discard) or released. The kernel releases it when this
+ * process ends.
  */
 export class WorkItem extends NamedItem {
   readonly #context: ItemContext
@@ -50,7 +50,7 @@ export class WorkItem extends NamedItem {
     context.claims.hold(claim, this)
   }
 
-  /** Bytes of the contents. */
+  /** The size of the contents in bytes. */
   get size(): number {
     return this.#claim.file.size
   }
@@ -61,17 +61,17 @@ export class WorkItem extends NamedItem {
   }
 
   /**
-   * The descriptor of the item's file, for a child's stdin: at offset 0, until a child has read from it. The lock lives on it: do
-   * not close it, and do not finish the item before the child has ended.
+   * The descriptor of the item's file, for the stdin of a child process. Its offset is 0 until a child has read from it. The lock
+   * belongs to this descriptor: do not close it, and do not finish the item before the child has ended.
    *
-   * @throws {@link ItemFinishedError} if the item is not claimed any more.
+   * @throws {@link ItemFinishedError} if the item is no longer claimed.
    */
   get fd(): number {
     this.#claim.check('use the descriptor of')
     return this.#claim.file.descriptor
   }
 
-  /** Whether the item is still claimed by this object. */
+  /** Whether this object still has the claim on the item. */
   get claimed(): boolean {
     return this.#claim.isUsable
   }
@@ -79,8 +79,8 @@ export class WorkItem extends NamedItem {
   /**
    * The contents as bytes.
    *
-   * @throws {@link ItemFinishedError} if the item is not claimed any more; {@link ContentError} if they are too large for one
-   * value, or fewer than when the item was claimed; an error of the file system.
+   * @throws {@link ItemFinishedError} if the item is no longer claimed; {@link ContentError} if the contents are too large for one
+   * value, or shorter than when the item was claimed; a file system error.
    */
   bytes(): Promise<Buffer> {
     return this.#readable().bytes()
@@ -92,20 +92,19 @@ export class WorkItem extends NamedItem {
   }
 
   /**
-   * The contents as the value that their JSON stands for. Throws as {@link bytes}, and a SyntaxError for what is no JSON.
+   * The contents, parsed as JSON. Throws as {@link bytes}, and a SyntaxError if they are not JSON.
    */
   async json<T = unknown>(): Promise<T> {
     return JSON.parse(await this.text()) as T
   }
 
   /**
-   * The contents as a stream of bytes, for items of any size. It reads by position, so that the offset of {@link fd} stays 0,
-   * and it never closes the descriptor; several may run at once. Read it to its end before finishing the item: a finish
-   * waits for the read that is under way, and the next one fails with {@link ItemFinishedError}. `Readable.toWeb()` makes a
-   * Web stream of it.
+   * The contents as a stream of bytes, for items of any size. The stream reads by position, so the offset of {@link fd} stays 0. It
+   * never closes the descriptor, and several streams may run at once. Read it to its end before finishing the item: a finish waits
+   * for the read in flight, and the next read fails with {@link ItemFinishedError}. `Readable.toWeb()` turns it into a Web stream.
    *
-   * @param options - `start` and `end`: the first and the last byte. `highWaterMark`: bytes a read. `signal`: destroys it.
-   * @throws {@link ItemFinishedError} if the item is not claimed any more; {@link SettingError}. The stream fails as
+   * @param options - `start` and `end`: the first and the last byte. `highWaterMark`: bytes a read. `signal`: destroys the stream.
+   * @throws {@link ItemFinishedError} if the item is no longer claimed; {@link SettingError}. The stream fails as
    * {@link bytes} does.
    * @example
    * ```ts
@@ -118,36 +117,37 @@ export class WorkItem extends NamedItem {
   }
 
   /**
-   * The work has been done: moves the item to done/.
+   * Finishes the item after its work has succeeded: moves it to done/.
    *
-   * @throws {@link FinishError} if it cannot be moved; it stays claimed then, this handle hands out no more items, and
-   * the move is tried again (100 ms, 200 ms ... 30 s) until it succeeds or the queue is closed.
+   * @throws {@link FinishError} if the item cannot be moved. It stays claimed then, this handle hands out no more items, and the move is
+   * tried again (after 100 ms, 200 ms ... 30 s) until it succeeds or the queue is closed.
    * @throws {@link ItemFinishedError} if the item was finished or released before.
-   * @throws {@link ItemGoneError} if somebody else has moved or removed the file.
-   * @throws {@link NotDurableError} at durability 'full', if it has moved, but perhaps not for good.
+   * @throws {@link ItemGoneError} if another process has moved or removed the file.
+   * @throws {@link NotDurableError} at durability 'full', if the item has moved, but a power cut may undo the move.
    */
   done(): Promise<void> {
     return this.#finishing().run({ action: 'done', place: Place.done, to: this.parsed.raw, due: 0 })
   }
 
-  /** The work has failed for good: moves the item to fail/. Throws as {@link done}. */
+  /** Finishes the item after its work has failed for good: moves it to fail/. Throws as {@link done}. */
   fail(): Promise<void> {
     return this.#finishing().run({ action: 'fail', place: Place.fail, to: this.parsed.raw, due: 0 })
   }
 
-  /** The work has been done and nobody wants to see it again: removes the item. Throws as {@link done}. */
+  /** Finishes the item after its work has succeeded, and keeps no trace: removes it. Throws as {@link done}. */
   discard(): Promise<void> {
     return this.#finishing().run({ action: 'discard', place: Place.tmp, to: this.parsed.raw, due: 0 })
   }
 
   /**
-   * The work has failed for now: gives the item back with one try more, and `item.id` is its new name. Where that reaches
-   * the limit of tries, or the item is past its TTL, it goes to fail/ instead, its name unchanged.
+   * Gives the item back after its work has failed, to be tried again: its name counts one more try, and `item.id` is the new name. If
+   * that reaches the limit of tries, or if the item is past its TTL, it goes to fail/ instead and keeps its name.
    *
-   * @returns Where it is now. Throws as {@link done}.
-   * The limit is 1 unless it is set (`maxTries`, `FSQ_MAX_TRIES`): the first retry fails the item then, as the standard has
-   * it.
+   * The limit is 1 unless you set it (`maxTries`, `FSQ_MAX_TRIES`), as the standard requires: the first retry then fails the item.
    *
+   * @param options - `delay`: milliseconds until the item is due again.
+   * @returns `waiting`, or `failed` if the item went to fail/.
+   * @throws As {@link done}; {@link SettingError}.
    * @example
    * ```ts
    * const queue = new Queue('a_queue', { maxTries: 5 })
@@ -165,7 +165,7 @@ export class WorkItem extends NamedItem {
         this.#context.reporter.reportBeside(
           'ungrowable',
           raw,
-          'cannot be tried again, as its name would be too long: moved to fail/',
+          'cannot be tried again, because its name would be too long: moved to fail/',
         )
       }
       return 'failed'
@@ -174,12 +174,12 @@ export class WorkItem extends NamedItem {
     return 'waiting'
   }
 
-  /** Gives the item back as it was, for any worker to claim at once. Does nothing if it is not claimed any more. */
+  /** Gives the item back as it was: any worker can claim it at once. Does nothing if it is no longer claimed. */
   release(): void {
     this.#claim.release()
   }
 
-  /** Releases the item if it has not been finished; waits for a finish that is under way. */
+  /** Waits for a finish in flight, and releases the item unless it is finished. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([this.#claim.reads, this.#finish?.attempt])
     this.release()

@@ -1,34 +1,34 @@
 /**
- * On which thread the next items are claimed.
+ * The thread that claims the next items.
  *
  * @module
  */
 
-// Not the global one, which a test may have replaced by one that stands still.
+// Not the global: a test with fake timers replaces that.
 import { setImmediate } from 'node:timers'
 
-// A name, in microseconds. Waking another thread takes several times as long.
+// Microseconds a name. Waking another thread takes several times as long.
 const QUICK = 10
-// A process that had to give way once is not thrown out for it.
+// Twice that, so that one preemption of this process does not end a quick run.
 const SLOW = 20
 const MOST_CALLS = 4
 
 /**
- * How fast claims go. Where all that a claim reads is in memory, this thread claims a few in less time than it takes to have
- * another one do it, and the other cores are free for the finishes; where it is not, or much has to be passed by, another thread
- * does it, which may wait.
+ * Measures how fast claims are. While everything that a claim reads is in memory, this thread claims a few items in less time than it
+ * takes to wake another thread, and the other cores are free for the finishes. Otherwise, or if many names have to be skipped, a thread
+ * of the pool claims, which may wait for the disk.
  */
 export class ClaimThread {
   #isQuick = false
-  /** Calls on this thread since everything else has had its turn. */
+  /** The calls on this thread in this turn of the event loop. */
   #calls = 0
 
-  /** Whether the next few are best claimed on this thread. */
+  /** Whether this thread is to claim the next few items. */
   get isQuick(): boolean {
     return this.#isQuick && this.#calls < MOST_CALLS
   }
 
-  /** Some are claimed on this thread: after a few such calls everything else has its turn. */
+  /** Counts a call on this thread. After a few calls, the rest of the event loop has its turn. */
   take(): void {
     if (this.#calls++ > 0) return
     setImmediate(() => {
@@ -37,10 +37,10 @@ export class ClaimThread {
   }
 
   /**
-   * What the last call of native code has taken.
+   * Records what the last call of native code has taken.
    *
    * @param claims - How many items were claimed.
-   * @param looked - How many names were looked at for that.
+   * @param looked - How many names it has looked at.
    * @param spent - Microseconds.
    */
   note(claims: number, looked: number, spent: number): void {

@@ -10,7 +10,7 @@ const LARGEST_PREFETCH = 1024
 const QUICK_MS = 5
 const SLOW_MS = 50
 
-/** How many to claim ahead: more while they go fast, fewer when they do not. */
+/** Decides how many items to claim ahead: more while the caller takes them quickly, fewer when it does not. */
 export class Prefetch {
   readonly #isFixed: boolean
   #most: number
@@ -30,23 +30,23 @@ export class Prefetch {
     return this.#size
   }
 
-  /** The queue was empty: what comes next may be all, and others wait, too. */
+  /** Starts again with one item. After an empty queue, the next items may be few, and other workers wait for them, too. */
   reset(): void {
     this.#size = 1
     this.#since = Number.NaN
   }
 
   /**
-   * The descriptors do not suffice for so many.
+   * Too few descriptors: from now on, half of what is held is the upper bound.
    *
-   * @returns How many to keep: the others are for the work on them.
+   * @returns How many items to keep. The descriptors of the others are needed for the work.
    */
   halve(held: number): number {
     this.#most = Math.max(1, Math.floor(held / 2))
     return this.#most
   }
 
-  /** How many to hold, now that it is time to claim more. */
+  /** How many items to hold from now on. */
   next(): number {
     if (this.#isFixed) return (this.#size = this.#most)
     const now = performance.now()

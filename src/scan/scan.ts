@@ -1,5 +1,5 @@
 /**
- * The loop over the items of a queue (fsq standard, section 4).
+ * Options of a scan (fsq standard, section 4).
  *
  * @module
  */
@@ -12,38 +12,38 @@ import type { ReportListener } from '../report.js'
 import { type LoopOptions, ScanLoop } from './loop.js'
 import { Prefetch } from './prefetch.js'
 
-/** How a queue is scanned. */
+/** Options of {@link Queue.scan}. */
 export interface ScanOptions {
   /**
-   * How many items are claimed ahead, the one handed out included: so many locks are held. Left out: one at first, and
-   * up to 32 while they are used up within milliseconds. 1 holds just the one that is handed out.
+   * How many items the loop holds at a time, including the one that it hands out: so many locks. 1 holds only the item that is
+   * handed out. Default: 1 at first, and up to 32 while the items are used up within milliseconds.
    */
   readonly prefetch?: number | undefined
   /**
-   * In which order: `fifo`, the oldest first, is what is left out. `relaxed` takes the items that wait in shuffled blocks of
-   * 32, the oldest first within each: several workers on one long backlog then do not all try the same items, of which
-   * each gets one. No item waits longer than one walk over the backlog.
+   * The order of the items: `fifo`, the oldest first, or `relaxed`, in shuffled blocks of 32 and the oldest first within each block. In
+   * relaxed order, several workers on one long backlog do not all try to claim the same items. No item waits longer than one pass
+   * over the backlog. Default: `fifo`.
    */
   readonly order?: 'fifo' | 'relaxed' | undefined
-  /** Overrides the setting of the queue; 0: without limit. */
+  /** How many tries an item has; 0: without limit. Default: the setting of the queue. */
   readonly maxTries?: number | undefined
-  /** Seconds; overrides the setting of the queue; 0: without limit. */
+  /** Seconds that an item may wait; 0: without limit. Default: the setting of the queue. */
   readonly ttl?: number | undefined
-  /** Hears of this scan's reports instead of the listener of the queue. */
+  /** Receives the reports of this scan. Default: the listener of the queue. */
   readonly onReport?: ReportListener | undefined
   /**
-   * Goes on for ever: once nothing is left, waits for new items, for those that others give back or leave by dying, and for
-   * those that come due. Keeps the process alive meanwhile.
+   * Whether the loop goes on forever: when no item is left, it waits for new items, for items that other workers release or leave behind
+   * when they die, and for items that come due. It keeps the process alive. Default: false.
    */
   readonly wait?: boolean | undefined
   /**
-   * Once it is aborted, the loop ends by throwing its reason. It releases the items that it has claimed ahead, and the last one
-   * handed out unless that is finished or being finished. Items handed out before that one stay claimed: finish or release each.
+   * Its abort ends the loop, which throws the signal's reason. The loop releases the items that it has claimed ahead, and the item
+   * handed out last unless that is finished or being finished. Items handed out before that one stay claimed: finish or release each.
    */
   readonly signal?: AbortSignal | undefined
 }
 
-/** How a queue is scanned for ever. */
+/** Options of {@link Queue.scanForever}. */
 export type ScanForeverOptions = Omit<ScanOptions, 'wait'>
 
 const SCAN_OPTIONS = ['prefetch', 'order', 'maxTries', 'ttl', 'onReport', 'wait', 'signal'] as const

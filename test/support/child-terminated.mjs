@@ -72,7 +72,7 @@ async function argumentsOf({ root, at }) {
     cancelWatch: [watch],
     listNews: [listing(), skipped, watch, ['a'], true, true, 0],
     finish: [queue, new Float64Array([1e9, 2, 0]), 1, ['a'], false],
-    settleEnds: [true],
+    resolveCompleted: [true],
     release: [[1e9]],
     newItemForm: [values],
     enqueue: many,
