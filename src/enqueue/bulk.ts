@@ -37,8 +37,7 @@ import { type Result, abortedError, asFsqError, isCancelled } from './outcome.js
 
 const PART_LIMIT = 1024
 // Of a bulk that begins while it is read: the first part is small, to begin soon, and there are not many.
-const FIRST_EARLY_PART = 128
-const MOST_EARLY_PARTS = 3
+const EARLY_PARTS = [128, PART_LIMIT, PART_LIMIT]
 
 /** {@link Queue.enqueueMany}. */
 export async function enqueueMany(
@@ -91,20 +90,24 @@ class BulkEnqueue {
   }
 
   #prepare(given: readonly EnqueueEntry[]): void {
-    let mayBegin = !this.#enqueuer.isDurable && this.#enqueuer.isOpen
-    for (const one of given) {
-      const entry = this.#enqueuer.entryMaker.makeOrFail(one)
+    const { isDurable, isOpen } = this.#enqueuer
+    const earlyParts = isDurable || !isOpen ? [] : EARLY_PARTS
+    let from = 0
+    for (const size of earlyParts) {
+      if (given.length - from < size) break
+      this.#prepareSome(given, from, from + size)
+      from += size
+      const part = this.#good.slice(this.#begun)
+      if (!part.every(isInMemory) || this.#cancellation.raised !== undefined) break
+      if (part.length > 0) this.#begin(part, true)
+    }
+    this.#prepareSome(given, from, given.length)
+  }
+
+  #prepareSome(given: readonly EnqueueEntry[], from: number, to: number): void {
+    for (const entry of this.#enqueuer.entryMaker.makeAll(given, from, to)) {
       this.#entries.push(entry)
-      if (entry instanceof FsqError) continue
-      this.#good.push(entry)
-      mayBegin &&=
-        isInMemory(entry) &&
-        this.#cancellation.raised === undefined &&
-        this.#running.length < MOST_EARLY_PARTS
-      const size = this.#begun === 0 ? FIRST_EARLY_PART : PART_LIMIT
-      if (mayBegin && this.#good.length - this.#begun === size) {
-        this.#begin(this.#good.slice(this.#begun), true)
-      }
+      if (!(entry instanceof FsqError)) this.#good.push(entry)
     }
   }
 

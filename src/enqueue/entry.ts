@@ -134,8 +134,21 @@ export class EntryMaker {
     }
   }
 
-  /** The entry for one of the entries of a bulk enqueue, or why it cannot be an item. */
-  makeOrFail(given: EnqueueEntry): Entry | FsqError {
+  /**
+   * Makes entries of a bulk enqueue. The error of one that cannot be an item stands in its place.
+   *
+   * @param from - The index of the first one.
+   * @param to - The index after the last one.
+   */
+  makeAll(given: readonly EnqueueEntry[], from: number, to: number): (Entry | FsqError)[] {
+    // The loop is here, and not in BulkEnqueue: a full garbage collection between two bulks discards optimized code that
+    // depends on objects of which none lives then.
+    const made: (Entry | FsqError)[] = []
+    for (let index = from; index < to; index++) made.push(this.#makeOrFail(given[index] as EnqueueEntry))
+    return made
+  }
+
+  #makeOrFail(given: EnqueueEntry): Entry | FsqError {
     const call = 'an entry of enqueueMany'
     try {
       if (!isObject(given)) checkOptionsOf(call, given)
@@ -143,7 +156,7 @@ export class EntryMaker {
       return this.make(call, data, args, given)
     } catch (error) {
       if (error instanceof FsqError) return error
-      // From a getter of the caller's. Other entries may be on their way already, so it is the outcome of this one.
+      // A getter of the caller's threw it. It is the outcome of this entry alone, as native code may be adding others already.
       return new PayloadError(`The entry cannot be read: ${inspect(error, { depth: 0 })}`, { cause: error })
     }
   }
