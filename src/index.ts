@@ -9,12 +9,7 @@ export type { StreamOptions } from './item/content-stream.js'
 export { WorkItem, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/scan.js'
 export type { PullOptions } from './directory/trigger.js'
-export type {
-  EnqueueEntry,
-  EnqueueManyOptions,
-  EnqueueOptions,
-  EnqueueSyncOptions,
-} from './enqueue/entry.js'
+export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
 export type { LockKind } from './addon/native.js'
 export type { InstallOptions, UninstallOptions } from './directory/install.js'
 export type { NamedItem } from './item/named-item.js'
