@@ -1,18 +1,18 @@
 /**
- * What ends an operation before its time.
+ * Cancels one operation: by a signal, or by a call.
  *
  * @module
  */
 import { type StopHandle, native } from './addon/native.js'
 
-/** Raised at most once, by a signal or by hand. The native code of the operation looks at it as it goes. */
+/** Raised at most once, by an AbortSignal or by {@link raise}. Native code checks it while it works on the operation. */
 export class Cancellation {
   readonly handle: StopHandle = native.newStop()
   readonly #signal: AbortSignal | undefined
   #raised: { readonly reason: unknown } | undefined
   #interrupt: ((reason: unknown) => void) | undefined
 
-  /** @param signal - Raises it; {@link end} lets go of it. */
+  /** @param signal - Raises it, until {@link end}. */
   constructor(signal: AbortSignal | undefined) {
     this.#signal = signal
     if (signal === undefined) return
@@ -20,7 +20,7 @@ export class Cancellation {
     else follow(signal, this)
   }
 
-  /** Why it was raised, if it was. */
+  /** The reason, once it has been raised. */
   get raised(): { readonly reason: unknown } | undefined {
     return this.#raised
   }
@@ -32,14 +32,14 @@ export class Cancellation {
     this.#interrupt?.(reason)
   }
 
-  /** @throws The reason, if it has been raised. */
+  /** @throws The reason, once it has been raised. */
   check(): void {
     if (this.#raised !== undefined) throw this.#raised.reason
   }
 
-  /** The promise, or a rejection with the reason as soon as there is one. For one promise at a time. */
+  /** Settles like the promise, or rejects with the reason as soon as it is raised. For one promise at a time. */
   wait<Value>(promise: Promise<Value>): Promise<Value> {
-    // Not Promise.race(): one that never settles would keep something of each chunk.
+    // Not Promise.race(): a promise that never settles would keep memory for each race that it takes part in.
     return new Promise((resolve, reject) => {
       this.#interrupt = reject
       promise.then(resolve, reject)
@@ -47,12 +47,13 @@ export class Cancellation {
     })
   }
 
-  /** Calls back when it is raised. For one callback at a time, and not beside {@link wait}. */
+  /** Calls `callback` when it is raised. For one callback at a time, and not together with {@link wait}. */
   onRaise(callback: () => void): void {
     this.#interrupt = callback
     if (this.#raised !== undefined) callback()
   }
 
+  /** Stops following the signal. Call it when the operation has ended. */
   end(): void {
     if (this.#signal !== undefined) unfollow(this.#signal, this)
   }
@@ -63,7 +64,7 @@ interface Followers {
   readonly onAbort: () => void
 }
 
-// One listener a signal: many calls may share one, and Node warns of more than ten.
+// One listener per signal: many calls may share a signal, and Node warns of more than ten listeners.
 const followed = new WeakMap<AbortSignal, Followers>()
 
 function follow(signal: AbortSignal, cancellation: Cancellation): void {

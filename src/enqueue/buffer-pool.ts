@@ -1,35 +1,35 @@
 /**
- * Copies of large contents, in memory that is used again: the pages of new memory cost several times what the copying does.
+ * Copies large contents into memory that is reused: getting the pages of new memory costs several times as much as the copy.
  *
  * @module
  */
 import { Buffer } from 'node:buffer'
-// Not the global one, which a test may have replaced by one that stands still.
+// Not the global one, which a test may replace by a fake clock.
 import { setTimeout } from 'node:timers'
 
-// Smaller ones come from memory that is at hand anyway.
+// In bytes. Smaller copies come from memory that the process has already.
 const LARGE = 64 * 1024
-// Kept for the next ones, while they come.
+// Free memory is kept for the next copies, up to this many bytes, until no copy was returned for this time.
 const MOST_KEPT = 64 * 1024 * 1024
 const KEPT_MS = 1000
-// A copy may take memory of up to so many times its size.
+// A copy may use a buffer of up to this many times its size.
 const MOST_WASTE = 4
 
-/** Memory for copies, given back after use. */
+/** Memory for copies, which callers give back after use. */
 export class BufferPool {
   #free: ArrayBuffer[] = []
-  /** Given out: what is large and not among them may share its memory with others. */
+  /** Buffers that are in use. Any other large buffer may share its memory with others, so it is not taken back. */
   readonly #lent = new WeakSet<ArrayBufferLike>()
   #kept = 0
   #isUsed = false
   #forgetsSoon = false
 
-  /** Bytes that are kept for the next copies. */
+  /** How many bytes are kept for the next copies. */
   get kept(): number {
     return this.#kept
   }
 
-  /** The bytes as they are now. */
+  /** Copies the bytes as they are now. */
   copy(bytes: Uint8Array): Uint8Array {
     if (bytes.byteLength < LARGE) return Buffer.from(bytes)
     const copied = this.#take(bytes.byteLength)
@@ -37,16 +37,16 @@ export class BufferPool {
     return copied
   }
 
-  /** A text in UTF-8. */
+  /** Encodes a text in UTF-8. */
   encode(text: string): Uint8Array {
-    // What is shorter may be as large, but not by much.
+    // In bytes, a shorter text may exceed this limit, but not threefold.
     if (text.length < LARGE) return Buffer.from(text, 'utf8')
     const bytes = this.#take(Buffer.byteLength(text, 'utf8'))
     bytes.write(text, 'utf8')
     return bytes
   }
 
-  /** Takes back what {@link copy} or {@link encode} gave, once nobody reads it any more. Anything else is left alone. */
+  /** Takes back a result of {@link copy} or {@link encode}, which must not be read any more. Ignores any other value. */
   giveBack(copied: unknown): void {
     if (!(copied instanceof Uint8Array) || copied.byteLength < LARGE) return
     const { buffer } = copied

@@ -1,13 +1,13 @@
 /**
- * One call of `enqueueMany`. Its phases:
+ * Adds many items in one call. Its phases:
  *
- * 1. Prepare: each given entry becomes an {@link Entry}, or the error that is its outcome. The call reads all of them before
- *    it returns, as the caller may change them afterwards. Early parts begin meanwhile, if items need not be durable and the
- *    queue is open already: native code adds them while the rest is prepared.
+ * 1. Prepare: each given entry becomes an {@link Entry}, or the error that is its outcome. The call prepares all of them before
+ *    it returns, as the caller may change them afterwards. If the items need not be durable and the queue is open already, the
+ *    first parts begin here: native code adds them while the rest is prepared.
  * 2. Add: the other entries are added in parts, in order. A part is a run of entries for one native call, or one streamed
- *    entry. A part of entries in memory, without durability, overlaps with such a part before it: native code gets it before
- *    that one has ended, and takes the two in order all the same. Any other part runs alone: a durable one waits for the disk
- *    anyway, and a file can be large.
+ *    entry. If the items need not be durable, a part whose contents are in memory overlaps with such a part before it: native
+ *    code receives it before the earlier one has ended, so that it has no pause between them, and still adds them in order. Any
+ *    other part runs alone: a durable one waits for the disk anyway, and a file can be large.
  * 3. Clean up: wait for the parts that are running, and stop the sources that were not reached.
  * 4. Answer: the ids, or one {@link EnqueueManyError} with the outcome of each entry.
  *
@@ -36,11 +36,15 @@ import {
 import { type Result, abortedError, asFsqError, isCancelled } from './outcome.js'
 
 const PART_LIMIT = 1024
-// Of a bulk that begins while it is read: the first part is small, to begin soon, and there are not many.
-const FIRST_EARLY_PART = 128
-const MOST_EARLY_PARTS = 3
+// Early parts: the first one is small, to begin soon, and there are few of them.
+const EARLY_PARTS = [128, PART_LIMIT, PART_LIMIT]
 
-/** {@link Queue.enqueueMany}. */
+/**
+ * Adds items in the order of the array.
+ *
+ * @returns Their ids, in the same order.
+ * @throws {@link EnqueueManyError}, if some of them could not be added.
+ */
 export async function enqueueMany(
   enqueuer: Enqueuer,
   entries: readonly EnqueueEntry[],
@@ -59,15 +63,15 @@ class BulkEnqueue {
   readonly #enqueuer: Enqueuer
   readonly #signal: AbortSignal | undefined
   readonly #cancellation: Cancellation
-  /** One for each of the given entries. */
+  /** The given entries, prepared, or their errors. */
   readonly #entries: (Entry | FsqError)[] = []
-  /** Those of them that can be added. */
+  /** The ones without an error. */
   readonly #good: Entry[] = []
-  /** How many of the good ones are in parts that have begun. */
+  /** How many of the good entries belong to parts that have begun. */
   #begun = 0
-  /** The parts that have begun and have not been awaited yet, in order. */
+  /** Parts that have begun and were not awaited yet, in order. */
   readonly #running: Promise<readonly Result[]>[] = []
-  /** Of the parts that have been awaited, one result an entry. */
+  /** One result for each entry of the parts that were awaited. */
   readonly #results: Result[] = []
 
   constructor(enqueuer: Enqueuer, signal: AbortSignal | undefined) {
@@ -77,11 +81,11 @@ class BulkEnqueue {
   }
 
   async run(given: readonly EnqueueEntry[]): Promise<string[]> {
-    // Nothing is awaited before this.
+    // Nothing may be awaited before: see phase 1 above.
     this.#prepare(given)
     try {
       this.#cancellation.check()
-      // No entry can be added without the queue and its settings, so one error says it better than one an entry.
+      // Without the queue no entry can be added: one error says so better than one per entry.
       await this.#enqueuer.open()
       await this.#addRest()
     } finally {
@@ -91,25 +95,29 @@ class BulkEnqueue {
   }
 
   #prepare(given: readonly EnqueueEntry[]): void {
-    let mayBegin = !this.#enqueuer.isDurable && this.#enqueuer.isOpen
-    for (const one of given) {
-      const entry = this.#enqueuer.entryMaker.makeOrFail(one)
+    const { isDurable, isOpen } = this.#enqueuer
+    const earlyParts = isDurable || !isOpen ? [] : EARLY_PARTS
+    let from = 0
+    for (const size of earlyParts) {
+      if (given.length - from < size) break
+      this.#prepareSome(given, from, from + size)
+      from += size
+      const part = this.#good.slice(this.#begun)
+      if (!part.every(isInMemory) || this.#cancellation.raised !== undefined) break
+      if (part.length > 0) this.#begin(part, true)
+    }
+    this.#prepareSome(given, from, given.length)
+  }
+
+  #prepareSome(given: readonly EnqueueEntry[], from: number, to: number): void {
+    for (const entry of this.#enqueuer.entryMaker.makeAll(given, from, to)) {
       this.#entries.push(entry)
-      if (entry instanceof FsqError) continue
-      this.#good.push(entry)
-      mayBegin &&=
-        isInMemory(entry) &&
-        this.#cancellation.raised === undefined &&
-        this.#running.length < MOST_EARLY_PARTS
-      const size = this.#begun === 0 ? FIRST_EARLY_PART : PART_LIMIT
-      if (mayBegin && this.#good.length - this.#begun === size) {
-        this.#begin(this.#good.slice(this.#begun), true)
-      }
+      if (!(entry instanceof FsqError)) this.#good.push(entry)
     }
   }
 
   async #addRest(): Promise<void> {
-    // The early parts, if there are any, overlap.
+    // The early parts overlap, if there are any.
     let lastOverlaps = true
     for (const part of partsOf(this.#good.slice(this.#begun))) {
       const overlaps = !this.#enqueuer.isDurable && part.every(isInMemory)
@@ -120,7 +128,7 @@ class BulkEnqueue {
     await this.#awaitParts(0)
   }
 
-  /** Awaits the earliest parts, until only so many are running. */
+  /** Awaits the earliest parts until at most `mostRunning` are left. */
   async #awaitParts(mostRunning: number): Promise<void> {
     while (this.#running.length > mostRunning) {
       const results = await this.#running.shift()
@@ -130,13 +138,13 @@ class BulkEnqueue {
 
   #begin(part: readonly Entry[], overlaps: boolean): void {
     const adding = this.#add(part, overlaps)
-    // It is awaited later.
+    // awaitParts() or cleanUp() handles a rejection. Until then Node must not treat it as unhandled.
     adding.catch(() => undefined)
     this.#running.push(adding)
     this.#begun += part.length
   }
 
-  /** One result an entry. */
+  /** Adds a part. Returns one result per entry. */
   async #add(part: readonly Entry[], overlaps: boolean): Promise<readonly Result[]> {
     try {
       this.#cancellation.check()
@@ -166,20 +174,20 @@ class BulkEnqueue {
 
   async #cleanUp(): Promise<void> {
     await Promise.allSettled(this.#running)
-    // Also those whose turn has not come.
+    // Including the sources of parts that have not begun. Harmless for a source that has ended.
     const left = Promise.all(this.#good.filter(isStreamed).map(({ payload }) => payload.stop()))
     await this.#cancellation.wait(left).catch(() => undefined)
     this.#cancellation.end()
   }
 
-  /** The ids; `undefined` unless all have been added. */
+  /** The ids of all items; `undefined` if one has an error. */
   #ids(): string[] | undefined {
     if (this.#good.length < this.#entries.length) return undefined
     if (!this.#results.every((result) => typeof result === 'string')) return undefined
     return this.#results.map((name) => this.#enqueuer.outcomes.idOfName(name))
   }
 
-  /** @throws What became of each entry; where all were given up, why. */
+  /** @throws {@link EnqueueManyError}, or the signal's reason if that is the cause for each entry. */
   #fail(): never {
     let next = 0
     const outcomes = this.#entries.map((entry): EnqueueOutcome =>
@@ -194,7 +202,7 @@ class BulkEnqueue {
   }
 }
 
-/** Runs of entries that native code can take at once; one that is streamed is alone. */
+/** Cuts entries into parts: runs that native code can take at once, and each streamed entry alone. */
 function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, undefined> {
   let part: Entry[] = []
   for (const entry of entries) {

@@ -1,5 +1,5 @@
 /**
- * Chunks of any size and kind, made into few pieces of bytes.
+ * Joins chunks of text and bytes, of any size, into few large pieces of bytes.
  *
  * @module
  */
@@ -9,18 +9,18 @@ import { inspect, types } from 'node:util'
 import { PayloadError } from '../errors/classes.js'
 import { type Bytes, attachedBytes } from './payload.js'
 
-/** The most bytes of a piece: large enough that the crossing into native code costs little. */
+/** The largest piece, in bytes: large enough that a call into native code costs little in comparison. */
 export const PIECE = 256 * 1024
 
-// A string is encoded in parts, so that a huge one is not there twice.
+// In UTF-16 units. A string is encoded in parts, so that a huge one is not in memory twice.
 const TEXT_PART = 64 * 1024
 
 /**
- * The bytes of the chunks, in pieces that are full but for the last one. There are two buffers: a piece is good until the
- * next but one is asked for.
+ * Yields the bytes of the chunks in pieces, all of which are full except the last one. Two buffers take turns: the bytes of a
+ * piece stay valid until the caller asks for the next piece but one.
  *
- * @param next - The next chunk; `undefined` at the end.
- * @throws {@link PayloadError} for a chunk that is neither text nor bytes; what `next` rejects with.
+ * @param next - Gives the next chunk; `undefined` at the end.
+ * @throws {@link PayloadError} for a chunk that is neither text nor bytes; any rejection of `next`.
  */
 export async function* piecesOf(
   next: () => Promise<{ readonly chunk: unknown } | undefined>,
@@ -47,7 +47,7 @@ export async function* piecesOf(
   if (current !== undefined && filled > 0) yield current.subarray(0, filled)
 }
 
-/** Chunks to bytes. A character that is cut in two by the end of a chunk is put together again. */
+/** Turns chunks into bytes. Joins the two halves of a character that the end of a chunk has cut. */
 class ChunkEncoder {
   #half = ''
   #chunks = 0
@@ -69,7 +69,7 @@ class ChunkEncoder {
       throw new PayloadError(
         `Chunk ${this.#chunks} of the payload is ${inspect(chunk, { depth: 0, maxStringLength: 80 })}, expected ` +
           'a string or bytes',
-        { advice: 'Turn the objects of a stream into text (a line of JSON, say) before' },
+        { advice: 'Turn the objects of a stream into text first, such as a line of JSON for each' },
       )
     }
     if (this.#half !== '') throw this.#loneSurrogate()
@@ -91,7 +91,7 @@ class ChunkEncoder {
   #loneSurrogate(): PayloadError {
     return new PayloadError(
       `Chunk ${this.#chunks} of the payload has a lone surrogate, half of a character`,
-      { advice: 'Its other half must begin the next string; or pass bytes' },
+      { advice: 'Begin the next string with the other half, or pass bytes' },
     )
   }
 }

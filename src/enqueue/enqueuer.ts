@@ -1,6 +1,6 @@
 /**
- * Putting items into a queue (fsq standard, section 3): the calls for one item, and the way that each entry takes into
- * native code.
+ * Adds items to a queue (fsq standard, section 3): the calls for one item, and the steps that bring each entry into native
+ * code. `bulk.ts` has the call for many.
  *
  * @module
  */
@@ -33,20 +33,21 @@ import { Cancellation } from '../cancellation.js'
 import type { Reporter } from '../report.js'
 import { pullQuietly } from '../directory/trigger.js'
 
-/** The native functions that add several entries. */
+/** The native functions that add any number of entries. */
 type NativeCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk'
 
-// For all calls that leave them out.
+// One constant for all calls without options.
 const NO_OPTIONS = Object.freeze({})
-// Of items that are made durable together, and of others.
-const BATCH_LIMIT = 256
+// Durable items of a batch share an fsync, so a large one pays. Other batches overlap, and a small one is full sooner.
+const DURABLE_BATCH = 256
 const SMALL_BATCH = 16
 
 /** Adds items to one queue. */
 export class Enqueuer {
+  /** Whether items must be on the disk before a call resolves. */
+  readonly isDurable: boolean
   readonly entryMaker: EntryMaker
   readonly outcomes: Outcomes
-  readonly isDurable: boolean
   readonly #directory: QueueDirectory
   readonly #settings: Settings
   readonly #reporter: Reporter
@@ -63,7 +64,7 @@ export class Enqueuer {
     this.isDurable = settings.durability !== 'none'
     this.#batcher = new Batcher(
       (entries) => this.enqueueAll(entries, this.isDurable ? 'enqueue' : 'enqueueInLane'),
-      this.isDurable ? BATCH_LIMIT : SMALL_BATCH,
+      this.isDurable ? DURABLE_BATCH : SMALL_BATCH,
       !this.isDurable,
     )
   }
@@ -98,8 +99,8 @@ export class Enqueuer {
     const entry = this.entryMaker.make('enqueueSync', data, args, options)
     if (isStreamed(entry)) {
       void entry.payload.stop()
-      throw new PayloadError('The payload is read bit by bit, and enqueueSync cannot wait for that', {
-        advice: 'Use enqueue, or write it into a file first and pass { path }',
+      throw new PayloadError('The payload is a stream, a Blob or a pipe, which enqueueSync cannot wait for', {
+        advice: 'Use enqueue, or write the contents into a file first and pass { path }',
       })
     }
     for (let attempt = 0; ; attempt++) {
@@ -113,22 +114,22 @@ export class Enqueuer {
     }
   }
 
-  /** Whether {@link enqueueAll} can call native code at once. */
+  /** Whether {@link enqueueAll} reaches native code without waiting. */
   get isOpen(): boolean {
     return this.#form !== undefined && this.#directory.opened !== undefined
   }
 
-  /** @throws The error for the queue or its settings, with which no entry can be added. */
+  /** @throws The error of the queue or of its settings, because of which no entry can be added. */
   async open(): Promise<void> {
     this.#itemForm()
     await this.#directory.open()
   }
 
   /**
-   * Reads a source to its end and adds what it gives.
+   * Reads a source to its end and adds its contents as one item. The entry has a {@link Cancellation} of its own, also in a
+   * bulk: a source that takes too long, or a close of the queue, ends it with an error that no other entry gets.
    *
-   * @param signal - The source has a {@link Cancellation} of its own for it, which closing the queue raises, too, and a source
-   * that takes too long: that ends this entry, and no other one of its call.
+   * @param signal - Cancels it, too.
    */
   async enqueueStreamed(entry: StreamedEntry, signal: AbortSignal | undefined): Promise<Result> {
     const { suffix, due, trigger, payload: source } = entry
@@ -165,13 +166,13 @@ export class Enqueuer {
   }
 
   async #enqueueReady(entry: ReadyEntry): Promise<Result> {
-    // A file can be large: it must not hold up the items that would share its batch.
+    // A file can be large, and would hold up the other items of a batch.
     if (isInMemory(entry)) return this.#batcher.submit(entry)
     const [result] = await this.enqueueAll([entry], 'enqueue')
     return result as Result
   }
 
-  /** One result an entry, in their order. Pulls the trigger, if one of them asks for it. */
+  /** Adds entries, and pulls the trigger if one of them asks for it. Returns one result per entry, in their order. */
   async enqueueAll(entries: readonly ReadyEntry[], call: NativeCall): Promise<Result[]> {
     const handle = this.#directory.opened ?? (await this.#directory.open())
     const ended = this.#enqueueInto(handle, entries, call)
@@ -183,7 +184,7 @@ export class Enqueuer {
     return results
   }
 
-  /** Entries that met a directory that is gone are tried again in the one that took its place. */
+  /** Adds the lost entries again, to the directory that has replaced the stale one, and corrects their results. */
   async #enqueueLost(
     stale: QueueHandle,
     entries: readonly ReadyEntry[],
@@ -206,7 +207,7 @@ export class Enqueuer {
           results[index] = again[position] as Result
         })
       } catch (error) {
-        // The result of these entries alone: others of their batch are in the queue, and must be told so.
+        // The result of the lost entries alone: the callers of the other entries must get the ids of their items.
         for (const index of lost) results[index] = asFsqError(error)
       }
     }
@@ -243,7 +244,7 @@ export class Enqueuer {
     return this.#form
   }
 
-  /** One pull for all that are in the queue now: whoever it wakes scans them all. */
+  /** One pull for all items that were added: the loop that it wakes scans them all. */
   #pullTrigger(entries: readonly ReadyEntry[], results: readonly Result[]): void {
     if (!entries.some(({ trigger }, index) => trigger && isAdded(results[index] as Result))) return
     const error = pullQuietly(this.#directory.layout)

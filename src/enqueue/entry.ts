@@ -19,40 +19,40 @@ import { type Payload, readPayload } from './payload.js'
 import type { Settings } from '../settings.js'
 import { Source } from './source.js'
 
-/** How an item is added by a call that waits for it. */
+/** Options of a synchronous enqueue. */
 export interface EnqueueSyncOptions {
-  /** Milliseconds until the item is due; no worker takes it before. */
+  /** Milliseconds until the item is due. No worker claims it earlier. Default: 0. */
   readonly delay?: number | undefined
   /**
-   * Whether to pull the trigger once the item is in the queue; left out: the setting `useTrigger`. It is fine if nobody
-   * listens; any other trouble is reported, as the item is in the queue all the same.
+   * Whether to pull the trigger once the item is in the queue. It is no error if no process listens. Any other failure is
+   * reported instead of thrown, because the item is in the queue. Default: the setting `useTrigger`.
    */
   readonly trigger?: boolean | undefined
 }
 
-/** How an item is added. */
+/** Options of an enqueue. */
 export interface EnqueueOptions extends EnqueueSyncOptions {
   /**
-   * Gives up: nothing of the item stays, and the call rejects with the signal's reason. Once the item has its name in the
-   * queue it is too late: the call resolves with its id.
+   * Cancels the enqueue: nothing of the item remains, and the call rejects with the signal's reason. An abort after the item
+   * was linked into the queue has no effect: the call resolves with the item's id.
    */
   readonly signal?: AbortSignal | undefined
 }
 
-/** How items are added. */
+/** Options of a bulk enqueue. */
 export interface EnqueueManyOptions {
   /**
-   * Gives up: the entries that are in the queue stay there, and the outcome of the others is an
-   * {@link EnqueueAbortedError}. Where none is, the call rejects with the signal's reason.
+   * Cancels the enqueue: entries that are in the queue stay there, and the outcome of the others is an
+   * {@link EnqueueAbortedError}. If none is in the queue, the call rejects with the signal's reason.
    */
   readonly signal?: AbortSignal | undefined
 }
 
-/** One item for a bulk enqueue. */
+/** One item of a bulk enqueue. */
 export interface EnqueueEntry extends EnqueueSyncOptions {
-  /** The contents; left out: none. */
+  /** The contents. Default: `null`, no contents. */
   readonly data?: Payload
-  /** The arguments; left out: none. */
+  /** The arguments. Default: none. */
   readonly args?: readonly NameArgument[]
 }
 
@@ -71,14 +71,14 @@ export interface ReadyEntry extends Named {
   readonly stop?: StopHandle | undefined
 }
 
-/** An item whose contents have to be read first. */
+/** An item whose contents must be read from a source first. */
 export interface StreamedEntry extends Named {
   readonly payload: Source
 }
 
 export type Entry = ReadyEntry | StreamedEntry
 
-/** The options of each call; its name is part of the error for an unknown one. */
+/** The options of each call. The key is the call's name in the error for an unknown option. */
 const OPTIONS = {
   enqueue: ['delay', 'signal', 'trigger'],
   enqueueSync: ['delay', 'trigger'],
@@ -88,13 +88,13 @@ const OPTIONS = {
 
 type Call = keyof typeof OPTIONS
 
-// For all calls that leave them out.
+// One constant for all calls without arguments.
 export const NO_ARGUMENTS: readonly NameArgument[] = Object.freeze([])
 
 const { pid } = process
 let knownHostName: string | undefined
 
-// A system call each time otherwise, and a host does not change its name under a running process.
+// Cached, because os.hostname() is a system call, and a host does not change its name while a process runs.
 function hostName(): string {
   return (knownHostName ??= os.hostname())
 }
@@ -104,20 +104,22 @@ export class EntryMaker {
   readonly #settings: Settings
   readonly #pool: BufferPool
 
-  /** @param pool - Where bytes are copied to that are read after the call returns. */
+  /** @param pool - Memory for the copies of bytes that native code reads after the call has returned. */
   constructor(settings: Settings, pool: BufferPool) {
     this.#settings = settings
     this.#pool = pool
   }
 
   /**
-   * The entry of a call.
+   * Makes the entry of a call. If it throws, it stops the source, if `data` is one.
    *
-   * @throws {@link FsqError} for what cannot be an item. A source that comes with it is stopped.
+   * @throws {@link PayloadError} or {@link EncodingError} for data or arguments that an item cannot have, {@link SettingError}
+   * for options.
    */
   make(call: Call, data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Entry {
+    // The data comes before the options, so that bad options stop the source, too. Native code reads the bytes of enqueueSync
+    // before the call returns, so they need no copy.
     const payload = readPayload(data, call === 'enqueueSync' ? undefined : this.#pool)
-    // The options are looked at after the data: a source that comes with bad ones is let go of, too.
     try {
       checkOptionsOf(call, options)
       const { delay, trigger } = options
@@ -126,7 +128,7 @@ export class EntryMaker {
       }
       const suffix = nameSuffix({ pid, hostname: hostName(), tries: 0, args }, this.#settings)
       const due = dueAfter(delay)
-      // All at once, and not by spreading what both kinds have, which V8 does the slow way.
+      // One literal: spreading the common part into either kind is slow in V8.
       return { suffix, due, trigger: this.#pullsTrigger(trigger), payload } as Entry
     } catch (error) {
       if (payload instanceof Source) void payload.stop()
@@ -134,8 +136,21 @@ export class EntryMaker {
     }
   }
 
-  /** The entry for one of the entries of a bulk enqueue, or why it cannot be an item. */
-  makeOrFail(given: EnqueueEntry): Entry | FsqError {
+  /**
+   * Makes entries of a bulk enqueue. The error of one that cannot be an item stands in its place.
+   *
+   * @param from - The index of the first one.
+   * @param to - The index after the last one.
+   */
+  makeAll(given: readonly EnqueueEntry[], from: number, to: number): (Entry | FsqError)[] {
+    // The loop is here, and not in BulkEnqueue: a full garbage collection between two bulks discards optimized code that
+    // depends on objects of which none lives then.
+    const made: (Entry | FsqError)[] = []
+    for (let index = from; index < to; index++) made.push(this.#makeOrFail(given[index] as EnqueueEntry))
+    return made
+  }
+
+  #makeOrFail(given: EnqueueEntry): Entry | FsqError {
     const call = 'an entry of enqueueMany'
     try {
       if (!isObject(given)) checkOptionsOf(call, given)
@@ -143,7 +158,7 @@ export class EntryMaker {
       return this.make(call, data, args, given)
     } catch (error) {
       if (error instanceof FsqError) return error
-      // From a getter of the caller's. Other entries may be on their way already, so it is the outcome of this one.
+      // A getter of the caller's threw it. It is the outcome of this entry alone, as native code may be adding others already.
       return new PayloadError(`The entry cannot be read: ${inspect(error, { depth: 0 })}`, { cause: error })
     }
   }
@@ -155,14 +170,19 @@ export class EntryMaker {
   }
 }
 
-/** @throws {@link SettingError} for an option that the call does not have, or a signal that is none. */
+/**
+ * Checks that options belong to a call, and that its signal is one.
+ *
+ * @throws {@link SettingError}
+ */
 export function checkOptionsOf(call: Call, options: EnqueueOptions): void {
   checkOptions(call, options, OPTIONS[call])
   if (call === 'enqueue' || call === 'enqueueMany') checkSignal(options.signal)
 }
 
 /**
- * As far as can be told before its moment has come: a source is not read in vain.
+ * Checks the length of a name with the current time in it, so that a source is not read for a name that is too long anyway.
+ * The final time and entropy may still make the name too long.
  *
  * @throws {@link NameTooLongError}
  */

@@ -1,5 +1,5 @@
 /**
- * What native code answers for an entry, and what the caller gets for it: an id or an error.
+ * The results of native code, and the ids and errors that callers get for them.
  *
  * @module
  */
@@ -23,12 +23,12 @@ import { systemError } from '../errors/system-error.js'
 import { type Charset, type RawName, fromRaw } from '../name/charset.js'
 import { LONGEST_NAME } from '../name/limits.js'
 
-/** What has become of an entry: what native code answers, or why it did not get that far. */
+/** The result of an entry from native code, or the error that kept the entry from getting there. */
 export type Result = EnqueueResult | FsqError
 
 const { ECANCELED } = os.constants.errno
 
-/** Makes ids and errors of the results of one queue. */
+/** Turns the results of one queue into ids and errors. */
 export class Outcomes {
   readonly #directory: QueueDirectory
   readonly #charset: Charset
@@ -38,12 +38,12 @@ export class Outcomes {
     this.#charset = charset
   }
 
-  /** The id of an item, by the name of its file. */
+  /** The id of an item: the name of its file, as text. */
   idOfName(name: RawName): string {
     return fromRaw(name, this.#charset)
   }
 
-  /** @throws The error, if the item has not been added, or not durably. */
+  /** @throws The error of the entry, also if its item is in the queue, but not durably. */
   idOf(result: Result, entry: Entry): string {
     if (typeof result === 'string') return this.idOfName(result)
     throw this.errorOf(result, entry)
@@ -73,7 +73,7 @@ export function isAdded(result: Result): boolean {
   return typeof result === 'string' || (!(result instanceof FsqError) && result.name !== undefined)
 }
 
-/** Whether the entry met a directory that is gone. */
+/** Whether the directory that was open is no longer the queue's. The entry can be tried again in the new one. */
 export function isLost(result: Result): boolean {
   return isFailure(result) && !(result instanceof FsqError) && result.name === undefined && isStale(result)
 }
@@ -86,7 +86,7 @@ export function abortedError(cancellation: Cancellation): EnqueueAbortedError {
   return new EnqueueAbortedError(cancellation.raised?.reason)
 }
 
-/** @throws The error, if it is none of this package: then it is no outcome of an entry. */
+/** @throws Any error of another kind: it is a bug, and not the outcome of an entry. */
 export function asFsqError(error: unknown): FsqError {
   if (error instanceof FsqError) return error
   throw error
@@ -96,7 +96,7 @@ function isFile(payload: unknown): payload is string | number {
   return typeof payload === 'string' || typeof payload === 'number'
 }
 
-// The other calls have the new item's file in them; a copy that fails has both, and most often it is the disk.
+// The other system calls are about the item's own file. A failed copy involves both files, and mostly the disk is to blame.
 function isAboutSource({ syscall, path }: Failure): boolean {
   const isSources = ['open', 'read', 'fstat', 'fcntl', 'lseek'].includes(syscall)
   return isSources && (path === undefined || path.startsWith('/'))

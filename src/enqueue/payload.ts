@@ -1,5 +1,5 @@
 /**
- * What an item can hold, made ready for native code.
+ * The contents that an item can have, and how native code gets them.
  *
  * @module
  */
@@ -23,23 +23,23 @@ import {
   type WebStream,
 } from './source.js'
 
-/** Bytes, in one of the shapes that JavaScript has for them. */
+/** Bytes: a typed array, any other view, or an ArrayBuffer. */
 export type Bytes = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer
 
 /**
  * The contents of an item:
  *
  * - a string, written as UTF-8;
- * - bytes (a Buffer, any other view, or an ArrayBuffer), taken as they are at the call;
+ * - bytes (a Buffer, any other view, or an ArrayBuffer), as they are at the time of the call;
  * - `{ json: value }`, written as JSON;
  * - a Blob;
- * - a Readable, a Web ReadableStream or any other AsyncIterable of strings and bytes, read once and to its end; memory
- *   stays flat, whatever its size. If it fails, nothing is enqueued; if the enqueue fails, it is destroyed, cancelled or
- *   returned, as by leaving a `for await`;
- * - `{ path }`, a regular file, copied by the kernel where it can;
- * - `{ fd }`, an open file, from its position to its end; it is never closed, and must stay open until the enqueue has
- *   resolved. The position of a regular file stays where it is; a pipe, a socket or a terminal is read until its end;
- * - `null`, for an item that is all in its arguments.
+ * - a Readable, a Web ReadableStream or any other AsyncIterable of strings and bytes, read once and to its end, in constant
+ *   memory. If it fails, nothing is enqueued. If the enqueue fails, it is destroyed, cancelled or returned, as by leaving a
+ *   `for await`;
+ * - `{ path }`, a regular file, copied by the kernel where that is possible;
+ * - `{ fd }`, an open file, from its position to its end. Keep it open until the enqueue has resolved; the queue never closes
+ *   it. The position of a regular file does not move. A pipe, a socket or a terminal is read until its end;
+ * - `null`, no contents: the arguments say all.
  */
 export type Payload =
   | string
@@ -56,10 +56,11 @@ const MOST_DESCRIPTORS = 2 ** 31
 const KINDS = ['json', 'path', 'fd'] as const
 
 /**
- * The payload as native code takes it, or what it has to be read from first.
+ * Turns data into a payload for native code, or into the source from which it must be read first.
  *
- * @param pool - Where bytes are copied to, if they are read after the call returns: the caller may change them meanwhile.
- * @throws {@link PayloadError} if it cannot be the contents of an item.
+ * @param pool - Bytes are copied into its memory, for native code that reads them after the call has returned: the caller may
+ * change them meanwhile. Default: no copy.
+ * @throws {@link PayloadError} if the data cannot be the contents of an item.
  */
 export function readPayload(data: Payload, pool?: BufferPool): NativePayload | Source {
   if (data === null) return null
@@ -69,13 +70,13 @@ export function readPayload(data: Payload, pool?: BufferPool): NativePayload | S
     const bytes = attachedBytes(data)
     return pool === undefined ? bytes : pool.copy(bytes)
   }
-  // Before the objects of one property: the streams of node:fs have a path and an fd, too.
+  // Sources come before { path } and { fd }: the streams of node:fs have these properties, too.
   const source = sourceOf(data)
   if (source !== undefined) return source
   if (KINDS.filter((kind) => kind in data).length > 1) {
     throw new PayloadError(
-      `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, and which of its parts is meant ` +
-        'cannot be told',
+      `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, which has more than one of json, ` +
+        'path and fd',
       { advice: 'Pass one of { json }, { path } and { fd }' },
     )
   }
@@ -85,7 +86,7 @@ export function readPayload(data: Payload, pool?: BufferPool): NativePayload | S
   throw unfit(data)
 }
 
-// By what they can do, as Node does: streams and Blobs come from many packages and realms.
+// Told by their methods, as in Node, and not by instanceof: streams and Blobs come from many packages and realms.
 function sourceOf(data: object): Source | undefined {
   const { getReader, stream, arrayBuffer, pipe, destroy, [Symbol.asyncIterator]: iterator } = data as Duck
   if (typeof getReader === 'function') return new WebSource(data as WebStream)
@@ -98,7 +99,7 @@ function sourceOf(data: object): Source | undefined {
       ? new NodeSource(data as Readable)
       : new IterableSource(data as AsyncIterable<unknown>)
   }
-  // A stream that can only be written.
+  // A stream without an iterator is only writable.
   if (isStream) throw unfit(data)
   return undefined
 }
@@ -117,7 +118,7 @@ type Duck = Readonly<
 >
 
 function textBytes(text: string, pool: BufferPool | undefined): Uint8Array {
-  // Buffer.from would write something else in its place, and say nothing.
+  // Buffer.from would silently write a replacement character.
   if (!text.isWellFormed()) {
     throw new PayloadError('The payload is a string with a lone surrogate, half of a character', {
       advice: 'Cut texts between characters, or pass bytes',
@@ -127,13 +128,13 @@ function textBytes(text: string, pool: BufferPool | undefined): Uint8Array {
 }
 
 /**
- * A view of the bytes.
+ * Returns a view of the bytes.
  *
- * @throws {@link PayloadError} if they have been transferred away.
+ * @throws {@link PayloadError} if their buffer has been transferred away.
  */
 export function attachedBytes(bytes: Bytes): Uint8Array {
   if (!ArrayBuffer.isView(bytes)) return attachedView(bytes)
-  // A view whose buffer has been transferred is empty, and so would be the item.
+  // A view of a transferred buffer has length 0, and would silently make an empty item.
   if (bytes.byteLength === 0) attachedView(bytes.buffer)
   return bytes instanceof Uint8Array
     ? bytes
@@ -159,7 +160,7 @@ function jsonBytes(value: unknown): Uint8Array {
   )
 }
 
-// Its type in TypeScript forgets that there is no JSON for undefined, functions and symbols.
+// JSON.stringify returns undefined for undefined, functions and symbols, which its TypeScript type omits.
 function jsonText(value: unknown): string | undefined {
   try {
     return JSON.stringify(value)

@@ -1,5 +1,5 @@
 /**
- * Contents that are read bit by bit, and only once: streams, generators, pipes.
+ * Contents that are read once, chunk by chunk: streams, generators, pipes.
  *
  * @module
  */
@@ -15,22 +15,24 @@ import { isFailure, native } from '../addon/native.js'
 const { EAGAIN } = os.constants.errno
 const PIPE_READ = 64 * 1024
 const LONGEST_PAUSE_MS = 32
+const OPEN_AGAIN = 'Open it again'
+const PASS_UNREAD = 'Pass a stream that nothing else reads'
 
-/** What the methods of a Web stream's reader give; of its own, as there are streams that are not Node's. */
+/** The part of a Web stream's reader that this package uses. Declared here because not all Web streams are Node's. */
 export interface WebReader {
   read(): Promise<{ done: boolean; value?: unknown }>
   cancel(): Promise<void>
   releaseLock(): void
 }
 
-/** As much of a Web ReadableStream as is needed. */
+/** The part of a Web ReadableStream that this package uses. */
 export interface WebStream {
   readonly locked: boolean
   getReader(): WebReader
   cancel(): Promise<void>
 }
 
-/** As much of a Blob as is needed; of its own, as that of the DOM's types is another than Node's. */
+/** The part of a Blob that this package uses. Declared here because the Blob of the DOM's types differs from Node's. */
 export interface WebBlob {
   arrayBuffer(): Promise<ArrayBuffer>
   stream(): WebStream
@@ -38,21 +40,21 @@ export interface WebBlob {
 
 /** Why a stream cannot be a payload. */
 interface Trouble {
-  /** Follows 'a stream that'. */
+  /** Completes the sentence 'The payload is a stream that ...'. */
   readonly says: string
   readonly advice: string
   readonly cause?: unknown
 }
 
-/** Something to read, by one reader, from where it is to its end. */
+/** A source of contents, read by one reader from its current position to its end. */
 export abstract class Source {
   #over = false
   #reading = false
 
   /**
-   * Checks that it can be read. One that cannot belongs to somebody else: {@link stop} leaves it alone.
+   * Checks that the source can be read. One that cannot may belong to another reader: {@link stop} then leaves it alone.
    *
-   * @throws {@link PayloadError}
+   * @throws {@link PayloadError} if it cannot.
    */
   check(): void {
     const trouble = this.trouble()
@@ -65,7 +67,7 @@ export abstract class Source {
     })
   }
 
-  /** The next chunk, whatever it is; `undefined` at the end. Rejects as the source does. */
+  /** Reads the next chunk, of whatever kind; `undefined` at the end. Rejects with the error of the source. */
   async next(): Promise<{ readonly chunk: unknown } | undefined> {
     this.#reading = true
     try {
@@ -82,8 +84,8 @@ export abstract class Source {
   }
 
   /**
-   * Nobody will read the rest. As leaving a `for await` does, this waits for the source to clean up, but not for one that
-   * has yet to answer. Harmless if it has ended. Never rejects.
+   * Ends the source before its end. Like leaving a `for await`, it waits until the source has cleaned up, unless a read is in
+   * flight, which may never be answered. Does nothing if the source has ended. Never rejects.
    */
   async stop(): Promise<void> {
     if (this.#over) return
@@ -101,7 +103,7 @@ export abstract class Source {
   }
 }
 
-/** A generator, or whatever else can be iterated with `for await`. */
+/** A generator, or any other object for `for await`. */
 export class IterableSource extends Source {
   readonly #iterable: AsyncIterable<unknown>
   #iterator: AsyncIterator<unknown> | undefined
@@ -117,13 +119,13 @@ export class IterableSource extends Source {
   }
 
   protected override leave(): unknown {
-    // Not begun: what has yet to make an iterator has nothing to clean up, but an iterator may.
+    // Before the first read: an iterable has nothing to clean up, but an object that is an iterator itself may have.
     const iterator = this.#iterator ?? (this.#iterable as Partial<AsyncIterator<unknown>>)
     return iterator.return?.()
   }
 }
 
-/** A stream of Node. */
+/** A Readable of Node. */
 export class NodeSource extends IterableSource {
   readonly #stream: Readable
 
@@ -131,7 +133,7 @@ export class NodeSource extends IterableSource {
     super(stream)
     this.#stream = stream
     this.check()
-    // It may fail before its turn has come, and would take the process with it.
+    // It may fail before it is read, and an 'error' event without a listener would end the process.
     stream.on('error', () => undefined)
   }
 
@@ -141,15 +143,14 @@ export class NodeSource extends IterableSource {
 
   protected override trouble(): Trouble | undefined {
     const { errored, readableEnded, destroyed, readable, readableFlowing } = this.#stream
-    if (errored)
-      return { says: `has failed before: ${errored.message}`, advice: 'Open it anew', cause: errored }
-    if (readableEnded) return { says: 'is at its end: nothing can be read from it', advice: 'Open it anew' }
-    if (destroyed) return { says: 'has been destroyed before', advice: 'Open it anew' }
-    if (!readable) return { says: 'cannot be read from', advice: 'Pass one that can' }
+    if (errored) return { says: `has already failed: ${errored.message}`, advice: OPEN_AGAIN, cause: errored }
+    if (readableEnded) return { says: 'is at its end: nothing can be read from it', advice: OPEN_AGAIN }
+    if (destroyed) return { says: 'has already been destroyed', advice: OPEN_AGAIN }
+    if (!readable) return { says: 'is not readable', advice: 'Pass a readable stream' }
     if (readableFlowing === true || this.#stream.listenerCount('readable') > 0) {
       return {
-        says: "is being read already (a pipe(), a 'data' or 'readable' listener)",
-        advice: 'Pass it untouched',
+        says: "is already being read (a pipe(), a 'data' or 'readable' listener)",
+        advice: PASS_UNREAD,
       }
     }
     return undefined
@@ -168,7 +169,7 @@ export class WebSource extends Source {
   }
 
   protected override async read(): Promise<{ readonly done: boolean; readonly value?: unknown }> {
-    // Not by its iterator: that cannot be left while it waits for a chunk.
+    // A reader, not an iterator: return() of an iterator waits while a read is in flight, cancel() does not.
     this.#reader ??= this.#stream.getReader()
     const result = await this.#reader.read()
     if (result.done) this.#reader.releaseLock()
@@ -180,18 +181,18 @@ export class WebSource extends Source {
   }
 
   protected override trouble(): Trouble | undefined {
-    if (this.#stream.locked) return { says: 'is locked: somebody else reads it', advice: 'Pass it untouched' }
-    // Both take Web streams, whatever their types say.
+    if (this.#stream.locked) return { says: 'is locked by another reader', advice: PASS_UNREAD }
+    // Both functions accept Web streams, which their types omit.
     const stream = this.#stream as unknown as Readable
     const { Readable, isReadable } = process.getBuiltinModule('node:stream') // as in content-stream.ts
     if (Readable.isDisturbed(stream) && !isReadable(stream)) {
-      return { says: 'has been read to its end, or cancelled, before', advice: 'Open it anew' }
+      return { says: 'has already been read to its end, or cancelled', advice: OPEN_AGAIN }
     }
     return undefined
   }
 }
 
-/** A descriptor of a pipe, a socket or a terminal; lent, and never closed. */
+/** The descriptor of a pipe, a socket or a terminal. It belongs to the caller, and is never closed here. */
 export class PipeSource extends Source {
   readonly #descriptor: number
   readonly #buffer = Buffer.allocUnsafeSlow(PIPE_READ)
@@ -202,7 +203,7 @@ export class PipeSource extends Source {
     this.#descriptor = descriptor
   }
 
-  /** The bytes are good until the next call. */
+  /** The bytes are valid until the next call. */
   protected override async read(): Promise<{ readonly done: boolean; readonly value?: Buffer }> {
     for (let pause = 1; !this.#left; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       const result = await native.readPipe(this.#descriptor, this.#buffer)

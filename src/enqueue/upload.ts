@@ -1,5 +1,5 @@
 /**
- * A source on its way into an item.
+ * Reads a source and writes it into a new item.
  *
  * @module
  */
@@ -12,10 +12,11 @@ import { type DraftHandle, type NativePayload, isFailure, native } from '../addo
 import type { Source } from './source.js'
 import type { Cancellation } from '../cancellation.js'
 
-// The sweeper takes files in tmp/ that are older than 36 hours (fsq standard, section 3): the two must never meet.
+// Sweepers, such as `fsq repair`, remove files in tmp/ that are older than 36 hours (fsq standard, section 3). An upload must end
+// well before that.
 const LONGEST_MS = 24 * 3600 * 1000
 
-/** Reads a source to its end. What is small goes with other items; what is not, into a draft. */
+/** Reads a source to its end: small contents into memory, so that they can share a batch, larger ones into a draft. */
 export class Upload {
   readonly #source: Source
   readonly #cancellation: Cancellation
@@ -25,7 +26,7 @@ export class Upload {
   #draft: DraftHandle | undefined
   #writing: Promise<void> | undefined
 
-  /** @param cancellation - Ends it, and is raised when it takes too long. */
+  /** @param cancellation - Ends the upload. The upload raises it itself after 24 hours. */
   constructor(source: Source, cancellation: Cancellation, directory: QueueDirectory) {
     this.#source = source
     this.#cancellation = cancellation
@@ -35,10 +36,12 @@ export class Upload {
   }
 
   /**
-   * @param open - Makes a draft.
-   * @returns What native code enqueues. {@link end} is for afterwards.
-   * @throws {@link PayloadError} if the source fails or is not made of text and bytes; what the stop was raised with; a file
-   * system error.
+   * Reads the source. Call {@link end} after the returned payload has been enqueued, and after an error.
+   *
+   * @param open - Opens a draft.
+   * @returns The payload for native code.
+   * @throws {@link PayloadError} if the source fails or yields anything but text and bytes; the reason of the cancellation; a
+   * file system error.
    */
   async read(open: () => Promise<DraftHandle>): Promise<NativePayload> {
     this.#cancellation.check()
@@ -55,21 +58,21 @@ export class Upload {
       }
       await this.#writing
       this.#cancellation.check()
-      // The next piece is read meanwhile.
+      // Not awaited here: the next piece is read meanwhile.
       this.#writing = this.#write(this.#draft, piece)
       this.#writing.catch(() => undefined)
     }
     await this.#writing
-    // The timer does not count the hours that a machine sleeps.
+    // The timer does not count the time for which the machine was suspended.
     if (Date.now() > this.#end) this.#cancellation.raise(tooLong())
     this.#cancellation.check()
     return this.#draft ?? first ?? null
   }
 
-  /** Lets go of the source, and of what has been written and not enqueued. Never rejects, and is over once the stop is raised. */
+  /** Stops the source, and discards a draft that was not enqueued. Never rejects. Does not wait for the source once cancelled. */
   async end(): Promise<void> {
     clearTimeout(this.#timer)
-    // Whoever has given up does not wait for a source that takes its time to clean up.
+    // A caller who has cancelled must not wait for a source that is slow to clean up.
     await Promise.allSettled([this.#cancellation.wait(this.#source.stop()), this.#writing])
     if (this.#draft !== undefined) await native.discardDraft(this.#draft)
   }
@@ -88,12 +91,12 @@ function sourceError(cause: unknown): never {
   const reason = types.isNativeError(cause) ? cause.message : String(cause)
   throw new PayloadError(`The source of the payload has failed: ${reason}`, {
     cause,
-    advice: 'Nothing was enqueued; open it anew and try again',
+    advice: 'Nothing was enqueued; open the source again and retry',
   })
 }
 
 function tooLong(): PayloadError {
   return new PayloadError('The source of the payload has not ended within 24 hours', {
-    advice: 'Nothing was enqueued; write it into a file first, and enqueue that by { path }',
+    advice: 'Nothing was enqueued; write the contents into a file first, and pass { path }',
   })
 }

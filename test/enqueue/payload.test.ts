@@ -256,7 +256,7 @@ const bad: readonly (readonly [string, () => unknown, RegExp])[] = [
   [
     'of two kinds at once',
     () => ({ json: {}, path: '/etc/hosts' }),
-    /which of its parts is meant cannot be told/,
+    /has more than one of json, path and fd/,
   ],
   [
     'a Blob that cannot be read',

@@ -446,7 +446,7 @@ describe.each(watched)('%s', (what, make) => {
     const { data, isFree } = make(['x'], false)
     checkError(await errorOf(() => queue.enqueueSync(data as Payload)), {
       type: PayloadError,
-      says: /enqueueSync cannot wait for that. Use enqueue/,
+      says: /enqueueSync cannot wait for\. Use enqueue/,
     })
     if (what !== 'a generator') await until('it is let go of', isFree)
     expect(contents(queue)).toEqual(EMPTY)
@@ -535,11 +535,11 @@ async function readWeb(): Promise<ReadableStream> {
 }
 
 const hopeless: readonly (readonly [string, () => unknown, RegExp])[] = [
-  ['a destroyed Readable', () => Readable.from(['x']).destroy(), /has been destroyed before/],
-  ['a failed Readable', failed, /has failed before: dead/],
+  ['a destroyed Readable', () => Readable.from(['x']).destroy(), /has already been destroyed/],
+  ['a failed Readable', failed, /has already failed: dead/],
   ['an ended Readable', ended, /is at its end/],
-  ['a Readable that is piped', flowing, /is being read already/],
-  ['a Readable that is listened to', listenedTo, /is being read already/],
+  ['a Readable that is piped', flowing, /is already being read/],
+  ['a Readable that is listened to', listenedTo, /is already being read/],
   [
     'a Duplex that cannot be read',
     () => new Duplex({ readable: false } as object),
@@ -548,7 +548,7 @@ const hopeless: readonly (readonly [string, () => unknown, RegExp])[] = [
   ['a Writable', () => new Writable(), /expected a string, bytes, a Blob/],
   ['a stream into a file', () => fs.createWriteStream('/dev/null'), /expected a string, bytes, a Blob/],
   ['a locked Web stream', locked, /is locked/],
-  ['a Web stream that was read', readWeb, /has been read to its end/],
+  ['a Web stream that was read', readWeb, /has already been read to its end/],
   ['an array', () => ['x'], /expected a string, bytes, a Blob/],
   ['a Map', () => new Map(), /expected a string, bytes, a Blob/],
   ['a descriptor that is none', () => ({ fd: -1 }), /descriptor of the payload is -1, expected the number/],
