@@ -225,7 +225,7 @@ describe('a worker that is killed', () => {
   onLinux('loses its item to one that waits, without a listing', async () => {
     const queue = await bed.install()
     const id = await queue.enqueue('x')
-    const holder = new Child('child-holder.mjs', { root: bed.root })
+    const holder = new Child('hold-item.mjs', { root: bed.root })
     await holder.says('held')
     const [loop, other] = await whileWaiting(2, () => new Loop(bed.open()))
     const { looks } = watchLooks()
