@@ -54,7 +54,7 @@ test('two processes never collide', async () => {
   const root = makeRoot()
   const queue = await Queue.install('q', { root })
   const job = { root, pid: 1, host: 'container', count: COUNT }
-  const children = ['a', 'b'].map((label) => new Child('child-producer.mjs', { ...job, label }))
+  const children = ['a', 'b'].map((label) => new Child('producer.mjs', { ...job, label }))
   for (const child of children) await child.says('ready')
   for (const child of children) child.tell('go')
   await expectAll(children, queue.path, ['a', 'b'])
@@ -65,6 +65,6 @@ test('two threads never collide', async () => {
   const root = makeRoot()
   const queue = await Queue.install('q', { root })
   const job = { root, pid: 1, host: 'container', count: COUNT, label: 't', threads: 2 }
-  await expectAll([new Child('child-producer.mjs', job)], queue.path, ['t0', 't1'])
+  await expectAll([new Child('producer.mjs', job)], queue.path, ['t0', 't1'])
   await queue.close()
 }, 60_000)

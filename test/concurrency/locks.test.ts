@@ -19,7 +19,11 @@ async function countBusy(job: {
   fs.mkdirSync(root)
   const queue = await Queue.install('q', { root, lockKind: job.lockKind, queueMode: '0700' })
   await queue.close()
-  const child = new Child('child-locks.mjs', { root, ...job }, { faultBuild: job.faults !== undefined })
+  const child = new Child(
+    'spawn-while-unlocking.mjs',
+    { root, ...job },
+    { faultBuild: job.faults !== undefined },
+  )
   expect({ ...(await child.ended), stderr: child.stderr }).toEqual({ code: 0, signal: null, stderr: '' })
   const [line] = child.said('busy')
   expect(line?.['spawned']).toBeGreaterThan(20)

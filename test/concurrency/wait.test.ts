@@ -24,7 +24,7 @@ const WAYS = [
 ] as const
 
 async function waiters(root: string, runtime: string | undefined): Promise<Child[]> {
-  const children = Array.from({ length: WAITERS }, () => new Child('child-waiter.mjs', { root, runtime }))
+  const children = Array.from({ length: WAITERS }, () => new Child('wait-for-items.mjs', { root, runtime }))
   for (const child of children) await child.says('ready')
   return children
 }
@@ -70,7 +70,7 @@ test.each(WAYS)(
     for (let kill = 1; kill <= KILLS; kill++) {
       // Claimed elsewhere, and then moved here: else one of those that wait would have it first.
       const id = await side.enqueue('x')
-      const holder = new Child('child-holder.mjs', { root, name: 'side' })
+      const holder = new Child('hold-item.mjs', { root, name: 'side' })
       await holder.says('held')
       fs.renameSync(path.join(side.path, 'queue', id), path.join(queue.path, 'queue', id))
       const before = taken(children).length

@@ -37,7 +37,7 @@ test.each(KINDS)(
     const ids = await queue.enqueueMany(Array.from({ length: COUNT }, (_, index) => ({ args: [index] })))
     const logs = Array.from({ length: WORKERS }, (_, index) => path.join(directory, `log-${index}`))
     const start = path.join(directory, 'start')
-    const children = logs.map((log) => new Child('child-worker.mjs', { root, log, start, untilEmpty: true }))
+    const children = logs.map((log) => new Child('worker.mjs', { root, log, start, untilEmpty: true }))
     for (const child of children) await child.says('ready')
     fs.writeFileSync(start, '')
     for (const child of children) {
@@ -67,7 +67,7 @@ test.each(KINDS)(
     const startWorker = (): { child: Child; log: string } => {
       const log = path.join(directory, `log-${logs.length}`)
       logs.push(log)
-      return { child: new Child('child-worker.mjs', { root, log, prefetch: 4, options }), log }
+      return { child: new Child('worker.mjs', { root, log, prefetch: 4, options }), log }
     }
 
     // Work for all rounds: a producer that adds while they die.
@@ -141,7 +141,7 @@ test.each(KINDS)(
       await queue.enqueueMany([{ args: ['a'] }, { args: ['b'] }, { args: ['c'] }])
       const pause = path.join(directory, `pause-${round}`)
       const child = new Child(
-        'child-worker.mjs',
+        'worker.mjs',
         { root, log: path.join(directory, `log-${round}`), prefetch: 3 },
         { faults: `finish.rename#1=pause:${pause}` },
       )

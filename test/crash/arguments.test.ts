@@ -12,7 +12,7 @@ async function makeRoot(): Promise<string> {
 }
 
 test('each function in a thread that has been terminated: the process lives', async () => {
-  const child = new Child('child-terminated.mjs', { root: await makeRoot() }, { faultBuild: true })
+  const child = new Child('call-when-terminated.mjs', { root: await makeRoot() }, { faultBuild: true })
   const ending = await child.ended
   expect({ ...ending, stderr: child.stderr, last: child.lines.at(-1) }).toEqual({
     code: 0,
@@ -24,7 +24,7 @@ test('each function in a thread that has been terminated: the process lives', as
 })
 
 test('each function with what it does not take: a TypeError', async () => {
-  const child = new Child('child-misuse.mjs', { root: await makeRoot() })
+  const child = new Child('misuse-addon.mjs', { root: await makeRoot() })
   expect({ ...(await child.ended), stderr: child.stderr }).toEqual({ code: 0, signal: null, stderr: '' })
   expect(child.said('name').length).toBeGreaterThan(40)
   expect(child.said('name').filter(({ thrown }) => thrown !== 'TypeError')).toEqual([])

@@ -27,7 +27,7 @@ async function makeBed(durability = 'none', empty = 0): Promise<Bed> {
   return {
     root,
     pause: path.join(root, 'paused'),
-    begin: (faults) => new Child('child-bulk.mjs', { root, count: COUNT, durability, empty }, { faults }),
+    begin: (faults) => new Child('enqueue-many.mjs', { root, count: COUNT, durability, empty }, { faults }),
     waiting: () =>
       filesOf(queue.path, 'queue')
         .map(({ name }) => name)

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { expect } from '@jest/globals'
 
 import { Child, type Line, filesOf, workOff } from '../support/child.js'
-import { NAME } from '../support/child-scenarios.mjs'
+import { NAME } from '../support/scenarios.mjs'
 import {
   type Call,
   type Scenario,
@@ -206,7 +206,7 @@ export async function failEverywhere(name: ScenarioName, directory: string): Pro
     .filter(({ point, nth, code }) => point !== 'list.getdents' || nth < 3 || code !== 'ENOENT')
   const dir = path.join(directory, 'cases')
   const child = new Child(
-    'child-errnos.mjs',
+    'fail-scenario.mjs',
     { scenario: name, dir, cases },
     { faultBuild: true, node: ['--expose-gc'] },
   )

@@ -81,7 +81,7 @@ test('process.exit() at each stage: the exit code is the one asked for', async (
     const setting = await makeSetting()
     const pause = path.join(setting.dir, 'pause')
     const job = { ...setting, operation, point, nth, pause, leave: 'exit' }
-    const child = new Child('child-exit.mjs', job, { faultBuild: true })
+    const child = new Child('exit-midway.mjs', job, { faultBuild: true })
     await child.says('leaving')
     fs.unlinkSync(pause)
     const ending = await child.ended
@@ -113,7 +113,7 @@ test.each([
   async (operation) => {
     for (const leave of ['exit', 'throw']) {
       const setting = await makeSetting()
-      const child = new Child('child-exit.mjs', { ...setting, operation, leave })
+      const child = new Child('exit-midway.mjs', { ...setting, operation, leave })
       const ending = await child.ended
       expect({ leave, ...ending }).toEqual({ leave, code: leave === 'exit' ? 7 : 1, signal: null })
       expect(child.stderr.includes('nobody catches this')).toBe(leave === 'throw')
@@ -139,7 +139,7 @@ test.each(['terminate', 'thread-exit'])(
         leave,
         points: points.map((point) => ({ point, nth: NTH[point] ?? 1 })),
       }
-      const child = new Child('child-exit.mjs', job, { faultBuild: true, node: ['--expose-gc'] })
+      const child = new Child('exit-midway.mjs', job, { faultBuild: true, node: ['--expose-gc'] })
       const ending = await child.ended
       expect({ operation, ...ending, stderr: child.stderr }).toEqual({
         operation,
@@ -164,7 +164,7 @@ test.each(['terminate', 'thread-exit'])(
 
 test('many threads that hold items end, each in its way, and the process goes on', async () => {
   const setting = await makeSetting()
-  const child = new Child('child-threads.mjs', { root: setting.root, threads: 16 })
+  const child = new Child('load-in-threads.mjs', { root: setting.root, threads: 16 })
   expect({ ...(await child.ended), stderr: child.stderr }).toEqual({ code: 0, signal: null, stderr: '' })
   const [line] = child.said('codes')
   expect(line?.['codes']).toEqual(Array.from({ length: 16 }, (_, index) => [0, 9, 1, 1][index % 4]))

@@ -8,7 +8,7 @@ import { describe, expect, test } from '@jest/globals'
 import { Queue } from '../../src/index.js'
 import { inProgram } from '../support/queue.js'
 import { Child, filesOf, isFree, makeDirectory, workOff } from '../support/child.js'
-import { scenarios } from '../support/child-scenarios.mjs'
+import { scenarios } from '../support/scenarios.mjs'
 
 const { EIO, ENOSPC, EACCES } = os.constants.errno
 
@@ -32,7 +32,7 @@ test.each([
   async (action, errno) => {
     const { root, path: queuePath } = await makeQueue(2)
     const faults = [1, 2, 3].map((nth) => `finish.rename#${nth}=errno:${errno}`).join(';')
-    const child = new Child('child-unfinished.mjs', { root, action }, { faults })
+    const child = new Child('fail-to-finish.mjs', { root, action }, { faults })
     const { error, held, next } = await child.says('error')
     expect(error).toMatchObject({ name: 'FinishError', code: 'ERR_FSQ_FINISH', errno: -errno, typed: true })
     expect(held).toBe(true)
@@ -56,7 +56,7 @@ test.each([
 test('closed while a finish fails: the claim ends, and the item runs again', async () => {
   const { root, path: queuePath } = await makeQueue(1)
   const child = new Child(
-    'child-unfinished.mjs',
+    'fail-to-finish.mjs',
     { root, action: 'done', close: true },
     { faults: `finish.rename=errno:${ENOSPC}` },
   )
@@ -74,7 +74,7 @@ test.each([
   const dir = makeDirectory()
   // A second fsync would kill the process.
   const faults = `${point}#1=errno:${EIO};${point}#2=kill`
-  const child = new Child('child-scenario.mjs', { scenario, dir, faults }, { faultBuild: true })
+  const child = new Child('run-scenario.mjs', { scenario, dir, faults }, { faultBuild: true })
   expect(await child.ended).toEqual({ code: 0, signal: null })
   expect(child.said('error')).toHaveLength(1)
   const { labels } = scenarios[scenario] as unknown as { labels: readonly string[] }

@@ -6,7 +6,7 @@ import { expect } from '@jest/globals'
 
 import { Queue } from '../../src/index.js'
 import { Child, type Found, Gate, argsIn, filesOf, inParallel, isFree, workOff } from '../support/child.js'
-import { NAME, contentOf, scenarios } from '../support/child-scenarios.mjs'
+import { NAME, contentOf, scenarios } from '../support/scenarios.mjs'
 
 const WIDTH = 3
 const CHANGING =
@@ -56,7 +56,7 @@ export async function trace(
   try {
     const points = await allPoints(directory)
     const faults = Gate.faults(points, path.join(dir, 'gate'))
-    const child = new Child('child-scenario.mjs', { scenario: name, dir, faults }, { faultBuild: true })
+    const child = new Child('run-scenario.mjs', { scenario: name, dir, faults }, { faultBuild: true })
     const ending = await child.ended
     if (ending.code !== 0) throw new Error(`the trace of '${name}' failed: ${child.stderr}`)
     const counts = new Map<string, number>()
@@ -79,7 +79,7 @@ function allPoints(directory: string): Promise<string[]> {
     const dir = path.join(directory, 'points')
     fs.mkdirSync(dir)
     const child = new Child(
-      'child-scenario.mjs',
+      'run-scenario.mjs',
       { scenario: 'install', dir, faults: '' },
       { faultBuild: true },
     )
@@ -106,11 +106,7 @@ export async function killEverywhere(name: ScenarioName, directory: string): Pro
     const shown = `${point}#${nth}=${action}`
     const dir = path.join(directory, shown)
     fs.mkdirSync(dir)
-    const child = new Child(
-      'child-scenario.mjs',
-      { scenario: name, dir, faults: shown },
-      { faultBuild: true },
-    )
+    const child = new Child('run-scenario.mjs', { scenario: name, dir, faults: shown }, { faultBuild: true })
     const { code, signal } = await child.ended
     try {
       // A call that a fault of the scenario itself lets fail is not made, so there is no after.
@@ -241,7 +237,7 @@ async function verifyWork(scenario: Scenario, child: Child, root: string): Promi
 async function workOffWithout(root: string): Promise<string[]> {
   const log = path.join(root, '..', 'log')
   const follower = new Child(
-    'child-worker.mjs',
+    'worker.mjs',
     { root, log, untilEmpty: true, options: { maxTries: 0 } },
     { faults: 'finish.rename=errno:22;claim.exclusive=errno:22' },
   )

@@ -108,7 +108,7 @@ class Run {
   }
 
   #start(index: number): void {
-    this.#children[index] = new Child('child-model.mjs', { root: this.#root, maxTries: MAX_TRIES })
+    this.#children[index] = new Child('commanded-worker.mjs', { root: this.#root, maxTries: MAX_TRIES })
   }
 
   async #ask(index: number, question: object): Promise<Record<string, unknown>> {

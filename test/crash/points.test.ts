@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 
 import { inParallel, makeDirectory } from '../support/child.js'
-import { SCENARIOS } from '../support/child-scenarios.mjs'
+import { SCENARIOS } from '../support/scenarios.mjs'
 import { type ScenarioName, trace } from './kill.js'
 
 // Reached by what the other tests of this folder do, and by no scenario.

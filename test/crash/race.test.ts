@@ -54,17 +54,13 @@ test.each(
     const id = await queue.enqueue('data', ['one'])
     const options = { maxTries: 3 }
     const slow = new Child(
-      'child-worker.mjs',
+      'worker.mjs',
       { root, log: log('slow'), once: true, options },
       { faults: `claim.lock#1=pause:${pause}` },
     )
     await until('the slow worker has opened the item', () => fs.existsSync(pause))
     await runToEnd(
-      new Child(
-        'child-worker.mjs',
-        { root, log: log('fast'), once: true, action, options },
-        { faultBuild: true },
-      ),
+      new Child('worker.mjs', { root, log: log('fast'), once: true, action, options }, { faultBuild: true }),
     )
     expect(started('fast')).toEqual([`start ${id}`])
     const before = filesOf(queue.path).map(({ where, name }) => ({ where, name }))
@@ -86,14 +82,12 @@ test.each(KINDS)(
     const queue = await Queue.install('q', { root, lockKind, queueMode: '0700' })
     const id = await queue.enqueue('data', ['one'])
     const slow = new Child(
-      'child-worker.mjs',
+      'worker.mjs',
       { root, log: log('slow'), once: true },
       { faults: `claim.lock#1=pause:${pause}` },
     )
     await until('the slow worker has opened the item', () => fs.existsSync(pause))
-    await runToEnd(
-      new Child('child-worker.mjs', { root, log: log('fast'), once: true }, { faultBuild: true }),
-    )
+    await runToEnd(new Child('worker.mjs', { root, log: log('fast'), once: true }, { faultBuild: true }))
     // Somebody else's item, under the name that has become free.
     fs.writeFileSync(path.join(queue.path, 'queue', id), 'another')
     fs.unlinkSync(pause)
@@ -114,12 +108,12 @@ test.each(KINDS)(
     const queue = await Queue.install('q', { root, lockKind, queueMode: '0700' })
     await queue.enqueue('data', ['one'])
     const holder = new Child(
-      'child-worker.mjs',
+      'worker.mjs',
       { root, log: log('holder'), once: true },
       { faults: `finish.rename#1=pause:${pause}` },
     )
     await until('the holder is about to finish', () => fs.existsSync(pause))
-    const other = new Child('child-worker.mjs', { root, log: log('other'), once: true }, { faultBuild: true })
+    const other = new Child('worker.mjs', { root, log: log('other'), once: true }, { faultBuild: true })
     await runToEnd(other)
     expect(other.said('report')).toEqual([])
     fs.unlinkSync(pause)

@@ -24,7 +24,7 @@ test.each([10, 300_000])(
     // Reads all, says so, and stays until somebody opens the FIFO for writing.
     const script = 'cat > "$1.part"; mv "$1.part" "$1"; read line < "$2"'
     const program = ['sh', '-c', script, 'sh', copy, gate]
-    const worker = new Child('child-stdin.mjs', { root, program })
+    const worker = new Child('pass-as-stdin.mjs', { root, program })
     expect((await worker.says('bytes'))['bytes']).toBe(size)
     await until('the program has read all', () => fs.existsSync(copy))
     expect(fs.readFileSync(copy).equals(data)).toBe(true)

@@ -10,7 +10,7 @@ const { EIO } = os.constants.errno
 async function syscallThatFails(writesOut: 0 | 1, sync: string): Promise<string> {
   const faults = `enqueue.writesout=answer:${writesOut};enqueue.fsync#1=errno:${EIO}`
   const job = { scenario: 'enqueue bytes', dir: makeDirectory(), faults }
-  const child = new Child('child-scenario.mjs', job, { faultBuild: true, env: { FSQ_SYNC: sync } })
+  const child = new Child('run-scenario.mjs', job, { faultBuild: true, env: { FSQ_SYNC: sync } })
   expect(await child.ended).toEqual({ code: 0, signal: null })
   const [{ error }] = child.said('error') as unknown as [{ error: { message: string } }]
   return /\(EIO, (\w+)/.exec(error.message)?.[1] ?? error.message

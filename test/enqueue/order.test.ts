@@ -130,7 +130,7 @@ test('entropies go on when the only thread that has loaded the package ends', as
   await bed.install()
   // Several, as a thread may have ended before the addon is unloaded.
   const job = { root: bed.root, threads: 5, count: 4 }
-  const child = new Child('child-unload.mjs', job)
+  const child = new Child('enqueue-in-threads.mjs', job)
   const { ids } = (await child.says('ids')) as { ids: string[] }
   const entropies = ids.map((id) => Number(id.split('_')[2]))
   expect(entropies).toEqual(Array.from({ length: 20 }, (_, index) => (entropies[0] ?? 0) + index))

@@ -139,7 +139,7 @@ ifPython.describe('with the calls of the first implementation', () => {
     const { root, queue } = await installed()
     const id = await queue.enqueue('x', ['x'])
     const log = path.join(root, 'log')
-    const ours = new Child('child-worker.mjs', { root, log }, { faults: 'finish.rename=kill' })
+    const ours = new Child('worker.mjs', { root, log }, { faults: 'finish.rename=kill' })
     expect(await ours.ended).toEqual({ code: null, signal: 'SIGKILL' })
     expect(fs.readFileSync(log, 'utf8')).toBe(`start ${id}\n`)
     expect(texts(await run(root, 'work', { action: 'done', once: true }), 'finished')).toEqual([id])
@@ -150,7 +150,7 @@ ifPython.describe('with the calls of the first implementation', () => {
     await queue.enqueue('x', ['x'])
     const [log, gate] = [path.join(root, 'log'), path.join(root, 'gate')]
     const job = { root, log, once: true, options: { maxTries: 0 } }
-    const ours = new Child('child-worker.mjs', job, { faults: `claim.lock=pause:${gate}` })
+    const ours = new Child('worker.mjs', job, { faults: `claim.lock=pause:${gate}` })
     await until('ours has opened it', () => fs.existsSync(gate))
     const theirs = await run(root, 'work', { action, maxTries: 0, once: true })
     expect(theirs.said('finished')).toHaveLength(1)
@@ -257,7 +257,7 @@ ifPython.describe('with the calls of the first implementation', () => {
       const { root, queue } = await installed({ maxTries: 0 })
       const logs = ['one', 'two'].map((name) => path.join(makeDirectory(), name))
       const ours = logs.map(
-        (log) => new Child('child-worker.mjs', { root, log, action: ourAction, options: { maxTries: 0 } }),
+        (log) => new Child('worker.mjs', { root, log, action: ourAction, options: { maxTries: 0 } }),
       )
       const theirs = [0, 1].map(() => python(root, 'work', { action: theirAction, maxTries: 0 }))
       await Promise.all([...ours, ...theirs].map((child) => child.says('ready')))

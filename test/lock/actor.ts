@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 
 import { afterEach } from '@jest/globals'
 
-const PROGRAM = path.resolve(import.meta.dirname, '../support/child-lock.mjs')
+const PROGRAM = path.resolve(import.meta.dirname, '../programs/lock-actor.mjs')
 /** The first descriptor that an actor is given, in its own numbers. */
 export const GIVEN = 4
 

@@ -20,7 +20,7 @@ beforeEach(() => {
 })
 
 function start(faults: string, steps: readonly string[], options: object = {}): Child {
-  return new Child('child-lock-faults.mjs', { path: file, options, steps }, { faults })
+  return new Child('take-locks.mjs', { path: file, options, steps }, { faults })
 }
 
 async function outcomes(child: Child): Promise<readonly Line[]> {
@@ -159,7 +159,7 @@ test.each([
   fs.writeFileSync(counter, '0')
   const count = 50
   const job = { file: counter, lock: file, options, count, remove }
-  const children = Array.from({ length: 4 }, () => new Child('child-lock-counter.mjs', job))
+  const children = Array.from({ length: 4 }, () => new Child('count-under-lock.mjs', job))
   for (const child of children) {
     expect({ ...(await child.ended), stderr: child.stderr }).toMatchObject({ code: 0, stderr: '' })
   }
@@ -167,9 +167,9 @@ test.each([
 })
 
 test('a lock that is garbage-collected is unlocked, with a warning', async () => {
-  const program = path.resolve(import.meta.dirname, '../support/child-lock-abandoned.mjs')
+  const program = path.resolve(import.meta.dirname, '../programs/abandon-lock.mjs')
   expect(fs.existsSync(program)).toBe(true)
-  const child = new Child('child-lock-abandoned.mjs', { path: file }, { node: ['--expose-gc'] })
+  const child = new Child('abandon-lock.mjs', { path: file }, { node: ['--expose-gc'] })
   expect((await child.ended).code).toBe(0)
   expect(child.said('warning')).toEqual([
     { warning: 'FSQ_ABANDONED', message: expect.stringContaining(`'${file}'`), free: true },

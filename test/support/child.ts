@@ -13,7 +13,8 @@ import { afterEach } from '@jest/globals'
 import { tryLockSync, unlockSync } from '../../src/lock.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
 
-const SUPPORT = path.dirname(fileURLToPath(import.meta.url))
+const PROGRAMS = fileURLToPath(new URL('../programs', import.meta.url))
+const FAULT_BUILD = fileURLToPath(new URL('fault-build.cjs', import.meta.url))
 const PATIENCE = 40_000
 const DIRECTORIES = ['queue', 'tmp', 'done', 'fail'] as const
 
@@ -52,7 +53,7 @@ export function makeDirectory({ quick = false } = {}): string {
   return directory
 }
 
-/** A program, by its path from this folder, running. */
+/** A program, by its path from test/programs/, running. */
 export class Child {
   readonly lines: Line[] = []
   readonly ended: Promise<Ending>
@@ -63,8 +64,8 @@ export class Child {
 
   constructor(program: string, job: unknown, options: ChildOptions = {}) {
     const isFaulty = options.faults !== undefined || options.faultBuild === true
-    const preload = isFaulty ? ['--require', path.join(SUPPORT, 'fault-build.cjs')] : []
-    const file = path.join(SUPPORT, program)
+    const preload = isFaulty ? ['--require', FAULT_BUILD] : []
+    const file = path.join(PROGRAMS, program)
     const env = { ...process.env, ...options.env }
     delete env['FSQ_FAULTS']
     if (options.faults !== undefined) env['FSQ_FAULTS'] = options.faults

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 
 import { FsqError, Queue } from '../../dist/index.js'
-import { addon, describe, isFree, job, say } from './child-setup.mjs'
+import { addon, describe, isFree, job, say } from '../support/program.mjs'
 
 const queue = new Queue('q', {
   root: job.root,

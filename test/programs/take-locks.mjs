@@ -1,6 +1,6 @@
 // Takes locks on the fault-point build: { path, options, steps }; says what each step came to.
 import { FsqError, tryLock, tryLockSync } from '../../dist/lock.js'
-import { addon, describe, job, say } from './child-setup.mjs'
+import { addon, describe, job, say } from '../support/program.mjs'
 
 let held
 const steps = {

@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 
 import { withLock } from '../../dist/lock.js'
-import { job, say } from './child-setup.mjs'
+import { job, say } from '../support/program.mjs'
 
 for (let done = 0; done < job.count; done++) {
   await withLock(job.lock, job.options, () => {

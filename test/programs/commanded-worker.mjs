@@ -2,7 +2,7 @@
 import readline from 'node:readline'
 
 import { FsqError, Queue } from '../../dist/index.js'
-import { describe, job, say } from './child-setup.mjs'
+import { describe, job, say } from '../support/program.mjs'
 
 const queue = new Queue('q', { root: job.root, maxTries: job.maxTries, durability: 'none' })
 const held = new Map()

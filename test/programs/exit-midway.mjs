@@ -7,7 +7,7 @@ import path from 'node:path'
 import { Readable } from 'node:stream'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
-import { addon, appears, lockedFiles, openBelow, say, until, job as given } from './child-setup.mjs'
+import { addon, appears, lockedFiles, openBelow, say, until, job as given } from '../support/program.mjs'
 
 const job = isMainThread ? given : workerData
 

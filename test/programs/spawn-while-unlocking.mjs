@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { Worker, isMainThread, parentPort } from 'node:worker_threads'
 
-import { addon, isFree, job, say } from './child-setup.mjs'
+import { addon, isFree, job, say } from '../support/program.mjs'
 
 if (isMainThread) {
   const { Queue } = await import('../../dist/index.js')

@@ -3,8 +3,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { FinishError, FsqError, Queue } from '../../dist/index.js'
-import { scenarios } from './child-scenarios.mjs'
-import { addon, describe, isFree, job, lockedFiles, openBelow, say, until } from './child-setup.mjs'
+import { scenarios } from '../support/scenarios.mjs'
+import { addon, describe, isFree, job, lockedFiles, openBelow, say, until } from '../support/program.mjs'
 
 const scenario = scenarios[job.scenario]
 const umask = process.umask()

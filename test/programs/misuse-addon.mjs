@@ -1,5 +1,5 @@
 // Calls each function of the addon with what it does not take: { root }.
-import { addon, job, say } from './child-setup.mjs'
+import { addon, job, say } from '../support/program.mjs'
 
 // They take nothing; and one ends the program by intent where it cannot read its argument.
 const OTHERS = new Set(['newSkipped', 'newStop', 'heldClaims', 'faultPoints', 'stop', 'setFaults'])

@@ -3,8 +3,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { Queue, FsqError } from '../../dist/index.js'
-import { scenarios } from './child-scenarios.mjs'
-import { addon, describe, job, say } from './child-setup.mjs'
+import { scenarios } from '../support/scenarios.mjs'
+import { addon, describe, job, say } from '../support/program.mjs'
 
 say({ points: addon.faultPoints?.() })
 const scenario = scenarios[job.scenario]

@@ -2,7 +2,7 @@
 import os from 'node:os'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
-import { job, say } from './child-setup.mjs'
+import { job, say } from '../support/program.mjs'
 
 const { root, pid, host, count, label } = isMainThread ? job : workerData
 // Before the package is loaded, and in this thread only.

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 
 import { Queue } from '../../dist/index.js'
-import { job, say } from './child-setup.mjs'
+import { job, say } from '../support/program.mjs'
 
 const queue = new Queue('q', { root: job.root })
 const scan = queue.scan()

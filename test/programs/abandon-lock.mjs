@@ -2,7 +2,7 @@
 import process from 'node:process'
 
 import { lock } from '../../dist/lock.js'
-import { addon, isFree, job, say, until } from './child-setup.mjs'
+import { addon, isFree, job, say, until } from '../support/program.mjs'
 
 process.on('warning', ({ code, message }) => {
   say({ warning: code, message, free: isFree(job.path) && addon.heldClaims() === 0 })

@@ -1,8 +1,8 @@
 // Waits for items until it is told to stop: { root, runtime }.
-import './child-runtime.mjs'
+import '../support/other-runtime.mjs'
 
 import { Queue } from '../../dist/index.js'
-import { job, say } from './child-setup.mjs'
+import { job, say } from '../support/program.mjs'
 
 const queue = new Queue('q', { root: job.root, durability: 'none' })
 const stop = new AbortController()

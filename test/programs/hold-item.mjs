@@ -1,6 +1,6 @@
 // Claims an item and holds it until it is killed: { root, name? }.
 import { Queue } from '../../dist/index.js'
-import { job, say } from './child-setup.mjs'
+import { job, say } from '../support/program.mjs'
 
 for await (const item of new Queue(job.name ?? 'q', { root: job.root }).scan()) {
   say({ held: item.id })

@@ -1,7 +1,7 @@
 // Loads the package in many threads at once, which work one queue and end in all ways: { root, threads }.
 import { Worker, isMainThread, workerData } from 'node:worker_threads'
 
-import { addon, job, say } from './child-setup.mjs'
+import { addon, job, say } from '../support/program.mjs'
 
 const { Queue } = await import('../../dist/index.js')
 

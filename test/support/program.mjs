@@ -1,4 +1,4 @@
-// What the child programs of the tests share: the addon that they run on, and lines for the parent.
+// What the programs that tests start share: the addon that they run on, and lines for the parent.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'

@@ -5,8 +5,8 @@ import fs from 'node:fs'
 import { setTimeout as later } from 'node:timers/promises'
 
 import { FsqError, Queue } from '../../dist/index.js'
-import { contentOf } from './child-scenarios.mjs'
-import { appears, describe, job, say } from './child-setup.mjs'
+import { contentOf } from '../support/scenarios.mjs'
+import { appears, describe, job, say } from '../support/program.mjs'
 
 const queue = new Queue(job.name ?? 'q', {
   root: job.root,

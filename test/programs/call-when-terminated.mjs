@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
-import { addon, appears, job, say } from './child-setup.mjs'
+import { addon, appears, job, say } from '../support/program.mjs'
 
 const ADDON = Object.keys(createRequire(import.meta.url).cache).find((file) => file.endsWith('.node'))
 const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker']
