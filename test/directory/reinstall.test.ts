@@ -162,7 +162,7 @@ describe('installed anew under an open handle', () => {
     checkError(await errorOf(async () => item.done()), {
       type: ItemGoneError,
       cause: 'ESTALE',
-      says: /somebody else has moved or removed/,
+      says: /another process has moved or removed/,
     })
     expect(contents(bed.open())).toEqual({ ...EMPTY, queue: [id] })
     expect(await drain(queue)).toEqual([id])

@@ -234,7 +234,7 @@ test('a file that somebody has cut short since is an error, not less than the it
     const error = await errorOf(read)
     expect(error).toBeInstanceOf(ContentError)
     expect((error as ContentError).message).toMatch(
-      /had 1000000 bytes when it was claimed, and has no more than (3|4)00000 now: .*retry or fail this one/,
+      /had 1000000 bytes when it was claimed, and has no more than (3|4)00000 now: .*retry or fail this item/,
     )
   }
   expect((await buffer(item.stream({ end: 299_999 }))).equals(large.subarray(0, 300_000))).toBe(true)

@@ -150,7 +150,7 @@ describe('finished by somebody else', () => {
     ['removed', /moved or removed/, (file) => fs.rmSync(file), undefined],
     [
       'replaced by another file',
-      /put another in its place/,
+      /put another file in its place/,
       (file) => {
         fs.writeFileSync(`${file}.new`, 'other')
         fs.renameSync(`${file}.new`, file)
@@ -159,7 +159,7 @@ describe('finished by somebody else', () => {
     ],
     [
       'replaced by a link to itself',
-      /put another in its place/,
+      /put another file in its place/,
       (file) => {
         fs.renameSync(file, bed.path('away'))
         fs.symlinkSync(bed.path('away'), file)
