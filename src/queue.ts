@@ -22,7 +22,12 @@ import {
 } from './directory/install.js'
 import type { ItemContext, WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
+import { type Finding, audit } from './inspect/audit.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
+import { type Stats, statsOf } from './inspect/stats.js'
+import { type PruneKeep, prune } from './maintain/prune.js'
+import { type FailedFilter, type Redriven, type RedriveOptions, redrive } from './maintain/redrive.js'
+import { type RepairOptions, type Repaired, repair } from './maintain/repair.js'
 import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
 import { NotDurableError, SettingError } from './errors/classes.js'
@@ -261,6 +266,92 @@ export class Queue {
    */
   async isEmpty(): Promise<boolean> {
     return this.#lister.isEmpty()
+  }
+
+  /**
+   * Tells how many items the queue holds, how old they are, when the next one is due, and how many have been done and have failed
+   * lately. Looks at every file, a million of them in seconds, and lets the event loop go on meanwhile. Locks nothing.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * const { waiting, working, oldestAge, failed } = await queue.stats()
+   * if ((oldestAge ?? 0) > 3_600_000 || failed.lastHour > 100) await alarm({ waiting, working, failed })
+   * ```
+   */
+  async stats(): Promise<Stats> {
+    return statsOf(this.#directory, this.#settings)
+  }
+
+  /**
+   * Moves failed items back to queue/, one after the other, in FIFO order. Safe beside running workers and beside another
+   * redrive: each item moves once, and an item with the same name is never replaced.
+   *
+   * @param filter - Which ones: those that fit all that is given, or `'all'`.
+   * @param options - `tries: 'keep'` leaves their tries as they are. `delay`: milliseconds from now until they are due; an item of
+   * another user is due at once, and reported as `undelayed`. `signal`: ends the call between two items.
+   * @returns How many wait again, and how many were not in fail/ any more.
+   * @throws {@link SettingError}, also for a filter without a condition; {@link EncodingError} for an id that no item can have;
+   * the reason of the `signal`; {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system
+   * error. Items that have moved by then wait.
+   * @example
+   * ```ts
+   * await queue.redrive({ argument: 'mail', olderThan: 3_600_000 }, { delay: 60_000 })
+   * await queue.redrive('all')
+   * ```
+   */
+  async redrive(filter: FailedFilter | 'all', options: RedriveOptions = {}): Promise<Redriven> {
+    return redrive(this.#directory, this.#settings, this.#context.reporter, filter, options)
+  }
+
+  /**
+   * Removes finished items: those that are too old, and those that are too many. Safe beside running workers: items in queue/ are
+   * left alone.
+   *
+   * @param keep - What stays of done/ and of fail/. Without a limit for one of them, all of it stays.
+   * @returns How many items have been removed.
+   * @throws {@link SettingError}, also where there is no limit; {@link QueueMissingError}, {@link NotAQueueError},
+   * {@link QueueClosedError} or a file system error. Items that have been removed by then are gone.
+   * @example
+   * ```ts
+   * await queue.prune({ done: { age: 7 * 86_400_000 }, failed: { count: 10_000 } })
+   * ```
+   */
+  async prune(keep: PruneKeep): Promise<{ removed: number }> {
+    return prune(this.#directory, keep)
+  }
+
+  /**
+   * Looks for what is not as it should be: files that crashes have left, names that are not those of items, wrong modes and
+   * owners, directories on other mounts, clocks that differ, items past their TTL. Works on a queue that lacks a directory, too.
+   * Changes and locks nothing.
+   *
+   * @throws {@link QueueMissingError}, {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * for await (const { path, message, fix } of queue.audit()) console.log(path, message, fix?.action)
+   * ```
+   */
+  audit(): AsyncGenerator<Finding, void, undefined> {
+    return audit(this.#directory, this.#settings)
+  }
+
+  /**
+   * Does what {@link audit} proposes: removes what crashed enqueues left in tmp/ more than 36 hours ago, moves malformed and expired
+   * items to fail/, corrects modes and owners. Safe beside running workers: an item moves only under its lock.
+   *
+   * @param options - `dryRun: true` changes nothing.
+   * @returns What has been mended, and what has not and why. Findings are held in memory until then.
+   * @throws {@link SettingError}, {@link QueueMissingError}, {@link QueueClosedError} or a file system error. A single finding that
+   * cannot be mended is no error.
+   * @example
+   * ```ts
+   * const { mended, unmended } = await queue.repair()
+   * for (const { path, message, reason } of unmended) console.error(`${path} ${message}: ${reason}`)
+   * ```
+   */
+  async repair(options: RepairOptions = {}): Promise<Repaired> {
+    return repair(this.#directory, this.#settings, options)
   }
 
   /** Forbids scans of this queue, by any process, until {@link up}. Items that are being worked on are not stopped. */

@@ -5,13 +5,16 @@
  */
 import fs from 'node:fs'
 
+import type { QueueDirectory } from '../directory/open-directory.js'
+import { SettingError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { entriesOf, entryNamed, isStillWaiting } from '../inspect/entries.js'
-import type { Slices } from '../inspect/slices.js'
+import { Slices } from '../inspect/slices.js'
 import { type ItemState, PLACES } from '../inspect/states.js'
 import type { RawName } from '../name/charset.js'
+import { checkMilliseconds, checkOptions } from '../options.js'
 
 /** Which finished items stay. With both, an item stays only if it is young enough and among the last. */
 export interface Keep {
@@ -21,8 +24,52 @@ export interface Keep {
   readonly count?: number | undefined
 }
 
+/** What stays of a queue's finished items. Default: all of them. */
+export interface PruneKeep {
+  /** Of done/. */
+  readonly done?: Keep | undefined
+  /** Of fail/. */
+  readonly failed?: Keep | undefined
+}
+
 /** The states of items that have come to their end. */
 export type FinishedState = Exclude<ItemState, 'waiting'>
+
+/**
+ * Removes the finished items that do not stay.
+ *
+ * @throws {@link SettingError}; as {@link QueueDirectory.open}; {@link QueueClosedError} if that happens meanwhile; a file system
+ * error.
+ */
+export async function prune(directory: QueueDirectory, keep: PruneKeep): Promise<{ removed: number }> {
+  checkOptions('prune', keep, ['done', 'failed'])
+  const states = (['done', 'failed'] as const).flatMap((state) => {
+    const limits = keep[state]
+    return limits === undefined ? [] : [[state, checkKeep(state, limits)] as const]
+  })
+  if (states.length === 0) throw new SettingError('keep', keep, 'limits for done or failed, or for both')
+  await directory.open()
+  const slices = new Slices(() => {
+    directory.checkOpen()
+  })
+  let removed = 0
+  for (const [state, limits] of states) {
+    const names = await surplusIn(directory.layout, state, limits, slices)
+    removed += await removeFinished(directory.layout, state, names, slices)
+  }
+  return { removed }
+}
+
+function checkKeep(state: FinishedState, keep: Keep): Keep {
+  checkOptions(`prune for ${state}`, keep, ['age', 'count'])
+  const { age, count } = keep
+  if (age === undefined && count === undefined)
+    throw new SettingError(state, keep, 'an age, a count, or both')
+  if (age !== undefined) checkMilliseconds('age', age)
+  if (count !== undefined && !(Number.isSafeInteger(count) && count >= 0))
+    throw new SettingError('count', count, 'a whole number of 0 or more')
+  return { age, count }
+}
 
 /** The names of the files that do not stay, the oldest first: by ctime, which is when an item was moved to where it is. */
 export async function surplusIn(
