@@ -49,6 +49,19 @@ describe('prune', () => {
     expect(await queue.prune({ done: { count: 1 } })).toEqual({ removed: 0 })
   })
 
+  test('keeps as many as it shall, where several came at the same moment', async () => {
+    const queue = await bed.install()
+    const lstat = fs.lstatSync.bind(fs) as (file: Buffer, options: object) => fs.Stats | undefined
+    const withFewTimes = (file: Buffer, options: object): fs.Stats | undefined => {
+      const info = lstat(file, options)
+      return info && Object.assign(info, { ctimeMs: file.includes('_first') ? 1 : 2 })
+    }
+    jest.spyOn(fs, 'lstatSync').mockImplementation(withFewTimes as typeof fs.lstatSync)
+    for (const arg of ['first', 'a', 'b', 'c', 'd']) plant(queue, itemName({ args: [arg] }), '', 'done')
+    expect(await queue.prune({ done: { count: 2 } })).toEqual({ removed: 3 })
+    expect(names(queue, 'done').filter((name) => !name.includes('_first'))).toHaveLength(2)
+  })
+
   test('removes what is older, by when it came there', async () => {
     const queue = await bed.install()
     await fill(queue, 'done', 2)
