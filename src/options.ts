@@ -59,3 +59,13 @@ export function dueAfter(delay: number | undefined): number {
   if (Number.isFinite(delay) && delay > 0 && delay <= LONGEST_DELAY) return Date.now() + Math.ceil(delay)
   throw new SettingError('delay', delay, `milliseconds from 0 to ${LONGEST_DELAY}`)
 }
+
+/**
+ * Checks a length of time.
+ *
+ * @throws {@link SettingError}
+ */
+export function checkMilliseconds(option: string, value: unknown): void {
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return
+  throw new SettingError(option, value, 'milliseconds, a number of 0 or more')
+}

@@ -18,7 +18,12 @@ import {
 import type { ItemContext } from './item/context.js'
 import type { WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
+import { type Finding, audit } from './inspect/audit.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
+import { type Stats, statsOf } from './inspect/stats.js'
+import { type PruneKeep, prune } from './maintain/prune.js'
+import { type FailedFilter, type Redriven, type RedriveOptions, redrive } from './maintain/redrive.js'
+import { type RepairOptions, type Repaired, repair } from './maintain/repair.js'
 import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
 import { NotDurableError, SettingError } from './errors/classes.js'
@@ -250,6 +255,91 @@ export class Queue {
    */
   async isEmpty(): Promise<boolean> {
     return this.#lister.isEmpty()
+  }
+
+  /**
+   * Counts the items of the queue, their ages, and the items that were done and have failed lately. Looks at every file, which takes
+   * seconds for a million files, without blocking the event loop. Locks nothing.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * const { waiting, working, oldestAge, failed } = await queue.stats()
+   * if ((oldestAge ?? 0) > 3_600_000 || failed.lastHour > 100) await alarm({ waiting, working, failed })
+   * ```
+   */
+  async stats(): Promise<Stats> {
+    return statsOf(this.#directory, this.#settings)
+  }
+
+  /**
+   * Moves failed items back to queue/, one after the other, in FIFO order. Safe beside running workers and beside another redrive: each
+   * item moves once, and never replaces another one.
+   *
+   * @param filter - The items that meet all given conditions, or `'all'`.
+   * @param options - `tries: 'keep'` keeps the number of tries; the default, `'reset'`, sets it to 0. `delay`: milliseconds until the items
+   * are due; an item that belongs to another user is due at once, and reported as `undelayed`. `signal`: its abort ends the call
+   * between two items.
+   * @returns How many items have moved, and how many had left fail/ meanwhile.
+   * @throws {@link SettingError}, also for a filter without conditions; {@link EncodingError} for an id that no item can have; the
+   * reason of the `signal`; {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error. The
+   * items that have moved before stay in queue/.
+   * @example
+   * ```ts
+   * await queue.redrive({ argument: 'mail', olderThan: 3_600_000 }, { delay: 60_000 })
+   * await queue.redrive('all')
+   * ```
+   */
+  async redrive(filter: FailedFilter | 'all', options: RedriveOptions = {}): Promise<Redriven> {
+    return redrive(this.#directory, this.#settings, this.#context.reporter, filter, options)
+  }
+
+  /**
+   * Removes done and failed items above a limit of age or number. Safe beside running workers: it never touches items in queue/.
+   *
+   * @param keep - `done` and `failed`: the items to keep, as `age` in milliseconds and `count`. A directory without a limit keeps all.
+   * @returns How many items were removed.
+   * @throws {@link SettingError}, also if there is no limit at all; {@link QueueMissingError}, {@link NotAQueueError},
+   * {@link QueueClosedError} or a file system error, after which some items may have been removed.
+   * @example
+   * ```ts
+   * await queue.prune({ done: { age: 7 * 86_400_000 }, failed: { count: 10_000 } })
+   * ```
+   */
+  async prune(keep: PruneKeep): Promise<{ removed: number }> {
+    return prune(this.#directory, keep)
+  }
+
+  /**
+   * Looks for problems: files left by crashes, malformed names, wrong modes and owners, directories on other mounts, clocks that differ,
+   * items past their TTL. Works even on a queue that lacks a directory. Changes and locks nothing.
+   *
+   * @throws {@link QueueMissingError}, {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * for await (const { path, message, fix } of queue.audit()) console.log(path, message, fix?.action)
+   * ```
+   */
+  audit(): AsyncGenerator<Finding, void, undefined> {
+    return audit(this.#directory, this.#settings)
+  }
+
+  /**
+   * Makes the fixes that {@link audit} proposes: removes files that crashed enqueues left in tmp/ more than 36 hours ago, moves malformed
+   * and expired items to fail/, corrects modes and owners. Safe beside running workers: it moves an item only under the item's lock.
+   *
+   * @param options - `dryRun: true` changes nothing.
+   * @returns The findings that are mended, and those that are not, each with the reason. All of them are held in memory.
+   * @throws {@link SettingError}, {@link QueueMissingError}, {@link QueueClosedError} or a file system error. A finding that cannot be
+   * mended is not an error.
+   * @example
+   * ```ts
+   * const { mended, unmended } = await queue.repair()
+   * for (const { path, message, reason } of unmended) console.error(`${path} ${message}: ${reason}`)
+   * ```
+   */
+  async repair(options: RepairOptions = {}): Promise<Repaired> {
+    return repair(this.#directory, this.#settings, options)
   }
 
   /** Forbids scans of this queue by any process, until {@link up}. Workers finish the items that they have claimed. */

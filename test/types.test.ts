@@ -37,6 +37,22 @@ export const locks = async (): Promise<number> => {
   held.unlock()
   return withLock('path', { timeout: 1 }, ({ fd }) => fd)
 }
+export const maintenance = async (queue: fsq.Queue): Promise<number> => {
+  const { working, oldestAge, nextDue, done }: fsq.Stats = await queue.stats()
+  const filter: fsq.FailedFilter = { ids: ['id'], argument: 'a', olderThan: 1 }
+  const { moved, gone } = await queue.redrive(filter, { tries: 'keep', delay: 1, signal: AbortSignal.timeout(1) })
+  await queue.redrive('all')
+  const { removed } = await queue.prune({ done: { age: 1 }, failed: { count: 1 } })
+  for await (const { kind, path, message, fix } of queue.audit())
+    if (kind !== 'foreign' && fix?.action === 'set mode') console.log(path, message, fix.mode)
+  const { mended, unmended } = await queue.repair({ dryRun: true })
+  const reasons: string[] = unmended.map(({ reason }) => reason)
+  return (working ?? 0) + (oldestAge ?? 0) + (nextDue?.getTime() ?? 0) + done.total + moved + gone + removed + mended.length + reasons.length
+}
+// @ts-expect-error: all of them are 'all'
+export const redriven = (queue: fsq.Queue): Promise<unknown> => queue.redrive()
+// @ts-expect-error: limits are those of done or of failed
+export const pruned = (queue: fsq.Queue): Promise<unknown> => queue.prune({ age: 1 })
 export const advice = (error: fsq.FsqError): string | undefined => error.advice
 export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
 // @ts-expect-error: nobody changes the advice

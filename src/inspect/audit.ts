@@ -6,7 +6,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { type Layout, placePath } from '../directory/layout.js'
+import { type Layout, placePath, queueMissing } from '../directory/layout.js'
+import type { QueueDirectory } from '../directory/open-directory.js'
+import { failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
+import { FsqError } from '../errors/classes.js'
 import { isExpired, nameAfterTry } from '../item/limits.js'
 import { type RawName, pathText } from '../name/charset.js'
 import { Place } from '../addon/native.js'
@@ -15,8 +19,8 @@ import { ageText } from './age-text.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './entries.js'
 import { enqueuedAt } from './items.js'
 import { mountsIn } from './lock-holders.js'
-import { entriesIn, isDirectory } from './queues.js'
-import type { Slices } from './slices.js'
+import { entriesIn, isDirectory, isOfSystem } from './queues.js'
+import { Slices } from './slices.js'
 import { parseIfItem } from './states.js'
 
 /** No enqueue takes so long (fsq standard, section 3). */
@@ -85,6 +89,42 @@ export interface LocatedFinding extends Finding {
 export interface FoundFile {
   readonly raw: RawName
   readonly path: Buffer
+}
+
+/**
+ * What is wrong with one queue, which may lack any of its parts.
+ *
+ * @throws {@link QueueMissingError}, {@link QueueClosedError} or a file system error.
+ */
+export async function* findingsIn(
+  directory: QueueDirectory,
+  settings: Settings,
+): AsyncGenerator<LocatedFinding, void, undefined> {
+  const { layout } = directory
+  const slices = new Slices(() => {
+    directory.checkOpen()
+  })
+  directory.checkOpen()
+  if (!isDirectory(layout.path, true)) throw queueMissing(layout, 'stat')
+  try {
+    yield* auditQueue(layout, settings, slices)
+  } catch (error) {
+    if (error instanceof FsqError || !isOfSystem(error)) throw error
+    throw fileSystemError(failureOf(error, 'lstat', layout.path), 'audit the queue')
+  }
+}
+
+/** {@link findingsIn}, as plain objects. */
+export async function* audit(
+  directory: QueueDirectory,
+  settings: Settings,
+): AsyncGenerator<Finding, void, undefined> {
+  for await (const finding of findingsIn(directory, settings)) yield plainFinding(finding)
+}
+
+/** The part of a finding that does not depend on where it was made. */
+export function plainFinding({ kind, path: file, message, fix }: LocatedFinding): Finding {
+  return { kind, path: file, message, ...(fix && { fix }) }
 }
 
 /** What is left in the directory of the queues beside them. */

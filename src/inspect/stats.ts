@@ -4,10 +4,11 @@
  * @module
  */
 import { type Layout, placePath } from '../directory/layout.js'
+import type { QueueDirectory } from '../directory/open-directory.js'
 import type { Settings } from '../settings.js'
 import { entriesOf } from './entries.js'
 import { activityOf, unsortedItemsOf } from './items.js'
-import type { Slices } from './slices.js'
+import { Slices } from './slices.js'
 import { type ItemState, PLACES } from './states.js'
 
 const MINUTE = 60_000
@@ -40,6 +41,28 @@ export interface FinishedStats {
   readonly lastHour: number
   /** Those of the last 24 hours. */
   readonly lastDay: number
+}
+
+/** What a queue holds at one moment. Items that move while it is looked at may be missing or counted twice. */
+export interface Stats extends WaitingStats {
+  /** Items in done/. */
+  readonly done: FinishedStats
+  /** Items in fail/. */
+  readonly failed: FinishedStats
+}
+
+/** {@link Stats} of one queue. Locks nothing. */
+export async function statsOf(directory: QueueDirectory, settings: Settings): Promise<Stats> {
+  const { layout } = directory
+  await directory.open()
+  const slices = new Slices(() => {
+    directory.checkOpen()
+  })
+  return {
+    ...(await waitingStats(layout, settings, slices)),
+    done: await finishedStats(layout, 'done', slices),
+    failed: await finishedStats(layout, 'failed', slices),
+  }
 }
 
 /** Those of queue/. */

@@ -7,16 +7,191 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
-import { native } from '../addon/native.js'
-import type { Layout } from '../directory/layout.js'
-import { FsqError } from '../errors/classes.js'
-import { systemError } from '../errors/system-error.js'
-import { type Entry, isStillWaiting } from '../inspect/entries.js'
+import { Place, native } from '../addon/native.js'
+import { type Layout, placePath } from '../directory/layout.js'
+import type { QueueDirectory } from '../directory/open-directory.js'
+import { FsqError, SettingError } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
+import { type Entry, entryNamed, isStillWaiting } from '../inspect/entries.js'
+import { Finder } from '../inspect/find.js'
+import { namesIn } from '../inspect/names.js'
+import { Slices } from '../inspect/slices.js'
+import { parseIfItem } from '../inspect/states.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
-import { freeEntropies, withTries } from '../name/item-name.js'
+import { type ParsedName, freeEntropies, withTries } from '../name/item-name.js'
+import { checkMilliseconds, checkOptions, checkSignal, dueAfter } from '../options.js'
+import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
 
 const { EEXIST, ENOENT } = os.constants.errno
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+
+/** Which failed items are meant: those that fit all that is given. */
+export interface FailedFilter {
+  /** Ids or keys of items. */
+  readonly ids?: readonly string[] | undefined
+  /** An argument that an item has, as a whole. */
+  readonly argument?: string | undefined
+  /** Milliseconds since an item came to fail/, at least. */
+  readonly olderThan?: number | undefined
+}
+
+/** How failed items are moved back. */
+export interface RedriveOptions {
+  /**
+   * `reset`: they have no tries behind them. `keep`: their tries stay as they are; where the limit is reached, a scan fails
+   * them again, unrun. Default: `reset`.
+   */
+  readonly tries?: 'reset' | 'keep' | undefined
+  /** Milliseconds, counted from the call, until they are due. Default: 0, at once. */
+  readonly delay?: number | undefined
+  /** Ends the call between two items. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What came of moving failed items back. */
+export interface Redriven {
+  /** How many wait again. */
+  readonly moved: number
+  /** How many ids named no item in fail/, or an item that left it meanwhile. */
+  readonly gone: number
+}
+
+/**
+ * Moves failed items back to queue/, one after the other.
+ *
+ * @throws {@link SettingError}; {@link EncodingError} for an id that no item can have; the reason of the signal;
+ * {@link QueueClosedError}, as {@link QueueDirectory.open}, or a file system error. Items that have moved by then stay where
+ * they are.
+ */
+export async function redrive(
+  directory: QueueDirectory,
+  settings: Settings,
+  reporter: Reporter,
+  filter: FailedFilter | 'all',
+  options: RedriveOptions,
+): Promise<Redriven> {
+  checkFilter(filter)
+  checkOptions('redrive', options, ['tries', 'delay', 'signal'])
+  const { tries = 'reset', delay, signal } = options
+  if (!['reset', 'keep'].includes(tries)) throw new SettingError('tries', tries, "'reset' or 'keep'")
+  checkSignal(signal)
+  const due = dueAfter(delay)
+  const check = (): void => {
+    directory.checkOpen()
+    signal?.throwIfAborted()
+  }
+  check()
+  let moved = 0
+  let gone = 0
+  const entries = failedEntries(directory, settings, filter === 'all' ? {} : filter, new Slices(check))
+  for await (const entry of entries) {
+    check()
+    const timing = entry === undefined || due === 0 ? undefined : setDue(entry, due)
+    const isThere = entry !== undefined && timing !== 'gone'
+    const name = isThere ? await moveBack(entry, directory.layout, settings, tries === 'keep') : undefined
+    if (name === undefined) {
+      gone++
+      continue
+    }
+    moved++
+    if (timing === 'refused')
+      reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')
+  }
+  return { moved, gone }
+}
+
+function checkFilter(filter: FailedFilter | 'all'): void {
+  if (filter === 'all') return
+  checkOptions('the filter of redrive', filter, ['ids', 'argument', 'olderThan'])
+  const { ids, argument, olderThan } = filter
+  if (ids === undefined && argument === undefined && olderThan === undefined)
+    throw new SettingError(
+      'filter',
+      filter,
+      "one with ids, argument or olderThan, or 'all' for all failed items",
+    )
+  if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => typeof id === 'string')))
+    throw new SettingError('ids', ids, 'an array of ids or keys of items, strings')
+  if (argument !== undefined && typeof argument !== 'string')
+    throw new SettingError('argument', argument, 'an argument of items, a string')
+  if (olderThan !== undefined) checkMilliseconds('olderThan', olderThan)
+}
+
+/** The items in fail/ that fit the filter, in FIFO order or in that of the ids; `undefined` for an id that is not there. */
+async function* failedEntries(
+  directory: QueueDirectory,
+  settings: Settings,
+  { ids, argument, olderThan }: FailedFilter,
+  slices: Slices,
+): AsyncGenerator<Entry | undefined, void, undefined> {
+  const path = placePath(directory.layout, Place.fail)
+  const latest = olderThan === undefined ? Number.POSITIVE_INFINITY : Date.now() - olderThan
+  const names =
+    ids === undefined
+      ? allFailed(directory, settings, slices)
+      : failedNamed(directory, settings, new Set(ids), slices)
+  for await (const parsed of names) {
+    if (parsed !== undefined && argument !== undefined && !parsed.args.includes(argument)) continue
+    const entry = parsed === undefined ? undefined : entryNamed(path, parsed.raw)
+    if (entry === undefined || entry.info.ctimeMs <= latest) yield entry
+  }
+}
+
+async function* allFailed(
+  directory: QueueDirectory,
+  settings: Settings,
+  slices: Slices,
+): AsyncGenerator<ParsedName, void, undefined> {
+  for await (const name of namesIn(directory, Place.fail, slices)) {
+    const parsed = parseIfItem(name, settings)
+    if (parsed !== undefined) yield parsed
+  }
+}
+
+async function* failedNamed(
+  directory: QueueDirectory,
+  settings: Settings,
+  ids: ReadonlySet<string>,
+  slices: Slices,
+): AsyncGenerator<ParsedName | undefined, void, undefined> {
+  await directory.open()
+  const found = await new Finder(directory, settings, slices).findAll([...ids], ['failed'])
+  // Several ids may mean one item.
+  const seen = new Set<RawName>()
+  for (const items of found.values()) {
+    if (items.length === 0) yield undefined
+    for (const { parsed } of items) {
+      if (seen.has(parsed.raw)) continue
+      seen.add(parsed.raw)
+      yield parsed
+    }
+  }
+}
+
+/** Sets when an item is due. Before it moves: in queue/ a worker could claim it at once. */
+function setDue({ path: file, info }: Entry, due: number): 'set' | 'refused' | 'gone' {
+  let descriptor: number
+  try {
+    descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 'gone'
+    if (codeOf(error) === 'EACCES') return 'refused'
+    throw fileSystemError(failureOf(error, 'open', file.toString()), 'delay an item')
+  }
+  try {
+    const { dev, ino } = fs.fstatSync(descriptor)
+    if (dev !== info.dev || ino !== info.ino) return 'gone'
+    fs.futimesSync(descriptor, info.atime, new Date(due))
+    return 'set'
+  } catch (error) {
+    if (codeOf(error) === 'EPERM') return 'refused'
+    throw fileSystemError(failureOf(error, 'futime', file.toString()), 'delay an item')
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
 
 /**
  * Moves an item from fail/ to queue/.

@@ -7,13 +7,91 @@ import fs from 'node:fs'
 
 import { Place } from '../addon/native.js'
 import { placePath } from '../directory/layout.js'
+import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
-import type { Fix, FoundFile, LocatedFinding } from '../inspect/audit.js'
+import {
+  type Finding,
+  type Fix,
+  type FoundFile,
+  type LocatedFinding,
+  findingsIn,
+  plainFinding,
+} from '../inspect/audit.js'
+import { isOfSystem } from '../inspect/queues.js'
+import { Slices } from '../inspect/slices.js'
 import type { RawName } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
+import { checkFlag, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
 import { type Unchanged, underLock } from './under-lock.js'
+
+const REASONS: Readonly<Record<Unchanged, string>> = {
+  busy: 'A worker holds it',
+  gone: 'It has moved meanwhile',
+}
+
+/** How a queue is repaired. */
+export interface RepairOptions {
+  /** Only says what would be mended. Default: false. */
+  readonly dryRun?: boolean | undefined
+}
+
+/** A finding that was not mended. */
+export interface UnmendedFinding extends Finding {
+  /** Why, as a sentence without its full stop. */
+  readonly reason: string
+}
+
+/** What came of a repair. */
+export interface Repaired {
+  /** What has been mended; in a dry run, what would be tried. */
+  readonly mended: readonly Finding[]
+  /** What has not been mended. */
+  readonly unmended: readonly UnmendedFinding[]
+}
+
+/**
+ * Mends what can be mended in one queue.
+ *
+ * @throws {@link SettingError}; as {@link findingsIn}.
+ */
+export async function repair(
+  directory: QueueDirectory,
+  settings: Settings,
+  options: RepairOptions,
+): Promise<Repaired> {
+  checkOptions('repair', options, ['dryRun'])
+  const { dryRun = false } = options
+  checkFlag('dryRun', dryRun)
+  const findings: LocatedFinding[] = []
+  // All of them first: a directory that changes while it is listed may show a file twice or not at all.
+  for await (const finding of findingsIn(directory, settings)) findings.push(finding)
+  const mended: Finding[] = []
+  const unmended: UnmendedFinding[] = []
+  const slices = new Slices(() => {
+    directory.checkOpen()
+  })
+  for (const finding of findings) {
+    if (slices.isOver) await slices.next()
+    const reason = isMendable(finding) ? tryToMend(finding, settings, dryRun) : 'Only a person can mend it'
+    if (reason === undefined) mended.push(plainFinding(finding))
+    else unmended.push({ ...plainFinding(finding), reason })
+  }
+  return { mended, unmended }
+}
+
+/** @returns Why it is as it was. */
+function tryToMend(finding: Mendable, settings: Settings, dryRun: boolean): string | undefined {
+  if (dryRun) return undefined
+  try {
+    const unchanged = mend(finding, settings)
+    return unchanged && REASONS[unchanged]
+  } catch (error) {
+    if (!isOfSystem(error)) throw error
+    return codeOf(error) === 'ENOENT' ? REASONS.gone : error.message
+  }
+}
 
 /** A finding that can be mended. */
 export type Mendable = LocatedFinding & { readonly fix: Fix }

@@ -8,8 +8,8 @@ import path from 'node:path'
 import { type Layout, placePath } from '../../directory/layout.js'
 import { Slices } from '../../inspect/slices.js'
 import { PLACES } from '../../inspect/states.js'
-import { type FinishedState, removeFinished, surplusIn } from '../../maintain/prune.js'
-import { type RawName, printable } from '../../name/charset.js'
+import { type FinishedState, type Surplus, removeFinished, surplusIn } from '../../maintain/prune.js'
+import { printable } from '../../name/charset.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { SUCCESS, someOperands } from '../command.js'
@@ -67,21 +67,23 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   return SUCCESS
 }
 
-function print(directory: string, names: readonly RawName[]): void {
+/** The oldest first. */
+function print(directory: string, files: readonly Surplus[]): void {
   const lines = new Lines()
-  for (const raw of names) lines.add(path.join(directory, printable(raw)))
+  for (const { raw } of [...files].sort((a, b) => a.moved - b.moved))
+    lines.add(path.join(directory, printable(raw)))
   lines.flush()
 }
 
 async function remove(
   layout: Layout,
   state: FinishedState,
-  names: readonly RawName[],
+  files: readonly Surplus[],
   isVerbose: boolean,
 ): Promise<void> {
   const directory = placePath(layout, PLACES[state])
   const progress = new Progress(`files removed from ${printable(Buffer.from(directory).toString('latin1'))}`)
-  const removed = await removeFinished(layout, state, names, new Slices(), (count) => {
+  const removed = await removeFinished(layout, state, files, new Slices(), (count) => {
     progress.show(count)
   })
   progress.clear()
