@@ -473,7 +473,7 @@ describe('enqueueMany', () => {
     expect(error).toBeInstanceOf(EnqueueManyError)
     const { outcomes, message, code } = error as EnqueueManyError
     expect(code).toBe('ERR_FSQ_ENQUEUE_MANY')
-    expect(message).toMatch(/^7 of 10 items failed.*lone surrogate.*'outcomes', in the order of the entries/)
+    expect(message).toMatch(/^7 of 10 items failed.*lone surrogate.*'outcomes' has the result of each entry/)
     const kinds = outcomes.map((outcome) => ('id' in outcome ? 'id' : outcome.error.name))
     expect(kinds).toEqual([
       'id',
