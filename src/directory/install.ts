@@ -130,7 +130,7 @@ function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): Lock
     'lockKind',
     lockKind,
     "'fcntl' on nfs",
-    'There flock requires files that are open for writing, so no item could be claimed. Leave lockKind out',
+    'There flock requires files that are open for writing, so no item could be claimed. Leave it out',
   )
 }
 

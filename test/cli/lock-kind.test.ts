@@ -80,7 +80,7 @@ test('audit finds items that not all workers can open for writing, and repair me
 test('install warns where items would be left alone, and refuses other kinds', async () => {
   const { code, stderr } = await bed.sh('fsq install --lock-kind=fcntl shared')
   expect(code).toBe(0)
-  expect(stderr).toMatch(/^fsq install: Others .*0660/)
+  expect(stderr).toMatch(/^fsq install: Users other .*0660/)
   expect((await bed.sh('fsq install --lock-kind=posix other')).code).toBe(100)
   expect((await bed.sh('NODE_NO_WARNINGS=1 fsq install --lock-kind=fcntl third')).stderr).toBe('')
 })

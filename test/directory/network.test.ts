@@ -204,7 +204,7 @@ describe('flock on NFS', () => {
     )
     checkError(error, {
       type: SettingError,
-      says: /^lockKind is 'flock', expected 'fcntl' on nfs\. There flock .* open for writing.* Leave lockKind out/,
+      says: /^lockKind is 'flock', expected 'fcntl' on nfs\. There flock .* open for writing.* Leave it out/,
     })
     expect(fs.readdirSync(bed.root)).toEqual([])
   })
