@@ -64,9 +64,9 @@ class BulkEnqueue {
   readonly #signal: AbortSignal | undefined
   readonly #cancellation: Cancellation
   /** The given entries, prepared, or their errors. */
-  readonly #entries: (Entry | FsqError)[] = []
+  #entries: readonly (Entry | FsqError)[] = []
   /** The ones without an error. */
-  readonly #good: Entry[] = []
+  #good: readonly Entry[] = []
   /** How many of the good entries belong to parts that have begun. */
   #begun = 0
   /** Parts that have begun and were not awaited yet, in order. */
@@ -110,10 +110,10 @@ class BulkEnqueue {
   }
 
   #prepareSome(given: readonly EnqueueEntry[], from: number, to: number): void {
-    for (const entry of this.#enqueuer.entryMaker.makeAll(given, from, to)) {
-      this.#entries.push(entry)
-      if (!(entry instanceof FsqError)) this.#good.push(entry)
-    }
+    const entries = this.#enqueuer.entryMaker.makeAll(given, from, to)
+    // No loops over the entries here: see makeAll().
+    this.#entries = this.#entries.concat(entries)
+    this.#good = this.#good.concat(entries.filter(isGood))
   }
 
   async #addRest(): Promise<void> {
@@ -216,4 +216,8 @@ function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, 
     part = []
   }
   if (part.length > 0) yield part
+}
+
+function isGood(entry: Entry | FsqError): entry is Entry {
+  return !(entry instanceof FsqError)
 }
