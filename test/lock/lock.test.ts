@@ -5,11 +5,10 @@ import path from 'node:path'
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 
-import { FileSystemError, PermissionError, SettingError } from '../../src/errors/classes.js'
+import { FileSystemError, PermissionError } from '../../src/errors/classes.js'
 import {
-  type FileLock,
   LockNotHeldError,
   LockTimeoutError,
   NotLockableError,
@@ -19,47 +18,22 @@ import {
   tryLockSync,
   unlock,
   unlockSync,
-  withLock,
-  withLockSync,
 } from '../../src/lock.js'
-import { native } from '../../src/addon/native.js'
-import { makeDirectory } from '../support/child.js'
 import { type ShownError, checkError, errorOf, inProgram } from '../support/queue.js'
-import { Actor } from './actor.js'
+import {
+  KINDS,
+  directory,
+  file,
+  descriptors,
+  open,
+  taken,
+  isFree,
+  describeLock,
+  catching,
+  useLockFile,
+} from './lock-file.js'
 
-const KINDS = ['flock', 'fcntl'] as const
-
-let directory: string
-let file: string
-const descriptors: number[] = []
-
-beforeEach(() => {
-  directory = makeDirectory()
-  file = path.join(directory, 'file')
-})
-
-afterEach(() => {
-  for (const descriptor of descriptors.splice(0)) fs.closeSync(descriptor)
-  expect(native.heldClaims()).toBe(0)
-})
-
-function open(flags = 'w+'): number {
-  const descriptor = fs.openSync(file, flags)
-  descriptors.push(descriptor)
-  return descriptor
-}
-
-/** The lock, which is there. */
-function taken(held: FileLock | undefined): FileLock {
-  if (held === undefined) throw new Error('taken by another')
-  return held
-}
-
-function isFree(kind: 'flock' | 'fcntl' = 'flock'): boolean {
-  const held = tryLockSync(file, { kind })
-  held?.unlock()
-  return held !== undefined
-}
+useLockFile()
 
 describe.each(KINDS)('%s on a path', (kind) => {
   test('makes the file, holds it until unlock, and closes its descriptor', async () => {
@@ -296,83 +270,6 @@ describe.each(KINDS)('%s on a descriptor', (kind) => {
   })
 })
 
-describe('waiting', () => {
-  test.each(KINDS)('%s: until another process unlocks, or dies', async (kind) => {
-    for (const end of ['unlock', 'kill'] as const) {
-      const holder = Actor.process()
-      await holder.do('lock', 'held', file, { kind })
-      const waiting = lock(file, { kind })
-      expect(await Promise.race([waiting, tryLock(file, { kind })])).toBeUndefined()
-      if (end === 'kill') await holder.kill()
-      else await holder.do('unlock', 'held')
-      const held = await waiting
-      expect(isFree(kind)).toBe(false)
-      held.unlock()
-    }
-  })
-
-  test('until its time is up', async () => {
-    const held = lockSync(file)
-    const expected = { type: LockTimeoutError, says: /not free within (20|0) ms/, path: file }
-    for (const timeout of [20, 0]) {
-      const begin = performance.now()
-      checkError(await errorOf(async () => lock(file, { timeout })), expected)
-      checkError(
-        catching(() => lockSync(file, { timeout })),
-        expected,
-      )
-      expect(performance.now() - begin).toBeGreaterThanOrEqual(2 * timeout - 1)
-    }
-    held.unlock()
-  })
-
-  test('this thread can sleep meanwhile', async () => {
-    const holder = Actor.process()
-    await holder.do('lock', 'held', file)
-    void holder.do('unlockSoon', 'held')
-    lockSync(file, { timeout: 20_000 }).unlock()
-  })
-
-  test('until a signal, whose reason is the error', async () => {
-    const held = lockSync(file)
-    const controller = new AbortController()
-    const reason = new Error('enough')
-    const waiting = lock(file, { signal: controller.signal })
-    setImmediate(() => {
-      controller.abort(reason)
-    })
-    expect(await errorOf(async () => waiting)).toBe(reason)
-    held.unlock()
-    expect(isFree()).toBe(true)
-  })
-
-  test('a signal that has been aborted: nothing is touched', async () => {
-    const error = await errorOf(async () => lock(file, { signal: AbortSignal.abort() }))
-    expect(error).toMatchObject({ name: 'AbortError' })
-    expect(fs.readdirSync(directory)).toEqual([])
-  })
-
-  test('an abort while the lock is being taken gives it back', async () => {
-    const controller = new AbortController()
-    const waiting = lock(file, { signal: controller.signal })
-    controller.abort()
-    expect(await errorOf(async () => waiting)).toBe(controller.signal.reason)
-    const next = await lock(file, { timeout: 20_000 })
-    next.unlock()
-  })
-
-  test('the end of a thread that waits', async () => {
-    const held = lockSync(file)
-    const waiter = Actor.thread()
-    const answer = waiter.do('waitForLock', 'held', file, {})
-    await waiter.do('open', file) // by now it waits
-    await waiter.kill()
-    expect(await answer).toBeUndefined()
-    held.unlock()
-    expect(isFree()).toBe(true)
-  })
-})
-
 describe.each(KINDS)('%s: upgrade and downgrade', (kind) => {
   test.each(['path', 'descriptor'])('of a lock on a %s', async (on) => {
     const target = (): string | number => (on === 'path' ? file : open('a+'))
@@ -444,76 +341,6 @@ test('flock: an upgrade on a file that was replaced is no lock on the path any m
   old.unlock()
 })
 
-describe('withLock', () => {
-  test('gives what the function gives, and unlocks', async () => {
-    const run = async (held: FileLock): Promise<string> => {
-      expect(held.held).toBe(true)
-      expect(isFree()).toBe(false)
-      return 'result'
-    }
-    expect(await withLock(file, run)).toBe('result')
-    expect(await withLock(file, { timeout: 0 }, run)).toBe('result')
-    expect(isFree()).toBe(true)
-    expect(withLockSync(file, () => isFree())).toBe(false)
-    expect(withLockSync(file, { shared: true }, (held) => held.shared)).toBe(true)
-    expect(isFree()).toBe(true)
-  })
-
-  test('throws what the function throws, and unlocks', async () => {
-    const error = new Error('no')
-    const fail = (): never => {
-      throw error
-    }
-    expect(await errorOf(async () => withLock(file, fail))).toBe(error)
-    expect(await errorOf(async () => withLock(file, async () => fail()))).toBe(error)
-    expect(catching(() => withLockSync(file, fail))).toBe(error)
-    expect(isFree()).toBe(true)
-  })
-
-  test('throws what the function throws, also where that has closed the descriptor', async () => {
-    const error = new Error('no')
-    const fail = ({ fd }: FileLock): never => {
-      fs.closeSync(fd)
-      throw error
-    }
-    expect(await errorOf(async () => withLock(fs.openSync(file, 'w'), fail))).toBe(error)
-    expect(catching(() => withLockSync(fs.openSync(file, 'w'), fail))).toBe(error)
-  })
-
-  test('of a function that has closed the descriptor', async () => {
-    const close = ({ fd }: FileLock): void => {
-      fs.closeSync(fd)
-    }
-    checkError(await errorOf(async () => withLock(fs.openSync(file, 'w'), close)), {
-      type: FileSystemError,
-      cause: 'EBADF',
-      says: /Cannot unlock the descriptor/,
-    })
-  })
-
-  test.each([
-    ['that is asynchronous', async () => 1],
-    ['that gives something to be awaited', () => ({ then: () => undefined })],
-  ])('of a function %s, where it must be through', (_what, run: () => unknown) => {
-    checkError(
-      catching(() => withLockSync(file, run)),
-      { type: SettingError, says: /Use withLock/ },
-    )
-    expect(isFree()).toBe(true)
-  })
-
-  test('of a function that is not through, and fails later: no rejection is left unhandled', async () => {
-    const answer = await inProgram(
-      `const { withLockSync } = await import(process.env.FSQ_TEST_INDEX.replace('index.js', 'lock.js'))
-      const error = await errorOf(async () => withLockSync(given.file, async () => { throw new Error('later') }))
-      await new Promise((resolve) => setTimeout(resolve, 1))
-      return error.code`,
-      { given: { file } },
-    )
-    expect(answer).toBe('ERR_FSQ_SETTING')
-  })
-})
-
 test('locks are disposed of', async () => {
   const one = lockSync(file)
   one[Symbol.dispose]()
@@ -521,94 +348,6 @@ test('locks are disposed of', async () => {
   const two = lockSync(file)
   await two[Symbol.asyncDispose]()
   expect(isFree()).toBe(true)
-})
-
-describe('options that make no sense are refused before anything is touched', () => {
-  const bad: readonly (readonly [what: string, options: object, says: RegExp])[] = [
-    ['a typo', { exclusive: true }, /has no option 'exclusive'. It has shared, kind, start/],
-    ['a kind that there is not', { kind: 'lockf' }, /kind is 'lockf', expected 'flock' or 'fcntl'/],
-    ['shared that is no boolean', { shared: 1 }, /shared is 1/],
-    ['create that is no boolean', { create: 'no' }, /create is 'no'/],
-    ['a range of flock', { length: 5 }, /flock locks whole files. Use kind: 'fcntl'/],
-    ['a start below 0', { kind: 'fcntl', start: -1 }, /start is -1/],
-    ['a length that is no integer', { kind: 'fcntl', length: 0.5 }, /length is 0.5/],
-    ['a start that is too large', { kind: 'fcntl', start: 2 ** 53 }, /start is/],
-    ['null', null as unknown as object, /options is null/],
-  ]
-
-  test.each(bad)('%s', async (_, options, says) => {
-    for (const call of [
-      tryLock,
-      tryLockSync,
-      lock,
-      lockSync,
-      async (...args: [string, object]) => withLock(...args, () => 1),
-    ]) {
-      checkError(await errorOf(() => call(file, options)), { type: SettingError, says })
-    }
-    expect(fs.readdirSync(directory)).toEqual([])
-  })
-
-  test.each([
-    ['a timeout below 0', { timeout: -1 }],
-    ['a timeout that is none', { timeout: NaN }],
-    ['a signal that is none', { signal: {} }],
-  ])('%s', async (_, options) => {
-    checkError(await errorOf(async () => lock(file, options as object)), {
-      type: SettingError,
-      says: /(timeout|signal) is/,
-    })
-    const held = lockSync(file, { shared: true })
-    checkError(await errorOf(async () => held.upgrade(options as object)), {
-      type: SettingError,
-      says: /(timeout|signal) is/,
-    })
-    held.unlock()
-  })
-
-  test.each([-1, 1.5, NaN, 2 ** 31, '', 'a\0b', undefined, {}, new URL('http://host/file')])(
-    'the target %p',
-    async (target) => {
-      for (const call of [tryLock, tryLockSync, lock, lockSync]) {
-        checkError(await errorOf(() => call(target as string)), {
-          type: SettingError,
-          says: /the (target|descriptor) is .*, expected/,
-        })
-      }
-    },
-  )
-
-  test('create for a descriptor, a signal where nothing can be aborted, no function', async () => {
-    const descriptor = open()
-    const expected = { type: SettingError, says: /create|signal|function/ }
-    checkError(
-      catching(() => tryLockSync(descriptor, { create: true })),
-      expected,
-    )
-    checkError(
-      catching(() => lockSync(file, { signal: AbortSignal.abort() } as object)),
-      expected,
-    )
-    checkError(
-      catching(() => tryLockSync(file, { timeout: 1 } as object)),
-      {
-        type: SettingError,
-        says: /no option 'timeout'/,
-      },
-    )
-    checkError(await errorOf(async () => withLock(file, undefined as never)), expected)
-    checkError(
-      catching(() => withLockSync(file, {}, 'x' as never)),
-      expected,
-    )
-    checkError(
-      catching(() => unlockSync(descriptor, { shared: true } as object)),
-      {
-        type: SettingError,
-        says: /no option 'shared'/,
-      },
-    )
-  })
 })
 
 test('the module does not bring the queue along', () => {
@@ -637,16 +376,3 @@ test('the module does not bring the queue along', () => {
     'wait.ts',
   ])
 })
-
-function describeLock({ path: where, kind, start, length, shared, held }: FileLock): object {
-  return { path: where, kind, start, length, shared, held }
-}
-
-function catching(run: () => unknown): unknown {
-  try {
-    run()
-  } catch (error) {
-    return error
-  }
-  throw new Error('It did not fail')
-}

@@ -156,6 +156,17 @@ export function itemName(parts: NameParts = {}): string {
   return ['', timestamp, entropy, 13044, 'mss', tries, ...args].join(delimiter)
 }
 
+/** Names that sort as they are numbered. */
+const numbered = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => itemName({ entropy: index + 1 }))
+
+export function plantNumbered(queue: Queue, count: number): string[] {
+  return numbered(count).map((name) => {
+    plant(queue, name, name)
+    return name
+  })
+}
+
 /** Whether somebody holds a lock on the file. */
 export function isLocked(file: string | Buffer): boolean {
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY)
@@ -172,6 +183,9 @@ export function isLockedBesides(descriptor: number): boolean {
   lock?.unlock()
   return lock === undefined
 }
+
+export const lockedNames = (queue: Queue): string[] =>
+  names(queue, 'queue').filter((name) => isLocked(pathOf(queue, 'queue', name)))
 
 /** Hands out one item after the other, and leaves the loop to the test. */
 export class Taker {

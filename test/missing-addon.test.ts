@@ -1,0 +1,84 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+
+import { describe, expect, test } from '@jest/globals'
+
+import { run, useTestBed } from './support/queue.js'
+
+const bed = useTestBed()
+const PROJECT = path.resolve(import.meta.dirname, '..')
+
+describe('the addon is missing', () => {
+  /** The package as it is installed, but for the addon. */
+  function installWithout(): string {
+    const folder = bed.path('node_modules', 'fsq')
+    fs.mkdirSync(folder, { recursive: true })
+    for (const file of ['dist', 'binding.cjs', 'package.json']) {
+      fs.cpSync(path.join(PROJECT, file), path.join(folder, file), { recursive: true })
+    }
+    fs.cpSync(
+      fs.realpathSync(path.join(PROJECT, 'node_modules', 'node-gyp-build')),
+      bed.path('node_modules', 'node-gyp-build'),
+      { recursive: true },
+    )
+    return folder
+  }
+
+  const show =
+    `({ name, code, message, advice, cause }) => ` +
+    `console.log(JSON.stringify({ name, code, message, advice, cause: cause.code }))`
+
+  test.each([
+    ['import', `import('fsq').catch(${show})`],
+    ['require', `try { require('fsq') } catch (error) { (${show})(error) }`],
+  ])('%s says so, and how to build it', async (how, source) => {
+    const folder = installWithout()
+    fs.writeFileSync(bed.path('program.cjs'), source)
+    const flags = [
+      '--disable-warning=ExperimentalWarning',
+      ...(how === 'require' ? ['--experimental-require-module'] : []),
+    ]
+    const ended = await run(process.execPath, [...flags, bed.path('program.cjs')])
+    expect(ended.stderr).toBe('')
+    const error = JSON.parse(ended.stdout) as Record<'name' | 'code' | 'message' | 'advice' | 'cause', string>
+    expect(error).toMatchObject({
+      name: 'AddonMissingError',
+      code: 'ERR_FSQ_ADDON_MISSING',
+      cause: 'ERR_FSQ_ADDON_MISSING',
+    })
+    const [what = '', next = ''] = error.message.split('\n')
+    expect(error.advice).toBe(next)
+    expect(what).toContain(`fsq has no addon that loads on ${process.platform} ${process.arch}`)
+    expect(what).toContain(process.version)
+    expect(next).toMatch(
+      /^Build it with this command \(it needs a C\+\+20 compiler, make and cmake\): npx .*cmake-js/,
+    )
+    expect(next).toContain(`--directory "${folder}"`)
+  })
+
+  test('in a clone the command is the one of the clone', async () => {
+    const folder = installWithout()
+    fs.writeFileSync(path.join(folder, 'binding.gyp'), '{}')
+    fs.writeFileSync(
+      bed.path('program.mjs'),
+      `await import('fsq').catch(({ message }) => console.log(message))`,
+    )
+    const { stdout } = await run(process.execPath, [bed.path('program.mjs')])
+    expect(stdout).toMatch(/Build it with this command: npm run build:addon/)
+  })
+
+  test('an addon that does not load is named with the reason', async () => {
+    const folder = installWithout()
+    fs.mkdirSync(path.join(folder, 'build', 'Release'), { recursive: true })
+    fs.writeFileSync(path.join(folder, 'build', 'Release', 'fsq.node'), 'no library')
+    fs.writeFileSync(
+      bed.path('program.mjs'),
+      `await import('fsq').catch(({ code, message }) => console.log(code, message))`,
+    )
+    const { stdout } = await run(process.execPath, [bed.path('program.mjs')])
+    expect(stdout).toMatch(
+      /^ERR_FSQ_ADDON_MISSING fsq has no addon that loads on .*fsq\.node.*\nBuild it with/,
+    )
+  })
+})
