@@ -17,7 +17,6 @@ import {
   PayloadError,
   SettingError,
 } from '../errors/classes.js'
-import { checkOptions } from '../options.js'
 import { explain } from './advice.js'
 import { readSome, say } from './output.js'
 import { Progress } from './progress.js'
@@ -196,12 +195,9 @@ function lineReader(args: readonly string[]): (line: Buffer) => EnqueueEntry | u
 }
 
 function readEntry(value: unknown, before: readonly string[]): EnqueueEntry {
-  try {
-    checkOptions('an item', value, KEYS)
-  } catch (cause) {
-    throw new PayloadError(`expected an array of arguments or an object of ${KEYS.join(', ')}`, { cause })
-  }
-  const { args = [], data, json, base64, delay } = value as Readonly<Record<string, unknown>>
+  if (!isRecord(value))
+    throw new PayloadError(`expected an array of arguments or an object of ${KEYS.join(', ')}`)
+  const { args = [], data, json, base64, delay } = value
   if (!Array.isArray(args) || !args.every((arg) => typeof arg === 'string')) {
     throw new PayloadError('"args" is not an array of strings')
   }
@@ -214,6 +210,13 @@ function readEntry(value: unknown, before: readonly string[]): EnqueueEntry {
     data: json === undefined ? contents(data, base64) : { json },
     delay,
   }
+}
+
+type ItemRecord = { readonly [Key in (typeof KEYS)[number]]?: unknown }
+
+function isRecord(value: unknown): value is ItemRecord {
+  const known: readonly string[] = KEYS
+  return typeof value === 'object' && value !== null && Object.keys(value).every((key) => known.includes(key))
 }
 
 function contents(data: unknown, base64: unknown): string | Buffer | null {

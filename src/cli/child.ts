@@ -7,9 +7,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import process from 'node:process'
 
 import type { WorkItem } from '../item/work-item.js'
-import { toRaw } from '../name/charset.js'
-import { parseItemName } from '../name/item-name.js'
-import type { Settings } from '../settings.js'
 
 /** How a program is run. */
 export interface Run {
@@ -49,13 +46,12 @@ export async function runChild({ argv, env, stdin, onStart }: Run): Promise<Endi
 }
 
 /** The environment of this process with what the name of the item says; what a scan above this one has set is gone. */
-export function itemEnvironment(item: WorkItem, settings: Settings): NodeJS.ProcessEnv {
-  const { timestamp } = parseItemName(toRaw(item.id, settings.charset), settings)
+export function itemEnvironment(item: WorkItem): NodeJS.ProcessEnv {
   const { FSQ_ITEM_HOST: _, ...env } = process.env
   return {
     ...env,
     FSQ_ITEM_ID: item.id,
-    FSQ_ITEM_ENQUEUED_AT: timestamp,
+    FSQ_ITEM_ENQUEUED_AT: item.timestamp,
     FSQ_ITEM_ENTROPY: item.entropy,
     FSQ_ITEM_PID: item.pid,
     FSQ_ITEM_HOSTNAME: item.hostname,

@@ -22,6 +22,8 @@ export interface Command {
 /** Exit codes (fsq standard, section 6). */
 export const SUCCESS = 0
 export const BAD_USAGE = 100
+/** Of a scan that tells what became of its items. */
+export const FAILED_ITEMS = 100
 export const FAILURE = 111
 
 /** Why a command has left something as it was. */

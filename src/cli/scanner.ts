@@ -11,9 +11,9 @@ import { getSystemErrorMap } from 'node:util'
 import { FinishError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { Queue } from '../queue.js'
-import type { ReportType } from '../report.js'
+import type { ReportListener, ReportType } from '../report.js'
 import { type Ending, itemEnvironment, runChild } from './child.js'
-import { BAD_USAGE, FAILURE, SUCCESS } from './command.js'
+import { FAILED_ITEMS, FAILURE, SUCCESS } from './command.js'
 import { explain } from './advice.js'
 import { say } from './output.js'
 import { Rate } from './rate.js'
@@ -58,14 +58,17 @@ export class Scanner {
   #failedItems = 0
   #retriedItems = 0
 
-  constructor(queue: Queue, options: ScannerOptions) {
-    this.#queue = queue
+  /** @param openQueue - Makes the handle, with a listener for its reports. */
+  constructor(openQueue: (onReport: ReportListener) => Queue, options: ScannerOptions) {
+    this.#queue = openQueue(({ type, name, message }) => {
+      say(`${name} ${message}`)
+      this.#count(type)
+    })
     this.#options = options
     this.#rate = new Rate(options.rate)
   }
 
-  /** A report of the queue. */
-  count(type: ReportType): void {
+  #count(type: ReportType): void {
     if (['malformed', 'expired', 'exhausted'].includes(type)) this.#failedItems++
     if (['unreadable', 'unmovable'].includes(type)) this.#retriedItems++
   }
@@ -86,7 +89,7 @@ export class Scanner {
     }
     if (this.#hasFailed) return FAILURE
     if (!this.#options.hasExitCode) return SUCCESS
-    if (this.#failedItems > 0) return BAD_USAGE
+    if (this.#failedItems > 0) return FAILED_ITEMS
     return this.#retriedItems > 0 ? FAILURE : SUCCESS
   }
 
@@ -156,7 +159,7 @@ export class Scanner {
     let started: ChildProcess | undefined
     const ending = await runChild({
       argv,
-      env: hasEnvironment ? itemEnvironment(item, this.#queue.settings) : process.env,
+      env: hasEnvironment ? itemEnvironment(item) : process.env,
       stdin: isInputLeft ? STDIN : item.fd,
       onStart: (child) => {
         started = child

@@ -68,6 +68,11 @@ export abstract class NamedItem {
     return this.#parsed.entropy
   }
 
+  /** @internal When the item was enqueued, as its name has it. */
+  get timestamp(): string {
+    return this.#parsed.timestamp
+  }
+
   /** @internal */
   protected get parsed(): ParsedName {
     return this.#parsed

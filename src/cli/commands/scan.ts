@@ -7,7 +7,6 @@ import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { someOperands, withSettings } from '../command.js'
-import { say } from '../output.js'
 import { Scanner } from '../scanner.js'
 import { LARGEST_NUMBER } from '../../name/limits.js'
 
@@ -77,22 +76,16 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     throw new UsageError('--follow with -D would run the same items again and again')
   }
   const lock = given.last('lock', 'no-lock')
-  const queue = new Queue(name, {
-    ...withSettings(settings, {
-      ...(lock !== undefined && { lock: lock === 'lock' }),
-      ...(given.has('ignore-down') && { down: NEVER_DOWN }),
-      ttl: limit(given, 'ttl'),
-      maxTries: limit(given, 'max-tries'),
-      success: given.number('success-code', 0, LARGEST_CODE),
-      failTmp: given.number('fail-tmp-code', 0, LARGEST_CODE),
-      failPerm: given.number('fail-perm-code', 0, LARGEST_CODE),
-    }),
-    onReport: ({ type, name: item, message }) => {
-      say(`${item} ${message}`)
-      scanner.count(type)
-    },
+  const own = withSettings(settings, {
+    ...(lock !== undefined && { lock: lock === 'lock' }),
+    ...(given.has('ignore-down') && { down: NEVER_DOWN }),
+    ttl: limit(given, 'ttl'),
+    maxTries: limit(given, 'max-tries'),
+    success: given.number('success-code', 0, LARGEST_CODE),
+    failTmp: given.number('fail-tmp-code', 0, LARGEST_CODE),
+    failPerm: given.number('fail-perm-code', 0, LARGEST_CODE),
   })
-  const scanner = new Scanner(queue, {
+  const scanner = new Scanner((onReport) => new Queue(name, { ...own, onReport }), {
     program,
     jobs: given.number('jobs', 1, MOST_JOBS) ?? 1,
     rate: given.number('max-rate', -LARGEST_NUMBER) ?? 0,
