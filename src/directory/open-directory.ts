@@ -1,6 +1,6 @@
 /**
- * The open directory of a queue: opened at first use, kept open, and opened once more where the path has come to name
- * another queue meanwhile.
+ * The open directory of a queue: the first use opens it, and it stays open. If the path comes to name another queue, the next use opens
+ * that one.
  *
  * @module
  */
@@ -29,10 +29,10 @@ const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
 const FLOCK_ADVICE =
   "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
 
-/** How often a call opens the queue anew: each time, it was installed anew under it. */
+/** How often a call opens the queue again, if each time another queue has taken its place. */
 export const MOST_REOPENINGS = 5
 
-/** Whether what is open is no longer what the path names: opening it anew may help. */
+/** Whether the path names another queue than the open one: opening it again may help. */
 export function isStale(failure: Failure): boolean {
   return failure.errno === -ESTALE
 }
@@ -43,7 +43,7 @@ export class QueueDirectory {
   readonly #locking: boolean
   readonly #allowNetwork: boolean
   #handle: QueueHandle | undefined
-  /** Found stale, but perhaps given to a call just now. */
+  /** The last handle that was found stale. A call that began before may still use it. */
   #forgotten: QueueHandle | undefined
   /** How many loops scan a queue, by its handle. */
   readonly #scans = new Map<QueueHandle, number>()
@@ -62,20 +62,20 @@ export class QueueDirectory {
     return this.#closed
   }
 
-  /** The handle, if it is there at once. */
+  /** The handle, if no call has to wait for it. */
   get opened(): QueueHandle | undefined {
     return this.#opening === undefined && !this.#closed ? this.#handle : undefined
   }
 
   /**
-   * The handle, opened if need be.
+   * The handle. Opens the queue if it is not open yet.
    *
    * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link QueueClosedError} or a
    * file system error.
    */
   async open(): Promise<QueueHandle> {
     this.checkOpen()
-    // Who comes after those that wait for it goes after them, even if a synchronous call has been faster.
+    // A call stays behind earlier ones that still wait, even if a synchronous call has opened the queue meanwhile.
     if (this.#handle !== undefined) return this.#opening ?? this.#handle
     this.#opening ??= this.#openNow().finally(() => {
       this.#opening = undefined
@@ -83,7 +83,7 @@ export class QueueDirectory {
     return this.#opening
   }
 
-  /** {@link open}, here and now. */
+  /** Synchronous {@link open}. */
   openSync(): QueueHandle {
     this.checkOpen()
     this.#handle ??= this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
@@ -91,8 +91,8 @@ export class QueueDirectory {
   }
 
   /**
-   * Forgets a handle that turned out stale, so that the next use opens what the path names now. Items claimed through it are
-   * finished through it: the one that was forgotten before it is closed when no loop scans it and it has no claim.
+   * Forgets a stale handle, so that the next use opens the queue that the path names now. Items claimed through the stale handle are
+   * finished through it. The handle that was forgotten before this one is closed when no loop scans it and it has no claim.
    */
   forget(handle: QueueHandle): void {
     if (this.#handle !== handle) return
@@ -133,9 +133,9 @@ export class QueueDirectory {
   }
 
   /**
-   * Runs an operation; where it finds the directory stale, runs it once more on the directory opened anew.
+   * Runs an operation. If it finds the directory stale, opens the queue again and runs the operation once more.
    *
-   * @throws What {@link open} throws, and the error for the failure.
+   * @throws As {@link open}, and the error for the failure.
    */
   async use<Result>(
     operation: (handle: QueueHandle) => Promise<Result | Failure>,
@@ -151,7 +151,7 @@ export class QueueDirectory {
     }
   }
 
-  /** No use begins after this. The descriptors are closed by {@link closeDescriptors}. */
+  /** No use begins after this. {@link closeDescriptors} closes the descriptors. */
   close(): void {
     this.#closed = true
     for (const callback of this.#closeListeners) callback()
@@ -197,14 +197,14 @@ export class QueueDirectory {
       const marker = path.join(this.layout.path, LOCK_MARKER)
       return [
         FileSystemError,
-        'Over NFS flock wants files that are open for writing, and items are opened for reading. Make an empty file ' +
+        'Over NFS, flock needs files that are open for writing, but items are opened for reading. Make an empty file ' +
           `${inspect(marker)}: with it, the workers of the queue lock by fcntl`,
       ]
     }
     return NO_FLOCK.includes(-errno) ? [FileSystemError, FLOCK_ADVICE] : undefined
   }
 
-  /** The failure with its paths absolute and as text. */
+  /** The failure with absolute paths, as text. */
   located(failure: Failure): Failure {
     const { errno, syscall } = failure
     return {
@@ -264,17 +264,17 @@ export class QueueDirectory {
       })
     }
     if (isQueueItself && failure.errno === -ELOOP) {
-      return new NotAQueueError(
-        `${queuePath} is not a queue, as it is a symbolic link that leads in a circle`,
-        { cause, advice: 'Make it lead to the queue' },
-      )
+      return new NotAQueueError(`${queuePath} is not a queue: it is a symbolic link that leads in a circle`, {
+        cause,
+        advice: 'Make the link lead to the queue',
+      })
     }
     if (!isQueueItself && [ENOENT, ENOTDIR, ELOOP, EINVAL].includes(-failure.errno)) {
       return new NotAQueueError(
         `${queuePath} is not a queue: ${failure.path ?? ''} ${notDirectory(failure.errno)}`,
         {
           cause,
-          advice: 'Put the directory back with the owner and mode of the others, or install the queue anew',
+          advice: 'Put the directory back with the owner and mode of the others, or install the queue again',
         },
       )
     }
