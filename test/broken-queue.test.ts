@@ -65,7 +65,7 @@ describe.each(uses)('%s', (_what, use) => {
       cause: 'ELOOP',
       syscall: 'open',
       path: bed.path('q'),
-      says: /is a symbolic link that leads in a circle\. Make it lead to the queue/,
+      says: /is a symbolic link that leads in a circle\. Make the link lead to the queue/,
     })
   })
 
