@@ -1,5 +1,5 @@
 /**
- * Errors of the package, said to somebody at a command line.
+ * Errors of the package in the words of a command line.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import {
 } from '../errors/classes.js'
 import type { Arguments } from './arguments.js'
 
-// What the advice of the package says of its calls and options, said of commands and theirs.
+// The package advises calls and options. Here is the same advice with commands and their options.
 const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError) => string)>> = {
   'install-queue': "Make it with 'fsq install', or set fsq -r (FSQ_ROOT) to the directory that it is in",
   'make-root': 'Make it, or set fsq -r',
@@ -33,11 +33,11 @@ const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError)
   'replace-trigger': 'Remove it, and make one with mkfifo',
   'wait-for-finish': ({ cause }) =>
     finishAdvice(cause, ' while this command runs, and is run again after that'),
-  // Whoever has typed an option knows that it can be left out.
+  // A user who has typed an option knows that it is optional.
   'leave-out-setting': undefined,
 }
 
-// Which options set which settings.
+// The options that set each setting.
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   root: ['root-dir'],
   lockKind: ['lock-kind'],
@@ -53,7 +53,7 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   queueUser: ['owner', 'user'],
   queueGroup: ['group'],
   queueMode: ['mode'],
-  // Where nobody has the name.
+  // Errors about a user or group that does not exist.
   FSQ_ITEM_USER: ['user'],
   FSQ_ITEM_GROUP: ['group'],
   FSQ_QUEUE_USER: ['owner', 'user'],
@@ -61,9 +61,9 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * The message for an error; what is no error of the package is a fault of this program, and keeps its stack.
+ * The message for an error. An error that is not of the package is a fault of this program, and keeps its stack.
  *
- * @param given - The command line: an option that has set what is wrong is named as it was typed.
+ * @param given - The command line. The message names an option with a bad value as the user typed it.
  */
 export function explain(error: unknown, ...given: readonly Arguments[]): string {
   if (!(error instanceof Error)) return String(error)
@@ -84,14 +84,14 @@ function adviceOf(error: FsqError): string | undefined {
   return typeof advice === 'function' ? advice(error) : advice
 }
 
-/** The option that has set what is wrong, as it was typed. */
+/** The option that has set a setting, as the user typed it. */
 function optionOf(setting: string, given: readonly Arguments[]): string | undefined {
   return OPTIONS[setting]
     ?.flatMap((name) => given.map((line) => line.typed(name)))
     .find((typed) => typed !== undefined)
 }
 
-/** Whether it is about the value of an option, not of an environment variable. */
+/** Whether the error is about the value of an option, not of an environment variable. */
 export function isAboutOption(error: unknown): boolean {
   return error instanceof SettingError && !error.setting.startsWith('FSQ_')
 }

@@ -1,6 +1,6 @@
 /**
- * What stands on a command line, read as getopt(3) reads it: short options may be clustered, a value may be attached or
- * follow, and the first operand may end the options, so that what comes after it can look like one.
+ * Reads a command line as getopt(3) does: short options may be clustered, a value may be attached or follow, and the first
+ * operand may end the options, so that later operands may begin with a dash.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import { parseArgs } from 'node:util'
 
 import { LARGEST_NUMBER, WHOLE_NUMBER } from '../name/limits.js'
 
-/** The command line does not say what to do: short usage, exit code 100. */
+/** The command line is wrong or incomplete: the command prints its short usage and exits 100. */
 export class UsageError extends Error {}
 
 /** An option, by its long name. */
 export interface Option {
   /** One character. */
   readonly short?: string
-  /** What its value is called in messages; left out: it takes none. */
+  /** What messages call its value. Default: the option takes none. */
   readonly value?: string
 }
 
@@ -24,7 +24,7 @@ export type OptionTable = Readonly<Record<string, Option>>
 
 interface Given {
   readonly name: string
-  /** As it was typed, `-m` or `--mode`. */
+  /** As the user typed it, `-m` or `--mode`. */
   readonly typed: string
   readonly value: string | undefined
 }
@@ -32,7 +32,7 @@ interface Given {
 /** A command line that has been read. */
 export class Arguments {
   readonly #given: readonly Given[]
-  /** What is not options. */
+  /** The arguments that are not options. */
   readonly operands: readonly string[]
 
   constructor(given: readonly Given[], operands: readonly string[]) {
@@ -44,17 +44,17 @@ export class Arguments {
     return this.#given.some((given) => given.name === name)
   }
 
-  /** Which of these options was given last. */
+  /** The last one of these options on the command line. */
   last(...names: readonly string[]): string | undefined {
     return this.#given.findLast(({ name }) => names.includes(name))?.name
   }
 
-  /** The option as it was typed, `-m` or `--mode`. */
+  /** The option as the user typed it, `-m` or `--mode`. */
   typed(name: string): string | undefined {
     return this.#find(name)?.typed
   }
 
-  /** The value of the option; given more than once: the last one. */
+  /** The value of the option. If the option is there more than once, the last one counts. */
   text(name: string): string | undefined {
     return this.#find(name)?.value
   }
@@ -85,7 +85,7 @@ export class Arguments {
     return this.refuse(name, 'a name or an id')
   }
 
-  /** @throws {@link UsageError}: the value of the option is none that it can have. */
+  /** @throws {@link UsageError}, always: the option cannot have its value. */
   refuse(name: string, expected: string): never {
     const { typed, value } = this.#find(name) ?? {}
     throw new UsageError(`${typed ?? name} is '${value ?? ''}', expected ${expected}`)
@@ -100,8 +100,7 @@ export class Arguments {
  * Reads a command line.
  *
  * @param mixed - Options may stand between and after the operands, up to a `--`.
- * @throws {@link UsageError} for an option that there is not, one whose value is missing, and one that has a value and
- * takes none.
+ * @throws {@link UsageError} for an unknown option, a missing value, and a value of an option that takes none.
  */
 export function readArguments(args: readonly string[], table: OptionTable, mixed = false): Arguments {
   const options = Object.fromEntries(

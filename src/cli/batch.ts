@@ -1,5 +1,5 @@
 /**
- * Adding many items that are described on standard input, in one process.
+ * Adds many items, described on standard input, in one process.
  *
  * @module
  */
@@ -29,21 +29,21 @@ const KEYS = ['args', 'data', 'json', 'base64', 'delay'] as const
 export interface BatchOptions {
   /** Each record ends at a NUL and is the contents of an item; otherwise each is a line of JSON. */
   readonly isNullSeparated: boolean
-  /** Hears of the ids of items that have been added, in their order. */
+  /** Called with the ids of added items, in their order. */
   readonly onQueued: (ids: readonly string[]) => Promise<void>
 }
 
 export interface BatchOutcome {
   readonly count: number
-  /** Whether all that was described has been added. */
+  /** Whether all items have been added. */
   readonly isWhole: boolean
 }
 
 /**
- * Adds the items. What is wrong with one of them is said, and the others are added; where it is not about the item (no
- * space, say), the rest of the input is not read.
+ * Adds the items. A faulty item gets a message, and the others are added. An error that is not about the item (no space, for
+ * example) ends the reading.
  *
- * @param args - Come before those of each item.
+ * @param args - Arguments that each item has before its own.
  */
 export async function enqueueBatch(
   enqueuer: Enqueuer,
@@ -56,7 +56,7 @@ export async function enqueueBatch(
   let count = 0
   let line = 0
   let isWhole = true
-  // What one read has brought is added before the next, as that may wait for somebody who thinks.
+  // The records of one read are added before the next read, which may wait for a user at a terminal.
   for (const records of readRecords(options.isNullSeparated ? NUL : NEWLINE)) {
     const { entries, numbers, refused } = readEntries(records, line, read)
     line += records.length
@@ -91,7 +91,7 @@ export async function enqueueBatch(
 
 type Fault = readonly [number: number, error: FsqError]
 
-/** What is wrong with the queue, such as a full disk, is wrong for many in a row, and is said once. */
+/** An error of the queue, such as a full disk, hits many items in a row: one message says so. */
 function sayFaults(faults: readonly Fault[], what: string): void {
   let index = 0
   while (index < faults.length) {
@@ -114,7 +114,7 @@ function isSame(fault: Fault | undefined, wanted: number, { code, errno }: FsqEr
 
 interface Entries {
   readonly entries: EnqueueEntry[]
-  /** Of the records that they come from, counted from 1. */
+  /** The numbers of their records, counted from 1. */
   readonly numbers: number[]
   readonly refused: Fault[]
 }
@@ -157,7 +157,7 @@ function isAboutItem(error: FsqError): boolean {
   return [EncodingError, NameTooLongError, PayloadError, SettingError].some((kind) => error instanceof kind)
 }
 
-/** The records of each read; one that ends with the input needs no end of its own. */
+/** The records of each read. The last record of the input needs no separator after it. */
 function* readRecords(end: number): Generator<readonly Buffer[]> {
   let begun: Buffer[] = []
   for (;;) {
@@ -176,7 +176,7 @@ function* readRecords(end: number): Generator<readonly Buffer[]> {
   if (begun.length > 0) yield [Buffer.concat(begun)]
 }
 
-/** Reads a line of JSON; an empty line is no item. */
+/** Reads lines of JSON. Skips empty lines. */
 function lineReader(args: readonly string[]): (line: Buffer) => EnqueueEntry | undefined {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   return (line) => {
@@ -224,7 +224,7 @@ function contents(data: unknown, base64: unknown): string | Buffer | null {
     if (data === undefined || data === null || typeof data === 'string') return data ?? null
     throw new PayloadError('"data" is not a string; other values go as "json"')
   }
-  // Node would skip over what is no base64, and say nothing.
+  // Node would skip characters that are not base64, without an error.
   if (typeof base64 === 'string' && /^(?:[\w+/-]{4})*(?:[\w+/-]{2,3}={0,2})?$/.test(base64)) {
     return Buffer.from(base64, 'base64')
   }

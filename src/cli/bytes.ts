@@ -9,8 +9,8 @@ import fs from 'node:fs'
 import { EncodingError } from '../errors/classes.js'
 
 /**
- * For arguments with U+FFFD in them: that is what Node puts in the place of bytes that are not UTF-8, and what was meant
- * would be lost.
+ * Refuses arguments that are not UTF-8. For command lines with U+FFFD in them: Node puts that character in the place of bytes
+ * that are not UTF-8, and the original bytes would be lost.
  *
  * @throws {@link EncodingError} unless the arguments are UTF-8.
  */
@@ -19,7 +19,7 @@ export async function checkArguments(): Promise<void> {
   try {
     bytes = fs.readFileSync('/proc/self/cmdline')
   } catch {
-    // Not Linux: it cannot be told, so it is not.
+    // Not Linux: the bytes cannot be read, so the arguments are refused.
   }
   if (bytes !== undefined && isUtf8(bytes)) return
   throw new EncodingError('an argument is not valid UTF-8', {

@@ -1,5 +1,5 @@
 /**
- * The program that is run for an item.
+ * Runs the program for an item.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface Run {
   readonly env: NodeJS.ProcessEnv
   /** The descriptor that becomes its standard input. */
   readonly stdin: number
-  /** Hears of the process while it runs. */
+  /** Called with the process when it has been started. */
   readonly onStart: (child: ChildProcess) => void
 }
 
@@ -22,10 +22,10 @@ export interface Run {
 export type Ending =
   | { readonly code: number }
   | { readonly signal: NodeJS.Signals }
-  /** It has not run. */
+  /** It has not been started. */
   | { readonly error: NodeJS.ErrnoException }
 
-/** Runs a program with this standard input, and with this process's other two; nothing else is open in it. */
+/** Runs a program with this standard input, and this process's standard output and error. It inherits no other descriptor. */
 export async function runChild({ argv, env, stdin, onStart }: Run): Promise<Ending> {
   const [file = '', ...args] = argv
   return new Promise((resolve) => {
@@ -38,14 +38,14 @@ export async function runChild({ argv, env, stdin, onStart }: Run): Promise<Endi
     }
     onStart(child)
     child.on('error', (error) => {
-      // Also when it could not be sent a signal, and it runs then.
+      // The event also comes when a signal cannot be sent. The process runs then, and has a pid.
       if (child.pid === undefined) resolve({ error })
     })
     child.once('exit', (code, signal) => resolve(signal === null ? { code: code ?? 0 } : { signal }))
   })
 }
 
-/** The environment of this process with what the name of the item says; what a scan above this one has set is gone. */
+/** The environment of this process with the fields of the item's name, in place of those that an outer scan has set. */
 export function itemEnvironment(item: WorkItem): NodeJS.ProcessEnv {
   const { FSQ_ITEM_HOST: _, ...env } = process.env
   return {

@@ -1,5 +1,5 @@
 /**
- * What the commands have in common.
+ * What commands have in common.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export interface Command {
   readonly help: string
   readonly options: OptionTable
   /**
-   * @param settings - What the global options have set.
+   * @param settings - Those that the global options have set.
    * @returns The exit code.
    */
   readonly run: (given: Arguments, settings: SettingOverrides) => Promise<number>
@@ -22,24 +22,24 @@ export interface Command {
 /** Exit codes (fsq standard, section 6). */
 export const SUCCESS = 0
 export const BAD_USAGE = 100
-/** Of a scan that tells what became of its items. */
+/** With `fsq scan --exit-code`: an item has failed. */
 export const FAILED_ITEMS = 100
 export const FAILURE = 111
 
-/** Why a command has left something as it was. */
+/** Messages for items that a command could not change. */
 export const UNCHANGED: Readonly<Record<Unchanged, string>> = {
   busy: 'is being worked on',
   gone: 'has gone meanwhile',
 }
 
-/** The operands, of which there must be some. */
+/** The operands, at least one. */
 export function someOperands(given: Arguments, what: string): readonly [string, ...string[]] {
   const [first, ...rest] = given.operands
   if (first === undefined) throw new UsageError(`${what} is missing`)
   return [first, ...rest]
 }
 
-/** Adds the settings that have a value to those of the global options. */
+/** The settings of the global options, with those of `more` that have a value. */
 export function withSettings(settings: SettingOverrides, more: SettingOverrides): SettingOverrides {
   const given = Object.entries(more).filter(([, value]) => value !== undefined)
   return { ...settings, ...Object.fromEntries(given) }

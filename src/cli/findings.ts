@@ -21,7 +21,7 @@ export class Audit {
     this.#survey = surveyOf(names, settings)
   }
 
-  /** Whether all could be looked through; after {@link findings}. */
+  /** Whether all queues could be read; after {@link findings}. */
   get isWhole(): boolean {
     return this.#survey.isComplete
   }

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /**
- * The command `fsq`: global options, the choice of the command, and what becomes of its errors. It loads only the command
- * that runs.
+ * The command `fsq`: reads the global options, loads and runs one command, and turns errors into messages and exit codes.
  *
  * @module
  */
@@ -15,7 +14,7 @@ import { OutputError, say, speakAs, write } from './output.js'
 interface Entry {
   readonly summary: string
   readonly load: () => Promise<Command>
-  /** Options may follow operands. Those of the first implementation end at the first operand, whatever comes then. */
+  /** Options may follow operands. In commands of the first implementation, options end at the first operand. */
   readonly mixed?: boolean
 }
 
@@ -67,7 +66,7 @@ const OPTIONS: OptionTable = {
   help: { short: 'h' },
   list: { short: 'l' },
   charset: { short: 'c', value: 'utf8, ascii or latin-1' },
-  // Where the first implementation had its commands.
+  // The first implementation looked for its commands there.
   'exec-dir': { short: 'e', value: 'a path' },
   'root-dir': { short: 'r', value: 'the directory that holds the queues' },
   'queue-dir': { short: 'q', value: 'the name of a directory' },
@@ -171,8 +170,8 @@ function refuse(message: string, help: string): number {
   return BAD_USAGE
 }
 
-// Warnings are messages, too. With NODE_NO_WARNINGS, nobody listens.
+// Warnings of Node are printed as messages. With NODE_NO_WARNINGS, Node has no listener for them.
 if (process.listenerCount('warning') > 0)
   process.removeAllListeners('warning').on('warning', ({ message }) => say(message))
-// Not exit(): what is under way may end. Not await: the command is built as CommonJS modules.
+// Not exit(): operations in flight may end. Not await: the command is built as CommonJS modules.
 void run(process.argv.slice(2)).then((code) => (process.exitCode = code))

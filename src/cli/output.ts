@@ -1,6 +1,6 @@
 /**
- * Standard output and standard error, written at once and whole, without Node's streams: loading those takes longer than
- * many a command, and what they have not written yet when a pipe is closed cannot be told.
+ * Writes to standard output and standard error at once and in full, without Node's streams. Loading the streams takes longer
+ * than many commands run, and when a pipe is closed they do not say how much they have written.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const RETRY_MS = 2
 
 /** Standard output cannot be written to. */
 export class OutputError extends Error {
-  /** Nobody reads on, and there is nothing to say about it. */
+  /** Whether the reader has closed the pipe, which needs no message. */
   get isClosed(): boolean {
     return codeOf(this.cause) === 'EPIPE'
   }
@@ -24,7 +24,7 @@ export class OutputError extends Error {
 
 let speaker = 'fsq'
 
-/** Whose messages follow. */
+/** Sets the command that messages begin with. */
 export function speakAs(command: string): void {
   speaker = `fsq ${command}`
 }
@@ -38,22 +38,22 @@ export function write(text: string | Uint8Array): void {
   }
 }
 
-/** A message for people, on standard error. What would work on the terminal is escaped. */
+/** Writes a message for people to standard error. Escapes control characters. */
 export function say(message: string): void {
   const lines = message.split('\n').map((line) => `${speaker}: ${printableText(line)}\n`)
   try {
     writeAll(STDERR, lines.join(''))
   } catch {
-    // There is nobody to tell it to. The exit code tells.
+    // Standard error is closed. The exit code tells that the command failed.
   }
 }
 
-/** A question, on standard error; the answer is typed behind it. */
+/** Writes a question to standard error. The user types the answer after it. */
 export function prompt(question: string): void {
   try {
     writeAll(STDERR, `${speaker}: ${printableText(question)} `)
   } catch {
-    // Nobody has been asked, and so nobody says yes.
+    // No user has seen the question, so no answer follows, which means no.
   }
 }
 
@@ -73,7 +73,7 @@ export class Lines {
   }
 }
 
-/** What there is to read next; empty: the end. */
+/** Reads the next bytes. Empty: the end. */
 export function readSome(descriptor: number): Buffer {
   const buffer = Buffer.allocUnsafe(CHUNK)
   for (;;) {
@@ -92,7 +92,7 @@ function writeAll(descriptor: number, text: string | Uint8Array): void {
     try {
       rest = rest.subarray(fs.writeSync(descriptor, rest))
     } catch (error) {
-      // Somebody who shares the pipe or the terminal has made it non-blocking.
+      // Another process that shares the pipe or terminal has made it non-blocking.
       if (codeOf(error) !== 'EAGAIN') throw error
       pause()
     }

@@ -1,5 +1,5 @@
 /**
- * Where the contents of an item come from.
+ * Reads the contents of an item from standard input or a file.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { say } from './output.js'
 
 const STDIN = 0
 
-/** Standard input to its end. */
+/** Standard input, up to its end. */
 export function inputPayload(): Payload {
   if (isatty(STDIN)) say('neither -e nor -f: type the contents, and Ctrl-D to end them')
   return openPayload(STDIN, 'standard input')
 }
 
-/** The contents of a file, of whatever kind: shells pass FIFOs for `<(command)`. It is open until this process ends. */
+/** The contents of a file of any kind: for `<(command)` shells pass FIFOs. The file stays open until this process ends. */
 export function filePayload(file: string): Payload {
   const what = `the file '${file}'`
   try {

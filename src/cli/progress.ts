@@ -1,5 +1,5 @@
 /**
- * How far long work is, on the terminal of whoever waits for it; on none, nothing.
+ * Shows on a terminal how far long work has come. Without a terminal it shows nothing.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export class Progress {
     this.#doing = doing
   }
 
-  /** There are so many now. */
+  /** Shows a new count, at most ten times a second. */
   show(count: number): void {
     if (!this.#isShown || performance.now() < this.#due) return
     this.#due = performance.now() + INTERVAL_MS
@@ -29,7 +29,7 @@ export class Progress {
     this.#put(`${CLEAR_LINE}${count.toLocaleString('en')} ${this.#doing}`)
   }
 
-  /** Leaves the line to messages. */
+  /** Clears the line, so that a message can take it. */
   clear(): void {
     if (this.#isOnScreen) this.#put(CLEAR_LINE)
     this.#isOnScreen = false
@@ -39,7 +39,7 @@ export class Progress {
     try {
       fs.writeSync(STDERR, text)
     } catch {
-      // Whether the work is done does not hang on it.
+      // The work goes on without its progress.
     }
   }
 }

@@ -21,15 +21,15 @@ export function queueNamed(name: string, settings: Settings): Layout {
   })
 }
 
-/** Looks through the queues with these names, or through all of them, and says which ones cannot be read. */
+/** A survey of the queues with these names, or of all. It prints a message for each queue that cannot be read. */
 export function surveyOf(names: readonly string[], settings: Settings): QueueSurvey {
   const layouts = names.length > 0 ? names.map((name) => queueNamed(name, settings)) : queuesIn(settings)
   return new QueueSurvey(layouts, ({ name }, error) => {
-    say(`the queue '${name}' is left out: ${explain(error)}`)
+    say(`the queue '${name}' is skipped: ${explain(error)}`)
   })
 }
 
-/** What `look` finds in a queue, which is open until then. What is only looked at may be on a network. */
+/** Opens a queue, yields what `look` finds in it, and closes it. A look is allowed on network file systems, too. */
 export async function* lookInto<T>(
   layout: Layout,
   settings: Settings,

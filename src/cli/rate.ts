@@ -1,5 +1,5 @@
 /**
- * So many a second.
+ * Limits how many things begin in a second.
  *
  * @module
  */
@@ -9,18 +9,18 @@ export class Rate {
   readonly #interval: number
   #next = 0
 
-  /** @param perSecond - 0 or less: without limit. */
+  /** @param perSecond - 0 or less: no limit. */
   constructor(perSecond: number) {
     this.#interval = perSecond > 0 ? 1000 / perSecond : 0
   }
 
-  /** Waits until the next may begin, or the signal aborts. */
+  /** Waits until the next one may begin, or the signal is aborted. */
   async turn(signal: AbortSignal): Promise<void> {
     const wait = this.#next - performance.now()
     if (wait > 0) await later(wait, undefined, { signal }).catch(() => undefined)
   }
 
-  /** One begins. */
+  /** Notes that one begins now. */
   count(): void {
     this.#next = performance.now() + this.#interval
   }

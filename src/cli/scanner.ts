@@ -1,5 +1,5 @@
 /**
- * A scan that runs programs: which items it takes, and what becomes of each.
+ * Runs programs for the items of a queue: takes the items, and finishes each by how its program ended.
  *
  * @module
  */
@@ -19,26 +19,26 @@ import { say } from './output.js'
 import { Rate } from './rate.js'
 
 const STDIN = 0
-// Of the machine, whatever the program.
+// The machine lacks something, whichever program is run.
 const SHORTAGES = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']
 const SIGNAL_MS = 200
 const STOPPING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
-/** What is run, and how. */
+/** What to run, and how. */
 export interface ScannerOptions {
   /** Empty: the arguments of each item are the program and its arguments. */
   readonly program: readonly string[]
   readonly jobs: number
-  /** Programs started a second; 0 or less: without limit. */
+  /** Programs started in a second. 0 or less: no limit. */
   readonly rate: number
   readonly isFollowing: boolean
   readonly isVerbose: boolean
-  /** Programs have the standard input of this process, not the item. */
+  /** Programs read the standard input of this process instead of the item. */
   readonly isInputLeft: boolean
-  /** Items are moved to where they belong. */
+  /** Items are finished. Otherwise they are released. */
   readonly isFinishing: boolean
   readonly hasEnvironment: boolean
-  /** What became of the items shows in the exit code. */
+  /** The exit code tells whether items have failed. */
   readonly hasExitCode: boolean
 }
 
@@ -51,7 +51,7 @@ export class Scanner {
   readonly #children = new Set<ChildProcess>()
   readonly #stop = new AbortController()
   #onJobEnd: (() => void) | undefined
-  /** The user has told the programs to end, too. */
+  /** A second signal has been passed on to the programs. */
   #isHurried = false
   #isInterrupted = false
   #hasFailed = false
@@ -80,7 +80,7 @@ export class Scanner {
     try {
       await this.#takeAll()
     } catch (error) {
-      // A finish that has failed has been told of, and a scan that waits ends by throwing why it was to stop.
+      // A message has told of a failed finish already. A waiting scan ends by throwing the reason of its signal.
       if (!(error instanceof FinishError) && error !== this.#stop.signal.reason) this.#fail(explain(error))
     } finally {
       await Promise.all(this.#jobs)
@@ -99,7 +99,7 @@ export class Scanner {
     const items = this.#queue.scan(isFollowing ? { prefetch: 1, wait: true, signal } : { prefetch: 1 })
     try {
       for (;;) {
-        // First a place, then the item: whoever has one free takes it.
+        // First a free place, then the item: until then, another scan with a free place can claim it.
         while (this.#jobs.size >= jobs) await this.#jobEnd()
         await this.#rate.turn(signal)
         if (this.#isStopped()) return
@@ -112,7 +112,7 @@ export class Scanner {
         this.#start(next.value)
       }
     } finally {
-      // Leaving a scan releases the item that it was left at.
+      // Leaving the loop releases its current item.
       await Promise.all(this.#jobs)
       await items.return()
     }
@@ -131,7 +131,7 @@ export class Scanner {
     this.#jobs.add(job)
   }
 
-  // Not Promise.race(), which leaves something behind at each job that goes on.
+  // Not Promise.race(): it would leave a reaction on the promise of each running job.
   async #jobEnd(): Promise<void> {
     return new Promise((resolve) => {
       this.#onJobEnd = resolve
@@ -170,25 +170,25 @@ export class Scanner {
     return ending
   }
 
-  /** What becomes of the item (fsq standard, section 6). */
+  /** Finishes or releases the item by how its program ended (fsq standard, section 6). */
   async #settle(item: WorkItem, ending: Ending): Promise<void> {
     const { success, failTmp } = this.#queue.settings
     if ('error' in ending) return this.#settleUnrun(item, ending.error)
     if ('signal' in ending) return this.#settleKilled(item, ending.signal)
     if (ending.code === success) return this.#finish(item, 'done')
-    // It was told to end, and this may be how it does.
+    // The program got a signal, and may exit with this code because of it.
     if (this.#isHurried) return this.#release(item, `was ended with exit code ${ending.code}`)
     return this.#finish(item, ending.code === failTmp ? 'retry' : 'fail', `exit code ${ending.code}`)
   }
 
   async #settleUnrun(item: WorkItem, error: NodeJS.ErrnoException): Promise<void> {
     const { code } = error
-    // A NUL in an argument, which no program can be given.
+    // An argument has a NUL, which no program can take.
     if (code === 'ERR_INVALID_ARG_VALUE')
       return this.#finish(item, 'fail', 'an argument has a NUL, which no program can be given')
     const [file] = this.#options.program
     const why = reasonOf(error)
-    // One item that names no program must not keep the others from running.
+    // An item that names no program must not keep the others from running.
     if (file === undefined && !SHORTAGES.includes(code ?? ''))
       return this.#finish(item, 'retry', `cannot run '${item.args[0] ?? ''}': ${why}`)
     item.release()
@@ -200,7 +200,7 @@ export class Scanner {
   }
 
   async #settleKilled(item: WorkItem, signal: NodeJS.Signals): Promise<void> {
-    // Ctrl-C reaches the programs, too, and a busy machine may let them end before it tells us.
+    // Ctrl-C reaches the programs, too. On a busy machine they may end before this process gets its signal.
     const isStopping = STOPPING.some((stopping) => stopping === signal)
     if (isStopping && !this.#isInterrupted)
       await later(SIGNAL_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
@@ -218,7 +218,7 @@ export class Scanner {
 
   async #finish(item: WorkItem, action: 'done' | 'retry' | 'fail', why = ''): Promise<void> {
     const { isFinishing, isVerbose } = this.#options
-    // A retry changes it.
+    // A retry changes the id.
     const { id } = item
     if (!isFinishing) {
       item.release()
@@ -264,7 +264,7 @@ export class Scanner {
   }
 }
 
-/** Node has only the code in its message. */
+/** The text of the error number: Node's message has only its code. */
 function reasonOf({ code, errno, message }: NodeJS.ErrnoException): string {
   const [, text] = getSystemErrorMap().get(errno ?? 0) ?? []
   return text === undefined ? message : `${text} (${code})`

@@ -1,5 +1,5 @@
 /**
- * Which items a command is about.
+ * The items that a command is about.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export function ageOption(given: Arguments, name: string): number | undefined {
   return Number(number) * (UNITS[unit] ?? 1) * 1000
 }
 
-/** Checks that something was asked for, and not all beside something. */
+/** Checks that the command line selects items, and does not mix `-a` with other conditions. */
 export function checkSelection(given: Arguments): void {
   const isByNames = given.operands.length > 1
   const isByProperty = given.has('argument') || given.has('older-than')
@@ -42,7 +42,7 @@ export function checkSelection(given: Arguments): void {
   }
 }
 
-/** The items of a queue that were asked for: by id or key, by an argument, by age since they were last moved, or all. */
+/** The selected items of a queue: by id or key, by an argument, by the time since they were last moved, or all. */
 export class Selection {
   readonly #layout: Layout
   readonly #settings: Settings
@@ -61,12 +61,15 @@ export class Selection {
     this.#latest = age === undefined ? Number.POSITIVE_INFINITY : Date.now() - age
   }
 
-  /** In FIFO order, state by state; those that were named, as they were named. Says which of those are not there. */
+  /**
+   * The items in FIFO order, state by state; items selected by id in the order of the ids. Prints a message for each id
+   * without an item.
+   */
   items(states: readonly ItemState[]): AsyncGenerator<Item, void, undefined> {
     return lookInto(this.#layout, this.#settings, (directory) => this.#items(directory, states))
   }
 
-  /** Whether each item that was named has been found; after {@link items}. */
+  /** Whether each id has an item; after {@link items}. */
   get isWhole(): boolean {
     return this.#isWhole
   }
@@ -92,14 +95,14 @@ export class Selection {
 
   async #named(directory: QueueDirectory, states: readonly ItemState[]): Promise<Iterable<Item>> {
     const finder = new Finder(directory, this.#settings, new Slices())
-    // One item may be meant by several ids.
+    // Several ids may lead to one item.
     const items = new Map<string, Item>()
     for (const [id, all] of await finder.findAll(this.#ids, states)) {
       const found = all.flatMap((one) => itemFound(one, this.#layout, this.#settings) ?? [])
       for (const item of found) items.set(`${item.state} ${item.parsed.raw}`, item)
       if (found.length > 0) continue
       this.#isWhole = false
-      say(`there is no such item in ${this.#layout.path}: ${id}; 'fsq list -s all' has those that there are`)
+      say(`there is no such item in ${this.#layout.path}: ${id}; 'fsq list -s all' lists the items`)
     }
     return items.values()
   }

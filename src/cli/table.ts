@@ -16,7 +16,7 @@ const NARROW = /^[\0-\u02ff]*$/
 const COMBINING = /^\p{M}$/u
 const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]$/u
-// So many rows decide how wide the columns are: a listing can be longer than fits into memory.
+// The number of rows that decide how wide the columns are: a listing can be longer than fits into memory.
 const MEASURED = 1000
 
 /** One line: its JSON, and its columns for people. */
@@ -59,7 +59,7 @@ class Table {
     else if (this.#measured.push(row) === MEASURED) this.end()
   }
 
-  /** Prints what is held back. */
+  /** Prints the rows held back so far. */
   end(): void {
     if (this.#measured.length === 0) return
     const format = formatOf(this.#titles, this.#measured)
@@ -72,7 +72,7 @@ class Table {
   }
 }
 
-/** How rows like these are aligned. */
+/** A function that aligns rows like these. */
 function formatOf(titles: readonly string[], rows: readonly Cells[]): (row: Cells) => string {
   const widths = titles.map((title, column) =>
     rows.reduce((width, row) => Math.max(width, widthOf(String(row[column]))), title.length),
@@ -91,7 +91,7 @@ function formatOf(titles: readonly string[], rows: readonly Cells[]): (row: Cell
       .trimEnd()
 }
 
-/** In columns of a terminal. */
+/** The width in columns of a terminal. */
 function widthOf(text: string): number {
   if (NARROW.test(text)) return text.length
   let width = 0
@@ -101,7 +101,7 @@ function widthOf(text: string): number {
   return width
 }
 
-/** Milliseconds as the whole seconds that are over. */
+/** Milliseconds as whole seconds, rounded down. */
 export function wholeSeconds(milliseconds: number | undefined): number | undefined {
   return milliseconds === undefined ? undefined : Math.floor(milliseconds / 1000)
 }

@@ -1,5 +1,5 @@
 /**
- * Waking those who wait, once something has been added.
+ * Wakes waiting scans after items have been added.
  *
  * @module
  */
@@ -12,25 +12,29 @@ import { say } from './output.js'
 
 const { ENXIO } = os.constants.errno
 
-/** Pulls the trigger of a queue, and says of it what there is to say, once. */
+/** Pulls the trigger of a queue. Prints at most one message about it. */
 export class Waker {
   readonly #layout: Layout
   readonly #isAskedFor: boolean
   #hasSaid = false
   #hasFailed = false
 
-  /** @param isAskedFor - By `-t`, not just by the setting: it is an error then if it cannot be pulled. */
+  /** @param isAskedFor - By `-t`, not by the setting alone: a trigger that cannot be pulled is an error then. */
   constructor(layout: Layout, isAskedFor: boolean) {
     this.#layout = layout
     this.#isAskedFor = isAskedFor
   }
 
-  /** Whether something that was asked for could not be done. */
+  /** Whether a pull that `-t` asked for has failed. */
   get hasFailed(): boolean {
     return this.#hasFailed
   }
 
-  /** @param added - What has been added, as `the item ID`. Nobody listening is no error: it waits for the next scan. */
+  /**
+   * Pulls the trigger. A trigger without listeners is no error: the items wait for the next scan.
+   *
+   * @param added - What has been added, as `the item ID`.
+   */
   async pull(added: string): Promise<void> {
     try {
       await pullTrigger(this.#layout, {})
@@ -41,7 +45,7 @@ export class Waker {
       if (this.#hasSaid || (isUnheard && !this.#isAskedFor)) return
       this.#hasSaid = true
       if (isUnheard)
-        say(`nobody listens to the trigger of ${this.#layout.path}; what is queued waits for a scan`)
+        say(`no process listens to the trigger of ${this.#layout.path}; what is queued waits for a scan`)
       else {
         const { explain } = await import('./advice.js')
         say(`${explain(error)}. Queued all the same, do not enqueue it again: ${added}`)

@@ -1,5 +1,5 @@
 /**
- * What can be wrong with queues. Looking changes nothing and locks nothing.
+ * Finds what is wrong with queues. Changes nothing and locks nothing.
  *
  * @module
  */
@@ -23,11 +23,11 @@ import { entriesIn, isDirectory, isOfSystem } from './queues.js'
 import { Slices } from './slices.js'
 import { parseIfItem } from './states.js'
 
-/** No enqueue takes so long (fsq standard, section 3). */
+/** No enqueue takes longer (fsq standard, section 3). */
 const STALE_MS = 36 * 3600 * 1000
-/** Clocks that agree as well as most do. */
+/** Clocks that are set by NTP differ by less. */
 const SKEW_MS = 60_000
-/** No probe takes so long. */
+/** No probe takes longer. */
 const PROBE_MS = 3600 * 1000
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/
 const PROBED = /^\.fsq-probe-/
@@ -85,14 +85,14 @@ export interface LocatedFinding extends Finding {
   readonly layout?: Layout
 }
 
-/** As little of a file as mending it needs: there may be very many. */
+/** No more of a file than its repair needs: there may be very many. */
 export interface FoundFile {
   readonly raw: RawName
   readonly path: Buffer
 }
 
 /**
- * What is wrong with one queue, which may lack any of its parts.
+ * Findings about one queue, which may lack any of its parts.
  *
  * @throws {@link QueueMissingError}, {@link QueueClosedError} or a file system error.
  */
@@ -127,7 +127,7 @@ export function plainFinding({ kind, path: file, message, fix }: LocatedFinding)
   return { kind, path: file, message, ...(fix && { fix }) }
 }
 
-/** What is left in the directory of the queues beside them. */
+/** Remains of installations and probes in the directory that holds the queues. */
 export function* leftoversIn(settings: Settings): Generator<LocatedFinding> {
   const { root } = settings
   for (const name of entriesIn(root)) {
@@ -154,7 +154,7 @@ function isLikeQueue(file: string, { queue, tmp, done, fail }: Settings): boolea
   return [queue, tmp, done, fail].some((name) => isDirectory(path.join(file, name)))
 }
 
-/** What is wrong with one queue. */
+/** Findings about one queue. */
 export async function* auditQueue(
   layout: Layout,
   settings: Settings,
@@ -183,7 +183,7 @@ export async function* auditQueue(
   }
 }
 
-/** What is in a queue beside its four directories. */
+/** Findings about entries of a queue other than its four directories. */
 async function* auditOthers(
   layout: Layout,
   settings: Settings,
@@ -225,14 +225,17 @@ function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[])
 }
 
 function* auditDraft(about: About, { info }: Entry): Generator<LocatedFinding> {
-  // The older of the two: a restored backup is changed now, and an item to be delayed was written in the future.
+  // The older of the two times: a restored backup has a new ctime, and a delayed item has an mtime in the future.
   const age = Date.now() - Math.min(info.ctimeMs, info.mtimeMs)
   if (age < STALE_MS) return
   const message = `is left from an enqueue that ended ${ageText(age / 1000)} ago`
   yield { ...about, kind: 'stale', message, fix: { action: 'remove' } }
 }
 
-/** What the mode of an item needs: whoever may write to the queue may work it. Fcntl locks need files that are open for writing. */
+/**
+ * The mode bits that an item needs, so that each user who may write to the queue can work on it. Fcntl locks need files that
+ * are open for writing.
+ */
 function neededMode({ mode }: fs.Stats, isFcntl: boolean): number {
   const others = mode & 0o022
   return isFcntl ? 0o600 | others | (others << 1) : 0o400 | (others << 1)

@@ -1,6 +1,6 @@
 /**
- * The files of a queue as they lie there, whatever they are called. Nothing here opens or locks any of them, and however
- * many there are, only their names are held in memory.
+ * The files of a queue, whatever their names. Nothing here opens or locks a file, and of each directory only the names are held
+ * in memory.
  *
  * @module
  */
@@ -18,18 +18,18 @@ import type { Slices } from './slices.js'
 
 const READ_AHEAD = 1024
 
-/** One file, as it was seen. */
+/** One file, as it was when it was looked at. */
 export interface Entry {
   readonly raw: RawName
-  /** Bytes: the name need not be text. */
+  /** As bytes: the name need not be text. */
   readonly path: Buffer
   readonly info: fs.Stats
 }
 
-/** The entries of a directory, in any order; those that vanish meanwhile are left out. */
+/** The entries of a directory, in any order. Entries that vanish meanwhile are skipped. */
 export async function* entriesOf(directory: string, slices: Slices): AsyncGenerator<Entry, void, undefined> {
-  // Not by fs.opendir: where a directory says nothing of types, Node looks for itself, by a name that it takes for text, and an
-  // entry that it does not find ends the listing.
+  // Not by fs.opendir: on file systems without types in directories, Node calls lstat by itself, with the name taken for
+  // text, and a missing entry ends the listing.
   const names = await listing(directory, async () => readdir(directory, 'latin1'))
   for (const name of names) {
     if (slices.isOver) await slices.next()
@@ -57,7 +57,7 @@ async function countByTypes(directory: string): Promise<number> {
   return files
 }
 
-/** The entry with the name; `undefined`: there is none. */
+/** The entry with a name; `undefined`: there is none. */
 export function entryNamed(directory: string, raw: RawName): Entry | undefined {
   const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
   const info = fs.lstatSync(path, { throwIfNoEntry: false })
@@ -65,8 +65,8 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
 }
 
 /**
- * Whether a file of done/ or fail/ is in queue/, too, by the same name: its move was cut in half, and the next claim completes
- * it. Until then, that name alone stays if this one is removed, and the item would run again.
+ * Whether a file of done/ or fail/ is also in queue/ under the same name: its move was cut in half, and the next claim completes
+ * it. If its name here were removed before that, the item would run again.
  */
 export function isStillWaiting(layout: Layout, { raw, info }: Entry): boolean {
   if (info.nlink === 1) return false
@@ -74,7 +74,7 @@ export function isStillWaiting(layout: Layout, { raw, info }: Entry): boolean {
   return twin?.info.ino === info.ino && twin.info.dev === info.dev
 }
 
-/** A name as text: as it is, so that a path with it leads to the file; one that is no UTF-8, which no text can be, as it is shown. */
+/** A name as text that leads to the file. A name that is not UTF-8 has no such text: it is escaped. */
 export function nameText(raw: RawName): string {
   const text = pathText(raw)
   return Buffer.from(text).toString('latin1') === raw ? text : printable(raw)
@@ -90,7 +90,7 @@ async function listing<Result>(directory: string, list: () => Promise<Result>): 
   }
 }
 
-/** Whether a worker may not have it yet (fsq standard, section 4). */
+/** Whether a file is not due yet (fsq standard, section 4). */
 export function isDelayed({ mtimeMs, ctimeMs }: fs.Stats, now: number): boolean {
   return mtimeMs > ctimeMs && mtimeMs > now
 }

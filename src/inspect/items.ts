@@ -18,24 +18,24 @@ import { type ItemState, PLACES, parseIfItem } from './states.js'
 const SECONDS = 2
 const MOST_MINUTES = 10_000
 
-/** One item, as it was seen. */
+/** One item, as it was when it was looked at. */
 export interface Item {
   readonly entry: Entry
   readonly state: ItemState
   readonly parsed: ParsedName
   /** Milliseconds since the epoch, by the clock of the enqueuer. */
   readonly enqueuedAt: number
-  /** Milliseconds since the epoch: when a worker may have it, if that is yet to come. */
+  /** When the item is due, in milliseconds since the epoch; `undefined`: it is due already. */
   readonly due: number | undefined
-  /** The processes that hold its lock; `undefined`: unknown. */
+  /** The processes that hold its lock; `undefined`: the system does not list them. */
   readonly workers: readonly number[] | undefined
 }
 
 /**
- * The items in a state, in FIFO order, as names were there at one moment; files whose names are no items' are left out. Locks
+ * The items in a state, in FIFO order, by the names at one moment. Files with names that no items have are skipped. Locks
  * nothing.
  *
- * @param onOther - Hears of each file that is left out for its name.
+ * @param onOther - Called for each file that is skipped for its name.
  */
 export async function* itemsOf(
   directory: QueueDirectory,
@@ -58,7 +58,7 @@ export async function* itemsOf(
   }
 }
 
-/** An item that was found; `undefined`: it has gone. */
+/** An item that was found by its id or key; `undefined`: it has moved meanwhile. */
 export function itemFound(
   { state, parsed }: FoundItem,
   layout: Layout,
@@ -70,7 +70,7 @@ export function itemFound(
   return itemOf(entry, state, parsed, settings, workersOf(path, state), Date.now())
 }
 
-/** {@link itemsOf}, in the order in which they lie there: for counting them. */
+/** {@link itemsOf} in any order, for counting. */
 export async function* unsortedItemsOf(
   layout: Layout,
   settings: Settings,
@@ -114,7 +114,8 @@ const minutes = new Map<string, number>()
 /** When an item was enqueued, in milliseconds since the epoch, by the clock of the enqueuer. */
 export function enqueuedAt({ timestamp }: ParsedName, settings: Settings): number {
   if (settings.timefmt !== DEFAULT_FORMAT) return parseTimestamp(timestamp, settings) ?? 0
-  // To find out which instant has these fields takes long, and clocks are changed between minutes.
+  // Converting fields to an instant takes long. Offsets of time zones change between minutes only, so each minute is
+  // converted once.
   const minute = timestamp.slice(0, -SECONDS)
   let begin = minutes.get(minute)
   if (begin === undefined) {
@@ -125,10 +126,10 @@ export function enqueuedAt({ timestamp }: ParsedName, settings: Settings): numbe
   return begin + Number(timestamp.slice(-SECONDS)) * 1000
 }
 
-/** What an item is doing. */
+/** The state of an item, with that of queue/ told apart. */
 export type Activity = ItemState | 'working' | 'delayed'
 
-/** What an item is doing: `working` and `delayed` are kinds of waiting. */
+/** The activity of an item: `working` and `delayed` are kinds of waiting. */
 export function activityOf({ state, workers, due }: Item): Activity {
   if (state !== 'waiting') return state
   if (workers !== undefined && workers.length > 0) return 'working'

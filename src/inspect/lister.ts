@@ -1,6 +1,6 @@
 /**
- * Looking at items without claiming them. Nothing here locks anything: a lock taken for a look, however short, would make
- * a worker pass the item by.
+ * Looks at items without claiming them. Nothing here locks anything: a worker would skip an item while it is locked, however
+ * short that is.
  *
  * @module
  */
@@ -23,9 +23,9 @@ import { namesIn } from './names.js'
 import { Slices } from './slices.js'
 import { type ItemState, PLACES, STATES, parseIfItem } from './states.js'
 
-/** An item as it was seen, which may be somewhere else by now. */
+/** An item as it was when it was looked at. It may have moved since. */
 export class ListedItem extends NamedItem {
-  /** Which of the directories it was seen in. */
+  /** The directory that it was seen in. */
   readonly state: ItemState
   readonly #directory: QueueDirectory
 
@@ -36,7 +36,7 @@ export class ListedItem extends NamedItem {
     this.state = state
   }
 
-  /** Where its file was seen. */
+  /** The path at which its file was seen. */
   get path(): string {
     return placePath(this.#directory.layout, PLACES[this.state], pathText(this.parsed.raw))
   }
@@ -44,19 +44,19 @@ export class ListedItem extends NamedItem {
 
 /** Which items are listed. */
 export interface ItemsOptions {
-  /** Left out: `waiting`. */
+  /** Default: `waiting`. */
   readonly state?: ItemState | undefined
 }
 
 /** How many files there are in each directory of a queue. */
 export interface Counts {
-  /** In queue/: all that wait, those that are worked on or delayed included. */
+  /** In queue/: all items that wait, with those that are delayed or that workers hold. */
   readonly waiting: number
   /** In done/. */
   readonly done: number
   /** In fail/. */
   readonly failed: number
-  /** In tmp/: items under construction, and what crashed producers left. */
+  /** In tmp/: items under construction, and files left by crashed producers. */
   readonly tmp: number
 }
 
@@ -102,13 +102,13 @@ export class Lister {
     await this.#directory.open()
     const path = placePath(this.#directory.layout, Place.queue)
     try {
-      // Not by a listing, which reads and sorts every name.
+      // Not by a native listing, which reads and sorts all names.
       for await (const entry of await fs.opendir(path))
         if (entry.isFile() && !isDeleted(entry.name)) return false
       return true
     } catch (error) {
       const failure = failureOf(error, 'opendir', path)
-      // Where a directory says nothing of types, Node looks for itself, and fails if an entry has gone by then.
+      // On file systems without types in directories, Node calls lstat by itself, and fails if the entry has gone by then.
       if (failure.syscall === 'lstat') return (await this.#count(Place.queue)) === 0
       throw fileSystemError(failure, 'look into the queue')
     }

@@ -1,5 +1,5 @@
 /**
- * Who works on what, by what the kernel lists. Trying a lock would make a worker pass the item by.
+ * Which processes hold which items, by the kernel's list of locks. A try to lock an item would make workers skip it.
  *
  * @module
  */
@@ -11,10 +11,13 @@ import { MOUNT_TABLE, allMounts, findMount, mountId } from '../probe/mounts.js'
 // 1: FLOCK  ADVISORY  WRITE 1234 fd:01:131145 0 EOF
 const LOCK = /^[0-9]+: (?:FLOCK|OFDLCK) +\S+ +WRITE +(-?[0-9]+) +([0-9a-f]+):([0-9a-f]+):([0-9]+) /gm
 
-/** The processes that hold locks on files of one file system, by inode; -1: one that the kernel does not name. */
+/** The processes that hold locks on files of one file system, by inode. -1: a process that the kernel does not name. */
 export type Workers = ReadonlyMap<number, readonly number[]>
 
-/** `undefined`: this system does not tell. Processes of other containers do not show. */
+/**
+ * The lock holders on the file system of a directory; `undefined`: this system does not list them. Processes of other containers
+ * are missing.
+ */
 export function workersOn(directory: string): Workers | undefined {
   let locks: string
   let device: string | undefined
@@ -29,13 +32,13 @@ export function workersOn(directory: string): Workers | undefined {
   for (const [, pid, major = '', minor = '', inode] of locks.matchAll(LOCK)) {
     if (`${Number.parseInt(major, 16)}:${Number.parseInt(minor, 16)}` !== device) continue
     const known = workers.get(Number(inode)) ?? []
-    // While locks come and go, the kernel may list one twice.
+    // While locks come and go, the kernel may list a lock twice.
     if (!known.includes(Number(pid))) workers.set(Number(inode), [...known, Number(pid)])
   }
   return workers
 }
 
-/** The device as /proc/locks has it. */
+/** The device of a directory, as /proc/locks writes it. */
 function deviceOf(directory: string): string | undefined {
   const descriptor = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
   try {
@@ -46,7 +49,7 @@ function deviceOf(directory: string): string | undefined {
   }
 }
 
-/** The mount points that are directories of this one. */
+/** The mount points directly in a directory. */
 export function mountsIn(directory: string): readonly string[] {
   try {
     const mounts = allMounts(fs.readFileSync(MOUNT_TABLE, 'utf8'))

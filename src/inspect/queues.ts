@@ -12,12 +12,12 @@ import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, layoutOf, rootMissing } from '../directory/layout.js'
 import type { Settings } from '../settings.js'
 
-// What mkfs leaves in the root of a file system, and only root may look into.
+// mkfs makes it in the root of a file system, and only root may look into it.
 const NEVER_QUEUE = 'lost+found'
 
 /**
- * The layouts of the queues, by their names; hidden ones, under installation or removal, are left out. What may not be looked
- * into may be one.
+ * The layouts of the queues, sorted by name, without hidden ones, which are under installation or removal. A directory that this
+ * user may not look into counts as a queue.
  */
 export function queuesIn(settings: Settings): readonly Layout[] {
   return entriesIn(settings.root)
@@ -35,13 +35,13 @@ export class QueueSurvey {
   readonly #onUnreadable: (layout: Layout, error: Error) => void
   #isComplete = true
 
-  /** @param onUnreadable - Hears of each queue that cannot be read, or not to its end. */
+  /** @param onUnreadable - Called for each queue that cannot be read, or not to its end. */
   constructor(layouts: readonly Layout[], onUnreadable: (layout: Layout, error: Error) => void) {
     this.#layouts = layouts
     this.#onUnreadable = onUnreadable
   }
 
-  /** Whether all could be read, so far. */
+  /** Whether all queues so far could be read. */
   get isComplete(): boolean {
     return this.#isComplete
   }
@@ -49,7 +49,7 @@ export class QueueSurvey {
   /** What `look` finds in each. */
   async *each<T>(look: (layout: Layout) => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
     for (const layout of this.#layouts) {
-      // Not the loop of a caller, whose errors are no errors of the queue.
+      // Not `yield*`: an error that the consumer throws is no error of the queue.
       const found = look(layout)[Symbol.asyncIterator]()
       for (
         let next = await this.#next(found, layout);
@@ -77,7 +77,7 @@ export function isOfSystem(error: unknown): error is Error {
   return error instanceof FsqError || (error instanceof Error && 'syscall' in error)
 }
 
-/** What is in the directory that holds the queues. */
+/** The names in the directory that holds the queues. */
 export function entriesIn(root: string): readonly string[] {
   try {
     return fs.readdirSync(root)

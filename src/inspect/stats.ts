@@ -1,5 +1,5 @@
 /**
- * How many items a queue holds, how old they are, and how many have come to their end lately.
+ * Counts the items of a queue, with their ages, and those that were finished lately.
  *
  * @module
  */
@@ -84,7 +84,7 @@ export async function waitingStats(
     begins.push(item.enqueuedAt)
   }
   const now = Date.now()
-  // Not by a function that compares, which takes ten times as long.
+  // Numbers of a typed array are sorted without a comparing function, in a tenth of the time.
   const sorted = Float64Array.from(begins, (begin) => Math.max(0, now - begin)).sort()
   return {
     ...counts,

@@ -1,5 +1,5 @@
 /**
- * Removing finished items, by age or by count.
+ * Removes finished items, by age or by count.
  *
  * @module
  */
@@ -32,11 +32,11 @@ export interface PruneKeep {
   readonly failed?: Keep | undefined
 }
 
-/** The states of items that have come to their end. */
+/** The states of finished items. */
 export type FinishedState = Exclude<ItemState, 'waiting'>
 
 /**
- * Removes the finished items that do not stay.
+ * Removes the finished items that are over the limits.
  *
  * @throws {@link SettingError}; as {@link QueueDirectory.open}; {@link QueueClosedError} if that happens meanwhile; a file system
  * error.
@@ -71,14 +71,14 @@ function checkKeep(state: FinishedState, keep: Keep): Keep {
   return { age, count }
 }
 
-/** A file that does not stay. */
+/** A file to remove. */
 export interface Surplus {
   readonly raw: RawName
   /** Its ctime, which is when it was moved to where it is, in milliseconds since the epoch. */
   readonly moved: number
 }
 
-/** The files that do not stay, in any order. */
+/** The files to remove, in any order. */
 export async function surplusIn(
   layout: Layout,
   state: FinishedState,
@@ -93,7 +93,7 @@ export async function surplusIn(
   }
   const tooMany = count === undefined ? 0 : files.length - count
   if (tooMany <= 0) return files.filter(({ moved }) => moved <= latest)
-  // A million numbers are sorted in a tenth of the time that objects take, and the event loop waits for that.
+  // The event loop waits for the sort, and numbers take a tenth of the time that objects take.
   const times = Float64Array.from(files, ({ moved }) => moved).sort()
   const last = times[tooMany - 1] ?? latest
   // Of the files with that time, only some are too many.

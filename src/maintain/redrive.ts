@@ -1,5 +1,5 @@
 /**
- * Moving failed items back to queue/.
+ * Moves failed items back to queue/.
  *
  * @module
  */
@@ -50,7 +50,7 @@ export interface RedriveOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What came of moving failed items back. */
+/** The outcome of a redrive. */
 export interface Redriven {
   /** How many wait again. */
   readonly moved: number
@@ -196,8 +196,8 @@ function setDue({ path: file, info }: Entry, due: number): 'set' | 'refused' | '
 /**
  * Moves an item from fail/ to queue/.
  *
- * @param isKept - Its tries stay as they are. Otherwise they are 0.
- * @returns Its new name; `undefined`: it was not there any more.
+ * @param isKept - Whether its tries stay as they are. Otherwise they become 0.
+ * @returns Its new name; `undefined`: it is not in fail/ any more.
  */
 export async function moveBack(
   entry: Entry,
@@ -206,15 +206,16 @@ export async function moveBack(
   isKept: boolean,
 ): Promise<RawName | undefined> {
   const { raw } = entry
-  // Its worker died halfway: the item waits already, and the next claim completes its move to fail/.
+  // A worker died halfway: the item is still in queue/, and the next claim completes its move to fail/.
   if (isStillWaiting(layout, entry)) return undefined
   const from = path.join(settings.fail, nameOf(raw))
   const first = isKept ? raw : withTries(raw, 0, settings.encode)
   for (const to of candidates(first, settings)) {
     const target = path.join(settings.queue, nameOf(to))
-    // Where the file system knows no rename that never replaces, this is what keeps it from that.
+    // Some file systems have no rename that refuses to replace a file. There this check prevents it.
     if (fs.existsSync(path.join(layout.path, target))) continue
-    // Never a hard link and an unlink: a worker that sees both would take that for a move to fail/ cut in half.
+    // Never a hard link and an unlink: a worker that sees both names would take that for a half-done move to fail/, and
+    // complete it.
     const failure = await native.relocate(layout.path, from, target)
     if (failure === undefined || failure.moved) return to
     if (failure.errno === -ENOENT) return undefined
@@ -234,7 +235,7 @@ function* candidates(name: RawName, settings: Settings): Generator<RawName> {
   yield* freeEntropies(name, settings.encode)
 }
 
-/** As text, as which native code takes it. */
+/** The name as text, as native code takes it. */
 function nameOf(raw: RawName): string {
   const text = pathText(raw)
   if (Buffer.from(text).toString('latin1') === raw) return text

@@ -1,5 +1,5 @@
 /**
- * Removing items.
+ * Removes items.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Mending what an audit has found.
+ * Mends what an audit has found.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export interface UnmendedFinding extends Finding {
   readonly reason: string
 }
 
-/** What came of a repair. */
+/** The outcome of a repair. */
 export interface Repaired {
   /** What has been mended; in a dry run, what would be tried. */
   readonly mended: readonly Finding[]
@@ -81,7 +81,7 @@ export async function repair(
   return { mended, unmended }
 }
 
-/** @returns Why it is as it was. */
+/** @returns Why nothing was changed. */
 function tryToMend(finding: Mendable, settings: Settings, dryRun: boolean): string | undefined {
   if (dryRun) return undefined
   try {
@@ -102,9 +102,9 @@ export function isMendable(finding: LocatedFinding): finding is Mendable {
 }
 
 /**
- * Does what a finding proposes.
+ * Applies the fix of a finding.
  *
- * @returns Why it is as it was.
+ * @returns Why nothing was changed.
  */
 export function mend(
   { path: file, fix, file: found, layout }: Mendable,
@@ -130,7 +130,7 @@ export function mend(
   }
 }
 
-/** What is there already is never replaced. */
+/** Moves a file into a directory. Never replaces another file. */
 function moveInto(directory: string, { raw, path: from }: FoundFile, { encode }: Settings): void {
   for (const name of namesFor(raw, encode)) {
     const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
@@ -144,10 +144,10 @@ function* namesFor(raw: RawName, encode: string): Generator<RawName> {
   yield* freeEntropies(raw, encode)
 }
 
-/** @returns Whether it has been moved; otherwise there is another. */
+/** @returns Whether the file has been moved. Otherwise another file has the name. */
 function move(from: Buffer, to: Buffer): boolean {
   try {
-    // A link never replaces; a worker that sees both completes the move.
+    // A link never replaces a file. A worker that sees both names completes the move.
     fs.linkSync(from, to)
   } catch (error) {
     const code = codeOf(error)
@@ -155,7 +155,7 @@ function move(from: Buffer, to: Buffer): boolean {
     const there = fs.lstatSync(to, { throwIfNoEntry: false })
     const isItself = there !== undefined && there.ino === fs.lstatSync(from).ino
     if (there !== undefined && !isItself) return false
-    // Linux links nobody's files but one's own, and those that one may write to.
+    // Linux lets a user link only files that the user owns, or may read and write.
     if (there === undefined) {
       fs.renameSync(from, to)
       return true
@@ -165,7 +165,7 @@ function move(from: Buffer, to: Buffer): boolean {
   return true
 }
 
-/** By descriptor: in a queue that a group may write to, a planted link must not lead root elsewhere. */
+/** By descriptor: in a queue that a group may write to, a planted link must not lead root to another file. */
 function change(file: string | Buffer, call: (descriptor: number) => void): void {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
   const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)

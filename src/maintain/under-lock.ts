@@ -1,5 +1,5 @@
 /**
- * Changing what a worker may be working on.
+ * Changes files that a worker may be working on.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import { LOCK_MARKER } from '../settings.js'
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
 const { EAGAIN } = os.constants.errno
 
-/** Why nothing was changed: a worker holds it, or it is not there any more. */
+/** Why nothing was changed. `busy`: a worker holds it. `gone`: it is not there any more. */
 export type Unchanged = 'busy' | 'gone'
 
 /**
- * Changes a file or a directory under its lock, as a worker would hold it. Not for a look: a worker would skip the item
+ * Changes a file or a directory while it holds the lock that a worker would hold. Not for a look: workers would skip the item
  * meanwhile.
  *
- * @param layout - The queue that it is in, if it is in one.
+ * @param layout - The queue that contains it, if one does.
  * @returns Why nothing was changed.
  */
 export function underLock(
@@ -37,7 +37,7 @@ export function underLock(
     const errno = lockDescriptor(request, false)
     if (errno === -EAGAIN) return 'busy'
     if (errno !== 0) throw lockError(request, errno, 'lock')
-    // Another may have moved it between our open and our lock, and another file may have its name.
+    // Another process may have moved it between the open and the lock, and another file may have its name now.
     const { dev, ino } = fs.fstatSync(descriptor)
     const named = fs.lstatSync(file, { throwIfNoEntry: false })
     if (named?.dev !== dev || named.ino !== ino) return 'gone'

@@ -236,7 +236,7 @@ describe('the trigger', () => {
   test('to which nobody listens is none', async () => {
     const { code, stderr } = await bed.sh('fsq install -f -t q; fsq enqueue -t -e q a; fsq enqueue -e q b')
     expect(code).toBe(0)
-    expect(stderr).toContain('nobody listens')
+    expect(stderr).toContain('no process listens')
     expect(bed.state()['queue']).toEqual(['0_a', '0_b'])
   })
 

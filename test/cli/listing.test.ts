@@ -20,7 +20,7 @@ test.each(['list', 'stats'])('%s: a queue that is damaged does not hide the othe
   const { code, stdout, stderr } = await bed.sh(`fsq ${command}`)
   expect(code).toBe(111)
   expect(rows(stdout).map(([name]) => name)).toEqual(['a', 'c'])
-  expect(stderr).toContain("the queue 'b' is left out")
+  expect(stderr).toContain("the queue 'b' is skipped")
   expect(stderr).toContain(bed.path('b', 'done'))
 })
 
@@ -32,8 +32,8 @@ test.each(['list', 'stats', 'audit', 'repair'])(
     )
     const { code, stdout, stderr } = await bed.sh(`fsq ${command}`, { asNobody: true })
     expect(code).toBe(111)
-    expect(stderr.match(/left out/g)).toEqual(['left out'])
-    expect(stderr).toContain("the queue 'a' is left out")
+    expect(stderr.match(/is skipped/g)).toEqual(['is skipped'])
+    expect(stderr).toContain("the queue 'a' is skipped")
     if (command === 'repair') expect(fs.readdirSync(bed.path('b', 'fail'))).toEqual(['junk'])
     else expect(stdout).toMatch(/^b /m)
   },

@@ -1,5 +1,5 @@
 /**
- * `fsq audit`: what is not as it should be. Read-only, and locks nothing.
+ * `fsq audit`: looks for what is not as it should be. Writes and locks nothing.
  *
  * @module
  */

@@ -29,7 +29,7 @@ Example:
 Exit codes: 0 success, 100 bad usage, 111 an error.
 `
 
-// So that a line fits into 80 columns.
+// A line fits into 80 columns then.
 const WHY_WIDTH = 46
 
 /** See `help`. */
@@ -64,7 +64,7 @@ function* linesOf(found: Probe): Generator<readonly [what: string, result: strin
     yield [`promise: ${words(name)}`, kept, reason.replace("lockKind 'fcntl'", '--lock-kind=fcntl')]
 }
 
-// Of an interface, Object.entries() knows no types.
+// Object.entries() loses the types of an interface.
 function entriesIn<Value>(values: object): readonly [string, Value][] {
   return Object.entries(values) as [string, Value][]
 }

@@ -43,7 +43,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       itemMode: given.mode('mode'),
     }),
   )
-  // Without a queue there is nothing to do, and nothing wrong: scripts name them by a pattern.
+  // No queue is no error: scripts name queues by a pattern, which may match none.
   for (const name of given.operands) {
     await makeDown(layoutOf(name, own), own)
     if (given.has('verbose')) say(`${name}: down`)

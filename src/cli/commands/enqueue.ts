@@ -1,6 +1,6 @@
 /**
- * `fsq enqueue`: adds items. It goes past `Queue`, which would load all that a program may come to need, and takes the time
- * of many an enqueue for that.
+ * `fsq enqueue`: adds items. It does not use `Queue`, which loads all modules of the package and takes as long for that as many
+ * enqueues.
  *
  * @module
  */
@@ -75,7 +75,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   try {
     // Before the input is read: it cannot be read again.
     await directory.open()
-    // The trigger is pulled here: what there is to say of it is for people.
+    // The command pulls the trigger itself, as its messages are for people.
     const enqueuer = new Enqueuer(directory, { ...own, useTrigger: false }, new Reporter(layout, undefined))
     const isAskedFor = given.has('trigger')
     const waker = isAskedFor || own.useTrigger ? await newWaker(layout, isAskedFor) : undefined

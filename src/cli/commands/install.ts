@@ -59,7 +59,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     queueUser: given.account('owner'),
     queueGroup: given.account('group'),
     queueMode: mode,
-    // Of the file 'down'.
+    // The mode of the file 'down'.
     itemMode: mode,
   })
   for (const name of names) await installOne(name, given, own, lockKind)
@@ -79,7 +79,7 @@ async function installOne(
   } catch (error) {
     if (isUnknownAccount(error, given)) throw new UsageError(explain(error, given))
     if (!(error instanceof QueueExistsError && given.has('ignore-exists'))) throw error
-    // Something else that has its name is no queue that exists.
+    // If something that is no queue has the name, this throws.
     await queue.isDown()
     if (given.has('verbose')) say(`skipping ${name}; already installed`)
     return
@@ -94,7 +94,7 @@ function lockKindOf(given: Arguments): LockKind | undefined {
   return given.refuse('lock-kind', 'flock or fcntl')
 }
 
-/** One of the command line, not of the environment. */
+/** Whether the unknown account is from the command line, not from the environment. */
 function isUnknownAccount(error: unknown, given: Arguments): boolean {
   if (!(error instanceof SettingError)) return false
   const { setting } = error

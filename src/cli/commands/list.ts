@@ -119,7 +119,7 @@ async function* itemRows(
           columns: [activityOf(item), age, item.parsed.tries, item.entry.info.size, String(json['id'])],
         }
       }
-      // They are counted, and an operator would look for them in vain.
+      // The counts of `fsq list` include them, so an operator would look for them here.
       if (others > 0)
         say(`not listed: ${others} in ${placePath(layout, PLACES[state])} with names that no items have`)
     }

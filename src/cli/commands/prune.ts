@@ -29,18 +29,18 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq prune [-dfnv] [-o age] [-k count] queue [queue ...]
 
-Removes what is done and what has failed: what is too old, and what is too much.
-Safe beside running workers; items that wait are left alone.
+Removes finished items, done or failed, that are too old or too many. Safe
+beside running workers: waiting items stay.
 
-  -o, --older-than=AGE  those finished so long ago, as 90s, 5m, 12h or 30d
-  -k, --keep=COUNT      all but the last ones, of done/ and of fail/ each
-  -d, --done            only those that are done
-  -f, --failed          only those that have failed
+  -o, --older-than=AGE  items finished longer ago, as 90s, 5m, 12h or 30d
+  -k, --keep=COUNT      all but the last COUNT, of done/ and of fail/ each
+  -d, --done            only done items
+  -f, --failed          only failed items
   -n, --dry-run         only print what would be removed
   -v, --verbose         say how many are removed
   -h, --help            this help
 
-With both -o and -k, what is too old or too much.
+With both -o and -k, items that are too old or too many.
 
 Example:
   fsq prune -d -o 7d mail && fsq prune -f -o 90d -k 10000 mail

@@ -17,7 +17,7 @@ import { Lines, prompt, readSome, say } from '../output.js'
 import { Progress } from '../progress.js'
 
 const STDIN = 0
-// What fits on a screen; the question is below.
+// So many fit on a screen, with the question below.
 const MOST_SHOWN = 20
 
 export const options: OptionTable = {
@@ -48,7 +48,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const audit = new Audit(given.operands, own)
   const fixable: Mendable[] = []
   let rest = 0
-  // All of them first: directories that change while they are listed may show a file twice or not at all.
+  // All findings first: a directory that changes while it is listed may show a file twice or not at all.
   for await (const finding of audit.findings()) {
     if (isMendable(finding)) fixable.push(finding)
     else rest++
@@ -95,13 +95,15 @@ function isRemoval({ action }: Fix): boolean {
   return action === 'remove' || action === 'remove directory'
 }
 
-/** Nobody at a terminal means no. */
+/** Asks the user. Without a terminal the answer is no. */
 function ask(removals: readonly Mendable[]): boolean {
   for (const { path: file, message } of removals.slice(0, MOST_SHOWN)) say(`${file} ${message}`)
   if (removals.length > MOST_SHOWN) say(`and ${removals.length - MOST_SHOWN} more; 'fsq repair -n' shows all`)
   const these = removals.length === 1 ? 'it' : `these ${removals.length}`
   if (!isatty(STDIN)) {
-    say(`nobody is there to be asked whether to remove ${these}, so nothing is removed; use -y`)
+    say(
+      `standard input is no terminal, so nobody can be asked whether to remove ${these}: nothing is removed; use -y`,
+    )
     return false
   }
   prompt(`remove ${these}? [y/N]`)

@@ -25,13 +25,13 @@ export const help = `Usage: fsq retry [-knv] [--id] queue item [item ...]
        fsq retry [-knv] [--id] [-A argument] [-o age] queue
        fsq retry [-knv] [--id] -a queue
 
-Moves failed items back to those that wait, as if they had never been tried.
+Moves failed items back to queue/, as if they had never been tried.
 
   -a, --all             all that have failed
   -A, --argument=TEXT   those with this argument
-  -o, --older-than=AGE  those that failed so long ago, as 90s, 5m, 12h or 30d
-  -k, --keep-tries      tries stay as they are: where the limit is reached, a
-                        scan fails the item again, unrun
+  -o, --older-than=AGE  those that failed longer ago, as 90s, 5m, 12h or 30d
+  -k, --keep-tries      tries stay as they are; a scan fails an item again,
+                        unrun, if its tries have reached the limit
   -n, --dry-run         only print what would be moved
       --id              print the new ids, a line each
   -v, --verbose         say what is moved

@@ -25,11 +25,11 @@ export const help = `Usage: fsq rm [-nv] [-s state] queue item [item ...]
        fsq rm [-nv] [-s state] [-A argument] [-o age] queue
        fsq rm [-nv] [-s state] -a queue
 
-Removes items, wherever they are in the queue. One that is worked on stays.
+Removes items, wherever they are in the queue. Those that workers hold stay.
 
   -a, --all             all of them
   -A, --argument=TEXT   those with this argument
-  -o, --older-than=AGE  those where they are so long, as 90s, 5m, 12h or 30d
+  -o, --older-than=AGE  those moved there longer ago, as 90s, 5m, 12h or 30d
   -s, --state=STATE     only those that are waiting, done or failed
   -n, --dry-run         only print what would be removed
   -v, --verbose         say what is removed

@@ -12,7 +12,7 @@ import { LARGEST_NUMBER } from '../../name/limits.js'
 
 const MOST_JOBS = 1024
 const LARGEST_CODE = 255
-// What no file of a queue can be called: '.fsq-' begins the names of queues under installation.
+// No file of a queue has this name: '.fsq-' is for queues under installation.
 const NEVER_DOWN = '.fsq-never-down'
 
 export const options: OptionTable = {
@@ -52,7 +52,7 @@ contents on standard input. Exit 0: done; 111: tried again; else failed.
   -r, --max-rate=N    start so many a second at most
   -n, --no-open       leave standard input alone; still locks the item
   -k, --empty-ok      no program: it is the first argument of the item
-  -D, --no-done       leave items where they are, whatever became of them
+  -D, --no-done       leave items where they are, however the program ends
   -i, --ignore-down   scan a queue that is down
   -l, --lock, -L, --no-lock, -e, --env, -E, --no-env    whether to lock items
                       (FSQ_LOCK), and to set FSQ_ITEM_*
@@ -61,7 +61,7 @@ contents on standard input. Exit 0: done; 111: tried again; else failed.
   -v, --verbose, -h, --help    say what is begun and done; this help
 Example:
   fsq scan -j 4 -m 5 mail sh -c 'mail -s "$0" "$1"' Hello
-Exit codes: 0 whatever became of the items, 100 bad usage, 111 an error.
+Exit codes: 0, also if items failed; 100 bad usage, 111 an error.
 `
 
 /** See `help`. */
@@ -99,7 +99,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   return scanner.run()
 }
 
-/** Less than 0 is no limit, as 0 is. */
+/** The value of an option. Less than 0 means no limit, as 0 does. */
 function limit(given: Arguments, name: string): number | undefined {
   const number = given.number(name, -LARGEST_NUMBER)
   return number === undefined ? undefined : Math.max(0, number)

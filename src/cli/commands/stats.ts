@@ -17,9 +17,9 @@ export const options: OptionTable = { json: {} }
 
 export const help = `Usage: fsq stats [--json] [queue ...]
 
-Tells how many items the queues hold, how old those are that wait (AGE is their
-median), and how many have been done and have failed: all, and those of the last
-minute, hour and day, as far as they are still there. Locks nothing.
+Tells how many items the queues hold, how old the waiting ones are (AGE is their
+median), and how many are in done/ and in fail/: all, and those that came there
+within the last minute, hour and day. Locks nothing.
 
       --json   one JSON object a line; ages are in seconds
   -h, --help   this help

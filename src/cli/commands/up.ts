@@ -12,7 +12,7 @@ import { say } from '../output.js'
 
 export const options: OptionTable = {
   verbose: { short: 'v' },
-  // The first implementation took it, and did nothing with it.
+  // The first implementation took this option and ignored it.
   d: { short: 'd', value: 'anything' },
 }
 
@@ -32,7 +32,7 @@ Exit codes: 0 success, 100 bad usage, 111 an error; those before it are up.
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const own = resolveSettings(settings)
-  // Without a queue there is nothing to do, and nothing wrong: scripts name them by a pattern.
+  // No queue is no error: scripts name queues by a pattern, which may match none.
   for (const name of given.operands) {
     await removeDown(layoutOf(name, own))
     if (given.has('verbose')) say(`${name}: up`)
