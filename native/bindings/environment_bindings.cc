@@ -22,8 +22,8 @@ napi_value HeldClaims(napi_env env, napi_callback_info) {
 // For this long the JavaScript thread is expected to poll again by itself.
 constexpr int64_t kPollAgainNs = 100'000;
 
-// (polling) -> how many lane tasks are still in flight; resolves those that have completed. `polling`: the caller
-// polls again soon.
+// (polling) -> how many lane tasks are still in flight; resolves those that have completed. `polling`: the
+// caller polls again soon.
 napi_value ResolveCompleted(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const bool polling = arguments[0].Flag();

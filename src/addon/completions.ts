@@ -39,7 +39,7 @@ class Completions {
     native.resolveCompleted(false)
   }
 
-  await(): void {
+  spin(): void {
     if (this.#isSpinning) return
     if (this.#skipping > 0) {
       this.#skipping--
@@ -60,6 +60,6 @@ class Completions {
 const completions = new Completions()
 
 /** To be called after a lane call has begun: its completion may be there within microseconds. */
-export function awaitCompletions(): void {
-  completions.await()
+export function spinForCompletions(): void {
+  completions.spin()
 }

@@ -1,10 +1,10 @@
 /**
  * Calls that native code runs one after the other on one thread, the lane. Each takes a few microseconds, so this thread spins for
- * the completion instead of going to sleep: see {@link awaitCompletions}.
+ * the completion instead of going to sleep: see {@link spinForCompletions}.
  *
  * @module
  */
-import { awaitCompletions } from './completions.js'
+import { spinForCompletions } from './completions.js'
 import { type EnqueueResult, type FinishResult, type QueueHandle, native } from './native.js'
 import { type PackableMove, moveNumbers, packMoves } from './packing.js'
 
@@ -18,7 +18,7 @@ const numbers = new Float64Array(moveNumbers(MOST_MOVES))
 /** Enqueues small items in memory. See `enqueue` of native code. */
 export function enqueueInLane(...args: Parameters<typeof native.enqueue>): Promise<EnqueueResult[]> {
   const results = native.enqueueInLane(...args)
-  awaitCompletions()
+  spinForCompletions()
   return results
 }
 
@@ -36,6 +36,6 @@ export async function finish(
   durable: boolean,
 ): Promise<readonly FinishResult[]> {
   const results = native.finish(queue, numbers, moves.length, packMoves(moves, numbers), durable)
-  awaitCompletions()
+  spinForCompletions()
   return (await results) ?? ALL_MOVED
 }

@@ -25,7 +25,7 @@ import { toRaw } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
 import { type DraftHandle, type ItemForm, type QueueHandle, isFailure, native } from '../addon/native.js'
 import { Upload } from './upload.js'
-import { awaitCompletions } from '../addon/completions.js'
+import { enqueueInLane } from '../addon/lane.js'
 import { Outcomes, type Result, asFsqError, isAdded, isCancelled, isLost } from './outcome.js'
 import type { Payload } from './payload.js'
 import type { Settings } from '../settings.js'
@@ -175,9 +175,7 @@ export class Enqueuer {
   /** Adds entries, and pulls the trigger if one of them asks for it. Returns one result per entry, in their order. */
   async enqueueAll(entries: readonly ReadyEntry[], call: NativeCall): Promise<Result[]> {
     const handle = this.#directory.opened ?? (await this.#directory.open())
-    const ended = this.#enqueueInto(handle, entries, call)
-    if (call === 'enqueueInLane') awaitCompletions()
-    const results: Result[] = await ended
+    const results: Result[] = await this.#enqueueInto(handle, entries, call)
     if (results.some(isLost)) await this.#enqueueLost(handle, entries, results, call)
     for (const { payload } of entries) this.#pool.giveBack(payload)
     this.#pullTrigger(entries, results)
@@ -219,14 +217,15 @@ export class Enqueuer {
     call: NativeCall,
   ): Promise<Result[]> {
     this.#directory.checkOpen()
-    return native[call](
+    const args = [
       handle,
       this.#itemForm(),
       entries.map(({ suffix }) => suffix),
       entries.map(({ payload }) => payload),
       entries.some(({ due }) => due !== 0) ? entries.map(({ due }) => due) : undefined,
       entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
-    )
+    ] as const
+    return call === 'enqueueInLane' ? enqueueInLane(...args) : native[call](...args)
   }
 
   #itemForm(): ItemForm {

@@ -1,11 +1,13 @@
 /**
  * The claims of one queue handle: the locks that it holds on items, and the ways by which a lock ends.
  *
- * A claim is held from the moment native code has locked the file. It ends in one of two ways:
+ * A claim begins when native code has locked the file, and goes through these states:
  *
- *     held ── release() ──────────────────────────────> released   (unlocked, after the reads of its contents)
- *     held ── begin of a finish ──> finishing ──> finished         (moved; see finish.ts)
- *                                   finishing ──> unfinished       (not moved: held, and the move is tried again)
+ *     claimed ── release() ─────────> released                (unlocked, after the reads of its contents)
+ *     claimed ── handToFinish() ────> finishing ──> finished  (the item has moved, or it is gone; see finish.ts)
+ *                                         │ ^
+ *                                         v │                 (the move has failed, and is tried again)
+ *                                      unfinished
  *
  * The kernel releases every claim of a process that dies.
  *
@@ -25,7 +27,7 @@ import type { Settings } from '../settings.js'
 import { Moves } from './moves.js'
 
 /** The state of a claim; the module comment shows the moves between them. */
-export type ClaimState = 'held' | 'finishing' | 'unfinished' | 'finished' | 'released'
+export type ClaimState = 'claimed' | 'finishing' | 'unfinished' | 'finished' | 'released'
 
 /** The lock on the file of one item. */
 export class Claim {
@@ -34,7 +36,8 @@ export class Claim {
   readonly file: ClaimedFile
   /** The name that the file has now. */
   name: RawName
-  state: ClaimState = 'held'
+  /** Only {@link Claims} changes it. */
+  state: ClaimState = 'claimed'
   readonly #claims: Claims
   /** The reads of the contents that are in flight; a finish and a release wait for them. */
   #reads: InFlight | undefined
@@ -52,13 +55,13 @@ export class Claim {
   }
 
   /** Whether the item is neither finished nor released. */
-  get isHeld(): boolean {
+  get isOpen(): boolean {
     return this.state !== 'finished' && this.state !== 'released'
   }
 
   /** Whether the item is neither finished nor released, and its queue handle is open, too. */
   get isUsable(): boolean {
-    return this.isHeld && !this.#claims.isClosed
+    return this.isOpen && !this.#claims.isClosed
   }
 
   /** @throws {@link refusal} */
@@ -78,11 +81,16 @@ export class Claim {
         `Cannot ${doing} the item ${this.#id}: the handle of its queue has been closed, which released it`,
       )
     }
-    if (this.state === 'held' || this.state === 'unfinished') return undefined
+    if (this.state === 'claimed' || this.state === 'unfinished') return undefined
     const what = this.state === 'released' ? 'released' : 'finished'
     return new ItemFinishedError(`Cannot ${doing} the item ${this.#id}: it has been ${what} already`, {
       advice: 'Do so once for each item',
     })
+  }
+
+  /** {@link check} for a read in flight, which goes on when the queue handle is closed: its descriptor stays open until it has ended. */
+  checkNotReleased(doing: string): void {
+    if (this.state === 'released' && !this.#claims.isClosed) this.check(doing)
   }
 
   /** Runs a read of the contents; the descriptor stays open until the read has ended. */
@@ -102,9 +110,9 @@ export class Claim {
     return this.#reads?.isIdle === false ? this.#reads.idle() : undefined
   }
 
-  /** Gives the item back as it was: any worker can claim it at once. Without effect unless it is held. */
+  /** Gives the item back as it was: any worker can claim it at once. Without effect in another state than `claimed`. */
   release(): void {
-    if (this.state !== 'held') return
+    if (this.state !== 'claimed') return
     this.#claims.release(this)
     this.#claims.notifyReleased(this.name)
   }
@@ -125,7 +133,7 @@ const REGISTER_MS = 1000
 
 // One for all claims: a registry costs as much as many items.
 const abandonedItems = new FinalizationRegistry<Claim>((claim) => {
-  if (claim.state !== 'held') return
+  if (claim.state !== 'claimed') return
   claim.release()
   process.emitWarning(
     `The claim of ${inspect(claim.name)} was garbage-collected and has been released. Finish or release each item`,
@@ -140,8 +148,11 @@ export class Claims {
   readonly inFlight = new InFlight()
   readonly charset: Charset
   readonly #directory: QueueDirectory
-  /** The claims that are held. A claim has its item beside it until the registry of abandoned items knows that item. */
-  readonly #held = new Map<Claim, object | undefined>()
+  /**
+   * The claims whose descriptors are open and in no finish. A claim has its item beside it until the registry of abandoned items knows
+   * that item.
+   */
+  readonly #open = new Map<Claim, object | undefined>()
   #registersSoon = false
   readonly #unfinished = new Map<Claim, Unfinished>()
   readonly #releaseListeners = new Set<(name: RawName) => void>()
@@ -154,7 +165,7 @@ export class Claims {
 
   /** Whether nothing is held, unfinished or in flight. */
   get isIdle(): boolean {
-    return this.#held.size === 0 && this.#unfinished.size === 0 && this.inFlight.isIdle
+    return this.#open.size === 0 && this.#unfinished.size === 0 && this.inFlight.isIdle
   }
 
   get isClosed(): boolean {
@@ -168,9 +179,9 @@ export class Claims {
     return first?.error
   }
 
-  /** Holds a claim for an item. If the item is garbage-collected, the claim is released, with a warning. */
-  hold(claim: Claim, item: object): void {
-    this.#held.set(claim, item)
+  /** Keeps a claim for an item. If the item is garbage-collected, the claim is released, with a warning. */
+  keep(claim: Claim, item: object): void {
+    this.#open.set(claim, item)
     if (this.#registersSoon) return
     this.#registersSoon = true
     setTimeout(() => {
@@ -179,7 +190,7 @@ export class Claims {
   }
 
   /** Hands a claim over to a finish, which closes its descriptor, even if the item is garbage-collected meanwhile. */
-  take(claim: Claim): void {
+  handToFinish(claim: Claim): void {
     this.#drop(claim)
     claim.state = 'finishing'
   }
@@ -193,14 +204,23 @@ export class Claims {
     else void reads.then(() => native.release([claim.number]))
   }
 
-  /** Remembers a finish that has failed: this handle hands out no more items until that one is moved. */
-  addUnfinished(claim: Claim, error: FinishError, cancel: () => void): void {
-    claim.state = 'unfinished'
-    this.#unfinished.set(claim, { error, cancel })
+  /** The finish has succeeded: its descriptor is closed. */
+  finished(claim: Claim): void {
+    claim.state = 'finished'
+    this.#unfinished.delete(claim)
   }
 
-  removeUnfinished(claim: Claim): void {
-    this.#unfinished.delete(claim)
+  /** The finish has found the item gone: closes the descriptor, which native code has given back. */
+  gone(claim: Claim): void {
+    this.release(claim)
+    this.finished(claim)
+  }
+
+  /** The finish has failed: keeps the claim. This handle hands out no more items until that one has moved. */
+  unfinishedBy(claim: Claim, item: object, error: FinishError, cancel: () => void): void {
+    this.keep(claim, item)
+    claim.state = 'unfinished'
+    this.#unfinished.set(claim, { error, cancel })
   }
 
   /**
@@ -224,21 +244,21 @@ export class Claims {
   async close(): Promise<void> {
     for (const { cancel } of this.#unfinished.values()) cancel()
     this.#unfinished.clear()
-    for (const claim of [...this.#held.keys()]) this.release(claim)
+    for (const claim of [...this.#open.keys()]) this.release(claim)
     await this.inFlight.idle()
   }
 
   #drop(claim: Claim): void {
-    if (this.#held.has(claim) && this.#held.get(claim) === undefined) abandonedItems.unregister(claim)
-    this.#held.delete(claim)
+    if (this.#open.has(claim) && this.#open.get(claim) === undefined) abandonedItems.unregister(claim)
+    this.#open.delete(claim)
   }
 
   #register(): void {
     this.#registersSoon = false
-    for (const [claim, item] of this.#held) {
+    for (const [claim, item] of this.#open) {
       if (item === undefined) continue
       abandonedItems.register(item, claim, claim)
-      this.#held.set(claim, undefined)
+      this.#open.set(claim, undefined)
     }
   }
 }

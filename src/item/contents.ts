@@ -89,7 +89,7 @@ export class Contents {
     while (filled < buffer.length) {
       const length = Math.min(buffer.length - filled, READ_STEP)
       const { bytesRead } = await this.#readAt(buffer, filled, length, filled)
-      if (this.#claim.state === 'released') this.#claim.check('read')
+      this.#claim.checkNotReleased('read')
       filled += bytesRead
     }
     return buffer

@@ -1,10 +1,10 @@
 /**
  * The finish of one claimed item: done, fail, retry or discard (fsq standard, section 5).
  *
- *     held ──> finishing ──> finished     the item has moved, or it is gone: another process has moved or removed its file
- *                  │ ^
- *                  v │ again after 100 ms, 200 ms ... 30 s
- *              unfinished                 the move has failed: the item stays claimed, and the queue handle hands out no more items
+ *     claimed ──> finishing ──> finished  the item has moved, or it is gone: another process has moved or removed its file
+ *                     │ ^
+ *                     v │ again after 100 ms, 200 ms ... 30 s
+ *                  unfinished             the move has failed: the item stays claimed, and the queue handle hands out no more items
  *
  * Closing the queue handle ends an unfinished finish: the item is released.
  *
@@ -48,8 +48,6 @@ export interface Target {
 /** The item that is finished. */
 interface Finishable {
   readonly id: string
-  /** The file has another name from now on. */
-  rename(name: RawName): void
 }
 
 /** Moves one item to its target, and again until that succeeds. */
@@ -57,22 +55,24 @@ export class Finish {
   readonly #context: ItemContext
   readonly #claim: Claim
   readonly #item: Finishable
+  readonly #renamed: (name: RawName) => void
   /** The target of the first attempt, which every later attempt keeps: asking again does not move the due time of a retry. */
   #target: Target | undefined
   #backoff = FIRST_BACKOFF
   #timer: NodeJS.Timeout | undefined
-  /** The last attempt. */
-  #attempt: Promise<void> | undefined
+  #lastRun: Promise<void> | undefined
 
-  constructor(context: ItemContext, claim: Claim, item: Finishable) {
+  /** @param renamed - Called when the file gets another name. */
+  constructor(context: ItemContext, claim: Claim, item: Finishable, renamed: (name: RawName) => void) {
     this.#context = context
     this.#claim = claim
     this.#item = item
+    this.#renamed = renamed
   }
 
-  /** The attempt that is in flight, or the last one. */
-  get attempt(): Promise<void> | undefined {
-    return this.#attempt
+  /** The promise of the last {@link run}. */
+  get lastRun(): Promise<void> | undefined {
+    return this.#lastRun
   }
 
   /**
@@ -83,8 +83,8 @@ export class Finish {
   run(target: Target): Promise<void> {
     const refusal = this.#refusal(target)
     if (refusal !== undefined) return Promise.reject(refusal)
-    this.#attempt = this.#try(this.#target ?? target)
-    return this.#attempt
+    this.#lastRun = this.#attempt(this.#target ?? target)
+    return this.#lastRun
   }
 
   #refusal({ action }: Target): FsqError | undefined {
@@ -96,10 +96,10 @@ export class Finish {
     )
   }
 
-  async #try(target: Target): Promise<void> {
+  async #attempt(target: Target): Promise<void> {
     const { moves, inFlight } = this.#context.claims
     this.#target = target
-    this.#context.claims.take(this.#claim)
+    this.#context.claims.handToFinish(this.#claim)
     inFlight.begin()
     let moved: Moved
     try {
@@ -118,15 +118,17 @@ export class Finish {
     } finally {
       inFlight.end()
     }
-    if (moved.left) this.#moved(target, moved)
-    else this.#notMoved(target, moved)
+    if (moved.left) this.#settleMoved(target, moved)
+    else this.#settleNotMoved(target, moved)
   }
 
-  #moved({ action, place, due }: Target, { name, failure, undelayed }: Moved): void {
+  #settleMoved({ action, place, due }: Target, { name, failure, undelayed }: Moved): void {
     const { claims, reporter } = this.#context
-    this.#claim.state = 'finished'
-    claims.removeUnfinished(this.#claim)
-    if (name !== this.#claim.name) this.#item.rename(name)
+    claims.finished(this.#claim)
+    if (name !== this.#claim.name) {
+      this.#claim.name = name
+      this.#renamed(name)
+    }
     if (undelayed && place === Place.queue && due !== 0) {
       reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')
     }
@@ -135,14 +137,12 @@ export class Finish {
   }
 
   /** The item is still claimed, or it is gone. */
-  #notMoved(target: Target, { failure }: Moved): void {
+  #settleNotMoved(target: Target, { failure }: Moved): void {
     const { claims } = this.#context
     const { action } = target
     const cause = failure === undefined ? undefined : systemError(failure)
     if (failure !== undefined && isGone(failure)) {
-      claims.removeUnfinished(this.#claim)
-      claims.release(this.#claim)
-      this.#claim.state = 'finished'
+      claims.gone(this.#claim)
       const what =
         failure.errno === -EBADF
           ? 'its descriptor was closed by other code of this process, and with it its lock is gone'
@@ -158,8 +158,7 @@ export class Finish {
       throw new FinishError(this.#item.id, action, { cause })
     }
     const error = new FinishError(this.#item.id, action, { cause })
-    claims.hold(this.#claim, this.#item)
-    claims.addUnfinished(this.#claim, error, () => {
+    claims.unfinishedBy(this.#claim, this.#item, error, () => {
       clearTimeout(this.#timer)
     })
     this.#tryAgainLater(target)
@@ -178,7 +177,7 @@ export class Finish {
         this.#context.reporter.reportBeside('recovered', this.#claim.name, message)
       }
       // A failed attempt has set the timer of the next one, and the caller of the first attempt has received the error.
-      this.#try(target)
+      this.#attempt(target)
         .then(report)
         .catch(() => undefined)
     }, this.#backoff)

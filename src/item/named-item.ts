@@ -79,7 +79,7 @@ export abstract class NamedItem {
   }
 
   /** @internal The item has another name from now on. */
-  rename(name: RawName): void {
+  protected rename(name: RawName): void {
     this.#parsed = parseItemName(name, this.#settings)
   }
 }

@@ -13,7 +13,7 @@ import type { ItemContext } from './context.js'
 import { Finish } from './finish.js'
 import { type Limits, isExhausted, isExpired, nameAfterTry } from './limits.js'
 import { placePath } from '../directory/layout.js'
-import { type RawName, pathText } from '../name/charset.js'
+import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { NamedItem } from './named-item.js'
 import { Place } from '../addon/native.js'
@@ -47,7 +47,7 @@ export class WorkItem extends NamedItem {
     this.#context = context
     this.#claim = claim
     this.#limits = limits
-    context.claims.hold(claim, this)
+    context.claims.keep(claim, this)
   }
 
   /** The size of the contents in bytes. */
@@ -179,21 +179,16 @@ export class WorkItem extends NamedItem {
     this.#claim.release()
   }
 
-  /** Waits for a finish in flight, and releases the item unless it is finished. */
+  /** Waits for the reads and the finish that the caller has begun, and releases the item unless it is finished. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([this.#claim.reads, this.#finish?.attempt])
+    await Promise.allSettled([this.#claim.reads, this.#finish?.lastRun])
     this.release()
-  }
-
-  /** @internal The file has another name from now on. */
-  override rename(name: RawName): void {
-    this.#claim.name = name
-    super.rename(name)
   }
 
   #isOverLimits(tries: number): boolean {
     const { maxTries, ttl } = this.#limits
-    return isExhausted(tries, maxTries) || isExpired(this.enqueuedAt.getTime(), ttl, Date.now())
+    // The time is parsed only for a queue with a TTL: that takes ten times as long as the rest of a retry.
+    return isExhausted(tries, maxTries) || (ttl > 0 && isExpired(this.enqueuedAt.getTime(), ttl, Date.now()))
   }
 
   #readable(): Contents {
@@ -201,6 +196,8 @@ export class WorkItem extends NamedItem {
   }
 
   #finishing(): Finish {
-    return (this.#finish ??= new Finish(this.#context, this.#claim, this))
+    return (this.#finish ??= new Finish(this.#context, this.#claim, this, (name) => {
+      this.rename(name)
+    }))
   }
 }

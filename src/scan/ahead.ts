@@ -28,7 +28,7 @@ import type { Rejects } from './rejects.js'
 
 const { EMFILE, ENFILE } = os.constants.errno
 
-// An item that is ready for this long goes back, so that another worker can have it.
+// This long after the last fill, the items that are ready go back, so that other workers can have them.
 const IDLE_MS = 100
 
 interface Ready {
@@ -68,7 +68,7 @@ export class Ahead {
   tryTake(): WorkItem | undefined {
     const { directory, claims } = this.#context
     const { handle } = this.#options.pass
-    if (this.#ready.length === 0 || handle === undefined) return undefined
+    if (this.#isEmpty() || handle === undefined) return undefined
     if (directory.closed || claims.unfinished !== undefined) return undefined
     return native.isDownSync(handle) === false ? this.#takeFirst() : undefined
   }
@@ -82,7 +82,7 @@ export class Ahead {
     const { pass, prefetch, cancellation } = this.#options
     this.#isAwaited = true
     let isFresh = false
-    while (this.#ready.length === 0) {
+    while (this.#isEmpty()) {
       if (this.#isClosed) return undefined
       this.#checkUnfinished()
       if (cancellation.raised !== undefined) return undefined
@@ -92,7 +92,8 @@ export class Ahead {
         if (pass.isEnded) return undefined
         this.#fill(prefetch.next())
       }
-      if (this.#filling !== undefined) {
+      // An item that is ready does not wait until the rejects of its batch have moved to fail/.
+      if (this.#isEmpty() && this.#filling !== undefined) {
         isFresh = false
         await this.#filling
       }
@@ -109,18 +110,23 @@ export class Ahead {
     this.#options.claimer.restart()
   }
 
-  /** Releases the items that are ready, and those of the fill in flight. */
+  /** Releases the items that are ready, and those of the fill in flight, which it cancels. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#options.cancellation.raise(undefined)
     this.#releaseReady()
     await this.#filling
     this.#releaseReady()
   }
 
+  #isEmpty(): boolean {
+    return this.#ready.length === 0
+  }
+
   #takeFirst(): WorkItem | undefined {
     this.#isAwaited = false
     const first = this.#ready.shift()
-    if (this.#ready.length === 0) this.#stopIdleTimer()
+    if (this.#isEmpty()) this.#stopIdleTimer()
     this.#fillAhead()
     return first?.item
   }

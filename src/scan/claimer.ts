@@ -13,7 +13,7 @@ import { WorkItem } from '../item/work-item.js'
 import { plainEscape } from '../name/item-name.js'
 import type { RawName } from '../name/charset.js'
 import { ClaimThread } from './claim-thread.js'
-import { type Pass, type PassHandles, QUICK_NAMES } from './pass.js'
+import { type Pass, type PassHandles, SHORT_LISTING } from './pass.js'
 import type { Rejects } from './rejects.js'
 
 // The call that claims a file reads contents of up to this size, which spares a call.
@@ -59,13 +59,13 @@ export class Claimer {
   /** A pass begins. */
   restart(): void {
     for (const [name, claim] of this.#unlocked ?? []) {
-      if (claim.deref()?.isHeld !== true) this.#unlocked?.delete(name)
+      if (claim.deref()?.isOpen !== true) this.#unlocked?.delete(name)
     }
   }
 
   /** Claims at most `count` items on this thread; `undefined`: another thread is better suited, see {@link claimInPool}. */
   claimHere(handles: PassHandles, count: number): ClaimBatch | undefined {
-    if (this.#pass.isQuick) return this.#claimSync(handles, count, QUICK_NAMES)
+    if (this.#pass.isShort) return this.#claimSync(handles, count, SHORT_LISTING)
     if (!this.#thread.isQuick) return undefined
     this.#thread.take()
     return this.#claimSync(handles, Math.min(count, FEW_NAMES), FEW_NAMES)
@@ -74,16 +74,16 @@ export class Claimer {
   /** Claims at most `count` items on a thread of the pool. */
   async claimInPool({ handle, listing, skipped }: PassHandles, count: number): Promise<ClaimBatch> {
     const { handle: stop } = this.#cancellation
-    return this.#noted(
+    return this.#unpack(
       await native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#escape, skipped, stop),
     )
   }
 
   #claimSync({ handle, listing, skipped }: PassHandles, count: number, looks: number): ClaimBatch {
-    return this.#noted(native.claimSync(handle, listing, count, looks, READ_LIMIT, this.#escape, skipped))
+    return this.#unpack(native.claimSync(handle, listing, count, looks, READ_LIMIT, this.#escape, skipped))
   }
 
-  #noted(packed: PackedClaims): ClaimBatch {
+  #unpack(packed: PackedClaims): ClaimBatch {
     const batch = unpackClaims(packed)
     this.#thread.note(batch.files.length, batch.looked, batch.spent)
     return batch
@@ -93,10 +93,11 @@ export class Claimer {
    * Makes an item of a claimed file. A file whose name says that it must not be run goes to fail/.
    *
    * @param rejecting - Receives the move to fail/.
+   * @returns `undefined`: the file goes to fail/, or this scan has handed it out before, in a queue without locks.
    */
   accept(handle: QueueHandle, file: ClaimedFile, rejecting: Promise<void>[]): WorkItem | undefined {
     const { claims, settings } = this.#context
-    if (this.#unlocked?.get(file.name)?.deref()?.isHeld === true) {
+    if (this.#unlocked?.get(file.name)?.deref()?.isOpen === true) {
       native.release([file.number])
       // If its worker forgets it, no event tells that it can be claimed.
       this.#pass.countSkipped()

@@ -78,7 +78,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   /** `undefined`: the loop has not begun, or it has ended. */
   #ahead: Ahead | undefined
   #signal: AbortSignal | undefined
-  /** Of a loop that waits. */
+  #waits = false
   #cancellation: Cancellation | undefined
   /** The item handed out last. */
   #current: WorkItem | undefined
@@ -109,15 +109,19 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     return result
   }
 
-  return(): Promise<IteratorResult<WorkItem, void>> {
+  return(value?: void | PromiseLike<void>): Promise<IteratorResult<WorkItem, void>> {
     this.#isLeft = true
     // A generator learns of this only at its next yield, which may be days away in a loop that waits.
-    this.#cancellation?.raise(undefined)
-    return this.#items.return()
+    if (this.#waits) this.#cancellation?.raise(undefined)
+    return this.#items.return(value)
   }
 
   throw(error: unknown): Promise<IteratorResult<WorkItem, void>> {
     return this.#items.throw(error)
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'AsyncGenerator'
   }
 
   [Symbol.asyncIterator](): this {
@@ -138,11 +142,14 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     const rejects = new Rejects(context)
     const claimer = new Claimer(context, { limits, waits, cancellation, pass, rejects })
     const ahead = new Ahead(context, { waits, prefetch, cancellation, pass, rejects, claimer })
-    const waiter = waits ? new Waiter(context, pass, cancellation) : undefined
+    // The pass, not this object: the generator refers to both, but the pass lives as long as the generator, also when the caller keeps
+    // only a promise of next(). The resources must not refer to the pass.
     abandonedLoops.register(pass, resources, pass)
+    const waiter = waits ? new Waiter(context, pass, cancellation) : undefined
     this.#scans.begin()
+    this.#waits = waits
+    this.#cancellation = cancellation
     try {
-      if (waits) this.#cancellation = cancellation
       await (waiter ?? pass).begin()
       ahead.restart()
       this.#signal = signal
@@ -160,7 +167,6 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     } finally {
       this.#ahead = undefined
       waiter?.end()
-      cancellation.raise(undefined)
       await ahead.close()
       pass.close()
       abandonedLoops.unregister(pass)

@@ -25,7 +25,7 @@ const debug = debuglog('fsq')
 const { ECANCELED } = os.constants.errno
 
 /** So many names are listed and claimed on this thread: a hop to another thread would cost more. */
-export const QUICK_NAMES = 64
+export const SHORT_LISTING = 64
 const LARGEST_SEED = 2 ** 31 - 2
 
 /** How a scan makes its passes. */
@@ -73,9 +73,9 @@ export class Pass {
   #isEnded = false
   #isStale = false
   /** The listing has few names. */
-  #isQuick = false
+  #isShort = false
   /** The last full listing had few names. */
-  #wasQuick = false
+  #wasShort = false
   #handedOut = 0
   #skippedCount = 0
   #isOnlyBusy = true
@@ -104,8 +104,8 @@ export class Pass {
   }
 
   /** Whether the scan waits and there are so few names that this thread claims them. */
-  get isQuick(): boolean {
-    return this.#isQuick
+  get isShort(): boolean {
+    return this.#isShort
   }
 
   get summary(): PassSummary {
@@ -156,7 +156,7 @@ export class Pass {
     const listing = await this.#directory.use(async (handle) => {
       this.#use(handle)
       const args = [handle, Place.queue, seed, this.#skipped, cancellation.handle] as const
-      const listed = maySync && this.#wasQuick ? native.listSync(...args) : await native.list(...args)
+      const listed = maySync && this.#wasShort ? native.listSync(...args) : await native.list(...args)
       return isFailure(listed) && listed.errno === -ECANCELED ? undefined : listed
     }, 'scan')
     if (this.#listing !== undefined) native.closeListing(this.#listing)
@@ -168,7 +168,7 @@ export class Pass {
     const size = native.listingSize(listing)
     this.#restart(size)
     this.#isFull = true
-    this.#wasQuick = this.#isQuick
+    this.#wasShort = this.#isShort
     this.#isOnlyBusy = true
     this.#cost = native.listingSpent(listing) / 1000
     this.#directory.checkOpen()
@@ -248,7 +248,7 @@ export class Pass {
   }
 
   #restart(size: number): void {
-    this.#isQuick = this.#options.waits && size <= QUICK_NAMES
+    this.#isShort = this.#options.waits && size <= SHORT_LISTING
     this.#isStale = false
     this.#isEnded = false
     this.#handedOut = 0

@@ -35,6 +35,7 @@ export class Rejects {
       throw error
     }
     if (moved.left) {
+      claims.finished(claim)
       const renamed = moved.name === name ? '' : ` as ${inspect(printable(moved.name))}`
       reporter.report(verdict.type, name, `${verdict.message}: moved to fail/${renamed}`, verdict.error)
       return

@@ -1,15 +1,15 @@
 /**
  * Waiting until there is something to claim (fsq standard, sections 4 and 7).
  *
- * A watch (inotify, kqueue) is a hint, and a full pass is the truth. After a pass that has ended, {@link Waiter.wait} is in one of
- * these states, and each move out of "sleeps" begins a pass:
+ * A watch (inotify, kqueue) is a hint, and a full pass is the truth. After a pass has ended, {@link Waiter.wait} does one of these:
  *
  *     lists at once    there was work: watching would turn each claim into an event for every worker
  *     arms the watch   and lists once more for items added before the watch was armed; later ones raise an event
- *     sleeps ── an event, a release, a due time ────────────────> revisits the names in question
- *            ── lost events, a pull of the trigger, a change ───> lists, as soon as the next look may be
- *            ── the time of the next look: a change was missed ─> lists, unless the directory shows that nothing has changed
- *            ── cancelled (signal, close, the loop is left) ────> returns
+ *     sleeps ── an event, a release, a due time ──────────────> revisits the names in question
+ *            ── the queue itself has changed (down, removed) ─> lists at once
+ *            ── lost events, a pull of the trigger ───────────> lists, as soon as the next look may be
+ *            ── the time of the next look ────────────────────> lists, unless the directory shows that nothing has changed
+ *            ── cancelled (signal, close, the loop is left) ──> ends without a pass
  *
  * A missed wake-up is caught by the look: at most {@link LOOK_MS} later, or {@link LOOK_SOON_MS} where a watch may not tell all.
  *
@@ -120,14 +120,14 @@ export class Waiter {
     this.#last = last
     if (last.isStale) return this.#list(false)
     if (this.#watched === undefined) {
-      // The next pass costs more than events where the last one skipped more than it handed out.
+      // The next pass costs more than events if the last one skipped more items than it handed out.
       if (last.handedOut > last.skipped) return this.#list(false)
       if (this.#arm()) return this.#list(true)
     }
     this.#planLook()
     for (;;) {
       if (this.#isCancelled()) return false
-      const happened = this.#happened() ?? (await this.#sleep())
+      const happened = this.#pollWatch() ?? (await this.#sleep())
       if (this.#isCancelled()) return false
       this.#note(happened)
       if ((happened & Happened.look) !== 0 || performance.now() >= this.#lookAt) return this.#look()
@@ -152,16 +152,22 @@ export class Waiter {
     return this.#list(!this.#hasLost)
   }
 
-  /** @param maySync - Whether this thread may list, if the queue is watched and few names are to be expected. */
-  async #list(maySync: boolean): Promise<boolean> {
+  /**
+   * Begins a full pass.
+   *
+   * @param maySync - Whether this thread may list, if the queue is watched and few names are to be expected.
+   * @returns True, for {@link wait}.
+   */
+  async #list(maySync: boolean): Promise<true> {
     this.#listenToTrigger()
     this.#hasLost = false
     this.#wasPulled = false
     this.#released.clear()
     await this.#pass.begin(maySync && this.#watched !== undefined)
-    // The queue was installed anew: the watch was on the old one while the new one was listed.
-    while (this.#watched !== undefined && this.#watched !== this.#pass.handle && this.#arm())
-      await this.#pass.begin()
+    while (this.#watched !== undefined && this.#watched !== this.#pass.handle) {
+      // Another queue has taken the place of the watched one. It is watched from now on, so it is listed again.
+      if (this.#arm()) await this.#pass.begin()
+    }
     return true
   }
 
@@ -275,7 +281,7 @@ export class Waiter {
   }
 
   /** `undefined`: nothing yet; the watch wakes this loop. */
-  #happened(): number | undefined {
+  #pollWatch(): number | undefined {
     if (this.#released.size > 0 || this.#pass.nextDue <= Date.now()) return native.cancelWatch(this.#watch)
     return native.awaitWatch(this.#watch, this.#pass.isBusy, this.#wake)
   }
