@@ -9,6 +9,7 @@ import process from 'node:process'
 /** The lowest comes first. A file directly in src/ is a chapter of its own. */
 const CHAPTERS = [
   'errors',
+  'real-timers.ts',
   'addon',
   'cancellation.ts',
   'in-flight.ts',

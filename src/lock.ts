@@ -24,10 +24,10 @@ import {
   NO_OPTIONS,
   type UnlockOptions,
   describeTarget,
-  isUnlocked,
   lockDescriptor,
   lockOperation,
   lockRequest,
+  tryUnlock,
   unlockDescriptor,
   unlockRequest,
 } from './lock/request.js'
@@ -132,7 +132,7 @@ export async function unlock(descriptor: number, options: UnlockOptions = NO_OPT
 /** Synchronous {@link unlock}. */
 export function unlockSync(descriptor: number, options: UnlockOptions = NO_OPTIONS): void {
   // The fast path is enough for most calls. If it fails, the slow path finds out why.
-  if (options === NO_OPTIONS && isUnlocked(descriptor)) return
+  if (options === NO_OPTIONS && tryUnlock(descriptor)) return
   unlockNow(unlockRequest('unlockSync', descriptor, options))
 }
 

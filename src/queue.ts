@@ -45,6 +45,10 @@ export interface QueueOptions extends SettingOverrides {
   readonly onReport?: ReportListener | undefined
 }
 
+// For compat/shared-queues.ts only: by symbols, as no user of the package is to call them.
+export const suspend = Symbol('suspend')
+export const suspendLater = Symbol('suspendLater')
+
 /**
  * A handle on a queue. Making one touches no file: the first use opens the directory, which then stays open.
  *
@@ -420,20 +424,20 @@ export class Queue {
   }
 
   /**
-   * @internal Lets go of the descriptors, unless items are claimed or scanned through them; the next use opens the queue anew. For a
-   * caller who knows that nothing else is under way.
+   * @internal Closes the descriptors, unless items are claimed or scanned through them; the next use opens the queue again. For a
+   * caller that knows that nothing else is in flight.
    *
-   * @returns Whether it has.
+   * @returns Whether it closed them.
    */
-  suspend(): boolean {
+  [suspend](): boolean {
     const isIdle = this.#context.claims.isIdle && this.#scans.isIdle
     if (isIdle) this.#directory.closeDescriptors()
     return isIdle
   }
 
-  /** @internal {@link suspend}, once the loops that run have ended. What they leave claimed then is left to the garbage collector. */
-  suspendLater(): void {
-    void this.#scans.idle().then(() => this.suspend())
+  /** @internal Suspends once the running loops have ended. If they leave items claimed, the garbage collector closes the descriptors. */
+  [suspendLater](): void {
+    void this.#scans.idle().then(() => this[suspend]())
   }
 
   /** {@link close}, for `await using`. */

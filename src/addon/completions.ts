@@ -5,10 +5,7 @@
  *
  * @module
  */
-// Not the globals: a test with fake timers replaces those.
-import { performance } from 'node:perf_hooks'
-import { setImmediate } from 'node:timers'
-
+import { performance, setImmediate } from '../real-timers.js'
 import { native } from './native.js'
 
 // A call that has not completed by then takes longer than a wake-up.

@@ -12,64 +12,19 @@ import { SettingError } from '../errors/classes.js'
 import type { EnqueueOptions } from '../enqueue/entry.js'
 import type { InstallOptions, UninstallOptions } from '../directory/install.js'
 import { type RetryOptions, type RetryOutcome, WorkItem } from '../item/work-item.js'
-import { layoutOf } from '../directory/layout.js'
 import type { NameArgument } from '../name/codec.js'
 import type { Payload } from '../enqueue/payload.js'
 import { Queue } from '../queue.js'
 import type { ScanForeverOptions, ScanOptions } from '../scan/scan.js'
-import { type SettingOverrides, isSetting, resolveSettings } from '../settings.js'
+import { type SettingOverrides, isSetting } from '../settings.js'
 import type { PullOptions } from '../directory/trigger.js'
+import { shareQueue, useQueue } from './shared-queues.js'
 
 /** Settings, but for the name of the trigger, and the options of an enqueue, of which `trigger` says whether to pull it. */
 export type VenqueueOptions = Omit<SettingOverrides, 'trigger'> & EnqueueOptions
 
 /** The contents of an item as a file: its path, its descriptor, or another payload, such as a stream. */
 export type FilePayload = string | URL | number | Exclude<Payload, string>
-
-/** A handle that calls share: calls in a row need not open the queue, and calls in one tick share a batch and its fsyncs. */
-interface Shared {
-  readonly queue: Queue
-  /** Enqueues under way. */
-  enqueues: number
-  /** Nobody else will use it. */
-  isDropped: boolean
-}
-
-const MOST_HANDLES = 64
-// Used last: last.
-const handles = new Map<string, Shared>()
-
-function share(name: string, overrides: SettingOverrides): Shared {
-  const settings = resolveSettings(overrides)
-  const key = JSON.stringify([layoutOf(name, settings).path, settings])
-  const shared = handles.get(key) ?? { queue: new Queue(name, settings), enqueues: 0, isDropped: false }
-  handles.delete(key)
-  if (handles.size === MOST_HANDLES) dropOne()
-  handles.set(key, shared)
-  return shared
-}
-
-/**
- * Closes the one that was used longest ago and that nobody uses. If all are in use, the first is dropped: the end of its
- * loops or enqueues closes it, or the garbage collector does after the last of its items.
- */
-function dropOne(): void {
-  for (const [key, { queue, enqueues }] of handles) {
-    if (enqueues > 0 || !queue.suspend()) continue
-    handles.delete(key)
-    return
-  }
-  const [oldest] = handles
-  if (oldest === undefined) return
-  const [key, shared] = oldest
-  handles.delete(key)
-  shared.isDropped = true
-  shared.queue.suspendLater()
-}
-
-function sharedQueue(name: string, overrides: SettingOverrides): Queue {
-  return share(name, overrides).queue
-}
 
 function checkAreOptions(options: unknown): void {
   if (typeof options === 'object' && options !== null) return
@@ -87,7 +42,7 @@ function separate<Own extends object>(options: object, except = ''): [overrides:
 
 function open<Own extends object>(name: string, options: object): [queue: Queue, own: Own] {
   const [overrides, own] = separate<Own>(options)
-  return [sharedQueue(name, overrides), own]
+  return [shareQueue(name, overrides), own]
 }
 
 function checkItem(item: WorkItem): void {
@@ -208,14 +163,7 @@ export async function vsenqueue(
   options: VenqueueOptions = {},
 ): Promise<string> {
   const [overrides, own] = separate<EnqueueOptions>(options, 'trigger')
-  const shared = share(name, overrides)
-  shared.enqueues++
-  try {
-    return await shared.queue.enqueue(data, args, own)
-  } finally {
-    shared.enqueues--
-    if (shared.isDropped && shared.enqueues === 0) shared.queue.suspend()
-  }
+  return useQueue(name, overrides, async (queue) => queue.enqueue(data, args, own))
 }
 
 /**
@@ -303,27 +251,27 @@ export async function retry(item: WorkItem, options: RetryOptions = {}): Promise
 
 /** Forbids scans of a queue: {@link Queue.down}. */
 export async function down(name: string, options: SettingOverrides = {}): Promise<void> {
-  await sharedQueue(name, options).down()
+  await shareQueue(name, options).down()
 }
 
 /** Allows them again: {@link Queue.up}. */
 export async function up(name: string, options: SettingOverrides = {}): Promise<void> {
-  await sharedQueue(name, options).up()
+  await shareQueue(name, options).up()
 }
 
 /** Whether scans of a queue are forbidden: {@link Queue.isDown}. */
 export async function isDown(name: string, options: SettingOverrides = {}): Promise<boolean> {
-  return sharedQueue(name, options).isDown()
+  return shareQueue(name, options).isDown()
 }
 
 /** Makes the trigger of a queue: {@link Queue.trigger}. */
 export async function trigger(name: string, options: SettingOverrides = {}): Promise<void> {
-  await sharedQueue(name, options).trigger()
+  await shareQueue(name, options).trigger()
 }
 
 /** Removes it: {@link Queue.untrigger}. */
 export async function untrigger(name: string, options: SettingOverrides = {}): Promise<void> {
-  await sharedQueue(name, options).untrigger()
+  await shareQueue(name, options).untrigger()
 }
 
 /**

@@ -12,8 +12,8 @@ import { ownerOf } from './owner.js'
 import { FsqError, NotAQueueError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { type Layout, placePath, queueMissing } from './layout.js'
-import { Place } from '../addon/native.js'
+import type { Layout } from './layout.js'
+import { checkQueue, notADirectory, queueMissing } from './presence.js'
 import type { Settings } from '../settings.js'
 
 const { EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO } = os.constants.errno
@@ -81,27 +81,6 @@ export async function isQueueDown(layout: Layout): Promise<boolean> {
   }
 }
 
-/** Rejects a missing queue with an error of its own, because it must not look like a queue that is up. */
-export async function checkQueue(layout: Layout): Promise<void> {
-  const waiting = placePath(layout, Place.queue)
-  try {
-    if ((await fs.lstat(waiting)).isDirectory()) return
-  } catch (error) {
-    const failure = failureOf(error, 'lstat', waiting)
-    if (![ENOENT, ENOTDIR, ELOOP].includes(-failure.errno))
-      throw fileSystemError(failure, `find the queue ${inspect(layout.name)}`)
-    const isMissing = await fs.stat(layout.path).then(
-      () => false,
-      (cause: unknown) => codeOf(cause) !== 'ELOOP',
-    )
-    if (isMissing) throw queueMissing(layout, 'stat')
-  }
-  throw new NotAQueueError(`${layout.path} is not a queue: it has no directory of waiting items`, {
-    path: waiting,
-    advice: 'Restore it with the owner and mode of the others, or install the queue again',
-  })
-}
-
 async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHandle; made: boolean }> {
   // O_NONBLOCK: if it is a FIFO, do not wait for a reader.
   const flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK
@@ -136,12 +115,7 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
   if ([ELOOP, EISDIR, ENXIO, EEXIST].includes(-errno)) return notPlain(layout)
   // The directory no longer exists: the queue has just been uninstalled.
   if (errno === -ENOENT) return queueMissing(layout, syscall)
-  if (errno === -ENOTDIR) {
-    return new NotAQueueError(`${layout.path} is not a queue, as it is not a directory`, {
-      path: layout.path,
-      advice: 'Move it out of the way and install the queue',
-    })
-  }
+  if (errno === -ENOTDIR) return notADirectory(layout)
   return fileSystemError(failure, `${doing} the queue ${inspect(layout.name)}`)
 }
 

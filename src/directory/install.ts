@@ -22,9 +22,10 @@ import {
   QueueNotEmptyError,
   SettingError,
 } from '../errors/classes.js'
-import { type Failure, errnoOf, failureOf } from '../errors/errno.js'
+import { type Failure, failureOf } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
-import { type Layout, isDeleted, placePath, queueMissing, rootMissing } from './layout.js'
+import { type Layout, isDeleted } from './layout.js'
+import { hasAllPlaces, isDirectory, isMissing, queueMissing, rootMissing } from './presence.js'
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
 import {
@@ -217,27 +218,6 @@ async function checkIsQueue(layout: Layout): Promise<void> {
     path: layout.path,
     advice: 'Remove it by hand, if it is yours',
   })
-}
-
-/** Whether all four directories exist. */
-export async function hasAllPlaces(layout: Layout): Promise<boolean> {
-  const places = layout.directories.map((_, place) => isDirectory(placePath(layout, place as Place)))
-  return (await Promise.all(places)).every(Boolean)
-}
-
-async function isDirectory(directory: string): Promise<boolean> {
-  try {
-    return (await fs.lstat(directory)).isDirectory()
-  } catch (error) {
-    if (isMissing(error)) return false
-    // A path that may not be examined must not be reported as missing.
-    throw fileSystemError(failureOf(error, 'lstat', directory), 'look at the queue')
-  }
-}
-
-/** Whether the error means that the directory does not exist. */
-function isMissing(error: unknown): boolean {
-  return [ENOENT, ENOTDIR].includes(-errnoOf(error))
 }
 
 function installError(layout: Layout, failure: Failure, published: boolean): FsqError {

@@ -4,13 +4,10 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { QueueMissingError, QueueNameError } from '../errors/classes.js'
-import type { Failure } from '../errors/errno.js'
-import { systemError } from '../errors/system-error.js'
+import { QueueNameError } from '../errors/classes.js'
 import { Place } from '../addon/native.js'
 import type { Settings } from '../settings.js'
 import { LONGEST_NAME } from '../name/limits.js'
@@ -100,29 +97,6 @@ export function pathsOf(layout: Layout): QueuePaths {
 /** The path of a directory of the queue, or of an entry in it. */
 export function placePath(layout: Layout, place: Place, ...entry: string[]): string {
   return path.join(layout.path, layout.directories[place] ?? '', ...entry)
-}
-
-/**
- * The error for a queue that does not exist.
- *
- * @param syscall - The call that found this out.
- */
-export function queueMissing({ name, root, path: queue }: Layout, syscall: string): QueueMissingError {
-  const shown = inspect(name)
-  return new QueueMissingError(`There is no queue ${shown} in ${root}`, {
-    cause: systemError({ errno: -os.constants.errno.ENOENT, syscall, path: queue }),
-    advice: `Install it with Queue.install(${shown}), or set the option 'root' (FSQ_ROOT) to the directory that it is in`,
-    adviceKey: 'install-queue',
-  })
-}
-
-/** The error for a root directory that does not exist. */
-export function rootMissing(root: string, failure: Failure): QueueMissingError {
-  return new QueueMissingError(`The directory for queues, ${root} (FSQ_ROOT), does not exist`, {
-    cause: systemError(failure),
-    advice: "Make it, or set the option 'root'",
-    adviceKey: 'make-root',
-  })
 }
 
 /**

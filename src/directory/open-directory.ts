@@ -19,7 +19,8 @@ import {
 } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
-import { type Layout, queueMissing } from './layout.js'
+import type { Layout } from './layout.js'
+import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
@@ -257,12 +258,7 @@ export class QueueDirectory {
     const cause = systemError(failure)
     const isQueueItself = failure.path === queuePath
     if (isQueueItself && failure.errno === -ENOENT) return queueMissing(this.layout, failure.syscall)
-    if (isQueueItself && failure.errno === -ENOTDIR) {
-      return new NotAQueueError(`${queuePath} is not a queue, as it is not a directory`, {
-        cause,
-        advice: 'Move it out of the way and install the queue',
-      })
-    }
+    if (isQueueItself && failure.errno === -ENOTDIR) return notADirectory(this.layout, { cause })
     if (isQueueItself && failure.errno === -ELOOP) {
       return new NotAQueueError(`${queuePath} is not a queue: it is a symbolic link that leads in a circle`, {
         cause,

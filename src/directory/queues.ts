@@ -8,8 +8,8 @@ import path from 'node:path'
 
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { hasAllPlaces } from './install.js'
-import { layoutOf, rootMissing } from './layout.js'
+import { layoutOf } from './layout.js'
+import { hasAllPlaces, rootMissing } from './presence.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 
 /**

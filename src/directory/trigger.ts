@@ -11,7 +11,7 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { ownerOf } from './owner.js'
-import { checkQueue } from './down.js'
+import { checkQueue } from './presence.js'
 import { type FsqError, TriggerError } from '../errors/classes.js'
 import { errnoOf, failureOf } from '../errors/errno.js'
 import { fileSystemError, systemError } from '../errors/system-error.js'

@@ -4,8 +4,8 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
-// Not the global one, which a test may replace by a fake clock.
-import { setTimeout } from 'node:timers'
+
+import { setTimeout } from '../real-timers.js'
 
 // In bytes. Smaller copies come from memory that the process has already.
 const LARGE = 64 * 1024

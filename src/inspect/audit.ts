@@ -6,7 +6,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { type Layout, placePath, queueMissing } from '../directory/layout.js'
+import { type Layout, placePath } from '../directory/layout.js'
+import { queueMissing } from '../directory/presence.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'

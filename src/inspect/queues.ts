@@ -9,7 +9,8 @@ import path from 'node:path'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { type Layout, layoutOf, rootMissing } from '../directory/layout.js'
+import { type Layout, layoutOf } from '../directory/layout.js'
+import { rootMissing } from '../directory/presence.js'
 import type { Settings } from '../settings.js'
 
 // mkfs makes it in the root of a file system, and only root may look into it.

@@ -3,8 +3,7 @@
  *
  * @module
  */
-// Not the global one, which a test may have replaced.
-import { setImmediate } from 'node:timers'
+import { setImmediate } from '../real-timers.js'
 
 const SLICE_MS = 10
 

@@ -148,7 +148,7 @@ export class FileLock {
    */
   tryUpgrade(): boolean {
     this.#checkHeld('upgrade')
-    const granted = this.#isExclusive()
+    const granted = this.#tryExclusive()
     if (!granted) this.#checkKept()
     return granted
   }
@@ -223,11 +223,11 @@ export class FileLock {
   #exclusiveOrNothing(): true | undefined {
     // It may have been unlocked during the wait.
     this.#checkHeld('upgrade')
-    return this.#isExclusive() ? true : undefined
+    return this.#tryExclusive() ? true : undefined
   }
 
   /** Tries to have it exclusive; if that fails, to have it shared as before. */
-  #isExclusive(): boolean {
+  #tryExclusive(): boolean {
     if (this.#state === 'exclusive') return true
     const errno = this.#lockAs(false)
     if (errno === 0 && this.#isInPlace()) {

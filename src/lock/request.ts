@@ -149,8 +149,12 @@ export function unlockDescriptor(request: LockRequest): number {
   return errno ?? 0
 }
 
-/** Gives up the flock on the caller's descriptor, if it is one. */
-export function isUnlocked(descriptor: number): boolean {
+/**
+ * Gives up the flock on the caller's descriptor.
+ *
+ * @returns Whether that succeeded; if not, {@link unlockDescriptor} tells why.
+ */
+export function tryUnlock(descriptor: number): boolean {
   return (
     isDescriptor(descriptor) &&
     native.unlockDescriptor(packLock(descriptor, LockOperation.flock)) === undefined

@@ -5,8 +5,8 @@ import path from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
 import { Queue } from '../../src/index.js'
-import { compareItemNames } from '../../src/name/item-name.js'
 import { Child, argsIn, filesOf, makeDirectory, until } from '../support/child.js'
+import { compareItemNames } from '../support/fifo-order.js'
 
 const COUNT = 1000
 const NUMBERS = Array.from({ length: COUNT }, (_, index) => index)

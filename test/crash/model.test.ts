@@ -6,8 +6,9 @@ import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 import { Queue } from '../../src/index.js'
-import { compareItemNames, itemKey } from '../../src/name/item-name.js'
+import { itemKey } from '../../src/name/item-name.js'
 import { Child, type Where, filesOf, isFree, makeDirectory } from '../support/child.js'
+import { compareItemNames } from '../support/fifo-order.js'
 
 const MAX_TRIES = 3
 const WORKERS = 2

@@ -6,7 +6,6 @@ import process from 'node:process'
 import { describe, expect, test } from '@jest/globals'
 
 import { SettingError } from '../../src/errors/classes.js'
-import { compareItemNames } from '../../src/name/item-name.js'
 import { ifRoot } from '../support/needs.js'
 import {
   EMPTY,
@@ -23,6 +22,7 @@ import {
   useTestBed,
 } from '../support/queue.js'
 import { ways, waysAndPayloads } from './ways.js'
+import { compareItemNames } from '../support/fifo-order.js'
 
 const bed = useTestBed()
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 
 import { EnqueueManyError, type FsqError, PayloadError } from '../../src/errors/classes.js'
-import { compareItemNames } from '../../src/name/item-name.js'
 import { EMPTY, checkError, contentOf, contents, errorOf, names, useTestBed } from '../support/queue.js'
+import { compareItemNames } from '../support/fifo-order.js'
 
 const bed = useTestBed()
 

@@ -4,12 +4,12 @@ import fs from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { compareItemNames } from '../../src/name/item-name.js'
 import { Place, REGULAR_FILE, isFailure, native } from '../../src/addon/native.js'
 import type { Queue } from '../../src/queue.js'
 import { LOCK_MARKER } from '../../src/settings.js'
 import { Child } from '../support/child.js'
 import { type Directory, itemName, names, pathOf, plant, useTestBed } from '../support/queue.js'
+import { compareItemNames } from '../support/fifo-order.js'
 
 const bed = useTestBed()
 

@@ -5,7 +5,6 @@ import { describe, expect, test } from '@jest/globals'
 import { QueueMissingError, SettingError } from '../../src/errors/classes.js'
 import type { ListedItem } from '../../src/inspect/lister.js'
 import type { ItemState } from '../../src/inspect/states.js'
-import { compareItemNames } from '../../src/name/item-name.js'
 import { native } from '../../src/addon/native.js'
 import type { Queue } from '../../src/queue.js'
 import {
@@ -22,6 +21,7 @@ import {
   until,
   useTestBed,
 } from '../support/queue.js'
+import { compareItemNames } from '../support/fifo-order.js'
 
 const bed = useTestBed()
 const PLACES: readonly (readonly [ItemState, Directory])[] = [

@@ -371,6 +371,7 @@ test('the module does not bring the queue along', () => {
     'lock.ts',
     'native.ts',
     'options.ts',
+    'packing.ts',
     'request.ts',
     'system-error.ts',
     'wait.ts',
