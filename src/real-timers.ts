@@ -3,5 +3,9 @@
  *
  * @module
  */
-export { performance } from 'node:perf_hooks'
-export { setImmediate, setTimeout } from 'node:timers'
+import hooks from 'node:perf_hooks'
+import timers from 'node:timers'
+
+// Not `export … from`: the build (scripts/builtins.mjs) finds the names of Node's modules in imports only.
+export const { performance } = hooks
+export const { clearTimeout, setImmediate, setTimeout } = timers

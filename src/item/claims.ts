@@ -13,8 +13,6 @@
  *
  * @module
  */
-// Not the global: a test with fake timers replaces that.
-import { setTimeout } from 'node:timers'
 import { inspect } from 'node:util'
 
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -25,6 +23,7 @@ import { type QueueHandle, native } from '../addon/native.js'
 import type { ClaimedFile } from '../addon/packing.js'
 import type { Settings } from '../settings.js'
 import { Moves } from './moves.js'
+import { setTimeout } from '../real-timers.js'
 
 /** The state of a claim; the module comment shows the moves between them. */
 export type ClaimState = 'claimed' | 'finishing' | 'unfinished' | 'finished' | 'released'

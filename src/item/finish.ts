@@ -11,8 +11,6 @@
  * @module
  */
 import os from 'node:os'
-// Not the globals: a test with fake timers replaces those.
-import { clearTimeout, setTimeout } from 'node:timers'
 import { inspect } from 'node:util'
 
 import { Place } from '../addon/native.js'
@@ -28,6 +26,7 @@ import type { RawName } from '../name/charset.js'
 import type { Claim } from './claims.js'
 import type { ItemContext } from './context.js'
 import { type Move, type Moved, isGone } from './moves.js'
+import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { EBADF } = os.constants.errno
 const FIRST_BACKOFF = 100

@@ -11,8 +11,6 @@
  * @module
  */
 import os from 'node:os'
-// Not the globals: a test with fake timers replaces those.
-import { clearTimeout, setTimeout } from 'node:timers'
 
 import { type QueueHandle, native } from '../addon/native.js'
 import type { ClaimBatch } from '../addon/packing.js'
@@ -25,6 +23,7 @@ import type { Claimer } from './claimer.js'
 import type { Pass } from './pass.js'
 import type { Prefetch } from './prefetch.js'
 import type { Rejects } from './rejects.js'
+import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { EMFILE, ENFILE } = os.constants.errno
 

@@ -4,8 +4,7 @@
  * @module
  */
 
-// Not the global: a test with fake timers replaces that.
-import { setImmediate } from 'node:timers'
+import { setImmediate } from '../real-timers.js'
 
 // Microseconds a name. Waking another thread takes several times as long.
 const QUICK = 10

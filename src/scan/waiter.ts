@@ -16,8 +16,6 @@
  * @module
  */
 import os from 'node:os'
-// Not the globals: a test with fake timers replaces those.
-import { clearTimeout, setTimeout } from 'node:timers'
 
 import {
   Happened,
@@ -36,6 +34,7 @@ import { fileSystemError, systemError } from '../errors/system-error.js'
 import type { ItemContext } from '../item/context.js'
 import { type RawName, toRaw } from '../name/charset.js'
 import type { Pass, PassSummary } from './pass.js'
+import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
 // The longest time from one look to the next, unless a look is expensive.

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { SettingError } from '../../src/errors/classes.js'
+import { native } from '../../src/addon/native.js'
 import type { WorkItem } from '../../src/item/work-item.js'
 import {
   EMPTY,
@@ -160,4 +161,13 @@ describe('retry', () => {
       await item.done()
     },
   )
+})
+
+test('in a queue without a TTL, a retry does not parse when the item was enqueued', async () => {
+  const queue = await bed.install({ maxTries: 3 })
+  await queue.enqueue('x')
+  const item = await takeOne(queue)
+  const parseTime = jest.spyOn(native, 'parseTime')
+  expect(await item.retry()).toBe('waiting')
+  expect(parseTime).not.toHaveBeenCalled()
 })

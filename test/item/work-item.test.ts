@@ -2,7 +2,7 @@ import fs from 'node:fs'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import { ItemFinishedError, ItemGoneError } from '../../src/errors/classes.js'
+import { ItemFinishedError, ItemGoneError, QueueClosedError } from '../../src/errors/classes.js'
 import type { WorkItem } from '../../src/item/work-item.js'
 import { native } from '../../src/addon/native.js'
 import {
@@ -218,6 +218,17 @@ describe('a lock ends', () => {
     const closing = queue.close()
     expect(descriptors.map(isLockedBesides)).toEqual([false, false])
     await closing
+  })
+
+  test('only after the read in flight, which goes on when the handle is closed', async () => {
+    const queue = await bed.install()
+    const content = 'x'.repeat(5_000_000)
+    plant(queue, itemName(), content)
+    const item = await takeOne(queue)
+    const reading = item.text()
+    await queue.close()
+    expect(await reading).toBe(content)
+    expect(await errorOf(async () => item.text())).toBeInstanceOf(QueueClosedError)
   })
 
   test('when an item is disposed of, after a finish that is under way', async () => {

@@ -130,3 +130,25 @@ describe('reports', () => {
     expect(names(queue, 'done')).toEqual([itemName()])
   })
 })
+
+test('an item does not wait until the malformed ones of its batch are in fail/', async () => {
+  const queue = await bed.install()
+  plant(queue, 'malformed')
+  const id = itemName()
+  plant(queue, id)
+  let moveNow = (): void => undefined
+  const gate = new Promise<void>((resolve) => (moveNow = resolve))
+  const finish = native.finish
+  jest.spyOn(native, 'finish').mockImplementationOnce(async (handle, numbers, ...rest) => {
+    const copy = numbers.slice()
+    await gate
+    return finish(handle, copy, ...rest)
+  })
+  const loop = queue.scanForever({ prefetch: 4, onReport: () => undefined })
+  const { value } = await loop.next()
+  expect(value).toMatchObject({ id })
+  expect(names(queue, 'fail')).toEqual([])
+  moveNow()
+  await loop.return()
+  expect(names(queue, 'fail')).toEqual(['malformed'])
+})

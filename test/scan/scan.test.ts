@@ -397,3 +397,11 @@ test('native code and its declaration agree on the numbers of a batch of claims'
   expect(batches.length).toBeGreaterThan(0)
   for (const [numbers, claimed] of batches) expect(numbers).toHaveLength(claimNumbersAt(claimed.length))
 })
+
+test('a loop that is left before its first step gives the value that it is left with', async () => {
+  const queue = await bed.install()
+  const loop = queue.scan() as AsyncGenerator<WorkItem, unknown, undefined>
+  expect(Object.prototype.toString.call(loop)).toBe('[object AsyncGenerator]')
+  expect(await loop.return(5)).toEqual({ value: 5, done: true })
+  expect(await loop.next()).toEqual({ value: undefined, done: true })
+})
