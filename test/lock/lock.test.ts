@@ -101,7 +101,7 @@ describe.each(KINDS)('%s on a path', (kind) => {
       cause: 'ENOENT',
       syscall: 'open',
       path: file,
-      says: /Leave create: false out/,
+      says: /Make it, or call without create: false/,
     })
     expect(fs.readdirSync(directory)).toEqual([])
   })
@@ -155,7 +155,7 @@ describe.each(KINDS)('%s on a path', (kind) => {
         type: FileSystemError,
         cause: 'EBADF',
         path: file,
-        says: /closed by somebody else/,
+        says: /Other code closed its descriptor/,
       },
     )
     expect(held.held).toBe(false)

@@ -252,7 +252,7 @@ describe('errors', () => {
       type,
       cause: code,
       path: bed.root,
-      says: /Nobody can make a directory in it.* Probe another/,
+      says: /No directory can be made in it.* Probe another/,
     })
     make.mockRestore()
   })
