@@ -143,7 +143,7 @@ describe.each(KINDS)('%s on a path', (kind) => {
     expect(isFree(kind)).toBe(true)
   })
 
-  test('a descriptor that somebody closed is left to whoever has its number now', () => {
+  test('a descriptor that other code closed is left to the file that has its number now', () => {
     const held = lockSync(file, { kind, shared: true })
     fs.closeSync(held.fd)
     const other = fs.openSync(path.join(directory, 'other'), 'w+')
