@@ -26,7 +26,7 @@ const bed = useTestBed()
 const advice =
   /permission denied \(EACCES, .*Give the user of this process read, write and search permission for it/
 
-/** A root in which anybody may install. */
+/** A root in which every user may install. */
 function openRoot(): string {
   const root = bed.path('root')
   fs.mkdirSync(root)
@@ -72,7 +72,7 @@ const uses = `({
   'install by force': () => Queue.install('q', { root: given.root, force: true }),
 })`
 
-describe('a queue of somebody else', () => {
+describe('a queue of another user', () => {
   ifRoot('that may not even be looked into: every call says so, and nothing is changed', async () => {
     const queue = await bed.install({ queueMode: '0700' })
     const id = await queue.enqueue('x')
@@ -264,7 +264,7 @@ describe('one item', () => {
     })
   })
 
-  ifRoot('of somebody else, to be tried again later: it is at once, and that is reported', async () => {
+  ifRoot('of another user, retried with a delay: it is due at once, which is reported', async () => {
     const queue = await bed.install({ queueMode: '0777' })
     fs.chmodSync(plant(queue, itemName(), 'x'), 0o644)
     interface Seen {
@@ -287,7 +287,7 @@ describe('one item', () => {
   })
 
   ifRoot(
-    'of somebody else in a directory with the sticky bit cannot be moved: the claim is kept',
+    'of another user in a directory with the sticky bit cannot be moved: the claim is kept',
     async () => {
       const queue = await bed.install({ queueMode: '01777' })
       fs.chmodSync(plant(queue, itemName(), 'x'), 0o644)
@@ -429,7 +429,7 @@ test('a payload that may not be read is named, and nothing is added', async () =
 })
 
 ifRoot(
-  '`down` of somebody else is not taken over, and goes with up where the queue is open to all',
+  '`down` of another user keeps its owner, and up removes it where the queue is open to all',
   async () => {
     const queue = await bed.install({ queueMode: '0777' })
     await queue.down()

@@ -149,7 +149,7 @@ describe('close', () => {
     await queue[Symbol.asyncDispose]()
   })
 
-  test('lets what is under way come to its end', async () => {
+  test('lets calls in flight end', async () => {
     const queue = await bed.install()
     await queue.enqueueMany(Array.from({ length: 20 }, () => ({ data: 'x' })))
     const items = []
@@ -220,7 +220,7 @@ describe('the setting', () => {
       const args = [`a${delimiter}b`, '_', '']
       const id = await queue.enqueue('x', args)
       expect(id.charAt(0)).toBe(delimiter)
-      // Whoever reads it takes the delimiter from the name.
+      // A reader takes the delimiter from the name.
       const item = await takeOne(bed.open())
       expect(item.args).toEqual(args)
       await item.done()

@@ -55,7 +55,7 @@ export const redriven = (queue: fsq.Queue): Promise<unknown> => queue.redrive()
 export const pruned = (queue: fsq.Queue): Promise<unknown> => queue.prune({ age: 1 })
 export const advice = (error: fsq.FsqError): string | undefined => error.advice
 export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
-// @ts-expect-error: nobody changes the advice
+// @ts-expect-error: the advice is read-only
 advised.advice = 'Wait'
 // @ts-expect-error: no contents are null
 export const nothing: fsq.Payload = undefined
@@ -67,7 +67,7 @@ fsq.setConst('FSQ_NOTHING', 1)
 
 // With the types of the libraries checked, too, as a program does that sets no skipLibCheck.
 test.each([
-  ['all that TypeScript has unless it is told', {}],
+  ['all that TypeScript has by default', {}],
   ['those without the DOM', { lib: ['es2022'] }],
 ])(
   'types: %s',

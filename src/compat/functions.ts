@@ -1,10 +1,10 @@
 /**
- * The functions of the first implementation, by its names in camelCase. Each is little more than a line over {@link Queue}
- * and {@link WorkItem}, which can do more.
+ * The functions of the first implementation, with its names in camelCase. Each calls {@link Queue} or {@link WorkItem}, which can do
+ * more.
  *
- * Those that take the name of a queue have the settings of the process ({@link setConst}, the environment); the last
- * parameter overrides them for one call, and has the options of the call besides. `enqueue` and `senqueue` take as many
- * arguments as there are, so theirs goes to `venqueue` and `vsenqueue`.
+ * Functions that take the name of a queue use the settings of the process ({@link setConst}, the environment). Their last parameter
+ * overrides settings for one call and also has the options of the call. `enqueue` and `senqueue` take any number of arguments, so
+ * `venqueue` and `vsenqueue` take the options instead.
  *
  * @module
  */
@@ -20,10 +20,10 @@ import { type SettingOverrides, isSetting } from '../settings.js'
 import type { PullOptions } from '../directory/trigger.js'
 import { shareQueue, useQueue } from './shared-queues.js'
 
-/** Settings, but for the name of the trigger, and the options of an enqueue, of which `trigger` says whether to pull it. */
+/** Settings except the name of the trigger, and the options of an enqueue: there, `trigger` says whether to pull the trigger. */
 export type VenqueueOptions = Omit<SettingOverrides, 'trigger'> & EnqueueOptions
 
-/** The contents of an item as a file: its path, its descriptor, or another payload, such as a stream. */
+/** The contents of an item as a file: a path, a descriptor, or another payload, such as a stream. */
 export type FilePayload = string | URL | number | Exclude<Payload, string>
 
 function checkAreOptions(options: unknown): void {
@@ -31,7 +31,11 @@ function checkAreOptions(options: unknown): void {
   throw new SettingError('options', options, 'an object of settings and options')
 }
 
-/** The settings among the options of a call, and the options of its own, `except` those that a setting has the name of. */
+/**
+ * Separates the settings among the options of a call from the call's own options.
+ *
+ * @param except - An option of the call that has the name of a setting.
+ */
 function separate<Own extends object>(options: object, except = ''): [overrides: SettingOverrides, own: Own] {
   checkAreOptions(options)
   const entries = Object.entries(options)
@@ -51,10 +55,10 @@ function checkItem(item: WorkItem): void {
 }
 
 /**
- * Makes a queue. See {@link Queue.install}, which also gives a handle on it.
+ * Makes a queue. See {@link Queue.install}, which also returns a handle on it.
  *
  * @param options - Settings, and `force`.
- * @throws {@link QueueExistsError}, {@link QueueMissingError} if there is no root, or a file system error.
+ * @throws {@link QueueExistsError}, {@link QueueMissingError} if the root does not exist, or a file system error.
  * @example
  * ```ts
  * await fsq.install('a_queue', { queueGroup: 'workers' })
@@ -66,9 +70,9 @@ export async function install(name: string, options: SettingOverrides & InstallO
 }
 
 /**
- * Removes a queue with all that is done and failed. See {@link Queue.uninstall}.
+ * Removes a queue with all its done and failed items. See {@link Queue.uninstall}.
  *
- * @param options - Settings, and `force`: even if items wait.
+ * @param options - Settings, and `force`: remove it even if items wait.
  * @throws {@link QueueNotEmptyError}, {@link QueueMissingError}, {@link NotAQueueError}, or a file system error.
  * @example
  * ```ts
@@ -80,14 +84,14 @@ export async function uninstall(
   options: SettingOverrides & UninstallOptions = {},
 ): Promise<void> {
   const [overrides, own] = separate<UninstallOptions>(options)
-  // Not through a shared handle: it would be closed, with what others have claimed through it.
+  // Not through a shared handle: uninstalling closes the handle and releases what others have claimed through it.
   await new Queue(name, overrides).uninstall(own)
 }
 
 /**
- * Adds a file as an item. Its contents are copied.
+ * Adds a copy of a file as an item.
  *
- * @param file - Its path, or what is open: a descriptor, a FileHandle, a stream.
+ * @param file - Its path, or an open descriptor, FileHandle or stream.
  * @param args - The arguments of the item.
  * @returns The id of the item.
  * @throws As {@link Queue.enqueue}; {@link PayloadError} if the file cannot be read.
@@ -105,7 +109,7 @@ export async function enqueue(
 }
 
 /**
- * Adds a string, or other data at hand, as an item.
+ * Adds a string or other data as an item.
  *
  * @param data - Its contents.
  * @param args - Its arguments.
@@ -125,7 +129,7 @@ export async function senqueue(
 }
 
 /**
- * {@link enqueue} with the arguments as one list, and options.
+ * {@link enqueue} with the arguments as one list, and with options.
  *
  * @param options - Settings, `delay` in milliseconds, and `trigger`.
  * @example
@@ -148,7 +152,7 @@ function filePayload(file: FilePayload): Payload {
 }
 
 /**
- * {@link senqueue} with the arguments as one list, and options.
+ * {@link senqueue} with the arguments as one list, and with options.
  *
  * @param options - Settings, `delay` in milliseconds, and `trigger`.
  * @example
@@ -167,9 +171,9 @@ export async function vsenqueue(
 }
 
 /**
- * Claims the items that wait, one after the other. See {@link Queue.scan}.
+ * Claims the waiting items one after the other. See {@link Queue.scan}.
  *
- * @param options - Settings and those of {@link ScanOptions}.
+ * @param options - Settings and {@link ScanOptions}.
  * @throws As {@link Queue.scan}.
  * @example
  * ```ts
@@ -188,9 +192,9 @@ export function scan(
 }
 
 /**
- * {@link scan} that waits for more when all are handed out. See {@link Queue.scanForever}.
+ * Like {@link scan}, but waits for more items after the last one. See {@link Queue.scanForever}.
  *
- * @param options - Settings and those of {@link ScanForeverOptions}.
+ * @param options - Settings and {@link ScanForeverOptions}.
  * @throws As {@link Queue.scanForever}.
  * @example
  * ```ts
@@ -228,11 +232,11 @@ export async function failPerm(item: WorkItem): Promise<void> {
 }
 
 /**
- * The work has failed for now: {@link WorkItem.retry}. Where the item has been tried as often as the scan allows
+ * The work has failed for now: {@link WorkItem.retry}. If the item has been tried as often as the scan allows
  * (`FSQ_MAX_TRIES`, 1 unless set) or is past its TTL, it fails for good.
  *
- * @param options - `delay`: milliseconds until it is due again.
- * @returns Where it is now: `'waiting'` or `'failed'`.
+ * @param options - `delay`: milliseconds until the item is due again.
+ * @returns Where the item is now: `'waiting'` or `'failed'`.
  * @example
  * ```ts
  * fsq.setConst('FSQ_MAX_TRIES', 2)
@@ -254,7 +258,7 @@ export async function down(name: string, options: SettingOverrides = {}): Promis
   await shareQueue(name, options).down()
 }
 
-/** Allows them again: {@link Queue.up}. */
+/** Allows scans of a queue again: {@link Queue.up}. */
 export async function up(name: string, options: SettingOverrides = {}): Promise<void> {
   await shareQueue(name, options).up()
 }
@@ -269,15 +273,15 @@ export async function trigger(name: string, options: SettingOverrides = {}): Pro
   await shareQueue(name, options).trigger()
 }
 
-/** Removes it: {@link Queue.untrigger}. */
+/** Removes the trigger of a queue: {@link Queue.untrigger}. */
 export async function untrigger(name: string, options: SettingOverrides = {}): Promise<void> {
   await shareQueue(name, options).untrigger()
 }
 
 /**
- * Pulls it, which wakes who waits for items: {@link Queue.triggerPull}.
+ * Pulls the trigger of a queue, which wakes waiting scans: {@link Queue.triggerPull}.
  *
- * @param options - Settings, and `ignoreListener`: it is no error if nobody listens.
+ * @param options - Settings, and `ignoreListener`: no error if no process listens.
  */
 export async function triggerPull(name: string, options: SettingOverrides & PullOptions = {}): Promise<void> {
   const [queue, own] = open<PullOptions>(name, options)

@@ -1,5 +1,5 @@
 /**
- * Names made of arguments, and back: the grammar of item names without the meaning of their first fields
+ * Makes names of arguments and takes them apart: the grammar of item names without the meaning of their first fields
  * (fsq standard, section 2).
  *
  * @module
@@ -11,11 +11,11 @@ import { getConst } from '../settings.js'
 import { type Charset, parseCharset, toRaw } from '../name/charset.js'
 import { type Codec, type NameArgument, argumentText, codecFor, delimiterOf } from '../name/codec.js'
 
-/** How names are written and read. What is left out is taken from the settings of the process. */
+/** How names are written and read. Defaults: the settings of the process. */
 export interface EncodeOptions {
   /** One ASCII character; `FSQ_DELIMITER`. */
   readonly delimiter?: string | undefined
-  /** One ASCII character, another than the delimiter; `FSQ_ENCODE`. */
+  /** One ASCII character other than the delimiter; `FSQ_ENCODE`. */
   readonly encodeseq?: string | undefined
   /** utf8, ascii or latin-1; `FSQ_CHARSET`. */
   readonly charset?: string | undefined
@@ -30,8 +30,8 @@ export interface Deconstructed {
 }
 
 /**
- * Makes a name of arguments: each one encoded, with a delimiter before it. No arguments and one empty argument make
- * the same name, the delimiter alone.
+ * Makes a name of arguments: each argument is encoded and has a delimiter before it. No arguments and one empty argument
+ * make the same name, the delimiter alone.
  *
  * @throws {@link EncodingError} if an argument cannot be written (the message tells which, from 0), or if the delimiter
  * and the encode character are not two ASCII characters that differ.

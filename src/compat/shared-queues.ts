@@ -1,5 +1,5 @@
 /**
- * The handles of the functions that take the name of a queue.
+ * The handles shared by the functions that take the name of a queue.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import { layoutOf } from '../directory/layout.js'
 import { Queue, suspend, suspendLater } from '../queue.js'
 import { type SettingOverrides, resolveSettings } from '../settings.js'
 
-/** A handle that calls share: calls in a row need not open the queue, and calls in one tick share a batch and its fsyncs. */
+/** A handle that calls share: successive calls need not open the queue, and calls in one tick share a batch and its fsyncs. */
 interface Shared {
   readonly queue: Queue
-  /** Enqueues under way. */
+  /** Enqueues in flight. */
   enqueues: number
-  /** Nobody else will use it. */
+  /** No later call will use it. */
   isDropped: boolean
 }
 
 const MOST_HANDLES = 64
-// Used last: last.
+// In the order of use: the handle used most recently is the last.
 const handles = new Map<string, Shared>()
 
 function share(name: string, overrides: SettingOverrides): Shared {
@@ -31,8 +31,8 @@ function share(name: string, overrides: SettingOverrides): Shared {
 }
 
 /**
- * Closes the one that was used longest ago and that nobody uses. If all are in use, the first is dropped: the end of its
- * loops or enqueues closes it, or the garbage collector does after the last of its items.
+ * Closes the handle that was used least recently and is not in use. If all are in use, the first is dropped: it is closed when its
+ * loops and enqueues end, or by the garbage collector after the last of its items.
  */
 function dropOne(): void {
   for (const [key, { queue, enqueues }] of handles) {
@@ -48,12 +48,12 @@ function dropOne(): void {
   shared.queue[suspendLater]()
 }
 
-/** The handle for a queue under these settings. */
+/** The shared handle for a queue with these settings. */
 export function shareQueue(name: string, overrides: SettingOverrides): Queue {
   return share(name, overrides).queue
 }
 
-/** Runs an enqueue on that handle, which stays open until it has ended. */
+/** Runs an enqueue on the shared handle, which stays open until the enqueue has ended. */
 export async function useQueue<Result>(
   name: string,
   overrides: SettingOverrides,

@@ -1,5 +1,5 @@
 /**
- * What the failures of lock calls mean.
+ * The errors for lock calls that fail.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export function lockError(
   return fileSystemError(failure, `${doing} ${describeTarget(request)}`, meaningOf(request, errno, syscall))
 }
 
-/** The error for a path that names what is not locked. */
+/** The error for a path that names something that cannot be locked. */
 export function notLockable(request: LockRequest): NotLockableError {
   return new NotLockableError(
     `Cannot lock ${describeTarget(request)}: it is neither a regular file nor a directory, and was not opened`,
@@ -58,12 +58,10 @@ function meaningOf(request: LockRequest, errno: number, syscall: string): ErrnoM
     case ENOENT:
       return [
         FileSystemError,
-        create
-          ? 'Make the directory that it is to be in'
-          : 'Leave create: false out to have it made, or make it',
+        create ? 'Make the directory for it' : 'Make it, or call without create: false, which makes it',
       ]
     case ELOOP:
-      return [FileSystemError, 'Symbolic links on the path lead in a circle; mend them']
+      return [FileSystemError, 'Symbolic links on the path lead in a circle; correct them']
     case ENOLCK:
       return [
         NotLockableError,
@@ -84,27 +82,27 @@ function meaningOf(request: LockRequest, errno: number, syscall: string): ErrnoM
   }
 }
 
-/** EBADF is also said of a descriptor that is open, but not in the way that the lock needs. */
+/** EBADF also means that the descriptor is open, but not in the mode that the lock needs. */
 function badDescriptor({ descriptor, kind, shared }: LockRequest): ErrnoMeaning {
   try {
     fs.fstatSync(descriptor)
   } catch {
     return [
       FileSystemError,
-      'The descriptor is not open (any more); where somebody else closed it, its number may soon be another file',
+      'The descriptor is not open (any more). If other code closed it, its number may soon belong to another file',
     ]
   }
   const [mode, flags] = shared ? ['reading', 'r'] : ['writing', 'r+']
   const of = kind === 'flock' ? '(on NFS) ' : ''
   return [
     NotLockableError,
-    `The descriptor is open, but not for ${mode}, as a lock of this kind ${of}must have it: open the file with '${flags}'`,
+    `The descriptor is open, but not for ${mode}, which a lock of this kind ${of}needs: open the file with '${flags}'`,
   ]
 }
 
 function closedByAnother(): ErrnoMeaning {
   return [
     FileSystemError,
-    'Its descriptor was closed by somebody else (a stream with autoClose, perhaps), and the lock is gone with it',
+    'Other code closed its descriptor (perhaps a stream with autoClose), and the lock ended with that',
   ]
 }

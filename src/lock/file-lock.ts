@@ -45,11 +45,11 @@ const abandoned = new FinalizationRegistry<{ readonly claim: number; readonly pa
 )
 
 /**
- * A lock, held until {@link FileLock.unlock}, the end of its block (`using`, `await using`), or the end of the process
- * or worker thread, however sudden.
+ * A lock. It is held until {@link FileLock.unlock}, the end of its block (`using`, `await using`), or the end of the process or
+ * worker thread, even a sudden one.
  *
- * One that was taken on a path has a descriptor of its own, which it closes. One that was taken on a descriptor ends also when
- * the last copy of that is closed.
+ * A lock on a path has a descriptor of its own, which it closes. A lock on a descriptor also ends when the last copy of the descriptor
+ * is closed.
  *
  * @example
  * ```ts
@@ -57,7 +57,7 @@ const abandoned = new FinalizationRegistry<{ readonly claim: number; readonly pa
  * try {
  *   if (needsChange(await read())) {
  *     await held.upgrade({ timeout: 5000 })
- *     await change() // after reading again: kind 'flock' lets others in between
+ *     await change() // after reading again: with kind 'flock', others may have held it in between
  *   }
  * } finally {
  *   held.unlock()
@@ -68,7 +68,7 @@ export class FileLock {
   readonly #request: LockRequest
   /** `undefined`: the descriptor is the caller's. */
   readonly #claim: number | undefined
-  /** `lost`: to somebody else, during an upgrade that may still get it. */
+  /** `lost`: another caller took it during an upgrade, which may still get it back. */
   #state: 'shared' | 'exclusive' | 'lost' | 'released'
 
   /** @internal */
@@ -80,21 +80,21 @@ export class FileLock {
   }
 
   /**
-   * The locked descriptor. That of a path is lent: do not close it; a child that inherits it shares the lock.
+   * The locked descriptor. Do not close the descriptor of a path: it belongs to the lock. A child that inherits it shares the lock.
    *
-   * @throws {@link LockNotHeldError} if it was that of a path and is closed: its number may be another file's.
+   * @throws {@link LockNotHeldError} if a path was locked and the descriptor is closed: its number may belong to another file.
    */
   get fd(): number {
     if (this.path !== undefined) this.#checkHeld('use the descriptor of')
     return this.#request.descriptor
   }
 
-  /** What was locked, absolute; `undefined` for a descriptor. */
+  /** The absolute path that was locked; `undefined` for a descriptor. */
   get path(): string | undefined {
     return this.#request.path
   }
 
-  /** Which of the kernel's locks it is. */
+  /** The kind of the kernel's lock. */
   get kind(): LockKind {
     return this.#request.kind
   }
@@ -104,24 +104,24 @@ export class FileLock {
     return this.#request.start
   }
 
-  /** How many bytes are locked; 0: all to the end of the file. */
+  /** How many bytes are locked; 0: all up to the end of the file. */
   get length(): number {
     return this.#request.length
   }
 
-  /** Whether it is held, and others may hold shared locks at the same time. */
+  /** Whether the lock is held and others may hold shared locks at the same time. */
   get shared(): boolean {
     return this.#state === 'shared'
   }
 
-  /** Whether it is held: not unlocked, and not lost during an upgrade or downgrade. */
+  /** Whether the lock is held: neither released, nor lost during an upgrade or downgrade. */
   get held(): boolean {
     return this.#state === 'shared' || this.#state === 'exclusive'
   }
 
   /**
-   * Gives the lock up, at once and for all copies of the descriptor, those of children included. Does nothing if it is not
-   * held any more.
+   * Releases the lock at once, for all copies of the descriptor, including those of children. Does nothing if the lock is not held
+   * any more.
    *
    * @throws {@link FsqError} if the caller's descriptor is not open any more.
    */
@@ -138,13 +138,13 @@ export class FileLock {
   }
 
   /**
-   * Makes a shared lock exclusive, if that can be done at once.
+   * Makes a shared lock exclusive if that is possible at once.
    *
-   * Kind `fcntl` keeps the shared lock until it has the exclusive one. Kind `flock` cannot: in between, others may have
-   * locked and changed the file, so read it again.
+   * Kind `fcntl` keeps the shared lock until it has the exclusive one. Kind `flock` cannot: others may lock and change the file in
+   * between, so read it again.
    *
-   * @returns Whether it is exclusive now; if not, it is still shared.
-   * @throws {@link LockNotHeldError} if the lock is not held, or was lost to somebody else in between (kind `flock`).
+   * @returns Whether the lock is exclusive now; if not, it is still shared.
+   * @throws {@link LockNotHeldError} if the lock is not held, or another caller took it in between (kind `flock`).
    */
   tryUpgrade(): boolean {
     this.#checkHeld('upgrade')
@@ -154,10 +154,10 @@ export class FileLock {
   }
 
   /**
-   * {@link FileLock.tryUpgrade}, waiting until those who share the lock have given it up. Two that hold it and both wait for
-   * this wait for ever with kind `fcntl`: set a timeout.
+   * {@link FileLock.tryUpgrade}, waiting until the other holders of the shared lock have released it. With kind `fcntl`, two holders that
+   * both wait for their upgrade wait for ever: set a timeout.
    *
-   * @throws {@link LockTimeoutError}: it is still shared; {@link LockNotHeldError}: it is lost (see `tryUpgrade`); the signal's
+   * @throws {@link LockTimeoutError}: the lock is still shared. {@link LockNotHeldError}: it is lost (see `tryUpgrade`). The signal's
    * reason: {@link FileLock.held} tells whether it is still shared.
    */
   async upgrade(options: WaitOptions = {}): Promise<void> {
@@ -177,7 +177,7 @@ export class FileLock {
     if (granted === undefined) this.#failUpgrade(options)
   }
 
-  /** {@link FileLock.upgrade}, with this thread asleep meanwhile. */
+  /** Synchronous {@link FileLock.upgrade}: the thread sleeps until then. */
   upgradeSync(options: TimeoutOptions = {}): void {
     checkOptions('upgradeSync', options, ['timeout'])
     checkTimeout(options)
@@ -194,7 +194,7 @@ export class FileLock {
   /**
    * Makes an exclusive lock shared. Never waits.
    *
-   * @throws {@link LockNotHeldError} if the lock is not held, or was lost to somebody else in between (kind `flock`).
+   * @throws {@link LockNotHeldError} if the lock is not held, or another caller took it in between (kind `flock`).
    */
   downgrade(): void {
     this.#checkHeld('downgrade')
@@ -204,7 +204,7 @@ export class FileLock {
       this.#state = 'shared'
       return
     }
-    // What is had again after somebody else had it is another lock.
+    // A lock taken again after another caller held it would be a different lock.
     if (errno === -EAGAIN || this.#lockAs(false) !== 0) this.#state = 'lost'
     this.#checkKept()
     throw this.#error(errno, 'downgrade')
@@ -226,7 +226,7 @@ export class FileLock {
     return this.#tryExclusive() ? true : undefined
   }
 
-  /** Tries to have it exclusive; if that fails, to have it shared as before. */
+  /** Tries to make the lock exclusive; if that fails, to keep it shared. */
   #tryExclusive(): boolean {
     if (this.#state === 'exclusive') return true
     const errno = this.#lockAs(false)
@@ -234,7 +234,7 @@ export class FileLock {
       this.#state = 'exclusive'
       return true
     }
-    // flock lets go of the shared lock before it asks for the other; fcntl has kept it, as long as the descriptor lives.
+    // flock releases the shared lock before it takes the exclusive one. fcntl keeps it, as long as the descriptor is open.
     const isKept = errno !== 0 && this.#lockAs(true) === 0 && this.#isInPlace()
     this.#state = isKept ? 'shared' : 'lost'
     if (errno === 0) this.#checkKept()
@@ -245,7 +245,7 @@ export class FileLock {
     return false
   }
 
-  /** Whoever had the lock while flock changed it may have put another file into the place of this one. */
+  /** While flock changed the lock, another holder may have replaced the file. */
   #isInPlace(): boolean {
     const { kind, rawPath } = this.#request
     if (kind !== 'flock' || this.#claim === undefined) return true
@@ -268,7 +268,7 @@ export class FileLock {
     if (this.#state !== 'released') return
     throw new LockNotHeldError(
       `Cannot ${doing} the lock on ${describeTarget(this.#request)}: it is not held any more`,
-      { advice: 'Take it anew' },
+      { advice: 'Take it again' },
     )
   }
 
@@ -277,12 +277,12 @@ export class FileLock {
     this.#forget()
     throw new LockNotHeldError(
       `The lock on ${describeTarget(this.#request)} was lost while it was changed: flock gives one up before ` +
-        'it takes the other, and somebody else was faster',
-      { advice: "Take it anew and read the file again; kind: 'fcntl' does not lose it" },
+        'it takes the other, and another caller was faster',
+      { advice: "Take it again and read the file again; kind: 'fcntl' does not lose it" },
     )
   }
 
-  /** There is nothing to unlock any more. */
+  /** The lock is gone: only the descriptor remains to be closed. */
   #forget(): void {
     this.#state = 'released'
     if (this.#claim === undefined) return
@@ -297,7 +297,7 @@ export class FileLock {
         'others share it',
       {
         ...about(this.#request),
-        advice: 'It is still shared; give it up before you try again, as others may be waiting for that',
+        advice: 'It is still shared; release it before you try again, as others may be waiting for that',
       },
     )
   }

@@ -1,5 +1,5 @@
 /**
- * What is to be locked, and how: the arguments of each call of `fsq/lock`, checked.
+ * Checks the arguments of the calls of `fsq/lock`: what they lock, and how.
  *
  * @module
  */
@@ -13,40 +13,40 @@ import { type LockKind, native } from '../addon/native.js'
 import { LockOperation, packLock } from '../addon/packing.js'
 import { checkFlag, checkOptions } from '../options.js'
 
-/** The bytes that a lock of kind `fcntl` is on. */
+/** The bytes that a lock of kind `fcntl` covers. */
 export interface LockRange {
-  /** The first byte. Left out: 0. */
+  /** The first byte. Default: 0. */
   readonly start?: number | undefined
-  /** How many bytes. 0 or left out: to the end of the file, however far that moves. */
+  /** How many bytes; 0: to the end of the file, even if the file grows. Default: 0. */
   readonly length?: number | undefined
 }
 
-/** Which lock is taken. */
+/** Which lock a call takes. */
 export interface LockOptions extends LockRange {
-  /** Others may hold shared locks at the same time, but none an exclusive one. Left out: `false`, exclusive. */
+  /** Others may hold shared locks at the same time, but not an exclusive one. Default: `false`, exclusive. */
   readonly shared?: boolean | undefined
-  /** Left out: `flock`. */
+  /** Default: `flock`. */
   readonly kind?: LockKind | undefined
-  /** Make the file if there is none; only where the target is a path. Left out: `true`. */
+  /** Make the file if it does not exist; only if the target is a path. Default: `true`. */
   readonly create?: boolean | undefined
 }
 
-/** Which lock is given up. */
+/** Which lock a call releases. */
 export interface UnlockOptions extends LockRange {
-  /** Left out: `flock`. */
+  /** Default: `flock`. */
   readonly kind?: LockKind | undefined
 }
 
-/** What can be locked: an open descriptor, which stays the caller's, or what a path names. */
+/** What can be locked: an open descriptor, which the caller still owns, or the file that a path names. */
 export type LockTarget = number | string | URL | Buffer
 
 /** {@link LockTarget} and {@link LockOptions}, checked. */
 export interface LockRequest {
-  /** Absolute, to be shown. `undefined`: a descriptor is locked. */
+  /** The absolute path, for messages. `undefined`: a descriptor is locked. */
   readonly path: string | undefined
-  /** `path`, byte for byte. */
+  /** `path` as bytes. */
   readonly rawPath: RawName
-  /** The caller's; -1: a path is locked. */
+  /** The caller's descriptor; -1: a path is locked. */
   readonly descriptor: number
   readonly kind: LockKind
   readonly shared: boolean
@@ -55,7 +55,7 @@ export interface LockRequest {
   readonly create: boolean
 }
 
-/** The options that a call has. */
+/** The options that a call accepts. */
 type OptionNames = Readonly<Record<string, true>>
 
 const UNLOCK_OPTIONS: OptionNames = { kind: true, start: true, length: true }
@@ -63,17 +63,17 @@ const LOCK_OPTIONS: OptionNames = { shared: true, ...UNLOCK_OPTIONS, create: tru
 export const LOCK_SYNC_OPTIONS: OptionNames = { ...LOCK_OPTIONS, timeout: true }
 export const LOCK_WAIT_OPTIONS: OptionNames = { ...LOCK_SYNC_OPTIONS, signal: true }
 const MOST_DESCRIPTOR = 2 ** 31 - 1
-/** No options: nothing to check, which counts where a lock costs no more than two system calls. */
+/** No options: nothing to check, which matters because a lock costs only two system calls. */
 export const NO_OPTIONS = Object.freeze({})
 
-// The last one without options, as often the next one is the same.
+// The last request without options: the next one is often the same.
 let plainRequest: LockRequest | undefined
 
 /**
- * Checks what is asked for.
+ * Checks the arguments of a call that locks.
  *
- * @param call - Who asks, for the messages.
- * @param known - The options that the call has.
+ * @param call - The name of the call, for messages.
+ * @param known - The options that the call accepts.
  * @throws {@link SettingError}
  */
 export function lockRequest(
@@ -89,7 +89,7 @@ export function lockRequest(
   checkFlag('shared', shared)
   checkFlag('create', create)
   checkRange(kind, start, length)
-  // Apart, so that each is small enough to be compiled into its caller.
+  // A function of its own keeps both small enough to be inlined.
   if (typeof target !== 'number') return pathRequest(target, kind, shared, start, length, create)
   checkDescriptor(target)
   if (options.create !== undefined) {
@@ -113,7 +113,7 @@ function pathRequest(
   return { path, rawPath: bytes.toString('latin1'), descriptor: -1, kind, shared, start, length, create }
 }
 
-/** {@link lockRequest} for a lock that is given up. */
+/** {@link lockRequest} for a call that unlocks. */
 export function unlockRequest(call: string, descriptor: number, options: UnlockOptions): LockRequest {
   if (options !== NO_OPTIONS) checkNames(call, options, UNLOCK_OPTIONS)
   const { kind = 'flock', start = 0, length = 0 } = options
@@ -122,14 +122,18 @@ export function unlockRequest(call: string, descriptor: number, options: UnlockO
   return { path: undefined, rawPath: '', descriptor, kind, shared: false, start, length, create: false }
 }
 
-/** What native code takes. */
+/** The kind of lock and whether it is exclusive, as native code takes them. */
 export function lockOperation({ kind }: LockRequest, shared: boolean): number {
   return (
     (kind === 'flock' ? LockOperation.flock : LockOperation.fcntl) | (shared ? 0 : LockOperation.exclusive)
   )
 }
 
-/** Locks the caller's descriptor, or changes its lock: 0, or a negative error number. */
+/**
+ * Locks the caller's descriptor, or changes its lock.
+ *
+ * @returns 0, or a negative error number.
+ */
 export function lockDescriptor(request: LockRequest, shared: boolean): number {
   const { descriptor, start, length } = request
   const packed = packLock(descriptor, lockOperation(request, shared))
@@ -138,7 +142,11 @@ export function lockDescriptor(request: LockRequest, shared: boolean): number {
   return errno ?? 0
 }
 
-/** Gives up the lock on the caller's descriptor: 0, or a negative error number. */
+/**
+ * Releases the lock on the caller's descriptor.
+ *
+ * @returns 0, or a negative error number.
+ */
 export function unlockDescriptor(request: LockRequest): number {
   const { descriptor, start, length } = request
   const packed = packLock(descriptor, lockOperation(request, true))
@@ -150,7 +158,7 @@ export function unlockDescriptor(request: LockRequest): number {
 }
 
 /**
- * Gives up the flock on the caller's descriptor.
+ * Releases the flock on the caller's descriptor.
  *
  * @returns Whether that succeeded; if not, {@link unlockDescriptor} tells why.
  */
@@ -161,17 +169,17 @@ export function tryUnlock(descriptor: number): boolean {
   )
 }
 
-/** How a message names what is locked. */
+/** The descriptor or the path, for messages. */
 export function describeTarget({ path, descriptor }: LockRequest): string {
   return path === undefined ? `the descriptor ${descriptor}` : inspect(path)
 }
 
-/** The path of an error, where it has one. */
+/** The `path` of an error, if a path was locked. */
 export function about({ path }: LockRequest): { path?: string } {
   return path === undefined ? {} : { path }
 }
 
-/** {@link checkOptions}, with less ado where all is well. */
+/** {@link checkOptions}, faster if all options are known. */
 function checkNames(call: string, options: unknown, known: OptionNames): void {
   if (typeof options === 'object' && options !== null) {
     let isKnown = true
@@ -210,7 +218,7 @@ function checkDescriptor(descriptor: unknown): void {
 
 function pathBytes(target: unknown): Buffer {
   const value = target instanceof URL ? urlPath(target) : target
-  // Not instanceof: a Buffer of another realm is one too.
+  // Not instanceof: a Buffer of another realm is valid, too.
   const bytes = typeof value === 'string' ? Buffer.from(value) : Buffer.isBuffer(value) ? value : undefined
   if (bytes === undefined || bytes.length === 0 || bytes.includes(0)) {
     throw new SettingError(
@@ -230,7 +238,7 @@ function urlPath(url: URL): string {
   }
 }
 
-// A wait may outlast a chdir. Only put in front: resolving '..' here would pass symbolic links by.
+// A wait may outlast a chdir. The path is only prefixed: resolving '..' here would ignore symbolic links.
 function absolute(bytes: Buffer): Buffer {
   if (bytes[0] === '/'.charCodeAt(0)) return bytes
   return Buffer.concat([Buffer.from(`${process.cwd()}/`), bytes])

@@ -1,6 +1,6 @@
 /**
- * Waiting for a lock: trying, again and again. A thread that the kernel keeps waiting could not be called back, and four of
- * them would stop all file access of the process.
+ * Waiting for a lock by trying again and again. A call that blocks in the kernel could not be cancelled, and four such calls would
+ * stop all file access of the process.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { checkSignal } from '../options.js'
 
 /** How long a call waits for a lock. */
 export interface TimeoutOptions {
-  /** Milliseconds; 0: one try. Left out: for ever. */
+  /** Milliseconds; 0: one try. Default: no limit. */
   readonly timeout?: number | undefined
 }
 
-/** How long a call waits for a lock that can be called back. */
+/** How long a call waits for a lock, if the wait can be cancelled. */
 export interface WaitOptions extends TimeoutOptions {
-  /** Ends the wait at once: the call rejects with the signal's reason, and nothing is locked. */
+  /** Cancels the wait at once: the call rejects with the signal's reason and locks nothing. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -51,7 +51,7 @@ class Pauses {
   next(): number | undefined {
     const left = this.#end - performance.now()
     if (left <= 0) return undefined
-    // By chance, so that those who wait do not come together each time.
+    // Random, so that waiting callers do not try at the same moment each time.
     const pause = this.#longest * (0.5 + Math.random() / 2)
     this.#longest = Math.min(this.#longest * 2, LONGEST_PAUSE)
     return Math.min(pause, left)
@@ -61,7 +61,7 @@ class Pauses {
 /**
  * Tries until there is a result.
  *
- * @param discard - Takes back a result that comes after the abort.
+ * @param discard - Undoes a result that arrives after the abort.
  * @returns `undefined`: the time is up.
  * @throws The signal's reason.
  */
@@ -84,7 +84,7 @@ export async function waitFor<Result>(
   }
 }
 
-/** {@link waitFor}, with this thread asleep between the tries. */
+/** Synchronous {@link waitFor}: the thread sleeps between the tries. */
 export function waitForSync<Result>(
   attempt: () => Result | undefined,
   { timeout = Infinity }: TimeoutOptions,
@@ -100,7 +100,7 @@ export function waitForSync<Result>(
   }
 }
 
-// The attempt may stand in a long queue of the thread pool.
+// The attempt may wait for a thread of the pool for a long time.
 async function untilAborted<Result>(
   attempt: Promise<Result | undefined>,
   signal: AbortSignal | undefined,

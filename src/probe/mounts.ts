@@ -1,28 +1,27 @@
 /**
- * What the system's table of mounts says. It knows names where statfs(2) has numbers, of which several file systems may
- * share one.
+ * The system's table of mounts. It has names where statfs(2) has numbers, and several file systems may share one number.
  *
  * @module
  */
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 
-/** Where Linux has it. */
+/** The table of Linux. */
 export const MOUNT_TABLE = '/proc/self/mountinfo'
 
 /** A mount. */
 export interface Mount {
-  /** As `ext4`, `nfs4` or `fuse.sshfs`. */
+  /** Such as `ext4`, `nfs4` or `fuse.sshfs`. */
   readonly type: string
-  /** A device, a share, or what else was mounted. */
+  /** The mounted device, share or other source. */
   readonly source: string
-  /** The directory that it is mounted on. */
+  /** The directory that is the mount point. */
   readonly point: string
-  /** Its device, as `8:1`: on some file systems not that of stat(2). */
+  /** Its device, such as `8:1`: on some file systems, not the one that stat(2) reports. */
   readonly device: string
 }
 
-/** The mount that a directory is on; `undefined` where there is no such table (macOS, no /proc). */
+/** The mount of a directory; `undefined` if the system has no such table (macOS, no /proc). */
 export async function mountOf(directory: string): Promise<Mount | undefined> {
   try {
     const handle = await fs.open(directory, constants.O_RDONLY | constants.O_DIRECTORY)
@@ -33,17 +32,17 @@ export async function mountOf(directory: string): Promise<Mount | undefined> {
       await handle.close()
     }
   } catch {
-    // It only makes the answer nicer.
+    // The mount only adds detail to the result.
     return undefined
   }
 }
 
-/** The number of the mount that something open is on, by its /proc/self/fdinfo. */
+/** The number of the mount of an open file, from its /proc/self/fdinfo. */
 export function mountId(info: string): string | undefined {
   return /^mnt_id:\s*(\d+)$/m.exec(info)?.[1]
 }
 
-/** The mount with the number, in a table as proc_pid_mountinfo(5) has it. */
+/** The mount with this number, in a table in the format of proc_pid_mountinfo(5). */
 export function findMount(table: string, id: string | undefined): Mount | undefined {
   const line = table.split('\n').find((candidate) => candidate.startsWith(`${id} `))
   return line === undefined ? undefined : mountIn(line)
@@ -62,7 +61,7 @@ function mountIn(line: string): Mount | undefined {
   return { type, source: unescape(source), point: unescape(point), device }
 }
 
-// Blanks and the like stand there as \040.
+// The table has spaces and similar characters as \040.
 function unescape(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

@@ -1,5 +1,5 @@
 /**
- * Finding out what a directory's file system can do, by doing it.
+ * Finds out which features a directory's file system has, by trying them.
  *
  * @module
  */
@@ -23,25 +23,25 @@ const PREFIX = '.fsq-probe-'
 const WATCH_MS = 2_000
 const NO_EFFECT = 1
 const { ENOENT, EPERM } = os.constants.errno
-const MISSING: ErrnoMeaning = [FileSystemError, 'Make it, or probe the directory that it is to be in']
-// Where the directory is there, and yet none can be made in it.
+const MISSING: ErrnoMeaning = [FileSystemError, 'Make it, or probe its parent directory']
+// The directory exists, but no directory can be made in it.
 const NOTHING_GROWS =
-  'Nobody can make a directory in it: it is on a file system of the kernel (as /proc), or immutable, or was removed just ' +
-  'now. Probe another'
+  'No directory can be made in it: it is on a file system of the kernel (such as /proc), is immutable, or was just ' +
+  'removed. Probe another'
 const BARREN: ReadonlyMap<number, ErrnoMeaning> = new Map([
   [ENOENT, [FileSystemError, NOTHING_GROWS]],
   [EPERM, [PermissionError, NOTHING_GROWS]],
 ])
 
 /**
- * Finds out what the file system of a directory can do, by trying each feature in a directory of its own, which it makes
- * below the given one (`.fsq-probe-…`) and removes again, also when it fails. Takes milliseconds; two seconds where
- * changes are not told. Safe beside queues that are in use.
+ * Finds out which features the file system of a directory has. It tries each one in a temporary directory (`.fsq-probe-…`) below the
+ * given one and removes that again, also after an error. Takes milliseconds, or two seconds if the system does not report changes of a
+ * directory. Safe beside queues that are in use.
  *
  * @param directory - An existing directory that this process may write to, such as FSQ_ROOT.
- * @throws {@link SettingError} for what is no path; a file system error if the directory is missing
- * ({@link FileSystemError}), is not to be written to ({@link PermissionError}, {@link ReadOnlyError}), or if something
- * fails that says nothing of the file system, such as {@link DiskFullError}.
+ * @throws {@link SettingError} for a value that is not a path; a file system error if the directory is missing
+ * ({@link FileSystemError}), cannot be written to ({@link PermissionError}, {@link ReadOnlyError}), or if a call fails for a reason that
+ * says nothing about the file system, such as {@link DiskFullError}.
  * @example
  * ```ts
  * const { fileSystem, features, promises } = await probe('/var/fsq')
@@ -88,7 +88,7 @@ export async function probe(directory: string): Promise<Probe> {
   }
 }
 
-/** Of FUSE statfs(2) does not tell what it is; the type of the mount does. */
+/** For FUSE, statfs(2) does not say which file system it is; the type of the mount does. */
 export function networkOf(reach: number, type: string | undefined): Probe['network'] {
   if (type !== undefined && SHARED_BY_FUSE.includes(type)) return true
   return reach === Reach.unknown ? 'unknown' : reach === Reach.network
@@ -101,7 +101,7 @@ function doing(where: string): string {
 async function makeScratch(where: string): Promise<string> {
   try {
     const scratch = await fs.mkdtemp(path.join(where, PREFIX))
-    // Whatever the umask.
+    // Independent of the umask.
     await fs.chmod(scratch, 0o700)
     return scratch
   } catch (error) {
@@ -118,11 +118,11 @@ function featuresOf({ features }: NativeProbe, watching: Feature, reflink: Featu
   const named = Object.fromEntries(
     Object.entries(features).map(([name, outcome]): [string, Feature] => [name, featureOf(outcome)]),
   )
-  // Native code tries all that is not tried here.
+  // Native code tries all other features.
   return { ...(named as unknown as Features), watch: watching, reflink }
 }
 
-/** 0: it works; else an error number, or that it had no effect. */
+/** @param outcome - 0: the feature works. Otherwise an error number, or {@link NO_EFFECT}. */
 function featureOf(outcome: number): Feature {
   if (outcome === 0) return { works: true }
   if (outcome === NO_EFFECT) return { works: false, reason: 'no effect' }
@@ -133,7 +133,7 @@ function failed(error: unknown): Feature {
   return { works: false, reason: codeOf(error) ?? String(error) }
 }
 
-/** By what a scan that waits is woken by. */
+/** Tries the watch that wakes a waiting scan. */
 async function tryWatch(scratch: string): Promise<Feature> {
   const watch = newWatch()
   const timer = new AbortController()
@@ -141,15 +141,15 @@ async function tryWatch(scratch: string): Promise<Feature> {
     // EMFILE: this user has no watcher left, see fs.inotify.max_user_instances.
     const failure = native.armWatch(watch, scratch, scratch)
     if (failure !== undefined) return featureOf(failure.errno)
-    const told = new Promise<number>((resolve) => {
-      const tell = (): void => {
+    const notified = new Promise<number>((resolve) => {
+      const notify = (): void => {
         resolve(0)
       }
-      if (native.awaitWatch(watch, false, tell) !== undefined) tell()
+      if (native.awaitWatch(watch, false, notify) !== undefined) notify()
     })
     await fs.writeFile(path.join(scratch, 'watched'), '')
-    const inVain = later(WATCH_MS, NO_EFFECT, { signal: timer.signal }).catch(() => NO_EFFECT)
-    return featureOf(await Promise.race([told, inVain]))
+    const timedOut = later(WATCH_MS, NO_EFFECT, { signal: timer.signal }).catch(() => NO_EFFECT)
+    return featureOf(await Promise.race([notified, timedOut]))
   } catch (error) {
     return failed(error)
   } finally {
@@ -160,7 +160,7 @@ async function tryWatch(scratch: string): Promise<Feature> {
 
 async function tryReflink(scratch: string): Promise<Feature> {
   try {
-    // One that native code has made.
+    // A file that native code has made.
     const source = path.join(scratch, 'one')
     await fs.copyFile(source, path.join(scratch, 'reflink'), constants.COPYFILE_FICLONE_FORCE)
     return { works: true }

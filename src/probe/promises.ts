@@ -1,33 +1,33 @@
 /**
- * What a queue can promise on a file system, by what that can do.
+ * The promises of a queue on a file system, derived from the features of the file system.
  *
  * @module
  */
 import type { LockKind } from '../addon/native.js'
 
-/** Whether a promise is kept, and why. */
+/** Whether a queue keeps a promise, and why. */
 export interface Promised {
-  /** `unsure`: it depends on what cannot be found out from one machine. */
+  /** `unsure`: it depends on facts that one machine cannot find out. */
   readonly kept: 'yes' | 'no' | 'unsure'
-  /** A half sentence, to be shown. */
+  /** A half sentence for messages. */
   readonly reason: string
 }
 
-/** What can be relied on. */
+/** The promises of a queue. */
 export interface Promises {
-  /** Two live workers never have one item. */
+  /** Two live workers never hold the same item. */
   readonly claims: Promised
-  /** An item is seen whole or not at all, and once. */
+  /** An item appears complete or not at all, and only once. */
   readonly whole: Promised
   /** Nothing in queue/, done/ and fail/ is ever overwritten. */
   readonly noOverwrite: Promised
   /** An item whose enqueue has resolved survives a power cut. */
   readonly durable: Promised
-  /** A worker that waits hears of a new item at once; if not, it looks again every second. */
+  /** A new item wakes a waiting worker at once; otherwise the worker looks again every second. */
   readonly wakeUps: Promised
-  /** Items with a delay wait so long. */
+  /** A delayed item waits until its delay is over. */
   readonly delays: Promised
-  /** Items and queues get the modes that they are to have. */
+  /** Items and queues get the modes that the settings ask for. */
   readonly modes: Promised
   /** The trigger, a FIFO, works. */
   readonly triggers: Promised
@@ -35,80 +35,83 @@ export interface Promises {
   readonly replacing: Promised
 }
 
-/** Whether something works. */
+/** Whether one feature works. */
 export interface Feature {
   readonly works: boolean
-  /** Why not: the name of the error, as `EOPNOTSUPP`, or `no effect` where no call failed. */
+  /** Why not: the name of the error, such as `EOPNOTSUPP`, or `no effect` if no call failed. */
   readonly reason?: string
 }
 
-/** All that is tried. */
+/** All features that `probe()` tries. */
 export interface Features {
   /** O_TMPFILE: files without a name. */
   readonly unnamedFiles: Feature
-  /** Giving them one by linkat(AT_EMPTY_PATH). */
+  /** Giving such a file a name by linkat(AT_EMPTY_PATH). */
   readonly linkEmptyPath: Feature
-  /** Giving them one by /proc/self/fd. */
+  /** Giving such a file a name by /proc/self/fd. */
   readonly linkProcFd: Feature
   /** link(2). */
   readonly hardLinks: Feature
-  /** A rename that fails where the name is taken (RENAME_NOREPLACE; RENAME_EXCL on macOS). */
+  /** A rename that fails if the new name exists (RENAME_NOREPLACE; RENAME_EXCL on macOS). */
   readonly renameNoReplace: Feature
   /** Exchanging two names (RENAME_EXCHANGE; RENAME_SWAP on macOS). */
   readonly renameExchange: Feature
-  /** flock(2) keeps out whoever else has opened the file. */
+  /** flock(2) excludes every other open descriptor of the file. */
   readonly flock: Feature
-  /** So do open-file-description locks of fcntl(2). */
+  /** Open-file-description locks of fcntl(2) exclude them, too. */
   readonly ofdLocks: Feature
-  /** A new file is told to those who watch the directory (inotify; kqueue on macOS). */
+  /** The kernel notifies a watch of the directory when a file appears (inotify; kqueue on macOS). */
   readonly watch: Feature
-  /** A file's mtime can be later than its ctime, which is how an item is delayed. */
+  /** The mtime of a file can be later than its ctime, which marks a delayed item. */
   readonly delays: Feature
-  /** fchmod(2) is kept. */
+  /** fchmod(2) has a lasting effect. */
   readonly modes: Feature
   /** mkfifo(2). */
   readonly fifos: Feature
   /** fsync(2) of directories. */
   readonly syncDirectory: Feature
-  /** copy_file_range(2), which spares reading and writing a `{ path }`. Not used on macOS. */
+  /** copy_file_range(2), which copies a `{ path }` without reading and writing it. Not used on macOS. */
   readonly copyInKernel: Feature
   /** Copies that share their blocks. */
   readonly reflink: Feature
-  /** `a` and `A` are two names. */
+  /** `a` and `A` are different names. */
   readonly caseSensitive: Feature
 }
 
-/** What `probe()` has found out; plain data, fit for JSON. */
+/** The result of `probe()`: plain data, fit for JSON. */
 export interface Probe {
-  /** The directory, absolute. */
+  /** The absolute path of the directory. */
   readonly path: string
-  /** What the file system is called, as `ext4`, `nfs4` or `fuse.sshfs`; as a number where only that is known. */
+  /** The type of the file system, such as `ext4`, `nfs4` or `fuse.sshfs`; its number if the name is unknown. */
   readonly fileSystem: string
-  /** What is mounted there, a device or a share, where the system tells. */
+  /** The mounted device or share, if the system reports it. */
   readonly source?: string
-  /** The number of the device, as `dev` of fs.Stats. */
+  /** The number of the device, like `dev` of fs.Stats. */
   readonly device: number
-  /** Whether other machines may change it, too. `unknown`: it may (FUSE), or is not known to this package. */
+  /** Whether other machines can change it, too. `unknown`: they may (FUSE), or this package does not know the file system. */
   readonly network: boolean | 'unknown'
-  /** How many bytes a file name may have; 0: unknown. The names of items have 255 at most. */
+  /** The most bytes of a file name; 0: unknown. The names of items have 255 at most. */
   readonly nameMax: number
-  /** How finely the times of files are kept, in nanoseconds; 0: unknown. */
+  /** The resolution of file times, in nanoseconds; 0: unknown. */
   readonly timestampStep: number
-  /** What works there. */
+  /** Which features work there. */
   readonly features: Features
   /** The `lockKind` to install queues with; `null`: no kind of lock works. */
   readonly lockKind: LockKind | null
-  /** What a queue there promises. */
+  /** The promises of a queue there. */
   readonly promises: Promises
 }
 
 type Facts = Pick<Probe, 'fileSystem' | 'network' | 'features' | 'timestampStep'>
 
-// Where the calls that make an item durable have been tried with simulated power cuts.
+// The file systems on which the calls that make an item durable were tested with simulated power cuts.
 const TRIED = ['ext4', 'xfs', 'btrfs']
 const IN_MEMORY = ['tmpfs', 'ramfs', 'devtmpfs']
 
-/** What came of it when workers on two machines worked one queue and none of them died, by the type of the mount or by statfs(2). */
+/**
+ * The result of a trial in which workers on two machines worked one queue and none of them died. The key is the type of the mount, or
+ * the name by statfs(2).
+ */
 interface Trial {
   readonly name: string
   readonly items: number
@@ -134,14 +137,14 @@ function why({ reason }: Feature): string {
   return reason === undefined ? '' : ` (${reason})`
 }
 
-/** The kind of lock to install a queue with there; `null`: neither works. */
+/** The kind of lock to install a queue with; `null`: neither kind works. */
 export function fittingLockKind({ network, features }: Facts): LockKind | null {
-  // On network file systems flock is often kept to the machine, or made of the other kind.
+  // On network file systems, flock often works within one machine only, or is emulated by the other kind.
   const order = network === true ? (['fcntl', 'flock'] as const) : (['flock', 'fcntl'] as const)
   return order.find((kind) => features[kind === 'flock' ? 'flock' : 'ofdLocks'].works) ?? null
 }
 
-/** The promises that follow from what has been found out. */
+/** Derives the promises from the facts. */
 export function promisesOf(facts: Facts): Promises {
   return {
     claims: claims(facts),
@@ -151,13 +154,15 @@ export function promisesOf(facts: Facts): Promises {
     wakeUps: wakeUps(facts),
     delays: delays(facts),
     modes: facts.features.modes.works
-      ? yes('modes are kept as they are set')
-      : no(`modes are not kept${why(facts.features.modes)}: the mount options say who may do what`),
+      ? yes('modes stay as they are set')
+      : no(
+          `modes do not stay as they are set${why(facts.features.modes)}: the mount options say who may do what`,
+        ),
     triggers: triggers(facts),
     replacing: facts.features.renameExchange.works
       ? yes('two names can be exchanged in one step')
       : no(
-          `names cannot be exchanged${why(facts.features.renameExchange)}: there is no queue for a moment in between`,
+          `names cannot be exchanged${why(facts.features.renameExchange)}: for a moment in between, the queue does not exist`,
         ),
   }
 }
@@ -179,9 +184,9 @@ function claims(facts: Facts): Promised {
   const here = `${kind} locks keep out others on this machine${install}`
   return unsure(
     trial === undefined
-      ? `${here}. Whether other machines see them is up to the server and the mount options: try it with two machines`
+      ? `${here}. Whether other machines see them depends on the server and the mount options: try it with two machines`
       : `${here}. On ${trial.name} workers on 2 machines ran none of ${trial.items} items twice; but a machine that is cut off ` +
-          'for longer than the lease of its locks loses them, and works on',
+          'for longer than the lease of its locks loses them and continues to work',
   )
 }
 
@@ -203,7 +208,7 @@ function whole({ features, network }: Facts): Promised {
 
 function noOverwrite({ features }: Facts): Promised {
   const { renameNoReplace, hardLinks } = features
-  if (renameNoReplace.works) return yes('a rename can be made to fail where the name is taken')
+  if (renameNoReplace.works) return yes('a rename can be made to fail if the new name exists')
   if (!hardLinks.works) return no(`a rename may replace${why(renameNoReplace)}, and there are no links`)
   return yes(
     `by link and unlink, as a rename may replace${why(renameNoReplace)}; where a crash leaves both names, the next worker ` +
@@ -218,8 +223,9 @@ function durable({ fileSystem, network, features }: Facts): Promised {
       `directories cannot be made durable${why(features.syncDirectory)}: enqueue with the durability 'none', or elsewhere`,
     )
   }
-  if (network === true) return unsure('it is up to the server whether it has written what it says it has')
-  if (fileSystem === 'overlay') return unsure('it is up to the file system below the overlay')
+  if (network === true)
+    return unsure('it depends on whether the server has really written the data when it says so')
+  if (fileSystem === 'overlay') return unsure('it depends on the file system below the overlay')
   if (TRIED.includes(fileSystem)) {
     const made = fileSystem === 'ext4' ? ' with a journal, as it is made by default' : ''
     return yes(`the calls that are made survived simulated power cuts on ${fileSystem}${made}`)
@@ -229,11 +235,13 @@ function durable({ fileSystem, network, features }: Facts): Promised {
 
 function wakeUps({ network, features }: Facts): Promised {
   if (!features.watch.works)
-    return no(`changes of a directory are not told${why(features.watch)}: workers look again every second`)
+    return no(
+      `the system does not report changes of a directory${why(features.watch)}: workers look again every second`,
+    )
   if (network === true)
-    return no('only changes made on this machine are told: workers look again every second')
-  if (network === 'unknown') return unsure('changes made elsewhere than on this machine may not be told')
-  return yes('changes of a directory are told at once')
+    return no('workers are notified only of changes made on this machine: they look again every second')
+  if (network === 'unknown') return unsure('workers may not be notified of changes made on other machines')
+  return yes('the system reports changes of a directory at once')
 }
 
 function delays({ features, timestampStep }: Facts): Promised {

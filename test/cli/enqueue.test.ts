@@ -25,7 +25,7 @@ describe('the contents', () => {
     expect((fs.statSync(bed.only('q', 'queue')).mode & 0o7777).toString(8)).toBe('640')
   })
 
-  test('of more than a pipe holds, from somebody who is slow', async () => {
+  test('of more than a pipe holds, from a slow writer', async () => {
     const { code } = await bed.sh('(head -c 300000 /dev/zero; fsq -h >/dev/null; echo end) | fsq enqueue q')
     expect(code).toBe(0)
     expect(content().length).toBe(300_004)
@@ -233,7 +233,7 @@ describe('the trigger', () => {
     expect(bed.state()).toEqual({ queue: ['0_a', '0_b'] })
   })
 
-  test('to which nobody listens is none', async () => {
+  test('to which no process listens is no error', async () => {
     const { code, stderr } = await bed.sh('fsq install -f -t q; fsq enqueue -t -e q a; fsq enqueue -e q b')
     expect(code).toBe(0)
     expect(stderr).toContain('no process listens')
@@ -348,7 +348,7 @@ describe('a batch', () => {
     expect(stderr).toContain('2 new items queued')
   })
 
-  test('ends where nobody reads the ids, and says how far it has come', async () => {
+  test('ends where no process reads the ids, and says how far it has come', async () => {
     const input = Array.from({ length: 20_000 }, (_, index) => `["${index}"]`).join('\n')
     const { stderr } = await bed.sh('{ fsq enqueue --batch --id q; echo "code $?" >&2; } | head -n 1', {
       input,

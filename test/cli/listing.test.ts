@@ -100,7 +100,7 @@ test('audit: an item of a queue that one user has to himself may be his alone', 
   expect(JSON.parse(stdout)).toMatchObject({ queue: 'q', kind: 'mode' })
 })
 
-test('audit and repair: drafts that nobody has written to for long are left over', async () => {
+test('audit and repair: drafts that were not written to for long are left over', async () => {
   await bed.sh(
     'fsq install q; cd $FSQ_ROOT/q/tmp; touch new; touch -d "37 hours ago" old; touch -d "1 day" later',
   )

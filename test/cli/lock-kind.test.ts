@@ -18,7 +18,7 @@ beforeEach(async () => {
   expect(bed.state()).toEqual({ queue: expect.arrayContaining(['0_a', '0_b']), 'lock-fcntl': 'file' })
 })
 
-/** Somebody who holds a file, until the test ends. */
+/** A process that holds a file until the test ends. */
 async function hold(file: string): Promise<Shell> {
   const program = `import { tryLockSync } from '${LOCK}'
     tryLockSync(process.argv[1], { kind: 'fcntl' })
@@ -37,7 +37,7 @@ test('an item that is worked on is neither run by another nor removed', async ()
   expect(bed.state()).toEqual({ done: ['0_a', '0_b'], 'lock-fcntl': 'file' })
 })
 
-test('rm removes what nobody holds', async () => {
+test('rm removes items that no worker holds', async () => {
   const [first = ''] = fs.readdirSync(bed.path('q', 'queue')).sort()
   await hold(bed.path('q', 'queue', first))
   const { code, stderr } = await bed.sh('fsq rm -a q')
@@ -46,7 +46,7 @@ test('rm removes what nobody holds', async () => {
   expect(bed.state()).toEqual({ queue: ['0_a'], 'lock-fcntl': 'file' })
 })
 
-test('repair moves what nobody holds', async () => {
+test('repair moves files that no worker holds', async () => {
   bed.plant('README')
   bed.plant('LICENSE')
   await hold(bed.path('q', 'queue', 'README'))

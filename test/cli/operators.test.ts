@@ -124,7 +124,7 @@ describe('list', () => {
     expect(await json('fsq stats --json')).toMatchObject([{ done: 2500, doneLastMinute: 2500 }])
   })
 
-  test('ends without a word where nobody reads on', async () => {
+  test('ends without a message where the reader has gone', async () => {
     const shell = bed.start('fsq list --json q')
     shell.process.stdout?.destroy()
     expect(await shell.ended).toMatchObject({ code: 111, stderr: '' })

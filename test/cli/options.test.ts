@@ -1,4 +1,4 @@
-// Where options may stand, and output that nobody reads.
+// Where options may stand, and output that no process reads.
 import { expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'

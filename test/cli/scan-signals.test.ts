@@ -22,7 +22,7 @@ async function begin(flags = '', program = PROGRAM): Promise<Shell> {
   return shell
 }
 
-describe('a scan that is told to stop', () => {
+describe('a scan that a signal stops', () => {
   test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     '%s: what runs ends, and nothing else begins',
     async (signal) => {
@@ -35,7 +35,7 @@ describe('a scan that is told to stop', () => {
     },
   )
 
-  test('once more: what runs is told, and its items are released', async () => {
+  test('once more: running programs get the signal, and their items are released', async () => {
     const shell = await begin('-j 2 -m 5')
     await until('both run', () => shell.stdout.trim().split('\n').length === 2)
     shell.process.kill('SIGTERM')
@@ -70,7 +70,7 @@ describe('a scan that is told to stop', () => {
   })
 })
 
-test('a program that somebody else kills fails its item, and the scan stops', async () => {
+test('a program that another process kills fails its item, and the scan stops', async () => {
   const shell = await begin()
   process.kill(Number(shell.stdout), 'SIGTERM')
   expect((await shell.ended).code).toBe(111)
@@ -89,7 +89,7 @@ test('an item stays locked while its program lives, also when the scan is killed
 })
 
 describe('--follow', () => {
-  test('runs what comes, until it is told to stop', async () => {
+  test('runs the items that come, until a signal stops it', async () => {
     const shell = bed.start('exec fsq scan --follow q echo')
     await until('both have run', () => shell.stdout === 'a\nb\n')
     for (const name of ['c', 'd']) {

@@ -221,7 +221,7 @@ describe('locks', () => {
     ['fsq scan -L q echo', 'a\nb\n'],
     ['FSQ_LOCK=0 fsq scan --no-lock q echo', 'a\nb\n'],
     ['FSQ_LOCK=0 fsq scan --lock q echo', 'b\n'],
-  ])('an item that somebody else holds: %s', async (command, stdout) => {
+  ])('an item that another worker holds: %s', async (command, stdout) => {
     expect((await scan(`${HELD} ${command}`)).stdout).toBe(stdout)
   })
 })

@@ -148,7 +148,7 @@ test.each(KINDS)(
       await until('it is about to finish', () => fs.existsSync(pause))
       const held = filesOf(queue.path, 'queue')
       expect(held).toHaveLength(3)
-      // Those that are claimed ahead are let go of after a moment, which may have passed.
+      // Prefetched items are released after a moment, which may have passed.
       expect(held.some(({ path: file }) => !isFree(file))).toBe(true)
       child.kill()
       await child.ended

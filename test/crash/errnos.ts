@@ -315,7 +315,7 @@ async function verifyWork(
     const isGone = scenario.action === 'discard' && (did.includes(label) || one.point === 'finish.fsyncdir')
     expect(new Set(names.map(({ inode }) => inode)).size).toBe(isGone ? 0 : 1)
   }
-  // One failure loses nobody: what has not run runs now. (Without exclusive renames: see the tests that kill.)
+  // One failure loses no item: those that have not run run now. (Without exclusive renames: see the tests that kill.)
   if (scenario.faults.includes('claim.exclusive')) return
   const { ran } = await workOff(root, NAME)
   if (scenario.action === 'retry' || scenario.action === 'release') return

@@ -165,7 +165,7 @@ describe('what the names say decides, not what a call that has not moved the ite
         [AWAY, REMOVED].map((change): [Action, string, string] => [action, call, change]),
       ),
     ),
-  )('%s at %s, and somebody else has done %j: the item is gone', async (action, call, change) => {
+  )('%s at %s, and another process has done %j: the item is gone', async (action, call, change) => {
     expect(await finishWhile(action, call, change)).toMatchObject({ ...GONE, found: [] })
   })
 
@@ -203,7 +203,7 @@ describe('what the names say decides, not what a call that has not moved the ite
   })
 
   test.each([RENAME, UNLINK])(
-    'discard at %s, and somebody has put it elsewhere: it is gone',
+    'discard at %s, and another process has moved the item: it is gone',
     async (call) => {
       expect(await finishWhile('discard', call, AWAY)).toMatchObject({ ...GONE, found: [] })
     },

@@ -88,7 +88,7 @@ test.each(KINDS)(
     )
     await until('the slow worker has opened the item', () => fs.existsSync(pause))
     await runToEnd(new Child('worker.mjs', { root, log: log('fast'), once: true }, { faultBuild: true }))
-    // Somebody else's item, under the name that has become free.
+    // Another producer's item, under the name that has become free.
     fs.writeFileSync(path.join(queue.path, 'queue', id), 'another')
     fs.unlinkSync(pause)
     await runToEnd(slow)
@@ -102,7 +102,7 @@ test.each(KINDS)(
 )
 
 test.each(KINDS)(
-  'a worker that comes to a locked item skips it in silence, and it is nobody else’s (%s)',
+  'a worker that comes to a locked item skips it in silence, and its holder alone has it (%s)',
   async (lockKind) => {
     const { root, pause, log, started } = makeSetting()
     const queue = await Queue.install('q', { root, lockKind, queueMode: '0700' })

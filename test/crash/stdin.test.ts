@@ -21,7 +21,7 @@ test.each([10, 300_000])(
     const copy = path.join(directory, 'copy')
     execFileSync('mkfifo', [gate])
 
-    // Reads all, says so, and stays until somebody opens the FIFO for writing.
+    // Reads all, says so, and stays until the test opens the FIFO for writing.
     const script = 'cat > "$1.part"; mv "$1.part" "$1"; read line < "$2"'
     const program = ['sh', '-c', script, 'sh', copy, gate]
     const worker = new Child('pass-as-stdin.mjs', { root, program })

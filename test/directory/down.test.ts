@@ -57,7 +57,7 @@ test('many at once agree', async () => {
   expect(await queue.isDown()).toBe(false)
 })
 
-test('up that comes second, while somebody takes the queue down again, is none the worse', async () => {
+test('an up that comes second, while another process takes the queue down again, succeeds', async () => {
   const queue = await bed.install()
   await queue.down()
   const unlink = jest.spyOn(fsp, 'unlink').mockImplementationOnce(async (file) => {
@@ -111,7 +111,7 @@ describe('the file', () => {
     expect(fs.lstatSync(down())).toMatchObject({ uid: NOBODY, gid: NOBODY, mode: 0o100640 })
   })
 
-  test('for an owner that is nobody fails, and the queue stays up', async () => {
+  test('for an owner that does not exist fails, and the queue stays up', async () => {
     const queue = await bed.install()
     const other = bed.open({ queueUser: 'nobody-has-this-name' })
     const error = await errorOf(async () => other.down())

@@ -71,7 +71,7 @@ describe('install', () => {
     }
   })
 
-  test('for an owner that is nobody fails, and leaves nothing', async () => {
+  test('for an owner that does not exist fails, and leaves nothing', async () => {
     const error = await errorOf(async () => bed.install({ queueUser: 'nobody-has-this-name' }))
     checkError(error, { type: SettingError, says: /FSQ_QUEUE_USER is 'nobody-has-this-name'.*Or give an id/ })
     expect(tree(bed.root)).toEqual({})

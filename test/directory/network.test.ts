@@ -105,7 +105,7 @@ onLinux('who allows it has it: by option, by environment, by setConst', async ()
 
 onLinux.each([
   ['FUSE, which may be anything', 0x65735546],
-  ['what nobody knows', 0x12345678],
+  ['an unknown file system', 0x12345678],
   ['an overlay', 0x794c7630],
 ])('%s is not refused', async (_what, type) => {
   expect(await inProgram(LIFE, on(type))).toBe(true)

@@ -25,7 +25,7 @@ test('the queues of a root, and nothing else that is there', async () => {
   expect(await queues({ root: bed.root })).toEqual(['a', 'b', 'link', 'with space', 'ü'])
 })
 
-test('names that are no text are left out', async () => {
+test('names that are no text are skipped', async () => {
   await bed.install()
   const name = Buffer.concat([Buffer.from(`${bed.root}/`), Buffer.from([0x71, 0xff])])
   try {

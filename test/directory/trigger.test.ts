@@ -205,7 +205,7 @@ describe('triggerPull', () => {
     }
   })
 
-  test('without a listener is an error, unless it is told to ignore that', async () => {
+  test('without a listener is an error, unless ignoreListener is set', async () => {
     const queue = await bed.install()
     await queue.trigger()
     checkError(await errorOf(async () => queue.triggerPull()), {

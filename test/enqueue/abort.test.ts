@@ -120,7 +120,7 @@ describe('while the source has to answer', () => {
       `
       const queue = new Queue('q', { root: given.root })
       try {
-        // Standard input, which nobody writes to and nobody closes.
+        // Standard input, which no process writes to or closes.
         await queue.enqueue({ fd: 0 }, ['x'], { signal: AbortSignal.timeout(20) })
       } catch (error) {
         return error.name

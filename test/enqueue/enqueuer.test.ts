@@ -139,7 +139,7 @@ describe('the owner', () => {
   test.each([
     ['itemUser', 'FSQ_ITEM_USER', 'user'],
     ['itemGroup', 'FSQ_ITEM_GROUP', 'group'],
-  ])('%s that nobody has is an error, and nothing is written', async (option, variable, what) => {
+  ])('%s that no account has is an error, and nothing is written', async (option, variable, what) => {
     const name = 'nobody-has-this-name'
     await bed.install()
     const queue = bed.open({ [option]: name })

@@ -325,7 +325,7 @@ describe.each(ways)('%s refuses', (way, enqueue) => {
   })
 })
 
-test('left out, the data is a mistake and not nothing', async () => {
+test('data that is missing is a mistake, not an empty payload', async () => {
   const queue = await bed.install()
   const missing = undefined as unknown as Payload
   await expect(queue.enqueue(missing)).rejects.toThrow(FsqError)

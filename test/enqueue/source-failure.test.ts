@@ -19,7 +19,7 @@ const realTimeout = setTimeout // which tests fake
 
 interface Watched {
   readonly data: unknown
-  /** It has been let go of. */
+  /** Whether it has been released. */
   readonly isFree: () => boolean
   /** It has given all its chunks, and hangs. */
   readonly hangs: () => boolean
@@ -98,7 +98,7 @@ const strange: readonly (readonly [string, unknown, RegExp])[] = [
 
 describe.each(watched)('%s', (what, make) => {
   describe.each(ways)('%s', (_way, enqueue) => {
-    test.each(strange)('with %s in it: refused and let go of', async (kind, chunk, says) => {
+    test.each(strange)('with %s in it: refused and released', async (kind, chunk, says) => {
       // One that has ended has ended by itself.
       const isLast = kind.endsWith('end')
       const more = isLast ? [] : ['more', 'more', 'more']
@@ -107,7 +107,7 @@ describe.each(watched)('%s', (what, make) => {
         const { data, isFree } = make([...before, ...[chunk].flat(), ...more], false)
         checkError(await errorOf(async () => enqueue(queue, data)), { type: PayloadError, says })
         expect(contents(queue)).toEqual(EMPTY)
-        if (!isLast) await until('it is let go of', isFree)
+        if (!isLast) await until('it is released', isFree)
       }
     })
 
@@ -135,10 +135,10 @@ describe.each(watched)('%s', (what, make) => {
       }
     })
 
-    test('is let go of where the queue is missing, closed, or the name too long', async () => {
+    test('is released if the queue is missing or closed, or the name too long', async () => {
       const missing = make(['x'], false)
       await expect(enqueue(bed.open({}, 'nowhere'), missing.data)).rejects.toThrow(QueueMissingError)
-      await until('it is let go of', () => what === 'a generator' || missing.isFree())
+      await until('it is released', () => what === 'a generator' || missing.isFree())
       const queue = await bed.install()
       const tooLong = make([large], false)
       const error = await errorOf(async () => queue.enqueue(tooLong.data as Payload, ['x'.repeat(250)]))
@@ -150,7 +150,7 @@ describe.each(watched)('%s', (what, make) => {
         SettingError,
       )
       if (what !== 'a generator') {
-        for (const { isFree } of [tooLong, badArgument, badOption]) await until('it is let go of', isFree)
+        for (const { isFree } of [tooLong, badArgument, badOption]) await until('it is released', isFree)
       }
       expect(contents(queue)).toEqual(EMPTY)
     })
@@ -163,7 +163,7 @@ describe.each(watched)('%s', (what, make) => {
       type: PayloadError,
       says: /enqueueSync cannot wait for\. Use enqueue/,
     })
-    if (what !== 'a generator') await until('it is let go of', isFree)
+    if (what !== 'a generator') await until('it is released', isFree)
     expect(contents(queue)).toEqual(EMPTY)
   })
 
@@ -175,7 +175,7 @@ describe.each(watched)('%s', (what, make) => {
       await until('it hangs', hangs)
       await queue.close()
       expect(await enqueued).toBeInstanceOf(QueueClosedError)
-      await until('it is let go of', isFree)
+      await until('it is released', isFree)
       expect(contents(queue)).toEqual(EMPTY)
     }
   })
@@ -191,7 +191,7 @@ describe.each(watched)('%s', (what, make) => {
     jest.advanceTimersByTime(24 * 3600 * 1000 + 1)
     checkError(await enqueued, { type: PayloadError, says: /not ended within 24 hours/ })
     jest.useRealTimers()
-    await until('it is let go of', isFree)
+    await until('it is released', isFree)
     expect(contents(queue)).toEqual(EMPTY)
   })
 })

@@ -91,7 +91,7 @@ describe.each(ways)('%s refuses', (_way, enqueue) => {
   })
 })
 
-test('a stream that somebody else reads is left to him', async () => {
+test('a stream that another reader reads is left to that reader', async () => {
   const queue = await bed.install()
   const stream = new PassThrough()
   const seen: string[] = []
@@ -113,7 +113,7 @@ test('the same stream twice: the second time it is used up', async () => {
   expect(names(queue, 'queue')).toHaveLength(1)
 })
 
-test('one that fails before its turn harms nobody', async () => {
+test('one that fails before its turn harms no other enqueue', async () => {
   const queue = await bed.install()
   const error = await errorOf(async () =>
     queue.enqueueMany([

@@ -188,7 +188,7 @@ describe('systemError', () => {
     expect(systemError({ errno: errno(code), syscall: 'write' })).toMatchObject({ code, message })
   })
 
-  test('takes an error number that nobody knows', () => {
+  test('takes an unknown error number', () => {
     expect(systemError({ errno: -9999, syscall: 'write' })).toMatchObject({
       errno: -9999,
       code: 'Unknown system error -9999',

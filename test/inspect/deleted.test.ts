@@ -41,7 +41,7 @@ describe.each(DELETED)('%s', () => {
   })
 })
 
-test('one that appears while a scan waits is passed by', async () => {
+test('one that appears while a scan waits is skipped', async () => {
   const queue = await bed.bed.install({ root: bed.root })
   const stop = new AbortController()
   const taken: string[] = []

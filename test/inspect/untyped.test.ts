@@ -96,7 +96,7 @@ onLinux('fsq list, audit and retry do so, too', async () => {
   await expectCommands(inShell)
 })
 
-onLinux('an entry that has gone by the time it is looked at is left out', async () => {
+onLinux('an entry that is gone by the time of the look is skipped', async () => {
   await fill()
   const counts = await inProgram(
     "return new Queue('q', { root: given.root }).counts()",
@@ -106,7 +106,7 @@ onLinux('an entry that has gone by the time it is looked at is left out', async 
   expect(waiting + done + failed + tmp).toBeGreaterThanOrEqual(6)
 })
 
-onLinux('one that cannot be looked at is an error, not left out', async () => {
+onLinux('an entry that cannot be examined is an error and is not skipped', async () => {
   await fill()
   const error = await inProgram<ShownError>(
     "return errorOf(() => new Queue('q', { root: given.root }).counts())",

@@ -56,7 +56,7 @@ function namesIn(queue: Queue, where: 'queue' | 'done' | 'fail' | 'tmp'): string
     .sort()
 }
 
-/** Whether somebody has it open for reading. */
+/** Whether a process has it open for reading. */
 function isListening(fifo: string): boolean {
   try {
     fs.closeSync(fs.openSync(fifo, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK))
@@ -116,7 +116,7 @@ ifPython.describe('with the calls of the first implementation', () => {
     expect(child.said('name')).toEqual(lists.map((args, index) => ({ name: names[index], args })))
   })
 
-  test('each passes by what the other holds, and takes it when the other is killed', async () => {
+  test('each skips what the other holds, and takes it when the other is killed', async () => {
     const { root, queue } = await installed()
     const first = await queue.enqueue('1', ['1'])
     const holder = python(root, 'hold')
@@ -275,7 +275,7 @@ ifPython.describe('with the calls of the first implementation', () => {
       const lines = logs.flatMap((log) => fs.readFileSync(log, 'utf8').trimEnd().split('\n'))
       const starts = lines.filter((line) => line.startsWith('start ')).map((line) => line.slice(6))
       const ends = lines.filter((line) => line.startsWith('done ')).map((line) => line.slice(5))
-      // Whatever theirs did meanwhile: what is handed out here is here, and nobody else's.
+      // Whatever the other worker did meanwhile, an item handed out here is here and no other worker holds it.
       expect(ends.sort()).toEqual(starts.sort())
       expect(namesIn(queue, 'queue')).toEqual([])
       expect(namesIn(queue, 'tmp')).toEqual([])

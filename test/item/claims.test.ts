@@ -7,7 +7,7 @@ import { Taker, isLocked, itemName, names, pathOf, plant, useTestBed } from '../
 
 const bed = useTestBed()
 
-test('a descriptor that somebody closed costs the next claim neither its lock nor its place', async () => {
+test('a descriptor that other code closed costs the next claim neither its lock nor its place', async () => {
   const queue = await bed.install()
   plant(queue, itemName({ entropy: '1' }))
   plant(queue, itemName({ entropy: '2' }))

@@ -220,7 +220,7 @@ test('memory stays flat', async () => {
   expect(most - before).toBeLessThan(size / 3)
 })
 
-test('a file that somebody has cut short since is an error, not less than the item had', async () => {
+test('a file that was truncated after the claim is an error, not shorter contents', async () => {
   const item = await itemOf(large)
   fs.truncateSync(item.path, 300_000)
   const reads: readonly (() => Promise<unknown>)[] = [

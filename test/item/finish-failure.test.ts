@@ -141,7 +141,7 @@ describe('a finish that fails', () => {
     ['fail', 'fail'],
     ['retry', 'queue'],
     ['discard', 'tmp'],
-  ])('for want of permission: %s into %s/', (action, place) => {
+  ])('without permission: %s into %s/', (action, place) => {
     interface Seen {
       readonly failed: ShownError
       readonly scan: ShownError

@@ -115,7 +115,7 @@ describe('two names of one file', () => {
     expect(bed.reportTypes().filter((type) => type !== 'completed')).toEqual([])
   })
 
-  test("here and in somebody's backup: an item like any other", async () => {
+  test('here and in a backup: an item like any other', async () => {
     const queue = await bed.install()
     const name = itemName()
     fs.mkdirSync(bed.path('backup'))

@@ -62,7 +62,7 @@ describe('a finish', () => {
     })
   })
 
-  test('release leaves the file as it was, for anybody', async () => {
+  test('release leaves the file as it was, for any worker', async () => {
     const queue = await bed.install()
     const name = itemName()
     const item = await claim(queue, name)
@@ -144,7 +144,7 @@ describe('finished twice', () => {
   })
 })
 
-describe('finished by somebody else', () => {
+describe('finished by another process', () => {
   const elsewhere: readonly (readonly [string, RegExp, (file: string) => void, string | undefined])[] = [
     ['moved away', /moved or removed/, (file) => fs.renameSync(file, bed.path('away')), undefined],
     ['removed', /moved or removed/, (file) => fs.rmSync(file), undefined],

@@ -1,4 +1,4 @@
-// Somebody who locks things: a process, or a worker thread, of its own.
+// A holder of locks: a process or a worker thread of its own.
 import { type StdioOptions, fork } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import path from 'node:path'

@@ -101,7 +101,7 @@ describe.each(KINDS)('%s on a path', (kind) => {
       cause: 'ENOENT',
       syscall: 'open',
       path: file,
-      says: /Leave create: false out/,
+      says: /Make it, or call without create: false/,
     })
     expect(fs.readdirSync(directory)).toEqual([])
   })
@@ -143,7 +143,7 @@ describe.each(KINDS)('%s on a path', (kind) => {
     expect(isFree(kind)).toBe(true)
   })
 
-  test('a descriptor that somebody closed is left to whoever has its number now', () => {
+  test('a descriptor that other code closed is left to the file that has its number now', () => {
     const held = lockSync(file, { kind, shared: true })
     fs.closeSync(held.fd)
     const other = fs.openSync(path.join(directory, 'other'), 'w+')
@@ -155,7 +155,7 @@ describe.each(KINDS)('%s on a path', (kind) => {
         type: FileSystemError,
         cause: 'EBADF',
         path: file,
-        says: /closed by somebody else/,
+        says: /Other code closed its descriptor/,
       },
     )
     expect(held.held).toBe(false)

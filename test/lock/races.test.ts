@@ -61,7 +61,7 @@ test('a file that is removed before each look back counts as taken', async () =>
   expect(await outcomes(start(faults, ['path']))).toMatchObject([{ result: 'busy', claims: 0 }])
 })
 
-test('flock: a lock that goes to somebody else during an upgrade is reported as lost', async () => {
+test('flock: a lock that another caller takes during an upgrade is reported as lost', async () => {
   const other = lockSync(file, { shared: true })
   // The third call takes the shared lock back.
   const steps = ['path', 'tryUpgrade', 'tryUpgrade']

@@ -8,7 +8,7 @@ export interface Row {
   readonly fcntl: Outcome
 }
 
-/** Somebody holds an exclusive lock, and then this is asked for one. */
+/** One actor holds an exclusive lock, and then this one asks for one. */
 export const SEEN = {
   'the same descriptor': { flock: 'granted', fcntl: 'granted' },
   'a copy of the descriptor (dup)': { flock: 'granted', fcntl: 'granted' },

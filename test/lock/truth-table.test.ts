@@ -23,7 +23,7 @@ beforeEach(() => {
   fs.writeFileSync(file, 'some bytes')
 })
 
-/** Actors that have copies of one descriptor, which nobody else has. */
+/** Actors that have copies of one descriptor, which no other actor has. */
 function sharing(...copies: readonly number[]): Actor[] {
   const descriptor = fs.openSync(file, 'r+')
   const actors = copies.map((count) => Actor.process(Array.from({ length: count }, () => descriptor)))
@@ -101,7 +101,7 @@ const sees: Situation<typeof SEEN> = {
   },
 }
 
-/** Whether somebody who comes now gets the lock. */
+/** Whether another actor gets the lock now. */
 function look(kind: LockKind): Outcome {
   const lock = tryLockSync(file, { kind })
   lock?.unlock()

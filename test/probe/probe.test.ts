@@ -170,7 +170,7 @@ describe('what does not work', () => {
   })
 
   // The second of two descriptions gets the lock as well.
-  onLinux.each(['flock', 'ofd'])('a lock (%s) that keeps nobody out is none', async (kind) => {
+  onLinux.each(['flock', 'ofd'])('a lock (%s) that excludes no other holder does not work', async (kind) => {
     const found = await probeWith(`probe.${kind}=answer:0`)
     const isFlock = kind === 'flock'
     expect(found.features[isFlock ? 'flock' : 'ofdLocks']).toEqual({ works: false, reason: 'no effect' })
@@ -252,7 +252,7 @@ describe('errors', () => {
       type,
       cause: code,
       path: bed.root,
-      says: /Nobody can make a directory in it.* Probe another/,
+      says: /No directory can be made in it.* Probe another/,
     })
     make.mockRestore()
   })

@@ -81,7 +81,7 @@ describe('a local file system', () => {
       if (verdict === 'no') expect(promises[name as keyof Promises].reason).toContain('(EOPNOTSUPP)')
   })
 
-  test('in memory survives no power cut, and where none was tried nobody knows', () => {
+  test('in memory survives no power cut, and is unsure where none was tried', () => {
     for (const fileSystem of ['tmpfs', 'ramfs', 'devtmpfs'])
       expect(local(ALL, fileSystem).durable.kept).toBe('no')
     for (const fileSystem of ['ext2', 'overlay', 'zfs', 'apfs', 'fuse.bindfs', '0x12345'])

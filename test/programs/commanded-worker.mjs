@@ -1,4 +1,4 @@
-// A worker that does what it is told, line by line: { root, maxTries }.
+// A worker that carries out the commands on its standard input, line by line: { root, maxTries }.
 import readline from 'node:readline'
 
 import { FsqError, Queue } from '../../dist/index.js'

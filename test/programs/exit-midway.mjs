@@ -1,6 +1,6 @@
 // Leaves the process, or ends a thread, in the middle of an operation: { root, dir, operation, leave, points? }.
 //
-// leave: 'exit': process.exit(7) | 'throw': an exception that nobody catches | 'terminate': the operation runs in a worker
+// leave: 'exit': process.exit(7) | 'throw': an uncaught exception | 'terminate': the operation runs in a worker
 // thread, which is terminated | 'thread-exit': the thread calls process.exit(7). With a point, it happens while the operation pauses there.
 import fs from 'node:fs'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-// Does with locks as it is told, as a process (IPC) or as a worker thread; answers each message.
+// Takes and releases locks as messages ask, in a process (IPC) or a worker thread; answers each message.
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import process from 'node:process'

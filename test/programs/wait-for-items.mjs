@@ -1,4 +1,4 @@
-// Waits for items until it is told to stop: { root, runtime }.
+// Waits for items until a line on its standard input stops it: { root, runtime }.
 import '../support/other-runtime.mjs'
 
 import { Queue } from '../../dist/index.js'

@@ -1,4 +1,4 @@
-/** A great many items that nobody may have yet, and loops that wait meanwhile. */
+/** Very many items that are not due yet, and loops that wait meanwhile. */
 import fs from 'node:fs'
 import path from 'node:path'
 
@@ -28,7 +28,7 @@ async function enqueueDelayed(queue: Queue, count: number, delay = HOUR): Promis
   return queue.enqueueMany(Array.from({ length: count }, () => ({ data: 'x', delay })))
 }
 
-/** Sets the times of a file as somebody does by hand, so that it is due. */
+/** Sets the times of a file as a person does by hand, so that it is due. */
 function touch(queue: Queue, id: string): void {
   const now = Date.now() / 1000
   fs.utimesSync(pathOf(queue, 'queue', id), now - 1, now - 1)
@@ -106,7 +106,7 @@ describe('a loop that waits', () => {
     await loop.stop()
   })
 
-  onLinux('hears of an item whose times are set by hand', async () => {
+  onLinux('is notified of an item whose times are set by hand', async () => {
     const queue = await install()
     const [id = ''] = await enqueueDelayed(queue, 1)
     const loop = await waitingLoop(queue)
@@ -118,7 +118,7 @@ describe('a loop that waits', () => {
   })
 
   onLinux(
-    'answers lost events when it is time to look, and meanwhile works off what it was told',
+    'answers lost events when it is time to look, and until then works off the names of the events',
     async () => {
       const queue = await install()
       const ids = await enqueueDelayed(queue, MANY)
@@ -129,7 +129,7 @@ describe('a loop that waits', () => {
       for (const id of ids) touch(queue, id)
       await loop.has(MANY)
       expect([...loop.ids].toSorted()).toEqual(ids.toSorted())
-      // What was told of took no walk, and the walk that found the rest was not at once.
+      // The items of events took no walk, and the walk that found the rest was not at once.
       expect(looks()).toBeGreaterThan(0)
       expect(performance.now() - walked).toBeGreaterThan(500)
       await loop.stop()
@@ -181,7 +181,7 @@ describe('a loop that waits', () => {
   })
 })
 
-describe('nobody waits for a long walk', () => {
+describe('no caller waits for a long walk', () => {
   // The process is killed where one goes on.
   const walks = [
     ['listing', 'list.getdents#2=pause:GATE;list.getdents#3=kill'],
@@ -208,7 +208,7 @@ describe('nobody waits for a long walk', () => {
       const loop = queue.scanForever({ signal: stop.signal })
       const ended = loop.next().catch((error) => error)
       await until(() => fs.existsSync(given.gate))
-      // Whoever waits for the walk waits until this has happened.
+      // A caller that waits for the walk waits until this has happened.
       spawnSync('sh', ['-c', '(sleep 0.2; rm "$0") >&- 2>&- &', given.gate])
       ${end}`,
       {

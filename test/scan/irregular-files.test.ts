@@ -83,7 +83,7 @@ describe('what is not a regular file', () => {
     const queue = await bed.install()
     const fifo = path.join(queue.path, 'queue', itemName())
     execFileSync('mkfifo', [fifo])
-    // This open waits until somebody opens the other end, were it but for a moment.
+    // This open waits until another process opens the other end, even for a moment.
     let isOpened = false
     const opening = fs.promises.open(fifo, 'w').then((file) => {
       isOpened = true

@@ -53,7 +53,7 @@ describe('claimed ahead', () => {
     expect(lockedNames(queue)).toEqual(all.slice(0, 4))
     await until('the idle claims are free', () => lockedNames(queue).length === 1)
     expect(lockedNames(queue)).toEqual([all[0]])
-    // Somebody else takes one of them, and has done with another.
+    // Another worker takes one of them and has finished another.
     const other = new Taker(bed.open(), { prefetch: 1 })
     const second = await other.take()
     await (await other.take()).done()

@@ -271,7 +271,7 @@ describe('items of others', () => {
     expect(await two.next()).toBeUndefined()
   })
 
-  test('a locked one is passed by, in silence, and waits', async () => {
+  test('a locked one is skipped in silence and waits', async () => {
     const queue = await bed.install()
     const all = plantNumbered(queue, 4)
     const held = bed.lock(pathOf(queue, 'queue', all[1] ?? ''))
@@ -282,7 +282,7 @@ describe('items of others', () => {
     expect(await drain(queue)).toEqual([all[1]])
   })
 
-  test('a locked one is passed by, whatever its name and age', async () => {
+  test('a locked one is skipped, whatever its name and age', async () => {
     const queue = await bed.install({ ttl: 1 })
     for (const name of ['malformed', itemName(), itemName({ tries: 5 })]) {
       bed.lock(plant(queue, name))
@@ -292,7 +292,7 @@ describe('items of others', () => {
     expect(bed.reports).toEqual([])
   })
 
-  test('what somebody else has moved since the listing is passed by', async () => {
+  test('an item that another process has moved since the listing is skipped', async () => {
     const queue = await bed.install()
     const all = plantNumbered(queue, 5)
     const taker = new Taker(queue, { prefetch: 1 })
@@ -307,7 +307,7 @@ describe('items of others', () => {
   })
 })
 
-test('an item that nobody holds any more is released with a warning', async () => {
+test('an item that is no longer referenced is released with a warning', async () => {
   const queue = await bed.install()
   const id = await queue.enqueue('x')
   interface Seen {

@@ -75,7 +75,7 @@ describe('in a process of its own', () => {
   onLinux.each([
     ['the event loop', []],
     ['a thread', ['--import', `data:text/javascript,${ELSEWHERE}`]],
-  ])('what is new and what is free again is told by %s, without a look', async (_way, flags) => {
+  ])('new items and released items wake the loop by %s, without a look', async (_way, flags) => {
     const answer = await inProgram(
       `${GIVE}
       const { setTimeout: later } = globalThis
@@ -227,7 +227,7 @@ describe('in a process of its own', () => {
     expect(answer).toBe(0)
   })
 
-  test('a loop that nobody goes on with is forgotten, though its signal lives on', async () => {
+  test('an abandoned loop is forgotten, though its signal lives on', async () => {
     const answer = await inProgram(
       `${GIVE}
       const { getEventListeners } = await import('node:events')

@@ -238,7 +238,7 @@ describe('a worker that is killed', () => {
     const held = await takeOne(bed.open())
     const loops = await whileWaiting(30, () => new Loop(bed.open()))
     const { claims, looks } = watchLooks()
-    // Opens the item that is held and closes it, which all others are told.
+    // Opens the item that is held and closes it, of which the kernel notifies all others.
     for await (const item of bed.open().scan()) item.release()
     await later(400)
     // One attempt each for that close; a look each is due at most once within this time.

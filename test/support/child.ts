@@ -163,9 +163,9 @@ export async function inParallel<Task>(
   await Promise.all(Array.from({ length: width }, lane))
 }
 
-/** Whether nobody holds the file's lock, of either kind. */
+/** Whether the file has no lock, of either kind. */
 export function isFree(file: string): boolean {
-  // Regular files only: a directory cannot be opened for writing, and nobody locks one by fcntl.
+  // Regular files only: a directory cannot be opened for writing, so it has no fcntl lock.
   const isFile = fs.statSync(file).isFile()
   const descriptor = fs.openSync(
     file,

@@ -21,7 +21,7 @@ export interface Outcome {
 
 export interface ShellOptions {
   readonly env?: NodeJS.ProcessEnv
-  /** Standard input; left out: empty. */
+  /** Standard input. Default: empty. */
   readonly input?: string | Buffer
   /** Gives up root, where the test has it. */
   readonly asNobody?: boolean

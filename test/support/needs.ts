@@ -19,7 +19,7 @@ export function given(isThere: boolean): Declarations {
 
 export const isRoot = process.getuid?.() === 0
 
-/** Only root may give files to others, and only root can become somebody else, who may not do something. */
+/** Only root may give files to other users, and only root can become another user, who lacks some permission. */
 export const ifRoot: typeof test.skip = given(isRoot).test
 
 /** inotify, /proc and what statfs(2) answers are Linux's, and so is the way in which a child shares a lock. */

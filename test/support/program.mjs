@@ -22,7 +22,7 @@ export function say(message) {
   }
 }
 
-/** How an error is told to the parent. */
+/** An error as lines for the parent show it. */
 export function describe(error, FsqError) {
   const { name, code, errno, syscall, message, id } = error
   return {
@@ -51,9 +51,9 @@ export function openBelow(directory) {
     .filter((target) => target.startsWith(directory))
 }
 
-/** Whether nobody holds the file's lock, of either kind. */
+/** Whether the file has no lock, of either kind. */
 export function isFree(file) {
-  // Regular files only: a directory cannot be opened for writing, and nobody locks one by fcntl.
+  // Regular files only: a directory cannot be opened for writing, so it has no fcntl lock.
   const isFile = fs.statSync(file).isFile()
   const fd = fs.openSync(
     file,
@@ -68,7 +68,7 @@ export function isFree(file) {
   }
 }
 
-/** The files of the queue whose lock somebody holds. */
+/** The locked files of the queue. */
 export function lockedFiles(queuePath) {
   return ['queue', 'tmp', 'done', 'fail'].flatMap((place) =>
     fs

@@ -131,7 +131,7 @@ export function pathOf(queue: Queue, directory: Directory, rawName: string): Buf
   ])
 }
 
-/** Puts a file into a queue as if somebody else had. */
+/** Puts a file into a queue as another program would. */
 export function plant(queue: Queue, rawName: string, content = '', directory: Directory = 'queue'): Buffer {
   const file = pathOf(queue, directory, rawName)
   fs.writeFileSync(file, content, { flag: 'wx', mode: 0o640 })
@@ -167,7 +167,7 @@ export function plantNumbered(queue: Queue, count: number): string[] {
   })
 }
 
-/** Whether somebody holds a lock on the file. */
+/** Whether the file is locked. */
 export function isLocked(file: string | Buffer): boolean {
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY)
   try {
@@ -230,7 +230,7 @@ export async function drain(queue: Queue, options?: ScanOptions): Promise<string
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + PATIENCE_MS
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`In vain waited until ${what}`)
+    if (Date.now() > end) throw new Error(`Waited too long until ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
@@ -249,7 +249,7 @@ type FsqErrorClass = (new (...args: never[]) => FsqError) & { readonly code: str
 
 export interface ExpectedError {
   readonly type: FsqErrorClass
-  /** Such as 'ENOENT'; left out: no system call failed. */
+  /** Such as 'ENOENT'. Default: no system call failed. */
   readonly cause?: keyof typeof os.constants.errno
   readonly syscall?: string
   readonly path?: string
@@ -269,7 +269,7 @@ export interface ShownError {
   readonly cause?: ShownError
 }
 
-/** Checks all that an error owes to whoever meets it. */
+/** Checks everything that an error must tell its reader. */
 export function checkError(error: unknown, expected: ExpectedError): void {
   const { type, cause, syscall, path: where, says } = expected
   if (error instanceof Error) expect(error).toBeInstanceOf(type)
@@ -335,7 +335,7 @@ const errorOf = async (run) => {
 const until = async (condition) => {
   const end = Date.now() + ${PATIENCE_MS}
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error('waited in vain until ' + condition)
+    if (Date.now() > end) throw new Error('waited too long until ' + condition)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

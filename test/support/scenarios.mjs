@@ -1,5 +1,5 @@
 // What the crash and errno tests let a child process do: one operation each, on a queue `q` in `<dir>/root`.
-// Each item carries its label and its size in its arguments, so that anybody can tell what its content must be.
+// Each item carries its label and its size in its arguments, so that every reader can tell what its content must be.
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
@@ -40,7 +40,7 @@ function* chunksOf(content) {
   for (let from = 0; from < content.length; from += 100_000) yield content.subarray(from, from + 100_000)
 }
 
-/** The reading end of a pipe that holds the content, and that nobody writes to. */
+/** The reading end of a pipe that holds the content and has no writer any more. */
 function filledPipe(file, content) {
   execFileSync('mkfifo', [file])
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
