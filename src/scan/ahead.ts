@@ -63,19 +63,23 @@ export class Ahead {
     this.#options = options
   }
 
-  /** The next item, if one is ready and nothing forbids to hand it out; else {@link take} has the item or the error. */
+  /**
+   * The next item, if one is ready.
+   *
+   * @throws As {@link take}.
+   */
   tryTake(): WorkItem | undefined {
-    const { directory, claims } = this.#context
-    const { handle } = this.#options.pass
-    if (this.#isEmpty() || handle === undefined) return undefined
-    if (directory.closed || claims.unfinished !== undefined) return undefined
-    return native.isDownSync(handle) === false ? this.#takeFirst() : undefined
+    if (this.#isEmpty()) return undefined
+    this.#checkUnfinished()
+    this.#checkUp()
+    return this.#takeFirst()
   }
 
   /**
    * The next item, claimed if need be.
    *
    * @returns `undefined`: the pass has ended, or the scan was cancelled.
+   * @throws An error for a queue that is down or closed, the error of a finish that has failed, or that of the last fill.
    */
   async take(): Promise<WorkItem | undefined> {
     const { pass, prefetch, cancellation } = this.#options
@@ -98,8 +102,8 @@ export class Ahead {
       }
     }
     this.#checkUnfinished()
-    // Never start work in a queue that is down, not even on items claimed ahead. The call that has just claimed this item has looked.
-    if (!isFresh && pass.handle !== undefined) this.#context.directory.checkUp(pass.handle)
+    // The call that has just claimed this item has looked.
+    if (!isFresh) this.#checkUp()
     return this.#takeFirst()
   }
 
@@ -242,6 +246,12 @@ export class Ahead {
 
   #failWith(error: unknown): void {
     this.#error ??= error instanceof Error ? error : new Error(String(error))
+  }
+
+  /** Never start work in a queue that is down, not even on items claimed ahead. */
+  #checkUp(): void {
+    const { handle } = this.#options.pass
+    if (handle !== undefined) this.#context.directory.checkUp(handle)
   }
 
   #checkUnfinished(): void {

@@ -97,10 +97,16 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   next(): Promise<IteratorResult<WorkItem, void>> {
     // An item that is ready need not go through the generator, which takes as long as all else that is done for an item.
     if (this.#asked === 0 && !this.#isLeft && this.#signal?.aborted !== true) {
-      const item = this.#ahead?.tryTake()
-      if (item !== undefined) {
-        this.#current = item
-        return Promise.resolve({ value: item, done: false })
+      try {
+        const item = this.#ahead?.tryTake()
+        if (item !== undefined) {
+          this.#current = item
+          return Promise.resolve({ value: item, done: false })
+        }
+      } catch (error) {
+        // The caller has gone on to the next item: the last one stays claimed.
+        this.#current = undefined
+        return this.throw(error)
       }
     }
     this.#asked++
