@@ -92,7 +92,7 @@ const LIFE = `
   await queue.uninstall()
   return drained.length === 1 && drained[0] === id`
 
-onLinux('who allows it has it: by option, by environment, by setConst', async () => {
+onLinux('a network file system is used where it is allowed: by option, by environment, by setConst', async () => {
   const nfs = on(0x6969)
   expect(await inProgram(LIFE, { ...nfs, given: { root: bed.root, options: { allowNetwork: true } } })).toBe(
     true,
@@ -138,7 +138,7 @@ onLinux.each([
   )
 })
 
-// What the name cache of a machine says after a lock has been got there may be what was so before another machine finished the item.
+// After a machine has got a lock, its name cache may still show the state before another machine finished the item.
 describe('each look that is to tell whether an item is still there asks the server first', () => {
   const finish = `
     const queue = new Queue('q', { root: given.root, allowNetwork: true })
