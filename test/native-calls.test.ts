@@ -6,14 +6,14 @@ import { expect, test } from '@jest/globals'
 
 const NATIVE = path.join(import.meta.dirname, '..', 'native')
 const REPEATS = ['FSQ_CALL', 'FSQ_CALL_ONCE', 'RetryInterrupted', 'RetryUnlessMade']
-// What must not be made twice.
+// Calls that must not be made twice.
 const ONCE = /^(link|linkat|rename|renameat|mkdir|mkdirat|mkfifo)$/
 const REPEATS_ONCE = ['FSQ_CALL_ONCE', 'RetryUnlessMade']
 
 // close(2) is never repeated: the descriptor is gone already. Others answer no EINTR, or touch no file.
 const NEVER_INTERRUPTED =
   /^(close|closedir|fdopendir|readdir|dlopen|dladdr|get\w+|pthread_\w+|sched_yield|nanosleep|clock_gettime|\w*time(_r)?|timegm)$/
-// Who calls LinkUnnamed, RenameExclusive or RenameExchange repeats them, so does Mover::Rename with what it is given, and a FIFO
+// The callers of LinkUnnamed, RenameExclusive or RenameExchange repeat them, so does Mover::Rename with what it is given, and a FIFO
 // that is there already is no failure.
 const REPEATED_BY_CALLER: readonly string[] = [
   'platform_linux.cc: linkat',

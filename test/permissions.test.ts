@@ -1,5 +1,5 @@
 /**
- * What a process may not do. Root may do everything, so the programs here give it up; without root they are who they
+ * Calls for which a process lacks permission. Root may do everything, so the programs here give it up; without root they are who they
  * are, and what needs two users is skipped.
  */
 import fs from 'node:fs'
@@ -131,7 +131,7 @@ describe('a queue of another user', () => {
   })
 })
 
-// What takes all from others may take all from oneself, too; root does not notice.
+// A umask that takes all permissions from others may take them from the owner, too; root does not notice.
 test.each([0o777, 0o300, 0o400, 0o500])('install under umask %i', async (umask) => {
   const root = openRoot()
   const body = `
@@ -313,7 +313,7 @@ describe('one item', () => {
   )
 })
 
-describe('what only root may', () => {
+describe('calls that only root may make', () => {
   test.each([
     ['itemUser', { itemUser: 0 }],
     ['itemGroup', { itemGroup: 0 }],

@@ -165,7 +165,7 @@ describe('close', () => {
     const count = (results: PromiseSettledResult<unknown>[]): number =>
       results.filter(({ status }) => status === 'fulfilled').length
     expect(count(finished)).toBe(10)
-    // Whatever became of each, the answer is true.
+    // Each answer is true, whichever it is.
     expect(names(queue, 'done')).toHaveLength(10)
     expect(names(queue, 'queue')).toHaveLength(10 + count(added))
     expect(names(queue, 'tmp')).toEqual([])
@@ -506,14 +506,14 @@ test('the tools of the system see all of it', async () => {
   const listed = execFileSync('ls', [path.join(queue.path, 'queue')], { encoding: 'utf8' })
   expect(listed).toBe(`${id}\n`)
   expect(execFileSync('cat', [path.join(queue.path, 'queue', id)], { encoding: 'utf8' })).toBe('data')
-  // What mv puts into queue/ is an item.
+  // A file that mv puts into queue/ is an item.
   fs.writeFileSync(bed.path('by-hand'), 'by hand')
   execFileSync('mv', [bed.path('by-hand'), path.join(queue.path, 'queue', itemName())])
   const item = await takeOne(queue)
   expect(await item.text()).toBe('by hand')
 })
 
-test('what is exported has the name that it is exported by, also in stack traces and after bundling', async () => {
+test('each export has the name that it is exported by, also in stack traces and after bundling', async () => {
   const names = await inProgram<Record<string, string>>(
     `const lock = await import(process.env.FSQ_TEST_INDEX.replace('index.js', 'lock.js'))
     return Object.fromEntries(
@@ -528,7 +528,7 @@ test('what is exported has the name that it is exported by, also in stack traces
   expect(names).toEqual(Object.fromEntries(Object.keys(names).map((name) => [name, name])))
 })
 
-test('what is exported has an error for each situation, each with a code of its own', () => {
+test('the exports have an error for each situation, each with a code of its own', () => {
   const classes = Object.values(fsq).filter(
     (value): value is typeof FsqError =>
       typeof value === 'function' && (value === FsqError || value.prototype instanceof FsqError),

@@ -1,4 +1,4 @@
-// What a program of TypeScript may pass, with the types that the DOM has for it and with Node's alone.
+// Values that a TypeScript program may pass, with the types of the DOM and with those of Node alone.
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'

@@ -86,7 +86,7 @@ test('overlapping, none waits for another, and one that is full begins at once',
   )
 })
 
-test('what microtasks submit one after the other goes together', async () => {
+test('entries that microtasks submit one after the other go together', async () => {
   const bed = new Bed(8, true)
   for (let entry = 0; entry < 5; entry++) {
     bed.submit(entry, entry + 1)

@@ -1,4 +1,4 @@
-// What commands say of an error is found by its key, not by what its message says in English.
+// Commands find their advice on an error by its key, not by its English message.
 import { describe, expect, test } from '@jest/globals'
 
 import { readArguments } from '../../src/cli/arguments.js'

@@ -1,4 +1,4 @@
-// What the help says, the manual and the completion say, too.
+// The help, the manual and the completion agree.
 import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'

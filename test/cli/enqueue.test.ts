@@ -168,7 +168,7 @@ describe('nothing is queued, and that is an error', () => {
     expect((await bed.sh('fsq list q', { env })).stdout).toContain('_a\n')
   })
 
-  ifRoot('who may not (gives up root)', async () => {
+  ifRoot('without permission (gives up root)', async () => {
     const { code, stderr } = await bed.sh('fsq enqueue -e q a', { asNobody: true })
     expect(code).toBe(111)
     expect(stderr).toContain('EACCES')

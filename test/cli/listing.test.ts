@@ -1,4 +1,4 @@
-// What listings say of queues that are damaged, and of names that no terminal and no charset expects.
+// Listings of damaged queues, and of names that no terminal and no charset expects.
 import fs from 'node:fs'
 
 import { expect, test } from '@jest/globals'

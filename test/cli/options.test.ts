@@ -36,10 +36,13 @@ test('a reader that has seen enough: no message, and not a success', async () =>
   expect(stderr).toBe('code 111\n')
 })
 
-test.each(['', 'NO_COLOR=1'])('what is no terminal gets no colours and no progress (%s)', async (setting) => {
-  await bed.sh('fsq install q; fsq down q')
-  const script = `${setting} fsq list; ${setting} fsq prune -o 1d q 2>&1; echo '["a"]' | ${setting} fsq enqueue --batch q 2>&1`
-  const { stdout, stderr } = await bed.sh(script)
-  const text = stdout + stderr
-  expect([text.includes('\x1b'), text.includes('\r')]).toEqual([false, false])
-})
+test.each(['', 'NO_COLOR=1'])(
+  'an output that is no terminal gets no colours and no progress (%s)',
+  async (setting) => {
+    await bed.sh('fsq install q; fsq down q')
+    const script = `${setting} fsq list; ${setting} fsq prune -o 1d q 2>&1; echo '["a"]' | ${setting} fsq enqueue --batch q 2>&1`
+    const { stdout, stderr } = await bed.sh(script)
+    const text = stdout + stderr
+    expect([text.includes('\x1b'), text.includes('\r')]).toEqual([false, false])
+  },
+)

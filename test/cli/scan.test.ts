@@ -23,7 +23,7 @@ async function scan(
   return { ...outcome, state: bed.state() }
 }
 
-describe('what becomes of the items', () => {
+describe('the ends of items', () => {
   test.each([
     ['fsq scan q true', 0, { done: ['0_a', '0_b'] }],
     ['fsq scan q sh -c "exit 100"', 0, { fail: ['0_a', '0_b'] }],
@@ -262,7 +262,7 @@ test('-j: so many at once', async () => {
   ])
   expect([code, state]).toEqual([0, { done: ['0_1', '0_2', '0_3', '0_4'] }])
 })
-ifRoot('what may not be read (gives up root)', async () => {
+ifRoot('an item that may not be read (gives up root)', async () => {
   const denied = (await scan('true'), await bed.sh('fsq scan q true', { asNobody: true }))
   expect(denied.code).toBe(111)
   expect(denied.stderr).toContain('EACCES')

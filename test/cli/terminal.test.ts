@@ -1,4 +1,4 @@
-// What a person at a terminal sees; Python makes the terminal.
+// The output that a person at a terminal sees; Python makes the terminal.
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 

@@ -401,7 +401,7 @@ describe('handles are shared', () => {
     expect(answer.scanned).toBeLessThanOrEqual(64 * 5)
   })
 
-  test('what is under way keeps a handle open, however many others there are', async () => {
+  test('calls in flight keep a handle open, however many others there are', async () => {
     await fsq.install('q', { force: true })
     const first = await fsq.senqueue('q', 'x', 'first')
     const second = await fsq.senqueue('q', 'x', 'second')
@@ -444,7 +444,7 @@ describe('handles are shared', () => {
   })
 })
 
-test('what the first implementation left is worked off', async () => {
+test('items that the first implementation left are worked off', async () => {
   await fsq.install('a_queue')
   const queue = bed.open({}, 'a_queue')
   plant(queue, '_20120710213904_0_13044_mss_0_args_to_enqueue', 'data')

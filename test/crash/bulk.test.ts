@@ -1,4 +1,4 @@
-// What a bulk meets on its way into the queue, and what a kill leaves.
+// Failures of a bulk on its way into the queue, and the files that a kill leaves.
 import fs from 'node:fs'
 import path from 'node:path'
 

@@ -24,7 +24,7 @@ const MAKING: readonly Code[] = ['ENOSPC', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', '
 const SYNCING: readonly Code[] = ['EIO', 'ENOSPC', 'EDQUOT', 'EROFS', 'EINVAL']
 const LOOKING: readonly Code[] = ['EACCES', 'EIO', 'ENOMEM', 'ENOENT']
 
-/** What each call may plausibly fail with. */
+/** The plausible errors of each call. */
 const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'open.directory': OPENING,
   'open.fstatfs': ['EIO', 'ENOSYS', 'EOVERFLOW'],
@@ -128,7 +128,7 @@ const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'install.opendir': ['EACCES'],
   'install.rename': ['EINVAL', 'EEXIST', 'ENOTEMPTY'],
   'install.cleanup': 'all',
-  // Whose name it was that is taken does not matter then.
+  // It does not matter then which file has the name.
   'finish.look': ['ENOENT'],
   'retire.rename': ['EINVAL', 'ENOSYS'],
 }
@@ -140,7 +140,7 @@ const UNCERTAIN: Readonly<Record<string, readonly Code[]>> = {
   'enqueue.link': ['ENOENT', 'EPERM', 'EINVAL', 'EACCES'],
 }
 
-/** What an error number comes out as, where that is another one: the meaning is clear from where it happened. */
+/** The error number that an error reports, where it differs from the one of the call: the meaning is clear from the place. */
 const TRANSLATED: Readonly<Record<string, Partial<Record<Code, Code>>>> = {
   'finish.stat': { ENOENT: 'ESTALE' },
 }
@@ -252,7 +252,7 @@ async function verify(name: ScenarioName, one: Case, result: Result, root: strin
   for (const line of unfinished)
     expect(line).toMatchObject({ held: true, unfinished: { code: 'ERR_FSQ_FINISH' } })
   // Whether there is another way depends on which of several calls of this point it is.
-  // What was not to be run is reported, not thrown.
+  // An item that must not run is reported, not thrown.
   const isReported = scenario.runs === false && /^(finish|claim\.unlock)/.test(one.point)
   if (isReported && !isHarmless(one) && one.code !== 'ENOENT')
     expect(said).toContainEqual({ report: 'unmovable' })

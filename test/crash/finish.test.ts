@@ -158,7 +158,7 @@ const GONE = { code: 'ERR_FSQ_ITEM_GONE', claims: 0 }
 const FINISHED = { code: 'none', claims: 0 }
 const { EEXIST, ENOENT, ESTALE } = os.constants.errno
 
-describe('what the names say decides, not what a call that has not moved the item says', () => {
+describe('the names decide, not the answer of a call that has not moved the item', () => {
   test.each<[Action, string, string]>(
     [RENAME, LINK].flatMap((call) =>
       (['done', 'fail', 'retry'] as const).flatMap((action) =>

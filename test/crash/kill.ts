@@ -294,7 +294,7 @@ async function verifyUninstall(scenario: Scenario, child: Child, root: string): 
   const uninstalled = child.said('uninstalled').length > 0
   if (uninstalled) expect(fs.readdirSync(root)).toEqual([])
   if (!fs.existsSync(queue)) return
-  // Not gone: then it is there as it was, and perhaps down.
+  // If the queue is not gone, it is there as before, and perhaps down.
   const handle = new Queue(NAME, { root })
   await handle.up()
   await handle.close()

@@ -71,7 +71,7 @@ class Run {
     }
   }
 
-  /** What lies there is what the model says, and what is locked is what it says is held. */
+  /** Checks that the files are those of the model, and that the locked ones are those that it has as held. */
   check(): void {
     const files = filesOf(this.queue.path).map(({ where, name, content, path: file }) => ({
       where,

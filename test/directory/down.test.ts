@@ -155,7 +155,7 @@ describe('planted', () => {
     expect([look(down()), look(bed.path('precious'))]).toEqual(before)
     expect(fs.readFileSync(bed.path('precious'), 'utf8')).toBe('precious')
     expect(fs.existsSync(bed.path('nowhere'))).toBe(false)
-    // Whatever it is: it exists, so the queue is down.
+    // It exists, so the queue is down, whatever kind of file it is.
     expect(await queue.isDown()).toBe(true)
     expect(await errorOf(async () => drain(queue))).toBeInstanceOf(QueueDownError)
   })

@@ -43,7 +43,7 @@ describe('install', () => {
     expect(await drain(queue)).toEqual([id])
   })
 
-  // What has the mode 0 only root can look into.
+  // Only root can look into a directory with the mode 0.
   test.each(['0700', '02750', '01777', 0o755, ...(isRoot ? ['0'] : [])])(
     'with FSQ_QUEUE_MODE %p',
     async (queueMode) => {

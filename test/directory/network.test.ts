@@ -92,16 +92,19 @@ const LIFE = `
   await queue.uninstall()
   return drained.length === 1 && drained[0] === id`
 
-onLinux('who allows it has it: by option, by environment, by setConst', async () => {
-  const nfs = on(0x6969)
-  expect(await inProgram(LIFE, { ...nfs, given: { root: bed.root, options: { allowNetwork: true } } })).toBe(
-    true,
-  )
-  expect(await inProgram(LIFE, on(0x6969, { env: { FSQ_ALLOW_NETWORK: '1' } }))).toBe(true)
-  expect(await inProgram(`fsq.setConst('FSQ_ALLOW_NETWORK', true)\n${LIFE}`, nfs)).toBe(true)
-  const error = await inProgram<ShownError>(`return errorOf(async () => {${LIFE}})`, nfs)
-  expect(error.code).toBe(NetworkFileSystemError.code)
-})
+onLinux(
+  'a network file system is used where it is allowed: by option, by environment, by setConst',
+  async () => {
+    const nfs = on(0x6969)
+    expect(
+      await inProgram(LIFE, { ...nfs, given: { root: bed.root, options: { allowNetwork: true } } }),
+    ).toBe(true)
+    expect(await inProgram(LIFE, on(0x6969, { env: { FSQ_ALLOW_NETWORK: '1' } }))).toBe(true)
+    expect(await inProgram(`fsq.setConst('FSQ_ALLOW_NETWORK', true)\n${LIFE}`, nfs)).toBe(true)
+    const error = await inProgram<ShownError>(`return errorOf(async () => {${LIFE}})`, nfs)
+    expect(error.code).toBe(NetworkFileSystemError.code)
+  },
+)
 
 onLinux.each([
   ['FUSE, which may be anything', 0x65735546],
@@ -138,7 +141,7 @@ onLinux.each([
   )
 })
 
-// What the name cache of a machine says after a lock has been got there may be what was so before another machine finished the item.
+// After a machine has got a lock, its name cache may still show the state before another machine finished the item.
 describe('each look that is to tell whether an item is still there asks the server first', () => {
   const finish = `
     const queue = new Queue('q', { root: given.root, allowNetwork: true })

@@ -90,7 +90,7 @@ describe('installed anew under an open handle', () => {
         }
         open[name] = descriptors() - before
       }
-      // One that was claimed long ago is finished where it was claimed.
+      // An item that was claimed long ago is finished where it was claimed.
       await claimed.done()
       open.finished = fs.readdirSync(given.root + '/oldenqueueSync0/done').length - 1
       queue.enqueueSync('new')

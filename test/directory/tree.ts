@@ -1,4 +1,4 @@
-/** What the tests of installed queues look at. */
+/** Shared by the tests that install queues: a look at all their files. */
 import fs from 'node:fs'
 import path from 'node:path'
 

@@ -46,7 +46,7 @@ test('the reason may be anything, and is an AbortError where none is given', asy
   expect(contents(queue)).toEqual(EMPTY)
 })
 
-test('what is no signal is refused, and so is one where there can be none', async () => {
+test('a value that is no signal is refused, and so is a signal for a call that takes none', async () => {
   const queue = await bed.install()
   for (const signal of [null, {}, 'abort', new AbortController()]) {
     await expect(queue.enqueue('x', [], { signal } as object)).rejects.toThrow(SettingError)

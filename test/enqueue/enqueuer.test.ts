@@ -64,7 +64,7 @@ describe.each(waysAndPayloads)('%s', (_what, enqueue, data) => {
     expect(taken.filter((name) => contentOf(queue, 'queue', name) !== 'planted')).toEqual([])
     expect(ids.map((id) => contentOf(queue, 'queue', id))).toEqual(ids.map(() => data ?? ''))
     expect(names(queue, 'tmp')).toEqual([])
-    // Those that follow are still in order.
+    // The later items are still in order.
     expect([...ids].sort(compareItemNames)).toEqual(ids)
   })
 

@@ -359,7 +359,7 @@ describe('contents are read back', () => {
     expect(texts).toEqual(['one', 'two'])
   })
 
-  test('what is no JSON is an error of JSON', async () => {
+  test('contents that are no JSON are an error of JSON', async () => {
     const queue = await bed.install()
     await queue.enqueue('{')
     const item = await takeOne(queue)

@@ -76,7 +76,7 @@ const watched: readonly (readonly [string, (chunks: unknown[], hang: boolean) =>
         try {
           yield* chunks
           hangs = true
-          // Not for ever, as a generator that waits cannot be left.
+          // Not for ever, because a waiting generator cannot be left.
           if (hang) yield new Promise((resolve) => realTimeout(resolve, 100, 'late'))
           if (hang) yield 'later'
         } finally {
@@ -99,7 +99,7 @@ const strange: readonly (readonly [string, unknown, RegExp])[] = [
 describe.each(watched)('%s', (what, make) => {
   describe.each(ways)('%s', (_way, enqueue) => {
     test.each(strange)('with %s in it: refused and released', async (kind, chunk, says) => {
-      // One that has ended has ended by itself.
+      // A source that is at its end has been released by itself.
       const isLast = kind.endsWith('end')
       const more = isLast ? [] : ['more', 'more', 'more']
       for (const before of [[], [large]]) {

@@ -60,7 +60,7 @@ const CODES: Readonly<Record<string, string>> = {
   TriggerError: 'ERR_FSQ_TRIGGER',
 }
 
-/** Those that are not made of a message alone. */
+/** The classes whose constructors take more than a message. */
 const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   MalformedNameError: () => new MalformedNameError('it is bad', '_x'),
   NameTooLongError: () => new NameTooLongError(300, 255),
@@ -72,7 +72,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   FinishError: () => new FinishError('_x', 'done'),
 }
 
-/** What those advise. The others advise what they are given. */
+/** The advice of these classes. All others have the advice that they are given. */
 const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   MalformedNameError: undefined,
   NameTooLongError: /^Put long values into the payload/,

@@ -97,7 +97,7 @@ describe('items', () => {
       const all = Array.from({ length: 2500 }, (_, index) => itemName({ entropy: index * 7919 }))
       for (const name of [...all].reverse()) plant(queue, name, '', place)
       expect(await ids(queue, state)).toEqual([...all].sort(compareItemNames))
-      // What is gone by then is listed all the same: it is a list of what was there at its beginning.
+      // An item that is gone by then is still listed: the list has the items that were there at its beginning.
       const walk = queue.items({ state })
       const first = (await walk.next()).value
       expect(first?.id).toBe(all[0])

@@ -79,7 +79,7 @@ function texts(child: Child, key: string): string[] {
 const ifPython = given(spawnSync('python3', ['--version']).status === 0)
 
 ifPython.describe('with the calls of the first implementation', () => {
-  test('what it enqueues is worked here', async () => {
+  test('its items are worked here', async () => {
     const { root, queue } = await installed()
     const child = await run(root, 'produce', { args: ARGUMENTS, content: BINARY.toString('base64') })
     const seen: unknown[] = []
@@ -92,7 +92,7 @@ ifPython.describe('with the calls of the first implementation', () => {
     expect([namesIn(queue, 'queue'), namesIn(queue, 'tmp')]).toEqual([[], []])
   })
 
-  test('what is enqueued here is worked there', async () => {
+  test('items enqueued here are worked there', async () => {
     const { root, queue } = await installed()
     const ids = [await queue.enqueue(BINARY, ARGUMENTS), await queue.enqueue(null)]
     const child = await run(root, 'work', { action: 'done', once: true })
@@ -275,7 +275,7 @@ ifPython.describe('with the calls of the first implementation', () => {
       const lines = logs.flatMap((log) => fs.readFileSync(log, 'utf8').trimEnd().split('\n'))
       const starts = lines.filter((line) => line.startsWith('start ')).map((line) => line.slice(6))
       const ends = lines.filter((line) => line.startsWith('done ')).map((line) => line.slice(5))
-      // Whatever the other worker did meanwhile, an item handed out here is here and no other worker holds it.
+      // An item handed out here exists and no other worker holds it, regardless of what the other worker did meanwhile.
       expect(ends.sort()).toEqual(starts.sort())
       expect(namesIn(queue, 'queue')).toEqual([])
       expect(namesIn(queue, 'tmp')).toEqual([])

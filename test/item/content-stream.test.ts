@@ -16,7 +16,7 @@ import { errorOf, isLocked, takeOne, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 const large = randomBytes(1_000_000)
-// One that is read along with its claim, and one that is not.
+// Contents that are read along with the claim, and contents that are not.
 const sizes = [
   ['small', large.subarray(0, 100)],
   ['large', large],

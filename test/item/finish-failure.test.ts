@@ -135,7 +135,7 @@ describe('a finish that fails', () => {
     expect(contents(queue)).toMatchObject({ queue: [expect.any(String)], done: [expect.any(String)] })
   })
 
-  // What the directory's mode forbids, root may: so the program has given it up.
+  // Root may do what the directory's mode forbids, so the program has given up root.
   describe.each([
     ['done', 'done'],
     ['fail', 'fail'],

@@ -37,7 +37,7 @@ describe('a name that is taken', () => {
       plant(queue, taken, 'other', place)
       const { key } = item
       await finish(item, action)
-      // What an application has noted under it stays good.
+      // Anything that an application has stored under the key stays valid.
       expect(item.key).toBe(key)
       expect(names(queue, place)).toHaveLength(2)
       expect(contentOf(queue, place, taken)).toBe('other')

@@ -164,7 +164,7 @@ describe.each(KINDS)('%s on a path', (kind) => {
   })
 })
 
-describe('what cannot be locked', () => {
+describe('targets that cannot be locked', () => {
   test('FIFOs, sockets and devices are refused, and not opened', async () => {
     const fifo = path.join(directory, 'fifo')
     execFileSync('mkfifo', [fifo])

@@ -74,7 +74,7 @@ test('flock: a lock that another caller takes during an upgrade is reported as l
   other.unlock()
 })
 
-describe('what a failed call is reported as', () => {
+describe('the error for a failed call', () => {
   const LOCKING: readonly (readonly [Code, string])[] = [
     ['ENOLCK', 'ERR_FSQ_NOT_LOCKABLE'],
     ['ENOTSUP', 'ERR_FSQ_NOT_LOCKABLE'],

@@ -12,7 +12,7 @@ const OPENS = 3
 
 type Hold = 'shared' | 'exclusive' | undefined
 
-/** What fcntl locks are, byte by byte; a length of 0 goes to the end: the last entry stands for all bytes beyond. */
+/** A model of fcntl locks, byte by byte. A length of 0 goes to the end: the last entry stands for all bytes beyond. */
 class Model {
   readonly #holds: Hold[][] = Array.from({ length: OPENS }, () => new Array<Hold>(BYTES + 1).fill(undefined))
 

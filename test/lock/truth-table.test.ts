@@ -11,7 +11,7 @@ import { Actor, GIVEN } from './actor.js'
 import { FREED, type Outcome, type Row, SEEN } from './table.js'
 
 const KINDS = ['flock', 'fcntl'] as const
-// Who has none of the addon's locks, but those of POSIX, is written in Python.
+// The actor that has POSIX locks, and none of the addon's, is written in Python.
 const ifPython = given(spawnSync('python3', ['-c', 'import fcntl']).status === 0)
 const PAGE = path.resolve(import.meta.dirname, '../../docs/locks.md')
 const SECOND = GIVEN + 1
@@ -198,7 +198,7 @@ function check(
   }
 }
 
-describe('who is refused', () => {
+describe('callers that are refused', () => {
   check(SEEN, sees)
 
   test.each(KINDS)('%s: shared locks go together, and with no exclusive one', async (kind) => {

@@ -122,7 +122,7 @@ describe('arguments that are not strings', () => {
     expect(() => encode(value as NameArgument)).toThrow(EncodingError)
   })
 
-  test('what is no list of arguments is rejected', () => {
+  test('a value that is not an array of arguments is rejected', () => {
     expect(() => construct('abc' as unknown as string[])).toThrow(EncodingError)
     expect(() => decode(5 as unknown as string)).toThrow(EncodingError)
     expect(() => deconstruct(undefined as unknown as string)).toThrow(EncodingError)
@@ -145,7 +145,7 @@ describe('delimiter and encode character', () => {
     [['_'], '%'],
     ['_', {}],
   ])('%p and %p are rejected', (delimiter, encodeseq) => {
-    // Whatever was prepared for legal pairs must not be taken for these.
+    // A codec cached for a legal pair must not be used for these.
     encode('a', { delimiter: '5', encodeseq: '%' })
     encode('a', { delimiter: '_', encodeseq: '%' })
     const options = { delimiter, encodeseq } as { delimiter: string; encodeseq: string }

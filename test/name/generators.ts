@@ -1,4 +1,4 @@
-/** What property tests draw from. */
+/** The arbitraries of the property tests. */
 import fc from 'fast-check'
 
 /** Texts of whole characters, with those that need care drawn often. */

@@ -40,7 +40,7 @@ test.each([new Date(Number.NaN), Number.NaN, Number.POSITIVE_INFINITY])('%p is n
   expect(() => formatTimestamp(date, utc)).toThrow(EncodingError)
 })
 
-test('what is formatted is valid and means the same instant', () => {
+test('a formatted time is valid and means the same instant', () => {
   fc.assert(
     fc.property(wholeSeconds, (instant) => {
       const text = formatTimestamp(instant, utc)
@@ -50,7 +50,7 @@ test('what is formatted is valid and means the same instant', () => {
   )
 })
 
-test('what is formatted in local time means the same instant, or a later one of the same text', () => {
+test('a time formatted in local time means the same instant, or a later one of the same text', () => {
   fc.assert(
     fc.property(wholeSeconds, (instant) => {
       const text = formatTimestamp(instant, local)

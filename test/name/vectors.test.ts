@@ -28,9 +28,9 @@ function read(file: FileName): Row[] {
 }
 
 interface VectorFile {
-  /** What we make of a row. */
+  /** This package's result for a row. */
   readonly run: (row: Row) => unknown
-  /** What the first implementation made of it. */
+  /** The result of the first implementation. */
   readonly want: (row: Row) => unknown
   /** The parts of a row that name it in the list of differences. */
   readonly input: readonly string[]

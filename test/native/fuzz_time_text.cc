@@ -81,7 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string format = input.substr(0, std::min(end, input.find('\0')));
   CheckReading(format, input.substr(std::min(end + 1, size)));
 
-  // What it has written itself, as it is and with one byte changed.
+  // Its own output, as it is and with one byte changed.
   const uint64_t hash = std::hash<std::string>()(input);
   const fsq::Instant instant{static_cast<int64_t>(hash % kSecondsOfAges) - int64_t{86'400} * 365 * 100,
                              static_cast<int32_t>(hash % 1'000'000)};

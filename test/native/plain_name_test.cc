@@ -45,7 +45,7 @@ void PlainNamesAreRead() {
                                  "20120710213904_0_1_h_0"})
     EXPECT(PlainTries(name, '%') == -1);
   EXPECT(PlainTries(std::string("_20120710213904_0_1_h_0_\0", 25), '%') == -1);
-  // Whatever the encode character is.
+  // With any encode character.
   EXPECT(PlainTries("_20120710213904_0_1_h_0", '1') == -1);
   EXPECT(PlainTries("_20120710213904_0_1_h_0", '_') == -1);
   EXPECT(PlainTries("_20120710213904_0_1_h_0_%2f", '^') == 0);

@@ -29,7 +29,7 @@ function target(name: string): Target {
   return found
 }
 
-/** What the gate says of `bytes` as the binary of a target. */
+/** The answer of the gate to `bytes` as the binary of a target. */
 function judge(of: Target, bytes: Buffer): string {
   const file = path.join(folder, of.file)
   fs.mkdirSync(path.dirname(file), { recursive: true })
@@ -79,7 +79,7 @@ test('npm run prebuild makes binaries, and does nothing as the hook before npm r
   expect(npm('run', 'prebuild')).toMatch(/^No target no-target\. There are: linux-x64-glibc/)
 })
 
-// What is looked at is how an ELF file is built; macOS has another format.
+// These tests look at the structure of an ELF file; macOS has another format.
 given(BUILT.toString('latin1', 1, 4) === 'ELF').describe('an ELF binary', () => {
   const host = hostTarget()
   const other = TARGETS.find(({ platform, arch }) => platform === 'linux' && arch !== process.arch)

@@ -126,7 +126,7 @@ describe('probe', () => {
   })
 })
 
-describe('what does not work', () => {
+describe('a feature that does not work', () => {
   const ENOTSUP = os.constants.errno.EOPNOTSUPP
   type Row = [string, (keyof Features)[], (keyof Promises)[]]
   const rows: Row[] = [
@@ -281,7 +281,7 @@ describe('errors', () => {
     })
   })
 
-  // What says nothing of the file system must not be taken for an answer.
+  // A failure that says nothing about the file system must not become an answer.
   test.each([
     ['probe.write', 'ENOSPC', DiskFullError],
     ['probe.link', 'ENOSPC', DiskFullError],

@@ -96,7 +96,7 @@ describe('a local file system', () => {
   })
 })
 
-describe('what other machines may change', () => {
+describe('a file system that other machines may change', () => {
   test('a network file system promises little', () => {
     const facts = { fileSystem: 'nfs4', network: true, features: ALL, timestampStep: 1 } as const
     expect(kept(promisesOf(facts))).toEqual({

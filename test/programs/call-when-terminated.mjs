@@ -12,7 +12,7 @@ import { addon, appears, job, say } from '../support/program.mjs'
 const ADDON = Object.keys(createRequire(import.meta.url).cache).find((file) => file.endsWith('.node'))
 const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker']
 
-/** What each function is called with. */
+/** The arguments of each function. */
 async function argumentsOf({ root, at }) {
   const queue = addon.openQueueSync(path.join(root, 'q'), NAMES, true)
   const listing = () => addon.listSync(queue, 0, 0)

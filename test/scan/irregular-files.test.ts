@@ -17,7 +17,7 @@ const canMakeDevices = ((): boolean => {
   return made
 })()
 
-describe('what is not a regular file', () => {
+describe('a file that is not regular', () => {
   const listening: net.Server[] = []
   afterEach(() => {
     for (const server of listening.splice(0)) server.close()

@@ -173,7 +173,7 @@ describe('the vectors as files', () => {
   })
 })
 
-test('what native code reads in names is what they say', async () => {
+test('native code reads the same in names as parseItemName', async () => {
   const field = fc.string({
     unit: fc.constantFrom('0', '1', '5', '9', 'a', 'A', '.', '%', '~', '^', '-', ' ', 'é', '\x7f', '\n'),
     maxLength: 5,

@@ -132,7 +132,7 @@ describe('down', () => {
     const first = await taker.take()
     await bed.open().down()
     checkError(await errorOf(async () => taker.next()), isDownError)
-    // What is being worked on goes on; what was claimed ahead is free.
+    // Items in work stay claimed; prefetched ones are free.
     expect(lockedNames(queue)).toEqual([all[0]])
     await first.done()
     expect(contents(queue)).toEqual({ ...EMPTY, queue: all.slice(1), done: [all[0]] })
@@ -255,7 +255,7 @@ describe('items of others', () => {
       }
     }
     await Promise.all([work(queue, got[0]), work(other, got[1])])
-    // What one held when the other came by is for the next walk of the other.
+    // Items that one loop held when the other skipped them are for the next pass of the other.
     await work(queue, got[0])
     expect(got.flat().sort()).toEqual([...ids].sort())
     expect(names(queue, 'done')).toEqual([...ids].sort())

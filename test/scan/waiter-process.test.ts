@@ -127,7 +127,7 @@ describe('in a process of its own', () => {
       { given: { root: bed.root }, shell: 'ulimit -n 100' },
     )
     expect(answer).toMatchObject({ id: free })
-    // Those of others are kept open, but only a part of all there may be.
+    // Descriptors of items that others hold are kept open, but only a part of all that the process may have.
     expect((answer as { open: number }).open).toBeLessThan(60)
     for (const item of held) item.release()
   })
@@ -282,7 +282,7 @@ describe('in a process of its own', () => {
     const answer = await inProgram(
       `${GIVE}
       const heard = []
-      // What wakes it is no item, twice, and these timers do not keep the process alive.
+      // Two entries that are no items wake it, and these timers do not keep the process alive.
       setTimeout(() => fs.mkdirSync(queue.paths.queue + '/one'), 50).unref()
       setTimeout(() => fs.mkdirSync(queue.paths.queue + '/two'), 100).unref()
       setTimeout(() => queue.enqueueSync('x'), 200).unref()

@@ -104,7 +104,7 @@ export class CommandBed {
     return this.start(script, options).ended
   }
 
-  /** What is in a queue: the items of each directory that holds some, and what else is there. */
+  /** The contents of a queue: the items of each directory that holds some, and all other entries. */
   state(name = 'q', root = this.root): Record<string, readonly string[] | string> {
     const found: Record<string, readonly string[] | string> = {}
     for (const entry of fs.readdirSync(path.join(root, name), { withFileTypes: true })) {

@@ -48,7 +48,7 @@ export class Loop {
   }
 }
 
-/** What is done to look for items. Called once no loop does anything but wait. */
+/** Counts the looks for items. Called when all loops wait. */
 export function watchLooks(): { readonly looks: () => number; readonly claims: () => number } {
   const lists = [jest.spyOn(native, 'list'), jest.spyOn(native, 'listSync')]
   const claims = [jest.spyOn(native, 'claim'), jest.spyOn(native, 'claimSync')]

@@ -3,7 +3,7 @@ import process from 'node:process'
 
 import { describe, test } from '@jest/globals'
 
-/** What there is to declare tests with. */
+/** The functions that declare tests. */
 interface Declarations {
   readonly test: typeof test.skip
   readonly describe: typeof describe.skip

@@ -1,4 +1,4 @@
-// What the programs that tests start share: the addon that they run on, and lines for the parent.
+// Shared by the programs in test/programs/: the addon that they run on, and lines for the parent.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -37,7 +37,7 @@ export function describe(error, FsqError) {
   }
 }
 
-/** What is open below the directory. */
+/** The open files below the directory. */
 export function openBelow(directory) {
   return fs
     .readdirSync('/proc/self/fd')

@@ -1,4 +1,4 @@
-/** What the tests of the queue share: a temporary FSQ_ROOT, a look at its files, and programs of their own. */
+/** Shared by the tests of the queue: a temporary FSQ_ROOT, a look at its files, and programs of their own. */
 import { Buffer } from 'node:buffer'
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
@@ -28,7 +28,7 @@ export class TestBed {
   #root = ''
   readonly #queues: Queue[] = []
   readonly #descriptors: number[] = []
-  /** What the queues of {@link install} and {@link open} have reported. */
+  /** The reports of the queues of {@link install} and {@link open}. */
   readonly reports: Report[] = []
 
   get root(): string {
@@ -253,7 +253,7 @@ export interface ExpectedError {
   readonly cause?: keyof typeof os.constants.errno
   readonly syscall?: string
   readonly path?: string
-  /** What the message says to do. */
+  /** The text that the message must have: the problem, or what to do next. */
   readonly says: RegExp
 }
 
@@ -288,7 +288,7 @@ export function checkError(error: unknown, expected: ExpectedError): void {
 }
 
 export interface ProgramOptions {
-  /** What the program finds in `given`. */
+  /** The value of `given` in the program. */
   readonly given?: unknown
   /** Flags of node. */
   readonly flags?: readonly string[]

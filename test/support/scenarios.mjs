@@ -1,4 +1,4 @@
-// What the crash and errno tests let a child process do: one operation each, on a queue `q` in `<dir>/root`.
+// The operations of the crash and errno tests, one for each child process, on a queue `q` in `<dir>/root`.
 // Each item carries its label and its size in its arguments, so that every reader can tell what its content must be.
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
