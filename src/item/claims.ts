@@ -37,6 +37,8 @@ export class Claim {
   name: RawName
   /** Only {@link Claims} changes it. */
   state: ClaimState = 'claimed'
+  /** The item of the claim, until the registry of abandoned items knows it. */
+  item: object | undefined
   readonly #claims: Claims
   /** The reads of the contents that are in flight; a finish and a release wait for them. */
   #reads: InFlight | undefined
@@ -147,11 +149,8 @@ export class Claims {
   readonly inFlight = new InFlight()
   readonly charset: Charset
   readonly #directory: QueueDirectory
-  /**
-   * The claims whose descriptors are open and in no finish. A claim has its item beside it until the registry of abandoned items knows
-   * that item.
-   */
-  readonly #open = new Map<Claim, object | undefined>()
+  /** The claims whose descriptors are open and in no finish, by their numbers. */
+  readonly #open = new Map<number, Claim>()
   #registersSoon = false
   readonly #unfinished = new Map<Claim, Unfinished>()
   readonly #releaseListeners = new Set<(name: RawName) => void>()
@@ -180,7 +179,8 @@ export class Claims {
 
   /** Keeps a claim for an item. If the item is garbage-collected, the claim is released, with a warning. */
   keep(claim: Claim, item: object): void {
-    this.#open.set(claim, item)
+    claim.item = item
+    this.#open.set(claim.number, claim)
     if (this.#registersSoon) return
     this.#registersSoon = true
     setTimeout(() => {
@@ -206,7 +206,7 @@ export class Claims {
   /** The finish has succeeded: its descriptor is closed. */
   finished(claim: Claim): void {
     claim.state = 'finished'
-    this.#unfinished.delete(claim)
+    if (this.#unfinished.size > 0) this.#unfinished.delete(claim)
   }
 
   /** The finish has found the item gone: closes the descriptor, which native code has given back. */
@@ -243,21 +243,21 @@ export class Claims {
   async close(): Promise<void> {
     for (const { cancel } of this.#unfinished.values()) cancel()
     this.#unfinished.clear()
-    for (const claim of [...this.#open.keys()]) this.release(claim)
+    for (const claim of [...this.#open.values()]) this.release(claim)
     await this.inFlight.idle()
   }
 
   #drop(claim: Claim): void {
-    if (this.#open.has(claim) && this.#open.get(claim) === undefined) abandonedItems.unregister(claim)
-    this.#open.delete(claim)
+    if (this.#open.delete(claim.number) && claim.item === undefined) abandonedItems.unregister(claim)
+    claim.item = undefined
   }
 
   #register(): void {
     this.#registersSoon = false
-    for (const [claim, item] of this.#open) {
-      if (item === undefined) continue
-      abandonedItems.register(item, claim, claim)
-      this.#open.set(claim, undefined)
+    for (const claim of this.#open.values()) {
+      if (claim.item === undefined) continue
+      abandonedItems.register(claim.item, claim, claim)
+      claim.item = undefined
     }
   }
 }

@@ -26,6 +26,7 @@ import type { RawName } from '../name/charset.js'
 import type { Claim } from './claims.js'
 import type { ItemContext } from './context.js'
 import { type Move, type Moved, isGone } from './moves.js'
+import { RENAME } from './named-item.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { EBADF } = os.constants.errno
@@ -47,6 +48,7 @@ export interface Target {
 /** The item that is finished. */
 interface Finishable {
   readonly id: string
+  [RENAME]: (name: RawName) => void
 }
 
 /** Moves one item to its target, and again until that succeeds. */
@@ -54,19 +56,16 @@ export class Finish {
   readonly #context: ItemContext
   readonly #claim: Claim
   readonly #item: Finishable
-  readonly #renamed: (name: RawName) => void
   /** The target of the first attempt, which every later attempt keeps: asking again does not move the due time of a retry. */
   #target: Target | undefined
   #backoff = FIRST_BACKOFF
   #timer: NodeJS.Timeout | undefined
   #lastRun: Promise<void> | undefined
 
-  /** @param renamed - Called when the file gets another name. */
-  constructor(context: ItemContext, claim: Claim, item: Finishable, renamed: (name: RawName) => void) {
+  constructor(context: ItemContext, claim: Claim, item: Finishable) {
     this.#context = context
     this.#claim = claim
     this.#item = item
-    this.#renamed = renamed
   }
 
   /** The promise of the last {@link run}. */
@@ -126,7 +125,7 @@ export class Finish {
     claims.finished(this.#claim)
     if (name !== this.#claim.name) {
       this.#claim.name = name
-      this.#renamed(name)
+      this.#item[RENAME](name)
     }
     if (undelayed && place === Place.queue && due !== 0) {
       reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')

@@ -8,6 +8,9 @@ import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
 import { parseTimestamp } from '../name/timestamp.js'
 import type { Settings } from '../settings.js'
 
+/** The method by which a finish gives an item another name; callers of the package must not have it. */
+export const RENAME = Symbol('rename')
+
 /** An item as its name describes it. */
 export abstract class NamedItem {
   #parsed: ParsedName
@@ -79,7 +82,7 @@ export abstract class NamedItem {
   }
 
   /** @internal The item has another name from now on. */
-  protected rename(name: RawName): void {
+  [RENAME](name: RawName): void {
     this.#parsed = parseItemName(name, this.#settings)
   }
 }

@@ -196,8 +196,6 @@ export class WorkItem extends NamedItem {
   }
 
   #finishing(): Finish {
-    return (this.#finish ??= new Finish(this.#context, this.#claim, this, (name) => {
-      this.rename(name)
-    }))
+    return (this.#finish ??= new Finish(this.#context, this.#claim, this))
   }
 }
