@@ -446,7 +446,7 @@ export class Queue {
   }
 }
 
-// A class that speaks of itself by its name gets another one by bundling.
+// Bundlers rename a class that refers to itself by its name.
 function newQueue(name: string, options: QueueOptions): Queue {
   return new Queue(name, options)
 }

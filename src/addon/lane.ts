@@ -28,7 +28,7 @@ export function enqueueInLane(...args: Parameters<typeof native.enqueue>): Promi
  *
  * @param moves - At most {@link MOST_MOVES}.
  * @param durable - Whether this resolves only after the directories are on the disk.
- * @returns One result a move; an empty array: all have succeeded.
+ * @returns One result per move; an empty array: all have succeeded.
  */
 export async function finish(
   queue: QueueHandle,

@@ -287,7 +287,7 @@ interface Native {
    *
    * @param moves - Packed by `packMoves` of `addon/packing.ts`. Read before this returns.
    * @param names - The new names; `undefined`: the name stays.
-   * @returns One result a claim; `undefined`: success for all.
+   * @returns One result per claim; `undefined`: success for all.
    */
   finish(
     queue: QueueHandle,

@@ -22,35 +22,39 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   install: { summary: 'make queues', load: () => import('./commands/install.js') },
   uninstall: { summary: 'remove queues', load: () => import('./commands/uninstall.js'), mixed: true },
   enqueue: { summary: 'add an item, or many, to a queue', load: () => import('./commands/enqueue.js') },
-  scan: { summary: 'run a program for each item that waits', load: () => import('./commands/scan.js') },
+  scan: { summary: 'run a program for each waiting item', load: () => import('./commands/scan.js') },
   down: { summary: 'forbid scans of queues', load: () => import('./commands/down.js') },
   up: { summary: 'allow scans of queues again', load: () => import('./commands/up.js') },
   list: {
-    summary: 'list the queues, or the items of one',
+    summary: 'list queues, or the items of a queue',
     load: () => import('./commands/list.js'),
     mixed: true,
   },
-  show: { summary: 'show all that is known of items', load: () => import('./commands/show.js'), mixed: true },
-  cat: { summary: 'write the contents of items', load: () => import('./commands/cat.js'), mixed: true },
+  show: { summary: 'show the details of items', load: () => import('./commands/show.js'), mixed: true },
+  cat: { summary: 'print the contents of items', load: () => import('./commands/cat.js'), mixed: true },
   retry: {
-    summary: 'move failed items back to those that wait',
+    summary: 'move failed items back to queue/',
     load: () => import('./commands/retry.js'),
     mixed: true,
   },
   rm: { summary: 'remove items', load: () => import('./commands/rm.js'), mixed: true },
   audit: {
-    summary: 'look for what is not as it should be',
+    summary: 'check queues for problems',
     load: () => import('./commands/audit.js'),
     mixed: true,
   },
-  repair: { summary: 'do what audit proposes', load: () => import('./commands/repair.js'), mixed: true },
+  repair: {
+    summary: 'fix the problems that audit finds',
+    load: () => import('./commands/repair.js'),
+    mixed: true,
+  },
   stats: {
-    summary: 'tell how many, how old, how fast',
+    summary: 'count items, their ages, and how fast they are done',
     load: () => import('./commands/stats.js'),
     mixed: true,
   },
   doctor: {
-    summary: 'tell what a file system can do and promises',
+    summary: 'tell what a file system can do, and what it promises',
     load: () => import('./commands/doctor.js'),
     mixed: true,
   },
@@ -82,13 +86,13 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
 
   install, uninstall  make queues; remove them
   enqueue             add an item, or many, to a queue
-  scan                run a program for each item that waits
+  scan                run a program for each waiting item
   down, up            forbid scans of queues; allow them again
-  list, show, cat     the queues, or the items of one; an item; its contents
-  stats               how many, how old, how fast
-  retry, rm, prune    failed items wait again; remove items; finished ones
-  audit, repair       look for what is not as it should be; mend it
-  doctor              what a file system can do, and promises
+  list, show, cat     list queues or items; show an item; print its contents
+  stats               numbers and ages of items, and how fast they are done
+  retry, rm, prune    move failed items back; remove items; remove old ones
+  audit, repair       check queues for problems; fix them
+  doctor              tell what a file system can do, and what it promises
 
   -r, --root-dir=PATH    where the queues are (FSQ_ROOT, /var/fsq)
   -c, --charset=CHARSET  of names: utf8, ascii or latin-1 (FSQ_CHARSET)

@@ -19,7 +19,7 @@ import { say } from './output.js'
 import { Rate } from './rate.js'
 
 const STDIN = 0
-// The machine lacks something, whichever program is run.
+// Errors of missing resources, independent of the program.
 const SHORTAGES = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']
 const SIGNAL_MS = 200
 const STOPPING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const

@@ -1,5 +1,5 @@
 /**
- * Listings: aligned columns for people, one JSON object a line for programs.
+ * Listings: aligned columns for people, one JSON object per line for programs.
  *
  * @module
  */

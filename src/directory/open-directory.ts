@@ -161,7 +161,7 @@ export class QueueDirectory {
   /**
    * Calls back when this handle is closed.
    *
-   * @returns Ends that.
+   * @returns A function that stops listening.
    */
   onClose(callback: () => void): () => void {
     this.#closeListeners.add(callback)

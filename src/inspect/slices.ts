@@ -17,7 +17,7 @@ export class Slices {
     this.#check = check
   }
 
-  /** Whether the current slice has taken its time. */
+  /** Whether the current slice has used up its time. */
   get isOver(): boolean {
     return performance.now() >= this.#end
   }

@@ -1,5 +1,5 @@
 /**
- * The states of an item that its place tells, and which files are items.
+ * The states of an item, as told by its directory, and which files are items.
  *
  * @module
  */

@@ -225,7 +225,7 @@ export class Claims {
   /**
    * Calls back with the name of each item that this handle releases: a watch raises no event for those.
    *
-   * @returns Ends that.
+   * @returns A function that stops listening.
    */
   onRelease(callback: (name: RawName) => void): () => void {
     this.#releaseListeners.add(callback)

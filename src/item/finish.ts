@@ -74,7 +74,7 @@ export class Finish {
   }
 
   /**
-   * Moves the item. Few promises: every item takes this way.
+   * Moves the item. Hot path: as few promises as possible.
    *
    * @returns Rejects as {@link WorkItem.done} does.
    */

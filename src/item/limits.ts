@@ -55,9 +55,10 @@ export interface Verdict {
 }
 
 /**
- * What the name says, if it is that of an item that may be run, or else what is wrong with it.
+ * Parses the name of a claimed file and checks the limits.
  *
- * @param tries - What native code has read in it, -1 if it has not.
+ * @param tries - The tries that native code has read in the name; -1: the name is to be parsed.
+ * @returns The parsed name, or why the item must not run.
  */
 export function judge(
   name: RawName,

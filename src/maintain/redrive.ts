@@ -27,7 +27,7 @@ import type { Settings } from '../settings.js'
 const { EEXIST, ENOENT } = os.constants.errno
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 
-/** Which failed items are meant: those that fit all that is given. */
+/** Selects the failed items that match every given criterion. */
 export interface FailedFilter {
   /** Ids or keys of items. */
   readonly ids?: readonly string[] | undefined

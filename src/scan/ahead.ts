@@ -102,7 +102,7 @@ export class Ahead {
       }
     }
     this.#checkUnfinished()
-    // The call that has just claimed this item has looked.
+    // The call that has just claimed this item has also checked that the queue is up.
     if (!isFresh) this.#checkUp()
     return this.#takeFirst()
   }

@@ -6,7 +6,7 @@
 
 import { setImmediate } from '../real-timers.js'
 
-// Microseconds a name. Waking another thread takes several times as long.
+// Microseconds per name. Waking another thread takes several times as long.
 const QUICK = 10
 // Twice that, so that one preemption of this process does not end a quick run.
 const SLOW = 20

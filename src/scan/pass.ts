@@ -24,7 +24,7 @@ const debug = debuglog('fsq')
 
 const { ECANCELED } = os.constants.errno
 
-/** So many names are listed and claimed on this thread: a hop to another thread would cost more. */
+/** Up to this many names are listed and claimed on this thread: a hop to another thread would cost more. */
 export const SHORT_LISTING = 64
 const LARGEST_SEED = 2 ** 31 - 2
 

@@ -319,7 +319,7 @@ export class Waiter {
    * Listens to the cancellation and to the releases of this process. Both may outlive a loop that its caller has abandoned, so they hold
    * only a weak reference to this waiter.
    *
-   * @returns Ends that.
+   * @returns A function that stops listening.
    */
   #listen(): () => void {
     const weak = new WeakRef(this)

@@ -1,5 +1,5 @@
 /**
- * `fsq audit`: looks for what is not as it should be. Writes and locks nothing.
+ * `fsq audit`: looks for problems in queues. Writes and locks nothing.
  *
  * @module
  */
@@ -14,14 +14,14 @@ export const options: OptionTable = { json: {}, 'exit-code': {} }
 
 export const help = `Usage: fsq audit [--json] [--exit-code] [queue ...]
 
-Looks for what is not as it should be, in all queues unless some are named: what
-is left in tmp/, names that are no items', what is no regular file, wrong modes
-and owners, half-installed queues, what probes have left, directories in other
-mounts, clocks that do not agree, items past their TTL (FSQ_TTL), names that
-tries cannot grow. Changes and locks nothing; 'fsq repair' mends what it can.
+Checks all queues, or those named, for problems: leftovers in tmp/, invalid item
+names, files of the wrong kind, wrong modes and owners, half-installed queues,
+leftovers of probes, directories on other mounts, clocks that disagree, items
+past their TTL (FSQ_TTL), names too long to count another try. Changes and locks
+nothing; 'fsq repair' fixes most problems.
 
-      --json        one JSON object a line
-      --exit-code   exit 111 if anything is found
+      --json        one JSON object per line
+      --exit-code   exit 111 if there is a problem
   -h, --help        this help
 
 Example:

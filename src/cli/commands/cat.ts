@@ -22,8 +22,8 @@ export const options: OptionTable = {}
 
 export const help = `Usage: fsq cat queue item [item ...]
 
-Writes the contents of items to standard output, wherever they are in the queue,
-as they are. Items are named as for 'fsq show'. Locks nothing.
+Prints the contents of items byte for byte, whatever their state. Name the items
+as for 'fsq show'. Locks nothing.
 
   -h, --help   this help
 

@@ -15,12 +15,11 @@ export const options: OptionTable = { json: {} }
 
 export const help = `Usage: fsq doctor [--json] directory
 
-Finds out what the file system of a directory can do, by trying it in a new
-directory there, and tells what a queue there promises: which promises are kept,
-which are not, and which depend on what one machine cannot find out. Safe beside
-queues that are in use.
+Tries what the file system of a directory can do, in a new directory there, and
+tells which promises a queue there keeps, which it does not keep, and which one
+machine alone cannot judge. Safe beside queues in use.
 
-      --json   all of it, as one JSON object
+      --json   print one JSON object
   -h, --help   this help
 
 Example:

@@ -19,8 +19,8 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq down [-v] [-u user] [-g group] [-m mode] queue [queue ...]
 
-Forbids scans of queues, by any program, until 'fsq up'. Items that are being
-worked on are not stopped; items can still be added.
+Forbids scans of queues by any program until 'fsq up'. Workers finish the items
+that they have; producers can still add items.
 
   -u, --user=USER     owner of the file 'down', by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP   its group, by name or id (FSQ_QUEUE_GROUP)

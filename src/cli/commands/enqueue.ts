@@ -33,20 +33,20 @@ export const help = `Usage: fsq enqueue [-etv] [-f file] [-u user] [-g group] [-
                    queue [argument ...]
        fsq enqueue --batch [-0tv] [option ...] queue [argument ...]
 
-Adds an item with these arguments; its contents are what is on standard input.
-All after the name of the queue is arguments.
+Adds an item with these arguments and the contents of standard input. Everything
+after the name of the queue is an argument.
 
-  -f, --file=FILE    the contents are those of a file
-  -e, --empty        no contents; standard input is not read
+  -f, --file=FILE    take the contents from a file
+  -e, --empty        no contents; do not read standard input
   -t, --trigger      pull the trigger of the queue (FSQ_USE_TRIGGER)
-      --batch        many items, a line of standard input each: a JSON array of
+      --batch        add one item per line of standard input: a JSON array of
                      arguments, or {"args": [...], "data": text, "delay": ms},
                      with "json": value or "base64": bytes instead of "data"
-  -0, --null         with --batch: what stands before each NUL is the contents
+  -0, --null         with --batch: take the bytes before each NUL as contents
   -u, --user=USER, -g, --group=GROUP, -m, --mode=MODE (octal)
-                     of the item (FSQ_ITEM_USER, FSQ_ITEM_GROUP, FSQ_ITEM_MODE)
-      --id           print the ids of the items, a line each
-  -v, --verbose, -h, --help    say what has been added; this help
+                     set those of the file (FSQ_ITEM_USER, _GROUP, _MODE)
+      --id           print the ids of the items, one per line
+  -v, --verbose, -h, --help    say which items are added; this help
 
 Examples:
   echo 'Hello Bob' | fsq enqueue --id mail bob@example.org

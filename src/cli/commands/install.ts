@@ -30,9 +30,9 @@ export const help = `Usage: fsq install [-fidtv] [-o owner] [-g group] [-m mode]
 
 Makes queues. Each appears complete, or not at all.
 
-  -f, --force           replace a queue that exists, with all its items
-  -i, --ignore-exists   leave a queue that exists as it is
-  -d, --down            take it down at once: it is not scanned until 'fsq up'
+  -f, --force           replace an existing queue and all its items
+  -i, --ignore-exists   leave an existing queue as it is
+  -d, --down            take the queue down at once: no scans until 'fsq up'
   -t, --triggered       with a trigger, a FIFO that wakes its listeners
   -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)

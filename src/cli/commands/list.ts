@@ -25,12 +25,12 @@ export const options: OptionTable = { json: {}, state: { short: 's', value: `${S
 export const help = `Usage: fsq list [--json]
        fsq list [--json] [-s state] queue [queue ...]
 
-Lists the queues and how many items they hold, or the items of queues, in the
-order in which they are worked. Locks nothing.
+Lists the queues and their numbers of items, or the items of queues in the order
+in which workers take them. Locks nothing.
 
-  -s, --state=STATE   waiting (default), done, failed or all; those that are
-                      worked on (unknown outside Linux) or delayed are waiting
-      --json          one JSON object a line
+  -s, --state=STATE   waiting (default), done, failed or all; claimed items
+                      (known on Linux only) and delayed items are waiting
+      --json          one JSON object per line
   -h, --help          this help
 
 Example:

@@ -29,18 +29,19 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq prune [-dfnv] [-o age] [-k count] queue [queue ...]
 
-Removes finished items, done or failed, that are too old or too many. Safe
-beside running workers: waiting items stay.
+Removes done and failed items that are too old or too many. Safe beside running
+workers: waiting items stay.
 
-  -o, --older-than=AGE  items finished longer ago, as 90s, 5m, 12h or 30d
-  -k, --keep=COUNT      all but the last COUNT, of done/ and of fail/ each
-  -d, --done            only done items
-  -f, --failed          only failed items
+  -o, --older-than=AGE  remove items that finished at least AGE ago: 90s, 5m,
+                        12h or 30d
+  -k, --keep=COUNT      remove all but the last COUNT in each of done/ and fail/
+  -d, --done            remove only done items
+  -f, --failed          remove only failed items
   -n, --dry-run         only print what would be removed
   -v, --verbose         say how many are removed
   -h, --help            this help
 
-With both -o and -k, items that are too old or too many.
+With both -o and -k, removes the items that meet one of the two.
 
 Example:
   fsq prune -d -o 7d mail && fsq prune -f -o 90d -k 10000 mail

@@ -17,7 +17,7 @@ import { Lines, prompt, readSome, say } from '../output.js'
 import { Progress } from '../progress.js'
 
 const STDIN = 0
-// So many fit on a screen, with the question below.
+// As many as fit on a screen, with the question below.
 const MOST_SHOWN = 20
 
 export const options: OptionTable = {
@@ -28,12 +28,12 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq repair [-nvy] [queue ...]
 
-Does what 'fsq audit' proposes, in all queues unless some are named. Asks before
-it removes anything. Safe beside running workers.
+Makes the fixes that 'fsq audit' proposes, in all queues or in those named. Asks
+before it removes files. Safe beside running workers.
 
   -n, --dry-run   only print what would be done
   -y, --yes       remove without asking
-  -v, --verbose   say what is done
+  -v, --verbose   say which fixes are made
   -h, --help      this help
 
 Example:

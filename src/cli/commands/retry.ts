@@ -27,14 +27,15 @@ export const help = `Usage: fsq retry [-knv] [--id] queue item [item ...]
 
 Moves failed items back to queue/, as if they had never been tried.
 
-  -a, --all             all that have failed
-  -A, --argument=TEXT   those with this argument
-  -o, --older-than=AGE  those that failed longer ago, as 90s, 5m, 12h or 30d
-  -k, --keep-tries      tries stay as they are; a scan fails an item again,
-                        unrun, if its tries have reached the limit
+  -a, --all             move all failed items
+  -A, --argument=TEXT   move the items with this argument
+  -o, --older-than=AGE  move the items that failed at least AGE ago: 90s, 5m,
+                        12h or 30d
+  -k, --keep-tries      keep the tries; a scan fails an item again if its tries
+                        have reached the limit
   -n, --dry-run         only print what would be moved
-      --id              print the new ids, a line each
-  -v, --verbose         say what is moved
+      --id              print the new ids, one per line
+  -v, --verbose         say which items are moved
   -h, --help            this help
 
 Example:

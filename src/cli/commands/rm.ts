@@ -25,14 +25,15 @@ export const help = `Usage: fsq rm [-nv] [-s state] queue item [item ...]
        fsq rm [-nv] [-s state] [-A argument] [-o age] queue
        fsq rm [-nv] [-s state] -a queue
 
-Removes items, wherever they are in the queue. Those that workers hold stay.
+Removes items, whatever their state. An item that a worker holds stays.
 
-  -a, --all             all of them
-  -A, --argument=TEXT   those with this argument
-  -o, --older-than=AGE  those moved there longer ago, as 90s, 5m, 12h or 30d
-  -s, --state=STATE     only those that are waiting, done or failed
+  -a, --all             remove all items
+  -A, --argument=TEXT   remove the items with this argument
+  -o, --older-than=AGE  remove the items that have been in their state for at
+                        least AGE: 90s, 5m, 12h or 30d
+  -s, --state=STATE     remove only waiting, done or failed items
   -n, --dry-run         only print what would be removed
-  -v, --verbose         say what is removed
+  -v, --verbose         say which items are removed
   -h, --help            this help
 
 Example:

@@ -40,25 +40,25 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq scan [option ...] queue program [argument ...]
 
-Runs a program for each item that waits, the item's arguments after its own, the
-contents on standard input. Exit 0: done; 111: tried again; else failed.
+Runs a program for each waiting item: the item's arguments follow its own, the
+contents are its standard input. Exit 0: done; 111: tried again; else failed.
 
-  -j, --jobs=N        so many programs at once (1)
-      --follow        go on with what comes. SIGTERM, SIGINT: what runs ends,
-                      then the scan; a second one is passed on to what runs
-      --exit-code     100 if an item has failed, else 111 if one is tried again
+  -j, --jobs=N        run at most N programs at once (1)
+      --follow        wait for more items. SIGTERM, SIGINT: running programs
+                      end, then the scan; a second signal is forwarded to them
+      --exit-code     exit 100 if an item failed, else 111 if one is retried
   -m, --max-tries=N   tries until an item fails (FSQ_MAX_TRIES, 1; 0: no limit)
-  -t, --ttl=SECONDS   fail what is older, unrun (FSQ_TTL; 0: no limit)
-  -r, --max-rate=N    start so many a second at most
-  -n, --no-open       leave standard input alone; still locks the item
-  -k, --empty-ok      no program: it is the first argument of the item
+  -t, --ttl=SECONDS   fail older items, do not run them (FSQ_TTL; 0: no limit)
+  -r, --max-rate=N    start at most N programs per second
+  -n, --no-open       leave standard input alone; still lock the item
+  -k, --empty-ok      without a program: run the item's first argument
   -D, --no-done       leave items where they are, however the program ends
   -i, --ignore-down   scan a queue that is down
   -l, --lock, -L, --no-lock, -e, --env, -E, --no-env    whether to lock items
                       (FSQ_LOCK), and to set FSQ_ITEM_*
   -S, --success-code=N, -T, --fail-tmp-code=N, -F, --fail-perm-code=N    of the
                       program (FSQ_SUCCESS, FSQ_FAIL_TMP, FSQ_FAIL_PERM)
-  -v, --verbose, -h, --help    say what is begun and done; this help
+  -v, --verbose, -h, --help    say what begins and ends; this help
 Example:
   fsq scan -j 4 -m 5 mail sh -c 'mail -s "$0" "$1"' Hello
 Exit codes: 0, also if items failed; 100 bad usage, 111 an error.

@@ -16,11 +16,11 @@ export const options: OptionTable = { json: {} }
 
 export const help = `Usage: fsq show [--json] queue item [item ...]
 
-Shows all that is known of items, wherever they are in the queue. Items are
-named by their id, also after their tries have changed, or by their key, which
-is the id without the tries. Locks nothing.
+Shows the details of items, whatever their state. Name an item by its id, even
+after its tries have changed, or by its key, which is the id without the tries.
+Locks nothing.
 
-      --json   one JSON object a line
+      --json   one JSON object per line
   -h, --help   this help
 
 Example:

@@ -21,7 +21,7 @@ Tells how many items the queues hold, how old the waiting ones are (AGE is their
 median), and how many are in done/ and in fail/: all, and those that came there
 within the last minute, hour and day. Locks nothing.
 
-      --json   one JSON object a line; ages are in seconds
+      --json   one JSON object per line; ages are in seconds
   -h, --help   this help
 
 Example:

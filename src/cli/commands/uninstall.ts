@@ -13,11 +13,11 @@ export const options: OptionTable = { force: { short: 'f' }, verbose: { short: '
 
 export const help = `Usage: fsq uninstall [-fv] queue [queue ...]
 
-Removes queues with all that is done and failed in them. A queue in which items
-wait stays as it is.
+Removes queues with all their done and failed items. Refuses to remove a queue
+that has waiting items.
 
-  -f, --force     remove it even if items wait, with those items
-  -v, --verbose   say what is done
+  -f, --force     remove waiting items, too
+  -v, --verbose   say which queues are removed
   -h, --help      this help
 
 Example:

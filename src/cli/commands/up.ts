@@ -18,7 +18,7 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq up [-v] queue [queue ...]
 
-Allows scans of queues again, after 'fsq down'. One that is up stays so.
+Allows scans of queues again, after 'fsq down'. A queue that is up stays up.
 
   -v, --verbose   say what is done
   -h, --help      this help
