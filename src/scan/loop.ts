@@ -157,7 +157,6 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     this.#cancellation = cancellation
     try {
       await (waiter ?? pass).begin()
-      ahead.restart()
       this.#signal = signal
       this.#ahead = ahead
       for (;;) {
@@ -167,7 +166,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
         if (waits && this.#isLeft) return
         if (this.#current !== undefined) yield this.#current
         else if (waiter === undefined) return
-        else if (await waiter.wait(pass.summary)) ahead.restart()
+        else if (await waiter.wait()) ahead.restart()
         signal?.throwIfAborted()
       }
     } finally {

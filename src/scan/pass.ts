@@ -62,6 +62,16 @@ export interface PassSummary {
   readonly cost: number
 }
 
+/** The names that a pass tries again, besides new and due ones. */
+export interface Revisited {
+  /** Items that this process has released. */
+  readonly released: readonly RawName[] | undefined
+  /** The items of {@link Pass.hasKept}. */
+  readonly kept: boolean
+  /** A part of the items of {@link Pass.hasUnkept}. */
+  readonly unkept: boolean
+}
+
 /** A pass over the names that were there at its beginning. A scan that waits makes one pass after the other with it. */
 export class Pass {
   readonly #directory: QueueDirectory
@@ -119,13 +129,13 @@ export class Pass {
     }
   }
 
-  /** Whether other workers hold items that were skipped, and a watch tells when those are free. */
-  get isBusy(): boolean {
+  /** Whether other workers hold items whose descriptors this pass keeps open, so that a watch tells when they are free. */
+  get hasKept(): boolean {
     return this.#skipped !== undefined && native.skippedKept(this.#skipped) > 0
   }
 
-  /** Whether other workers hold more items than that: only a retry finds out when those are free. */
-  get isCrowded(): boolean {
+  /** Whether other workers hold items of which only the names are kept: another try finds out when they are free. */
+  get hasUnkept(): boolean {
     return this.#skipped !== undefined && native.skippedUnkept(this.#skipped) > 0
   }
 
@@ -136,10 +146,12 @@ export class Pass {
   }
 
   /**
-   * Looks whether another full pass would find nothing but delayed and unreadable items. Cheap. Keeps the lock on an item that has
-   * become free, for the next pass.
+   * Tries the kept items and compares the times of the directory. Cheap. Keeps the lock on an item that has become free, for the next
+   * pass.
+   *
+   * @returns True: another full pass would find only delayed and unreadable items.
    */
-  wouldFindNothing(): boolean {
+  tryQuiet(): boolean {
     if (this.#skipped === undefined || this.handle === undefined) return false
     return native.skippedQuiet(this.#skipped, this.handle)
   }
@@ -177,21 +189,14 @@ export class Pass {
   }
 
   /**
-   * Lists the names that may be claimable now: those that the watch has seen appear, `released`, those that were delayed and are
-   * due, and those that other workers have held.
+   * Lists the names that may be claimable now: those that the watch has seen appear, those that were delayed and are due, and the
+   * {@link Revisited} ones.
    *
-   * @param busy - Lists the items of {@link isBusy}.
-   * @param crowded - Lists a part of the items of {@link isCrowded}.
    * @returns Whether there are any; if so, a pass over them begins.
    */
-  revisit(
-    watch: WatchHandle,
-    released: readonly RawName[] | undefined,
-    busy: boolean,
-    crowded: boolean,
-  ): boolean {
+  revisit(watch: WatchHandle, { released, kept, unkept }: Revisited): boolean {
     if (this.#skipped === undefined || this.#listing === undefined) return false
-    const size = native.listNews(this.#listing, this.#skipped, watch, released, busy, crowded, Date.now())
+    const size = native.listNews(this.#listing, this.#skipped, watch, released, kept, unkept, Date.now())
     if (size === 0) return false
     this.#restart(size)
     this.#isFull = false

@@ -11,7 +11,7 @@
  *            ── the time of the next look ────────────────────> lists, unless the directory shows that nothing has changed
  *            ── cancelled (signal, close, the loop is left) ──> ends without a pass
  *
- * A missed wake-up is caught by the look: at most {@link LOOK_MS} later, or {@link LOOK_SOON_MS} where a watch may not tell all.
+ * A missed wake-up is caught by the next look: see look-schedule.ts.
  *
  * @module
  */
@@ -22,7 +22,6 @@ import {
   Place,
   type QueueHandle,
   Reach,
-  WATCHES_FILES,
   type WatchHandle,
   native,
   newWatch,
@@ -33,22 +32,11 @@ import type { Failure } from '../errors/errno.js'
 import { fileSystemError, systemError } from '../errors/system-error.js'
 import type { ItemContext } from '../item/context.js'
 import { type RawName, toRaw } from '../name/charset.js'
+import { LookSchedule } from './look-schedule.js'
 import type { Pass, PassSummary } from './pass.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { ENOENT, ENOTDIR } = os.constants.errno
-// The longest time from one look to the next, unless a look is expensive.
-const LOOK_MS = 5000
-// The same where the watch may not tell of everything that can be claimed.
-const LOOK_SOON_MS = 1000
-// The loops of one process look at the same moments, so that the process wakes up seldom; other processes look at other moments.
-const GRID_MS = 250
-const PHASE_MS = GRID_MS * Math.random()
-// A look over very many items that cannot be claimed yet takes at most this share of the time: where the watch tells of everything
-// that happens, and where it does not.
-const SHARE_WATCHED = 1 / 100
-const SHARE_UNWATCHED = 1 / 20
-
 let hasWarned = false
 const abandonedWaiters = new FinalizationRegistry<() => void>((stopListening) => {
   stopListening()
@@ -64,20 +52,7 @@ export class Waiter {
   #watched: QueueHandle | undefined
   /** Other machines may change the queue, and no watch tells of that. */
   #isShared = false
-  /** The last pass. */
-  #last: PassSummary
-  /** Events were lost since the last full pass. */
-  #hasLost = false
-  /** The trigger was pulled since the last full pass. */
-  #wasPulled = false
-  /** When to look, by the clock of performance.now(). */
-  #lookAt = 0
-  /** When to try again the items that other workers hold and the watch does not tell of; Infinity: there are none. */
-  #retryAt = Infinity
-  /** When the last full pass ended. */
-  #passedAt = 0
-  /** Milliseconds that the last full pass took for the items that it skipped. */
-  #cost = 0
+  readonly #looks: LookSchedule
   /** The items that this process has released since the last pass: the watch raises no event for them. */
   readonly #released = new Set<RawName>()
   /** Ends the sleep in progress. */
@@ -98,7 +73,7 @@ export class Waiter {
   constructor(context: ItemContext, pass: Pass, cancellation: Cancellation) {
     this.#context = context
     this.#pass = pass
-    this.#last = pass.summary
+    this.#looks = new LookSchedule(pass)
     this.#cancellation = cancellation
     this.#stopListening = this.#listen()
   }
@@ -111,27 +86,44 @@ export class Waiter {
   /**
    * Begins the next pass, as soon as it may find something.
    *
-   * @param last - The pass that has ended.
    * @returns False: the loop was cancelled.
    * @throws An error for a queue that is down, missing or closed, or a file system error.
    */
-  async wait(last: PassSummary): Promise<boolean> {
-    this.#last = last
-    if (last.isStale) return this.#list(false)
-    if (this.#watched === undefined) {
-      // The next pass costs more than events if the last one skipped more items than it handed out.
-      if (last.handedOut > last.skipped) return this.#list(false)
-      if (this.#arm()) return this.#list(true)
-    }
-    this.#planLook()
+  async wait(): Promise<boolean> {
+    if (await this.#listNow()) return true
     for (;;) {
       if (this.#isCancelled()) return false
       const happened = this.#pollWatch() ?? (await this.#sleep())
       if (this.#isCancelled()) return false
-      this.#note(happened)
-      if ((happened & Happened.look) !== 0 || performance.now() >= this.#lookAt) return this.#look()
+      this.#looks.note(happened)
+      if ((happened & Happened.look) !== 0 || this.#looks.isDue()) {
+        await this.#look()
+        return true
+      }
       if (this.#revisit(happened)) return true
     }
+  }
+
+  /** Begins the next pass without a sleep, if the last one says so. Otherwise plans the next look. */
+  async #listNow(): Promise<boolean> {
+    const last = this.#pass.summary
+    if (!last.isStale && this.#watched !== undefined) {
+      this.#planLook(last)
+      return false
+    }
+    // The next pass costs more than events if the last one skipped more items than it handed out.
+    if (last.isStale || last.handedOut > last.skipped) await this.#list(false)
+    else if (this.#arm()) await this.#list(true)
+    else {
+      this.#planLook(last)
+      return false
+    }
+    return true
+  }
+
+  #planLook(last: PassSummary): void {
+    const isNotified = this.#watched !== undefined && !this.#isShared
+    this.#looks.plan(last, { isNotified, isShared: this.#isShared })
   }
 
   end(): void {
@@ -145,38 +137,35 @@ export class Waiter {
     return this.#cancellation.raised !== undefined
   }
 
-  async #look(): Promise<boolean> {
+  async #look(): Promise<void> {
+    const { hasLost } = this.#looks
     // Lost events mean a burst of work, which is claimed without a watch.
-    if (this.#hasLost) this.#disarm()
-    return this.#list(!this.#hasLost)
+    if (hasLost) this.#disarm()
+    await this.#list(!hasLost)
   }
 
   /**
    * Begins a full pass.
    *
    * @param maySync - Whether this thread may list, if the queue is watched and few names are to be expected.
-   * @returns True, for {@link wait}.
    */
-  async #list(maySync: boolean): Promise<true> {
+  async #list(maySync: boolean): Promise<void> {
     this.#listenToTrigger()
-    this.#hasLost = false
-    this.#wasPulled = false
+    this.#looks.restart()
     this.#released.clear()
     await this.#pass.begin(maySync && this.#watched !== undefined)
     while (this.#watched !== undefined && this.#watched !== this.#pass.handle) {
       // Another queue has taken the place of the watched one. It is watched from now on, so it is listed again.
       if (this.#arm()) await this.#pass.begin()
     }
-    return true
   }
 
   #revisit(happened: number): boolean {
     const released = this.#released.size === 0 ? undefined : [...this.#released]
     this.#released.clear()
-    const isRetry = performance.now() >= this.#retryAt
-    if (isRetry) this.#retryAt = Infinity
-    const areSomeFree = isRetry || (happened & Happened.closed) !== 0
-    return this.#pass.revisit(this.#watch, released, areSomeFree, isRetry)
+    const unkept = this.#looks.takeRetry()
+    const kept = unkept || (happened & Happened.closed) !== 0
+    return this.#pass.revisit(this.#watch, { released, kept, unkept })
   }
 
   /** Before each listing, so that no pull is lost. */
@@ -205,84 +194,10 @@ export class Waiter {
     this.#watched = undefined
   }
 
-  /** Whether the watch tells of new items. */
-  get #isNotified(): boolean {
-    return this.#watched !== undefined && !this.#isShared
-  }
-
-  /** Whether the watch has told of all that has happened since the last full pass, and no pull of the trigger says otherwise. */
-  get #knowsAll(): boolean {
-    const tellsOfSkipped = WATCHES_FILES || this.#last.skipped === 0
-    return this.#isNotified && tellsOfSkipped && !this.#hasLost && !this.#wasPulled
-  }
-
-  #planLook(): void {
-    const { isFull, cost, handedOut, skipped } = this.#last
-    const now = performance.now()
-    if (isFull) {
-      this.#passedAt = now
-      this.#cost = handedOut === 0 ? cost : (cost * skipped) / (handedOut + skipped)
-    }
-    const next = this.#nextLook(now)
-    this.#lookAt = isFull ? next : Math.min(next, this.#lookAt)
-    this.#retryAt = this.#pass.isCrowded ? now + LOOK_SOON_MS : Infinity
-  }
-
-  #nextLook(from: number): number {
-    let usual = LOOK_MS
-    if (!this.#knowsAll || this.#last.skipped > 0 || this.#pass.isBusy) usual = LOOK_SOON_MS
-    // There may be more items, and nothing would tell of them.
-    if (this.#last.handedOut > 0 && !this.#isNotified) usual = 0
-    const at = from + Math.max(usual, this.#leastLookInterval)
-    return Math.floor((at - PHASE_MS) / GRID_MS) * GRID_MS + PHASE_MS
-  }
-
-  /** Milliseconds. */
-  get #leastLookInterval(): number {
-    return this.#cost / (this.#knowsAll ? SHARE_WATCHED : SHARE_UNWATCHED)
-  }
-
-  /**
-   * Lost events and a pull bring the next look forward, but a look at once would take all the time where looks are expensive and
-   * events are many. The names that the watch did tell are claimed at once.
-   */
-  #note(happened: number): void {
-    if ((happened & (Happened.lost | Happened.pulled)) === 0) return
-    this.#hasLost ||= (happened & Happened.lost) !== 0
-    this.#wasPulled ||= (happened & Happened.pulled) !== 0
-    // Where the watch tells nothing, a pull asks for a look at once.
-    const isUrgent = this.#wasPulled && !this.#isNotified
-    this.#lookAt = isUrgent ? 0 : Math.min(this.#lookAt, this.#nextLook(this.#passedAt))
-  }
-
-  /**
-   * Plans the next look instead of making the one that is due, if it would find nothing: the directory has not changed, and the items
-   * that others held are still held. A delayed item that was touched, or an unreadable one that may be opened now, can wait.
-   */
-  #postponeIfQuiet(): boolean {
-    const now = performance.now()
-    // This kernel may not know yet that a shared directory has changed.
-    if (this.#pass.nextDue <= Date.now() || this.#isShared || this.#hasLost || this.#wasPulled) return false
-    if (now >= this.#retryAt) return false
-    const longest = Math.max(LOOK_MS, this.#leastLookInterval)
-    if (!this.#last.isOnlyBusy && now - this.#passedAt > longest) return false
-    if (!this.#pass.wouldFindNothing()) return false
-    this.#lookAt = this.#nextLook(now)
-    return true
-  }
-
-  /** Milliseconds until an item is due or it is time to look. */
-  #rest(): number {
-    const due = Math.max(0, this.#pass.nextDue - Date.now())
-    const next = Math.max(0, Math.min(this.#lookAt, this.#retryAt) - performance.now())
-    // If the clock is set meanwhile, an item may be due sooner.
-    return Math.ceil(Math.min(due, next, LOOK_MS))
-  }
-
   /** `undefined`: nothing yet; the watch wakes this loop. */
   #pollWatch(): number | undefined {
     if (this.#released.size > 0 || this.#pass.nextDue <= Date.now()) return native.cancelWatch(this.#watch)
-    return native.awaitWatch(this.#watch, this.#pass.isBusy, this.#wake)
+    return native.awaitWatch(this.#watch, this.#pass.hasKept, this.#wake)
   }
 
   /** Until an event, a release, a due time, the time of the next look, or the cancellation. */
@@ -294,7 +209,7 @@ export class Waiter {
   }
 
   #setAlarm(): void {
-    const rest = this.#rest()
+    const rest = this.#looks.rest()
     const at = performance.now() + rest
     if (this.#alarm !== undefined && this.#alarmAt <= at) {
       this.#alarm.ref()
@@ -306,7 +221,7 @@ export class Waiter {
       this.#alarm = undefined
       if (this.#endSleep === undefined) return
       // Most looks would find nothing: then the loop sleeps on.
-      if (this.#rest() > 0 || this.#postponeIfQuiet()) this.#setAlarm()
+      if (this.#looks.rest() > 0 || this.#looks.postponeIfQuiet()) this.#setAlarm()
       else this.#endSleepNow()
     }, rest)
   }
