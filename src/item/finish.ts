@@ -28,6 +28,7 @@ import type { RawName } from '../name/charset.js'
 import type { Claim } from './claims.js'
 import type { ItemContext } from './context.js'
 import { type Move, type Moved, isGone } from './moves.js'
+import type { Outcome } from './outcome.js'
 
 const { EBADF } = os.constants.errno
 const FIRST_BACKOFF = 100
@@ -61,6 +62,7 @@ export class Finish {
   #target: Target | undefined
   #backoff = FIRST_BACKOFF
   #timer: NodeJS.Timeout | undefined
+  #isGone = false
   /** The last attempt. */
   #attempt: Promise<void> | undefined
 
@@ -68,6 +70,19 @@ export class Finish {
     this.#context = context
     this.#claim = claim
     this.#item = item
+  }
+
+  /** How a finish that has succeeded has ended the claim. */
+  get outcome(): Outcome {
+    if (this.#isGone) return 'gone'
+    switch (this.#target?.place) {
+      case Place.queue:
+        return 'waiting'
+      case Place.fail:
+        return 'failed'
+      default:
+        return 'done'
+    }
   }
 
   /** The attempt that is in flight, or the last one. */
@@ -143,6 +158,7 @@ export class Finish {
       claims.removeUnfinished(this.#claim)
       claims.release(this.#claim)
       this.#claim.state = 'finished'
+      this.#isGone = true
       const what =
         failure.errno === -EBADF
           ? 'its descriptor was closed by other code of this process, and with it its lock is gone'
@@ -153,7 +169,7 @@ export class Finish {
           'Find the program that moves claimed items, and stop it. Decide whether the work has to be done again',
       })
     }
-    if (claims.isClosed) {
+    if (claims.isClosed && !this.#claim.outlives) {
       claims.release(this.#claim)
       throw new FinishError(this.#item.id, action, { cause })
     }

@@ -49,10 +49,16 @@ export function backoffFunction<Item>(backoff: Backoff<Item> | undefined): Backo
     return () => backoff
   }
   checkOptions('backoff', backoff, ['delay', 'factor', 'max', 'jitter'])
-  const { delay = DEFAULT.delay, factor = DEFAULT.factor, max = DEFAULT.max, jitter = DEFAULT.jitter } = backoff
+  const {
+    delay = DEFAULT.delay,
+    factor = DEFAULT.factor,
+    max = DEFAULT.max,
+    jitter = DEFAULT.jitter,
+  } = backoff
   checkMilliseconds('delay', delay)
   checkMilliseconds('max', max)
-  if (!(Number.isFinite(factor) && factor >= 1)) throw new SettingError('factor', factor, 'a number of 1 or more')
+  if (!(Number.isFinite(factor) && factor >= 1))
+    throw new SettingError('factor', factor, 'a number of 1 or more')
   if (!(jitter >= 0 && jitter <= 1)) throw new SettingError('jitter', jitter, 'a number from 0 to 1')
   const shape = { delay, factor, max, jitter }
   return (tries) => grown(shape, tries)

@@ -101,6 +101,10 @@ function checkSignals(signals: unknown): void {
   for (const signal of signals as unknown[]) {
     if (typeof signal === 'string' && Object.hasOwn(os.constants.signals, signal) && !DEAF.includes(signal))
       continue
-    throw new SettingError('closeOn', signals, `signals that a process can listen to, unlike ${inspect(signal)}`)
+    throw new SettingError(
+      'closeOn',
+      signals,
+      `signals that a process can listen to, unlike ${inspect(signal)}`,
+    )
   }
 }

@@ -23,6 +23,8 @@ export interface SourceItem {
   readonly signal: AbortSignal
   /** Whether the item is neither finished nor released. */
   readonly claimed: boolean
+  /** The finish in flight, if the handler has begun one without awaiting it. */
+  readonly finishing?: Promise<unknown> | undefined
   /** How the item has left this worker's hands. Not set: it has not, or the source does not know. */
   readonly outcome?: Outcome | undefined
   /** Why the next {@link retry} would fail the item for good. Not set: it would not, or the source does not know. */
