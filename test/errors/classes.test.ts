@@ -16,6 +16,7 @@ const {
   NameTooLongError,
   NetworkFileSystemError,
   NotDurableError,
+  RetryLater,
   SettingError,
   problemOf,
 } = errors
@@ -73,6 +74,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   EnqueueAbortedError: () => new EnqueueAbortedError(new Error('no time')),
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
+  RetryLater: () => new RetryLater({ after: 1000 }),
 }
 
 /** What those advise. The others advise what they are given. */
@@ -85,6 +87,7 @@ const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   EnqueueAbortedError: /^Enqueue it again/,
   EnqueueManyError: /^'outcomes' has the result/,
   FinishError: /^It stays claimed/,
+  RetryLater: undefined,
 }
 
 function make(name: string, options?: errors.FsqErrorOptions): errors.FsqError {
