@@ -3,10 +3,20 @@
  *
  * @module fsq
  */
-export { Queue, type QueueOptions } from './queue.js'
+export { Queue, type QueueCloseOptions, type QueueOptions } from './queue.js'
 export type { QueuePaths } from './directory/layout.js'
 export type { StreamOptions } from './item/content-stream.js'
-export { WorkItem, type RetryOptions, type RetryOutcome } from './item/work-item.js'
+export type { WorkOptions } from './work/local.js'
+export { work } from './work/work.js'
+export { Worker, type CloseOptions, type IdleOptions } from './work/worker.js'
+export type { Handler, HandlerContext } from './work/run.js'
+export type { FailureReason, WorkerEvents } from './work/events.js'
+export type { Counters, WorkerState } from './work/journal.js'
+export type { WorkerOptions } from './work/options.js'
+export type { Backoff, BackoffFunction, BackoffOptions } from './work/backoff.js'
+export type { Outage, Source, SourceItem, SourceScanOptions } from './work/source.js'
+export type { Outcome, RetryLimit } from './item/outcome.js'
+export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/scan.js'
 export type { PullOptions } from './directory/trigger.js'
 export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
@@ -47,6 +57,7 @@ export * from './compat/functions.js'
 export { queues } from './directory/queues.js'
 export {
   AddonMissingError,
+  ClosingError,
   ContentError,
   DiskFullError,
   EncodingError,
@@ -67,6 +78,7 @@ export {
   NotDurableError,
   NotLockableError,
   PayloadError,
+  PermanentFailure,
   PermissionError,
   QueueClosedError,
   QueueDownError,
@@ -75,6 +87,8 @@ export {
   QueueNameError,
   QueueNotEmptyError,
   ReadOnlyError,
+  RetryLater,
+  type RetryLaterOptions,
   SeparateMountsError,
   SettingError,
   TooManyFilesError,

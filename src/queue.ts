@@ -27,12 +27,15 @@ import { type RepairOptions, type Repaired, repair } from './maintain/repair.js'
 import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
 import { NotDurableError, SettingError } from './errors/classes.js'
-import { checkOptions } from './options.js'
+import { checkFlag, checkOptions } from './options.js'
 import type { Payload } from './enqueue/payload.js'
 import { InFlight } from './in-flight.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/scan.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+import { type WorkOptions, workQueue } from './work/local.js'
+import type { Handler } from './work/run.js'
+import type { Worker } from './work/worker.js'
 
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './directory/trigger.js'
 
@@ -43,6 +46,12 @@ export interface QueueOptions extends SettingOverrides {
    * reports. Default: each report is a warning of the process.
    */
   readonly onReport?: ReportListener | undefined
+}
+
+/** Options of {@link Queue.close}. */
+export interface QueueCloseOptions {
+  /** Whether to release even the items whose handlers still run. Another worker may then run them at the same time. Default: false. */
+  readonly force?: boolean | undefined
 }
 
 /**
@@ -65,6 +74,10 @@ export class Queue {
   readonly #context: ItemContext
   /** The loops of this handle. */
   readonly #scans = new InFlight()
+  /** The workers of this handle that have not ended. */
+  readonly #workers = new Set<Worker>()
+  #isClosing = false
+  readonly #hasMaxTries: boolean
   readonly #enqueuer: Enqueuer
   readonly #lister: Lister
 
@@ -76,6 +89,7 @@ export class Queue {
     checkAreSettings(options)
     const { onReport, ...overrides } = options
     this.#settings = resolveSettings(overrides)
+    this.#hasMaxTries = overrides.maxTries !== undefined
     checkTimestampFormat(this.#settings)
     this.#layout = layoutOf(name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
@@ -225,6 +239,41 @@ export class Queue {
    */
   scanForever(options: ScanForeverOptions = {}): AsyncGenerator<WorkItem, void, undefined> {
     return scanQueue(this.#context, this.#scans, options, true)
+  }
+
+  /**
+   * Works the items of the queue as they come: claims each, runs the handler, and moves the item as the handler ends. It is done when the
+   * handler returns, and tried again when the handler throws, after a delay that grows from try to try. The last try that fails moves it
+   * to fail/; so does a {@link PermanentFailure}. A {@link RetryLater} gives the item back untried.
+   *
+   * The worker runs until {@link Worker.close}, also while the queue is down, and after the queue was removed and installed anew. It
+   * tells by events what it does. Its own errors never end it.
+   *
+   * Set `maxTries`, here or as `FSQ_MAX_TRIES`: by default an item has one try.
+   *
+   * @param handler - Called with the item and its context. Its result, awaited, is not used.
+   * @returns The worker, which has begun to claim.
+   * @throws {@link SettingError}; {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError},
+   * {@link QueueClosedError} or a file system error; the reason of the signal, if that is aborted already.
+   * @example
+   * ```ts
+   * const worker = await queue.work(
+   *   async (item, { signal }) => {
+   *     await fetch('https://example.org/hook', { method: 'POST', body: await item.text(), signal })
+   *   },
+   *   { concurrency: 8, maxTries: 5, timeout: 30_000, closeOn: ['SIGTERM', 'SIGINT'] },
+   * )
+   * worker.on('failed', ({ id, reason, error }) => console.error(id, reason, error))
+   * ```
+   */
+  async work(handler: Handler<WorkItem>, options: WorkOptions = {}): Promise<Worker> {
+    const queue = {
+      context: this.#context,
+      scans: this.#scans,
+      hasMaxTries: this.#hasMaxTries,
+      register: (worker: Worker) => this.#register(worker),
+    }
+    return workQueue(queue, handler, options)
   }
 
   /**
@@ -410,13 +459,28 @@ export class Queue {
   }
 
   /**
-   * Releases all claims of this handle at once, and closes the handle when the calls in flight have ended. After that, every method
-   * except {@link uninstall} throws a {@link QueueClosedError}. Harmless if the handle is closed already.
+   * Closes the workers of this handle, releases all its claims, and closes the handle when the calls in flight have ended. After that,
+   * every method except {@link uninstall} throws a {@link QueueClosedError}. Harmless if the handle is closed already.
+   *
+   * It waits for the handlers of workers as {@link Worker.close} does. An item whose handler still runs then stays claimed until the
+   * handler ends, which moves it, or until the process ends.
+   *
+   * @param options - `force: true` releases those items, too.
+   * @throws {@link SettingError}
    */
-  async close(): Promise<void> {
+  async close(options: QueueCloseOptions = {}): Promise<void> {
+    checkOptions('close', options, ['force'])
+    const { force = false } = options
+    checkFlag('force', force)
+    this.#isClosing = true
+    const workers = [...this.#workers]
+    const ends = await Promise.all(workers.map(async (worker) => worker.close()))
+    const left = ends.flatMap((end) => end.left)
+    for (const item of left) item.outlive(!force)
     this.#directory.close()
     await this.#context.claims.close()
-    this.#directory.closeDescriptors()
+    if (force || left.length === 0) this.#directory.closeDescriptors()
+    else void Promise.all(workers.map(({ gone }) => gone)).then(() => this.#directory.closeDescriptors())
   }
 
   /**
@@ -434,6 +498,12 @@ export class Queue {
   /** @internal {@link suspend}, once the loops that run have ended. What they leave claimed then is left to the garbage collector. */
   suspendLater(): void {
     void this.#scans.idle().then(() => this.suspend())
+  }
+
+  #register(worker: Worker): void {
+    if (this.#isClosing) throw this.#directory.closedError()
+    this.#workers.add(worker)
+    void worker.gone.then(() => this.#workers.delete(worker))
   }
 
   /** {@link close}, for `await using`. */

@@ -255,6 +255,8 @@ const environment: Readonly<Record<string, string | undefined>> = Object.fromEnt
   KEYS.map((key) => [key, process.env[definitions[key].variable]]),
 )
 const values = new Map<SettingKey, unknown>()
+/** The settings that {@link setConst} has set. */
+const assigned = new Set<SettingKey>()
 
 function parse<Key extends SettingKey>(
   key: Key,
@@ -280,6 +282,11 @@ function valueOf<Key extends SettingKey>(key: Key): Settings[Key] {
   // Parsed at first use, not at load: a bad value must not break a program that never uses it.
   if (!values.has(key)) values.set(key, parseEnvironment(key))
   return values.get(key) as Settings[Key]
+}
+
+/** Whether this process gives the setting a value, by {@link setConst} or by its environment variable. */
+export function isGiven(key: SettingKey): boolean {
+  return environment[key] !== undefined || assigned.has(key)
 }
 
 /** Whether an option of this name is a setting. */
@@ -328,13 +335,16 @@ export function setConst<Name extends keyof Constants>(
   value: Constants[Name] | string | undefined,
 ): void {
   const key = keyOf(name)
-  if (value === undefined) values.delete(key)
-  else {
+  if (value === undefined) {
+    values.delete(key)
+    assigned.delete(key)
+  } else {
     const next = 'Pass a valid value, or undefined to use the default'
     values.set(
       key,
       parse(key, value, (expected) => new SettingError(name, value, expected, next)),
     )
+    assigned.add(key)
   }
 }
 

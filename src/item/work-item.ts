@@ -230,9 +230,9 @@ export class WorkItem extends NamedItem {
     this.#claim.release()
   }
 
-  /** @internal The item stays claimed after its queue handle is closed, until it is finished or released: its handler still runs. */
-  outlive(): void {
-    this.#claim.outlives = true
+  /** @internal Whether the item stays claimed when its queue handle is closed, because its handler still runs. */
+  outlive(does: boolean): void {
+    this.#claim.outlives = does
   }
 
   /** Waits for a finish in flight, and releases the item unless it is finished. */

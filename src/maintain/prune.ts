@@ -45,7 +45,7 @@ export async function prune(directory: QueueDirectory, keep: PruneKeep): Promise
   checkOptions('prune', keep, ['done', 'failed'])
   const states = (['done', 'failed'] as const).flatMap((state) => {
     const limits = keep[state]
-    return limits === undefined ? [] : [[state, checkKeep(state, limits)] as const]
+    return limits === undefined ? [] : [[state, checkKeep(`prune for ${state}`, state, limits)] as const]
   })
   if (states.length === 0) throw new SettingError('keep', keep, 'limits for done or failed, or for both')
   await directory.open()
@@ -60,11 +60,18 @@ export async function prune(directory: QueueDirectory, keep: PruneKeep): Promise
   return { removed }
 }
 
-function checkKeep(state: FinishedState, keep: Keep): Keep {
-  checkOptions(`prune for ${state}`, keep, ['age', 'count'])
+/**
+ * Checks which finished items are to stay.
+ *
+ * @param call - The call that takes the limits, for the error message.
+ * @param option - The name of the limits.
+ * @throws {@link SettingError}
+ */
+export function checkKeep(call: string, option: string, keep: Keep): Keep {
+  checkOptions(call, keep, ['age', 'count'])
   const { age, count } = keep
   if (age === undefined && count === undefined)
-    throw new SettingError(state, keep, 'an age, a count, or both')
+    throw new SettingError(option, keep, 'an age, a count, or both')
   if (age !== undefined) checkMilliseconds('age', age)
   if (count !== undefined && !(Number.isSafeInteger(count) && count >= 0))
     throw new SettingError('count', count, 'a whole number of 0 or more')

@@ -73,7 +73,12 @@ export function scanQueue(
   return new ScanLoop(scans, () => ({ ...loopOptions(context, options, forever), ...worker }))
 }
 
-function loopOptions(context: ItemContext, options: ScanOptions, forever: boolean): LoopOptions {
+/**
+ * Checks the options of a scan.
+ *
+ * @throws {@link SettingError}
+ */
+export function loopOptions(context: ItemContext, options: ScanOptions, forever: boolean): LoopOptions {
   checkOptions(forever ? 'scanForever' : 'scan', options, SCAN_OPTIONS)
   const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = false, signal } = options
   checkFlag('wait', wait)

@@ -55,7 +55,8 @@ class Session {
     return this.#abort.signal
   }
 
-  get isOver(): boolean {
+  /** A method, as its answer changes while the caller awaits. */
+  isOver(): boolean {
     return this.#abort.signal.aborted
   }
 
@@ -67,7 +68,7 @@ class Session {
 
   /** Waits until it is time for the next scan, or until the end of the session. */
   async pause(ms: number): Promise<void> {
-    if (this.isOver) return
+    if (this.isOver()) return
     await new Promise<void>((resolve) => {
       // Only this timer keeps the process alive meanwhile.
       const timer = setTimeout(resolve, ms)
@@ -131,12 +132,12 @@ export class Feed<Item extends SourceItem> {
   }
 
   async #feed(session: Session): Promise<void> {
-    while (!session.isOver) {
+    while (!session.isOver()) {
       let rest: number | undefined = RESCAN_MS
       try {
         await this.#scan(session)
       } catch (error) {
-        if (session.isOver) return
+        if (session.isOver()) return
         rest = this.#failed(session, error)
       }
       if (rest === undefined) return
@@ -153,27 +154,27 @@ export class Feed<Item extends SourceItem> {
     const iterator = items[Symbol.asyncIterator]()
     session.leave = () => this.#leave(iterator)
     for (;;) {
-      while (pool.isFull && !session.isOver) await pool.change()
-      if (session.isOver) return
-      const { done, value } = await iterator.next()
-      if (done === true) {
+      while (pool.isFull && !session.isOver()) await pool.change()
+      if (session.isOver()) return
+      const next: IteratorResult<Item, unknown> = await iterator.next()
+      if (next.done === true) {
         this.#fallAsleep(session)
         return
       }
-      if (session.isOver) {
-        pool.giveBack(value)
+      if (session.isOver()) {
+        pool.giveBack(next.value)
         return
       }
       if (session.problem !== undefined) this.#recover(session)
       session.isClean = false
       session.isAsleep = false
-      pool.add(value)
+      pool.add(next.value)
     }
   }
 
   /** The scan has looked at everything and found nothing to claim. */
   #fallAsleep(session: Session): void {
-    if (session.isOver) return
+    if (session.isOver()) return
     if (session.problem !== undefined) this.#recover(session)
     session.isAsleep = true
     if (!this.#pool.isEmpty) return

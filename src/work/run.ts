@@ -22,7 +22,7 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import { setTimeout as later } from 'node:timers/promises'
 
 import {
-  FsqError,
+  type FsqError,
   ItemFinishedError,
   NotDurableError,
   PermanentFailure,
@@ -55,6 +55,12 @@ export interface HandlerContext {
  */
 export type Handler<Item> = (item: Item, context: HandlerContext) => unknown
 
+/** Emits an event. Never throws. */
+export type Tell<Item> = <Name extends keyof WorkerEvents<Item>>(
+  name: Name,
+  ...event: WorkerEvents<Item>[Name]
+) => void
+
 /** The worker, as its runs see it. None of its functions throws. */
 export interface Desk<Item extends SourceItem> {
   readonly handler: Handler<Item>
@@ -62,11 +68,11 @@ export interface Desk<Item extends SourceItem> {
   readonly journal: Journal<Item>
   /** Whether the worker closes, and whether it has aborted the signals of its handlers. */
   readonly closing: { readonly begun: boolean; readonly aborted: boolean }
-  tell<Name extends keyof WorkerEvents<Item>>(name: Name, ...event: WorkerEvents<Item>[Name]): void
-  count(what: keyof Counters): void
+  readonly tell: Tell<Item>
+  readonly count: (what: keyof Counters) => void
   /** An item cannot be moved: claim nothing until {@link recovered} is called for it. */
-  unfinished(error: unknown): void
-  recovered(): void
+  readonly unfinished: (error: unknown) => void
+  readonly recovered: () => void
 }
 
 /** The move by which a run ends. */

@@ -22,7 +22,7 @@ import { Feed } from './feed.js'
 import type { Counters, Journal, WorkerState } from './journal.js'
 import { type CheckedOptions, checkConcurrency, checkTimer } from './options.js'
 import { Pool } from './pool.js'
-import type { Desk, Handler } from './run.js'
+import type { Desk, Handler, Tell } from './run.js'
 import type { Outage, Source, SourceItem } from './source.js'
 
 // How long a worker that closes waits for its handlers after it has aborted their signals.
@@ -48,6 +48,8 @@ export interface WorkerParts<Item extends SourceItem> {
   readonly handler: Handler<Item>
   readonly options: CheckedOptions<Item>
   readonly journal: Journal<Item>
+  /** Called with each event, before its listeners. Must not throw. */
+  readonly onEvent?: (name: keyof WorkerEvents<Item>, event: readonly unknown[]) => void
 }
 
 /**
@@ -201,18 +203,15 @@ export class Worker<Item extends SourceItem = WorkItem>
   }
 
   /** @internal Emits an event. A listener that throws changes nothing. */
-  readonly tell = <Name extends keyof WorkerEvents<Item>>(
-    name: Name,
-    ...event: WorkerEvents<Item>[Name]
-  ): void => {
+  readonly tell: Tell<Item> = (name, ...event) => {
+    this.#parts.onEvent?.(name, event)
     if (this.listenerCount(name) === 0) {
       if (name === 'error')
         warn('FSQ_WORKER', `A worker without a listener for 'error' has met ${inspect(event[0])}`)
       return
     }
     try {
-      // The compiler cannot see that the event is that of the name.
-      ;(this as EventEmitter).emit(name, ...(event as unknown[]))
+      ;(this as EventEmitter).emit(name, ...event)
     } catch (thrown) {
       warn('FSQ_LISTENER', `A listener for the event '${name}' of a worker threw ${inspect(thrown)}`)
     }
