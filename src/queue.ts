@@ -474,7 +474,8 @@ export class Queue {
     checkFlag('force', force)
     this.#isClosing = true
     const workers = [...this.#workers]
-    const ends = await Promise.all(workers.map(async (worker) => worker.close()))
+    // Without workers, the claims are released before this call returns.
+    const ends = workers.length === 0 ? [] : await Promise.all(workers.map(async (worker) => worker.close()))
     const left = ends.flatMap((end) => end.left)
     for (const item of left) item.outlive(!force)
     this.#directory.close()

@@ -14,7 +14,7 @@ import process from 'node:process'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { inspect } from 'node:util'
 
-import { ClosingError } from '../errors/classes.js'
+import { ClosingError, SettingError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
 import { checkOptions, checkSignal } from '../options.js'
 import type { WorkerEvents } from './events.js'
@@ -183,7 +183,8 @@ export class Worker<Item extends SourceItem = WorkItem>
       checkTimer('grace', grace)
       this.#graceEndsAt = Math.min(this.#graceEndsAt, performance.now() + grace)
     } catch (error) {
-      return Promise.reject(error as Error)
+      if (error instanceof SettingError) return Promise.reject(error)
+      throw error
     }
     this.#closing ??= this.#close()
     this.#checkClose()
