@@ -84,8 +84,8 @@ export function checkHandler(handler: unknown): void {
   if (typeof handler !== 'function') throw new SettingError('handler', handler, 'a function')
 }
 
-// Node runs a timer at once that is longer than this.
-const LONGEST_TIMER = 2 ** 31 - 1
+/** Milliseconds. Node runs a longer timer at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1
 
 /** @throws {@link SettingError} */
 export function checkTimer(option: string, value: number): void {

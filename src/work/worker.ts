@@ -11,7 +11,7 @@ import { EventEmitter } from 'node:events'
 import os from 'node:os'
 import process from 'node:process'
 // Not the globals: a test with fake timers replaces those.
-import { clearTimeout, setTimeout } from 'node:timers'
+import { clearInterval, clearTimeout, setInterval, setTimeout } from 'node:timers'
 import { inspect } from 'node:util'
 
 import { ClosingError, SettingError } from '../errors/classes.js'
@@ -20,7 +20,7 @@ import { checkOptions, checkSignal } from '../options.js'
 import type { WorkerEvents } from './events.js'
 import { Feed } from './feed.js'
 import type { Counters, Journal, WorkerState } from './journal.js'
-import { type CheckedOptions, checkConcurrency, checkTimer } from './options.js'
+import { type CheckedOptions, LONGEST_TIMER, checkConcurrency, checkTimer } from './options.js'
 import { Pool } from './pool.js'
 import type { Desk, Handler, Tell } from './run.js'
 import type { Outage, Source, SourceItem } from './source.js'
@@ -83,6 +83,7 @@ export class Worker<Item extends SourceItem = WorkItem>
   #onGone: () => void = () => undefined
   /** @internal Resolves when the worker has closed and no handler runs any more. */
   readonly gone: Promise<void> = new Promise((resolve) => (this.#onGone = resolve))
+  #alive: NodeJS.Timeout | undefined
   readonly #idleWaiters = new Set<(error?: unknown) => void>()
 
   /** @internal */
@@ -266,12 +267,23 @@ export class Worker<Item extends SourceItem = WorkItem>
       this.#feed.shut()
       this.#outage = undefined
     }
+    this.#keepAlive(wants)
     const state = this.#stateNow()
     const was = this.#state
     if (state === was) return
     this.#state = state
     this.#parts.journal.state(state, this.counters)
     this.tell('state', error === undefined ? { state, was } : { state, was, error })
+  }
+
+  /** A loop that waits for items keeps the process alive, and so does this while all places are taken, whatever the handlers wait for. */
+  #keepAlive(does: boolean): void {
+    if (does) {
+      this.#alive ??= setInterval(() => undefined, LONGEST_TIMER)
+      return
+    }
+    clearInterval(this.#alive)
+    this.#alive = undefined
   }
 
   #stateNow(): WorkerState {
