@@ -129,13 +129,14 @@ describe('close() with a handler that hears no signal', () => {
 
 describe('SIGKILL', () => {
   test('a fleet whose workers are killed does each item, and never two at once', async () => {
-    const { root, queue, log } = await bench(400)
+    const { root, queue, log } = await bench(3000)
     const killed: number[] = []
     const start = (): Child =>
       new Child('work.mjs', {
         root,
         log,
-        handler: 'quick',
+        handler: 'deaf',
+        ms: 10,
         options: { concurrency: 4, closeOn: ['SIGTERM'], maxTries: 3 },
       })
     let fleet = [start(), start(), start()]
@@ -148,7 +149,7 @@ describe('SIGKILL', () => {
       await victim.ended
       fleet = [...fleet.slice(1), start()]
     }
-    await until('all is done', () => fs.readdirSync(path.join(queue.path, 'done')).length === 400)
+    await until('all is done', () => fs.readdirSync(path.join(queue.path, 'done')).length === 3000)
     for (const child of fleet) child.kill('SIGTERM')
     await Promise.all(fleet.map(async ({ ended }) => ended))
     expect(overlaps(log, killed)).toEqual([])
