@@ -24,6 +24,10 @@ import { type Stats, statsOf } from './inspect/stats.js'
 import { type PruneKeep, prune } from './maintain/prune.js'
 import { type FailedFilter, type Redriven, type RedriveOptions, redrive } from './maintain/redrive.js'
 import { type RepairOptions, type Repaired, repair } from './maintain/repair.js'
+import { type Attempt, attemptsOf } from './meta/attempts.js'
+import { type Finished, type FinishedOptions, finished } from './meta/finished.js'
+import { Guard, type GuardOptions } from './meta/guard.js'
+import { type WorkerInfo, workersOf } from './meta/workers.js'
 import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
 import { NotDurableError, SettingError } from './errors/classes.js'
@@ -319,6 +323,61 @@ export class Queue {
    */
   async stats(): Promise<Stats> {
     return statsOf(this.#directory, this.#settings)
+  }
+
+  /**
+   * Reads the attempts of an item that have not succeeded, the oldest first: why each failed, and which workers died with the item in
+   * hand. Only workers of {@link Queue.work} write them down. They stay until the item is pruned, removed or discarded; of very many
+   * attempts, the last ones.
+   *
+   * @throws {@link SettingError}; {@link EncodingError} for a text that no name can have; {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * for (const { at, outcome, error } of await queue.attempts(id)) console.log(at, outcome, error?.message)
+   * ```
+   */
+  async attempts(idOrKey: string): Promise<readonly Attempt[]> {
+    this.#directory.checkOpen()
+    return attemptsOf(this.#directory, this.#settings, idOrKey)
+  }
+
+  /**
+   * Lists the workers that live, on all hosts that share the queue, and what each has in hand. Workers without a file in meta/, such as
+   * those of other languages, show by the locks that they hold, if the system tells. Locks no item.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * for (const { host, pid, items } of await queue.workers()) console.log(host, pid, items.map(({ key, since }) => [key, since]))
+   * ```
+   */
+  async workers(): Promise<readonly WorkerInfo[]> {
+    return workersOf(this.#directory, this.#settings)
+  }
+
+  /**
+   * Resolves when an item is done, has failed for good, or is gone, by whichever process; at once if that has happened before. Locks
+   * nothing.
+   *
+   * @param options - `signal`: its abort ends the wait.
+   * @throws {@link SettingError}; {@link EncodingError} for a text that no name can have; the reason of the `signal`;
+   * {@link QueueClosedError} if this handle is closed meanwhile; {@link QueueMissingError}, {@link NotAQueueError} or a file system error.
+   * @example
+   * ```ts
+   * const id = await queue.enqueue('data')
+   * const end = await queue.finished(id, { signal: AbortSignal.timeout(60_000) })
+   * if (end.state === 'failed') console.error(end.attempts.at(-1)?.error?.message)
+   * ```
+   */
+  async finished(idOrKey: string, options: FinishedOptions = {}): Promise<Finished> {
+    return finished(this.#directory, this.#settings, idOrKey, options)
+  }
+
+  /** @internal A journal of a worker of this queue, open: what the worker has in hand is marked if it dies. */
+  openGuard(options: GuardOptions): Guard {
+    const guard = new Guard(this.#context, options)
+    guard.open()
+    return guard
   }
 
   /**

@@ -249,6 +249,8 @@ const KEY_OF_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
 const ENTRY_KEYS = ['queue', 'tmp', 'done', 'fail', 'down', 'trigger', 'hosts', 'hostsTrigger'] as const
 /** The file that asks for fcntl locks instead of flock (fsq standard, section 4). */
 export const LOCK_MARKER = 'lock-fcntl'
+/** The directory of what workers write beside the items (fsq standard, section 10). */
+export const META_DIRECTORY = 'meta'
 
 // Read once: a later change of process.env affects only the programs that this process starts.
 const environment: Readonly<Record<string, string | undefined>> = Object.fromEntries(
@@ -391,7 +393,10 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
       'Change one of the two',
     )
   }
-  const taken = new Map([[LOCK_MARKER, 'the marker of fcntl locks']])
+  const taken = new Map([
+    [LOCK_MARKER, 'the marker of fcntl locks'],
+    [META_DIRECTORY, 'the directory of the workers'],
+  ])
   for (const key of ENTRY_KEYS) {
     const name = settings[key]
     const holder = taken.get(name)

@@ -90,6 +90,11 @@ export class Finish {
     return this.#attempt
   }
 
+  /** The finish that was asked for; `undefined`: none yet. */
+  get action(): Action | undefined {
+    return this.#target?.action
+  }
+
   /**
    * Moves the item. Few promises: every item takes this way.
    *

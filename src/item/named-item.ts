@@ -30,7 +30,7 @@ export abstract class NamedItem {
    * another name, and with it another key; `key` of this object stays as it was.
    */
   get key(): string {
-    return fromRaw(itemKey(this.#first.raw, this.#settings.encode), this.#settings.charset)
+    return fromRaw(this.rawKey, this.#settings.charset)
   }
 
   /** The arguments with which the item was enqueued. */
@@ -66,6 +66,16 @@ export abstract class NamedItem {
   /** The part that makes the name unique; opaque. */
   get entropy(): string {
     return this.#parsed.entropy
+  }
+
+  /** @internal {@link id}, byte for byte. */
+  get rawId(): RawName {
+    return this.#parsed.raw
+  }
+
+  /** @internal {@link key}, byte for byte. */
+  get rawKey(): RawName {
+    return itemKey(this.#first.raw, this.#settings.encode)
   }
 
   /** @internal */

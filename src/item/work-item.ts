@@ -241,6 +241,11 @@ export class WorkItem extends NamedItem {
     this.release()
   }
 
+  /** @internal Whether the item has been removed by {@link discard}. */
+  get isDiscarded(): boolean {
+    return this.#claim.state === 'finished' && this.#finish?.action === 'discard'
+  }
+
   /** @internal The file has another name from now on. */
   override rename(name: RawName): void {
     this.#claim.name = name

@@ -4,7 +4,8 @@
  *
  * The calls for one item, in order:
  *
- *     begin ──> [progress ...] ──> [failed] ──> the item is finished or released ──> end
+ *     begin ──> [progress ...] ──> [failed] ──> the item is finished ──> end
+ *                                               end ──> the item is released
  *
  * No call throws, and none returns a promise: a journal that cannot write reports that by itself, and the work goes on.
  *
@@ -71,7 +72,10 @@ export interface Journal<Item> {
    * @returns One answer an item, in their order.
    */
   begin(items: readonly Item[]): readonly Suspicion[]
-  /** Called after items have been finished or released. */
+  /**
+   * Called after items have been finished, and before items are released: a worker that dies in between has not died of an item that
+   * is finished, because that item has left queue/, nor of one that another worker may have by then.
+   */
   end(items: readonly Item[]): void
   /** Called when an attempt has failed or the item is given up, before the item moves. */
   failed(item: Item, attempt: FailedAttempt): void
