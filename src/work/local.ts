@@ -22,6 +22,7 @@ import { WORKER_OPTIONS, type WorkerOptions, checkHandler, checkWorkerOptions } 
 import { Retention } from './retention.js'
 import type { Handler } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
+import { Guard, type GuardOptions } from '../meta/guard.js'
 import { NO_JOURNAL } from './work.js'
 import { Worker } from './worker.js'
 
@@ -36,6 +37,11 @@ export interface WorkOptions extends Omit<WorkerOptions<WorkItem>, 'keepDone'> {
   /** As the option of {@link Queue.scan}. */
   readonly order?: 'fifo' | 'relaxed' | undefined
   /**
+   * How many workers may die with an item in hand. Then it fails without being run again, because it seems to be the cause. Before that,
+   * it runs alone. 0: without limit, and the worker writes no marks. Default: 3.
+   */
+  readonly maxCrashes?: number | undefined
+  /**
    * Which done items are kept. `true`: all. `false`: none, they are discarded. Limits: the others are removed, now and then and in small
    * steps. Default: true.
    */
@@ -45,7 +51,7 @@ export interface WorkOptions extends Omit<WorkerOptions<WorkItem>, 'keepDone'> {
 }
 
 const SCAN_OPTIONS = ['maxTries', 'ttl', 'prefetch', 'order'] as const
-const QUEUE_OPTIONS = [...WORKER_OPTIONS, ...SCAN_OPTIONS, 'keepFailed'] as const
+const QUEUE_OPTIONS = [...WORKER_OPTIONS, ...SCAN_OPTIONS, 'maxCrashes', 'keepFailed'] as const
 
 /** The queue that a worker works. */
 export interface WorkedQueue {
@@ -66,30 +72,55 @@ export async function workQueue(
 ): Promise<Worker> {
   checkHandler(handler)
   checkOptions('work', options, QUEUE_OPTIONS)
-  const { maxTries, ttl, prefetch, order, keepDone, keepFailed, ...rest } = options
+  const { maxTries, ttl, prefetch, order, maxCrashes = 3, keepDone, keepFailed, ...rest } = options
+  checkCrashes(maxCrashes)
   const scan = { maxTries, ttl, prefetch, order }
   const { limits } = loopOptions(queue.context, scan, true)
   const checked = checkWorkerOptions<WorkItem>({ ...rest, keepDone: keepDone !== false })
   const keep = [...limitsOf('done', 'keepDone', keepDone), ...limitsOf('failed', 'keepFailed', keepFailed)]
   checked.signal?.throwIfAborted()
   const tries = new TriesAdvice(queue, maxTries, limits.maxTries)
-  const source = new QueueSource(queue, scan, (report) => hear(report))
+  const hear = (report: Report): void => passOn(report, worker, queue.context)
+  const source = new QueueSource(queue, scan, hear)
   await source.open()
   const retention = new Retention(queue.context.directory, keep, (error) => worker.tell('error', error))
-  const worker = new Worker<WorkItem>({
+  // The guard asks for the first time before there is a worker.
+  let current: { readonly concurrency: number } = checked
+  const guard = guardOf(queue.context, hear, {
+    maxCrashes,
+    concurrency: () => current.concurrency,
+    onCrashed: (crash) => {
+      worker.count('crashed')
+      // Later: the first look for dead workers comes before the caller can have listeners.
+      process.nextTick(() => worker.tell('crashed', crash))
+    },
+  })
+  const worker: Worker = new Worker<WorkItem>({
     source,
     handler,
     options: checked,
-    journal: NO_JOURNAL,
+    journal: guard ?? NO_JOURNAL,
     onEvent: (name, event) => {
       if (name === 'done' || name === 'failed') retention.count()
       if (name === 'failed') tries.failed(event[0] as WorkerEvents<WorkItem>['failed'][0])
       if (name === 'state' && worker.state === 'closed') retention.end()
     },
   })
-  const hear = (report: Report): void => passOn(report, worker, queue.context)
+  current = worker
   queue.register(worker)
+  guard?.open()
   return worker.start()
+}
+
+/** `undefined`: no crash is to have consequences. */
+function guardOf(context: ItemContext, hear: ReportListener, options: GuardOptions): Guard | undefined {
+  if (options.maxCrashes === 0) return undefined
+  return new Guard({ ...context, reporter: context.reporter.forScan(hear) }, options)
+}
+
+function checkCrashes(maxCrashes: unknown): void {
+  if (Number.isSafeInteger(maxCrashes) && (maxCrashes as number) >= 0) return
+  throw new SettingError('maxCrashes', maxCrashes, 'a whole number, 0 for no limit')
 }
 
 function limitsOf(

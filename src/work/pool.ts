@@ -114,6 +114,7 @@ export class Pool<Item extends SourceItem> {
     if (ended.length > 0) {
       this.#ended = []
       journal.end(ended)
+      this.#desk.counted()
     }
     if (starting.length > 0) {
       this.#starting = []

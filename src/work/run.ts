@@ -70,6 +70,8 @@ export interface Desk<Item extends SourceItem> {
   readonly closing: { readonly begun: boolean; readonly aborted: boolean }
   readonly tell: Tell<Item>
   readonly count: (what: keyof Counters) => void
+  /** The counters have changed. Called once for all items that end in one tick. */
+  readonly counted: () => void
   /** An item cannot be moved: claim nothing until {@link recovered} is called for it. */
   readonly unfinished: (error: unknown) => void
   readonly recovered: () => void
@@ -209,9 +211,11 @@ export class Run<Item extends SourceItem> implements HandlerContext {
       journal.failed(this.#item, { error: ending.error, ms, reason: ending.reason })
       return
     }
-    if (ending.move !== 'retry' && ending.move !== 'postpone') return
-    this.#due = ending.delay > 0 ? Date.now() + ending.delay : 0
-    if (ending.move === 'postpone') return
+    if (ending.move === 'retry' || ending.move === 'postpone')
+      this.#due = ending.delay > 0 ? Date.now() + ending.delay : 0
+    // Once it is released, another worker may have it.
+    if (ending.move === 'release' || ending.move === 'postpone') journal.end([this.#item])
+    if (ending.move !== 'retry') return
     const attempt: FailedAttempt = { error: ending.error, ms }
     journal.failed(this.#item, this.#due === 0 ? attempt : { ...attempt, due: this.#due })
   }

@@ -67,7 +67,7 @@ export class Worker<Item extends SourceItem = WorkItem>
   readonly #counters = { started: 0, done: 0, retried: 0, failed: 0, postponed: 0, released: 0, crashed: 0 }
   readonly #pool: Pool<Item>
   readonly #feed: Feed<Item>
-  #state: WorkerState = 'paused'
+  #state: WorkerState
   #isPaused: boolean
   #outage: Outage | undefined
   /** How many items cannot be finished. */
@@ -91,6 +91,7 @@ export class Worker<Item extends SourceItem = WorkItem>
     super()
     this.#parts = parts
     this.#isPaused = parts.options.paused
+    this.#state = this.#isPaused ? 'paused' : 'running'
     this.#pool = new Pool(this.#desk(), () => this.#onEmpty())
     this.#feed = new Feed(parts.source, this.#pool, {
       onOutage: (outage, error, isNews) => this.#onOutage(outage, error, isNews),
@@ -200,6 +201,7 @@ export class Worker<Item extends SourceItem = WorkItem>
   /** @internal Begins to claim. */
   start(): this {
     this.#listen()
+    this.#parts.journal.state(this.#state, this.counters)
     this.#refresh()
     return this
   }
@@ -233,6 +235,7 @@ export class Worker<Item extends SourceItem = WorkItem>
       closing: this.#closingState,
       tell: this.tell,
       count: (what) => this.count(what),
+      counted: () => journal.state(this.#state, this.counters),
       unfinished: (error) => {
         this.#unfinished++
         this.#refresh(error)

@@ -18,7 +18,7 @@ describe('close()', () => {
     expect(worker.state).toBe('closed')
     expect(shop.source.log.filter((line) => line.startsWith('done'))).toHaveLength(2)
     expect([...shop.source.items].map(({ claimed }) => claimed)).toEqual([false])
-    expect(shop.states).toEqual(['running', 'closing', 'closed'])
+    expect(shop.states).toEqual(['closing', 'closed'])
     expect(shop.journal.calls.slice(-3)).toEqual(['end b', 'state closed', 'close'])
   })
 

@@ -81,7 +81,14 @@ describe('throws, tries left', () => {
 
   test('an error that is no Error counts, too', async () => {
     const shop = new Workshop('a')
-    await shop.work(async () => Promise.reject(undefined), { backoff: 1000 }).idle()
+    await shop
+      .work(
+        () => {
+          throw undefined as unknown as Error
+        },
+        { backoff: 1000 },
+      )
+      .idle()
     expect(shop.told).toEqual(['retried'])
   })
 })

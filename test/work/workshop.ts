@@ -53,7 +53,8 @@ export class RecordingJournal implements Journal<MemoryItem> {
     this.calls.push(`progress ${key} ${String(value)}`)
   }
   state(state: string): void {
-    this.calls.push(`state ${state}`)
+    const call = `state ${state}`
+    if (this.calls.findLast((earlier) => earlier.startsWith('state')) !== call) this.calls.push(call)
   }
   closing(): void {
     this.calls.push('closing')
