@@ -26,6 +26,12 @@ const handlers = {
   async lost() {
     await new Promise(() => undefined)
   },
+  /** An item whose first argument is 'poison' kills the worker. */
+  async poison({ args }) {
+    await later(2)
+    if (args[0] === 'poison') process.kill(process.pid, 'SIGKILL')
+    await later(2)
+  },
   fails() {
     throw new Error('no luck')
   },

@@ -158,3 +158,59 @@ describe('SIGKILL', () => {
     await queue.close()
   })
 })
+
+describe('SIGKILL, OOM, segfault', () => {
+  test.each([1, 4])(
+    'poison items end in fail/ as crashed, and no innocent one does (concurrency %i)',
+    async (concurrency) => {
+      const { root, queue } = await bench(0)
+      const poison = [20, 90, 91]
+      await queue.enqueueMany(
+        Array.from({ length: 120 }, (_, number) => ({
+          data: null,
+          args: [poison.includes(number) ? 'poison' : 'innocent'],
+        })),
+      )
+      const fleet = new Set<Child>()
+      let isOver = false
+      let deaths = 0
+      const keepOne = async (): Promise<void> => {
+        while (!isOver) {
+          const options = { concurrency, closeOn: ['SIGTERM'] }
+          const child = new Child('work.mjs', { root, handler: 'poison', options })
+          fleet.add(child)
+          const { signal } = await child.ended
+          if (signal === 'SIGKILL') deaths++
+        }
+      }
+      const keepers = [keepOne(), keepOne(), keepOne()]
+      await until('the queue is empty', () => fs.readdirSync(path.join(queue.path, 'queue')).length === 0)
+      isOver = true
+      for (const child of fleet) child.kill('SIGTERM')
+      await Promise.all(keepers)
+      const failed: string[] = []
+      for await (const item of queue.items({ state: 'failed' })) failed.push(item.args[0] ?? '')
+      expect(failed).toEqual(['poison', 'poison', 'poison'])
+      expect((await queue.counts()).done).toBe(117)
+      expect(deaths).toBeLessThanOrEqual(4 * poison.length)
+      const reasons = [...fleet].flatMap((child) => child.said('failed')).map(({ reason }) => reason)
+      expect(reasons).toEqual(['crashed', 'crashed', 'crashed'])
+      await queue.close()
+    },
+  )
+
+  test('no mark if the worker had been told to close', async () => {
+    const { root, queue } = await bench(1)
+    const child = new Child('work.mjs', { root, handler: 'deaf', options: { closeOn: ['SIGTERM'] } })
+    const { started } = await child.says('started')
+    child.kill('SIGTERM')
+    await until('it closes', () => child.said('state').length > 0)
+    child.kill('SIGKILL')
+    await child.ended
+    const worker = await queue.work(() => undefined)
+    await worker.idle()
+    expect(worker.counters).toMatchObject({ crashed: 0, done: 1 })
+    expect(await queue.attempts(String(started))).toEqual([])
+    await queue.close()
+  })
+})
