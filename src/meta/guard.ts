@@ -104,7 +104,8 @@ export class Guard implements Journal<WorkItem> {
     this.#look()
   }
 
-  begin(items: readonly WorkItem[]): readonly Suspicion[] {
+  begin(items: readonly WorkItem[], ended: readonly WorkItem[] = []): readonly Suspicion[] {
+    this.#drop(ended)
     if (this.#graveyard.isDue) this.#lookSoon()
     const suspicions = this.#logs.areThere ? items.map((item) => this.#suspicion(item)) : undefined
     const since = new Date().toISOString()
@@ -116,6 +117,11 @@ export class Guard implements Journal<WorkItem> {
   }
 
   end(items: readonly WorkItem[]): void {
+    this.#drop(items)
+    this.#file.flush()
+  }
+
+  #drop(items: readonly WorkItem[]): void {
     for (const item of items) {
       const inHand = this.#inHand.get(item)
       if (inHand !== undefined) this.#lines.drop(inHand.line)
@@ -123,7 +129,6 @@ export class Guard implements Journal<WorkItem> {
       this.#untold.delete(item)
       if (item.isDiscarded && this.#logs.areThere) this.#forgetLog(item.rawKey)
     }
-    this.#file.flush()
   }
 
   failed(item: WorkItem, { error, ms, due, reason }: FailedAttempt): void {

@@ -109,7 +109,7 @@ export class WorkerLines {
   #write(line: number, text: string): void {
     const start = line * LINE_BYTES
     const end = start + LINE_BYTES
-    const written = this.#bytes.write(text, start, LONGEST_TEXT, 'utf8')
+    const written = text === '' ? 0 : this.#bytes.write(text, start, LONGEST_TEXT, 'utf8')
     this.#bytes.fill(BLANK, start + written, end - 1)
     if (start < this.#from) this.#from = start
     if (end > this.#to) this.#to = end

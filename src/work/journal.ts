@@ -69,9 +69,10 @@ export interface Journal<Item> {
   /**
    * Called before handlers run: one call for all items that start in one tick.
    *
-   * @returns One answer an item, in their order.
+   * @param ended - The items that have been finished in the same tick, as for {@link end}. So one write tells of all of them.
+   * @returns One answer for each of `items`, in their order.
    */
-  begin(items: readonly Item[]): readonly Suspicion[]
+  begin(items: readonly Item[], ended?: readonly Item[]): readonly Suspicion[]
   /**
    * Called after items have been finished, and before items are released: a worker that dies in between has not died of an item that
    * is finished, because that item has left queue/, nor of one that another worker may have by then.

@@ -16,6 +16,7 @@ import process from 'node:process'
 import { clearTimeout, setTimeout } from 'node:timers'
 
 import { PermanentFailure } from '../errors/classes.js'
+import type { Suspicion } from './journal.js'
 import { type Desk, Run } from './run.js'
 import type { SourceItem } from './source.js'
 
@@ -111,22 +112,21 @@ export class Pool<Item extends SourceItem> {
     const { journal } = this.#desk
     const ended = this.#ended
     const starting = this.#starting
-    if (ended.length > 0) {
-      this.#ended = []
-      journal.end(ended)
-      this.#desk.counted()
-    }
-    if (starting.length > 0) {
-      this.#starting = []
-      const suspicions = journal.begin(starting)
-      starting.forEach((item, index) => {
-        if (suspicions[index] === 'crashed') void this.#reject(item)
-        else if (suspicions[index] === 'alone') this.#suspect(item)
-        else void this.#run(item)
-      })
-    }
+    this.#ended = []
+    this.#starting = []
+    if (starting.length > 0) this.#start(starting, journal.begin(starting, ended))
+    else if (ended.length > 0) journal.end(ended)
+    if (ended.length > 0) this.#desk.counted()
     this.#runSuspect(false)
     if (this.isEmpty) this.#onEmpty()
+  }
+
+  #start(items: readonly Item[], suspicions: readonly Suspicion[]): void {
+    for (const [index, item] of items.entries()) {
+      if (suspicions[index] === 'crashed') void this.#reject(item)
+      else if (suspicions[index] === 'alone') this.#suspect(item)
+      else void this.#run(item)
+    }
   }
 
   async #run(item: Item): Promise<void> {

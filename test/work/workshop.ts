@@ -38,7 +38,8 @@ export class RecordingJournal implements Journal<MemoryItem> {
   readonly attempts: { id: string; error: unknown; due?: number; reason?: string }[] = []
   suspicions = new Map<string, Suspicion>()
 
-  begin(items: readonly MemoryItem[]): readonly Suspicion[] {
+  begin(items: readonly MemoryItem[], ended: readonly MemoryItem[] = []): readonly Suspicion[] {
+    if (ended.length > 0) this.end(ended)
     this.calls.push(`begin ${keys(items)}`)
     return items.map(({ key }) => this.suspicions.get(key) ?? 'none')
   }
