@@ -22,6 +22,7 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import { setTimeout as later } from 'node:timers/promises'
 
 import {
+  FinishError,
   type FsqError,
   ItemFinishedError,
   NotDurableError,
@@ -84,8 +85,8 @@ type Ending =
   | { readonly move: 'fail'; readonly error: unknown; readonly reason: FailureReason }
   | { readonly move: 'postpone'; readonly delay: number }
   | { readonly move: 'release' }
-  /** The handler has moved the item itself. */
-  | { readonly move: 'none' }
+  /** The handler has moved the item itself. `error`: its move has failed, and is tried again by the source. */
+  | { readonly move: 'none'; readonly error?: unknown }
 
 const DONE: Ending = { move: 'done' }
 const RELEASE: Ending = { move: 'release' }
@@ -147,17 +148,16 @@ export class Run<Item extends SourceItem> implements HandlerContext {
       const answer = handler(this.#item, this)
       if (isThenable(answer)) await answer
     } catch (error) {
-      await this.#handlersFinish()
+      if (this.#item.finishing !== undefined) await this.#handlersFinish()
       return this.#thrown(error)
     }
-    await this.#handlersFinish()
+    if (this.#item.finishing !== undefined) await this.#handlersFinish()
     return this.#item.claimed ? DONE : NONE
   }
 
   /** The handler may have begun a finish without awaiting it. */
   async #handlersFinish(): Promise<void> {
-    const { finishing } = this.#item
-    if (finishing !== undefined) await Promise.allSettled([finishing])
+    await Promise.allSettled([this.#item.finishing])
   }
 
   #thrown(error: unknown): Ending {
@@ -167,6 +167,7 @@ export class Run<Item extends SourceItem> implements HandlerContext {
       tell('error', error)
       return NONE
     }
+    if (isA(error, FinishError) && error.id === item.id) return { move: 'none', error }
     if (closing.aborted) return RELEASE
     if (isA(error, RetryLater)) return closing.begun ? RELEASE : { move: 'postpone', delay: error.after }
     if (isA(error, PermanentFailure)) return { move: 'fail', reason: 'permanent', error }
@@ -182,18 +183,19 @@ export class Run<Item extends SourceItem> implements HandlerContext {
     const { recovered, unfinished, tell } = this.#desk
     const ms = performance.now() - this.#startedAt
     this.#log(ending, ms)
+    let rest = ending
     let isUnfinished = false
     for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       try {
-        this.#tellOf(await this.#move(ending), ms)
+        this.#tellOf(await this.#move(rest), ms)
         break
       } catch (error) {
         if (!this.#item.claimed) {
-          // The attempts of the queue handle itself have succeeded, the handler was faster, or the item is lost.
-          if (!isUnfinished) this.#tellOfLoss(error, ending, ms)
-          else this.#tellOf(ending, ms)
+          this.#tellOfLoss(error, rest, isUnfinished, ms)
           break
         }
+        // The handler has asked for another move, which has failed, too, and which the source tries again.
+        if (isA(error, ItemFinishedError)) rest = { move: 'none', error }
         if (!isUnfinished) {
           isUnfinished = true
           tell('error', error)
@@ -242,6 +244,7 @@ export class Run<Item extends SourceItem> implements HandlerContext {
         await item.release()
         return ending
       case 'none':
+        if (item.claimed) throw ending.error
         return ending
     }
   }
@@ -301,8 +304,17 @@ export class Run<Item extends SourceItem> implements HandlerContext {
     }
   }
 
-  /** The item has left the worker's hands, although its move has thrown. */
-  #tellOfLoss(error: unknown, ending: Ending, ms: number): void {
+  /**
+   * The item has left the worker's hands, although its move has thrown: the handler or the source was faster, or the item is lost.
+   *
+   * @param isUnfinished - The move had failed before, and the source has tried it again by itself.
+   */
+  #tellOfLoss(error: unknown, ending: Ending, isUnfinished: boolean, ms: number): void {
+    const { outcome } = this.#item
+    if (isUnfinished && outcome !== 'released' && outcome !== 'gone') {
+      this.#tellOf(ending, ms)
+      return
+    }
     if (isA(error, ItemFinishedError)) {
       this.#tellOf(NONE, ms)
       return
@@ -339,7 +351,7 @@ export class Run<Item extends SourceItem> implements HandlerContext {
 }
 
 /** Whether it is an error of the class, also of another copy of this package. */
-function isA<Class extends typeof FsqError | typeof RetryLater>(
+function isA<Class extends typeof FsqError | typeof RetryLater | typeof FinishError>(
   error: unknown,
   type: Class,
 ): error is InstanceType<Class> {

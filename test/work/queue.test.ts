@@ -247,6 +247,30 @@ describe('a finish fails', () => {
   })
 })
 
+test('a finish of the handler itself fails: the item is done when it has succeeded, and was never retried', async () => {
+  const queue = await bed.install({ maxTries: 3 })
+  await queue.enqueue('a')
+  const { opened, open } = gate()
+  const told: string[] = []
+  const worker = await queue.work(async (item) => {
+    await opened
+    await item.done()
+  })
+  worker.on('retried', () => told.push('retried'))
+  worker.on('done', () => told.push('done'))
+  worker.on('error', (error) => told.push((error as Error).name))
+  await until('it runs', () => worker.running.size === 1)
+  fs.rmdirSync(`${queue.path}/done`)
+  open()
+  await until('it is unfinished', () => worker.state === 'unfinished')
+  fs.mkdirSync(`${queue.path}/done`)
+  await worker.idle()
+  expect(told.filter((what) => what !== 'NotAQueueError')).toEqual(['FinishError', 'done'])
+  expect(names(queue, 'done')).toHaveLength(1)
+  const [id] = names(queue, 'done')
+  expect(await queue.attempts(id ?? '')).toEqual([])
+})
+
 describe('queue.close()', () => {
   test('closes its workers first, and releases all but items whose handlers still run', async () => {
     const queue = await bed.install()
