@@ -18,7 +18,8 @@ import {
 import type { ItemContext } from './item/context.js'
 import type { WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
-import { type Finding, audit } from './inspect/audit.js'
+import { audit } from './inspect/audit.js'
+import type { Finding } from './inspect/finding.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
 import { type Stats, statsOf } from './inspect/stats.js'
 import { type PruneKeep, prune } from './maintain/prune.js'
@@ -366,7 +367,7 @@ export class Queue {
    * ```
    */
   async prune(keep: PruneKeep): Promise<{ removed: number }> {
-    return prune(this.#directory, keep)
+    return prune(this.#directory, this.#settings, keep)
   }
 
   /**
