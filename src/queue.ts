@@ -279,7 +279,7 @@ export class Queue {
 
   /**
    * Reads the attempts of an item that have not succeeded, the oldest first: why each failed, and which workers died with the item in
-   * hand. Only workers of {@link Queue.work} write them down. They stay until the item is pruned, removed or discarded; of very many
+   * hand. Only workers of `queue.work()` write them down. They stay until the item is pruned, removed or discarded; of very many
    * attempts, the last ones.
    *
    * @throws {@link SettingError}; {@link EncodingError} for a text that no name can have; {@link QueueClosedError} or a file system error.
