@@ -6,6 +6,7 @@ import { setTimeout as later } from 'node:timers/promises'
 import { describe, expect, jest, test } from '@jest/globals'
 
 import { QueueClosedError, QueueMissingError, SettingError } from '../../src/errors/classes.js'
+import { onLinux } from '../support/needs.js'
 import { Taker, errorOf, itemName, plant, useTestBed } from '../support/queue.js'
 import { leaveDeadWorker, openGuard } from './dead-workers.js'
 
@@ -126,7 +127,7 @@ describe('finished', () => {
     expect(await queue.attempts('../../etc/passwd')).toEqual([])
   })
 
-  test('leaves nothing open', async () => {
+  onLinux('leaves nothing open', async () => {
     const queue = await bed.install({ durability: 'none' })
     const id = queue.enqueueSync('data')
     const before = fs.readdirSync('/proc/self/fd').length
