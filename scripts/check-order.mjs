@@ -22,6 +22,7 @@ const CHAPTERS = [
   'enqueue',
   'scan',
   'probe',
+  'meta/layout.ts',
   'inspect',
   'work/journal.ts',
   'meta',

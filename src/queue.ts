@@ -18,7 +18,8 @@ import {
 import type { ItemContext } from './item/context.js'
 import type { WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
-import { type Finding, audit } from './inspect/audit.js'
+import { audit } from './inspect/audit.js'
+import type { Finding } from './inspect/finding.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
 import { type Stats, statsOf } from './inspect/stats.js'
 import { type PruneKeep, prune } from './maintain/prune.js'
@@ -327,7 +328,7 @@ export class Queue {
 
   /**
    * Reads the attempts of an item that have not succeeded, the oldest first: why each failed, and which workers died with the item in
-   * hand. Only workers of {@link Queue.work} write them down. They stay until the item is pruned, removed or discarded; of very many
+   * hand. Only workers of `queue.work()` write them down. They stay until the item is pruned, removed or discarded; of very many
    * attempts, the last ones.
    *
    * @throws {@link SettingError}; {@link EncodingError} for a text that no name can have; {@link QueueClosedError} or a file system error.
@@ -415,7 +416,7 @@ export class Queue {
    * ```
    */
   async prune(keep: PruneKeep): Promise<{ removed: number }> {
-    return prune(this.#directory, keep)
+    return prune(this.#directory, this.#settings, keep)
   }
 
   /**

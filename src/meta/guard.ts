@@ -109,11 +109,10 @@ export class Guard implements Journal<WorkItem> {
     if (this.#graveyard.isDue) this.#lookSoon()
     const suspicions = this.#logs.areThere ? items.map((item) => this.#suspicion(item)) : undefined
     const since = new Date().toISOString()
-    for (const [index, item] of items.entries()) {
-      if (suspicions?.[index] !== 'crashed') this.#hold(item, since)
-    }
+    let index = 0
+    for (const item of items) if (suspicions?.[index++] !== 'crashed') this.#hold(item, since)
     this.#file.flush()
-    return suspicions ?? items.map(() => 'none')
+    return suspicions ?? allUnsuspected(items.length)
   }
 
   end(items: readonly WorkItem[]): void {
@@ -180,8 +179,8 @@ export class Guard implements Journal<WorkItem> {
 
   #hold(item: WorkItem, since: string): void {
     if (this.#inHand.has(item)) return
-    const held = { id: item.rawId, since }
-    this.#inHand.set(item, { ...held, line: this.#lines.hold(held) })
+    const id = item.rawId
+    this.#inHand.set(item, { id, since, line: this.#lines.hold({ id, since }) })
   }
 
   #suspicion(item: WorkItem): Suspicion {
@@ -279,6 +278,14 @@ class LogPresence {
       this.#areThere = changed !== -1 && namesAt(this.#directory).length > 0
     })
   }
+}
+
+let unsuspected: readonly Suspicion[] = []
+
+/** The usual answer, shared by the ticks of one size. */
+function allUnsuspected(count: number): readonly Suspicion[] {
+  if (unsuspected.length !== count) unsuspected = Object.freeze(new Array<Suspicion>(count).fill('none'))
+  return unsuspected
 }
 
 let closesAtExit = false

@@ -122,6 +122,12 @@ export function removeLog(layout: Layout, key: RawName): void {
   removeFile(logPath(layout, key))
 }
 
+/** From now on, the marks that an item has do not count. Without effect if it has no log. @throws As `node:fs`. */
+export function forgetMarks(meta: MetaDirectory, key: RawName): void {
+  if (infoAt(logPath(meta.layout, key)) === undefined) return
+  appendLine(meta, key, { at: new Date().toISOString(), redriven: true })
+}
+
 /** The keys of the items that have logs. @throws As `node:fs`. */
 export function loggedKeys(layout: Layout): readonly RawName[] {
   return namesAt(partPath(layout, 'log')).filter((name) => !isReplacement(layout, name))

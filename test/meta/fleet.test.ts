@@ -20,21 +20,17 @@ describe('items that kill their worker', () => {
         queue.enqueueSync('', [isPoison ? 'poison' : 'innocent', String(number)])
       }
       let deaths = 0
-      let isOver = false
+      const isOver = (): boolean => names(queue, 'queue').length === 0
       const work = async (): Promise<void> => {
-        while (!isOver) {
+        while (!isOver()) {
           const child = new Child('guarded-worker.mjs', { root, concurrency, maxCrashes: MAX_CRASHES })
           const ending = child.ended
-          void until('the queue is empty', () => isOver || names(queue, 'queue').length === 0).then(
-            () => {
-              isOver = true
-              child.kill()
-            },
-            () => child.kill(),
-          )
+          void until('the queue is empty', isOver).finally(() => {
+            child.kill()
+          })
           await ending
           expect(child.stderr).toBe('')
-          if (!isOver) deaths++
+          if (!isOver()) deaths++
         }
       }
       await Promise.all([work(), work(), work()])

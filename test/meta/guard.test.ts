@@ -11,7 +11,7 @@ import type { WorkItem } from '../../src/item/work-item.js'
 import type { Guard } from '../../src/meta/guard.js'
 import { parseWorkerLines } from '../../src/meta/worker-lines.js'
 import type { Queue } from '../../src/queue.js'
-import { Taker, itemName, names, plant, until, useTestBed } from '../support/queue.js'
+import { Taker, inProgram, itemName, names, plant, until, useTestBed } from '../support/queue.js'
 import { SINCE, leaveDeadWorker, logFiles, openGuard, workerFiles } from './dead-workers.js'
 
 const bed = useTestBed({ quick: true })
@@ -211,6 +211,35 @@ describe('a dead worker', () => {
     leaveDeadWorker(queue, [itemName()], { boot: 'another', host: os.hostname() })
     expect(guardOf(queue).crashes).toEqual([])
     expect(workerFiles(queue)).toHaveLength(1)
+  })
+
+  test.each([
+    ['process.exit(0)', 0],
+    ['process.exit(1)', 1],
+    ["process.nextTick(() => { throw new Error('no') }); await new Promise(() => {})", 1],
+    ["process.kill(process.pid, 'SIGKILL')", 1],
+    ["guard.closing(); process.kill(process.pid, 'SIGKILL')", 0],
+  ])('by %s leaves %i marks', async (death, marks) => {
+    const queue = await bed.install({ durability: 'none' })
+    plant(queue, itemName())
+    const program = `
+      const queue = new Queue('q', { root: given.root })
+      const guard = queue.openGuard({ maxCrashes: 3, concurrency: () => 1, onCrashed: () => undefined })
+      for await (const item of queue.scan()) { guard.begin([item]); ${death} }
+    `
+    await expect(inProgram(program, { given: { root: bed.root } })).rejects.toThrow(/The program ended/)
+    expect(guardOf(queue).crashes).toHaveLength(marks)
+    expect(workerFiles(queue)).toHaveLength(1)
+  })
+
+  test('is told from a live one by fcntl locks, too', async () => {
+    const queue = await bed.install({ lockKind: 'fcntl', itemMode: 0o600, queueMode: 0o700 })
+    plant(queue, itemName())
+    guardOf(queue)
+    leaveDeadWorker(queue, [itemName()])
+    expect(guardOf(queue).crashes).toHaveLength(1)
+    expect(workerFiles(queue)).toHaveLength(2)
+    expect(await queue.workers()).toHaveLength(2)
   })
 
   test('of another machine may be alive, and is left alone for a day', async () => {
