@@ -83,7 +83,7 @@ export async function workQueue(
   const hear = (report: Report): void => passOn(report, worker, queue.context)
   const source = new QueueSource(queue, scan, hear)
   await source.open()
-  const retention = new Retention(queue.context.directory, keep, (error) => worker.tell('error', error))
+  const retention = new Retention(queue.context, keep, (error) => worker.tell('error', error))
   // The guard asks for the first time before there is a worker.
   let current: { readonly concurrency: number } = checked
   const guard = guardOf(queue.context, hear, {

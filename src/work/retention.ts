@@ -16,9 +16,11 @@ import { native } from '../addon/native.js'
 import { LockOperation, packLock } from '../addon/packing.js'
 import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
+import type { ItemContext } from '../item/context.js'
 import { Slices } from '../inspect/slices.js'
 import { PLACES } from '../inspect/states.js'
 import { type FinishedState, type Keep, removeFinished, surplusIn } from '../maintain/prune.js'
+import type { Settings } from '../settings.js'
 
 const EVERY_MS = 60_000
 const EVERY_FINISHES = 1000
@@ -29,6 +31,7 @@ const { EAGAIN } = os.constants.errno
 /** The limits of one worker. */
 export class Retention {
   readonly #directory: QueueDirectory
+  readonly #settings: Settings
   readonly #limits: readonly (readonly [FinishedState, Keep])[]
   readonly #onError: (error: unknown) => void
   readonly #timer: NodeJS.Timeout | undefined
@@ -38,11 +41,12 @@ export class Retention {
 
   /** @param onError - Called with an error that has ended a clean-up. The next one comes all the same. */
   constructor(
-    directory: QueueDirectory,
+    { directory, settings }: ItemContext,
     limits: readonly (readonly [FinishedState, Keep])[],
     onError: (error: unknown) => void,
   ) {
     this.#directory = directory
+    this.#settings = settings
     this.#limits = limits
     this.#onError = onError
     if (limits.length === 0) return
@@ -90,7 +94,7 @@ export class Retention {
       })
       const surplus = await surplusIn(layout, state, keep, slices)
       for (let start = 0; start < surplus.length; start += STEP_FILES) {
-        await removeFinished(layout, state, surplus.slice(start, start + STEP_FILES), slices)
+        await removeFinished(layout, this.#settings, state, surplus.slice(start, start + STEP_FILES), slices)
         if (this.#isOver()) return
         await later(STEP_PAUSE_MS, undefined, { ref: false })
       }
