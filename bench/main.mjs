@@ -24,6 +24,7 @@ import { pickUp } from './workloads/pickup.mjs'
 import { processesRows } from './workloads/processes.mjs'
 import { startup } from './workloads/startup.mjs'
 import { stream } from './workloads/stream.mjs'
+import { workRows } from './workloads/work.mjs'
 
 const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAME]]
 
@@ -34,7 +35,7 @@ const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAM
 `
 
 /** Workloads that are rows of the table: contenders that do the same work, in items per second. */
-const ROWS = [enqueueRows, drainRows, processesRows, lockRows]
+const ROWS = [enqueueRows, drainRows, workRows, processesRows, lockRows]
 /**
  * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
  * needed on the file system.

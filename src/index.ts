@@ -3,10 +3,19 @@
  *
  * @module fsq
  */
-export { Queue, type QueueOptions } from './queue.js'
+export { Queue, type QueueCloseOptions, type QueueOptions } from './queue.js'
 export type { QueuePaths } from './directory/layout.js'
 export type { StreamOptions } from './item/content-stream.js'
-export { WorkItem, type RetryOptions, type RetryOutcome } from './item/work-item.js'
+export type { WorkOptions } from './work/local.js'
+export { work } from './work/work.js'
+export { Worker, type CloseOptions, type IdleOptions } from './work/worker.js'
+export type { Handler, HandlerContext } from './work/run.js'
+export type { FailureReason, WorkerEvents } from './work/events.js'
+export type { WorkerOptions } from './work/options.js'
+export type { Backoff, BackoffFunction, BackoffOptions } from './work/backoff.js'
+export type { Outage, Source, SourceItem, SourceScanOptions } from './work/source.js'
+export type { Outcome, RetryLimit } from './item/outcome.js'
+export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/scan.js'
 export type { PullOptions } from './directory/trigger.js'
 export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
@@ -16,7 +25,11 @@ export type { NamedItem } from './item/named-item.js'
 export { ListedItem, type Counts, type ItemsOptions } from './inspect/lister.js'
 export type { ItemState } from './inspect/states.js'
 export type { FinishedStats, Stats, WaitingStats } from './inspect/stats.js'
-export type { Finding, FindingKind, Fix } from './inspect/audit.js'
+export type { Finding, FindingKind, Fix } from './inspect/finding.js'
+export type { Attempt, AttemptError } from './meta/attempts.js'
+export type { Finished, FinishedOptions } from './meta/finished.js'
+export type { ItemInHand, WorkerInfo } from './meta/workers.js'
+export type { Counters, WorkerState } from './work/journal.js'
 export type { Keep, PruneKeep } from './maintain/prune.js'
 export type { FailedFilter, Redriven, RedriveOptions } from './maintain/redrive.js'
 export type { RepairOptions, Repaired, UnmendedFinding } from './maintain/repair.js'
@@ -47,6 +60,7 @@ export * from './compat/functions.js'
 export { queues } from './directory/queues.js'
 export {
   AddonMissingError,
+  ClosingError,
   ContentError,
   DiskFullError,
   EncodingError,
@@ -67,6 +81,7 @@ export {
   NotDurableError,
   NotLockableError,
   PayloadError,
+  PermanentFailure,
   PermissionError,
   QueueClosedError,
   QueueDownError,
@@ -75,6 +90,8 @@ export {
   QueueNameError,
   QueueNotEmptyError,
   ReadOnlyError,
+  RetryLater,
+  type RetryLaterOptions,
   SeparateMountsError,
   SettingError,
   TooManyFilesError,

@@ -18,21 +18,29 @@ import {
 import type { ItemContext } from './item/context.js'
 import type { WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
-import { type Finding, audit } from './inspect/audit.js'
+import { audit } from './inspect/audit.js'
+import type { Finding } from './inspect/finding.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
 import { type Stats, statsOf } from './inspect/stats.js'
 import { type PruneKeep, prune } from './maintain/prune.js'
 import { type FailedFilter, type Redriven, type RedriveOptions, redrive } from './maintain/redrive.js'
 import { type RepairOptions, type Repaired, repair } from './maintain/repair.js'
+import { type Attempt, attemptsOf } from './meta/attempts.js'
+import { type Finished, type FinishedOptions, finished } from './meta/finished.js'
+import { Guard, type GuardOptions } from './meta/guard.js'
+import { type WorkerInfo, workersOf } from './meta/workers.js'
 import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
 import { NotDurableError, SettingError } from './errors/classes.js'
-import { checkOptions } from './options.js'
+import { checkFlag, checkOptions } from './options.js'
 import type { Payload } from './enqueue/payload.js'
 import { InFlight } from './in-flight.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/scan.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+import { type WorkOptions, workQueue } from './work/local.js'
+import type { Handler } from './work/run.js'
+import type { Worker } from './work/worker.js'
 
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './directory/trigger.js'
 
@@ -48,6 +56,12 @@ export interface QueueOptions extends SettingOverrides {
 // For compat/shared-queues.ts only: by symbols, as no user of the package is to call them.
 export const suspend = Symbol('suspend')
 export const suspendLater = Symbol('suspendLater')
+
+/** Options of {@link Queue.close}. */
+export interface QueueCloseOptions {
+  /** Whether to release even the items whose handlers still run. Another worker may then run them at the same time. Default: false. */
+  readonly force?: boolean | undefined
+}
 
 /**
  * A handle on a queue. Making one touches no file: the first use opens the directory, which then stays open.
@@ -69,6 +83,10 @@ export class Queue {
   readonly #context: ItemContext
   /** The loops of this handle. */
   readonly #scans = new InFlight()
+  /** The workers of this handle that have not ended. */
+  readonly #workers = new Set<Worker>()
+  #isClosing = false
+  readonly #hasMaxTries: boolean
   readonly #enqueuer: Enqueuer
   readonly #lister: Lister
 
@@ -80,6 +98,7 @@ export class Queue {
     checkAreSettings(options)
     const { onReport, ...overrides } = options
     this.#settings = resolveSettings(overrides)
+    this.#hasMaxTries = overrides.maxTries !== undefined
     checkTimestampFormat(this.#settings)
     this.#layout = layoutOf(name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
@@ -232,6 +251,41 @@ export class Queue {
   }
 
   /**
+   * Works the items of the queue as they come: claims each, runs the handler, and moves the item as the handler ends. It is done when the
+   * handler returns, and tried again when the handler throws, after a delay that grows from try to try. The last try that fails moves it
+   * to fail/; so does a {@link PermanentFailure}. A {@link RetryLater} gives the item back untried.
+   *
+   * The worker runs until {@link Worker.close}, also while the queue is down, and after the queue was removed and installed anew. It
+   * tells by events what it does. Its own errors never end it.
+   *
+   * Set `maxTries`, here or as `FSQ_MAX_TRIES`: by default an item has one try.
+   *
+   * @param handler - Called with the item and its context. Its result, awaited, is not used.
+   * @returns The worker, which has begun to claim.
+   * @throws {@link SettingError}; {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError},
+   * {@link QueueClosedError} or a file system error; the reason of the signal, if that is aborted already.
+   * @example
+   * ```ts
+   * const worker = await queue.work(
+   *   async (item, { signal }) => {
+   *     await fetch('https://example.org/hook', { method: 'POST', body: await item.text(), signal })
+   *   },
+   *   { concurrency: 8, maxTries: 5, timeout: 30_000, closeOn: ['SIGTERM', 'SIGINT'] },
+   * )
+   * worker.on('failed', ({ id, reason, error }) => console.error(id, reason, error))
+   * ```
+   */
+  async work(handler: Handler<WorkItem>, options: WorkOptions = {}): Promise<Worker> {
+    const queue = {
+      context: this.#context,
+      scans: this.#scans,
+      hasMaxTries: this.#hasMaxTries,
+      register: (worker: Worker) => this.#register(worker),
+    }
+    return workQueue(queue, handler, options)
+  }
+
+  /**
    * Lists items in FIFO order, without claiming or locking anything. Skips files whose names are not those of items.
    */
   items(options: ItemsOptions = {}): AsyncGenerator<ListedItem, void, undefined> {
@@ -277,6 +331,61 @@ export class Queue {
   }
 
   /**
+   * Reads the attempts of an item that have not succeeded, the oldest first: why each failed, and which workers died with the item in
+   * hand. Only workers of `queue.work()` write them down. They stay until the item is pruned, removed or discarded; of very many
+   * attempts, the last ones.
+   *
+   * @throws {@link SettingError}; {@link EncodingError} for a text that no name can have; {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * for (const { at, outcome, error } of await queue.attempts(id)) console.log(at, outcome, error?.message)
+   * ```
+   */
+  async attempts(idOrKey: string): Promise<readonly Attempt[]> {
+    this.#directory.checkOpen()
+    return attemptsOf(this.#directory, this.#settings, idOrKey)
+  }
+
+  /**
+   * Lists the workers that live, on all hosts that share the queue, and what each has in hand. Workers without a file in meta/, such as
+   * those of other languages, show by the locks that they hold, if the system tells. Locks no item.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
+   * @example
+   * ```ts
+   * for (const { host, pid, items } of await queue.workers()) console.log(host, pid, items.map(({ key, since }) => [key, since]))
+   * ```
+   */
+  async workers(): Promise<readonly WorkerInfo[]> {
+    return workersOf(this.#directory, this.#settings)
+  }
+
+  /**
+   * Resolves when an item is done, has failed for good, or is gone, by whichever process; at once if that has happened before. Locks
+   * nothing.
+   *
+   * @param options - `signal`: its abort ends the wait.
+   * @throws {@link SettingError}; {@link EncodingError} for a text that no name can have; the reason of the `signal`;
+   * {@link QueueClosedError} if this handle is closed meanwhile; {@link QueueMissingError}, {@link NotAQueueError} or a file system error.
+   * @example
+   * ```ts
+   * const id = await queue.enqueue('data')
+   * const end = await queue.finished(id, { signal: AbortSignal.timeout(60_000) })
+   * if (end.state === 'failed') console.error(end.attempts.at(-1)?.error?.message)
+   * ```
+   */
+  async finished(idOrKey: string, options: FinishedOptions = {}): Promise<Finished> {
+    return finished(this.#directory, this.#settings, idOrKey, options)
+  }
+
+  /** @internal A journal of a worker of this queue, open: what the worker has in hand is marked if it dies. */
+  openGuard(options: GuardOptions): Guard {
+    const guard = new Guard(this.#context, options)
+    guard.open()
+    return guard
+  }
+
+  /**
    * Moves failed items back to queue/, one after the other, in FIFO order. Safe beside running workers and beside another redrive: each
    * item moves once, and never replaces another one.
    *
@@ -311,7 +420,7 @@ export class Queue {
    * ```
    */
   async prune(keep: PruneKeep): Promise<{ removed: number }> {
-    return prune(this.#directory, keep)
+    return prune(this.#directory, this.#settings, keep)
   }
 
   /**
@@ -414,13 +523,29 @@ export class Queue {
   }
 
   /**
-   * Releases all claims of this handle at once, and closes the handle when the calls in flight have ended. After that, every method
-   * except {@link uninstall} throws a {@link QueueClosedError}. Harmless if the handle is closed already.
+   * Closes the workers of this handle, releases all its claims, and closes the handle when the calls in flight have ended. After that,
+   * every method except {@link uninstall} throws a {@link QueueClosedError}. Harmless if the handle is closed already.
+   *
+   * It waits for the handlers of workers as {@link Worker.close} does. An item whose handler still runs then stays claimed until the
+   * handler ends, which moves it, or until the process ends.
+   *
+   * @param options - `force: true` releases those items, too.
+   * @throws {@link SettingError}
    */
-  async close(): Promise<void> {
+  async close(options: QueueCloseOptions = {}): Promise<void> {
+    checkOptions('close', options, ['force'])
+    const { force = false } = options
+    checkFlag('force', force)
+    this.#isClosing = true
+    const workers = [...this.#workers]
+    // Without workers, the claims are released before this call returns.
+    const ends = workers.length === 0 ? [] : await Promise.all(workers.map(async (worker) => worker.close()))
+    const left = ends.flatMap((end) => end.left)
+    for (const item of left) item.outlive(!force)
     this.#directory.close()
     await this.#context.claims.close()
-    this.#directory.closeDescriptors()
+    if (force || left.length === 0) this.#directory.closeDescriptors()
+    else void Promise.all(workers.map(({ gone }) => gone)).then(() => this.#directory.closeDescriptors())
   }
 
   /**
@@ -438,6 +563,12 @@ export class Queue {
   /** @internal Suspends once the running loops have ended. If they leave items claimed, the garbage collector closes the descriptors. */
   [suspendLater](): void {
     void this.#scans.idle().then(() => this[suspend]())
+  }
+
+  #register(worker: Worker): void {
+    if (this.#isClosing) throw this.#directory.closedError()
+    this.#workers.add(worker)
+    void worker.gone.then(() => this.#workers.delete(worker))
   }
 
   /** {@link close}, for `await using`. */

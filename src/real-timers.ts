@@ -8,4 +8,4 @@ import timers from 'node:timers'
 
 // Not `export … from`: the build (scripts/builtins.mjs) finds the names of Node's modules in imports only.
 export const { performance } = hooks
-export const { clearTimeout, setImmediate, setTimeout } = timers
+export const { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } = timers

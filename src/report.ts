@@ -24,6 +24,7 @@ import { type RawName, printable } from './name/charset.js'
  * - `recovered`: a finish that had failed before has now succeeded.
  * - `trigger`: the FIFO could not be pulled after an enqueue, or could not be listened to; items are still found, but
  *   later.
+ * - `meta`: a part of meta/ cannot be written or read; work goes on without it.
  */
 export type ReportType =
   | 'malformed'
@@ -37,6 +38,7 @@ export type ReportType =
   | 'undelayed'
   | 'recovered'
   | 'trigger'
+  | 'meta'
 
 /** One report about one file. */
 export interface Report {

@@ -249,12 +249,16 @@ const KEY_OF_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
 const ENTRY_KEYS = ['queue', 'tmp', 'done', 'fail', 'down', 'trigger', 'hosts', 'hostsTrigger'] as const
 /** The file that asks for fcntl locks instead of flock (fsq standard, section 4). */
 export const LOCK_MARKER = 'lock-fcntl'
+/** The directory of what workers write beside the items (fsq standard, section 10). */
+export const META_DIRECTORY = 'meta'
 
 // Read once: a later change of process.env affects only the programs that this process starts.
 const environment: Readonly<Record<string, string | undefined>> = Object.fromEntries(
   KEYS.map((key) => [key, process.env[definitions[key].variable]]),
 )
 const values = new Map<SettingKey, unknown>()
+/** The settings that {@link setConst} has set. */
+const assigned = new Set<SettingKey>()
 
 function parse<Key extends SettingKey>(
   key: Key,
@@ -280,6 +284,11 @@ function valueOf<Key extends SettingKey>(key: Key): Settings[Key] {
   // Parsed at first use, not at load: a bad value must not break a program that never uses it.
   if (!values.has(key)) values.set(key, parseEnvironment(key))
   return values.get(key) as Settings[Key]
+}
+
+/** Whether this process gives the setting a value, by {@link setConst} or by its environment variable. */
+export function isGiven(key: SettingKey): boolean {
+  return environment[key] !== undefined || assigned.has(key)
 }
 
 /** Whether an option of this name is a setting. */
@@ -328,13 +337,16 @@ export function setConst<Name extends keyof Constants>(
   value: Constants[Name] | string | undefined,
 ): void {
   const key = keyOf(name)
-  if (value === undefined) values.delete(key)
-  else {
+  if (value === undefined) {
+    values.delete(key)
+    assigned.delete(key)
+  } else {
     const next = 'Pass a valid value, or undefined to use the default'
     values.set(
       key,
       parse(key, value, (expected) => new SettingError(name, value, expected, next)),
     )
+    assigned.add(key)
   }
 }
 
@@ -381,7 +393,10 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
       'Change one of the two',
     )
   }
-  const taken = new Map([[LOCK_MARKER, 'the marker of fcntl locks']])
+  const taken = new Map([
+    [LOCK_MARKER, 'the marker of fcntl locks'],
+    [META_DIRECTORY, 'the directory of the workers'],
+  ])
   for (const key of ENTRY_KEYS) {
     const name = settings[key]
     const holder = taken.get(name)

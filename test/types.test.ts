@@ -53,6 +53,46 @@ export const maintenance = async (queue: fsq.Queue): Promise<number> => {
 export const redriven = (queue: fsq.Queue): Promise<unknown> => queue.redrive()
 // @ts-expect-error: limits are those of done or of failed
 export const pruned = (queue: fsq.Queue): Promise<unknown> => queue.prune({ age: 1 })
+export const working = async (queue: fsq.Queue): Promise<fsq.Worker> => {
+  const worker = await queue.work(
+    async (item, { signal, progress }) => {
+      progress({ page: 1 })
+      const body: string = await item.json<string>()
+      if (signal.aborted) throw new fsq.RetryLater({ after: 1, cause: signal.reason })
+      if (body === '') throw new fsq.PermanentFailure('empty', { cause: 1 })
+      item.release({ delay: 1 })
+    },
+    {
+      concurrency: 2, timeout: 1, maxTries: 3, ttl: 1, prefetch: 1, order: 'relaxed', maxCrashes: 0, grace: 1, paused: true,
+      backoff: (tries, error, item) => (error instanceof SyntaxError || item.args.length > 1 ? false : tries * 1000),
+      keepDone: { age: 1, count: 1 }, keepFailed: { count: 1 }, closeOn: ['SIGTERM'], signal: AbortSignal.timeout(1),
+    },
+  )
+  worker.on('failed', ({ item, id, reason, error, ms }) => {
+    const why: fsq.FailureReason = reason
+    console.log(item?.args, id, why, error, ms)
+  })
+  worker.on('retried', (event) => { const due: Date | undefined = event.due; console.log(due, event.try) })
+  worker.on('state', ({ state, was }) => { const states: fsq.WorkerState[] = [state, was]; console.log(states) })
+  worker.on('report', (report) => { const type: fsq.ReportType = report.type; console.log(type) })
+  // @ts-expect-error: the event has no such field
+  worker.on('done', ({ error }) => console.log(error))
+  worker.concurrency = 3
+  const { left } = await worker.close({ grace: 0 })
+  const paths: string[] = left.map(({ path }) => path)
+  console.log(paths, worker.counters.done, worker.running.size)
+  await queue.close({ force: true })
+  return worker
+}
+export const worksAny = (source: fsq.Source): Promise<fsq.Worker<fsq.SourceItem>> =>
+  fsq.work(source, async (item) => { await item.text() }, { backoff: { delay: 1, jitter: 0 } })
+export const ofQueue = (queue: fsq.Queue): fsq.Source<fsq.WorkItem> => ({ scan: ({ signal }) => queue.scanForever({ signal }) })
+// @ts-expect-error: a worker needs a handler
+export const unhandled = (queue: fsq.Queue): Promise<unknown> => queue.work({ concurrency: 1 })
+// @ts-expect-error: failed items are never discarded
+export const forgetful = (queue: fsq.Queue): Promise<unknown> => queue.work(() => 0, { keepFailed: false })
+// @ts-expect-error: sources know of no tries
+export const tried = (source: fsq.Source): Promise<unknown> => fsq.work(source, () => 0, { maxTries: 1 })
 export const advice = (error: fsq.FsqError): string | undefined => error.advice
 export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
 // @ts-expect-error: the advice is read-only

@@ -36,6 +36,7 @@ const RATIOS = [
   { name: 'drain concurrency 16', against: 'BullMQ, no persistence', least: BOTH(1.4) },
   { name: 'drain concurrency 16', against: 'BullMQ, fsync always', least: { ext4: 8 } },
   { name: 'drain concurrency 1', against: 'floor', least: BOTH(0.5) },
+  { name: 'work, 16 in flight', against: 'loop', least: BOTH(0.9) },
   { name: '2 processes', against: 'floor, 2 processes', least: BOTH(0.85) },
   { name: '8 processes', against: 'floor, 8 processes', least: BOTH(0.85) },
   { name: '1 process, 200 us', against: 'floor', least: BOTH(0.9) },

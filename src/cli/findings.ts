@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type LocatedFinding, auditQueue, leftoversIn } from '../inspect/audit.js'
+import { auditQueue, leftoversIn } from '../inspect/audit.js'
+import type { LocatedFinding } from '../inspect/finding.js'
 import type { QueueSurvey } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
 import type { Settings } from '../settings.js'

@@ -397,6 +397,56 @@ export class ItemGoneError extends FsqError {
 }
 
 /**
+ * Thrown by the handler of a worker: the item fails for good, however many tries it has left. Give the error behind it as `cause`.
+ *
+ * @example
+ * ```ts
+ * if (!isAddress(to)) throw new PermanentFailure(`not an address: ${to}`)
+ * ```
+ */
+export class PermanentFailure extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_PERMANENT_FAILURE'
+}
+
+/** Options of {@link RetryLater}. */
+export interface RetryLaterOptions extends ErrorOptions {
+  /** Milliseconds until the item is due again. */
+  readonly after: number
+}
+
+/**
+ * Thrown by the handler of a worker: not now. The worker gives the item back untried, and the item is due after the given time. Its
+ * TTL still limits how long that can go on.
+ *
+ * @example
+ * ```ts
+ * if (response.status === 429) throw new RetryLater({ after: 30_000 })
+ * ```
+ */
+export class RetryLater extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_RETRY_LATER'
+
+  /** Milliseconds until the item is due again. */
+  readonly after: number
+
+  /** @throws {@link SettingError} if `after` is not a number of 0 or more. */
+  constructor({ after, ...options }: RetryLaterOptions) {
+    if (typeof after !== 'number' || !Number.isFinite(after) || after < 0)
+      throw new SettingError('after', after, 'milliseconds, a number of 0 or more')
+    super(`The item is to be tried again in ${after} ms`, options)
+    this.after = after
+  }
+}
+
+/**
+ * The worker closes, and the time that it gives its handlers has passed. This is the reason with which it aborts the signal of each
+ * handler that still runs. The item of a handler that throws then goes back to the queue, with no try counted.
+ */
+export class ClosingError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_CLOSING'
+}
+
+/**
  * The contents of a claimed item are too large for one value, or its file was truncated after the claim. Read large
  * contents with `stream()`.
  */
@@ -535,6 +585,9 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   FinishError,
   ItemFinishedError,
   ItemGoneError,
+  PermanentFailure,
+  RetryLater,
+  ClosingError,
   ContentError,
   AddonMissingError,
   SeparateMountsError,

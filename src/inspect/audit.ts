@@ -13,12 +13,14 @@ import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { FsqError } from '../errors/classes.js'
 import { isExpired, nameAfterTry } from '../item/limits.js'
-import { type RawName, pathText } from '../name/charset.js'
+import { pathText } from '../name/charset.js'
 import { Place } from '../addon/native.js'
-import { LOCK_MARKER, type Settings } from '../settings.js'
+import { LOCK_MARKER, META_DIRECTORY, type Settings } from '../settings.js'
 import { ageText } from './age-text.js'
+import { auditMeta } from './audit-meta.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './entries.js'
 import { enqueuedAt } from './items.js'
+import { type About, type Finding, type LocatedFinding, auditMode } from './finding.js'
 import { mountsIn } from './lock-holders.js'
 import { entriesIn, isDirectory, isOfSystem } from './queues.js'
 import { Slices } from './slices.js'
@@ -32,65 +34,6 @@ const SKEW_MS = 60_000
 const PROBE_MS = 3600 * 1000
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/
 const PROBED = /^\.fsq-probe-/
-
-/** What would mend a finding. */
-export type Fix =
-  | { readonly action: 'remove' | 'remove directory' | 'move to fail/' }
-  | { readonly action: 'set mode'; readonly mode: number }
-  | { readonly action: 'set owner'; readonly user: number; readonly group: number }
-
-/**
- * What is not as it should be.
- *
- * - `stale`: a crashed enqueue has left a file in tmp/, or a probe a directory.
- * - `malformed`: the name of a file in queue/ is not that of an item.
- * - `foreign`: it is not a regular file, or no part of a queue; never worked on.
- * - `mode`: mode bits keep some workers from an item, or differ from those of the queue.
- * - `owner`: a directory belongs to another user or group than the queue.
- * - `missing`: one of the four directories is not there.
- * - `mount`: a directory is on another mount than the queue, so that no item can be moved.
- * - `clock`: an item is from the future: clocks differ.
- * - `expired`: an item is older than the TTL; a scan fails it unrun.
- * - `ungrowable`: an item fails at its next retry, as its name would be too long.
- * - `half-installed`: an installation or a removal was cut short.
- */
-export type FindingKind =
-  | 'stale'
-  | 'malformed'
-  | 'foreign'
-  | 'mode'
-  | 'owner'
-  | 'missing'
-  | 'mount'
-  | 'clock'
-  | 'expired'
-  | 'ungrowable'
-  | 'half-installed'
-
-/** One thing that is not as it should be. */
-export interface Finding {
-  readonly kind: FindingKind
-  /** The path of what it is about, as text. */
-  readonly path: string
-  /** What is wrong with it, to follow the path. */
-  readonly message: string
-  /** What would mend it. Not set: only a person can do that. */
-  readonly fix?: Fix
-}
-
-/** A finding, and where it was made. */
-export interface LocatedFinding extends Finding {
-  readonly queue: string | undefined
-  /** The file, where there is one. */
-  readonly file?: FoundFile
-  readonly layout?: Layout
-}
-
-/** No more of a file than its repair needs: there may be very many. */
-export interface FoundFile {
-  readonly raw: RawName
-  readonly path: Buffer
-}
 
 /**
  * Findings about one queue, which may lack any of its parts.
@@ -199,11 +142,10 @@ async function* auditOthers(
       if (!info.isFIFO()) yield { ...about, message: 'is no FIFO, and so no trigger' }
     } else if (name === down) {
       if (!info.isFile()) yield { ...about, message: 'is no regular file, and forbids scans all the same' }
-    } else if (name !== LOCK_MARKER) yield { ...about, message: 'is no part of a queue, and is left alone' }
+    } else if (name === META_DIRECTORY) yield* auditMeta(layout, settings, slices)
+    else if (name !== LOCK_MARKER) yield { ...about, message: 'is no part of a queue, and is left alone' }
   }
 }
-
-type About = Pick<LocatedFinding, 'queue' | 'path' | 'file' | 'layout'>
 
 function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[]): Generator<LocatedFinding> {
   const info = fs.lstatSync(about.path)
@@ -214,11 +156,7 @@ function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[])
       message: 'is on another mount than the queue: items cannot be moved. Mount the whole queue',
     }
   }
-  const [mode, wanted] = [info.mode & 0o7777, own.mode & 0o7777]
-  if (mode !== wanted) {
-    const message = `has mode ${mode.toString(8)}, and the queue has ${wanted.toString(8)}`
-    yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: wanted } }
-  }
+  yield* auditMode(about, info, own)
   if (info.uid !== own.uid || info.gid !== own.gid) {
     const message = `belongs to ${info.uid}:${info.gid}, and the queue to ${own.uid}:${own.gid}`
     yield { ...about, kind: 'owner', message, fix: { action: 'set owner', user: own.uid, group: own.gid } }

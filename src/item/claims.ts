@@ -40,6 +40,10 @@ export class Claim {
   /** The item of the claim, until the registry of abandoned items knows it. */
   item: object | undefined
   readonly #claims: Claims
+  /** The claim stays when its queue handle is closed, until its item is finished or released. */
+  outlives = false
+  /** Made when it is first asked for: most items have no use for one. */
+  #controller: AbortController | undefined
   /** The reads of the contents that are in flight; a finish and a release wait for them. */
   #reads: InFlight | undefined
 
@@ -62,7 +66,28 @@ export class Claim {
 
   /** Whether the item is neither finished nor released, and its queue handle is open, too. */
   get isUsable(): boolean {
-    return this.isOpen && !this.#claims.isClosed
+    return this.isOpen && !this.#isCutOff
+  }
+
+  /** Whether the handle of the queue has been closed, and this claim with it. */
+  get #isCutOff(): boolean {
+    return this.#claims.isClosed && !this.outlives
+  }
+
+  /** Aborted by {@link abort}. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  abort(reason: unknown): void {
+    this.#controller ??= new AbortController()
+    this.#controller.abort(reason)
+  }
+
+  /** Aborts the signal, if it has ever been asked for: the claim is lost. */
+  lose(reason: unknown): void {
+    this.#controller?.abort(reason)
   }
 
   /** @throws {@link refusal} */
@@ -77,7 +102,7 @@ export class Claim {
    * @param doing - Follows 'Cannot', as `read`.
    */
   refusal(doing: string): FsqError | undefined {
-    if (this.#claims.isClosed) {
+    if (this.#isCutOff) {
       return new QueueClosedError(
         `Cannot ${doing} the item ${this.#id}: the handle of its queue has been closed, which released it`,
       )
@@ -239,11 +264,21 @@ export class Claims {
     for (const callback of this.#releaseListeners) callback(name)
   }
 
-  /** Releases all claims and ends the attempts to finish. Resolves when no call into native code is in flight. */
+  /**
+   * Releases all claims but those that outlive the handle, and ends the attempts to finish. Resolves when no call into native code is in
+   * flight.
+   */
   async close(): Promise<void> {
-    for (const { cancel } of this.#unfinished.values()) cancel()
-    this.#unfinished.clear()
-    for (const claim of [...this.#open.values()]) this.release(claim)
+    for (const [claim, { cancel }] of this.#unfinished) {
+      if (claim.outlives) continue
+      cancel()
+      this.#unfinished.delete(claim)
+    }
+    for (const claim of [...this.#open.values()]) {
+      if (claim.outlives) continue
+      this.release(claim)
+      claim.lose(this.#directory.closedError())
+    }
     await this.inFlight.idle()
   }
 

@@ -27,6 +27,7 @@ import type { Claim } from './claims.js'
 import type { ItemContext } from './context.js'
 import { type Move, type Moved, isGone } from './moves.js'
 import { RENAME } from './named-item.js'
+import type { Outcome } from './outcome.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { EBADF } = os.constants.errno
@@ -60,6 +61,7 @@ export class Finish {
   #target: Target | undefined
   #backoff = FIRST_BACKOFF
   #timer: NodeJS.Timeout | undefined
+  #isGone = false
   #lastRun: Promise<void> | undefined
 
   constructor(context: ItemContext, claim: Claim, item: Finishable) {
@@ -68,9 +70,27 @@ export class Finish {
     this.#item = item
   }
 
+  /** How a finish that has succeeded has ended the claim. */
+  get outcome(): Outcome {
+    if (this.#isGone) return 'gone'
+    switch (this.#target?.place) {
+      case Place.queue:
+        return 'waiting'
+      case Place.fail:
+        return 'failed'
+      default:
+        return 'done'
+    }
+  }
+
   /** The promise of the last {@link run}. */
   get lastRun(): Promise<void> | undefined {
     return this.#lastRun
+  }
+
+  /** The finish that was asked for; `undefined`: none yet. */
+  get action(): Action | undefined {
+    return this.#target?.action
   }
 
   /**
@@ -141,6 +161,7 @@ export class Finish {
     const cause = failure === undefined ? undefined : systemError(failure)
     if (failure !== undefined && isGone(failure)) {
       claims.gone(this.#claim)
+      this.#isGone = true
       const what =
         failure.errno === -EBADF
           ? 'its descriptor was closed by other code of this process, and with it its lock is gone'
@@ -151,7 +172,7 @@ export class Finish {
           'Find the program that moves claimed items, and stop it. Decide whether the work has to be done again',
       })
     }
-    if (claims.isClosed) {
+    if (claims.isClosed && !this.#claim.outlives) {
       claims.release(this.#claim)
       throw new FinishError(this.#item.id, action, { cause })
     }

@@ -33,7 +33,7 @@ export abstract class NamedItem {
    * another name, and with it another key; `key` of this object stays as it was.
    */
   get key(): string {
-    return fromRaw(itemKey(this.#first.raw, this.#settings.encode), this.#settings.charset)
+    return fromRaw(this.rawKey, this.#settings.charset)
   }
 
   /** The arguments with which the item was enqueued. */
@@ -74,6 +74,16 @@ export abstract class NamedItem {
   /** @internal When the item was enqueued, as its name has it. */
   get timestamp(): string {
     return this.#parsed.timestamp
+  }
+
+  /** @internal {@link id}, byte for byte. */
+  get rawId(): RawName {
+    return this.#parsed.raw
+  }
+
+  /** @internal {@link key}, byte for byte. */
+  get rawKey(): RawName {
+    return itemKey(this.#first.raw, this.#settings.encode)
   }
 
   /** @internal */

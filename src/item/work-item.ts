@@ -4,6 +4,7 @@
  * @module
  */
 import type { Buffer } from 'node:buffer'
+import fs from 'node:fs'
 import type { Readable } from 'node:stream'
 
 import type { Claim } from './claims.js'
@@ -12,6 +13,7 @@ import { Contents } from './contents.js'
 import type { ItemContext } from './context.js'
 import { Finish } from './finish.js'
 import { type Limits, isExhausted, isExpired, nameAfterTry } from './limits.js'
+import type { Outcome, RetryLimit } from './outcome.js'
 import { placePath } from '../directory/layout.js'
 import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
@@ -26,6 +28,14 @@ export interface RetryOptions {
 }
 
 const RETRY_OPTIONS = ['delay'] as const
+
+/** Options of {@link WorkItem.release}. */
+export interface ReleaseOptions {
+  /** Milliseconds until the item is due. Default: 0. */
+  readonly delay?: number | undefined
+}
+
+const RELEASE_OPTIONS = ['delay'] as const
 
 /** The place of an item after {@link WorkItem.retry}: back in queue/, or in fail/. */
 export type RetryOutcome = 'waiting' | 'failed'
@@ -74,6 +84,38 @@ export class WorkItem extends NamedItem {
   /** Whether this object still has the claim on the item. */
   get claimed(): boolean {
     return this.#claim.isUsable
+  }
+
+  /**
+   * Aborted when the claim is lost, because the handle of the queue was closed, and by {@link abort}. A worker ({@link Queue.work}) aborts
+   * it at a timeout, and when it closes.
+   */
+  get signal(): AbortSignal {
+    return this.#claim.signal
+  }
+
+  /** Aborts {@link signal}, and does nothing else: the item stays claimed. */
+  abort(reason: unknown): void {
+    this.#claim.abort(reason)
+  }
+
+  /** How the item has left this worker's hands; `undefined`: it has not. */
+  get outcome(): Outcome | undefined {
+    if (this.#claim.state === 'released') return 'released'
+    return this.#claim.state === 'finished' ? this.#finish?.outcome : undefined
+  }
+
+  /** The finish in flight; `undefined`: there is none. */
+  get finishing(): Promise<void> | undefined {
+    return this.#claim.state === 'finishing' ? this.#finish?.lastRun : undefined
+  }
+
+  /** Why the next {@link retry} would move the item to fail/; `undefined`: it would not. */
+  get retryLimit(): RetryLimit | undefined {
+    const { maxTries, ttl } = this.#limits
+    if (isExhausted(this.tries + 1, maxTries)) return 'exhausted'
+    if (isExpired(this.enqueuedAt.getTime(), ttl, Date.now())) return 'expired'
+    return nameAfterTry(this.parsed, this.#context.settings.encode) === undefined ? 'ungrowable' : undefined
   }
 
   /**
@@ -174,15 +216,46 @@ export class WorkItem extends NamedItem {
     return 'waiting'
   }
 
-  /** Gives the item back as it was: any worker can claim it at once. Does nothing if it is no longer claimed. */
-  release(): void {
+  /**
+   * Gives the item back as it was, with no try counted. Does nothing if it is no longer claimed.
+   *
+   * @param options - `delay`: milliseconds until the item is due. Default: any worker can claim it at once. Only the owner of the file may
+   * delay it: another user's item is due at once, and reported as `undelayed`.
+   * @throws {@link SettingError}
+   */
+  release(options: ReleaseOptions = {}): void {
+    checkOptions('release', options, RELEASE_OPTIONS)
+    const due = dueAfter(options.delay)
+    if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
     this.#claim.release()
+  }
+
+  /** @internal Whether the item stays claimed when its queue handle is closed, because its handler still runs. */
+  outlive(does: boolean): void {
+    this.#claim.outlives = does
   }
 
   /** Waits for the reads and the finish that the caller has begun, and releases the item unless it is finished. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([this.#claim.reads, this.#finish?.lastRun])
     this.release()
+  }
+
+  /** @internal Whether the item has been removed by {@link discard}. */
+  get isDiscarded(): boolean {
+    return this.#claim.state === 'finished' && this.#finish?.action === 'discard'
+  }
+
+  #delay(due: number): void {
+    try {
+      fs.futimesSync(this.#claim.file.descriptor, Date.now() / 1000, due / 1000)
+    } catch (error) {
+      this.#context.reporter.reportBeside(
+        'undelayed',
+        this.#claim.name,
+        `is due at once, because its time cannot be set: ${error instanceof Error ? error.message : String(error)}`,
+      )
+    }
   }
 
   #isOverLimits(tries: number): boolean {

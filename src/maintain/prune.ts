@@ -10,6 +10,8 @@ import { SettingError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, placePath } from '../directory/layout.js'
+import { Logs } from '../meta/logs.js'
+import type { Settings } from '../settings.js'
 import { entriesOf, entryNamed, isStillWaiting } from '../inspect/entries.js'
 import { Slices } from '../inspect/slices.js'
 import { type ItemState, PLACES } from '../inspect/states.js'
@@ -41,11 +43,15 @@ export type FinishedState = Exclude<ItemState, 'waiting'>
  * @throws {@link SettingError}; as {@link QueueDirectory.open}; {@link QueueClosedError} if that happens meanwhile; a file system
  * error.
  */
-export async function prune(directory: QueueDirectory, keep: PruneKeep): Promise<{ removed: number }> {
+export async function prune(
+  directory: QueueDirectory,
+  settings: Settings,
+  keep: PruneKeep,
+): Promise<{ removed: number }> {
   checkOptions('prune', keep, ['done', 'failed'])
   const states = (['done', 'failed'] as const).flatMap((state) => {
     const limits = keep[state]
-    return limits === undefined ? [] : [[state, checkKeep(state, limits)] as const]
+    return limits === undefined ? [] : [[state, checkKeep(`prune for ${state}`, state, limits)] as const]
   })
   if (states.length === 0) throw new SettingError('keep', keep, 'limits for done or failed, or for both')
   await directory.open()
@@ -55,16 +61,23 @@ export async function prune(directory: QueueDirectory, keep: PruneKeep): Promise
   let removed = 0
   for (const [state, limits] of states) {
     const files = await surplusIn(directory.layout, state, limits, slices)
-    removed += await removeFinished(directory.layout, state, files, slices)
+    removed += await removeFinished(directory.layout, settings, state, files, slices)
   }
   return { removed }
 }
 
-function checkKeep(state: FinishedState, keep: Keep): Keep {
-  checkOptions(`prune for ${state}`, keep, ['age', 'count'])
+/**
+ * Checks which finished items are to stay.
+ *
+ * @param call - The call that takes the limits, for the error message.
+ * @param option - The name of the limits.
+ * @throws {@link SettingError}
+ */
+export function checkKeep(call: string, option: string, keep: Keep): Keep {
+  checkOptions(call, keep, ['age', 'count'])
   const { age, count } = keep
   if (age === undefined && count === undefined)
-    throw new SettingError(state, keep, 'an age, a count, or both')
+    throw new SettingError(option, keep, 'an age, a count, or both')
   if (age !== undefined) checkMilliseconds('age', age)
   if (count !== undefined && !(Number.isSafeInteger(count) && count >= 0))
     throw new SettingError('count', count, 'a whole number of 0 or more')
@@ -102,25 +115,28 @@ export async function surplusIn(
 }
 
 /**
- * Removes finished items; skips those that are also in queue/, as their move was cut in half.
+ * Removes finished items and their logs; skips those that are also in queue/, as their move was cut in half.
  *
  * @param onRemoved - Called after each removal, with the number of removals so far.
  * @returns How many have been removed.
  */
 export async function removeFinished(
   layout: Layout,
+  settings: Settings,
   state: FinishedState,
   files: readonly Surplus[],
   slices: Slices,
   onRemoved: (removed: number) => void = () => undefined,
 ): Promise<number> {
   const directory = placePath(layout, PLACES[state])
+  const logs = new Logs(layout)
   let removed = 0
   for (const { raw } of files) {
     if (slices.isOver) await slices.next()
     const entry = entryNamed(directory, raw)
-    if (entry === undefined || isStillWaiting(layout, entry)) continue
-    if (unlink(entry.path)) onRemoved(++removed)
+    if (entry === undefined || isStillWaiting(layout, entry) || !unlink(entry.path)) continue
+    logs.removeOf(raw, settings)
+    onRemoved(++removed)
   }
   return removed
 }

@@ -18,8 +18,10 @@ import { Finder } from '../inspect/find.js'
 import { namesIn } from '../inspect/names.js'
 import { Slices } from '../inspect/slices.js'
 import { parseIfItem } from '../inspect/states.js'
+import { MetaDirectory } from '../meta/directory.js'
+import { forgetMarks } from '../meta/log.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
-import { type ParsedName, freeEntropies, withTries } from '../name/item-name.js'
+import { type ParsedName, freeEntropies, itemKey, withTries } from '../name/item-name.js'
 import { checkMilliseconds, checkOptions, checkSignal, dueAfter } from '../options.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
@@ -208,6 +210,7 @@ export async function moveBack(
   const { raw } = entry
   // A worker died halfway: the item is still in queue/, and the next claim completes its move to fail/.
   if (isStillWaiting(layout, entry)) return undefined
+  forgetCrashes(layout, raw, settings)
   const from = path.join(settings.fail, nameOf(raw))
   const first = isKept ? raw : withTries(raw, 0, settings.encode)
   for (const to of candidates(first, settings)) {
@@ -228,6 +231,14 @@ export async function moveBack(
   throw new FsqError(
     `Cannot retry the item ${printable(raw)} of ${layout.path}: there is no free name for it`,
   )
+}
+
+/** Before the item moves: a worker that claims it at once must not fail it for the crashes of old. */
+function forgetCrashes(layout: Layout, raw: RawName, { encode }: Settings): void {
+  const meta = new MetaDirectory(layout)
+  meta.attempt('log', () => {
+    forgetMarks(meta, itemKey(raw, encode))
+  })
 }
 
 function* candidates(name: RawName, settings: Settings): Generator<RawName> {

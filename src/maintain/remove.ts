@@ -10,16 +10,33 @@ import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { Layout } from '../directory/layout.js'
 import type { Item } from '../inspect/items.js'
+import { MetaDirectory } from '../meta/directory.js'
+import { removeLog } from '../meta/log.js'
+import { itemKey } from '../name/item-name.js'
+import type { Settings } from '../settings.js'
 import { type Unchanged, underLock } from './under-lock.js'
 
 /**
- * Removes an item, unless a worker holds it.
+ * Removes an item and its log, unless a worker holds it.
  *
  * @returns Why it was not removed.
  */
-export function removeItem({ entry: { path: file }, state }: Item, layout: Layout): Unchanged | undefined {
+export function removeItem(item: Item, layout: Layout, settings: Settings): Unchanged | undefined {
+  const { entry, parsed, state } = item
+  const unchanged = removeFile(entry.path, state === 'waiting' ? layout : undefined)
+  if (unchanged === undefined) {
+    const meta = new MetaDirectory(layout)
+    meta.attempt('log', () => {
+      removeLog(layout, itemKey(parsed.raw, settings.encode))
+    })
+  }
+  return unchanged
+}
+
+/** @param layout - Of an item that a worker may hold. */
+function removeFile(file: Buffer, layout: Layout | undefined): Unchanged | undefined {
   try {
-    if (state === 'waiting') return underLock(file, layout, () => fs.unlinkSync(file))
+    if (layout !== undefined) return underLock(file, layout, () => fs.unlinkSync(file))
     fs.unlinkSync(file)
     return undefined
   } catch (error) {

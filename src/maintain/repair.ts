@@ -10,14 +10,8 @@ import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
-import {
-  type Finding,
-  type Fix,
-  type FoundFile,
-  type LocatedFinding,
-  findingsIn,
-  plainFinding,
-} from '../inspect/audit.js'
+import { findingsIn, plainFinding } from '../inspect/audit.js'
+import type { Finding, Fix, FoundFile, LocatedFinding } from '../inspect/finding.js'
 import { isOfSystem } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
 import type { RawName } from '../name/charset.js'

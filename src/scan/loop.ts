@@ -6,7 +6,7 @@
  *                  └────── something to claim ── waits <───┘               (scanForever)
  *
  * The loop ends at an error, at the abort of its signal, at the close of the queue handle, and when its caller leaves it: then it
- * releases the items claimed ahead, and the item handed out last unless that is finished or being finished.
+ * releases the items claimed ahead, and the item handed out last unless that is finished or being finished, or the loop hands items over.
  *
  * @module
  */
@@ -33,6 +33,10 @@ export interface LoopOptions {
   readonly relaxed: boolean
   readonly waits: boolean
   readonly signal: AbortSignal | undefined
+  /** Called when a loop that waits has looked at all items, has none to hand out, and goes to sleep. */
+  readonly onSleep?: (() => void) | undefined
+  /** An item is its caller's once it is handed out: the end of the loop does not release the last one. */
+  readonly handsOver?: boolean | undefined
 }
 
 // The caller of an abandoned loop has neither ended it nor kept a reference to it.
@@ -83,6 +87,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   /** The item handed out last. */
   #current: WorkItem | undefined
   #isLeft = false
+  #handsOver = false
 
   /**
    * @param scans - Counts the loops of the queue handle.
@@ -100,7 +105,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
       try {
         const item = this.#ahead?.tryTake()
         if (item !== undefined) {
-          this.#current = item
+          this.#current = this.#handsOver ? undefined : item
           return Promise.resolve({ value: item, done: false })
         }
       } catch (error) {
@@ -140,7 +145,8 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   }
 
   async *#run(): AsyncGenerator<WorkItem, void, undefined> {
-    const { context, limits, prefetch, relaxed, waits, signal } = this.#begin()
+    const { context, limits, prefetch, relaxed, waits, signal, onSleep, handsOver } = this.#begin()
+    this.#handsOver = handsOver === true
     signal?.throwIfAborted()
     const resources = new LoopResources(context.directory, signal)
     const { cancellation, queue } = resources
@@ -151,7 +157,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     // The pass, not this object: the generator refers to both, but the pass lives as long as the generator, also when the caller keeps
     // only a promise of next(). The resources must not refer to the pass.
     abandonedLoops.register(pass, resources, pass)
-    const waiter = waits ? new Waiter(context, pass, cancellation) : undefined
+    const waiter = waits ? new Waiter(context, pass, cancellation, onSleep) : undefined
     this.#scans.begin()
     this.#waits = waits
     this.#cancellation = cancellation
@@ -164,7 +170,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
         this.#current = await ahead.take()
         signal?.throwIfAborted()
         if (waits && this.#isLeft) return
-        if (this.#current !== undefined) yield this.#current
+        if (this.#current !== undefined) yield this.#handOut(this.#current)
         else if (waiter === undefined) return
         else if (await waiter.wait()) ahead.restart()
         signal?.throwIfAborted()
@@ -179,5 +185,10 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
       this.#scans.end()
       this.#current?.release()
     }
+  }
+
+  #handOut(item: WorkItem): WorkItem {
+    if (this.#handsOver) this.#current = undefined
+    return item
   }
 }

@@ -59,17 +59,26 @@ function limit(name: string, given: number | undefined, setting: number): number
   throw new SettingError(name, given, 'a whole number, 0 for no limit')
 }
 
+/** What a worker asks of its scan, besides {@link ScanOptions}. */
+export type WorkerScan = Pick<LoopOptions, 'onSleep' | 'handsOver'>
+
 /** The loop of {@link Queue.scan}, or of {@link Queue.scanForever}. Checks the options at its first step. */
 export function scanQueue(
   context: ItemContext,
   scans: InFlight,
   options: ScanOptions,
   forever: boolean,
+  worker: WorkerScan = {},
 ): AsyncGenerator<WorkItem, void, undefined> {
-  return new ScanLoop(scans, () => loopOptions(context, options, forever))
+  return new ScanLoop(scans, () => ({ ...loopOptions(context, options, forever), ...worker }))
 }
 
-function loopOptions(context: ItemContext, options: ScanOptions, forever: boolean): LoopOptions {
+/**
+ * Checks the options of a scan.
+ *
+ * @throws {@link SettingError}
+ */
+export function loopOptions(context: ItemContext, options: ScanOptions, forever: boolean): LoopOptions {
   checkOptions(forever ? 'scanForever' : 'scan', options, SCAN_OPTIONS)
   const { prefetch, order = 'fifo', maxTries, ttl, onReport, wait = false, signal } = options
   checkFlag('wait', wait)

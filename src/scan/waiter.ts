@@ -47,6 +47,7 @@ export class Waiter {
   readonly #context: ItemContext
   readonly #pass: Pass
   readonly #cancellation: Cancellation
+  readonly #onSleep: (() => void) | undefined
   readonly #watch: WatchHandle = newWatch()
   /** The queue that is watched. */
   #watched: QueueHandle | undefined
@@ -69,8 +70,12 @@ export class Waiter {
     end?.(happened)
   }
 
-  /** @param cancellation - Raised by the signal of the loop, by the close of the queue handle, and when the loop is left. */
-  constructor(context: ItemContext, pass: Pass, cancellation: Cancellation) {
+  /**
+   * @param cancellation - Raised by the signal of the loop, by the close of the queue handle, and when the loop is left.
+   * @param onSleep - Called each time that the loop goes to sleep.
+   */
+  constructor(context: ItemContext, pass: Pass, cancellation: Cancellation, onSleep?: () => void) {
+    this.#onSleep = onSleep
     this.#context = context
     this.#pass = pass
     this.#looks = new LookSchedule(pass)
@@ -205,6 +210,8 @@ export class Waiter {
     return new Promise((resolve) => {
       this.#endSleep = resolve
       this.#setAlarm()
+      // Last: it may cancel the loop, which ends this sleep.
+      this.#onSleep?.()
     })
   }
 

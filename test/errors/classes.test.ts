@@ -16,6 +16,7 @@ const {
   NameTooLongError,
   NetworkFileSystemError,
   NotDurableError,
+  RetryLater,
   SettingError,
   problemOf,
 } = errors
@@ -45,6 +46,9 @@ const CODES: Readonly<Record<string, string>> = {
   FinishError: 'ERR_FSQ_FINISH',
   ItemFinishedError: 'ERR_FSQ_ITEM_FINISHED',
   ItemGoneError: 'ERR_FSQ_ITEM_GONE',
+  PermanentFailure: 'ERR_FSQ_PERMANENT_FAILURE',
+  RetryLater: 'ERR_FSQ_RETRY_LATER',
+  ClosingError: 'ERR_FSQ_CLOSING',
   ContentError: 'ERR_FSQ_CONTENT',
   SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
   NetworkFileSystemError: 'ERR_FSQ_NETWORK_FS',
@@ -70,6 +74,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   EnqueueAbortedError: () => new EnqueueAbortedError(new Error('no time')),
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
+  RetryLater: () => new RetryLater({ after: 1000 }),
 }
 
 /** The advice of these classes. All others have the advice that they are given. */
@@ -82,6 +87,7 @@ const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   EnqueueAbortedError: /^Enqueue it again/,
   EnqueueManyError: /^'outcomes' has the result/,
   FinishError: /^It stays claimed/,
+  RetryLater: undefined,
 }
 
 function make(name: string, options?: errors.FsqErrorOptions): errors.FsqError {

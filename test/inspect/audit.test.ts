@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 
 import { QueueClosedError, QueueMissingError } from '../../src/errors/classes.js'
-import type { Finding } from '../../src/inspect/audit.js'
+import type { Finding } from '../../src/inspect/finding.js'
 import type { Queue } from '../../src/queue.js'
 import { checkError, contents, errorOf, isLocked, itemName, plant, useTestBed } from '../support/queue.js'
 

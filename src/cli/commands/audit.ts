@@ -7,7 +7,7 @@ import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
 import { Audit } from '../findings.js'
-import type { LocatedFinding } from '../../inspect/audit.js'
+import type { LocatedFinding } from '../../inspect/finding.js'
 import { type Row, printTable } from '../table.js'
 
 export const options: OptionTable = { json: {}, 'exit-code': {} }

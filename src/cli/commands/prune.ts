@@ -10,7 +10,7 @@ import { Slices } from '../../inspect/slices.js'
 import { PLACES } from '../../inspect/states.js'
 import { type FinishedState, type Surplus, removeFinished, surplusIn } from '../../maintain/prune.js'
 import { printable } from '../../name/charset.js'
-import { type SettingOverrides, resolveSettings } from '../../settings.js'
+import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { SUCCESS, someOperands } from '../command.js'
 import { Lines, say } from '../output.js'
@@ -62,7 +62,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       if (!isAny && !given.has(state)) continue
       const surplus = await surplusIn(layout, state, { age, count }, new Slices())
       if (given.has('dry-run')) print(placePath(layout, PLACES[state]), surplus)
-      else await remove(layout, state, surplus, given.has('verbose'))
+      else await remove(layout, own, state, surplus, given.has('verbose'))
     }
   }
   return SUCCESS
@@ -78,13 +78,14 @@ function print(directory: string, files: readonly Surplus[]): void {
 
 async function remove(
   layout: Layout,
+  settings: Settings,
   state: FinishedState,
   files: readonly Surplus[],
   isVerbose: boolean,
 ): Promise<void> {
   const directory = placePath(layout, PLACES[state])
   const progress = new Progress(`files removed from ${printable(Buffer.from(directory).toString('latin1'))}`)
-  const removed = await removeFinished(layout, state, files, new Slices(), (count) => {
+  const removed = await removeFinished(layout, settings, state, files, new Slices(), (count) => {
     progress.show(count)
   })
   progress.clear()

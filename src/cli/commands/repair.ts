@@ -5,7 +5,7 @@
  */
 import { isatty } from 'node:tty'
 
-import type { Fix } from '../../inspect/audit.js'
+import type { Fix } from '../../inspect/finding.js'
 import { type Mendable, isMendable, mend } from '../../maintain/repair.js'
 import { printableText } from '../../name/charset.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'

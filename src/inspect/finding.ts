@@ -1,0 +1,79 @@
+/**
+ * What an audit finds.
+ *
+ * @module
+ */
+import type fs from 'node:fs'
+
+import type { Layout } from '../directory/layout.js'
+import type { RawName } from '../name/charset.js'
+
+/** What would mend a finding. */
+export type Fix =
+  | { readonly action: 'remove' | 'remove directory' | 'move to fail/' }
+  | { readonly action: 'set mode'; readonly mode: number }
+  | { readonly action: 'set owner'; readonly user: number; readonly group: number }
+
+/**
+ * What is not as it should be.
+ *
+ * - `stale`: a crashed enqueue has left a file in tmp/, or a probe a directory.
+ * - `malformed`: the name of a file in queue/ is not that of an item.
+ * - `foreign`: it is not a regular file, or no part of a queue; never worked on.
+ * - `mode`: mode bits keep some workers from an item, or differ from those of the queue.
+ * - `owner`: a directory belongs to another user or group than the queue.
+ * - `missing`: one of the four directories is not there.
+ * - `mount`: a directory is on another mount than the queue, so that no item can be moved.
+ * - `clock`: an item is from the future: clocks differ.
+ * - `expired`: an item is older than the TTL; a scan fails it unrun.
+ * - `ungrowable`: an item fails at its next retry, as its name would be too long.
+ * - `half-installed`: an installation or a removal was cut short.
+ */
+export type FindingKind =
+  | 'stale'
+  | 'malformed'
+  | 'foreign'
+  | 'mode'
+  | 'owner'
+  | 'missing'
+  | 'mount'
+  | 'clock'
+  | 'expired'
+  | 'ungrowable'
+  | 'half-installed'
+
+/** One thing that is not as it should be. */
+export interface Finding {
+  readonly kind: FindingKind
+  /** The path of what it is about, as text. */
+  readonly path: string
+  /** What is wrong with it, to follow the path. */
+  readonly message: string
+  /** What would mend it. Not set: only a person can do that. */
+  readonly fix?: Fix
+}
+
+/** A finding, and where it was made. */
+export interface LocatedFinding extends Finding {
+  readonly queue: string | undefined
+  /** The file, where there is one. */
+  readonly file?: FoundFile
+  readonly layout?: Layout
+}
+
+/** As little of a file as mending it needs: there may be very many. */
+export interface FoundFile {
+  readonly raw: RawName
+  readonly path: Buffer
+}
+
+/** What a finding is about. */
+export type About = Pick<LocatedFinding, 'queue' | 'path' | 'file' | 'layout'>
+
+/** Whether the mode of a directory is that of the queue. */
+export function* auditMode(about: About, info: fs.Stats, own: fs.Stats): Generator<LocatedFinding> {
+  const [mode, wanted] = [info.mode & 0o7777, own.mode & 0o7777]
+  if (mode === wanted) return
+  const message = `has mode ${mode.toString(8)}, and the queue has ${wanted.toString(8)}`
+  yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: wanted } }
+}

@@ -1,0 +1,199 @@
+/**
+ * The items that a worker has in hand. First there is a place, and then an item is claimed for it.
+ *
+ *     claimed ──> starting ── end of the tick: the journal is asked ──> running ──> gone
+ *                    │                                  │                  ^
+ *                    │     workers have died with it    v                  │ alone, when the others have ended
+ *                    │                               suspect ──────────────┘ or after 30 s, beside them
+ *                    └── the worker closes ──> released (so is a suspect)
+ *
+ * While there is a suspect, no place is free. So the next death of a worker tells whether that item is the cause.
+ *
+ * @module
+ */
+import process from 'node:process'
+
+import { PermanentFailure } from '../errors/classes.js'
+import type { Suspicion } from './journal.js'
+import { type Desk, Run } from './run.js'
+import type { SourceItem } from './source.js'
+import { clearTimeout, setTimeout } from '../real-timers.js'
+
+// A suspect waits for the others for so long.
+const ALONE_MS = 30_000
+
+/** The items in hand, and the places for more. */
+export class Pool<Item extends SourceItem> {
+  /** The runs of the items whose handlers run, or that cannot be finished. */
+  readonly #runs = new Map<Item, Run<Item>>()
+  readonly #desk: Desk<Item>
+  readonly #onEmpty: () => void
+  #concurrency: number
+  /** Claimed in this tick. */
+  #starting: Item[] = []
+  /** Out of the worker's hands in this tick. */
+  #ended: Item[] = []
+  #isTickPlanned = false
+  #suspects: Item[] = []
+  /** The suspect that runs. */
+  #alone: Item | undefined
+  /** Runs the first suspect although others still run. */
+  #patience: NodeJS.Timeout | undefined
+  /** The callers that wait for a place. */
+  #queue: (() => void)[] = []
+
+  /** @param onEmpty - Called each time that the last item has left. */
+  constructor(desk: Desk<Item>, onEmpty: () => void) {
+    this.#desk = desk
+    this.#concurrency = desk.options.concurrency
+    this.#onEmpty = onEmpty
+  }
+
+  get concurrency(): number {
+    return this.#concurrency
+  }
+
+  /** Takes effect at once for more places, and as items end for fewer. */
+  set concurrency(concurrency: number) {
+    this.#concurrency = concurrency
+    this.#notifyQueue()
+  }
+
+  /** The items whose handlers run, and those that cannot be finished. */
+  get running(): ReadonlySet<Item> {
+    return new Set(this.#runs.keys())
+  }
+
+  /** Asks all handlers to end. */
+  abort(reason: unknown): void {
+    for (const run of this.#runs.values()) run.abort(reason)
+  }
+
+  /** Whether no item is in hand, and the journal knows that. */
+  get isEmpty(): boolean {
+    return this.#runs.size + this.#starting.length + this.#suspects.length + this.#ended.length === 0
+  }
+
+  /** Whether there is no place for another item. */
+  get isFull(): boolean {
+    if (this.#suspects.length > 0 || this.#alone !== undefined) return true
+    return this.#runs.size + this.#starting.length >= this.#concurrency
+  }
+
+  /** Resolves when there may be a place again, or at {@link giveUp}. */
+  async change(): Promise<void> {
+    await new Promise<void>((resolve) => this.#queue.push(resolve))
+  }
+
+  /** Takes an item that was just claimed. It starts at the end of this tick, together with the others. */
+  add(item: Item): void {
+    this.#starting.push(item)
+    this.#planTick()
+  }
+
+  /** Releases all items that have not started. */
+  giveUp(): void {
+    clearTimeout(this.#patience)
+    const items = [...this.#starting, ...this.#suspects]
+    this.#starting = []
+    this.#suspects = []
+    for (const item of items) this.giveBack(item)
+    this.#notifyQueue()
+  }
+
+  /** Releases an item that has not started. */
+  giveBack(item: Item): void {
+    const { tell, count } = this.#desk
+    void (async () => item.release())().catch((error: unknown) => tell('error', error))
+    count('released')
+    tell('released', { item, why: 'closing' })
+  }
+
+  #planTick(): void {
+    if (this.#isTickPlanned) return
+    this.#isTickPlanned = true
+    // Not a microtask: the items that are ready come one microtask after the other, and the journal writes once for all of them.
+    process.nextTick(this.#tick)
+  }
+
+  readonly #tick = (): void => {
+    this.#isTickPlanned = false
+    const { journal } = this.#desk
+    const ended = this.#ended
+    const starting = this.#starting
+    this.#ended = []
+    this.#starting = []
+    if (starting.length > 0) this.#start(starting, journal.begin(starting, ended))
+    else if (ended.length > 0) journal.end(ended)
+    if (ended.length > 0) this.#desk.counted()
+    this.#runSuspect(false)
+    if (this.isEmpty) this.#onEmpty()
+  }
+
+  #start(items: readonly Item[], suspicions: readonly Suspicion[]): void {
+    for (const [index, item] of items.entries()) {
+      if (suspicions[index] === 'crashed') void this.#reject(item)
+      else if (suspicions[index] === 'alone') this.#suspect(item)
+      else void this.#run(item)
+    }
+  }
+
+  async #run(item: Item): Promise<void> {
+    const run = new Run(this.#desk, item)
+    this.#runs.set(item, run)
+    await run.work()
+    this.#leave(item)
+  }
+
+  async #reject(item: Item): Promise<void> {
+    const run = new Run(this.#desk, item)
+    this.#runs.set(item, run)
+    const error = new PermanentFailure(
+      'Too many workers have died with this item in hand, so it is not run again',
+    )
+    await run.reject('crashed', error)
+    this.#leave(item)
+  }
+
+  #leave(item: Item): void {
+    this.#runs.delete(item)
+    if (this.#alone === item) this.#alone = undefined
+    this.#ended.push(item)
+    this.#planTick()
+    this.#notifyQueue()
+  }
+
+  #suspect(item: Item): void {
+    // It does not run yet: if the worker dies now, one of the others is the cause.
+    this.#desk.journal.end([item])
+    this.#suspects.push(item)
+    if (this.#suspects.length === 1) this.#waitForOthers()
+  }
+
+  #waitForOthers(): void {
+    clearTimeout(this.#patience)
+    this.#patience = setTimeout(() => this.#runSuspect(true), ALONE_MS)
+    this.#patience.unref()
+  }
+
+  /** @param isLate - The suspect has waited for long enough. */
+  #runSuspect(isLate: boolean): void {
+    const [item] = this.#suspects
+    if (item === undefined || this.#alone !== undefined) return
+    if (!isLate && this.#runs.size > 0) return
+    this.#suspects.shift()
+    clearTimeout(this.#patience)
+    if (this.#suspects.length > 0) this.#waitForOthers()
+    this.#alone = item
+    const [suspicion] = this.#desk.journal.begin([item])
+    if (suspicion === 'crashed') void this.#reject(item)
+    else void this.#run(item)
+  }
+
+  #notifyQueue(): void {
+    if (this.#queue.length === 0) return
+    const queue = this.#queue
+    this.#queue = []
+    for (const resolve of queue) resolve()
+  }
+}

@@ -1,0 +1,376 @@
+/**
+ * One run of one item:
+ *
+ *     the handler runs ──> how it ended decides the move ──> the failure is logged ──> the item moves ──> the event
+ *          │ ^                                                                           │ ^
+ *          v │ timeout, close: its signal is aborted, and nothing else                   v │ again after 100 ms, 200 ms ... 1 s
+ *        runs on                                                                       unfinished: the move has failed
+ *
+ * | the handler                                     | then                                   |
+ * | ----------------------------------------------- | -------------------------------------- |
+ * | has finished or released the item itself        | that stands                            |
+ * | returns                                         | done, or discarded with `keepDone: false` |
+ * | throws a PermanentFailure                       | failed                                 |
+ * | throws a RetryLater                             | released until later                   |
+ * | throws after its signal was aborted by a close  | released                               |
+ * | throws anything else                            | retried after the backoff, or failed if that was the last try |
+ *
+ * @module
+ */
+import { setTimeout as later } from 'node:timers/promises'
+
+import {
+  FinishError,
+  type FsqError,
+  ItemFinishedError,
+  NotDurableError,
+  PermanentFailure,
+  RetryLater,
+} from '../errors/classes.js'
+import { askBackoff } from './backoff.js'
+import type { FailureReason, WorkerEvents } from './events.js'
+import type { Counters, FailedAttempt, Journal } from './journal.js'
+import type { CheckedOptions } from './options.js'
+import type { SourceItem } from './source.js'
+import { clearTimeout, setTimeout } from '../real-timers.js'
+
+// A handler that runs on for so long after its timeout is reported.
+const STUCK_MS = 5000
+const FIRST_PAUSE = 100
+const LONGEST_PAUSE = 1000
+
+/** What a handler gets besides the item. */
+export interface HandlerContext {
+  /**
+   * The signal of the item. Aborted at the timeout, when the worker has closed and the grace is over, and when the claim is lost. It only
+   * asks the handler to end: pass it on to whatever takes a signal.
+   */
+  readonly signal: AbortSignal
+  /** Tells others how far the handler is. The last value replaces the ones before it. */
+  readonly progress: (value: string | number | object) => void
+}
+
+/**
+ * The work on one item. Its result, awaited, is not used: the item is done when the handler returns, and retried when it throws.
+ */
+export type Handler<Item> = (item: Item, context: HandlerContext) => unknown
+
+/** Emits an event. Never throws. */
+export type Tell<Item> = <Name extends keyof WorkerEvents<Item>>(
+  name: Name,
+  ...event: WorkerEvents<Item>[Name]
+) => void
+
+/** The worker, as its runs see it. None of its functions throws. */
+export interface Desk<Item extends SourceItem> {
+  readonly handler: Handler<Item>
+  readonly options: CheckedOptions<Item>
+  readonly journal: Journal<Item>
+  /** Whether the worker closes, and whether it has aborted the signals of its handlers. */
+  readonly closing: { readonly begun: boolean; readonly aborted: boolean }
+  readonly tell: Tell<Item>
+  readonly count: (what: keyof Counters) => void
+  /** The counters have changed. Called once for all items that end in one tick. */
+  readonly counted: () => void
+  /** An item cannot be moved: claim nothing until {@link recovered} is called for it. */
+  readonly unfinished: (error: unknown) => void
+  readonly recovered: () => void
+}
+
+/** The move by which a run ends. */
+type Ending =
+  | { readonly move: 'done' }
+  | { readonly move: 'retry'; readonly error: unknown; readonly delay: number }
+  | { readonly move: 'fail'; readonly error: unknown; readonly reason: FailureReason }
+  | { readonly move: 'postpone'; readonly delay: number }
+  | { readonly move: 'release' }
+  /** The handler has moved the item itself. `error`: its move has failed, and is tried again by the source. */
+  | { readonly move: 'none'; readonly error?: unknown }
+
+const DONE: Ending = { move: 'done' }
+const RELEASE: Ending = { move: 'release' }
+const NONE: Ending = { move: 'none' }
+
+/** Runs one item, from its claim until it has left the worker's hands. */
+export class Run<Item extends SourceItem> implements HandlerContext {
+  readonly #desk: Desk<Item>
+  readonly #item: Item
+  #startedAt = 0
+  /** Of the timeout, and then of the report that the handler is stuck. */
+  #timer: NodeJS.Timeout | undefined
+  /** Of an item that cannot abort its own signal. */
+  #own: AbortController | undefined
+  /** The reason of the abort at the timeout. */
+  #timeout: DOMException | undefined
+  /** When the item is due again, in milliseconds since the epoch; 0: at once. */
+  #due = 0
+
+  constructor(desk: Desk<Item>, item: Item) {
+    this.#desk = desk
+    this.#item = item
+  }
+
+  get signal(): AbortSignal {
+    if (this.#item.abort !== undefined) return this.#item.signal
+    this.#own ??= new AbortController()
+    return AbortSignal.any([this.#item.signal, this.#own.signal])
+  }
+
+  /** Asks the handler to end. */
+  abort(reason: unknown): void {
+    if (this.#item.abort !== undefined) this.#item.abort(reason)
+    else (this.#own ??= new AbortController()).abort(reason)
+  }
+
+  get progress(): (value: string | number | object) => void {
+    return (value) => {
+      this.#desk.journal.progress(this.#item, value)
+    }
+  }
+
+  /** Runs the handler and moves the item. Never rejects. */
+  async work(): Promise<void> {
+    this.#begin()
+    const ending = await this.#handle()
+    this.#stopTimer()
+    await this.#end(ending)
+  }
+
+  /** Moves an item to fail/ that is not to run. Never rejects. */
+  async reject(reason: FailureReason, error: unknown): Promise<void> {
+    this.#startedAt = performance.now()
+    await this.#end({ move: 'fail', reason, error })
+  }
+
+  #begin(): void {
+    const { options, tell, count } = this.#desk
+    const { timeout } = options
+    this.#startedAt = performance.now()
+    if (timeout > 0) this.#setTimer(timeout, () => this.#timeOut(timeout))
+    count('started')
+    tell('started', { item: this.#item, try: this.#item.tries + 1 })
+  }
+
+  async #handle(): Promise<Ending> {
+    const { handler } = this.#desk
+    try {
+      const answer = handler(this.#item, this)
+      if (isThenable(answer)) await answer
+    } catch (error) {
+      if (this.#item.finishing !== undefined) await this.#handlersFinish()
+      return this.#thrown(error)
+    }
+    if (this.#item.finishing !== undefined) await this.#handlersFinish()
+    return this.#item.claimed === false ? NONE : DONE
+  }
+
+  /** The handler may have begun a finish without awaiting it. */
+  async #handlersFinish(): Promise<void> {
+    await Promise.allSettled([this.#item.finishing])
+  }
+
+  #thrown(error: unknown): Ending {
+    const { options, tell, closing } = this.#desk
+    const item = this.#item
+    if (item.claimed === false) {
+      tell('error', error)
+      return NONE
+    }
+    if (isA(error, FinishError) && error.id === item.id) return { move: 'none', error }
+    if (closing.aborted) return RELEASE
+    if (isA(error, RetryLater)) return closing.begun ? RELEASE : { move: 'postpone', delay: error.after }
+    if (isA(error, PermanentFailure)) return { move: 'fail', reason: 'permanent', error }
+    this.#blameTimeout(error)
+    const { delay, problem } = askBackoff(options.backoff, item.tries, error, item)
+    if (problem !== undefined) tell('error', problem)
+    if (delay === false) return { move: 'fail', reason: 'permanent', error }
+    const reason = item.retryLimit
+    return reason === undefined ? { move: 'retry', error, delay } : { move: 'fail', reason, error }
+  }
+
+  async #end(ending: Ending): Promise<void> {
+    const { recovered, unfinished, tell } = this.#desk
+    const ms = performance.now() - this.#startedAt
+    this.#log(ending, ms)
+    let rest = ending
+    let isUnfinished = false
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      try {
+        this.#tellOf(await this.#move(rest), ms)
+        break
+      } catch (error) {
+        if (this.#item.claimed !== true) {
+          this.#tellOfLoss(error, rest, isUnfinished, ms)
+          break
+        }
+        // The handler has asked for another move, which has failed, too, and which the source tries again.
+        if (isA(error, ItemFinishedError)) rest = { move: 'none', error }
+        if (!isUnfinished) {
+          isUnfinished = true
+          tell('error', error)
+          unfinished(error)
+        }
+        await later(pause)
+      }
+    }
+    if (isUnfinished) recovered()
+  }
+
+  #log(ending: Ending, ms: number): void {
+    const { journal } = this.#desk
+    if (ending.move === 'fail') {
+      journal.failed(this.#item, { error: ending.error, ms, reason: ending.reason })
+      return
+    }
+    if (ending.move === 'retry' || ending.move === 'postpone')
+      this.#due = ending.delay > 0 ? Date.now() + ending.delay : 0
+    // Once it is released, another worker may have it.
+    if (ending.move === 'release' || ending.move === 'postpone') journal.end([this.#item])
+    if (ending.move !== 'retry') return
+    const attempt: FailedAttempt = { error: ending.error, ms }
+    journal.failed(this.#item, this.#due === 0 ? attempt : { ...attempt, due: this.#due })
+  }
+
+  /** @returns How the item has moved. That differs from `ending` only where the source alone knows that the item has no tries left. */
+  async #move(ending: Ending): Promise<Ending> {
+    const item = this.#item
+    switch (ending.move) {
+      case 'done':
+        if (this.#desk.options.keepDone || item.discard === undefined) await item.done()
+        else await item.discard()
+        return ending
+      case 'fail':
+        await item.fail()
+        return ending
+      case 'retry': {
+        const outcome = await item.retry({ delay: ending.delay })
+        return outcome === 'waiting' ? ending : { move: 'fail', reason: 'exhausted', error: ending.error }
+      }
+      case 'postpone':
+        await item.release({ delay: ending.delay })
+        return ending
+      case 'release':
+        await item.release()
+        return ending
+      case 'none':
+        if (item.claimed !== false) throw ending.error
+        return ending
+    }
+  }
+
+  #tellOf(ending: Ending, ms: number): void {
+    const { tell, count } = this.#desk
+    const item = this.#item
+    switch (ending.move) {
+      case 'done':
+        count('done')
+        tell('done', { item, ms })
+        break
+      case 'retry': {
+        const { error } = ending
+        count('retried')
+        tell('retried', { item, error, try: item.tries, due: dateOf(this.#due), ms })
+        break
+      }
+      case 'fail': {
+        const { reason, error } = ending
+        count('failed')
+        tell('failed', { item, id: item.id, reason, error, ms })
+        break
+      }
+      case 'postpone':
+        count('postponed')
+        tell('postponed', { item, due: new Date(this.#due === 0 ? Date.now() : this.#due), ms })
+        break
+      case 'release':
+        count('released')
+        tell('released', { item, why: 'closing' })
+        break
+      case 'none':
+        this.#tellOfHandlersMove(ms)
+    }
+  }
+
+  #tellOfHandlersMove(ms: number): void {
+    const { tell, count } = this.#desk
+    const item = this.#item
+    switch (item.outcome) {
+      case 'released':
+        count('released')
+        tell('released', { item, why: 'handler' })
+        break
+      case 'waiting':
+        this.#tellOf({ move: 'retry', error: undefined, delay: 0 }, ms)
+        break
+      case 'failed':
+        this.#tellOf({ move: 'fail', reason: 'handler', error: undefined }, ms)
+        break
+      case 'gone':
+        break
+      case 'done':
+      case undefined:
+        this.#tellOf(DONE, ms)
+    }
+  }
+
+  /**
+   * The item has left the worker's hands, although its move has thrown: the handler or the source was faster, or the item is lost.
+   *
+   * @param isUnfinished - The move had failed before, and the source has tried it again by itself.
+   */
+  #tellOfLoss(error: unknown, ending: Ending, isUnfinished: boolean, ms: number): void {
+    const { outcome } = this.#item
+    if (isUnfinished && outcome !== 'released' && outcome !== 'gone') {
+      this.#tellOf(ending, ms)
+      return
+    }
+    if (isA(error, ItemFinishedError)) {
+      this.#tellOf(NONE, ms)
+      return
+    }
+    this.#desk.tell('error', error)
+    if (isA(error, NotDurableError)) this.#tellOf(ending, ms)
+  }
+
+  #timeOut(timeout: number): void {
+    this.#timeout = new DOMException(`The handler has run for ${timeout} ms, its timeout`, 'TimeoutError')
+    this.#setTimer(STUCK_MS, () => {
+      this.#desk.tell('stuck', { item: this.#item, ms: performance.now() - this.#startedAt })
+    })
+    this.abort(this.#timeout)
+  }
+
+  /** After a timeout the handler may throw anything. The log is to say that the timeout was the cause. */
+  #blameTimeout(error: unknown): void {
+    if (this.#timeout === undefined || error === this.#timeout) return
+    if (!(error instanceof Error) || error.cause !== undefined || !Object.isExtensible(error)) return
+    Object.defineProperty(error, 'cause', { value: this.#timeout, configurable: true, writable: true })
+  }
+
+  #setTimer(ms: number, callback: () => void): void {
+    this.#timer = setTimeout(callback, ms)
+    // The handler, not its timeout, is what the process has to wait for.
+    this.#timer.unref()
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+}
+
+/** Whether it is an error of the class, also of another copy of this package. */
+function isA<Class extends typeof FsqError | typeof RetryLater | typeof FinishError>(
+  error: unknown,
+  type: Class,
+): error is InstanceType<Class> {
+  return error instanceof Error && (error as Partial<FsqError>).code === type.code
+}
+
+function isThenable(answer: unknown): answer is PromiseLike<unknown> {
+  return typeof (answer as PromiseLike<unknown> | null | undefined)?.then === 'function'
+}
+
+function dateOf(due: number): Date | undefined {
+  return due === 0 ? undefined : new Date(due)
+}

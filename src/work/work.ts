@@ -1,0 +1,41 @@
+/**
+ * Working a source that is no queue of this package.
+ *
+ * @module
+ */
+import type { Journal } from './journal.js'
+import { type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
+import type { Handler } from './run.js'
+import type { Source, SourceItem } from './source.js'
+import { Worker } from './worker.js'
+
+/**
+ * Works the items of any source, as {@link Queue.work} works those of a queue. Crash marks, the reasons of failures and progress are not
+ * kept, as they need the files of a queue.
+ *
+ * @param handler - Called for each item. The item is done when it returns, and retried when it throws.
+ * @returns A worker that runs.
+ * @throws {@link SettingError}; the reason of the signal, if that is aborted already; the error with which the source cannot be opened.
+ */
+export async function work<Item extends SourceItem>(
+  source: Source<Item>,
+  handler: Handler<Item>,
+  options: WorkerOptions<Item> = {},
+): Promise<Worker<Item>> {
+  checkHandler(handler)
+  const checked = checkWorkerOptions(options)
+  checked.signal?.throwIfAborted()
+  await source.open?.()
+  return new Worker({ source, handler, options: checked, journal: NO_JOURNAL }).start()
+}
+
+/** Keeps nothing. */
+export const NO_JOURNAL: Journal<unknown> = {
+  begin: () => [],
+  end: () => undefined,
+  failed: () => undefined,
+  progress: () => undefined,
+  state: () => undefined,
+  closing: () => undefined,
+  close: () => undefined,
+}

@@ -1,0 +1,59 @@
+import { expect, test } from '@jest/globals'
+
+import { ClosingError } from '../../src/errors/classes.js'
+import { type SourceItem, work } from '../../src/index.js'
+
+/** An item with nothing but what each source has. */
+function bareItem(key: string, log: string[]): SourceItem {
+  const note = async (what: string): Promise<void> => void log.push(`${what} ${key}`)
+  return {
+    id: key,
+    key,
+    args: [],
+    tries: 0,
+    enqueuedAt: new Date(),
+    size: key.length,
+    signal: new AbortController().signal,
+    text: async () => key,
+    bytes: async () => new TextEncoder().encode(key),
+    json: async <T>() => JSON.parse(key) as T,
+    done: async () => note('done'),
+    fail: async () => note('fail'),
+    release: async () => note('release'),
+    retry: async () => {
+      await note('retry')
+      return 'waiting'
+    },
+  }
+}
+
+/** Hands out the items once, then waits until it is left. */
+async function* handOut(items: readonly SourceItem[], signal: AbortSignal): AsyncGenerator<SourceItem> {
+  yield* items
+  await new Promise((resolve) => signal.addEventListener('abort', resolve))
+}
+
+test('items that cannot abort their signals or tell whether they are claimed are worked, too', async () => {
+  const log: string[] = []
+  const items = ['good', 'bad', 'slow'].map((key) => bareItem(key, log))
+  const reasons: unknown[] = []
+  const worker = await work(
+    { scan: ({ signal }) => handOut(items, signal) },
+    async (item, { signal }) => {
+      if (item.key === 'bad') throw new Error('bad')
+      if (item.key === 'good') return
+      await new Promise<void>((_, reject) => {
+        signal.addEventListener('abort', () => {
+          reasons.push(signal.reason)
+          reject(new Error('aborted'))
+        })
+      })
+    },
+    { concurrency: 3, grace: 0 },
+  )
+  while (worker.counters.done + worker.counters.retried < 2)
+    await new Promise((resolve) => worker.once('retried', resolve))
+  expect(await worker.close()).toEqual({ left: [] })
+  expect(log.sort()).toEqual(['done good', 'release slow', 'retry bad'])
+  expect(reasons).toEqual([expect.any(ClosingError)])
+})
