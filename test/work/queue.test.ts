@@ -75,7 +75,8 @@ describe('queue.work()', () => {
   })
 
   test('RetryLater: released until later by its time, and TTL still bounds it', async () => {
-    const queue = await bed.install({ maxTries: 2, ttl: 1 })
+    // The time in a name has whole seconds, so that the item lives at least one.
+    const queue = await bed.install({ maxTries: 2, ttl: 2 })
     const id = await queue.enqueue('a', ['x'])
     const runs: number[] = []
     const failed: unknown[] = []
