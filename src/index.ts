@@ -16,7 +16,7 @@ export type { Backoff, BackoffFunction, BackoffOptions } from './work/backoff.js
 export type { Outage, Source, SourceItem, SourceScanOptions } from './work/source.js'
 export type { Outcome, RetryLimit } from './item/outcome.js'
 export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } from './item/work-item.js'
-export type { ScanForeverOptions, ScanOptions } from './scan/scan.js'
+export type { ScanForeverOptions, ScanOptions } from './scan/options.js'
 export type { PullOptions } from './directory/trigger.js'
 export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
 export type { LockKind } from './addon/native.js'

@@ -15,7 +15,7 @@ import { type RetryOptions, type RetryOutcome, WorkItem } from '../item/work-ite
 import type { NameArgument } from '../name/codec.js'
 import type { Payload } from '../enqueue/payload.js'
 import { Queue } from '../queue.js'
-import type { ScanForeverOptions, ScanOptions } from '../scan/scan.js'
+import type { ScanForeverOptions, ScanOptions } from '../scan/options.js'
 import { type SettingOverrides, isSetting } from '../settings.js'
 import type { PullOptions } from '../directory/trigger.js'
 import { shareQueue, useQueue } from './shared-queues.js'

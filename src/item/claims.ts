@@ -8,6 +8,8 @@
  *                                         │ ^
  *                                         v │                 (the move has failed, and is tried again)
  *                                      unfinished
+ *     claimed, finishing, unfinished ── close() ──> released  (unless a handler still runs)
+ *     claimed ── a reject moves to fail/ ─────────> finished
  *
  * The kernel releases every claim of a process that dies.
  *
@@ -139,7 +141,7 @@ export class Claim {
   /** Gives the item back as it was: any worker can claim it at once. Without effect in another state than `claimed`. */
   release(): void {
     if (this.state !== 'claimed') return
-    this.#claims.release(this)
+    this.#claims.unlock(this)
     this.#claims.notifyReleased(this.name)
   }
 
@@ -220,7 +222,7 @@ export class Claims {
   }
 
   /** Unlocks and closes a claim, after the reads in flight: until then its descriptor must not become another file's. */
-  release(claim: Claim): void {
+  unlock(claim: Claim): void {
     this.#drop(claim)
     claim.state = 'released'
     const { reads } = claim
@@ -236,12 +238,12 @@ export class Claims {
 
   /** The finish has found the item gone: closes the descriptor, which native code has given back. */
   gone(claim: Claim): void {
-    this.release(claim)
+    this.unlock(claim)
     this.finished(claim)
   }
 
   /** The finish has failed: keeps the claim. This handle hands out no more items until that one has moved. */
-  unfinishedBy(claim: Claim, item: object, error: FinishError, cancel: () => void): void {
+  keepUnfinished(claim: Claim, item: object, error: FinishError, cancel: () => void): void {
     this.keep(claim, item)
     claim.state = 'unfinished'
     this.#unfinished.set(claim, { error, cancel })
@@ -276,7 +278,7 @@ export class Claims {
     }
     for (const claim of [...this.#open.values()]) {
       if (claim.outlives) continue
-      this.release(claim)
+      this.unlock(claim)
       claim.lose(this.#directory.closedError())
     }
     await this.inFlight.idle()

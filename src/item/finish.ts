@@ -131,7 +131,7 @@ export class Finish {
         result === undefined ? { name: to, left: true, undelayed: false } : await moves.resolve(move, result)
     } catch (error) {
       // No call has failed: the queue handle is closed, and nothing else would release the claim.
-      this.#context.claims.release(this.#claim)
+      this.#context.claims.unlock(this.#claim)
       throw error
     } finally {
       inFlight.end()
@@ -172,12 +172,12 @@ export class Finish {
           'Find the program that moves claimed items, and stop it. Decide whether the work has to be done again',
       })
     }
-    if (claims.isClosed && !this.#claim.outlives) {
-      claims.release(this.#claim)
-      throw new FinishError(this.#item.id, action, { cause })
-    }
     const error = new FinishError(this.#item.id, action, { cause })
-    claims.unfinishedBy(this.#claim, this.#item, error, () => {
+    if (claims.isClosed && !this.#claim.outlives) {
+      claims.unlock(this.#claim)
+      throw error
+    }
+    claims.keepUnfinished(this.#claim, this.#item, error, () => {
       clearTimeout(this.#timer)
     })
     this.#tryAgainLater(target)

@@ -39,7 +39,7 @@ export interface Moved {
   /** The name that the item has now. */
   readonly name: RawName
   readonly failure?: Failure
-  /** Whether the item has left queue/, even if something failed after that. If not, its claim is still held. */
+  /** Whether the item has moved, even if a call after the move has failed. If not, its claim is still held. */
   readonly left: boolean
   /** The item is due at once, because its time could not be set. */
   readonly undelayed: boolean

@@ -31,7 +31,7 @@ export class Rejects {
       moved = await claims.moves.resolve(move, await claims.moves.submit(move))
     } catch (error) {
       // The queue handle is closed: nothing else would release the claim.
-      claims.release(claim)
+      claims.unlock(claim)
       throw error
     }
     if (moved.left) {
@@ -41,7 +41,7 @@ export class Rejects {
       return
     }
     // The item has not been run, so another worker may have it; and the scan goes on with the others.
-    claims.release(claim)
+    claims.unlock(claim)
     const { failure } = moved
     if (failure === undefined || isGone(failure)) return
     const error = directory.error(failure, 'move an item to fail/ in')

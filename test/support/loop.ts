@@ -4,7 +4,7 @@ import { expect, jest } from '@jest/globals'
 import type { WorkItem } from '../../src/item/work-item.js'
 import { native } from '../../src/addon/native.js'
 import type { Queue } from '../../src/queue.js'
-import type { ScanForeverOptions } from '../../src/scan/scan.js'
+import type { ScanForeverOptions } from '../../src/scan/options.js'
 import { until } from './queue.js'
 
 /** A loop that waits, and finishes each item as it comes. */

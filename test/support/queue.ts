@@ -15,7 +15,7 @@ import { tryLockSync, unlockSync } from '../../src/lock.js'
 import { native } from '../../src/addon/native.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
 import type { Report } from '../../src/report.js'
-import type { ScanOptions } from '../../src/scan/scan.js'
+import type { ScanOptions } from '../../src/scan/options.js'
 
 export type Directory = 'queue' | 'tmp' | 'done' | 'fail'
 
