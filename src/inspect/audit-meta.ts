@@ -18,7 +18,7 @@ import { type About, type LocatedFinding, auditMode } from './finding.js'
 import { isDirectory } from './queues.js'
 import type { Slices } from './slices.js'
 
-/** As for a file in tmp/: whoever restores or moves items by hand has that long. */
+/** As for a file in tmp/: a person who restores or moves items by hand has that long. */
 const STALE_MS = 36 * 3600 * 1000
 /** A worker makes its file within milliseconds. */
 const MADE_MS = 3600 * 1000

@@ -15,7 +15,7 @@ export type Fix =
   | { readonly action: 'set owner'; readonly user: number; readonly group: number }
 
 /**
- * What is not as it should be.
+ * The kinds of problems in a queue.
  *
  * - `stale`: a crashed enqueue has left a file in tmp/, or a probe a directory.
  * - `malformed`: the name of a file in queue/ is not that of an item.

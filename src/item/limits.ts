@@ -48,7 +48,7 @@ export function nameAfterTry({ raw, tries }: ParsedName, encode: string): RawNam
 }
 
 /** Why an item goes to fail/ without being run. */
-export interface Verdict {
+export interface Rejection {
   readonly type: ReportType
   readonly message: string
   readonly error?: FsqError
@@ -65,7 +65,7 @@ export function judge(
   tries: number,
   settings: Settings,
   { maxTries, ttl }: Limits,
-): { readonly parsed: ParsedName } | Verdict {
+): { readonly parsed: ParsedName } | Rejection {
   let parsed: ParsedName
   try {
     parsed = tries >= 0 ? plainName(name, tries) : parseItemName(name, settings)

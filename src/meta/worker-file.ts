@@ -6,7 +6,7 @@
  *                 └── looked after: another program has removed it ────┘
  *
  * A reader that sees NAME therefore sees whole lines, and a lock. If the worker dies between two of the steps, `.NAME` stays, which
- * nobody reads; burial.ts removes it later.
+ * no process reads; burial.ts removes it later.
  *
  * @module
  */

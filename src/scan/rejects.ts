@@ -9,7 +9,7 @@ import { type ClaimNote, ENTRY_TYPES, NoteKind, Place, type QueueHandle, native 
 import { fileSystemError } from '../errors/system-error.js'
 import type { Claim } from '../item/claims.js'
 import type { ItemContext } from '../item/context.js'
-import type { Verdict } from '../item/limits.js'
+import type { Rejection } from '../item/limits.js'
 import { type Moved, isGone } from '../item/moves.js'
 import { printable } from '../name/charset.js'
 
@@ -22,7 +22,7 @@ export class Rejects {
   }
 
   /** Moves a claimed file to fail/ and reports why. An error of the listener rejects. */
-  async fail(claim: Claim, verdict: Verdict): Promise<void> {
+  async fail(claim: Claim, rejection: Rejection): Promise<void> {
     const { claims, directory, reporter } = this.#context
     const { name } = claim
     const move = { claim, place: Place.fail, to: name, due: 0 }
@@ -37,7 +37,7 @@ export class Rejects {
     if (moved.left) {
       claims.finished(claim)
       const renamed = moved.name === name ? '' : ` as ${inspect(printable(moved.name))}`
-      reporter.report(verdict.type, name, `${verdict.message}: moved to fail/${renamed}`, verdict.error)
+      reporter.report(rejection.type, name, `${rejection.message}: moved to fail/${renamed}`, rejection.error)
       return
     }
     // The item has not been run, so another worker may have it; and the scan goes on with the others.
@@ -48,7 +48,7 @@ export class Rejects {
     reporter.report(
       'unmovable',
       name,
-      `${verdict.message}, and cannot be moved to fail/: ${error.message}`,
+      `${rejection.message}, and cannot be moved to fail/: ${error.message}`,
       error,
     )
   }

@@ -19,7 +19,7 @@ import { type Desk, Run } from './run.js'
 import type { SourceItem } from './source.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
-// A suspect waits for the others for so long.
+// The longest time that a suspect waits for the others.
 const ALONE_MS = 30_000
 
 /** The items in hand, and the places for more. */

@@ -34,7 +34,7 @@ import type { CheckedOptions } from './options.js'
 import type { SourceItem } from './source.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
-// A handler that runs on for so long after its timeout is reported.
+// A handler that still runs this long after its timeout is reported.
 const STUCK_MS = 5000
 const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 1000

@@ -110,7 +110,7 @@ describe.each(sizes)('of a %s item', (_what, content) => {
       }
       await expect(rest()).rejects.toThrow(ItemFinishedError)
       expect(() => item.stream()).toThrow(ItemFinishedError)
-      // Nobody reads it, so nobody hears of it.
+      // No reader: the error reaches no listener.
       expect(forgotten.destroyed).toBe(false)
     },
   )

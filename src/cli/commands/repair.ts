@@ -102,7 +102,7 @@ function ask(removals: readonly Mendable[]): boolean {
   const these = removals.length === 1 ? 'it' : `these ${removals.length}`
   if (!isatty(STDIN)) {
     say(
-      `standard input is no terminal, so nobody can be asked whether to remove ${these}: nothing is removed; use -y`,
+      `standard input is not a terminal, so fsq cannot ask whether to remove ${these}: nothing is removed; use -y`,
     )
     return false
   }
