@@ -12,12 +12,13 @@ import type { StreamOptions } from './content-stream.js'
 import { Contents } from './contents.js'
 import type { ItemContext } from './context.js'
 import { Finish } from './finish.js'
-import { type Limits, isExhausted, isExpired, nameAfterTry } from './limits.js'
+import type { Limits } from './limits.js'
 import type { Outcome, RetryLimit } from './outcome.js'
 import { placePath } from '../directory/layout.js'
 import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { NamedItem } from './named-item.js'
+import { type RetryDecision, decideRetry } from './retry.js'
 import { Place } from '../addon/native.js'
 import { checkOptions, dueAfter } from '../options.js'
 
@@ -112,10 +113,7 @@ export class WorkItem extends NamedItem {
 
   /** Why the next {@link retry} would move the item to fail/; `undefined`: it would not. */
   get retryLimit(): RetryLimit | undefined {
-    const { maxTries, ttl } = this.#limits
-    if (isExhausted(this.tries + 1, maxTries)) return 'exhausted'
-    if (isExpired(this.enqueuedAt.getTime(), ttl, Date.now())) return 'expired'
-    return nameAfterTry(this.parsed, this.#context.settings.encode) === undefined ? 'ungrowable' : undefined
+    return this.#retryDecision().limit
   }
 
   /**
@@ -199,21 +197,21 @@ export class WorkItem extends NamedItem {
   async retry(options: RetryOptions = {}): Promise<RetryOutcome> {
     checkOptions('retry', options, RETRY_OPTIONS)
     const due = dueAfter(options.delay)
-    const { raw, tries } = this.parsed
-    const next = nameAfterTry(this.parsed, this.#context.settings.encode)
-    if (next === undefined || this.#isOverLimits(tries + 1)) {
-      await this.#finishing().run({ action: 'retry', place: Place.fail, to: raw, due: 0 })
-      if (next === undefined) {
-        this.#context.reporter.reportBeside(
-          'ungrowable',
-          raw,
-          'cannot be tried again, because its name would be too long: moved to fail/',
-        )
-      }
-      return 'failed'
+    const { raw } = this.parsed
+    const { to, limit } = this.#retryDecision()
+    if (to !== undefined) {
+      await this.#finishing().run({ action: 'retry', place: Place.queue, to, due })
+      return 'waiting'
     }
-    await this.#finishing().run({ action: 'retry', place: Place.queue, to: next, due })
-    return 'waiting'
+    await this.#finishing().run({ action: 'retry', place: Place.fail, to: raw, due: 0 })
+    if (limit === 'ungrowable') {
+      this.#context.reporter.reportBeside(
+        'ungrowable',
+        raw,
+        'cannot be tried again, because its name would be too long: moved to fail/',
+      )
+    }
+    return 'failed'
   }
 
   /**
@@ -258,10 +256,8 @@ export class WorkItem extends NamedItem {
     }
   }
 
-  #isOverLimits(tries: number): boolean {
-    const { maxTries, ttl } = this.#limits
-    // The time is parsed only for a queue with a TTL: that takes ten times as long as the rest of a retry.
-    return isExhausted(tries, maxTries) || (ttl > 0 && isExpired(this.enqueuedAt.getTime(), ttl, Date.now()))
+  #retryDecision(): RetryDecision {
+    return decideRetry(this.parsed, this.#limits, this.#context.settings)
   }
 
   #readable(): Contents {
