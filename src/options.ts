@@ -51,6 +51,16 @@ export function checkOptions(call: string, options: unknown, known: readonly str
   }
 }
 
+/**
+ * Checks a number that may be without limit.
+ *
+ * @throws {@link SettingError}
+ */
+export function checkLimit(option: string, value: unknown): asserts value is number {
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return
+  throw new SettingError(option, value, 'a whole number, 0 for no limit')
+}
+
 const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
 /** When an item with this `delay` (in milliseconds) is due, in milliseconds since the epoch; 0: not delayed. */

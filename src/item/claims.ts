@@ -118,7 +118,7 @@ export class Claim {
 
   /** {@link check} for a read in flight, which goes on when the queue handle is closed: its descriptor stays open until it has ended. */
   checkNotReleased(doing: string): void {
-    if (this.state === 'released' && !this.#claims.isClosed) this.check(doing)
+    if (this.state === 'released' && !this.#isCutOff) this.check(doing)
   }
 
   /** Runs a read of the contents; the descriptor stays open until the read has ended. */

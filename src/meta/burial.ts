@@ -23,6 +23,7 @@ import type { Settings } from '../settings.js'
 import { nameText } from '../inspect/entries.js'
 import { BOOT } from './boot.js'
 import type { MetaDirectory } from './directory.js'
+import { DirectoryChanges } from './directory-changes.js'
 import { closeFile, infoAt, infoOf, isAt, namesAt, openFile, readAll, removeFile, tryLock } from './files.js'
 import { isHidden, isWorkerFileName, partPath, waitingPath } from './layout.js'
 import { appendLine } from './log.js'
@@ -32,8 +33,6 @@ import { type HeldItem, type WorkerLine, parseWorkerLines } from './worker-lines
 const MOST_KEPT = 128
 /** Milliseconds between two looks, for each file that is looked at: looks take less than a hundredth of the time. */
 const PAUSE_A_FILE_MS = 0.2
-/** A directory may change again within the tick of the clock that its time has. */
-const CLOCK_TICK_MS = 20
 /** A file that is being made is renamed within milliseconds. */
 const LEFTOVER_MS = 3600 * 1000
 /** The file of a worker of another machine, which may be alive. Its lock says nothing where locks hold on one machine only. */
@@ -65,9 +64,7 @@ export class Graveyard {
   #unkept: readonly string[] = []
   #lockKind: LockKind = 'flock'
   #isOwnMissing = false
-  /** When the directory was listed, and its time then. */
-  #listed = 0
-  #changed = -1
+  readonly #changes: DirectoryChanges
   #nextLook = 0
 
   /** @param ownName - The name of the file that is not to be looked at. */
@@ -75,6 +72,7 @@ export class Graveyard {
     this.#meta = meta
     this.#settings = settings
     this.#directory = partPath(meta.layout, 'workers')
+    this.#changes = new DirectoryChanges(this.#directory)
     this.#ownName = ownName
   }
 
@@ -126,10 +124,8 @@ export class Graveyard {
 
   /** Comes to know the workers that have started. */
   #list(always: boolean): void {
-    const changed = infoAt(this.#directory)?.mtimeMs ?? -1
-    if (!always && changed === this.#changed && this.#listed - changed > CLOCK_TICK_MS) return
-    this.#changed = changed
-    this.#listed = Date.now()
+    const mayDiffer = this.#changes.take()
+    if (!always && !mayDiffer) return
     this.#lockKind = this.#meta.lockKind
     const own = this.#ownName()
     const names = new Set(namesAt(this.#directory).filter(isWorkerFileName))

@@ -26,6 +26,7 @@ import type { Counters, FailedAttempt, Journal, Suspicion, WorkerState } from '.
 import { BOOT } from './boot.js'
 import { type Crash, Graveyard } from './burial.js'
 import { MetaDirectory } from './directory.js'
+import { DirectoryChanges } from './directory-changes.js'
 import { infoAt, namesAt } from './files.js'
 import { logPath, partPath } from './layout.js'
 import { appendLine, readLog, removeLog } from './log.js'
@@ -39,8 +40,6 @@ import { clearTimeout, setTimeout } from '../real-timers.js'
 const LOOK_MS = 10_000
 /** Progress and counters are written at most four times a second. */
 const FLUSH_MS = 250
-/** A directory may change again within the tick of the clock that its time has. */
-const CLOCK_TICK_MS = 20
 
 /** What a guard is told by its worker. */
 export interface GuardOptions {
@@ -253,13 +252,12 @@ class LogPresence {
   readonly #meta: MetaDirectory
   readonly #directory: string
   #areThere = false
-  /** When the directory was listed, and its time then. */
-  #listed = 0
-  #changed = -1
+  readonly #changes: DirectoryChanges
 
   constructor(meta: MetaDirectory) {
     this.#meta = meta
     this.#directory = partPath(meta.layout, 'log')
+    this.#changes = new DirectoryChanges(this.#directory)
   }
 
   /** As of the last look. */
@@ -270,11 +268,8 @@ class LogPresence {
   /** Never throws. */
   look(): void {
     this.#meta.attempt('log', () => {
-      const changed = infoAt(this.#directory)?.mtimeMs ?? -1
-      if (changed === this.#changed && this.#listed - changed > CLOCK_TICK_MS) return
-      this.#changed = changed
-      this.#listed = Date.now()
-      this.#areThere = changed !== -1 && namesAt(this.#directory).length > 0
+      if (!this.#changes.take()) return
+      this.#areThere = this.#changes.exists && namesAt(this.#directory).length > 0
     })
   }
 }

@@ -82,7 +82,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   /** `undefined`: the loop has not begun, or it has ended. */
   #ahead: Ahead | undefined
   #signal: AbortSignal | undefined
-  #waits = false
+  /** Of a loop that waits: leaving it must end its sleep. Leaving another loop must not cancel its pass. */
   #cancellation: Cancellation | undefined
   /** The item handed out last. */
   #current: WorkItem | undefined
@@ -123,7 +123,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   return(value?: void | PromiseLike<void>): Promise<IteratorResult<WorkItem, void>> {
     this.#isLeft = true
     // A generator learns of this only at its next yield, which may be days away in a loop that waits.
-    if (this.#waits) this.#cancellation?.raise(undefined)
+    this.#cancellation?.raise(undefined)
     return this.#items.return(value)
   }
 
@@ -159,8 +159,7 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     abandonedLoops.register(pass, resources, pass)
     const waiter = waits ? new Waiter(context, pass, cancellation, onSleep) : undefined
     this.#scans.begin()
-    this.#waits = waits
-    this.#cancellation = cancellation
+    if (waits) this.#cancellation = cancellation
     try {
       await (waiter ?? pass).begin()
       this.#signal = signal

@@ -7,7 +7,7 @@ import { SettingError } from '../errors/classes.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
 import type { WorkItem } from '../item/work-item.js'
-import { checkFlag, checkOptions, checkSignal } from '../options.js'
+import { checkFlag, checkLimit, checkOptions, checkSignal } from '../options.js'
 import type { ReportListener } from '../report.js'
 import { type LoopOptions, ScanLoop } from './loop.js'
 import { Prefetch } from './prefetch.js'
@@ -55,8 +55,8 @@ function checkOrder(order: unknown): 'fifo' | 'relaxed' {
 
 function limit(name: string, given: number | undefined, setting: number): number {
   if (given === undefined) return setting
-  if (Number.isSafeInteger(given) && given >= 0) return given
-  throw new SettingError(name, given, 'a whole number, 0 for no limit')
+  checkLimit(name, given)
+  return given
 }
 
 /** What a worker asks of its scan, besides {@link ScanOptions}. */

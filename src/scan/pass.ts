@@ -12,8 +12,9 @@ import {
   type QueueHandle,
   type SkippedHandle,
   type WatchHandle,
+  isFailure,
+  native,
 } from '../addon/native.js'
-import { isFailure, native } from '../addon/native.js'
 import type { ClaimBatch } from '../addon/packing.js'
 import type { Cancellation } from '../cancellation.js'
 import type { QueueDirectory } from '../directory/open-directory.js'

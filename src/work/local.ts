@@ -13,7 +13,7 @@ import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
 import type { WorkItem } from '../item/work-item.js'
 import { type FinishedState, type Keep, checkKeep } from '../maintain/prune.js'
-import { checkOptions } from '../options.js'
+import { checkLimit, checkOptions } from '../options.js'
 import type { Report, ReportListener } from '../report.js'
 import { type ScanOptions, loopOptions, scanQueue } from '../scan/options.js'
 import { isGiven } from '../settings.js'
@@ -73,7 +73,7 @@ export async function workQueue(
   checkHandler(handler)
   checkOptions('work', options, QUEUE_OPTIONS)
   const { maxTries, ttl, prefetch, order, maxCrashes = 3, keepDone, keepFailed, ...rest } = options
-  checkCrashes(maxCrashes)
+  checkLimit('maxCrashes', maxCrashes)
   const scan = { maxTries, ttl, prefetch, order }
   const { limits } = loopOptions(queue.context, scan, true)
   const checked = checkWorkerOptions<WorkItem>({ ...rest, keepDone: keepDone !== false })
@@ -116,11 +116,6 @@ export async function workQueue(
 function guardOf(context: ItemContext, hear: ReportListener, options: GuardOptions): Guard | undefined {
   if (options.maxCrashes === 0) return undefined
   return new Guard({ ...context, reporter: context.reporter.forScan(hear) }, options)
-}
-
-function checkCrashes(maxCrashes: unknown): void {
-  if (Number.isSafeInteger(maxCrashes) && (maxCrashes as number) >= 0) return
-  throw new SettingError('maxCrashes', maxCrashes, 'a whole number, 0 for no limit')
 }
 
 function limitsOf(
