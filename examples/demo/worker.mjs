@@ -8,13 +8,12 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
 
-import { Queue } from 'fsq'
+import { PermanentFailure, Queue } from 'fsq'
 
 import { endingOf } from './endings.mjs'
-import { Log, now } from './records.mjs'
+import { Log } from './records.mjs'
 import { QUEUE, settingsIn } from './settings.mjs'
 
-const PASS_MS = 100
 const POLL_MS = 20
 const BACKOFF_MS = 200
 
@@ -25,46 +24,30 @@ const log = new Log(path.join(folder, 'logs'), number)
 process.once('disconnect', () => process.exit(1))
 process.channel?.unref()
 
-try {
-  await work()
-} catch (error) {
-  const { code, text } = endingOf(error)
-  console.error(`worker ${number}: ${text}`)
-  process.exit(code) // which releases everything it has claimed
-}
+await work().catch(end)
 
 async function work() {
   const queue = new Queue(QUEUE, settingsIn(folder))
-  // `waiting` includes items that other workers hold. They may die and leave them to us, so continue until those are
-  // done, too.
+  const worker = await queue.work(run, { backoff: BACKOFF_MS })
+  worker.on('error', end)
+  // `waiting` includes items that are not due yet, and items that other workers hold. These may die and leave their items to us.
   while ((await queue.counts()).waiting > 0) {
-    if (!(await workOnPass(queue))) await setTimeout(POLL_MS)
+    await worker.idle()
+    await setTimeout(POLL_MS)
   }
   await queue.close()
 }
 
-/**
- * Works on the items of one pass over the queue, oldest first. A pass sees what waited when it began, and skips items
- * that others hold. So it is kept short: the next one begins at the oldest item again and finds items that were
- * released meanwhile.
- *
- * @returns Whether there was anything to do.
- */
-async function workOnPass(queue) {
-  const begun = now()
-  let any = false
-  for await (const item of queue.scan()) {
-    // Leaving the loop releases the item, and the next pass or another worker takes it.
-    if (now() > begun + PASS_MS) break
-    any = true
-    await run(item)
-  }
-  return any
+/** Ends this process, which releases all that it has claimed. */
+function end(error) {
+  const { code, text } = endingOf(error)
+  console.error(`worker ${number}: ${text}`)
+  process.exit(code)
 }
 
 /**
- * Works on one item. It is ours until it is finished or this process ends, in whatever way. The end is recorded
- * before the finish, because no other worker can have the item between the two.
+ * Works on one item. It is ours until this function has ended and the item has moved, or until this process ends, in whatever way. The end
+ * is recorded before the move, because no other worker can have the item between the two.
  */
 async function run(item) {
   const { key } = item
@@ -74,13 +57,11 @@ async function run(item) {
   if (job.stalls) standStillOnce()
   if (job.hopeless) {
     log.write({ event: 'end', key, outcome: 'failed', reason: 'on purpose' })
-    await item.fail() // permanently: the item goes to fail/
-    return
+    throw new PermanentFailure('on purpose') // the item goes to fail/
   }
   if (item.tries < job.retries) {
     log.write({ event: 'end', key, outcome: 'retry' })
-    await item.retry({ delay: BACKOFF_MS }) // temporarily: the item waits again, with one more try in its name
-    return
+    throw new Error('on purpose') // the item waits again, with one more try in its name
   }
 
   // A file under its final name is always complete. The number makes the part file unique to this worker, dead or
@@ -92,15 +73,14 @@ async function run(item) {
   } catch (error) {
     // Another try does not bring back a missing file. Any other error (a full disk) is ours: the demo ends and
     // reports it.
-    if (error.path !== job.path && error.syscall !== 'read') throw error
+    if (error.path !== job.path && error.syscall !== 'read') end(error)
     log.write({ event: 'end', key, outcome: 'failed', reason: error.message })
-    await item.fail()
-    return
+    throw new PermanentFailure(error.message, { cause: error })
   }
   await rename(part, path.join(folder, 'outputs', `${key}.gz`))
 
   log.write({ event: 'end', key, outcome: 'done', sha256 })
-  await item.done() // it goes to done/
+  // It goes to done/.
 }
 
 /** @returns The SHA-256 of the file. */
