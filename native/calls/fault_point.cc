@@ -36,7 +36,8 @@ constexpr const char* kPoints[] = {
     "probe.exchange",   "probe.flock",      "probe.ofd",         "probe.utimens",     "probe.chmod",
     "probe.fifo",       "probe.sync",       "probe.copy",        "trigger.mkfifo",    "trigger.open",
     "watch.init",       "watch.add",        "watch.read",        "look.refresh",      "finish.look",
-    "list.stat",
+    "list.stat",        "log.open",         "log.lock",          "log.stat",          "log.look",
+    "log.chown",        "log.chmod",        "log.read",          "log.write",
 };
 
 struct Rule {

@@ -180,6 +180,7 @@ Failure Mover::Move() {
 
 void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool durable) {
   for (Finish& item : items) {
+    if (item.log) AppendToLog(*item.log);
     item.failure = Mover(directory, item).Move();
     item.moved = !item.failure;
     if (item.moved) item.descriptor.ResetVerified();

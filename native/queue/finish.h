@@ -1,11 +1,13 @@
 // The finish of the standard (section 5): rename under the lock, unlock, close.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "calls/failure.h"
 #include "files/claimed_descriptor.h"
+#include "files/item_log.h"
 #include "queue/directory.h"
 
 namespace fsq {
@@ -18,6 +20,8 @@ struct Finish {
   int64_t due_ms = 0;    // with backoff: when the item is due again, in milliseconds since the epoch; 0: not
                          // delayed
   bool discard = false;  // removes the item by way of tmp/ instead of moving it to done/
+
+  std::optional<LogAppend> log;  // appended ahead of the move, which is made whatever becomes of the line
 
   Failure failure;  // out. ESTALE: this inode no longer has this name in queue/. EEXIST: `to` belongs to
                     // another item.

@@ -6,7 +6,7 @@
  */
 import { spinForCompletions } from './completions.js'
 import { type EnqueueResult, type FinishResult, type QueueHandle, native } from './native.js'
-import { type PackableMove, moveNumbers, packMoves } from './packing.js'
+import { type PackableMove, moveNumbers, packLogs, packMoves } from './packing.js'
 
 /** The most moves of one call of {@link finish}. */
 export const MOST_MOVES = 256
@@ -35,7 +35,9 @@ export async function finish(
   moves: readonly PackableMove[],
   durable: boolean,
 ): Promise<readonly FinishResult[]> {
-  const results = native.finish(queue, numbers, moves.length, packMoves(moves, numbers), durable)
+  const logs = packLogs(moves)
+  const names = packMoves(moves, numbers)
+  const results = native.finish(queue, numbers, moves.length, names, durable, logs?.lines, logs?.form)
   spinForCompletions()
   return (await results) ?? ALL_MOVED
 }

@@ -157,8 +157,15 @@ export interface EnqueueFailure extends Failure {
 /** The name of the new item, or the failure. */
 export type EnqueueResult = RawName | EnqueueFailure
 
-/** `undefined`: success. `moved`: the item has left queue/, and a later call has failed. `errno` 0: no call has failed, but the item is `undelayed`. */
-export type FinishResult = (Failure & { readonly moved: boolean; readonly undelayed: boolean }) | undefined
+/**
+ * `undefined`: success. `moved`: the item has left queue/, and a later call has failed. `errno` 0: no call of the move has failed, but
+ * the item is `undelayed`, or there is something to tell of its log: its size, which is too long, or why it lacks the line.
+ */
+export type FinishResult =
+  (Failure & { readonly moved: boolean; readonly undelayed: boolean; readonly log?: LogResult }) | undefined
+
+/** The size of a log, or why a line could not be appended. */
+export type LogResult = number | Failure
 
 export interface InstallPlan {
   readonly root: string
@@ -287,6 +294,8 @@ interface Native {
    *
    * @param moves - Packed by `packMoves` of `addon/packing.ts`. Read before this returns.
    * @param names - The new names; `undefined`: the name stays.
+   * @param logs - For each item, the path of its log and a line that is appended ahead of the move.
+   * @param form - A {@link LogForm}, and the size above which a log is told to be too long.
    * @returns One result per claim; `undefined`: success for all.
    */
   finish(
@@ -295,6 +304,8 @@ interface Native {
     count: number,
     names: readonly (RawName | undefined)[] | undefined,
     durable: boolean,
+    logs?: readonly (string | undefined)[],
+    form?: Float64Array,
   ): Promise<FinishResult[] | undefined>
   /**
    * Resolves the lane calls that have completed, without waiting for the wake-up by their thread. After `polling`, no wake-up is sent
@@ -355,6 +366,21 @@ interface Native {
   /** `undefined`: there is no such name. */
   userId(name: string): number | Failure | undefined
   groupId(name: string): number | Failure | undefined
+
+  /**
+   * Appends a line to the log of an item. The numbers are those of a {@link LogForm}.
+   *
+   * @param line - With its newline.
+   * @returns The size of the log. ENOENT: its directory is missing.
+   */
+  appendLogSync(
+    path: RawName,
+    line: string,
+    lock: number,
+    mode: number,
+    user: number,
+    group: number,
+  ): LogResult
 
   /**
    * Opens the file or directory at a path, locks it without waiting (EAGAIN: another holder has the lock), and holds it as a claim.

@@ -8,7 +8,7 @@
 import type { Buffer } from 'node:buffer'
 
 import type { Failure } from '../errors/errno.js'
-import type { ClaimNote, PackedClaims, Place, RawName } from './native.js'
+import type { ClaimNote, LogResult, PackedClaims, Place, RawName } from './native.js'
 
 /** The positions of the numbers that describe a whole batch of claims. */
 export const BatchNumber = {
@@ -123,6 +123,23 @@ export interface PackableMove {
   readonly to: RawName
   /** Milliseconds since the epoch; 0: the item is due at once. */
   readonly due: number
+  readonly log?: LogEntry | undefined
+}
+
+/**
+ * How the logs of a queue are locked and made: a {@link LockOperation}, the mode, the user and the group (-1: as the kernel sets them) of
+ * a new one, and the size in bytes above which a log is too long.
+ */
+export type LogForm = readonly [lock: number, mode: number, user: number, group: number, longest: number]
+
+/** A line that is appended to the log of an item ahead of the item's move. */
+export interface LogEntry {
+  readonly path: RawName
+  /** With its newline. */
+  readonly line: string
+  readonly form: LogForm
+  /** Called if the line could not be appended, or the log is too long. Never throws. */
+  readonly settle: (result: LogResult) => void
 }
 
 const NUMBERS_A_MOVE = 3
@@ -150,6 +167,26 @@ export function packMoves(
     if (to !== claim.name) (names ??= [])[index] = to
   }
   return names
+}
+
+/** Lines for the logs, as `finish` of native code takes them. */
+export interface PackedLogs {
+  readonly lines: readonly (string | undefined)[]
+  readonly form: Float64Array
+}
+
+/** @returns `undefined`: no move has a line. All lines of one call have one form, as all its items are in one queue. */
+export function packLogs(moves: readonly PackableMove[]): PackedLogs | undefined {
+  let lines: (string | undefined)[] | undefined
+  let form: LogForm | undefined
+  for (const [index, { log }] of moves.entries()) {
+    if (log === undefined) continue
+    lines ??= new Array<string | undefined>(2 * moves.length).fill(undefined)
+    lines[2 * index] = log.path
+    lines[2 * index + 1] = log.line
+    form = log.form
+  }
+  return lines === undefined || form === undefined ? undefined : { lines, form: new Float64Array(form) }
 }
 
 /** The parts of a lock operation: one of the two kinds of lock, and whether the lock is exclusive. */

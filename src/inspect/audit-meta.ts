@@ -23,6 +23,12 @@ const STALE_MS = 36 * 3600 * 1000
 /** A worker makes its file within milliseconds. */
 const MADE_MS = 3600 * 1000
 
+const FILES: Readonly<Record<MetaPart, string>> = {
+  workers: 'file of a worker',
+  log: 'log',
+  crashed: 'crash mark',
+}
+
 /** What is wrong with the meta/ of one queue, which exists. */
 export async function* auditMeta(
   layout: Layout,
@@ -79,19 +85,20 @@ async function* auditPart(
       yield {
         ...at,
         kind: 'foreign',
-        message: `is no file of a ${part === 'log' ? 'log' : 'worker'}, and is left alone`,
+        message: `is no ${FILES[part]}, and is left alone`,
       }
-    else if (part === 'log' && age > STALE_MS) old.push(entry)
+    else if (part !== 'workers' && age > STALE_MS) old.push(entry)
     else if (part === 'workers' && isHidden(raw) && age > MADE_MS) {
       const message = `is left from a worker that died ${ageText(age / 1000)} ago while it started`
       yield { ...at, kind: 'stale', message, fix: { action: 'remove' } }
     }
   }
-  yield* auditLogs(about, old, layout, settings, slices)
+  if (part !== 'workers') yield* auditOrphans(part, about, old, layout, settings, slices)
 }
 
-/** The old logs of items that are nowhere in the queue any more. */
-async function* auditLogs(
+/** The old files of items that are nowhere in the queue any more. */
+async function* auditOrphans(
+  part: 'log' | 'crashed',
   about: About,
   old: readonly Entry[],
   layout: Layout,
@@ -105,8 +112,8 @@ async function* auditLogs(
     for await (const { raw } of entriesOf(directory, slices)) orphans.delete(itemKey(raw, settings.encode))
   }
   for (const { raw, path: file } of orphans.values()) {
-    const at = path.join(partPath(layout, 'log'), nameText(raw))
-    const message = 'is the log of an item that is gone'
+    const at = path.join(partPath(layout, part), nameText(raw))
+    const message = `is the ${FILES[part]} of an item that is gone`
     yield { ...about, path: at, file: { raw, path: file }, kind: 'stale', message, fix: { action: 'remove' } }
   }
 }

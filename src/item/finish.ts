@@ -14,6 +14,7 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { Place } from '../addon/native.js'
+import type { LogEntry } from '../addon/packing.js'
 import {
   FinishError,
   type FsqError,
@@ -62,6 +63,8 @@ export class Finish {
   #backoff = FIRST_BACKOFF
   #timer: NodeJS.Timeout | undefined
   #isGone = false
+  /** A line for the log of the item, which goes with the first move. */
+  log: LogEntry | undefined
   #lastRun: Promise<void> | undefined
 
   constructor(context: ItemContext, claim: Claim, item: Finishable) {
@@ -125,7 +128,9 @@ export class Finish {
       const { reads } = this.#claim
       if (reads !== undefined) await reads
       const { place, to, due } = target
-      const move: Move = { claim: this.#claim, place, to, due }
+      const { log } = this
+      this.log = undefined
+      const move: Move = { claim: this.#claim, place, to, due, log }
       const result = await moves.submit(move)
       moved =
         result === undefined ? { name: to, left: true, undelayed: false } : await moves.resolve(move, result)

@@ -7,6 +7,7 @@ import os from 'node:os'
 
 import { Batcher } from '../addon/batcher.js'
 import { MOST_MOVES, finish } from '../addon/lane.js'
+import type { LogEntry } from '../addon/packing.js'
 import type { FinishResult, Place, QueueHandle } from '../addon/native.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import type { Failure } from '../errors/errno.js'
@@ -32,6 +33,8 @@ export interface Move {
   readonly to: RawName
   /** Milliseconds since the epoch; 0: the item is due at once. */
   readonly due: number
+  /** A line for the log of the item, ahead of the move. */
+  readonly log?: LogEntry | undefined
 }
 
 /** The outcome of a move. */
@@ -76,6 +79,7 @@ export class Moves {
   async resolve(move: Move, first: FinishResult): Promise<Moved> {
     let { to } = move
     let result = first
+    if (result?.log !== undefined) move.log?.settle(result.log)
     const names = freeEntropies(to, this.#encode)
     for (;;) {
       if (result === undefined) return { name: to, left: true, undelayed: false }
@@ -86,7 +90,7 @@ export class Moves {
       const next = names.next()
       if (next.done === true) return { name: to, failure, left, undelayed }
       to = next.value
-      result = await this.submit({ ...move, to })
+      result = await this.submit({ ...move, to, log: undefined })
     }
   }
 

@@ -20,6 +20,7 @@ import type { ParsedName } from '../name/item-name.js'
 import { NamedItem } from './named-item.js'
 import { type RetryDecision, decideRetry } from './retry.js'
 import { Place } from '../addon/native.js'
+import type { LogEntry } from '../addon/packing.js'
 import { checkOptions, dueAfter } from '../options.js'
 
 /** Options of {@link WorkItem.retry}. */
@@ -51,6 +52,7 @@ export class WorkItem extends NamedItem {
   readonly #claim: Claim
   #contents: Contents | undefined
   #finish: Finish | undefined
+  #decision: (RetryDecision & { readonly of: ParsedName }) | undefined
 
   /** @internal */
   constructor(context: ItemContext, claim: Claim, parsed: ParsedName, limits: Limits) {
@@ -98,6 +100,11 @@ export class WorkItem extends NamedItem {
   /** Aborts {@link signal}, and does nothing else: the item stays claimed. */
   abort(reason: unknown): void {
     this.#claim.abort(reason)
+  }
+
+  /** @internal The next finish appends a line to the log of the item, ahead of its move. */
+  logBeforeFinish(entry: LogEntry): void {
+    this.#finishing().log = entry
   }
 
   /** How the item has left this worker's hands; `undefined`: it has not. */
@@ -256,8 +263,12 @@ export class WorkItem extends NamedItem {
     }
   }
 
+  /** Of a queue without a TTL, it stays as it is until the item has another name. */
   #retryDecision(): RetryDecision {
-    return decideRetry(this.parsed, this.#limits, this.#context.settings)
+    if (this.#limits.ttl === 0 && this.#decision?.of === this.parsed) return this.#decision
+    const { parsed } = this
+    this.#decision = { ...decideRetry(parsed, this.#limits, this.#context.settings), of: parsed }
+    return this.#decision
   }
 
   #readable(): Contents {

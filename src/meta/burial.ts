@@ -26,13 +26,13 @@ import type { MetaDirectory } from './directory.js'
 import { DirectoryChanges } from './directory-changes.js'
 import { closeFile, infoAt, infoOf, isAt, namesAt, openFile, readAll, removeFile, tryLock } from './files.js'
 import { isHidden, isWorkerFileName, partPath, waitingPath } from './layout.js'
-import { appendLine } from './log.js'
+import { appendMark } from './log.js'
 import { type HeldItem, type WorkerLine, parseWorkerLines } from './worker-lines.js'
 
 /** Descriptors that are kept open, to try the locks of other workers at little cost. Further files are opened for each look. */
 const MOST_KEPT = 128
 /** Milliseconds between two looks, for each file that is looked at: looks take less than a hundredth of the time. */
-const PAUSE_A_FILE_MS = 0.2
+const PAUSE_A_FILE_MS = 0.5
 /** A file that is being made is renamed within milliseconds. */
 const LEFTOVER_MS = 3600 * 1000
 /** The file of a worker of another machine, which may be alive. Its lock says nothing where locks hold on one machine only. */
@@ -58,22 +58,23 @@ export class Graveyard {
   readonly #meta: MetaDirectory
   readonly #settings: Settings
   readonly #directory: string
-  readonly #ownName: () => string | undefined
+  readonly #ownNames: () => ReadonlySet<string>
   /** The descriptors of the files of other workers, by name. */
   readonly #kept = new Map<string, number>()
   #unkept: readonly string[] = []
   #lockKind: LockKind = 'flock'
   #isOwnMissing = false
+  #hasListed = false
   readonly #changes: DirectoryChanges
   #nextLook = 0
 
-  /** @param ownName - The name of the file that is not to be looked at. */
-  constructor(meta: MetaDirectory, settings: Settings, ownName: () => string | undefined) {
+  /** @param ownNames - The names of the files of this process, which are not looked at. */
+  constructor(meta: MetaDirectory, settings: Settings, ownNames: () => ReadonlySet<string>) {
     this.#meta = meta
     this.#settings = settings
     this.#directory = partPath(meta.layout, 'workers')
     this.#changes = new DirectoryChanges(this.#directory)
-    this.#ownName = ownName
+    this.#ownNames = ownNames
   }
 
   /** Whether the last look was more than a moment ago. */
@@ -81,9 +82,14 @@ export class Graveyard {
     return performance.now() >= this.#nextLook
   }
 
-  /** Whether another program has removed the file that is not looked at. */
+  /** Whether another program has removed a file of this process. */
   get isOwnMissing(): boolean {
     return this.#isOwnMissing
+  }
+
+  /** Whether the last look has listed the files, because the directory had changed. */
+  get hasListed(): boolean {
+    return this.#hasListed
   }
 
   /** {@link look}, which lists the files only if the directory has changed. For a look before each item. */
@@ -125,11 +131,12 @@ export class Graveyard {
   /** Comes to know the workers that have started. */
   #list(always: boolean): void {
     const mayDiffer = this.#changes.take()
-    if (!always && !mayDiffer) return
+    this.#hasListed = always || mayDiffer
+    if (!this.#hasListed) return
     this.#lockKind = this.#meta.lockKind
-    const own = this.#ownName()
     const names = new Set(namesAt(this.#directory).filter(isWorkerFileName))
-    this.#isOwnMissing = own !== undefined && !names.delete(own)
+    this.#isOwnMissing = false
+    for (const own of this.#ownNames()) if (!names.delete(own)) this.#isOwnMissing = true
     for (const [name, descriptor] of this.#kept) {
       if (names.has(name) && isAt(this.#pathOf(name), descriptor)) continue
       this.#kept.delete(name)
@@ -197,7 +204,7 @@ export class Graveyard {
     return this.#meta.attempt('log', () => {
       const at = new Date().toISOString()
       const tries = parseIfItem(id, this.#settings)?.tries ?? 0
-      appendLine(this.#meta, key, {
+      appendMark(this.#meta, key, {
         at,
         crashed: true,
         together,

@@ -36,4 +36,9 @@ export class DirectoryChanges {
     this.#listed = Date.now()
     return true
   }
+
+  /** The next {@link take} returns true. */
+  forget(): void {
+    this.#changed = Number.NaN
+  }
 }

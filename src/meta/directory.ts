@@ -21,7 +21,10 @@ import { type MetaPart, metaPath, partPath } from './layout.js'
 const READ_WRITE = 0o666
 const MODE_BITS = 0o7777
 
-const CONSEQUENCES: Readonly<Record<MetaPart, string>> = {
+/** Without meta/crashed/, crash marks do not count: that is the loss of meta/log/. */
+type ReportedPart = Exclude<MetaPart, 'crashed'>
+
+const CONSEQUENCES: Readonly<Record<ReportedPart, string>> = {
   workers: 'so a crash of this worker leaves no mark',
   log: 'so reasons of failures and crash marks are not kept',
 }
@@ -33,16 +36,19 @@ export interface MetaAccess {
   readonly owner: FileOwner
 }
 
+/** Receives the errors of {@link MetaDirectory.attempt}. */
+export type MetaReporter = Pick<Reporter, 'reportBeside'>
+
 /** What one process does in the meta/ of one queue. */
 export class MetaDirectory {
   readonly layout: Layout
   readonly host = os.hostname()
-  readonly #reporter: Reporter | undefined
+  readonly reporter: MetaReporter | undefined
 
   /** @param reporter - `undefined`: nothing is reported, because the caller only looks. */
-  constructor(layout: Layout, reporter?: Reporter) {
+  constructor(layout: Layout, reporter?: MetaReporter) {
     this.layout = layout
-    this.#reporter = reporter
+    this.reporter = reporter
   }
 
   /** The kind of lock that the workers of this queue use. A file system may have only one of the two. */
@@ -80,7 +86,7 @@ export class MetaDirectory {
    *
    * @returns `undefined` after an error, which is reported once for each part.
    */
-  attempt<Result>(part: MetaPart, operation: () => Result): Result | undefined {
+  attempt<Result>(part: ReportedPart, operation: () => Result): Result | undefined {
     try {
       return operation()
     } catch (error) {
@@ -90,11 +96,11 @@ export class MetaDirectory {
     }
   }
 
-  #report(part: MetaPart, error: unknown): void {
+  #report(part: ReportedPart, error: unknown): void {
     const name = `${META_DIRECTORY}/${part}`
     const cause = errorOf(error, partPath(this.layout, part))
     const message = `cannot be used, ${CONSEQUENCES[part]}: ${cause.message}`
-    this.#reporter?.reportBeside('meta', name, message, cause)
+    this.reporter?.reportBeside('meta', name, message, cause)
   }
 }
 

@@ -13,8 +13,7 @@ import { LockOperation, packLock } from '../addon/packing.js'
 import { codeOf } from '../errors/errno.js'
 import { systemError } from '../errors/system-error.js'
 
-const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC } =
-  fs.constants
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC } = fs.constants
 const { EAGAIN } = os.constants.errno
 
 // In a queue that a group may write to, a planted link or FIFO must neither lead elsewhere nor block.
@@ -53,11 +52,6 @@ export function makeFileAnew(path: FilePath, mode: number, owner: FileOwner): nu
   return descriptor
 }
 
-/** Opens a file whose writes go to its end. */
-export function openToAppend(path: FilePath): number {
-  return fs.openSync(path, O_RDWR | O_APPEND | SAFELY)
-}
-
 /** Opens a file that exists. */
 export function openFile(path: FilePath, access: 'read' | 'write'): number {
   return fs.openSync(path, (access === 'read' ? O_RDONLY : O_RDWR) | SAFELY)
@@ -73,7 +67,7 @@ export function writeAt(descriptor: number, bytes: Buffer, start: number, end: n
   while (at < end) at += fs.writeSync(descriptor, bytes, at, end - at, at)
 }
 
-/** Writes at the end of a file opened by {@link openToAppend}, in one call unless the disk is full. */
+/** Writes at the current position, in one call unless the disk is full. */
 export function append(descriptor: number, bytes: Buffer): void {
   let at = 0
   while (at < bytes.length) at += fs.writeSync(descriptor, bytes, at, bytes.length - at, null)
@@ -116,6 +110,22 @@ export function namesAt(directory: string): readonly string[] {
   } catch (error) {
     if (isMissing(error)) return []
     throw error
+  }
+}
+
+/** Whether a directory has a file. False if there is no such directory. */
+export function hasNames(directory: string): boolean {
+  let opened: fs.Dir
+  try {
+    opened = fs.opendirSync(directory, { encoding: 'latin1', bufferSize: 1 })
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+  try {
+    return opened.readSync() !== null
+  } finally {
+    opened.closeSync()
   }
 }
 

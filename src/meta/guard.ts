@@ -13,8 +13,8 @@
  *
  * All items that begin, or end, in one tick share one pwrite(2). Marks are looked for only while meta/log/ has files.
  *
- * Looks for dead workers come at the start, before items run (burial.ts says how often), and every ten seconds. The
- * same look makes the worker's own file anew if another program has removed it.
+ * Looks for dead workers come at the start, before items run (burial.ts says how often), and every ten seconds; the guards of a process
+ * share them (looks.ts). The same look makes the worker's own file anew if another program has removed it.
  *
  * @module
  */
@@ -22,22 +22,21 @@
 import type { ItemContext } from '../item/context.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { RawName } from '../name/charset.js'
+import type { Settings } from '../settings.js'
 import type { Counters, FailedAttempt, Journal, Suspicion, WorkerState } from '../work/journal.js'
 import { BOOT } from './boot.js'
-import { type Crash, Graveyard } from './burial.js'
+import type { Crash } from './burial.js'
 import { MetaDirectory } from './directory.js'
-import { DirectoryChanges } from './directory-changes.js'
-import { infoAt, namesAt } from './files.js'
-import { logPath, partPath } from './layout.js'
-import { appendLine, readLog, removeLog } from './log.js'
+import { infoAt, removeFile } from './files.js'
+import { crashedPath, logPath } from './layout.js'
+import { readLog, removeLog } from './log.js'
 import { loggedError } from './logged-error.js'
+import { type Looker, Looks } from './looks.js'
 import { suspicionOf } from './suspicion.js'
 import { WorkerFile } from './worker-file.js'
-import { type HeldItem, WorkerLines, shortProgress } from './worker-lines.js'
+import { WorkerLines, shortProgress } from './worker-lines.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
-/** How often a worker looks for dead workers and for its own file. A random part keeps a hundred workers apart. */
-const LOOK_MS = 10_000
 /** Progress and counters are written at most four times a second. */
 const FLUSH_MS = 250
 
@@ -51,8 +50,9 @@ export interface GuardOptions {
   readonly onCrashed: (crash: Crash) => void
 }
 
-interface InHand extends HeldItem {
+interface InHand {
   readonly line: number
+  readonly since: string
 }
 
 const NOTHING_COUNTED: Counters = {
@@ -74,15 +74,16 @@ export class Guard implements Journal<WorkItem> {
   readonly #meta: MetaDirectory
   readonly #lines: WorkerLines
   readonly #file: WorkerFile
-  readonly #graveyard: Graveyard
-  readonly #logs: LogPresence
+  readonly #looker: Looker
+  /** `undefined`: not open. */
+  #looks: Looks | undefined
+  readonly #settings: Settings
   readonly #started = new Date().toISOString()
   readonly #inHand = new Map<WorkItem, InHand>()
   /** What {@link progress} has been told and is not written yet. */
   readonly #untold = new Map<WorkItem, unknown>()
   #state: WorkerState = 'running'
   #counters = NOTHING_COUNTED
-  #looks: NodeJS.Timeout | undefined
   #flushes: NodeJS.Timeout | undefined
 
   constructor(context: ItemContext, options: GuardOptions) {
@@ -90,22 +91,34 @@ export class Guard implements Journal<WorkItem> {
     this.#meta = new MetaDirectory(context.directory.layout, context.reporter)
     this.#lines = new WorkerLines(options.concurrency())
     this.#file = new WorkerFile(this.#meta, this.#lines)
-    this.#graveyard = new Graveyard(this.#meta, context.settings, () => this.#file.name)
-    this.#logs = new LogPresence(this.#meta)
+    this.#settings = context.settings
+    const file = this.#file
+    this.#looker = {
+      meta: this.#meta,
+      get fileName() {
+        return file.name
+      },
+      ensureFile() {
+        file.ensure()
+        file.flush()
+      },
+      onCrashed: options.onCrashed,
+    }
   }
 
   /** Begins to watch: makes the file of the worker, and buries the workers that have died before. */
   open(): void {
     closeAtExit()
     open.add(this)
+    this.#looks = Looks.join(this.#looker, this.#meta.layout, this.#settings)
     this.#writeWorker()
-    this.#look()
+    this.#looks.look(this.#looker)
   }
 
   begin(items: readonly WorkItem[], ended: readonly WorkItem[] = []): readonly Suspicion[] {
     this.#drop(ended)
-    if (this.#graveyard.isDue) this.#lookSoon()
-    const suspicions = this.#logs.areThere ? items.map((item) => this.#suspicion(item)) : undefined
+    this.#looks?.lookSoon(this.#looker)
+    const suspicions = this.#suspicions(items)
     const since = new Date().toISOString()
     let index = 0
     for (const item of items) if (suspicions?.[index++] !== 'crashed') this.#hold(item, since)
@@ -121,27 +134,36 @@ export class Guard implements Journal<WorkItem> {
   #drop(items: readonly WorkItem[]): void {
     for (const item of items) {
       const inHand = this.#inHand.get(item)
+      // An item with too many marks has none.
       if (inHand !== undefined) this.#lines.drop(inHand.line)
       this.#inHand.delete(item)
-      this.#untold.delete(item)
-      if (item.isDiscarded && this.#logs.areThere) this.#forgetLog(item.rawKey)
+      if (this.#untold.size > 0) this.#untold.delete(item)
+      this.#forget(item)
     }
   }
 
+  /** The marks of an item that is finished no longer count, and nothing is kept of one that is discarded. */
+  #forget(item: WorkItem): void {
+    const looks = this.#looks
+    if (looks === undefined) return
+    if (item.isDiscarded && looks.areLogs) this.#forgetLog(item.rawKey)
+    else if (looks.crashed.size > 0 && isOver(item) && looks.crashed.has(item.rawKey))
+      this.#meta.attempt('log', () => removeFile(crashedPath(this.#meta.layout, item.rawKey)))
+  }
+
   failed(item: WorkItem, { error, ms, due, reason }: FailedAttempt): void {
-    this.#meta.attempt('log', () => {
-      appendLine(this.#meta, item.rawKey, {
-        at: new Date().toISOString(),
-        try: item.tries + 1,
-        ms: Math.round(ms),
-        host: this.#meta.host,
-        pid: process.pid,
-        id: item.id,
-        error: loggedError(error),
-        ...(due === undefined ? {} : { due: new Date(due).toISOString() }),
-        ...(reason === undefined ? {} : { reason }),
-      })
+    const entry = this.#looks?.logs.entry(item.rawKey, {
+      at: new Date().toISOString(),
+      try: item.tries + 1,
+      ms: Math.round(ms),
+      host: this.#meta.host,
+      pid: process.pid,
+      id: item.id,
+      error: loggedError(error),
+      due: due === undefined ? undefined : new Date(due).toISOString(),
+      reason,
     })
+    if (entry !== undefined) item.logBeforeFinish(entry)
   }
 
   progress(item: WorkItem, value: unknown): void {
@@ -165,12 +187,11 @@ export class Guard implements Journal<WorkItem> {
 
   close(): void {
     open.delete(this)
-    clearTimeout(this.#looks)
     clearTimeout(this.#flushes)
-    this.#looks = undefined
     this.#flushes = undefined
     this.#file.close()
-    this.#graveyard.close()
+    this.#looks?.leave(this.#looker)
+    this.#looks = undefined
     this.#inHand.clear()
     this.#untold.clear()
   }
@@ -178,7 +199,14 @@ export class Guard implements Journal<WorkItem> {
   #hold(item: WorkItem, since: string): void {
     if (this.#inHand.has(item)) return
     const id = item.rawId
-    this.#inHand.set(item, { id, since, line: this.#lines.hold({ id, since }) })
+    this.#inHand.set(item, { since, line: this.#lines.hold({ id, since }) })
+  }
+
+  /** `undefined`: no item has a mark. */
+  #suspicions(items: readonly WorkItem[]): readonly Suspicion[] | undefined {
+    const crashed = this.#looks?.crashed
+    if (crashed === undefined || crashed.size === 0) return undefined
+    return items.map((item) => (crashed.has(item.rawKey) ? this.#suspicion(item) : 'none'))
   }
 
   #suspicion(item: WorkItem): Suspicion {
@@ -190,29 +218,6 @@ export class Guard implements Journal<WorkItem> {
     this.#meta.attempt('log', () => {
       if (infoAt(logPath(this.#meta.layout, key)) !== undefined) removeLog(this.#meta.layout, key)
     })
-  }
-
-  #lookSoon(): void {
-    this.#tell(this.#graveyard.lookSoon())
-    if (this.#graveyard.isOwnMissing) this.#file.ensure()
-    this.#logs.look()
-  }
-
-  #look(): void {
-    this.#file.ensure()
-    this.#file.flush()
-    this.#tell(this.#graveyard.look())
-    this.#logs.look()
-    this.#looks = setTimeout(
-      () => {
-        this.#look()
-      },
-      LOOK_MS * (0.75 + Math.random() / 2),
-    ).unref()
-  }
-
-  #tell(crashes: readonly Crash[]): void {
-    for (const crash of crashes) this.#options.onCrashed(crash)
   }
 
   #writeWorker(): void {
@@ -241,37 +246,16 @@ export class Guard implements Journal<WorkItem> {
     for (const [item, value] of this.#untold) {
       const inHand = this.#inHand.get(item)
       const progress = this.#meta.attempt('workers', () => shortProgress(value))
-      if (inHand !== undefined) this.#lines.update(inHand.line, { ...inHand, progress })
+      if (inHand === undefined) continue
+      this.#lines.update(inHand.line, { id: item.rawId, since: inHand.since, progress })
     }
     this.#untold.clear()
   }
 }
 
-/** Whether meta/log/ has files. */
-class LogPresence {
-  readonly #meta: MetaDirectory
-  readonly #directory: string
-  #areThere = false
-  readonly #changes: DirectoryChanges
-
-  constructor(meta: MetaDirectory) {
-    this.#meta = meta
-    this.#directory = partPath(meta.layout, 'log')
-    this.#changes = new DirectoryChanges(this.#directory)
-  }
-
-  /** As of the last look. */
-  get areThere(): boolean {
-    return this.#areThere
-  }
-
-  /** Never throws. */
-  look(): void {
-    this.#meta.attempt('log', () => {
-      if (!this.#changes.take()) return
-      this.#areThere = this.#changes.exists && namesAt(this.#directory).length > 0
-    })
-  }
+/** Whether the item has left queue/. */
+function isOver({ outcome }: WorkItem): boolean {
+  return outcome === 'done' || outcome === 'failed'
 }
 
 let unsuspected: readonly Suspicion[] = []

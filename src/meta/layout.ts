@@ -3,6 +3,7 @@
  *
  *     meta/workers/HOST.PID.N    what one worker has in hand (worker-lines.ts)
  *     meta/log/KEY               why the attempts of one item have failed, and which workers died with it (log.ts)
+ *     meta/crashed/KEY           empty: the log of the item has crash marks that count
  *
  * KEY is the name of an item without its tries, byte for byte, so it is never longer than the name of a file may be. A name in
  * workers/ that begins with `.` is being made, and is never read.
@@ -14,13 +15,13 @@ import path from 'node:path'
 
 import { type Layout, placePath } from '../directory/layout.js'
 import { Place } from '../addon/native.js'
-import type { RawName } from '../name/charset.js'
+import { type RawName, toRaw } from '../name/charset.js'
 import { META_DIRECTORY } from '../settings.js'
 
 /** A directory in meta/. */
-export type MetaPart = 'workers' | 'log'
+export type MetaPart = 'workers' | 'log' | 'crashed'
 
-export const META_PARTS: readonly MetaPart[] = ['workers', 'log']
+export const META_PARTS: readonly MetaPart[] = ['workers', 'log', 'crashed']
 
 const LONGEST_HOST = 64
 
@@ -37,6 +38,16 @@ export function partPath(layout: Layout, part: MetaPart): string {
 /** The path of the log of an item. */
 export function logPath(layout: Layout, key: RawName): Buffer {
   return bytesOf(partPath(layout, 'log'), key)
+}
+
+/** {@link logPath}, as native code takes it. */
+export function rawLogPath(layout: Layout, key: RawName): RawName {
+  return `${toRaw(partPath(layout, 'log'), 'utf8')}/${key}`
+}
+
+/** The path of the file that says that an item has crash marks. */
+export function crashedPath(layout: Layout, key: RawName): Buffer {
+  return bytesOf(partPath(layout, 'crashed'), key)
 }
 
 /** The path that an item has while it waits. */

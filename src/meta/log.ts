@@ -7,11 +7,15 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
+import os from 'node:os'
 
+import { type LockKind, type LogResult, isFailure, native } from '../addon/native.js'
+import { LockOperation, type LogForm } from '../addon/packing.js'
 import type { Layout } from '../directory/layout.js'
+import { systemError } from '../errors/system-error.js'
 import type { RawName } from '../name/charset.js'
-import { type MetaDirectory, ifThere } from './directory.js'
+import { type MetaAccess, type MetaDirectory, ifThere } from './directory.js'
 import {
   append,
   closeFile,
@@ -23,20 +27,16 @@ import {
   makeFileAnew,
   namesAt,
   openFile,
-  openToAppend,
   readAll,
   removeFile,
   rename,
   tryLock,
 } from './files.js'
-import { hiddenName, isHidden, logPath, partPath } from './layout.js'
+import { crashedPath, hiddenName, isHidden, logPath, partPath, rawLogPath } from './layout.js'
 
 const MOST_BYTES = 64 * 1024
 const NEWLINE = 0x0a
-const LOCK_ATTEMPTS = 20
-const LOCK_PAUSE_MS = 1
-// A log that another process replaces each time it is opened would be a wonder.
-const MOST_REOPENINGS = 10
+const { ENOENT } = os.constants.errno
 
 /** What is kept of an error. */
 export interface LoggedError {
@@ -56,9 +56,9 @@ export interface FailedLine {
   readonly id: string
   readonly error: LoggedError
   /** When the item is tried again. */
-  readonly due?: string
+  readonly due?: string | undefined
   /** Why it is not tried again. */
-  readonly reason?: string
+  readonly reason?: string | undefined
 }
 
 /** A worker has died with the item in hand. */
@@ -91,12 +91,60 @@ export type LogLine = FailedLine | CrashLine | RedrivenLine
  * @throws As `node:fs`. The log then has the line, a part of it, or nothing of it.
  */
 export function appendLine(meta: MetaDirectory, key: RawName, line: LogLine): void {
-  const path = logPath(meta.layout, key)
-  const descriptor = openLocked(meta, path)
+  const { lockKind, access } = meta
+  const [lock, mode, user, group] = logForm(lockKind, access)
+  const append = (): LogResult =>
+    native.appendLogSync(rawLogPath(meta.layout, key), textOf(line), lock, mode, user, group)
+  let appended = append()
+  if (isFailure(appended) && appended.errno === -ENOENT) {
+    meta.make('log', access)
+    appended = append()
+  }
+  if (isFailure(appended)) throw systemError(appended)
+  trimIfLong(meta, key, appended)
+}
+
+/**
+ * Appends a crash mark to the log of an item, and makes the file that tells of it. That comes first: a burial that is cut short is done
+ * again, and the file without the mark does no harm.
+ *
+ * @throws As `node:fs`.
+ */
+export function appendMark(meta: MetaDirectory, key: RawName, line: CrashLine): void {
+  const { access } = meta
+  meta.make('crashed', access)
   try {
-    const { size } = infoOf(descriptor)
-    const isTorn = size > 0 && readAll(descriptor, size - 1)[0] !== NEWLINE
-    append(descriptor, Buffer.from(`${isTorn ? '\n' : ''}${JSON.stringify(line)}\n`))
+    closeFile(makeFile(crashedPath(meta.layout, key), access.fileMode, access.owner))
+  } catch (error) {
+    if (!isTaken(error)) throw error
+  }
+  appendLine(meta, key, line)
+}
+
+/** A line as it stands in a log. */
+export function textOf(line: LogLine): string {
+  return `${JSON.stringify(line)}\n`
+}
+
+/** How a log is locked and made, as native code takes it. */
+export function logForm(lockKind: LockKind, { fileMode, owner }: MetaAccess): LogForm {
+  return [LockOperation[lockKind], fileMode, owner.user, owner.group, MOST_BYTES]
+}
+
+/**
+ * Replaces a log that has grown too long by its newest half.
+ *
+ * @param size - Its size after the last line.
+ * @throws As `node:fs`.
+ */
+export function trimIfLong(meta: MetaDirectory, key: RawName, size: number): void {
+  if (size <= MOST_BYTES) return
+  const path = logPath(meta.layout, key)
+  const descriptor = ifThere(() => openFile(path, 'write'))
+  if (descriptor === undefined) return
+  try {
+    // Another process that has the lock appends or trims; the next line that is appended tries again.
+    if (!tryLock(descriptor, meta.lockKind) || !isAt(path, descriptor)) return
     if (infoOf(descriptor).size > MOST_BYTES) trim(meta, key, readAll(descriptor))
   } finally {
     closeFile(descriptor)
@@ -120,12 +168,14 @@ export function readLog(layout: Layout, key: RawName): readonly LogLine[] {
 /** Removes the log of an item, if it has one. @throws As `node:fs`. */
 export function removeLog(layout: Layout, key: RawName): void {
   removeFile(logPath(layout, key))
+  removeFile(crashedPath(layout, key))
 }
 
 /** From now on, the marks that an item has do not count. Without effect if it has no log. @throws As `node:fs`. */
 export function forgetMarks(meta: MetaDirectory, key: RawName): void {
   if (infoAt(logPath(meta.layout, key)) === undefined) return
   appendLine(meta, key, { at: new Date().toISOString(), redriven: true })
+  removeFile(crashedPath(meta.layout, key))
 }
 
 /** The keys of the items that have logs. @throws As `node:fs`. */
@@ -157,38 +207,6 @@ export function newestHalf(bytes: Buffer): Buffer {
   const lastLine = bytes.subarray(0, -1).lastIndexOf(NEWLINE) + 1
   const next = bytes.indexOf(NEWLINE, half) + 1
   return bytes.subarray(next === 0 ? lastLine : Math.min(next, lastLine))
-}
-
-/** Opens and locks a log, and makes it if there is none. */
-function openLocked(meta: MetaDirectory, path: Buffer): number {
-  const { lockKind } = meta
-  for (let reopening = 0; ; reopening++) {
-    const descriptor = openOrMake(meta, path)
-    try {
-      for (let attempt = 0; attempt < LOCK_ATTEMPTS && !tryLock(descriptor, lockKind); attempt++) pause()
-      // Without the lock, too: a line that is appended beside a replacement may be lost, and one that is not appended is.
-      if (reopening === MOST_REOPENINGS || isAt(path, descriptor)) return descriptor
-    } catch (error) {
-      closeFile(descriptor)
-      throw error
-    }
-    // Another process has replaced or removed it between our open and our lock.
-    closeFile(descriptor)
-  }
-}
-
-function openOrMake(meta: MetaDirectory, path: Buffer): number {
-  for (let attempt = 0; ; attempt++) {
-    const opened = ifThere(() => openToAppend(path))
-    if (opened !== undefined) return opened
-    const { access } = meta
-    meta.make('log', access)
-    try {
-      closeFile(makeFile(path, access.fileMode, access.owner))
-    } catch (error) {
-      if (!isTaken(error) || attempt === MOST_REOPENINGS) throw error
-    }
-  }
 }
 
 /** Replaces a log by its newest half. The caller holds its lock. */
@@ -238,9 +256,4 @@ function isLogLine(value: unknown): value is LogLine {
     )
   const { error } = line
   return isNamed && typeof error === 'object' && error !== null && 'message' in error
-}
-
-/** The lock of a log is held for one write; asleep, this thread does not keep its holder from a processor. */
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS)
 }

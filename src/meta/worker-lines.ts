@@ -77,7 +77,16 @@ export class WorkerLines {
   hold(item: HeldItem): number {
     if (this.#free.length === 0) this.#grow()
     const line = this.#free.pop() ?? 0
-    this.#write(line, heldText(item))
+    // Nearly every item: nothing of it needs an escape, and the rest of the line is blank already.
+    if (PLAIN.test(item.id)) {
+      this.#bytes.write(
+        `{"id":"${item.id}","since":"${item.since}"}`,
+        line * LINE_BYTES,
+        LONGEST_TEXT,
+        'latin1',
+      )
+      this.#noteChange(line)
+    } else this.#write(line, heldText(item))
     return line
   }
 
@@ -88,7 +97,9 @@ export class WorkerLines {
 
   /** Makes a line blank. */
   drop(line: number): void {
-    this.#write(line, '')
+    const start = line * LINE_BYTES
+    this.#bytes.fill(BLANK, start, start + LONGEST_TEXT)
+    this.#noteChange(line)
     this.#free.push(line)
   }
 
@@ -108,11 +119,15 @@ export class WorkerLines {
 
   #write(line: number, text: string): void {
     const start = line * LINE_BYTES
-    const end = start + LINE_BYTES
-    const written = text === '' ? 0 : this.#bytes.write(text, start, LONGEST_TEXT, 'utf8')
-    this.#bytes.fill(BLANK, start + written, end - 1)
+    const written = this.#bytes.write(text, start, LONGEST_TEXT, 'utf8')
+    this.#bytes.fill(BLANK, start + written, start + LONGEST_TEXT)
+    this.#noteChange(line)
+  }
+
+  #noteChange(line: number): void {
+    const start = line * LINE_BYTES
     if (start < this.#from) this.#from = start
-    if (end > this.#to) this.#to = end
+    if (start + LINE_BYTES > this.#to) this.#to = start + LINE_BYTES
   }
 
   #grow(): void {
@@ -165,8 +180,6 @@ function blankLines(count: number): Buffer {
 }
 
 function heldText({ id, since, progress }: HeldItem): string {
-  // Nearly every item: nothing of it needs an escape.
-  if (progress === undefined && PLAIN.test(id)) return `{"id":"${id}","since":"${since}"}`
   const text = pathText(id)
   const isText = Buffer.from(text).toString('latin1') === id
   const name = isText ? { id: text } : { raw: rawText(id) }

@@ -131,31 +131,31 @@ export class Pool<Item extends SourceItem> {
   }
 
   #start(items: readonly Item[], suspicions: readonly Suspicion[]): void {
-    for (const [index, item] of items.entries()) {
-      if (suspicions[index] === 'crashed') void this.#reject(item)
-      else if (suspicions[index] === 'alone') this.#suspect(item)
-      else void this.#run(item)
+    let index = 0
+    for (const item of items) {
+      const suspicion = suspicions[index++]
+      if (suspicion === 'crashed') this.#reject(item)
+      else if (suspicion === 'alone') this.#suspect(item)
+      else this.#run(item)
     }
   }
 
-  async #run(item: Item): Promise<void> {
+  #run(item: Item): void {
     const run = new Run(this.#desk, item)
     this.#runs.set(item, run)
-    await run.work()
-    this.#leave(item)
+    run.start(this.#onGone)
   }
 
-  async #reject(item: Item): Promise<void> {
+  #reject(item: Item): void {
     const run = new Run(this.#desk, item)
     this.#runs.set(item, run)
     const error = new PermanentFailure(
       'Too many workers have died with this item in hand, so it is not run again',
     )
-    await run.reject('crashed', error)
-    this.#leave(item)
+    run.reject('crashed', error, this.#onGone)
   }
 
-  #leave(item: Item): void {
+  readonly #onGone = ({ item }: Run<Item>): void => {
     this.#runs.delete(item)
     if (this.#alone === item) this.#alone = undefined
     this.#ended.push(item)
@@ -186,8 +186,8 @@ export class Pool<Item extends SourceItem> {
     if (this.#suspects.length > 0) this.#waitForOthers()
     this.#alone = item
     const [suspicion] = this.#desk.journal.begin([item])
-    if (suspicion === 'crashed') void this.#reject(item)
-    else void this.#run(item)
+    if (suspicion === 'crashed') this.#reject(item)
+    else this.#run(item)
   }
 
   #notifyQueue(): void {

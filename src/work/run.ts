@@ -94,7 +94,7 @@ const NONE: Ending = { move: 'none' }
 /** Runs one item, from its claim until it has left the worker's hands. */
 export class Run<Item extends SourceItem> implements HandlerContext {
   readonly #desk: Desk<Item>
-  readonly #item: Item
+  readonly item: Item
   #startedAt = 0
   /** Of the timeout, and then of the report that the handler is stuck. */
   #timer: NodeJS.Timeout | undefined
@@ -104,42 +104,57 @@ export class Run<Item extends SourceItem> implements HandlerContext {
   #timeout: DOMException | undefined
   /** When the item is due again, in milliseconds since the epoch; 0: at once. */
   #due = 0
+  #leave: (run: this) => void = () => undefined
 
   constructor(desk: Desk<Item>, item: Item) {
     this.#desk = desk
-    this.#item = item
+    this.item = item
   }
 
   get signal(): AbortSignal {
-    if (this.#item.abort !== undefined) return this.#item.signal
+    if (this.item.abort !== undefined) return this.item.signal
     this.#own ??= new AbortController()
-    return AbortSignal.any([this.#item.signal, this.#own.signal])
+    return AbortSignal.any([this.item.signal, this.#own.signal])
   }
 
   /** Asks the handler to end. */
   abort(reason: unknown): void {
-    if (this.#item.abort !== undefined) this.#item.abort(reason)
+    if (this.item.abort !== undefined) this.item.abort(reason)
     else (this.#own ??= new AbortController()).abort(reason)
   }
 
   get progress(): (value: string | number | object) => void {
     return (value) => {
-      this.#desk.journal.progress(this.#item, value)
+      this.#desk.journal.progress(this.item, value)
     }
   }
 
-  /** Runs the handler and moves the item. Never rejects. */
-  async work(): Promise<void> {
+  /**
+   * Runs the handler and moves the item. Hot path: as few promises as possible.
+   *
+   * @param onGone - Called when the item has left the worker's hands. Must not throw.
+   */
+  start(onGone: (run: this) => void): void {
+    this.#leave = onGone
     this.#begin()
-    const ending = await this.#handle()
-    this.#stopTimer()
-    await this.#end(ending)
+    const { handler } = this.#desk
+    let answer: unknown
+    try {
+      answer = handler(this.item, this)
+    } catch (error) {
+      this.#thrown(error)
+      return
+    }
+    if (answer instanceof Promise) answer.then(this.#returned, this.#thrown)
+    else if (isThenable(answer)) Promise.resolve(answer).then(this.#returned, this.#thrown)
+    else this.#returned()
   }
 
-  /** Moves an item to fail/ that is not to run. Never rejects. */
-  async reject(reason: FailureReason, error: unknown): Promise<void> {
+  /** Moves an item to fail/ that is not to run. */
+  reject(reason: FailureReason, error: unknown, onGone: (run: this) => void): void {
+    this.#leave = onGone
     this.#startedAt = performance.now()
-    await this.#end({ move: 'fail', reason, error })
+    this.#end({ move: 'fail', reason, error })
   }
 
   #begin(): void {
@@ -148,30 +163,31 @@ export class Run<Item extends SourceItem> implements HandlerContext {
     this.#startedAt = performance.now()
     if (timeout > 0) this.#setTimer(timeout, () => this.#timeOut(timeout))
     count('started')
-    tell('started', { item: this.#item, try: this.#item.tries + 1 })
+    tell('started', { item: this.item, try: this.item.tries + 1 })
   }
 
-  async #handle(): Promise<Ending> {
-    const { handler } = this.#desk
-    try {
-      const answer = handler(this.#item, this)
-      if (isThenable(answer)) await answer
-    } catch (error) {
-      if (this.#item.finishing !== undefined) await this.#handlersFinish()
-      return this.#thrown(error)
+  readonly #returned = (): void => {
+    this.#afterHandlersFinish(() => (this.item.claimed === false ? NONE : DONE))
+  }
+
+  readonly #thrown = (error: unknown): void => {
+    this.#afterHandlersFinish(() => this.#endingOf(error))
+  }
+
+  /** Ends the run. The handler may have begun a finish without awaiting it: then that comes first. */
+  #afterHandlersFinish(ending: () => Ending): void {
+    const { finishing } = this.item
+    if (finishing === undefined) {
+      this.#end(ending())
+      return
     }
-    if (this.#item.finishing !== undefined) await this.#handlersFinish()
-    return this.#item.claimed === false ? NONE : DONE
+    const end = (): void => this.#end(ending())
+    finishing.then(end, end)
   }
 
-  /** The handler may have begun a finish without awaiting it. */
-  async #handlersFinish(): Promise<void> {
-    await Promise.allSettled([this.#item.finishing])
-  }
-
-  #thrown(error: unknown): Ending {
+  #endingOf(error: unknown): Ending {
     const { options, tell, closing } = this.#desk
-    const item = this.#item
+    const item = this.item
     if (item.claimed === false) {
       tell('error', error)
       return NONE
@@ -188,79 +204,96 @@ export class Run<Item extends SourceItem> implements HandlerContext {
     return reason === undefined ? { move: 'retry', error, delay } : { move: 'fail', reason, error }
   }
 
-  async #end(ending: Ending): Promise<void> {
-    const { recovered, unfinished, tell } = this.#desk
+  #end(ending: Ending): void {
+    this.#stopTimer()
     const ms = performance.now() - this.#startedAt
     this.#log(ending, ms)
+    this.#move(ending).then(
+      (moved) => {
+        this.#tellOf(moved ?? ending, ms)
+        this.#leave(this)
+      },
+      (error: unknown) => void this.#moveLater(error, ending, ms),
+    )
+  }
+
+  /** The move has failed. It is made again until it succeeds, or the item has left the worker's hands by other means. */
+  async #moveLater(error: unknown, ending: Ending, ms: number): Promise<void> {
+    const { recovered, unfinished, tell } = this.#desk
     let rest = ending
+    let problem = error
     let isUnfinished = false
-    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    for (let pause = FIRST_PAUSE; this.item.claimed === true; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      // The handler has asked for another move, which has failed, too, and which the source tries again.
+      if (isA(problem, ItemFinishedError)) rest = { move: 'none', error: problem }
+      if (!isUnfinished) {
+        isUnfinished = true
+        tell('error', problem)
+        unfinished(problem)
+      }
+      await later(pause)
       try {
-        this.#tellOf(await this.#move(rest), ms)
+        this.#tellOf((await this.#move(rest)) ?? rest, ms)
+        problem = undefined
         break
-      } catch (error) {
-        if (this.#item.claimed !== true) {
-          this.#tellOfLoss(error, rest, isUnfinished, ms)
-          break
-        }
-        // The handler has asked for another move, which has failed, too, and which the source tries again.
-        if (isA(error, ItemFinishedError)) rest = { move: 'none', error }
-        if (!isUnfinished) {
-          isUnfinished = true
-          tell('error', error)
-          unfinished(error)
-        }
-        await later(pause)
+      } catch (thrown) {
+        problem = thrown
       }
     }
+    if (problem !== undefined) this.#tellOfLoss(problem, rest, isUnfinished, ms)
     if (isUnfinished) recovered()
+    this.#leave(this)
   }
 
   #log(ending: Ending, ms: number): void {
     const { journal } = this.#desk
     if (ending.move === 'fail') {
-      journal.failed(this.#item, { error: ending.error, ms, reason: ending.reason })
+      journal.failed(this.item, { error: ending.error, ms, reason: ending.reason })
       return
     }
     if (ending.move === 'retry' || ending.move === 'postpone')
       this.#due = ending.delay > 0 ? Date.now() + ending.delay : 0
     // Once it is released, another worker may have it.
-    if (ending.move === 'release' || ending.move === 'postpone') journal.end([this.#item])
+    if (ending.move === 'release' || ending.move === 'postpone') journal.end([this.item])
     if (ending.move !== 'retry') return
     const attempt: FailedAttempt = { error: ending.error, ms }
-    journal.failed(this.#item, this.#due === 0 ? attempt : { ...attempt, due: this.#due })
+    journal.failed(this.item, this.#due === 0 ? attempt : { ...attempt, due: this.#due })
   }
 
-  /** @returns How the item has moved. That differs from `ending` only where the source alone knows that the item has no tries left. */
-  async #move(ending: Ending): Promise<Ending> {
-    const item = this.#item
-    switch (ending.move) {
-      case 'done':
-        if (this.#desk.options.keepDone || item.discard === undefined) await item.done()
-        else await item.discard()
-        return ending
-      case 'fail':
-        await item.fail()
-        return ending
-      case 'retry': {
-        const outcome = await item.retry({ delay: ending.delay })
-        return outcome === 'waiting' ? ending : { move: 'fail', reason: 'exhausted', error: ending.error }
+  /** @returns How the item has moved; `undefined`: as `ending` says. */
+  #move(ending: Ending): Promise<Ending | undefined> {
+    const { item } = this
+    try {
+      switch (ending.move) {
+        case 'done':
+          if (this.#desk.options.keepDone || item.discard === undefined) return asMoved(item.done())
+          return asMoved(item.discard())
+        case 'fail':
+          return asMoved(item.fail())
+        case 'retry':
+          return this.#retry(ending)
+        case 'postpone':
+          return asMoved(item.release({ delay: ending.delay }))
+        case 'release':
+          return asMoved(item.release())
+        case 'none':
+          if (item.claimed !== false) throw ending.error
+          return asMoved(undefined)
       }
-      case 'postpone':
-        await item.release({ delay: ending.delay })
-        return ending
-      case 'release':
-        await item.release()
-        return ending
-      case 'none':
-        if (item.claimed !== false) throw ending.error
-        return ending
+    } catch (error) {
+      return asRejected(error)
     }
+  }
+
+  /** The source alone may know that the item has no tries left. */
+  async #retry({ error, delay }: Ending & { move: 'retry' }): Promise<Ending | undefined> {
+    const outcome = await this.item.retry({ delay })
+    return outcome === 'waiting' ? undefined : { move: 'fail', reason: 'exhausted', error }
   }
 
   #tellOf(ending: Ending, ms: number): void {
     const { tell, count } = this.#desk
-    const item = this.#item
+    const item = this.item
     switch (ending.move) {
       case 'done':
         count('done')
@@ -293,7 +326,7 @@ export class Run<Item extends SourceItem> implements HandlerContext {
 
   #tellOfHandlersMove(ms: number): void {
     const { tell, count } = this.#desk
-    const item = this.#item
+    const item = this.item
     switch (item.outcome) {
       case 'released':
         count('released')
@@ -319,7 +352,7 @@ export class Run<Item extends SourceItem> implements HandlerContext {
    * @param isUnfinished - The move had failed before, and the source has tried it again by itself.
    */
   #tellOfLoss(error: unknown, ending: Ending, isUnfinished: boolean, ms: number): void {
-    const { outcome } = this.#item
+    const { outcome } = this.item
     if (isUnfinished && outcome !== 'released' && outcome !== 'gone') {
       this.#tellOf(ending, ms)
       return
@@ -335,7 +368,7 @@ export class Run<Item extends SourceItem> implements HandlerContext {
   #timeOut(timeout: number): void {
     this.#timeout = new DOMException(`The handler has run for ${timeout} ms, its timeout`, 'TimeoutError')
     this.#setTimer(STUCK_MS, () => {
-      this.#desk.tell('stuck', { item: this.#item, ms: performance.now() - this.#startedAt })
+      this.#desk.tell('stuck', { item: this.item, ms: performance.now() - this.#startedAt })
     })
     this.abort(this.#timeout)
   }
@@ -365,6 +398,16 @@ function isA<Class extends typeof FsqError | typeof RetryLater | typeof FinishEr
   type: Class,
 ): error is InstanceType<Class> {
   return error instanceof Error && (error as Partial<FsqError>).code === type.code
+}
+
+/** Of a source whose moves are synchronous, too. Makes no promise of a promise. */
+function asMoved(moving: Promise<void> | void): Promise<undefined> {
+  return Promise.resolve(moving) as Promise<undefined>
+}
+
+/** What a source has thrown instead of a rejection. */
+async function asRejected(error: unknown): Promise<undefined> {
+  throw error
 }
 
 function isThenable(answer: unknown): answer is PromiseLike<unknown> {

@@ -30,7 +30,9 @@ async function run({ scenario, prepare, check }: Case, at?: number): Promise<Chi
   prepare(queue)
   const child = new Child('killed-in-meta.mjs', { root, scenario, ...(at === undefined ? {} : { at }) })
   const { signal } = await child.ended
-  expect([child.stderr, signal]).toEqual(['', at === undefined ? null : 'SIGKILL'])
+  // Looks depend on the time, so another run may make a call less.
+  const hasEnded = child.said('calls').some(({ calls }) => at === undefined || Number(calls) < at)
+  expect([child.stderr, signal]).toEqual(['', hasEnded ? null : 'SIGKILL'])
   await check(queue, child)
   await queue.close()
   fs.rmSync(root, { recursive: true })

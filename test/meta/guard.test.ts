@@ -113,13 +113,13 @@ describe('the file of a worker', () => {
     fs.chmodSync(queue.path, 0o2770)
     const { guard } = guardOf(queue)
     guard.failed(items[0] as WorkItem, { error: 'no', ms: 1 })
+    await items[0]?.fail()
     const mode = (...parts: string[]): number =>
       fs.statSync(path.join(queue.path, 'meta', ...parts)).mode & 0o7777
     expect([mode(), mode('workers'), mode('log')]).toEqual([0o2770, 0o2770, 0o2770])
     expect([mode('workers', workerFiles(queue)[0] ?? ''), mode('log', logFiles(queue)[0] ?? '')]).toEqual([
       0o660, 0o660,
     ])
-    items[0]?.release()
   })
 
   test('is made anew before the next item if it was removed', async () => {

@@ -58,8 +58,8 @@ async function queueWithMeta(): Promise<Queue> {
   const item = await new Taker(queue).take()
   const { guard } = openGuard(queue)
   guard.failed(item, { error: 'no', ms: 1 })
+  await item.fail()
   guard.close()
-  item.release()
   return queue
 }
 

@@ -27,14 +27,14 @@ const guardOfNobody = (): Promise<{ reports: string[]; crashes: string[] }> =>
   inProgram(
     `
     const answer = { reports: [], crashes: [] }
-    const queue = new Queue('q', { root: given.root, onReport: ({ type }) => answer.reports.push(type) })
+    const queue = new Queue('q', { root: given.root, maxTries: 3, onReport: ({ type }) => answer.reports.push(type) })
     const onCrashed = ({ id }) => answer.crashes.push(id)
     const guard = queue.openGuard({ maxCrashes: 3, concurrency: () => 1, onCrashed })
     for await (const item of queue.scan()) {
       guard.begin([item])
       guard.failed(item, { error: new Error('no'), ms: 1 })
+      await item.retry()
       guard.end([item])
-      item.release()
     }
     guard.close()
     return answer

@@ -38,6 +38,15 @@ function counted(run) {
   }
 }
 
+async function countedUntil(run) {
+  isCounting = true
+  try {
+    await run()
+  } finally {
+    isCounting = false
+  }
+}
+
 const { Queue } = await import('../../dist/index.js')
 const queue = new Queue('q', { root: job.root, durability: 'none', maxTries: 3 })
 const open = () =>
@@ -65,7 +74,7 @@ const scenarios = {
     const guard = open()
     for await (const item of queue.scan()) {
       counted(() => guard.failed(item, { error: new Error('last'), ms: 1 }))
-      await item.done()
+      await countedUntil(() => item.done())
       guard.end([item])
       break
     }
@@ -76,7 +85,7 @@ async function work(guard, [first, second]) {
   counted(() => guard.begin([first, second]))
   say({ began: true })
   counted(() => guard.failed(first, { error: new Error('no'), ms: 1, reason: 'permanent' }))
-  await first.fail()
+  await countedUntil(() => first.fail())
   counted(() => guard.end([first]))
   await second.done()
   counted(() => {
