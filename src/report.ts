@@ -81,10 +81,13 @@ class Reported {
   }
 }
 
+/** Reports of moves: each tells of another one, also if the file has failed before and was moved back by a redrive. */
+const MOVES: readonly ReportType[] = ['malformed', 'expired', 'exhausted']
+
 /** Warnings are process-wide, so all handles share this. */
 const warned = new Reported()
 
-/** Passes the reports of one handle on, each of them once: to the listener, or as process warnings. */
+/** Passes the reports of one handle on, each of them once, but each move: to the listener, or as process warnings. */
 export class Reporter {
   readonly #layout: Layout
   readonly #listener: ReportListener | undefined
@@ -112,12 +115,12 @@ export class Reporter {
     return reporter
   }
 
-  /** Reports once. An error that the listener throws is passed on. */
+  /** Reports. An error that the listener throws is passed on. */
   report(type: ReportType, rawName: RawName, message: string, error?: FsqError): void {
     const key = `${type} ${rawName}`
     const name = printable(rawName)
     if (this.#listener !== undefined) {
-      if (!this.#heard.add(key)) return
+      if (!MOVES.includes(type) && !this.#heard.add(key)) return
       const report: Report = { type, queue: this.#layout.name, name, rawName, message }
       this.#listener(error === undefined ? report : { ...report, error })
       return

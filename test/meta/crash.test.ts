@@ -4,6 +4,7 @@ import path from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
 import { layoutOf } from '../../src/directory/layout.js'
+import { PermanentFailure } from '../../src/errors/classes.js'
 import { MetaDirectory } from '../../src/meta/directory.js'
 import { appendLine, readLog } from '../../src/meta/log.js'
 import { itemKey } from '../../src/name/item-name.js'
@@ -15,38 +16,61 @@ import { SINCE, leaveDeadWorker, logFiles, openGuard, workerFiles } from './dead
 const WIDTH = 3
 const A = itemName({ entropy: 0, args: ['a'] })
 const B = itemName({ entropy: 1, args: ['b'] })
+const HOWS = ['done', 'retry', 'never', 'later']
+const howOf = (id: string): string => id.split('_')[6] ?? ''
 const KEY = itemKey(A, '%')
 
 interface Case {
-  readonly scenario: 'work' | 'bury' | 'trim'
+  readonly scenario: 'work' | 'giveBack' | 'worker' | 'bury' | 'trim'
   readonly prepare: (queue: Queue) => void
   readonly check: (queue: Queue, child: Child) => Promise<void>
 }
 
-async function run({ scenario, prepare, check }: Case, at?: number): Promise<Child> {
+/** Where a child is killed. `torn`: half-way through a write. */
+interface Kill {
+  readonly at: number
+  readonly torn?: boolean
+}
+
+let unkilled = 0
+
+async function run({ scenario, prepare, check }: Case, kill?: Kill): Promise<Child> {
   const root = makeDirectory({ quick: true })
-  const queue = await Queue.install('q', { root, durability: 'none', onReport: () => undefined })
-  for (const name of [A, B]) plant(queue, name)
+  const queue = await Queue.install('q', { root, durability: 'none', maxTries: 3, onReport: () => undefined })
   prepare(queue)
-  const child = new Child('killed-in-meta.mjs', { root, scenario, ...(at === undefined ? {} : { at }) })
-  const { signal } = await child.ended
-  // Looks depend on the time, so another run may make a call less.
-  const hasEnded = child.said('calls').some(({ calls }) => at === undefined || Number(calls) < at)
-  expect([child.stderr, signal]).toEqual(['', hasEnded ? null : 'SIGKILL'])
-  await check(queue, child)
-  await queue.close()
+  const items = names(queue, 'queue').length
+  const child = new Child('killed-in-meta.mjs', { root, scenario, items, ...kill })
+  const { code, signal } = await child.ended
+  expect(child.stderr).toBe('')
+  // A run may take fewer calls than the one before, as the number of looks depends on the time.
+  if (kill === undefined || code !== 0) expect(signal).toBe(kill === undefined ? null : 'SIGKILL')
+  else unkilled++
+  try {
+    await check(queue, child)
+  } finally {
+    await queue.close({ force: true })
+  }
   fs.rmSync(root, { recursive: true })
   return child
 }
 
-/** Kills a worker at each call of a scenario. */
-async function killAtEach(scenario: Case): Promise<number> {
-  const { calls } = await (await run(scenario)).says('calls')
-  const places = Array.from({ length: Number(calls) }, (_, index) => index + 1)
-  await inParallel(places, WIDTH, async (at) => {
-    await run(scenario, at)
+/** Kills a worker at each call of a scenario, and in the middle of each write. Gives back the calls. */
+async function killAtEach(scenario: Case): Promise<string[]> {
+  const { calls } = (await (await run(scenario)).says('calls')) as unknown as { calls: string[] }
+  const kills = calls.flatMap((name, index): Kill[] => {
+    const at = index + 1
+    return name === 'writeSync' ? [{ at }, { at, torn: true }] : [{ at }]
   })
-  return places.length
+  unkilled = 0
+  await inParallel(kills, WIDTH, async (kill) => {
+    await run(scenario, kill)
+  })
+  expect(unkilled).toBeLessThan(kills.length / 5)
+  return calls
+}
+
+function plantTwo(queue: Queue): void {
+  for (const name of [A, B]) plant(queue, name)
 }
 
 async function marksOf(queue: Queue, id: string): Promise<number> {
@@ -64,9 +88,9 @@ function bury(queue: Queue): void {
 
 describe('a kill at each call on files', () => {
   test('of a worker: the items that it had in hand have one mark, those that it had finished have none', async () => {
-    const count = await killAtEach({
+    const calls = await killAtEach({
       scenario: 'work',
-      prepare: () => undefined,
+      prepare: plantTwo,
       async check(queue, child) {
         bury(queue)
         const standing = names(queue, 'queue')
@@ -80,13 +104,67 @@ describe('a kill at each call on files', () => {
           expect(await queue.attempts(A)).toMatchObject([{ reason: 'permanent' }])
       },
     })
-    expect(count).toBeGreaterThan(30)
+    expect(calls.length).toBeGreaterThan(30)
+    expect(calls).toContain('lockDescriptor')
+  })
+
+  test('of a worker that gives items back: no mark for the name that a retried item had, nor for a released item', async () => {
+    const calls = await killAtEach({
+      scenario: 'giveBack',
+      prepare: plantTwo,
+      async check(queue, child) {
+        bury(queue)
+        const [retried, released] = [await marksOf(queue, A), await marksOf(queue, B)]
+        const hasBegun = child.said('began').length > 0
+        if (!names(queue, 'queue').includes(A)) expect(retried).toBe(0)
+        else if (hasBegun) expect(retried).toBe(1)
+        if (child.said('ended').length > 0) expect(released).toBe(0)
+        else expect(released).toBeLessThanOrEqual(1)
+        expect(names(queue, 'queue')).toHaveLength(2)
+      },
+    })
+    expect(calls).toContain('lockDescriptor')
+  })
+
+  test('of queue.work(): another worker does what is left, and finds a mark for each item in hand', async () => {
+    const calls = await killAtEach({
+      scenario: 'worker',
+      prepare(queue) {
+        for (const [entropy, how] of HOWS.entries()) plant(queue, itemName({ entropy, args: [how] }))
+      },
+      async check(queue, child) {
+        const standing = names(queue, 'queue')
+        bury(queue)
+        const began = child.said('began').map((line) => String(line['began']))
+        for (const id of [...standing, ...names(queue, 'done'), ...names(queue, 'fail')]) {
+          const marks = await marksOf(queue, id)
+          expect(marks).toBeLessThanOrEqual(standing.includes(id) ? 1 : 0)
+          // One that is released leaves the file of its worker before it leaves its hands.
+          if (standing.includes(id) && began.includes(id) && !id.includes('later')) expect(marks).toBe(1)
+        }
+        const worker = await queue.work(({ args: [how] }) => {
+          if (how === 'never') throw new PermanentFailure('never')
+        })
+        // One is delayed.
+        while (names(queue, 'queue').length > 0) await worker.idle()
+        const ends = [
+          names(queue, 'queue'),
+          names(queue, 'done').map(howOf).sort(),
+          names(queue, 'fail').map(howOf),
+        ]
+        expect(ends).toEqual([[], ['done', 'later', 'retry'], ['never']])
+        for (const id of names(queue, 'fail'))
+          expect((await queue.attempts(id)).at(-1)).toMatchObject({ reason: 'permanent' })
+      },
+    })
+    expect(calls.length).toBeGreaterThan(40)
   })
 
   test('of a burial: no mark is lost, and none comes twice', async () => {
-    const count = await killAtEach({
+    const calls = await killAtEach({
       scenario: 'bury',
       prepare(queue) {
+        plantTwo(queue)
         leaveDeadWorker(queue, [A, itemName({ entropy: 9 }), B])
       },
       async check(queue) {
@@ -95,14 +173,16 @@ describe('a kill at each call on files', () => {
         expect(logFiles(queue)).toHaveLength(2)
       },
     })
-    expect(count).toBeGreaterThan(30)
+    expect(calls.length).toBeGreaterThan(30)
+    expect(calls).toContain('lockDescriptor')
   })
 
   test('of a log that is halved: at least the newest half stays, and the item', async () => {
     const texts = Array.from({ length: 60 }, (_, index) => `${index} ${'x'.repeat(900)}`)
-    const count = await killAtEach({
+    const calls = await killAtEach({
       scenario: 'trim',
       prepare(queue) {
+        plantTwo(queue)
         const meta = new MetaDirectory(layoutOf(queue.name, queue.settings))
         for (const message of texts) {
           const error = { name: 'Error', message }
@@ -123,6 +203,6 @@ describe('a kill at each call on files', () => {
         expect([...names(queue, 'queue'), ...names(queue, 'done')]).toHaveLength(2)
       },
     })
-    expect(count).toBeGreaterThan(10)
+    expect(calls.length).toBeGreaterThan(10)
   })
 })

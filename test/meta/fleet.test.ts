@@ -10,7 +10,7 @@ const POISON = 3
 const MAX_CRASHES = 3
 
 describe('items that kill their worker', () => {
-  test.each([1, 4])(
+  test.each([1, 4, 16])(
     'are stopped, and no other item is, in a fleet with concurrency %i',
     async (concurrency) => {
       const root = makeDirectory({ quick: true })

@@ -10,6 +10,29 @@ const queue = new Queue('q', { root: job.root, ...job.queue })
 const log = job.log === undefined ? undefined : fs.openSync(job.log, 'a')
 const note = (line) => log !== undefined && fs.writeSync(log, `${line}\n`)
 
+const deaths = {
+  kill() {
+    process.kill(process.pid, 'SIGKILL')
+  },
+  abort() {
+    process.abort()
+  },
+  exit() {
+    process.exit(1)
+  },
+  async exception() {
+    setImmediate(() => {
+      throw new Error('outside of the handler')
+    })
+    await later(1000)
+  },
+  /** Out of memory, if the heap is bounded. */
+  heap() {
+    const kept = []
+    for (;;) kept.push(new Array(100_000).fill(kept.length + 0.5))
+  },
+}
+
 const handlers = {
   async quick() {
     await later(1)
@@ -26,10 +49,10 @@ const handlers = {
   async lost() {
     await new Promise(() => undefined)
   },
-  /** An item whose first argument is 'poison' kills the worker. */
+  /** An item whose first argument is 'poison' kills the worker, in the manner that its second one names. */
   async poison({ args }) {
     await later(2)
-    if (args[0] === 'poison') process.kill(process.pid, 'SIGKILL')
+    if (args[0] === 'poison') await deaths[args[1] ?? 'kill']()
     await later(2)
   },
   fails() {

@@ -115,6 +115,19 @@ describe('queue.work()', () => {
     expect(bed.reports).toEqual([])
   })
 
+  test('expired again after a redrive: that is told and counted again', async () => {
+    const queue = await bed.install()
+    plant(queue, itemName())
+    const failed: unknown[] = []
+    const worker = await queue.work(() => undefined, { ttl: 60 })
+    worker.on('failed', ({ reason }) => failed.push(reason))
+    await until('it has failed', () => worker.counters.failed === 1)
+    await queue.redrive('all')
+    await until('it has failed again', () => names(queue, 'fail').length === 1 && failed.length === 2)
+    expect(failed).toEqual(['expired', 'expired'])
+    expect(worker.counters.failed).toBe(2)
+  })
+
   test('without a listener for reports, they go where those of the queue go', async () => {
     const queue = await bed.install()
     plant(queue, 'no item')
