@@ -68,6 +68,16 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'enqueue.link': [...MAKING, 'EEXIST', 'EINVAL', 'EXDEV', 'EMLINK'],
   'enqueue.unlink': ['EIO', 'EACCES', 'EBUSY', 'EROFS'],
   'enqueue.fsyncdir': SYNCING,
+  // Of a worker's file in meta/.
+  'lock.lock': ['ENOLCK', 'EINVAL'],
+  'log.open': [...MAKING, 'EMFILE', 'ENFILE', 'ELOOP', 'EEXIST'],
+  'log.chown': ['EPERM', 'EIO'],
+  'log.chmod': ['EPERM', 'EIO', 'EROFS'],
+  'log.lock': ['EAGAIN', 'ENOLCK', 'EINVAL'],
+  'log.stat': ['EIO', 'EOVERFLOW'],
+  'log.look': LOOKING,
+  'log.read': ['EIO'],
+  'log.write': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'],
   'finish.utimens': ['EPERM', 'EIO', 'EROFS'],
   'finish.stat': LOOKING,
   'finish.look': LOOKING,
@@ -121,6 +131,13 @@ const HARMLESS: Readonly<Record<string, readonly Code[] | 'all'>> = {
   'enqueue.stat': ['ENOENT'],
   'enqueue.link': ['EEXIST', 'ENOENT', 'EPERM', 'EINVAL', 'EACCES'],
   'enqueue.unlink': 'all',
+  'lock.lock': 'all',
+  // An item whose log cannot be written moves all the same.
+  ...Object.fromEntries(
+    ['open', 'chown', 'chmod', 'lock', 'stat', 'look', 'read', 'write'].map(
+      (call) => [`log.${call}`, 'all'] as const,
+    ),
+  ),
   'finish.utimens': ['EPERM'],
   'finish.rename': ['EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],
   'finish.link': ['EPERM'],

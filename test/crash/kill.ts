@@ -10,7 +10,7 @@ import { NAME, contentOf, scenarios } from '../support/scenarios.mjs'
 
 const WIDTH = 3
 const CHANGING =
-  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir)|claim\.(complete|unlock)|install\.(mkdir|marker|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
+  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir)|claim\.(complete|unlock)|log\.(open|chmod|write)|install\.(mkdir|marker|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
 const killedAt = new Set<string>()
 const TAKEN = 'taken'
 const DIRECTORIES = ['done', 'fail', 'queue', 'tmp']

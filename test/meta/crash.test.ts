@@ -123,7 +123,7 @@ describe('a kill at each call on files', () => {
         expect(names(queue, 'queue')).toHaveLength(2)
       },
     })
-    expect(calls).toContain('lockDescriptor')
+    expect(calls).toContain('finish')
   })
 
   test('of queue.work(): another worker does what is left, and finds a mark for each item in hand', async () => {

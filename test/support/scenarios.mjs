@@ -104,6 +104,12 @@ function enqueueing({ items, way = 'each', faults = '', umask = 0o022, options =
   }
 }
 
+const FAILED = { error: new Error('no'), ms: 1 }
+
+function guardOf(queue) {
+  return queue.openGuard({ maxCrashes: 3, concurrency: () => 1, onCrashed: () => undefined })
+}
+
 function working({
   items = [{ label: 'a', size: 10 }],
   action = 'done',
@@ -115,6 +121,7 @@ function working({
   labels = items.map(({ label }) => label),
   runs = true,
   lockKind,
+  logged = false,
   prepare = async () => {},
 }) {
   return {
@@ -133,8 +140,10 @@ function working({
       return { queue: (await prepare(context, queue)) ?? queue }
     },
     async act({ say, finish }, { queue }) {
+      const guard = logged ? guardOf(queue) : undefined
       const perform = async (item) => {
         const [label] = item.args
+        guard?.failed(item, FAILED)
         await finish(item, action, async () => item[action](argument))
         say({ did: action, label, id: item.id })
       }
@@ -150,6 +159,7 @@ function working({
         }
       } finally {
         await Promise.allSettled(taken)
+        guard?.close()
       }
       await Promise.all(taken)
     },
@@ -234,6 +244,17 @@ async function takeNamesInDone(context, queue) {
     fs.writeFileSync(path.join(inQueue(queue, 'done'), name), 'taken')
 }
 
+/** The first item has a log. */
+async function retryFirst(context, queue) {
+  const guard = guardOf(queue)
+  for await (const item of queue.scan()) {
+    guard.failed(item, FAILED)
+    await item.retry()
+    break
+  }
+  guard.close()
+}
+
 /** Opened while the faults are there: on a network file system, say. */
 async function openAnew({ Queue, root, report }, queue) {
   const { maxTries } = queue.settings
@@ -308,6 +329,8 @@ export const scenarios = {
   discard: working({ action: 'discard', options: full }),
   retry: working({ action: 'retry', argument: {} }),
   'retry with delay, full': working({ action: 'retry', argument: { delay: 20 }, options: full }),
+  'retry, logged': working({ action: 'retry', argument: {}, logged: true, items: TWO, prepare: retryFirst }),
+  'retry, logged, fcntl locks': working({ ...fcntl, action: 'retry', argument: {}, logged: true }),
   release: working({ action: 'release' }),
   'done by link': working({ faults: RENAME_MISSING }),
   'done by link, full, together': working({
