@@ -79,6 +79,7 @@ export interface QueueCloseOptions {
   readonly force?: boolean | undefined
 }
 
+// `out T`: a queue of invoices may stand for a queue of any items, and not the other way round. TypeScript alone would allow both.
 /**
  * A handle on a queue. Making one touches no file: the first use opens the directory, which then stays open.
  *
@@ -94,7 +95,7 @@ export interface QueueCloseOptions {
  *
  * `T` is the {@link Shape} of the items of a typed queue. It follows from the parsers in the options.
  */
-export class Queue<T extends Shape = Untyped> {
+export class Queue<out T extends Shape = Untyped> {
   readonly #layout: Layout
   readonly #settings: Settings
   readonly #directory: QueueDirectory

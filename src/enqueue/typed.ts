@@ -23,26 +23,24 @@ import { Cancellation } from '../cancellation.js'
 import { PayloadError } from '../errors/classes.js'
 import { type NameArgument, argumentText } from '../name/codec.js'
 import { type Parsers, isThenable } from '../schema/parsers.js'
-import type { InputOf, Shape } from '../schema/shape.js'
+import type { InputOf } from '../schema/shape.js'
 
 /** The payload that `enqueue` takes. With a `body` parser: `{ json: body }` only. */
-export type PayloadOf<T extends Shape> = 'body' extends keyof T
-  ? { readonly json: InputOf<T['body']> }
+export type PayloadOf<T> = T extends { readonly body: infer Body }
+  ? { readonly json: InputOf<Body> }
   : Payload
 
 /** The arguments that `enqueue` takes. */
-export type ArgumentsOf<T extends Shape> = 'args' extends keyof T
-  ? InputOf<T['args']>
-  : readonly NameArgument[]
+export type ArgumentsOf<T> = T extends { readonly args: infer Args } ? InputOf<Args> : readonly NameArgument[]
 
 /** One item of a bulk enqueue. With a `body` parser, it has `data: { json: body }`. */
-export type EntryOf<T extends Shape> = 'body' extends keyof T
+export type EntryOf<T> = T extends { readonly body: unknown }
   ? TypedEntry<T> & { readonly data: PayloadOf<T> }
-  : 'args' extends keyof T
+  : T extends { readonly args: unknown }
     ? TypedEntry<T>
     : EnqueueEntry
 
-interface TypedEntry<T extends Shape> extends EnqueueSyncOptions {
+interface TypedEntry<T> extends EnqueueSyncOptions {
   readonly data?: PayloadOf<T>
   readonly args?: ArgumentsOf<T>
 }

@@ -70,12 +70,10 @@ export type InputOf<Type> =
       ? Awaited<Output>
       : Type
 
-// The types below ask for a key. With `T extends { body: infer Body }`, TypeScript would let a queue of any items stand for a queue of bodies.
-
 /** The type of the body of a parsed item. */
-export type BodyOf<T extends Shape> = 'body' extends keyof T ? OutputOf<T['body']> : unknown
+export type BodyOf<T extends Shape> = T extends { readonly body: infer Body } ? OutputOf<Body> : unknown
 
 /** The type of the arguments of a parsed item. */
-export type ArgsOf<T extends Shape> = 'args' extends keyof T
-  ? Extract<OutputOf<T['args']>, Arguments>
+export type ArgsOf<T extends Shape> = T extends { readonly args: infer Args }
+  ? Extract<OutputOf<Args>, Arguments>
   : readonly string[]

@@ -77,7 +77,7 @@ describe.each(Object.entries(parsers))('a body parser: %s', (_library, parser) =
     await queue.enqueue({ json: VALID })
     queue.enqueueSync({ json: VALID })
     await queue.enqueueMany([{ data: { json: VALID }, args: ['x'] }])
-    const { seen, failed } = await workAll(queue as unknown as Queue)
+    const { seen, failed } = await workAll(queue)
     expect(seen).toEqual([VALID, VALID, VALID])
     expect(failed).toEqual([])
   })
@@ -95,13 +95,13 @@ describe.each(Object.entries(parsers))('a body parser: %s', (_library, parser) =
       expect((error as PayloadError).message).toMatch(/^The body is not valid: .*lines\[1\]\.text/)
       expect((error as PayloadError).issues).toHaveLength(1)
     }
-    expect(contents(queue as unknown as Queue)).toEqual(EMPTY)
+    expect(contents(queue)).toEqual(EMPTY)
   })
 
   test('what another program has added and does not fit goes to fail/ unrun, with the issues in its log', async () => {
     await using queue = await install()
     const id = await bed.open().enqueue({ json: INVALID })
-    const { seen, failed } = await workAll(queue as unknown as Queue)
+    const { seen, failed } = await workAll(queue)
     expect(seen).toEqual([])
     expect(failed).toMatchObject([{ id, reason: 'invalid', error: expect.any(PayloadError) }])
     expect(await queue.attempts(id)).toMatchObject([
@@ -355,7 +355,7 @@ describe('enqueue', () => {
     args[0] = 'after'
     opens.open()
     await added
-    const item = await takeOne(queue as unknown as Queue)
+    const item = await takeOne(queue)
     expect([await item.text(), item.args]).toEqual(['before', ['before']])
     await item.done()
   })
@@ -366,7 +366,7 @@ describe('work', () => {
     await using queue = await Queue.install('q', { root: bed.root, body: z.number() })
     plant(bed.open(), itemName({ timestamp: '20270101000000' }), '{')
     await queue.enqueue({ json: 5 })
-    const { seen, failed } = await workAll(queue as unknown as Queue)
+    const { seen, failed } = await workAll(queue)
     expect(seen).toEqual([5])
     expect(failed).toMatchObject([
       { reason: 'invalid', error: { message: expect.stringMatching(/^The body is not JSON: /) } },
@@ -376,7 +376,7 @@ describe('work', () => {
   test('invalid at the first of several tries: it is not tried again', async () => {
     await using queue = await Queue.install('q', { root: bed.root, body: z.number(), maxTries: 5 })
     const id = await bed.open().enqueue({ json: 'x' })
-    const { failed } = await workAll(queue as unknown as Queue)
+    const { failed } = await workAll(queue)
     expect(failed).toMatchObject([{ id, reason: 'invalid' }])
   })
 
@@ -497,7 +497,7 @@ test('property: what enqueue accepts, work() parses', async () => {
     ),
     { numRuns: 500 },
   )
-  const { seen, failed } = await workAll(queue as unknown as Queue)
+  const { seen, failed } = await workAll(queue)
   expect(added).toBeGreaterThan(50)
   expect(seen).toHaveLength(added)
   expect(failed).toEqual([])
