@@ -19,6 +19,7 @@ const CHAPTERS = [
   'directory',
   'report.ts',
   'lock',
+  'schema',
   'item',
   'enqueue',
   'scan',

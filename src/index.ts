@@ -3,7 +3,7 @@
  *
  * @module fsq
  */
-export { Queue, type QueueCloseOptions, type QueueOptions } from './queue.js'
+export { Queue, type ItemOf, type QueueCloseOptions, type QueueOptions, type QueueSettings } from './queue.js'
 export type { QueuePaths } from './directory/layout.js'
 export type { StreamOptions } from './item/content-stream.js'
 export type { WorkOptions } from './work/local.js'
@@ -19,6 +19,14 @@ export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } f
 export type { ScanForeverOptions, ScanOptions } from './scan/options.js'
 export type { PullOptions } from './directory/trigger.js'
 export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
+export type { ArgumentsOf, EntryOf, PayloadOf } from './enqueue/typed.js'
+export type { Arguments, Parser, ParserOptions, Shape, Untyped } from './schema/shape.js'
+export type {
+  StandardSchemaIssue,
+  StandardSchemaProps,
+  StandardSchemaResult,
+  StandardSchemaV1,
+} from './schema/standard-schema.js'
 export type { LockKind } from './addon/native.js'
 export type { InstallOptions, UninstallOptions } from './directory/install.js'
 export type { NamedItem } from './item/named-item.js'
@@ -81,6 +89,8 @@ export {
   NotDurableError,
   NotLockableError,
   PayloadError,
+  type PayloadErrorOptions,
+  type PayloadIssue,
   PermanentFailure,
   PermissionError,
   QueueClosedError,

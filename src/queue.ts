@@ -9,6 +9,7 @@ import { isQueueDown, makeDown, removeDown } from './directory/down.js'
 import { enqueueMany } from './enqueue/bulk.js'
 import { Enqueuer } from './enqueue/enqueuer.js'
 import type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
+import { type ArgumentsOf, type EntryOf, type PayloadOf, TypedEnqueuer } from './enqueue/typed.js'
 import {
   type InstallOptions,
   type UninstallOptions,
@@ -16,6 +17,7 @@ import {
   uninstallQueue,
 } from './directory/install.js'
 import type { ItemContext } from './item/context.js'
+import { parseItem } from './item/parse.js'
 import type { WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
 import { audit } from './inspect/audit.js'
@@ -36,6 +38,8 @@ import { checkFlag, checkOptions } from './options.js'
 import type { Payload } from './enqueue/payload.js'
 import { InFlight } from './in-flight.js'
 import { type ReportListener, Reporter } from './report.js'
+import { type Parsers, parsersOf } from './schema/parsers.js'
+import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 import { type WorkOptions, workQueue } from './work/local.js'
@@ -45,13 +49,25 @@ import type { Worker } from './work/worker.js'
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './directory/trigger.js'
 
 /** The settings of a handle, and the listener for its reports. */
-export interface QueueOptions extends SettingOverrides {
+export interface QueueSettings extends SettingOverrides {
   /**
    * Receives a report of each malformed, expired, foreign or unreadable file, once for each. An error that it throws ends the scan that
    * reports. Default: each report is a warning of the process.
    */
   readonly onReport?: ReportListener | undefined
 }
+
+/**
+ * Options of a queue: {@link QueueSettings}, and the parsers of a typed queue.
+ *
+ * - `body`: checks the body of each item, which is JSON. `enqueue()` then takes `{ json: body }` and nothing else. Items that do not pass
+ *   are not added; a worker moves them to fail/ with the reason `invalid`. `item.body` is what the parser gives.
+ * - `args`: checks the arguments, an array of texts, in the same way. `item.args` is what the parser gives.
+ */
+export type QueueOptions<T extends Shape = Untyped> = QueueSettings & ParserOptions<T>
+
+/** An item of a queue of the shape, as its handler gets it. */
+export type ItemOf<T extends Shape> = WorkItem<BodyOf<T>, ArgsOf<T>>
 
 // For compat/shared-queues.ts only: by symbols, as no user of the package is to call them.
 export const suspend = Symbol('suspend')
@@ -63,6 +79,7 @@ export interface QueueCloseOptions {
   readonly force?: boolean | undefined
 }
 
+// `out T`: a queue of invoices may stand for a queue of any items, and not the other way round. TypeScript alone would allow both.
 /**
  * A handle on a queue. Making one touches no file: the first use opens the directory, which then stays open.
  *
@@ -75,8 +92,10 @@ export interface QueueCloseOptions {
  *   await item.done()
  * }
  * ```
+ *
+ * `T` is the {@link Shape} of the items of a typed queue. It follows from the parsers in the options.
  */
-export class Queue {
+export class Queue<out T extends Shape = Untyped> {
   readonly #layout: Layout
   readonly #settings: Settings
   readonly #directory: QueueDirectory
@@ -88,15 +107,19 @@ export class Queue {
   #isClosing = false
   readonly #hasMaxTries: boolean
   readonly #enqueuer: Enqueuer
+  /** `undefined`: the queue has no parsers. */
+  readonly #parsers: Parsers | undefined
+  readonly #typedEnqueuer: TypedEnqueuer | undefined
   readonly #lister: Lister
 
   /**
    * @param name - Not empty, without `/` and NUL, at most 255 bytes, and not starting with `.`.
    * @throws {@link QueueNameError} or {@link SettingError}. Whether the queue exists shows at the first use.
    */
-  constructor(name: string, options: QueueOptions = {}) {
+  constructor(name: string, options: QueueOptions<T> = {} as QueueOptions<T>) {
     checkAreSettings(options)
-    const { onReport, ...overrides } = options
+    const { onReport, body, args, ...overrides }: QueueOptions<Shape> = options
+    this.#parsers = parsersOf(body, args)
     this.#settings = resolveSettings(overrides)
     this.#hasMaxTries = overrides.maxTries !== undefined
     checkTimestampFormat(this.#settings)
@@ -109,6 +132,8 @@ export class Queue {
       reporter: new Reporter(this.#layout, onReport),
     }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
+    this.#typedEnqueuer =
+      this.#parsers === undefined ? undefined : new TypedEnqueuer(this.#enqueuer, this.#parsers)
     this.#lister = new Lister(this.#directory, this.#settings)
   }
 
@@ -123,10 +148,13 @@ export class Queue {
    * {@link NotAQueueError} if `force` would replace something other than a queue, {@link NetworkFileSystemError} unless
    * `allowNetwork` is set, or a file system error.
    */
-  static async install(name: string, options: QueueOptions & InstallOptions = {}): Promise<Queue> {
+  static async install<T extends Shape = Untyped>(
+    name: string,
+    options: QueueOptions<T> & InstallOptions = {} as QueueOptions<T>,
+  ): Promise<Queue<T>> {
     checkAreSettings(options)
     const { force, lockKind, ...rest } = options
-    const queue = newQueue(name, rest)
+    const queue = newQueue(name, rest as QueueOptions<T>)
     await installQueue(queue.#layout, queue.#settings, { force, lockKind })
     return queue
   }
@@ -160,7 +188,8 @@ export class Queue {
    * @param options - `delay`: milliseconds until the item is due. `signal`: its abort cancels the call, and nothing of the item stays.
    * `trigger`: whether to pull the trigger after the item is in the queue (default: the setting `useTrigger`).
    * @returns The id of the item.
-   * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} if data and arguments cannot be an item,
+   * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} if data and arguments cannot be an item, or do not
+   * fit the parsers of the queue,
    * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, a file system error, or
    * the signal's reason: nothing has been added. {@link NotDurableError}: the item has been added, so do not add it again.
    * @example
@@ -169,16 +198,19 @@ export class Queue {
    * await queue.enqueue(request, ['upload'], { signal: AbortSignal.timeout(60_000) })
    * ```
    */
-  async enqueue(data: Payload, args?: readonly NameArgument[], options?: EnqueueOptions): Promise<string> {
-    return this.#enqueuer.enqueue(data, args, options)
+  async enqueue(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueOptions): Promise<string> {
+    const enqueuer = this.#typedEnqueuer ?? this.#enqueuer
+    return enqueuer.enqueue(data as Payload, args as readonly NameArgument[] | undefined, options)
   }
 
   /**
    * Synchronous {@link enqueue}; blocks the thread while the disk works. For scripts, and for items without durability. Takes no streams,
-   * Blobs and pipes, because those have to be awaited.
+   * Blobs and pipes, because those have to be awaited. For the same reason it throws a {@link PayloadError} if a parser of the queue is
+   * asynchronous.
    */
-  enqueueSync(data: Payload, args?: readonly NameArgument[], options?: EnqueueSyncOptions): string {
-    return this.#enqueuer.enqueueSync(data, args, options)
+  enqueueSync(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueSyncOptions): string {
+    const enqueuer = this.#typedEnqueuer ?? this.#enqueuer
+    return enqueuer.enqueueSync(data as Payload, args as readonly NameArgument[] | undefined, options)
   }
 
   /**
@@ -190,8 +222,10 @@ export class Queue {
    * @throws {@link EnqueueManyError} if some items could not be added; it has the outcome of each. If no item can be added, because the
    * queue is missing, say, or the signal was aborted before: that error, or the signal's reason.
    */
-  async enqueueMany(entries: readonly EnqueueEntry[], options: EnqueueManyOptions = {}): Promise<string[]> {
-    return enqueueMany(this.#enqueuer, entries, options)
+  async enqueueMany(entries: readonly EntryOf<T>[], options: EnqueueManyOptions = {}): Promise<string[]> {
+    const given = entries as readonly EnqueueEntry[]
+    if (this.#typedEnqueuer !== undefined) return this.#typedEnqueuer.enqueueMany(given, options)
+    return enqueueMany(this.#enqueuer, given, options)
   }
 
   /**
@@ -203,7 +237,8 @@ export class Queue {
    * The loop makes one pass over the items that are waiting when it begins. It skips items that other workers hold or that are not due.
    * An item freed by a dead worker is found by the next scan. Malformed, expired and exhausted items go to fail/ and are reported.
    *
-   * With `wait: true` the loop goes on forever (see {@link scanForever}).
+   * With `wait: true` the loop goes on forever (see {@link scanForever}). The items of a typed queue are handed out as they are: call
+   * {@link parse}.
    *
    * @throws {@link QueueDownError} if the queue is down or is taken down meanwhile; {@link QueueMissingError};
    * {@link QueueClosedError} if this handle is closed meanwhile; the reason of the `signal` once it is aborted;
@@ -251,9 +286,32 @@ export class Queue {
   }
 
   /**
+   * Checks an item of a scan by the parsers of the queue, as a worker does before it runs the handler. The item stays claimed, whether it
+   * is valid or not.
+   *
+   * @returns The same item. It now has {@link WorkItem.body | body} and {@link WorkItem.args | args} as the parsers gave them.
+   * @throws {@link PayloadError} if the item is not valid; or as {@link WorkItem.text}.
+   * @example
+   * ```ts
+   * const queue = new Queue('mail', { body: (value) => ({ to: String(value) }) })
+   * for await (const item of queue.scan()) {
+   *   const { body } = await queue.parse(item)
+   *   console.log(body.to)
+   *   await item.done()
+   * }
+   * ```
+   */
+  async parse(item: WorkItem): Promise<ItemOf<T>> {
+    const error = this.#parsers === undefined ? undefined : await parseItem(item, this.#parsers)
+    if (error !== undefined) throw error
+    return item as ItemOf<T>
+  }
+
+  /**
    * Works the items of the queue as they come: claims each, runs the handler, and moves the item as the handler ends. It is done when the
    * handler returns, and tried again when the handler throws, after a delay that grows from try to try. The last try that fails moves it
-   * to fail/; so does a {@link PermanentFailure}. A {@link RetryLater} gives the item back untried.
+   * to fail/; so does a {@link PermanentFailure}. A {@link RetryLater} gives the item back untried. An item that does not fit the parsers
+   * of the queue goes to fail/ unrun.
    *
    * The worker runs until {@link Worker.close}, also while the queue is down, and after the queue was removed and installed anew. It
    * tells by events what it does. Its own errors never end it.
@@ -275,14 +333,17 @@ export class Queue {
    * worker.on('failed', ({ id, reason, error }) => console.error(id, reason, error))
    * ```
    */
-  async work(handler: Handler<WorkItem>, options: WorkOptions = {}): Promise<Worker> {
+  async work(handler: Handler<ItemOf<T>>, options: WorkOptions<ItemOf<T>> = {}): Promise<Worker<ItemOf<T>>> {
     const queue = {
       context: this.#context,
       scans: this.#scans,
       hasMaxTries: this.#hasMaxTries,
+      parsers: this.#parsers,
       register: (worker: Worker) => this.#register(worker),
     }
-    return workQueue(queue, handler, options)
+    // The engine knows items, not their shapes.
+    const worker: unknown = await workQueue(queue, handler as Handler<WorkItem>, options as WorkOptions)
+    return worker as Worker<ItemOf<T>>
   }
 
   /**
@@ -578,8 +639,8 @@ export class Queue {
 }
 
 // Bundlers rename a class that refers to itself by its name.
-function newQueue(name: string, options: QueueOptions): Queue {
-  return new Queue(name, options)
+function newQueue<T extends Shape>(name: string, options: QueueOptions<T>): Queue<T> {
+  return new Queue<T>(name, options)
 }
 
 function checkAreSettings(options: unknown): void {

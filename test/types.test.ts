@@ -93,6 +93,82 @@ export const unhandled = (queue: fsq.Queue): Promise<unknown> => queue.work({ co
 export const forgetful = (queue: fsq.Queue): Promise<unknown> => queue.work(() => 0, { keepFailed: false })
 // @ts-expect-error: sources know of no tries
 export const tried = (source: fsq.Source): Promise<unknown> => fsq.work(source, () => 0, { maxTries: 1 })
+interface Invoice { readonly to: string; readonly cents: number }
+declare const schema: fsq.StandardSchemaV1<{ readonly to: string; readonly cents?: number }, Invoice>
+declare const userId: fsq.StandardSchemaV1<[userId: string]>
+export const typed = async (): Promise<void> => {
+  const queue = await fsq.Queue.install('q', { root: '/', force: true, body: schema, args: userId })
+  await queue.enqueue({ json: { to: 'a' } }, ['user'], { delay: 1 })
+  queue.enqueueSync({ json: { to: 'a', cents: 1 } }, ['user'])
+  await queue.enqueueMany([{ data: { json: { to: 'a' } }, args: ['user'], delay: 1 }])
+  const worker = await queue.work(
+    async (item, { signal }) => {
+      const cents: number = item.body.cents
+      const [user] = item.args
+      const upper: string = user.toUpperCase()
+      console.log(cents, upper, signal)
+    },
+    { backoff: (tries, _error, item) => item.body.cents * tries },
+  )
+  worker.on('failed', ({ item, reason }) => console.log(item?.body.to, reason === 'invalid'))
+  const any: fsq.Worker = worker
+  const invoices: fsq.Worker<fsq.WorkItem<Invoice, [string]>> = worker
+  for await (const item of queue.scan()) {
+    const { body, args: [user] } = await queue.parse(item)
+    console.log(body.to, user.length)
+    // @ts-expect-error: it is not parsed
+    console.log(item.body.to)
+  }
+  const general: fsq.Queue = queue
+  const same: fsq.Queue<{ args: typeof userId; body: typeof schema }> = queue
+  const bodies: fsq.Queue<{ body: typeof schema }> = queue
+  console.log(any, invoices, general, same, bodies)
+  // @ts-expect-error: the body has no such type
+  await queue.enqueue({ json: { to: 1 } }, ['user'])
+  // @ts-expect-error: a payload is { json }
+  await queue.enqueue('text', ['user'])
+  // @ts-expect-error: a payload is { json } alone
+  await queue.enqueue({ json: { to: 'a' }, path: '/' }, ['user'])
+  // @ts-expect-error: there is one argument
+  await queue.enqueue({ json: { to: 'a' } }, ['user', 'more'])
+  // @ts-expect-error: an entry needs a body
+  await queue.enqueueMany([{ args: ['user'] }])
+  // @ts-expect-error: the output has no such field
+  await queue.work((item) => item.body.nothing)
+}
+export const typesAreGiven = (): fsq.Queue<{ args: [userId: string]; body: Invoice }> => {
+  const parse = (value: unknown): Invoice => ({ to: String(value), cents: 1 })
+  // @ts-expect-error: the type of the arguments needs a parser
+  console.log(new fsq.Queue<{ args: [userId: string]; body: Invoice }>('q', { body: parse }))
+  // @ts-expect-error: the parser gives no invoice
+  console.log(new fsq.Queue<{ body: Invoice }>('q', { body: String }))
+  // @ts-expect-error: a parser is a schema or a function
+  console.log(new fsq.Queue('q', { body: 1 }))
+  // @ts-expect-error: arguments are texts
+  console.log(new fsq.Queue('q', { args: () => [1] }))
+  // @ts-expect-error: there is no such option
+  console.log(new fsq.Queue('q', { body: parse, bodies: parse }))
+  return new fsq.Queue<{ args: [userId: string]; body: Invoice }>('q', { body: parse, args: userId })
+}
+export const inferred = async (): Promise<void> => {
+  const queue = new fsq.Queue('q', { body: async (value) => ({ text: String(value) }) })
+  await queue.enqueue({ json: { text: 'a' } }, ['any', 1, true])
+  await queue.work(({ body }) => body.text.length)
+  const untyped = new fsq.Queue('q', { maxTries: 2 })
+  const options: fsq.QueueOptions = { maxTries: 2, onReport: () => undefined }
+  const same: fsq.Queue = new fsq.Queue('q', options)
+  const first: string | undefined = (await untyped.scan().next()).value?.args[0]
+  const handle: fsq.Handler<fsq.WorkItem> = (item) => item.args.join()
+  await untyped.work(handle, { backoff: 1 } satisfies fsq.WorkOptions)
+  await queue.work(handle)
+  const handleInvoice: fsq.Handler<fsq.WorkItem<Invoice>> = ({ body }) => body.to
+  // @ts-expect-error: the items of the queue are no invoices
+  await untyped.work(handleInvoice)
+  // @ts-expect-error: it takes any payload, and hands out any item
+  const wrong: fsq.Queue<{ body: Invoice }> = untyped
+  console.log(same, first, wrong)
+}
+export const issuesOf = (error: fsq.PayloadError): readonly PropertyKey[] | undefined => error.issues?.[0]?.path
 export const advice = (error: fsq.FsqError): string | undefined => error.advice
 export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
 // @ts-expect-error: the advice is read-only

@@ -153,8 +153,17 @@ function attachedView(buffer: ArrayBufferLike): Uint8Array {
 }
 
 function jsonBytes(value: unknown): Uint8Array {
+  return Buffer.from(jsonOf(value), 'utf8')
+}
+
+/**
+ * A value as JSON.
+ *
+ * @throws {@link PayloadError} if there is no JSON for it.
+ */
+export function jsonOf(value: unknown): string {
   const text = jsonText(value)
-  if (text !== undefined) return Buffer.from(text, 'utf8')
+  if (text !== undefined) return text
   throw new PayloadError(
     `The payload cannot be written as JSON: there is no JSON for ${inspect(value, { depth: 0 })}`,
   )

@@ -246,12 +246,33 @@ export function unknownSetting(setting: string, value: unknown, message: string)
   return new SettingError(setting, value, 'an existing setting', undefined, message)
 }
 
+/** One reason why the body or the arguments of an item do not fit the parser of the queue. */
+export interface PayloadIssue {
+  /** The keys that lead to the part that does not fit; none if it is the whole. */
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+/** Details of a {@link PayloadError}. */
+export interface PayloadErrorOptions extends FsqErrorOptions {
+  /** See {@link PayloadError.issues}. */
+  readonly issues?: readonly PayloadIssue[]
+}
+
 /**
- * The value cannot be the contents of an item: it is of the wrong type, cannot be read, or is in use elsewhere. Pass
- * another value, or a stream that nothing else reads.
+ * The value cannot be the contents of an item: it is of the wrong type, cannot be read, is in use elsewhere, or does not fit
+ * the schema of the queue. Pass another value, or a stream that nothing else reads.
  */
 export class PayloadError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_PAYLOAD'
+
+  /** Why the body or the arguments do not fit the parser of the queue; not set if the error is of another kind. */
+  declare readonly issues?: readonly PayloadIssue[]
+
+  constructor(message: string, options?: PayloadErrorOptions) {
+    super(message, options)
+    if (options?.issues !== undefined) this.issues = options.issues
+  }
 }
 
 /**
@@ -447,8 +468,8 @@ export class ClosingError extends FsqError {
 }
 
 /**
- * The contents of a claimed item are too large for one value, or its file was truncated after the claim. Read large
- * contents with `stream()`.
+ * The contents of a claimed item are too large for one value, its file was truncated after the claim, or no parser has read
+ * them yet. Read large contents with `stream()`, and call `queue.parse(item)` before `item.body` in a scan.
  */
 export class ContentError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_CONTENT'

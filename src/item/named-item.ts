@@ -6,13 +6,14 @@
 import { type RawName, fromRaw } from '../name/charset.js'
 import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
 import { parseTimestamp } from '../name/timestamp.js'
+import type { Arguments } from '../schema/shape.js'
 import type { Settings } from '../settings.js'
 
 /** The method by which a finish gives an item another name; callers of the package must not have it. */
 export const RENAME = Symbol('rename')
 
 /** An item as its name describes it. */
-export abstract class NamedItem {
+export abstract class NamedItem<Args extends Arguments = readonly string[]> {
   #parsed: ParsedName
   readonly #first: ParsedName
   readonly #settings: Settings
@@ -37,11 +38,11 @@ export abstract class NamedItem {
   }
 
   /** The arguments with which the item was enqueued. */
-  get args(): readonly string[] {
-    return this.#parsed.args
+  get args(): Args {
+    return this.#parsed.args as Arguments as Args
   }
 
-  /** {@link args}, under the name that the first implementation uses. */
+  /** The arguments under the name that the first implementation uses: always as the name has them, also where a parser made others. */
   get arguments(): readonly string[] {
     return this.#parsed.args
   }

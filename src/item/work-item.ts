@@ -6,6 +6,7 @@
 import type { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import type { Readable } from 'node:stream'
+import { inspect } from 'node:util'
 
 import type { Claim } from './claims.js'
 import type { StreamOptions } from './content-stream.js'
@@ -15,6 +16,7 @@ import { Finish } from './finish.js'
 import type { Limits } from './limits.js'
 import type { Outcome, RetryLimit } from './outcome.js'
 import { placePath } from '../directory/layout.js'
+import { ContentError } from '../errors/classes.js'
 import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { NamedItem } from './named-item.js'
@@ -22,11 +24,18 @@ import { type RetryDecision, decideRetry } from './retry.js'
 import { Place } from '../addon/native.js'
 import type { LogEntry } from '../addon/packing.js'
 import { checkOptions, dueAfter } from '../options.js'
+import type { Arguments } from '../schema/shape.js'
 
 /** Options of {@link WorkItem.retry}. */
 export interface RetryOptions {
   /** Milliseconds until the item is due again. Default: 0. */
   readonly delay?: number | undefined
+}
+
+/** What the parsers of a queue made of an item; a part without a parser is not set. */
+interface ParsedParts {
+  readonly args: Arguments | undefined
+  readonly body: { readonly value: unknown } | undefined
 }
 
 const RETRY_OPTIONS = ['delay'] as const
@@ -45,14 +54,19 @@ export type RetryOutcome = 'waiting' | 'failed'
 /**
  * A claimed item. It stays claimed until it is finished (done, fail, retry, discard) or released. The kernel releases it when this
  * process ends.
+ *
+ * `Body` and `Args` are the types of {@link WorkItem.body | body} and {@link WorkItem.args | args} as the parsers of a typed queue give them:
+ * `WorkItem<Invoice>`, `WorkItem<Invoice, [userId: string]>`.
  */
-export class WorkItem extends NamedItem {
+export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]> extends NamedItem<Args> {
   readonly #context: ItemContext
   readonly #limits: Limits
   readonly #claim: Claim
   #contents: Contents | undefined
   #finish: Finish | undefined
   #decision: (RetryDecision & { readonly of: ParsedName }) | undefined
+  /** What the parsers of the queue made of the item. */
+  #read: ParsedParts | undefined
 
   /** @internal */
   constructor(context: ItemContext, claim: Claim, parsed: ParsedName, limits: Limits) {
@@ -61,6 +75,25 @@ export class WorkItem extends NamedItem {
     this.#claim = claim
     this.#limits = limits
     context.claims.keep(claim, this)
+  }
+
+  /** The arguments with which the item was enqueued; once an `args` parser has read them, what it made of them. */
+  override get args(): Args {
+    return this.#read?.args === undefined ? super.args : (this.#read.args as Args)
+  }
+
+  /**
+   * The body, as the `body` parser of the queue made it from the contents. A worker parses each item before its handler runs. In a scan,
+   * call {@link Queue.parse} first.
+   *
+   * @throws {@link ContentError} if no parser has read the contents.
+   */
+  get body(): Body {
+    if (this.#read?.body !== undefined) return this.#read.body.value as Body
+    throw new ContentError(`No parser has read the contents of the item ${inspect(this.id)}`, {
+      advice:
+        'Give the queue the option body and, in a scan, await queue.parse(item) first; or read them with json()',
+    })
   }
 
   /** The size of the contents in bytes. */
@@ -233,6 +266,11 @@ export class WorkItem extends NamedItem {
     const due = dueAfter(options.delay)
     if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
     this.#claim.release()
+  }
+
+  /** @internal The parsers of the queue have read the item. */
+  setParsed(parts: ParsedParts): void {
+    this.#read = parts
   }
 
   /** @internal Whether the item stays claimed when its queue handle is closed, because its handler still runs. */

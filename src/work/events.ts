@@ -16,8 +16,9 @@ import type { WorkerState } from './journal.js'
  * - `handler`: the handler called `fail()` itself.
  * - `crashed`: too many workers have died with it in hand. It was not run.
  * - `malformed`: its name is not an item name. It was not run.
+ * - `invalid`: its body or its arguments do not fit the parser of the queue. It was not run.
  */
-export type FailureReason = RetryLimit | 'permanent' | 'handler' | 'crashed' | 'malformed'
+export type FailureReason = RetryLimit | 'permanent' | 'handler' | 'crashed' | 'malformed' | 'invalid'
 
 /** The events of a worker. Each has one object. Times are in milliseconds. */
 export interface WorkerEvents<Item> {

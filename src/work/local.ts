@@ -11,23 +11,25 @@ import { isQueueDown } from '../directory/down.js'
 import { FinishError, QueueClosedError, QueueDownError, SettingError } from '../errors/classes.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
+import { parseItem } from '../item/parse.js'
 import type { WorkItem } from '../item/work-item.js'
 import { type FinishedState, type Keep, checkKeep } from '../maintain/prune.js'
 import { checkLimit, checkOptions } from '../options.js'
 import type { Report, ReportListener } from '../report.js'
+import type { Parsers } from '../schema/parsers.js'
 import { type ScanOptions, loopOptions, scanQueue } from '../scan/options.js'
 import { isGiven } from '../settings.js'
 import type { WorkerEvents } from './events.js'
 import { WORKER_OPTIONS, type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
 import { Retention } from './retention.js'
-import type { Handler } from './run.js'
+import type { Handler, ItemParser } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
 import { NO_JOURNAL } from './work.js'
 import { Worker } from './worker.js'
 
 /** Options of {@link Queue.work}. */
-export interface WorkOptions extends Omit<WorkerOptions<WorkItem>, 'keepDone'> {
+export interface WorkOptions<Item = WorkItem> extends Omit<WorkerOptions<Item>, 'keepDone'> {
   /** How many tries an item has; 0: without limit. Default: the setting of the queue. All workers of a queue need the same number. */
   readonly maxTries?: number | undefined
   /** Seconds that an item may wait; 0: without limit. Default: the setting of the queue. */
@@ -60,6 +62,7 @@ export interface WorkedQueue {
   readonly scans: InFlight
   /** Whether the handle has its own `maxTries`. */
   readonly hasMaxTries: boolean
+  readonly parsers: Parsers | undefined
   /** Registers a worker that is about to start. Throws if the handle closes. */
   readonly register: (worker: Worker) => void
 }
@@ -100,6 +103,7 @@ export async function workQueue(
     handler,
     options: checked,
     journal: guard ?? NO_JOURNAL,
+    parse: parserOf(queue),
     onEvent: (name, event) => {
       if (name === 'done' || name === 'failed') retention.count()
       if (name === 'failed') tries.failed(event[0] as WorkerEvents<WorkItem>['failed'][0])
@@ -110,6 +114,10 @@ export async function workQueue(
   queue.register(worker)
   guard?.open()
   return worker.start()
+}
+
+function parserOf({ parsers }: WorkedQueue): ItemParser<WorkItem> | undefined {
+  return parsers === undefined ? undefined : async (item) => parseItem(item, parsers)
 }
 
 /** `undefined`: no crash is to have consequences. */

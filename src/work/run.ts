@@ -9,6 +9,7 @@
  * | the handler                                     | then                                   |
  * | ----------------------------------------------- | -------------------------------------- |
  * | has finished or released the item itself        | that stands                            |
+ * | does not run: the item does not parse           | failed                                 |
  * | returns                                         | done, or discarded with `keepDone: false` |
  * | throws a PermanentFailure                       | failed                                 |
  * | throws a RetryLater                             | released until later                   |
@@ -55,17 +56,28 @@ export interface HandlerContext {
  */
 export type Handler<Item> = (item: Item, context: HandlerContext) => unknown
 
-/** Emits an event. Never throws. */
-export type Tell<Item> = <Name extends keyof WorkerEvents<Item>>(
-  name: Name,
-  ...event: WorkerEvents<Item>[Name]
-) => void
+/**
+ * Reads an item before its handler runs.
+ *
+ * @returns The error for which the item fails unrun; `undefined`: it is valid. A rejection counts as one of the handler's.
+ */
+export type ItemParser<Item> = (item: Item) => Promise<FsqError | undefined>
+
+/**
+ * Emits an event. Never throws. The type of a method: for one of a function, TypeScript would not take a worker of invoices for a worker of any
+ * items.
+ */
+export type Tell<Item> = {
+  tell<Name extends keyof WorkerEvents<Item>>(name: Name, ...event: WorkerEvents<Item>[Name]): void
+}['tell']
 
 /** The worker, as its runs see it. None of its functions throws. */
 export interface Desk<Item extends SourceItem> {
   readonly handler: Handler<Item>
   readonly options: CheckedOptions<Item>
   readonly journal: Journal<Item>
+  /** `undefined`: items run as they are. */
+  readonly parse: ItemParser<Item> | undefined
   /** Whether the worker closes, and whether it has aborted the signals of its handlers. */
   readonly closing: { readonly begun: boolean; readonly aborted: boolean }
   readonly tell: Tell<Item>
@@ -136,6 +148,18 @@ export class Run<Item extends SourceItem> implements HandlerContext {
    */
   start(onGone: (run: this) => void): void {
     this.#leave = onGone
+    const { parse } = this.#desk
+    if (parse === undefined) this.#handle()
+    else void this.#parseFirst(parse)
+  }
+
+  async #parseFirst(parse: ItemParser<Item>): Promise<void> {
+    const ending = await this.#parse(parse)
+    if (ending === undefined) this.#handle()
+    else this.#end(ending)
+  }
+
+  #handle(): void {
     this.#begin()
     const { handler } = this.#desk
     let answer: unknown
@@ -155,6 +179,18 @@ export class Run<Item extends SourceItem> implements HandlerContext {
     this.#leave = onGone
     this.#startedAt = performance.now()
     this.#end({ move: 'fail', reason, error })
+  }
+
+  /** @returns How the item ends unrun; `undefined`: it runs. */
+  async #parse(parse: ItemParser<Item>): Promise<Ending | undefined> {
+    this.#startedAt = performance.now()
+    try {
+      const error = await parse(this.item)
+      if (error !== undefined) return { move: 'fail', reason: 'invalid', error }
+    } catch (error) {
+      return this.#endingOf(error)
+    }
+    return this.#desk.closing.begun ? RELEASE : undefined
   }
 
   #begin(): void {

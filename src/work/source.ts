@@ -13,7 +13,8 @@ export interface SourceItem {
   readonly id: string
   /** The same from try to try. */
   readonly key: string
-  readonly args: readonly string[]
+  /** Texts. A source whose items are parsed may leave out optional ones. */
+  readonly args: readonly (string | undefined)[]
   /** How many attempts have failed. */
   readonly tries: number
   readonly enqueuedAt: Date

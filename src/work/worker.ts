@@ -20,7 +20,7 @@ import { Feed } from './feed.js'
 import type { Counters, Journal, WorkerState } from './journal.js'
 import { type CheckedOptions, LONGEST_TIMER, checkConcurrency, checkTimer } from './options.js'
 import { Pool } from './pool.js'
-import type { Desk, Handler, Tell } from './run.js'
+import type { Desk, Handler, ItemParser, Tell } from './run.js'
 import type { Outage, Source, SourceItem } from './source.js'
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../real-timers.js'
 
@@ -47,6 +47,8 @@ export interface WorkerParts<Item extends SourceItem> {
   readonly handler: Handler<Item>
   readonly options: CheckedOptions<Item>
   readonly journal: Journal<Item>
+  /** Called with each item before the handler runs. Default: items run as they are. */
+  readonly parse?: ItemParser<Item> | undefined
   /** Called with each event, before its listeners. Must not throw. */
   readonly onEvent?: (name: keyof WorkerEvents<Item>, event: readonly unknown[]) => void
 }
@@ -226,11 +228,12 @@ export class Worker<Item extends SourceItem = WorkItem>
   }
 
   #desk(): Desk<Item> {
-    const { handler, options, journal } = this.#parts
+    const { handler, options, journal, parse } = this.#parts
     return {
       handler,
       options,
       journal,
+      parse,
       closing: this.#closingState,
       tell: this.tell,
       count: (what) => this.count(what),
