@@ -40,7 +40,7 @@ import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/opt
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 import { type WorkOptions, workQueue } from './work/local.js'
 import type { Handler } from './work/run.js'
-import type { Worker } from './work/worker.js'
+import type { Worker } from './work/handle.js'
 
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './directory/trigger.js'
 

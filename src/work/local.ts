@@ -24,7 +24,8 @@ import type { Handler } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
 import { NO_JOURNAL } from './work.js'
-import { Worker } from './worker.js'
+import type { Worker } from './handle.js'
+import { HandlerWorker } from './worker.js'
 
 /** Options of {@link Queue.work}. */
 export interface WorkOptions extends Omit<WorkerOptions<WorkItem>, 'keepDone'> {
@@ -95,7 +96,7 @@ export async function workQueue(
       process.nextTick(() => worker.tell('crashed', crash))
     },
   })
-  const worker: Worker = new Worker<WorkItem>({
+  const worker: HandlerWorker = new HandlerWorker<WorkItem>({
     source,
     handler,
     options: checked,
@@ -163,7 +164,7 @@ class QueueSource implements Source<WorkItem> {
 }
 
 /** Passes a report on, and tells of an item that has failed without having run. */
-function passOn(report: Report, worker: Worker, { reporter }: ItemContext): void {
+function passOn(report: Report, worker: HandlerWorker, { reporter }: ItemContext): void {
   const { type, name, rawName, message, error } = report
   if (type === 'malformed' || type === 'expired' || type === 'exhausted') {
     worker.count('failed')
