@@ -33,6 +33,7 @@ const CHAPTERS = [
   'compat',
   'lock.ts',
   'index.ts',
+  'worker-process.ts',
   'cli',
 ]
 

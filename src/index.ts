@@ -7,6 +7,8 @@ export { Queue, type QueueCloseOptions, type QueueOptions } from './queue.js'
 export type { QueuePaths } from './directory/layout.js'
 export type { StreamOptions } from './item/content-stream.js'
 export type { WorkOptions } from './work/local.js'
+export type { ProcessOptions } from './work/processes/options.js'
+export type { RemoteItem } from './work/processes/messages.js'
 export { work } from './work/work.js'
 export { Worker, type CloseOptions, type IdleOptions } from './work/handle.js'
 export type { Handler, HandlerContext } from './work/run.js'
@@ -96,5 +98,7 @@ export {
   SettingError,
   TooManyFilesError,
   TriggerError,
+  WorkerProcessError,
+  type WorkerProcessErrorOptions,
   type EnqueueOutcome,
 } from './errors/classes.js'

@@ -152,6 +152,11 @@ export abstract class Worker<Item = WorkItem>
     return this.#closing
   }
 
+  /** @internal Ends handlers that still run after {@link close}, if that is possible without ending this process. */
+  abandon(): void {
+    // A function cannot be ended.
+  }
+
   /** {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()

@@ -11,6 +11,7 @@ import { isQueueDown } from '../directory/down.js'
 import { FinishError, QueueClosedError, QueueDownError, SettingError } from '../errors/classes.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
+import type { Limits } from '../item/limits.js'
 import type { WorkItem } from '../item/work-item.js'
 import { type FinishedState, type Keep, checkKeep } from '../maintain/prune.js'
 import { checkLimit, checkOptions } from '../options.js'
@@ -18,7 +19,13 @@ import type { Report, ReportListener } from '../report.js'
 import { type ScanOptions, loopOptions, scanQueue } from '../scan/options.js'
 import { isGiven } from '../settings.js'
 import type { WorkerEvents } from './events.js'
-import { WORKER_OPTIONS, type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
+import {
+  type CheckedOptions,
+  WORKER_OPTIONS,
+  type WorkerOptions,
+  checkHandler,
+  checkWorkerOptions,
+} from './options.js'
 import { Retention } from './retention.js'
 import type { Handler } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
@@ -62,7 +69,28 @@ export interface WorkedQueue {
   /** Whether the handle has its own `maxTries`. */
   readonly hasMaxTries: boolean
   /** Registers a worker that is about to start. Throws if the handle closes. */
-  readonly register: (worker: Worker) => void
+  readonly register: (worker: Worker<unknown>) => void
+}
+
+/** {@link WorkOptions}, checked. */
+export interface CheckedQueueOptions {
+  readonly checked: CheckedOptions<WorkItem>
+  readonly scan: Pick<WorkOptions, (typeof SCAN_OPTIONS)[number]>
+  readonly limits: Limits
+  readonly maxCrashes: number
+  readonly keep: readonly (readonly [FinishedState, Keep])[]
+}
+
+/** @throws {@link SettingError} */
+export function checkQueueOptions(context: ItemContext, options: WorkOptions): CheckedQueueOptions {
+  checkOptions('work', options, QUEUE_OPTIONS)
+  const { maxTries, ttl, prefetch, order, maxCrashes = 3, keepDone, keepFailed, ...rest } = options
+  checkLimit('maxCrashes', maxCrashes)
+  const scan = { maxTries, ttl, prefetch, order }
+  const { limits } = loopOptions(context, scan, true)
+  const checked = checkWorkerOptions<WorkItem>({ ...rest, keepDone: keepDone !== false })
+  const keep = [...limitsOf('done', 'keepDone', keepDone), ...limitsOf('failed', 'keepFailed', keepFailed)]
+  return { checked, scan, limits, maxCrashes, keep }
 }
 
 /** {@link Queue.work}. */
@@ -72,15 +100,9 @@ export async function workQueue(
   options: WorkOptions,
 ): Promise<Worker> {
   checkHandler(handler)
-  checkOptions('work', options, QUEUE_OPTIONS)
-  const { maxTries, ttl, prefetch, order, maxCrashes = 3, keepDone, keepFailed, ...rest } = options
-  checkLimit('maxCrashes', maxCrashes)
-  const scan = { maxTries, ttl, prefetch, order }
-  const { limits } = loopOptions(queue.context, scan, true)
-  const checked = checkWorkerOptions<WorkItem>({ ...rest, keepDone: keepDone !== false })
-  const keep = [...limitsOf('done', 'keepDone', keepDone), ...limitsOf('failed', 'keepFailed', keepFailed)]
+  const { checked, scan, limits, maxCrashes, keep } = checkQueueOptions(queue.context, options)
   checked.signal?.throwIfAborted()
-  const tries = new TriesAdvice(queue, maxTries, limits.maxTries)
+  const tries = new TriesAdvice(queue, scan.maxTries, limits.maxTries)
   const hear = (report: Report): void => passOn(report, worker, queue.context)
   const source = new QueueSource(queue, scan, hear)
   await source.open()
