@@ -48,33 +48,33 @@ class WorkerProcess {
   #handler: Handler<WorkItem> | undefined
   #backoff: unknown
   #queue: Queue | undefined
-  #worker: Worker | undefined
+  /** The worker; `undefined`: it cannot be made, and the process ends. Not set: the parent has not said yet that it is to be made. */
+  #working: Promise<Worker | undefined> | undefined
   #isLeaving = false
   readonly #outbox = new Outbox()
 
-  /** The parent may ask for something before that can be done: a child without a worker has nothing to pause. */
   receive(message: ToChild): void {
     switch (message.type) {
       case 'start':
         void this.#start(message.job)
         break
       case 'go':
-        void this.#go(message.paused, message.concurrency)
+        this.#working = this.#go(message.paused, message.concurrency)
         break
       case 'pause':
-        this.#worker?.pause()
+        void this.#tell((worker) => worker.pause())
         break
       case 'resume':
-        this.#worker?.resume()
+        void this.#tell((worker) => worker.resume())
         break
       case 'concurrency':
-        if (this.#worker !== undefined) this.#worker.concurrency = message.concurrency
+        void this.#tell((worker) => (worker.concurrency = message.concurrency))
         break
       case 'ping':
         this.#outbox.send({ type: 'pong' })
         break
       case 'idle':
-        void this.#tellIdle(message.round)
+        void this.#tell(async (worker) => this.#tellIdle(worker, message.round))
         break
       case 'close':
         void this.#close(message.grace)
@@ -91,7 +91,8 @@ class WorkerProcess {
   /** Without a parent, no process watches over the handlers. */
   async onParentGone(): Promise<void> {
     if (this.#isLeaving) return
-    await this.#worker?.close()
+    const worker = await this.#working
+    await worker?.close()
     process.exit(0)
   }
 
@@ -122,8 +123,8 @@ class WorkerProcess {
     }
   }
 
-  async #go(paused: boolean, concurrency: number): Promise<void> {
-    if (this.#queue === undefined || this.#handler === undefined) return
+  async #go(paused: boolean, concurrency: number): Promise<Worker | undefined> {
+    if (this.#queue === undefined || this.#handler === undefined) return undefined
     // The parent has checked the options, and work() checks what the module exports.
     const options = {
       ...(this.#backoff === undefined ? {} : { backoff: this.#backoff }),
@@ -132,39 +133,47 @@ class WorkerProcess {
       concurrency,
     } as object
     try {
-      this.#worker = await this.#queue.work(this.#handler, options)
+      const worker = await this.#queue.work(this.#handler, options)
+      this.#passOn(worker)
+      return worker
     } catch (error) {
       this.#fail('work', error)
-      return
+      return undefined
     }
-    this.#passOn(this.#worker)
+  }
+
+  /** The worker may still be in the making. */
+  async #tell(what: (worker: Worker) => unknown): Promise<void> {
+    const worker = await this.#working
+    if (worker !== undefined) what(worker)
   }
 
   #passOn(worker: Worker): void {
     const runs = new Runs()
-    const isTimed = (this.#job?.timeout ?? 0) > 0
     for (const name of EVENTS) {
       worker.on(name, (event: unknown) => {
         this.#outbox.add(sendEvent(name, event, (item) => runs.describe(item as WorkItem)))
-        // The parent measures from here, and the handler may never let another message out.
-        if (isTimed && name === 'started') this.#outbox.flush()
+        // The handler may never let another message out, or end the process.
+        if (name === 'started') this.#outbox.flush()
       })
     }
+    // It may have found the queue down before it had listeners.
+    if (worker.state !== 'running')
+      this.#outbox.add({ name: 'state', fields: { state: worker.state, was: 'running' } })
   }
 
-  async #tellIdle(round: number): Promise<void> {
+  async #tellIdle(worker: Worker, round: number): Promise<void> {
     try {
-      await this.#worker?.idle()
+      await worker.idle()
     } catch {
       // The worker closes.
       return
     }
-    const started = this.#worker?.counters.started ?? 0
-    this.#outbox.send({ type: 'idle', round, started })
+    this.#outbox.send({ type: 'idle', round, started: worker.counters.started })
   }
 
   async #close(grace?: number): Promise<void> {
-    const worker = this.#worker
+    const worker = await this.#working
     if (worker !== undefined) {
       await worker.close({ grace })
       this.#outbox.send({ type: 'closed' })

@@ -101,11 +101,11 @@ export async function workQueue(
 ): Promise<Worker> {
   checkHandler(handler)
   const { checked, scan, limits, maxCrashes, keep } = checkQueueOptions(queue.context, options)
-  checked.signal?.throwIfAborted()
   const tries = new TriesAdvice(queue, scan.maxTries, limits.maxTries)
   const hear = (report: Report): void => passOn(report, worker, queue.context)
   const source = new QueueSource(queue, scan, hear)
   await source.open()
+  checked.signal?.throwIfAborted()
   const retention = new Retention(queue.context, keep, (error) => worker.tell('error', error))
   // The guard asks for the first time before there is a worker.
   let current: { readonly concurrency: number } = checked

@@ -55,11 +55,11 @@ export async function workInProcesses(
 ): Promise<Worker<RemoteItem>> {
   const { context } = queue
   const checked = checkProcessOptions(context, options)
-  checked.checked.signal?.throwIfAborted()
   const program = await childProgram()
   await context.directory.open()
   // The handle may have been opened long ago. This looks whether the queue still exists.
   await isQueueDown(context.directory.layout)
+  checked.checked.signal?.throwIfAborted()
   const { timeout } = checked.checked
   const worker = new ProcessWorker(context, checked, program, {
     parent: process.pid,
@@ -177,9 +177,10 @@ class ProcessWorker extends Worker<RemoteItem> {
       throw closingError()
     }
     const errors = ends.filter((error) => error !== undefined)
-    if (errors.length === ends.length) {
+    const [first] = errors
+    if (first !== undefined && errors.length === ends.length) {
       await this.close({ grace: 0 })
-      throw errors[0]
+      throw first
     }
     setImmediate(() => {
       for (const error of errors) this.tell('error', error)
@@ -246,7 +247,7 @@ class ProcessWorker extends Worker<RemoteItem> {
     else if (item !== undefined && name !== 'stuck') seat.ended(item.run)
     if (name === 'report') this.#report(event as Report)
     // The fields are those of an event of this name: messages.ts has made them of one.
-    else this.tell(name, event as never)
+    else this.tell(name, event)
     if (name === 'started') this.lookIfIdle()
     if (this.#isPaused) this.#keepAlive()
   }

@@ -236,7 +236,7 @@ export class Seat {
   }
 
   #failure(what: Failing, cause: unknown): WorkerProcessError {
-    const shown = cause instanceof Error ? cause.message : inspect(cause)
+    const shown = cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : inspect(cause)
     const module = inspect(this.#desk.job.module)
     switch (what) {
       case 'import':
