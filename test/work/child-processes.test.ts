@@ -13,7 +13,9 @@ import type { WorkerEvents } from '../../src/work/events.js'
 import type { Worker } from '../../src/work/handle.js'
 import type { RemoteItem } from '../../src/work/processes/messages.js'
 import type { ProcessOptions } from '../../src/work/processes/options.js'
-import { Child, filesOf, isFree, until } from '../support/child.js'
+import type { WorkerState } from '../../src/work/journal.js'
+import { Child, filesOf, isFree } from '../support/child.js'
+import { until } from '../support/queue.js'
 
 type Events = WorkerEvents<RemoteItem>
 
@@ -99,6 +101,13 @@ class Bench {
   /** The processes of which the log tells. */
   get pids(): number[] {
     return [...new Set(this.#lines.map(([, , pid]) => Number(pid)))]
+  }
+
+  /** Resolves when all children are in the state. */
+  async children(state: WorkerState): Promise<void> {
+    await until(`all children are ${state}`, async () =>
+      (await this.queue.workers()).every((worker) => worker.state === state),
+    )
   }
 
   /** The items with a log. */
@@ -250,6 +259,7 @@ describe('working', () => {
     await until('three run', () => worker.running.size === 3)
     expect(worker.concurrency).toBe(3)
     worker.pause()
+    await made.children('paused')
     fs.writeFileSync(made.path('go'), '')
     await until('they have ended', () => worker.running.size === 0)
     expect(worker.counters).toMatchObject({ started: 3, done: 3 })
@@ -364,6 +374,18 @@ describe('timeouts', () => {
     },
   )
 
+  test('a child that has not even told that a handler runs is killed, too', async () => {
+    const made = await bench('quick')
+    const worker = await made.work({ processes: 1, timeout: 100, killAfter: 100 })
+    await worker.idle()
+    const [pid] = made.pids
+    if (pid === undefined) throw new Error('no child')
+    process.kill(pid, 'SIGSTOP')
+    await until('it is gone', () => !isAlive(pid))
+    await until('that is an error', () => made.events.error.length === 1)
+    expect((made.events.error[0] as FsqError).message).toMatch(/was killed, because a handler has run for/)
+  })
+
   test('a handler that ends when its signal is aborted is not killed', async () => {
     const made = await bench('untilAborted')
     const worker = await made.work({ timeout: 50, killAfter: 5000 })
@@ -388,6 +410,7 @@ describe('close()', () => {
     const closing = worker.close()
     expect(worker.state).toBe('closing')
     expect(worker.close()).toBe(closing)
+    await made.children('closing')
     await made.add('quick')
     fs.writeFileSync(made.path('go'), '')
     expect(await closing).toEqual({ left: [] })

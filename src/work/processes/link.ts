@@ -16,7 +16,7 @@ export interface Ending {
   readonly exitCode: number | null
   readonly signal: NodeJS.Signals | null
   /** It could not even be started. */
-  readonly error?: Error
+  readonly error?: unknown
 }
 
 export interface LinkOptions {

@@ -97,14 +97,19 @@ export class Seat {
     this.#phase = 'starting'
     this.#bornAt = performance.now()
     this.#reason = undefined
-    this.#link = new Link({
-      program,
-      execArgv,
-      env,
-      onMessage: (message) => this.#onMessage(message),
-      onEnd: (ending) => this.#onEnd(ending),
-    })
-    this.#link.send({ type: 'start', job })
+    try {
+      this.#link = new Link({
+        program,
+        execArgv,
+        env,
+        onMessage: (message) => this.#onMessage(message),
+        onEnd: (ending) => this.#onEnd(ending),
+      })
+      this.#link.send({ type: 'start', job })
+    } catch (error) {
+      // Without memory, Node throws. Later: the caller does not expect an answer yet.
+      setTimeout(() => this.#onEnd({ exitCode: null, signal: null, error }), 0)
+    }
   }
 
   /** After {@link first}: the child that is ready begins to work. One that has ended is replaced. */

@@ -12,6 +12,8 @@ import { clearInterval, performance, setInterval } from '../../real-timers.js'
 
 const SHORTEST_TICK = 20
 const LONGEST_TICK = 1000
+// A busy machine keeps a child from answering, too, but not for as long.
+const SHORTEST_SILENCE = 2000
 
 /** What the watch needs to know of a child, and what it does with it. */
 export interface Watched {
@@ -59,7 +61,7 @@ export class StuckWatch {
     if (isLate) return
     const oldest = this.#child.oldest()
     if (oldest !== undefined && now - oldest.since > this.#limit) this.#stuck(now - oldest.since, oldest.item)
-    else if (this.#askedAt !== undefined && now - this.#askedAt > this.#limit)
+    else if (this.#askedAt !== undefined && now - this.#askedAt > Math.max(this.#limit, SHORTEST_SILENCE))
       this.#stuck(now - this.#askedAt, oldest?.item)
     else if (this.#askedAt === undefined && now - this.#heardAt > this.#limit / 2) {
       this.#askedAt = now
