@@ -73,13 +73,11 @@ export class Link {
 
   /** Sets whether the child keeps this process alive. */
   keepAlive(does: boolean): void {
-    if (does) {
-      this.#child.ref()
-      this.#child.channel?.ref()
-    } else {
-      this.#child.unref()
-      this.#child.channel?.unref()
-    }
+    const way = does ? 'ref' : 'unref'
+    this.#child[way]()
+    // In Bun the channel has no such methods.
+    const channel: Partial<Record<typeof way, () => void>> = this.#child.channel ?? {}
+    channel[way]?.()
   }
 
   /** The last messages may come after the exit. */
