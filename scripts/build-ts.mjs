@@ -18,6 +18,7 @@ process.chdir(resolve(import.meta.dirname, '..'))
 const COMMAND = 'command/'
 const ENTRIES = ['index', 'lock'] // of `exports` in package.json
 const SHARED = 'shared'
+const CHILD = 'worker-process' // see worker-process.cjs
 
 const produced = /(\.d\.ts|\.js|\.js\.map)$/
 for (const file of existsSync('dist') ? readdirSync('dist', { recursive: true, encoding: 'utf8' }) : []) {
@@ -30,22 +31,25 @@ for (const project of ['tsconfig.json', 'tsconfig.command.json']) {
   if (status !== 0) process.exit(status ?? 1)
 }
 await bundleLibrary()
+await bundleChild()
 writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`)
 // A folder with a package.json of its own does not see the package's imports.
-const seam = join('dist', COMMAND, 'addon/native.js')
-writeFileSync(
-  seam,
-  readFileSync(seam, 'utf8')
-    .replace("'#binding'", "'../../../binding.cjs'")
-    .replace('"#binding"', '"../../../binding.cjs"'),
-)
+replaceImport('addon/native.js', '#binding', '../../../binding.cjs')
+replaceImport('work/processes/program.js', '#worker-process', '../../../../worker-process.cjs')
+
+function replaceImport(file, from, to) {
+  const path = join('dist', COMMAND, file)
+  if (!existsSync(path)) return
+  const text = readFileSync(path, 'utf8')
+  writeFileSync(path, text.replaceAll(`'${from}'`, `'${to}'`).replaceAll(`"${from}"`, `"${to}"`))
+}
 
 /** Whether the current sources still produce this file of dist/. */
 function isCurrent(file) {
   const source = join('src', file.replace(COMMAND, '').replace(produced, '.ts'))
   if (file.startsWith(COMMAND)) return existsSync(source)
   if (file.endsWith('.d.ts')) return existsSync(source) && !file.startsWith('cli/')
-  return [...ENTRIES, SHARED].includes(file.replace(produced, ''))
+  return [...ENTRIES, SHARED, CHILD].includes(file.replace(produced, ''))
 }
 
 /**
@@ -62,8 +66,30 @@ async function bundleLibrary() {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
-    external: ['#binding'],
+    external: ['#binding', '#worker-process'],
     plugins: [builtins('src', (file) => !file.startsWith('cli/'))],
+    sourcemap: true,
+    logLevel: 'warning',
+  })
+}
+
+/** The program of child processes takes the library from index.js, so that it has one copy of it together with the handler. */
+async function bundleChild() {
+  await build({
+    entryPoints: [join('src', `${CHILD}.ts`)],
+    outdir: 'dist',
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    plugins: [
+      builtins('src', (file) => !file.startsWith('cli/')),
+      {
+        name: 'library',
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /^\.\/index\.js$/ }, ({ path }) => ({ path, external: true })),
+      },
+    ],
     sourcemap: true,
     logLevel: 'warning',
   })

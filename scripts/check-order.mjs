@@ -34,6 +34,7 @@ const CHAPTERS = [
   'compat',
   'lock.ts',
   'index.ts',
+  'worker-process.ts',
   'cli',
 ]
 

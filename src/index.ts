@@ -7,8 +7,10 @@ export { Queue, type ItemOf, type QueueCloseOptions, type QueueOptions, type Que
 export type { QueuePaths } from './directory/layout.js'
 export type { StreamOptions } from './item/content-stream.js'
 export type { WorkOptions } from './work/local.js'
+export type { ProcessOptions } from './work/processes/options.js'
+export type { RemoteItem } from './work/processes/messages.js'
 export { work } from './work/work.js'
-export { Worker, type CloseOptions, type IdleOptions } from './work/worker.js'
+export { Worker, type CloseOptions, type IdleOptions } from './work/handle.js'
 export type { Handler, HandlerContext } from './work/run.js'
 export type { FailureReason, WorkerEvents } from './work/events.js'
 export type { WorkerOptions } from './work/options.js'
@@ -106,5 +108,7 @@ export {
   SettingError,
   TooManyFilesError,
   TriggerError,
+  WorkerProcessError,
+  type WorkerProcessErrorOptions,
   type EnqueueOutcome,
 } from './errors/classes.js'

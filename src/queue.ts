@@ -18,7 +18,7 @@ import {
 } from './directory/install.js'
 import type { ItemContext } from './item/context.js'
 import { parseItem } from './item/parse.js'
-import type { WorkItem } from './item/work-item.js'
+import { WorkItem } from './item/work-item.js'
 import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
 import { audit } from './inspect/audit.js'
 import type { Finding } from './inspect/finding.js'
@@ -44,7 +44,10 @@ import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/opt
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 import { type WorkOptions, workQueue } from './work/local.js'
 import type { Handler } from './work/run.js'
-import type { Worker } from './work/worker.js'
+import type { RemoteItem } from './work/processes/messages.js'
+import type { ProcessOptions } from './work/processes/options.js'
+import { checkGoTogether, isModule, workInProcesses } from './work/processes/process-worker.js'
+import type { Worker } from './work/handle.js'
 
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from './directory/trigger.js'
 
@@ -103,7 +106,7 @@ export class Queue<out T extends Shape = Untyped> {
   /** The loops of this handle. */
   readonly #scans = new InFlight()
   /** The workers of this handle that have not ended. */
-  readonly #workers = new Set<Worker>()
+  readonly #workers = new Set<Worker<unknown>>()
   #isClosing = false
   readonly #hasMaxTries: boolean
   readonly #enqueuer: Enqueuer
@@ -333,14 +336,41 @@ export class Queue<out T extends Shape = Untyped> {
    * worker.on('failed', ({ id, reason, error }) => console.error(id, reason, error))
    * ```
    */
-  async work(handler: Handler<ItemOf<T>>, options: WorkOptions<ItemOf<T>> = {}): Promise<Worker<ItemOf<T>>> {
+  work(handler: Handler<ItemOf<T>>, options?: WorkOptions<ItemOf<T>>): Promise<Worker<ItemOf<T>>>
+  /**
+   * Works the items of the queue in child processes: for handlers that compute for long, or that may end their process. Each child imports
+   * the module, opens the queue with the settings of this handle, and works it as a worker of its own. A child that dies is replaced.
+   *
+   * @param module - Its default export is the handler. It may export a `backoff` function, too. The parsers of a typed queue cannot be passed to
+   * another process: the module exports them as `body` and `args`.
+   * @param options - `processes`: how many. `killAfter`: milliseconds after the `timeout` until a child whose handler still runs is killed.
+   * @returns The worker of all children. Its events have descriptions of the items, which only the children can finish.
+   * @throws As with a handler; {@link WorkerProcessError} if no child can import the module.
+   * @example
+   * ```ts
+   * const worker = await queue.work(new URL('./handler.js', import.meta.url), {
+   *   processes: 4,
+   *   timeout: 30_000,
+   *   closeOn: ['SIGTERM', 'SIGINT'],
+   * })
+   * worker.on('error', (error) => console.error(error))
+   * ```
+   */
+  work(module: URL, options: ProcessOptions): Promise<Worker<RemoteItem>>
+  async work(
+    handler: Handler<ItemOf<T>> | URL,
+    options: WorkOptions<ItemOf<T>> | ProcessOptions = {},
+  ): Promise<Worker<ItemOf<T>> | Worker<RemoteItem>> {
+    checkGoTogether(handler, options)
     const queue = {
       context: this.#context,
       scans: this.#scans,
       hasMaxTries: this.#hasMaxTries,
       parsers: this.#parsers,
-      register: (worker: Worker) => this.#register(worker),
+      register: (worker: Worker<unknown>) => this.#register(worker),
     }
+    // checkGoTogether() has found that a module has the options of one.
+    if (isModule(handler)) return workInProcesses(queue, handler, options as ProcessOptions)
     // The engine knows items, not their shapes.
     const worker: unknown = await workQueue(queue, handler as Handler<WorkItem>, options as WorkOptions)
     return worker as Worker<ItemOf<T>>
@@ -601,8 +631,10 @@ export class Queue<out T extends Shape = Untyped> {
     const workers = [...this.#workers]
     // Without workers, the claims are released before this call returns.
     const ends = workers.length === 0 ? [] : await Promise.all(workers.map(async (worker) => worker.close()))
-    const left = ends.flatMap((end) => end.left)
+    // Those of child processes are not claimed by this handle.
+    const left = ends.flatMap((end) => end.left).filter((item) => item instanceof WorkItem)
     for (const item of left) item.outlive(!force)
+    if (force) for (const worker of workers) worker.abandon()
     this.#directory.close()
     await this.#context.claims.close()
     if (force || left.length === 0) this.#directory.closeDescriptors()
@@ -626,7 +658,7 @@ export class Queue<out T extends Shape = Untyped> {
     void this.#scans.idle().then(() => this[suspend]())
   }
 
-  #register(worker: Worker): void {
+  #register(worker: Worker<unknown>): void {
     if (this.#isClosing) throw this.#directory.closedError()
     this.#workers.add(worker)
     void worker.gone.then(() => this.#workers.delete(worker))

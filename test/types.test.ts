@@ -84,6 +84,20 @@ export const working = async (queue: fsq.Queue): Promise<fsq.Worker> => {
   await queue.close({ force: true })
   return worker
 }
+export const inProcesses = async (queue: fsq.Queue): Promise<fsq.Worker<fsq.RemoteItem>> => {
+  const worker = await queue.work(new URL('file:///handler.js'), {
+    processes: 2, killAfter: 1, execArgv: ['--no-warnings'], env: { A: 'b' }, backoff: { delay: 1 }, timeout: 1, closeOn: ['SIGTERM'],
+  })
+  worker.on('done', ({ item, ms }) => { const key: string = item.key; console.log(key, item.enqueuedAt.getTime(), ms) })
+  worker.on('error', (error) => { if (error instanceof fsq.WorkerProcessError) console.log(error.pid, error.exitCode, error.signal) })
+  // @ts-expect-error: only the child can finish an item
+  worker.on('started', ({ item }) => item.done())
+  return worker
+}
+// @ts-expect-error: a module needs child processes
+export const unforked = (queue: fsq.Queue): Promise<unknown> => queue.work(new URL('file:///handler.js'), { concurrency: 1 })
+// @ts-expect-error: a function cannot be passed to another process
+export const decided = (queue: fsq.Queue): Promise<unknown> => queue.work(new URL('file:///handler.js'), { processes: 1, backoff: () => 1 })
 export const worksAny = (source: fsq.Source): Promise<fsq.Worker<fsq.SourceItem>> =>
   fsq.work(source, async (item) => { await item.text() }, { backoff: { delay: 1, jitter: 0 } })
 export const ofQueue = (queue: fsq.Queue): fsq.Source<fsq.WorkItem> => ({ scan: ({ signal }) => queue.scanForever({ signal }) })

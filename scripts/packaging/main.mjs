@@ -59,7 +59,7 @@ const node = process.execPath
 await check('the tarball has only what a user needs', () => {
   const paths = packed.files.map(({ path }) => path)
   const needed =
-    /^(dist\/.+\.(js|js\.map|d\.ts)|dist\/command\/package\.json|native\/(?:[a-z]+\/)*[^/]+\.(cc|h|txt|cjs)|targets\/[^/]+|prebuilds\/.+|man\/.+|docs\/.+|completions\/.+|binding\.cjs|CMakeLists\.txt|package\.json|(README|CHANGELOG|LICENSE)(\.md)?)$/
+    /^(dist\/.+\.(js|js\.map|d\.ts)|dist\/command\/package\.json|native\/(?:[a-z]+\/)*[^/]+\.(cc|h|txt|cjs)|targets\/[^/]+|prebuilds\/.+|man\/.+|docs\/.+|completions\/.+|(?:binding|worker-process)\.cjs|CMakeLists\.txt|package\.json|(README|CHANGELOG|LICENSE)(\.md)?)$/
   const others = paths.filter((path) => !needed.test(path))
   if (others.length > 0) throw new Error(`not needed: ${others.join(', ')}`)
   if (statSync(tarball).size > 2_000_000) throw new Error(`${statSync(tarball).size} bytes`)
@@ -147,6 +147,39 @@ await check('Node for arm64, emulated', () => {
   contains(run(command, [...args, program, 'smoke.mjs'], user), /smoke ok/)
 })
 
+writeFileSync(join(home, 'handler.mjs'), 'export default ({ args }) => console.log(`child got: ${args}`)\n')
+writeFileSync(
+  join(home, 'processes.mjs'),
+  `import { Queue } from 'fsq'
+const main = async (root) => {
+  const queue = await Queue.install('q', { root })
+  await queue.enqueue('data', ['an argument'])
+  const handler = new URL('file://' + process.argv[3])
+  const worker = await queue.work(handler, { processes: 1, timeout: 10_000 })
+  await worker.idle()
+  console.log('done:', worker.counters.done)
+  await queue.close()
+}
+main(process.argv[2]).catch((error) => console.log(error.message))
+`,
+)
+const inProcesses = (program, args, options) =>
+  run(program, [...args, mkdtempSync(join(bed, 'root-')), join(home, 'handler.mjs')], options)
+for (const [name, path, ...args] of [
+  ['Node 20', 'node20/bin/node'],
+  ['Node 26', 'node26/bin/node'],
+  ['Bun', '@oven/bun-linux-x64/bin/bun'],
+  ['Deno', '@deno/linux-x64-glibc/deno', 'run', '--allow-all'],
+]) {
+  await check(`child processes, ${name}`, () => {
+    const program = tool(path)
+    if (!program) return 'no binary for this machine'
+    const output = inProcesses(program, [...args, 'processes.mjs'], user)
+    contains(output, /child got: an argument/)
+    contains(output, /done: 1/)
+  })
+}
+
 writeFileSync(
   join(home, 'typed.ts'),
   `import { Queue, type WorkItem } from 'fsq'
@@ -223,6 +256,28 @@ main(process.argv[2])
       /^got: some data true/,
     )
   })
+}
+
+for (const [format, banner] of [
+  ['esm', "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"],
+  ['cjs', ''],
+]) {
+  await check(
+    `child processes from a bundle, ${format}: outside it works, inside an error says what to do`,
+    () => {
+      const extension = format === 'esm' ? 'mjs' : 'cjs'
+      const build = (folder, ...options) => {
+        const kind = [`--format=${format}`, `--out-extension:.js=.${extension}`, `--outdir=${folder}`]
+        const name = 'processes.mjs'
+        run(esbuild, [name, '--bundle', '--platform=node', ...kind, ...options], user)
+        return inProcesses(node, [join(folder, `processes.${extension}`)], user)
+      }
+      contains(build(join(home, 'processes', format), '--external:fsq'), /done: 1/)
+      const native = ['--loader:.node=copy', `--conditions=fsq-${host.name}`, `--banner:js=${banner}`]
+      const inside = build(join(bed, 'processes', format), ...native)
+      contains(inside, /worker-process\.js .* is not inside this bundle\. Leave fsq outside of the bundle/)
+    },
+  )
 }
 
 const packageManagers = {

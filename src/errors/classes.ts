@@ -467,6 +467,35 @@ export class ClosingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_CLOSING'
 }
 
+/** Details of a {@link WorkerProcessError}. */
+export interface WorkerProcessErrorOptions extends FsqErrorOptions {
+  readonly pid?: number | undefined
+  readonly exitCode?: number | null | undefined
+  readonly signal?: NodeJS.Signals | null | undefined
+}
+
+/**
+ * A child process of a worker cannot work: it cannot import the module of the handler, has ended unexpectedly, or was killed because its
+ * handler did not end in time. The worker replaces it. Find out from the message, the `cause` and the output of the process why it ends.
+ */
+export class WorkerProcessError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_WORKER_PROCESS'
+
+  /** The process; `undefined`: it was not started. */
+  readonly pid: number | undefined
+  /** Its exit code, if it has ended by itself. */
+  readonly exitCode: number | undefined
+  /** The signal that has ended it, if one has. */
+  readonly signal: NodeJS.Signals | undefined
+
+  constructor(message: string, { pid, exitCode, signal, ...options }: WorkerProcessErrorOptions = {}) {
+    super(message, options)
+    this.pid = pid
+    this.exitCode = exitCode ?? undefined
+    this.signal = signal ?? undefined
+  }
+}
+
 /**
  * The contents of a claimed item are too large for one value, its file was truncated after the claim, or no parser has read
  * them yet. Read large contents with `stream()`, and call `queue.parse(item)` before `item.body` in a scan.
@@ -609,6 +638,7 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   PermanentFailure,
   RetryLater,
   ClosingError,
+  WorkerProcessError,
   ContentError,
   AddonMissingError,
   SeparateMountsError,

@@ -12,6 +12,7 @@ import { FinishError, QueueClosedError, QueueDownError, SettingError } from '../
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
 import { parseItem } from '../item/parse.js'
+import type { Limits } from '../item/limits.js'
 import type { WorkItem } from '../item/work-item.js'
 import { type FinishedState, type Keep, checkKeep } from '../maintain/prune.js'
 import { checkLimit, checkOptions } from '../options.js'
@@ -20,13 +21,20 @@ import type { Parsers } from '../schema/parsers.js'
 import { type ScanOptions, loopOptions, scanQueue } from '../scan/options.js'
 import { isGiven } from '../settings.js'
 import type { WorkerEvents } from './events.js'
-import { WORKER_OPTIONS, type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
+import {
+  type CheckedOptions,
+  WORKER_OPTIONS,
+  type WorkerOptions,
+  checkHandler,
+  checkWorkerOptions,
+} from './options.js'
 import { Retention } from './retention.js'
 import type { Handler, ItemParser } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
 import { NO_JOURNAL } from './work.js'
-import { Worker } from './worker.js'
+import type { Worker } from './handle.js'
+import { HandlerWorker } from './worker.js'
 
 /** Options of {@link Queue.work}. */
 export interface WorkOptions<Item = WorkItem> extends Omit<WorkerOptions<Item>, 'keepDone'> {
@@ -64,7 +72,28 @@ export interface WorkedQueue {
   readonly hasMaxTries: boolean
   readonly parsers: Parsers | undefined
   /** Registers a worker that is about to start. Throws if the handle closes. */
-  readonly register: (worker: Worker) => void
+  readonly register: (worker: Worker<unknown>) => void
+}
+
+/** {@link WorkOptions}, checked. */
+export interface CheckedQueueOptions {
+  readonly checked: CheckedOptions<WorkItem>
+  readonly scan: Pick<WorkOptions, (typeof SCAN_OPTIONS)[number]>
+  readonly limits: Limits
+  readonly maxCrashes: number
+  readonly keep: readonly (readonly [FinishedState, Keep])[]
+}
+
+/** @throws {@link SettingError} */
+export function checkQueueOptions(context: ItemContext, options: WorkOptions): CheckedQueueOptions {
+  checkOptions('work', options, QUEUE_OPTIONS)
+  const { maxTries, ttl, prefetch, order, maxCrashes = 3, keepDone, keepFailed, ...rest } = options
+  checkLimit('maxCrashes', maxCrashes)
+  const scan = { maxTries, ttl, prefetch, order }
+  const { limits } = loopOptions(context, scan, true)
+  const checked = checkWorkerOptions<WorkItem>({ ...rest, keepDone: keepDone !== false })
+  const keep = [...limitsOf('done', 'keepDone', keepDone), ...limitsOf('failed', 'keepFailed', keepFailed)]
+  return { checked, scan, limits, maxCrashes, keep }
 }
 
 /** {@link Queue.work}. */
@@ -74,18 +103,12 @@ export async function workQueue(
   options: WorkOptions,
 ): Promise<Worker> {
   checkHandler(handler)
-  checkOptions('work', options, QUEUE_OPTIONS)
-  const { maxTries, ttl, prefetch, order, maxCrashes = 3, keepDone, keepFailed, ...rest } = options
-  checkLimit('maxCrashes', maxCrashes)
-  const scan = { maxTries, ttl, prefetch, order }
-  const { limits } = loopOptions(queue.context, scan, true)
-  const checked = checkWorkerOptions<WorkItem>({ ...rest, keepDone: keepDone !== false })
-  const keep = [...limitsOf('done', 'keepDone', keepDone), ...limitsOf('failed', 'keepFailed', keepFailed)]
-  checked.signal?.throwIfAborted()
-  const tries = new TriesAdvice(queue, maxTries, limits.maxTries)
+  const { checked, scan, limits, maxCrashes, keep } = checkQueueOptions(queue.context, options)
+  const tries = new TriesAdvice(queue, scan.maxTries, limits.maxTries)
   const hear = (report: Report): void => passOn(report, worker, queue.context)
   const source = new QueueSource(queue, scan, hear)
   await source.open()
+  checked.signal?.throwIfAborted()
   const retention = new Retention(queue.context, keep, (error) => worker.tell('error', error))
   // The guard asks for the first time before there is a worker.
   let current: { readonly concurrency: number } = checked
@@ -98,7 +121,7 @@ export async function workQueue(
       process.nextTick(() => worker.tell('crashed', crash))
     },
   })
-  const worker: Worker = new Worker<WorkItem>({
+  const worker: HandlerWorker = new HandlerWorker<WorkItem>({
     source,
     handler,
     options: checked,
@@ -171,7 +194,7 @@ class QueueSource implements Source<WorkItem> {
 }
 
 /** Passes a report on, and tells of an item that has failed without having run. */
-function passOn(report: Report, worker: Worker, { reporter }: ItemContext): void {
+function passOn(report: Report, worker: HandlerWorker, { reporter }: ItemContext): void {
   const { type, name, rawName, message, error } = report
   if (type === 'malformed' || type === 'expired' || type === 'exhausted') {
     worker.count('failed')

@@ -7,7 +7,8 @@ import type { Journal } from './journal.js'
 import { type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
 import type { Handler } from './run.js'
 import type { Source, SourceItem } from './source.js'
-import { Worker } from './worker.js'
+import type { Worker } from './handle.js'
+import { HandlerWorker } from './worker.js'
 
 /**
  * Works the items of any source, as {@link Queue.work} works those of a queue. Crash marks, the reasons of failures and progress are not
@@ -26,7 +27,7 @@ export async function work<Item extends SourceItem>(
   const checked = checkWorkerOptions(options)
   checked.signal?.throwIfAborted()
   await source.open?.()
-  return new Worker({ source, handler, options: checked, journal: NO_JOURNAL }).start()
+  return new HandlerWorker({ source, handler, options: checked, journal: NO_JOURNAL }).start()
 }
 
 /** Keeps nothing. */

@@ -49,6 +49,7 @@ const CODES: Readonly<Record<string, string>> = {
   PermanentFailure: 'ERR_FSQ_PERMANENT_FAILURE',
   RetryLater: 'ERR_FSQ_RETRY_LATER',
   ClosingError: 'ERR_FSQ_CLOSING',
+  WorkerProcessError: 'ERR_FSQ_WORKER_PROCESS',
   ContentError: 'ERR_FSQ_CONTENT',
   SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
   NetworkFileSystemError: 'ERR_FSQ_NETWORK_FS',

@@ -5,7 +5,7 @@ import type { WorkerEvents } from '../../src/work/events.js'
 import type { Journal, Suspicion } from '../../src/work/journal.js'
 import { type WorkerOptions, checkWorkerOptions } from '../../src/work/options.js'
 import type { Handler } from '../../src/work/run.js'
-import { Worker } from '../../src/work/worker.js'
+import { HandlerWorker } from '../../src/work/worker.js'
 import { type MemoryItem, MemorySource } from './memory-source.js'
 
 export type Events = WorkerEvents<MemoryItem>
@@ -25,7 +25,7 @@ const EVENTS = [
   'error',
 ] as const
 
-const open = new Set<Worker<MemoryItem>>()
+const open = new Set<HandlerWorker<MemoryItem>>()
 
 afterEach(async () => {
   await Promise.all([...open].map(async (worker) => worker.close({ grace: 0 })))
@@ -78,9 +78,9 @@ export class Workshop {
     this.source.add(...items)
   }
 
-  work(handler: Handler<MemoryItem>, options: WorkerOptions<MemoryItem> = {}): Worker<MemoryItem> {
+  work(handler: Handler<MemoryItem>, options: WorkerOptions<MemoryItem> = {}): HandlerWorker<MemoryItem> {
     const { source, journal } = this
-    const worker = new Worker({ source, handler, options: checkWorkerOptions(options), journal })
+    const worker = new HandlerWorker({ source, handler, options: checkWorkerOptions(options), journal })
     for (const name of EVENTS) {
       if (name === 'idle') continue
       worker.on(name, (event: unknown) => {

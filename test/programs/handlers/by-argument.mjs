@@ -1,0 +1,69 @@
+// A handler that does what the first argument of its item says. It notes the start and the end of each run in the file FSQ_TEST_LOG.
+import fs from 'node:fs'
+import { setTimeout as later } from 'node:timers/promises'
+
+import { PermanentFailure, Queue, RetryLater } from '../../../dist/index.js'
+
+const log = process.env.FSQ_TEST_LOG === undefined ? undefined : fs.openSync(process.env.FSQ_TEST_LOG, 'a')
+const note = (line) => log !== undefined && fs.writeSync(log, `${line}\n`)
+
+const behaviours = {
+  async quick() {
+    await later(1)
+  },
+  /** Ends when the test makes the file. */
+  async waits(item) {
+    const file = await item.text()
+    while (!fs.existsSync(file)) await later(2)
+  },
+  async untilAborted(_item, { signal }) {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    throw signal.reason
+  },
+  async deaf() {
+    await later(3_600_000)
+  },
+  loop() {
+    for (;;);
+  },
+  killsItself() {
+    process.kill(process.pid, 'SIGKILL')
+  },
+  exits() {
+    process.exit(7)
+  },
+  throws() {
+    throw Object.assign(new TypeError('no luck', { cause: new RangeError('behind it') }), { code: 'E_LUCK' })
+  },
+  throwsText() {
+    throw 'a text'
+  },
+  gone() {
+    throw new PermanentFailure('for good')
+  },
+  notNow() {
+    throw new RetryLater({ after: 60_000 })
+  },
+  /** Adds the next item of a chain, as long as the argument says. */
+  async chain({ args }) {
+    const rest = Number(args[1]) - 1
+    await later(3)
+    if (rest > 0) await own.enqueue(null, ['chain', String(rest)])
+  },
+  tells({ args }) {
+    fs.writeFileSync(args[1], JSON.stringify({ env: process.env.FSQ_TEST_WORD, execArgv: process.execArgv }))
+  },
+}
+
+const own = new Queue('q', { root: process.env.FSQ_TEST_ROOT ?? '/var/fsq' })
+
+export default async function handle(item, context) {
+  note(`start ${item.key} ${process.pid}`)
+  try {
+    await behaviours[item.args[0]](item, context)
+  } finally {
+    note(`end ${item.key} ${process.pid}`)
+  }
+}
+
+export const backoff = (tries) => (tries < 1 ? 0 : false)

@@ -1,0 +1,2 @@
+await Promise.resolve()
+throw new Error('the database is away')

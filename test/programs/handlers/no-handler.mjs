@@ -1,0 +1,2 @@
+export const handler = () => undefined
+export default { handler }
