@@ -31,15 +31,24 @@ export function ageOption(given: Arguments, name: string): number | undefined {
   return Number(number) * (UNITS[unit] ?? 1) * 1000
 }
 
-/** Checks that the command line selects items, and does not mix `-a` with other conditions. */
-export function checkSelection(given: Arguments): void {
+/**
+ * Checks that the command line selects items, and does not mix `-a` with other conditions.
+ *
+ * @param more - Further options that select items, with their short forms.
+ */
+export function checkSelection(given: Arguments, more: Readonly<Record<string, string>> = {}): void {
   const isByNames = given.operands.length > 1
-  const isByProperty = given.has('argument') || given.has('older-than')
+  const isByProperty = ['argument', 'older-than', ...Object.keys(more)].some((option) => given.has(option))
   if (given.has('all') && (isByNames || isByProperty))
     throw new UsageError('-a is all items, so that it goes alone')
-  if (!given.has('all') && !isByNames && !isByProperty) {
-    throw new UsageError('which items? Name them by id or key, or use -A, -o or -a')
-  }
+  if (given.has('all') || isByNames || isByProperty) return
+  const letters = ['A', 'o', ...Object.values(more)].map((letter) => `-${letter}`).join(', ')
+  throw new UsageError(`which items? Name them by id or key, or use ${letters} or -a`)
+}
+
+/** Prints a message for an id or key without an item. */
+export function sayMissing(id: string, layout: Layout): void {
+  say(`there is no such item in ${layout.path}: ${id}; 'fsq list -s all' lists the items`)
 }
 
 /** The selected items of a queue: by id or key, by an argument, by the time since they were last moved, or all. */
@@ -102,7 +111,7 @@ export class Selection {
       for (const item of found) items.set(`${item.state} ${item.parsed.raw}`, item)
       if (found.length > 0) continue
       this.#isWhole = false
-      say(`there is no such item in ${this.#layout.path}: ${id}; 'fsq list -s all' lists the items`)
+      sayMissing(id, this.#layout)
     }
     return items.values()
   }
