@@ -55,7 +55,7 @@ _fsq_options() {
     install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --lock-kind= --help ;;
     uninstall) echo --force --verbose --help ;;
     enqueue) echo --verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id --help ;;
-    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --help ;;
+    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --timeout= --backoff= --max-crashes= --keep-done= --help ;;
     down) echo --verbose --user= --group= --mode= --help ;;
     up) echo --verbose --help ;;
     list) echo --json --state= --failed --by-error --help ;;
@@ -102,6 +102,7 @@ _fsq() {
       [[ $command == list ]] && states+=' all'
       COMPREPLY=($(compgen -W "$states" -- "$cur"))
       return ;;
+    --keep-done) COMPREPLY=($(compgen -W 'yes no' -- "$cur")); return ;;
     --lock-kind) COMPREPLY=($(compgen -W 'flock fcntl' -- "$cur")); return ;;
     -c | --charset) COMPREPLY=($(compgen -W 'utf8 ascii latin-1' -- "$cur")); return ;;
     -o | -u | --owner | --user) [[ $command == @(install|enqueue|down) ]] && COMPREPLY=($(compgen -u -- "$cur")); return ;;

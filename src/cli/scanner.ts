@@ -1,5 +1,7 @@
 /**
- * Runs programs for the items of a queue: takes the items, and finishes each by how its program ended.
+ * Runs programs for the items of a queue, by the engine of `queue.work()`: the pool runs the program of each item, decides the move by how
+ * the program ended, logs a failure and moves the item. Unlike a worker, a scan ends: after its pass, at the first error of the queue,
+ * and when a program cannot be run or is killed.
  *
  * @module
  */
@@ -8,21 +10,38 @@ import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
 import { getSystemErrorMap } from 'node:util'
 
-import { FinishError } from '../errors/classes.js'
+import { FinishError, RetryLater } from '../errors/classes.js'
+import { ageText } from '../inspect/age-text.js'
 import type { WorkItem } from '../item/work-item.js'
+import type { Keep } from '../maintain/prune.js'
+import type { Crash } from '../meta/burial.js'
 import type { Queue } from '../queue.js'
-import type { ReportListener, ReportType } from '../report.js'
+import type { Report, ReportListener } from '../report.js'
+import type { Backoff } from '../work/backoff.js'
+import type { WorkerEvents } from '../work/events.js'
+import type { Counters, Journal } from '../work/journal.js'
+import { checkWorkerOptions } from '../work/options.js'
+import { Pool } from '../work/pool.js'
+import type { HandlerContext, Tell } from '../work/run.js'
+import { NO_JOURNAL } from '../work/work.js'
 import { type Ending, itemEnvironment, runChild } from './child.js'
 import { FAILED_ITEMS, FAILURE, SUCCESS } from './command.js'
 import { explain } from './advice.js'
+import { DoneLimit } from './done-limit.js'
+import { ErrorOutput } from './error-output.js'
 import { say } from './output.js'
+import { ProgramError } from './program-error.js'
 import { Rate } from './rate.js'
+import { ScanJournal } from './scan-journal.js'
 
 const STDIN = 0
+const STDERR = 2
 // Errors of missing resources, independent of the program.
 const SHORTAGES = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']
 const SIGNAL_MS = 200
 const STOPPING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+/** From the SIGTERM at the timeout of a program to its SIGKILL. */
+const KILL_MS = 5000
 
 /** What to run, and how. */
 export interface ScannerOptions {
@@ -40,37 +59,67 @@ export interface ScannerOptions {
   readonly hasEnvironment: boolean
   /** The exit code tells whether items have failed. */
   readonly hasExitCode: boolean
+  /** Milliseconds that a program may run. 0: without limit. */
+  readonly timeout: number
+  /** Until an item is tried again. */
+  readonly backoff: Exclude<Backoff<WorkItem>, (...args: never) => unknown>
+  /** 0: without limit, and nothing is written down. `undefined`: the default of a worker. */
+  readonly maxCrashes: number | undefined
+  /** Which done items are kept. */
+  readonly keepDone: boolean | Keep
 }
+
+const MAX_CRASHES = 3
 
 /** Runs programs for the items of one queue. */
 export class Scanner {
   readonly #queue: Queue
   readonly #options: ScannerOptions
   readonly #rate: Rate
-  readonly #jobs = new Set<Promise<void>>()
+  readonly #journal: Journal<WorkItem>
+  readonly #pool: Pool<WorkItem>
+  readonly #doneLimit: DoneLimit | undefined
+  /** Whether failures are written down. */
+  readonly #hasLog: boolean
+  /** The standard error outputs that no program uses. */
+  readonly #outputs: ErrorOutput[] = []
   readonly #children = new Set<ChildProcess>()
   readonly #stop = new AbortController()
-  #onJobEnd: (() => void) | undefined
-  /** A second signal has been passed on to the programs. */
-  #isHurried = false
+  readonly #counters = { started: 0, done: 0, retried: 0, failed: 0, postponed: 0, released: 0, crashed: 0 }
+  /** `aborted`: a second signal has been passed on to the programs. */
+  readonly #closing = { begun: false, aborted: false }
+  /** How many items cannot be finished. */
+  #unfinished = 0
+  #onChange: () => void = () => undefined
   #isInterrupted = false
+  #isOver = false
   #hasFailed = false
-  #failedItems = 0
-  #retriedItems = 0
+  /** Items that were reported instead of being run. */
+  #unrun = { failed: 0, left: 0 }
 
   /** @param openQueue - Makes the handle, with a listener for its reports. */
   constructor(openQueue: (onReport: ReportListener) => Queue, options: ScannerOptions) {
-    this.#queue = openQueue(({ type, name, message }) => {
-      say(`${name} ${message}`)
-      this.#count(type)
+    const { jobs, timeout, keepDone, isFinishing, maxCrashes = MAX_CRASHES } = options
+    this.#queue = openQueue((report) => {
+      this.#report(report)
     })
     this.#options = options
     this.#rate = new Rate(options.rate)
-  }
-
-  #count(type: ReportType): void {
-    if (['malformed', 'expired', 'exhausted'].includes(type)) this.#failedItems++
-    if (['unreadable', 'unmovable'].includes(type)) this.#retriedItems++
+    this.#hasLog = isFinishing && maxCrashes > 0
+    const guard = {
+      maxCrashes,
+      concurrency: () => jobs,
+      onCrashed: (crash: Crash) => this.#tellOfCrash(crash),
+    }
+    this.#journal = this.#hasLog ? new ScanJournal(() => this.#queue.openGuard(guard)) : NO_JOURNAL
+    if (typeof keepDone === 'object')
+      this.#doneLimit = new DoneLimit(this.#queue, keepDone, (error) => {
+        this.#hasFailed = true
+        say(explain(error))
+      })
+    this.#pool = this.#newPool(
+      checkWorkerOptions<WorkItem>({ concurrency: jobs, timeout, keepDone: keepDone !== false }),
+    )
   }
 
   /** @returns The exit code. */
@@ -83,25 +132,30 @@ export class Scanner {
       // A message has told of a failed finish already. A waiting scan ends by throwing the reason of its signal.
       if (!(error instanceof FinishError) && error !== this.#stop.signal.reason) this.#fail(explain(error))
     } finally {
-      await Promise.all(this.#jobs)
+      await this.#ended()
+      this.#isOver = true
+      this.#journal.close()
+      for (const output of this.#outputs) output.close()
+      await this.#doneLimit?.end()
       await this.#queue.close()
       for (const [signal, listener] of listeners) process.off(signal, listener)
     }
     if (this.#hasFailed) return FAILURE
     if (!this.#options.hasExitCode) return SUCCESS
-    if (this.#failedItems > 0) return FAILED_ITEMS
-    return this.#retriedItems > 0 ? FAILURE : SUCCESS
+    if (this.#counters.failed + this.#unrun.failed > 0) return FAILED_ITEMS
+    return this.#counters.retried + this.#unrun.left > 0 ? FAILURE : SUCCESS
   }
 
   async #takeAll(): Promise<void> {
-    const { jobs, isFollowing } = this.#options
     const { signal } = this.#stop
-    const items = this.#queue.scan(isFollowing ? { prefetch: 1, wait: true, signal } : { prefetch: 1 })
+    const items = this.#queue.scan(
+      this.#options.isFollowing ? { prefetch: 1, wait: true, signal } : { prefetch: 1 },
+    )
     try {
       for (;;) {
         // First a free place, then the item: until then, another scan with a free place can claim it.
-        while (this.#jobs.size >= jobs) await this.#jobEnd()
-        await this.#rate.turn(signal)
+        while (this.#pool.isFull && !this.#isStopped()) await this.#pool.change()
+        if (!this.#isStopped()) await this.#rate.turn(signal)
         if (this.#isStopped()) return
         const next = await items.next()
         if (next.done === true) return
@@ -109,159 +163,275 @@ export class Scanner {
           next.value.release()
           return
         }
-        this.#start(next.value)
+        this.#rate.count()
+        this.#pool.add(next.value)
       }
     } finally {
       // Leaving the loop releases its current item.
-      await Promise.all(this.#jobs)
+      await this.#ended()
       await items.return()
     }
+  }
+
+  /** Resolves when no item is in hand but those that cannot be finished. */
+  async #ended(): Promise<void> {
+    while (!this.#pool.isEmpty && (this.#unfinished === 0 || this.#pool.running.size > this.#unfinished))
+      await new Promise<void>((resolve) => (this.#onChange = resolve))
   }
 
   #isStopped(): boolean {
     return this.#stop.signal.aborted
   }
 
-  #start(item: WorkItem): void {
-    this.#rate.count()
-    const job = this.#work(item).finally(() => {
-      this.#jobs.delete(job)
-      this.#onJobEnd?.()
+  #newPool(options: ReturnType<typeof checkWorkerOptions<WorkItem>>): Pool<WorkItem> {
+    const backoff = checkWorkerOptions<WorkItem>({ backoff: this.#options.backoff }).backoff
+    const desk = {
+      handler: async (item: WorkItem, context: HandlerContext): Promise<void> => this.#work(item, context),
+      options: {
+        ...options,
+        backoff: (tries: number, error: unknown, item: WorkItem) =>
+          !(error instanceof ProgramError && error.isPermanent) && backoff(tries, error, item),
+      },
+      journal: this.#journal,
+      closing: this.#closing,
+      tell: this.#tell,
+      count: (what: keyof Counters) => this.#counters[what]++,
+      counted: () => {
+        this.#journal.state(this.#closing.begun ? 'closing' : 'running', this.#counters)
+        this.#onChange()
+      },
+      unfinished: () => {
+        this.#unfinished++
+        this.#onChange()
+      },
+      recovered: () => this.#unfinished--,
+    }
+    return new Pool<WorkItem>(desk, () => {
+      this.#onChange()
     })
-    this.#jobs.add(job)
   }
 
-  // Not Promise.race(): it would leave a reaction on the promise of each running job.
-  async #jobEnd(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onJobEnd = resolve
-    })
-  }
-
-  /** Never rejects. */
-  async #work(item: WorkItem): Promise<void> {
-    const { program, isVerbose } = this.#options
-    if (isVerbose) say(`working on ${item.id} ...`)
+  /** The handler of the items. It throws if the item is not done. */
+  async #work(item: WorkItem, context: HandlerContext): Promise<void> {
+    const { program, isFinishing, isVerbose } = this.#options
+    const { id } = item
     const argv = [...program, ...item.args]
     try {
-      if (argv.length === 0)
-        await this.#finish(item, 'fail', 'there is no program, and the item has no arguments')
-      else await this.#settle(item, await this.#runProgram(item, argv))
+      if (argv.length === 0) throw permanent(id, 'there is no program, and the item has no arguments')
+      await this.#runProgram(item, argv, context)
     } catch (error) {
-      this.#hasFailed = true
-      say(explain(error))
-      if (error instanceof FinishError) this.#stop.abort()
+      if (isFinishing || !(error instanceof ProgramError)) throw error
+      if (isVerbose) say(`${id}: ${error.why}; left as it is`)
     }
+    if (!isFinishing) item.release()
   }
 
-  async #runProgram(item: WorkItem, argv: readonly string[]): Promise<Ending> {
-    const { isInputLeft, hasEnvironment } = this.#options
+  async #runProgram(item: WorkItem, argv: readonly string[], context: HandlerContext): Promise<void> {
+    const { isInputLeft, hasEnvironment, timeout } = this.#options
+    const signal = timeout > 0 ? context.signal : undefined
+    const output = this.#hasLog ? (this.#outputs.pop() ?? ErrorOutput.open()) : undefined
+    output?.begin()
     let started: ChildProcess | undefined
+    let killer: NodeJS.Timeout | undefined
+    const onTimeout = (): void => {
+      started?.kill('SIGTERM')
+      killer = setTimeout(() => started?.kill('SIGKILL'), KILL_MS)
+    }
     const ending = await runChild({
       argv,
       env: hasEnvironment ? itemEnvironment(item) : process.env,
       stdin: isInputLeft ? STDIN : item.fd,
+      stderr: output?.descriptor ?? STDERR,
       onStart: (child) => {
         started = child
         this.#children.add(child)
+        signal?.addEventListener('abort', onTimeout)
       },
     })
+    clearTimeout(killer)
+    signal?.removeEventListener('abort', onTimeout)
     if (started !== undefined) this.#children.delete(started)
-    return ending
+    const written = output?.end() ?? ''
+    if (output !== undefined) this.#outputs.push(output)
+    await this.#settle(item, ending, written, killer !== undefined)
   }
 
-  /** Finishes or releases the item by how its program ended (fsq standard, section 6). */
-  async #settle(item: WorkItem, ending: Ending): Promise<void> {
-    const { success, failTmp } = this.#queue.settings
+  /** Throws unless the item is done (fsq standard, section 6). */
+  async #settle(item: WorkItem, ending: Ending, output: string, isLate: boolean): Promise<void> {
+    const { success, failTmp, failPerm } = this.#queue.settings
     if ('error' in ending) return this.#settleUnrun(item, ending.error)
-    if ('signal' in ending) return this.#settleKilled(item, ending.signal)
-    if (ending.code === success) return this.#finish(item, 'done')
+    if ('signal' in ending) return this.#settleKilled(item, ending.signal, output, isLate)
+    const { code } = ending
+    if (code === success) return
     // The program got a signal, and may exit with this code because of it.
-    if (this.#isHurried) return this.#release(item, `was ended with exit code ${ending.code}`)
-    return this.#finish(item, ending.code === failTmp ? 'retry' : 'fail', `exit code ${ending.code}`)
+    if (this.#closing.aborted) throw this.#released(item, `was ended with exit code ${code}`)
+    const isPermanent = isLate ? code === failPerm : code !== failTmp
+    throw new ProgramError({
+      id: item.id,
+      why: this.#lateness(isLate, `exit code ${code}`),
+      code,
+      output,
+      isPermanent,
+    })
   }
 
-  async #settleUnrun(item: WorkItem, error: NodeJS.ErrnoException): Promise<void> {
+  #settleUnrun(item: WorkItem, error: NodeJS.ErrnoException): never {
+    const { id } = item
     const { code } = error
     // An argument has a NUL, which no program can take.
     if (code === 'ERR_INVALID_ARG_VALUE')
-      return this.#finish(item, 'fail', 'an argument has a NUL, which no program can be given')
+      throw permanent(id, 'an argument has a NUL, which no program can be given')
     const [file] = this.#options.program
-    const why = reasonOf(error)
+    const reason = reasonOf(error)
     // An item that names no program must not keep the others from running.
-    if (file === undefined && !SHORTAGES.includes(code ?? ''))
-      return this.#finish(item, 'retry', `cannot run '${item.args[0] ?? ''}': ${why}`)
-    item.release()
-    if (this.#isStopped()) return
+    if (file === undefined && !SHORTAGES.includes(code ?? '')) {
+      const why = `cannot run '${item.args[0] ?? ''}': ${reason}`
+      throw new ProgramError({ id, why, isPermanent: false })
+    }
     const program = file === undefined ? 'programs' : `the program '${file}'`
-    this.#fail(
-      `cannot run ${program} for items of ${this.#queue.path}: ${why}. They stay as they are; ${adviceFor(code)}`,
-    )
+    if (!this.#isStopped())
+      this.#fail(
+        `cannot run ${program} for items of ${this.#queue.path}: ${reason}. They stay as they are; ${adviceFor(code)}`,
+      )
+    throw new RetryLater({ after: 0 })
   }
 
-  async #settleKilled(item: WorkItem, signal: NodeJS.Signals): Promise<void> {
+  async #settleKilled(
+    item: WorkItem,
+    signal: NodeJS.Signals,
+    output: string,
+    isLate: boolean,
+  ): Promise<void> {
+    const { id } = item
+    const failure = { id, why: this.#lateness(isLate, `killed by ${signal}`), code: signal, output }
+    if (this.#closing.aborted) throw this.#released(item, `was ended by ${signal}`)
+    if (isLate) throw new ProgramError({ ...failure, isPermanent: false })
     // Ctrl-C reaches the programs, too. On a busy machine they may end before this process gets its signal.
     const isStopping = STOPPING.some((stopping) => stopping === signal)
     if (isStopping && !this.#isInterrupted)
       await later(SIGNAL_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
-    const wasTold = this.#isInterrupted && isStopping
-    if (wasTold || this.#isHurried) return this.#release(item, `was ended by ${signal}`)
-    this.#fail(`${item.id}: the program was killed by ${signal}; the scan stops`)
-    await this.#finish(item, 'fail', `killed by ${signal}`)
+    if (this.#isInterrupted && isStopping) throw this.#released(item, `was ended by ${signal}`)
+    this.#fail(`${id}: the program was killed by ${signal}; the scan stops`)
+    throw new ProgramError({ ...failure, isPermanent: true })
   }
 
-  #release(item: WorkItem, why: string): void {
+  #lateness(isLate: boolean, why: string): string {
+    return isLate ? `timeout of ${ageText(this.#options.timeout / 1000)}: ${why}` : why
+  }
+
+  /** What a handler throws whose item goes back as it was. */
+  #released(item: WorkItem, why: string): RetryLater {
     this.#hasFailed = true
-    item.release()
     say(`${item.id}: ${why}: released`)
+    return new RetryLater({ after: 0 })
   }
 
-  async #finish(item: WorkItem, action: 'done' | 'retry' | 'fail', why = ''): Promise<void> {
-    const { isFinishing, isVerbose } = this.#options
-    // A retry changes the id.
-    const { id } = item
-    if (!isFinishing) {
-      item.release()
-      if (isVerbose && action !== 'done') say(`${id}: ${why}; left as it is`)
-      return
+  readonly #tell: Tell<WorkItem> = (name, ...events) => {
+    if (this.#isOver) return
+    const [event] = events as unknown[]
+    const { isVerbose } = this.#options
+    switch (name) {
+      case 'started':
+        if (isVerbose) say(`working on ${(event as WorkerEvents<WorkItem>['started'][0]).item.id} ...`)
+        break
+      case 'done':
+        this.#doneLimit?.count()
+        if (isVerbose) say(`${(event as WorkerEvents<WorkItem>['done'][0]).item.id}: succeeded`)
+        break
+      case 'retried':
+        this.#tellOfRetry(event as WorkerEvents<WorkItem>['retried'][0])
+        break
+      case 'failed':
+        this.#tellOfFailure(event as WorkerEvents<WorkItem>['failed'][0])
+        break
+      case 'error':
+        this.#hasFailed = true
+        say(explain(event))
+        if (event instanceof FinishError) this.#end()
+        break
+      default:
+        // The rest is told where it happens, or is no news for a person.
+        break
     }
-    if (action === 'done') {
-      await item.done()
-      if (isVerbose) say(`${id}: succeeded`)
-      return
-    }
-    if (action === 'retry' && (await item.retry()) === 'waiting') {
-      this.#retriedItems++
-      say(`${id}: failed temporarily (${why})`)
-      return
-    }
-    if (action === 'fail') await item.fail()
-    this.#failedItems++
-    const tries = item.tries + 1
-    const after = action === 'retry' ? `, after ${tries} ${tries === 1 ? 'try' : 'tries'}` : ''
-    say(`${id}: failed permanently (${why}${after})`)
+  }
+
+  #tellOfRetry({ item, error, due }: WorkerEvents<WorkItem>['retried'][0]): void {
+    const { id, why } = failureOf(item.id, error)
+    const seconds = due === undefined ? 0 : Math.round((due.getTime() - Date.now()) / 1000)
+    say(`${id}: failed temporarily (${why}${seconds > 0 ? `; due again in ${ageText(seconds)}` : ''})`)
+  }
+
+  #tellOfFailure({ item, id, reason, error }: WorkerEvents<WorkItem>['failed'][0]): void {
+    const tries = (item?.tries ?? 0) + 1
+    const after =
+      reason === 'permanent' || reason === 'crashed'
+        ? ''
+        : `, after ${tries} ${tries === 1 ? 'try' : 'tries'}`
+    const why =
+      reason === 'crashed'
+        ? 'too many processes have died with it in hand; it was not run'
+        : failureOf(id, error).why
+    say(`${id}: failed permanently (${why}${after}${MORE[reason] ?? ''})`)
+  }
+
+  #tellOfCrash({ id, host, pid, together }: Crash): void {
+    this.#counters.crashed++
+    const others = together === 1 ? '' : `, and with ${together - 1} more`
+    say(`${id}: the process ${pid} on ${host} has died with this item in hand${others}`)
+  }
+
+  #report({ type, name, message }: Report): void {
+    // Scans have always run where they may not write beside the items, as from cron.
+    if (type === 'meta' && !this.#options.isVerbose && this.#options.maxCrashes === undefined) return
+    say(`${name} ${message}`)
+    if (['malformed', 'expired', 'exhausted'].includes(type)) this.#unrun.failed++
+    if (['unreadable', 'unmovable'].includes(type)) this.#unrun.left++
   }
 
   #fail(message: string): void {
     this.#hasFailed = true
     say(message)
+    this.#end()
+  }
+
+  /** Starts no more programs. A death of this process is no item's fault any more. */
+  #end(): void {
+    if (this.#closing.begun) return
+    this.#closing.begun = true
+    this.#journal.closing()
     this.#stop.abort()
+    this.#pool.giveUp()
   }
 
   #interrupt(signal: NodeJS.Signals): void {
     if (this.#isInterrupted) {
-      this.#isHurried = true
+      this.#closing.aborted = true
       for (const child of this.#children) child.kill(signal)
       return
     }
     this.#isInterrupted = true
-    this.#stop.abort()
+    this.#end()
     if (this.#children.size > 0) {
       say(
         `${signal}: the scan stops when what runs has ended (${this.#children.size} running); a second one is passed on to it`,
       )
     }
   }
+}
+
+const MORE: Readonly<Record<string, string>> = {
+  expired: ', as it is past its TTL',
+  ungrowable: ', as its name would be too long',
+}
+
+function permanent(id: string, why: string): ProgramError {
+  return new ProgramError({ id, why, isPermanent: true })
+}
+
+/** The id that the item had, and what is known of its failure. */
+function failureOf(id: string, error: unknown): { readonly id: string; readonly why: string } {
+  if (error instanceof ProgramError) return error
+  return { id, why: error instanceof Error ? error.message : String(error) }
 }
 
 /** The text of the error number: Node's message has only its code. */

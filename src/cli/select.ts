@@ -26,9 +26,13 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_40
 export function ageOption(given: Arguments, name: string): number | undefined {
   const text = given.text(name)
   if (text === undefined) return undefined
+  return milliseconds(text) ?? given.refuse(name, 'an age, as 90s, 5m, 12h or 30d')
+}
+
+/** Milliseconds of a text such as `90s`; a number alone is seconds. `undefined`: it is no age. */
+export function milliseconds(text: string): number | undefined {
   const [, number, unit = 's'] = /^([0-9]{1,9})([smhdw])?$/.exec(text) ?? []
-  if (number === undefined) return given.refuse(name, 'an age, as 90s, 5m, 12h or 30d')
-  return Number(number) * (UNITS[unit] ?? 1) * 1000
+  return number === undefined ? undefined : Number(number) * (UNITS[unit] ?? 1) * 1000
 }
 
 /**
