@@ -31,6 +31,8 @@ const STDIN = 0
 const STDERR = 2
 // Errors of missing resources, independent of the program.
 const SHORTAGES = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']
+// Each takes two descriptors, and the items need theirs.
+const MOST_OUTPUTS = 256
 const SIGNAL_MS = 200
 /** From the SIGTERM at the timeout of a program to its SIGKILL. */
 const KILL_MS = 5000
@@ -58,6 +60,7 @@ export class Programs {
   readonly #stop: ScanStop
   /** Those that no program uses. */
   readonly #outputs: ErrorOutput[] = []
+  #opened = 0
 
   /** @param options - `hasLog`: whether failures are written down, with what the programs wrote to standard error. */
   constructor(
@@ -93,7 +96,7 @@ export class Programs {
   async #runProgram(item: WorkItem, argv: readonly string[], context: HandlerContext): Promise<void> {
     const { isInputLeft, hasEnvironment, timeout } = this.#options
     const signal = timeout > 0 ? context.signal : undefined
-    const output = this.#options.hasLog ? (this.#outputs.pop() ?? ErrorOutput.open()) : undefined
+    const output = this.#options.hasLog ? (this.#outputs.pop() ?? this.#openOutput()) : undefined
     output?.begin()
     let started: ChildProcess | undefined
     let killer: NodeJS.Timeout | undefined
@@ -118,6 +121,13 @@ export class Programs {
     const written = output?.end() ?? ''
     if (output !== undefined) this.#outputs.push(output)
     await this.#settle(item, ending, written, killer !== undefined)
+  }
+
+  #openOutput(): ErrorOutput | undefined {
+    if (this.#opened === MOST_OUTPUTS) return undefined
+    const output = ErrorOutput.open()
+    if (output !== undefined) this.#opened++
+    return output
   }
 
   /** Throws unless the item is done (fsq standard, section 6). */
