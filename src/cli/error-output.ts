@@ -36,9 +36,9 @@ export class ErrorOutput {
     this.#socket.on('data', (bytes: Buffer) => {
       this.#take(bytes)
     })
-    // What the programs say gets lost then. The items are worked all the same.
+    // The output of the programs is lost then. The items are worked all the same.
     this.#socket.on('error', () => undefined)
-    // The programs keep this process alive, not what they may still say.
+    // The programs keep this process alive. Their output does not.
     this.#socket.unref()
   }
 

@@ -19,7 +19,7 @@ export interface Failure {
   readonly isPermanent: boolean
 }
 
-/** The error that the log of an item has: its message ends with the last line of the program, and its stack is what comes before, too. */
+/** The error in the log of an item. Its message ends with the last line that the program wrote, and its stack is the end of the output. */
 export class ProgramError extends Error {
   override readonly name = PROGRAM_ERROR
   readonly id: string
@@ -34,7 +34,7 @@ export class ProgramError extends Error {
     this.why = why
     this.isPermanent = isPermanent
     if (code !== undefined) this.code = code
-    // Where this process has made the error says nothing about the program.
+    // The stack of this process says nothing about the program.
     delete this.stack
     if (output !== '') this.stack = output
   }

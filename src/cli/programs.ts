@@ -193,7 +193,7 @@ export class Programs {
     return isLate ? `timeout of ${ageText(this.#options.timeout / 1000)}: ${why}` : why
   }
 
-  /** What a handler throws whose item goes back as it was. */
+  /** The error by which the handler gives an item back as it was. */
   #released(item: WorkItem, why: string): RetryLater {
     this.#stop.tell(`${item.id}: ${why}: released`)
     return new RetryLater({ after: 0 })

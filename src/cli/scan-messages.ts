@@ -68,7 +68,7 @@ export class ScanMessages {
         if (event instanceof FinishError) this.#stop.stop()
         break
       default:
-        // The rest is told where it happens, or is no news for a person.
+        // The other events need no message.
         break
     }
   }
