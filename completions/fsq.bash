@@ -33,7 +33,7 @@ _fsq_read() {
           command=$word long=" $(_fsq_options "$command") "
           case $command in
             install) short=ogm ;; enqueue) short=ugmf ;; scan) short=tmSTFrj ;; down) short=ugm ;; list) short=s ;;
-            retry) short=Ao ;; rm) short=Aos ;; prune) short=ok ;; *) short='' ;;
+            retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; *) short='' ;;
           esac
         else
           operands+=("$word")
@@ -55,13 +55,15 @@ _fsq_options() {
     install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --lock-kind= --help ;;
     uninstall) echo --force --verbose --help ;;
     enqueue) echo --verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id --help ;;
-    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --help ;;
+    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --timeout= --backoff= --max-crashes= --keep-done= --help ;;
     down) echo --verbose --user= --group= --mode= --help ;;
     up) echo --verbose --help ;;
-    list) echo --json --state= --help ;;
+    list) echo --json --state= --failed --by-error --help ;;
+    log) echo --verbose --json --help ;;
+    wait) echo --timeout= --json --help ;;
     doctor | show | stats) echo --json --help ;;
     cat) echo --help ;;
-    retry) echo --all --argument= --older-than= --keep-tries --dry-run --id --verbose --help ;;
+    retry) echo --all --argument= --older-than= --error= --limit= --keep-tries --dry-run --id --verbose --help ;;
     rm) echo --all --argument= --older-than= --state= --dry-run --verbose --help ;;
     prune) echo --older-than= --keep= --done --failed --dry-run --verbose --help ;;
     audit) echo --json --exit-code --help ;;
@@ -100,6 +102,7 @@ _fsq() {
       [[ $command == list ]] && states+=' all'
       COMPREPLY=($(compgen -W "$states" -- "$cur"))
       return ;;
+    --keep-done) COMPREPLY=($(compgen -W 'yes no' -- "$cur")); return ;;
     --lock-kind) COMPREPLY=($(compgen -W 'flock fcntl' -- "$cur")); return ;;
     -c | --charset) COMPREPLY=($(compgen -W 'utf8 ascii latin-1' -- "$cur")); return ;;
     -o | -u | --owner | --user) [[ $command == @(install|enqueue|down) ]] && COMPREPLY=($(compgen -u -- "$cur")); return ;;
@@ -115,12 +118,12 @@ _fsq() {
   fi
   case $command:${#operands[@]} in
     :*)
-      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue install list prune repair retry rm scan show stats uninstall up' -- "$cur")) ;;
+      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue install list log prune repair retry rm scan show stats uninstall up wait' -- "$cur")) ;;
     doctor:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     retry:[1-9]*) _fsq_names "$root/${operands[0]}/${FSQ_FAIL:-fail}/$cur"* ;;
-    show:[1-9]* | cat:[1-9]* | rm:[1-9]*)
+    show:[1-9]* | cat:[1-9]* | rm:[1-9]* | log:[1-9]* | wait:[1-9]*)
       _fsq_names "$root/${operands[0]}"/{"${FSQ_QUEUE:-queue}","${FSQ_DONE:-done}","${FSQ_FAIL:-fail}"}/"$cur"* ;;
-    enqueue:0 | scan:0 | show:0 | cat:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | audit:* | repair:* | prune:*)
+    enqueue:0 | scan:0 | show:0 | cat:0 | log:0 | wait:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | audit:* | repair:* | prune:*)
       _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
     scan:1) COMPREPLY=($(compgen -c -- "$cur")) ;;
     scan:* | enqueue:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;

@@ -423,7 +423,7 @@ export class Queue<out T extends Shape = Untyped> {
 
   /**
    * Reads the attempts of an item that have not succeeded, the oldest first: why each failed, and which workers died with the item in
-   * hand. Only workers of `queue.work()` write them down. They stay until the item is pruned, removed or discarded; of very many
+   * hand. Only workers of `queue.work()` and `fsq scan` write them down. They stay until the item is pruned, removed or discarded; of very many
    * attempts, the last ones.
    *
    * @throws {@link SettingError}; {@link EncodingError} for a text that no name can have; {@link QueueClosedError} or a file system error.
@@ -491,6 +491,7 @@ export class Queue<out T extends Shape = Untyped> {
    * @example
    * ```ts
    * await queue.redrive({ argument: 'mail', olderThan: 3_600_000 }, { delay: 60_000 })
+   * await queue.redrive({ error: 'ECONNREFUSED', limit: 10 })
    * await queue.redrive('all')
    * ```
    */

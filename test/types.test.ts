@@ -39,7 +39,7 @@ export const locks = async (): Promise<number> => {
 }
 export const maintenance = async (queue: fsq.Queue): Promise<number> => {
   const { working, oldestAge, nextDue, done }: fsq.Stats = await queue.stats()
-  const filter: fsq.FailedFilter = { ids: ['id'], argument: 'a', olderThan: 1 }
+  const filter: fsq.FailedFilter = { ids: ['id'], argument: 'a', olderThan: 1, error: 'refused', limit: 10 }
   const { moved, gone } = await queue.redrive(filter, { tries: 'keep', delay: 1, signal: AbortSignal.timeout(1) })
   await queue.redrive('all')
   const { removed } = await queue.prune({ done: { age: 1 }, failed: { count: 1 } })

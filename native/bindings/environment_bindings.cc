@@ -1,3 +1,6 @@
+#include <fcntl.h>
+
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -9,7 +12,10 @@
 #include "bindings/runtime/js_value.h"
 #include "bindings/runtime/task.h"
 #include "calls/clock.h"
+#include "calls/descriptor.h"
+#include "calls/failure.h"
 #include "calls/fault_point.h"
+#include "platform/platform.h"
 
 namespace fsq {
 namespace {
@@ -42,6 +48,25 @@ napi_value Stop(napi_env env, napi_callback_info) {
   return nullptr;
 }
 
+// () -> [read end, write end] of a pipe, whose descriptors are the caller's. The write end is for programs,
+// which do not expect a write to return EAGAIN; the read end never waits.
+napi_value OpenPipe(napi_env env, napi_callback_info) {
+  JsBuilder js(env);
+  std::array<int, 2> ends{-1, -1};
+  if (platform::OpenPipe(ends.data()) == -1) return js.FailureObject(Failure{LastError(), "pipe"});
+  Descriptor read(ends[0]);
+  Descriptor write(ends[1]);
+  if (RetryInterrupted(::fcntl, write.get(), F_SETFL, 0) == -1)
+    return js.FailureObject(Failure{LastError(), "fcntl"});
+  napi_value pair = js.Array(2);
+  js.Set(pair, size_t{0}, js.Number(read.get()));
+  js.Set(pair, size_t{1}, js.Number(write.get()));
+  if (!js.ok()) return nullptr;
+  read.Release();
+  write.Release();
+  return pair;
+}
+
 #ifdef FSQ_FAULT_POINTS
 
 napi_value SetFaults(napi_env env, napi_callback_info info) {
@@ -62,9 +87,13 @@ napi_value FaultPoints(napi_env env, napi_callback_info) {
 #endif
 
 constexpr Binding kFunctions[] = {
-    {"heldClaims", HeldClaims}, {"resolveCompleted", ResolveCompleted}, {"stop", Stop},
+    {"heldClaims", HeldClaims},
+    {"openPipe", OpenPipe},
+    {"resolveCompleted", ResolveCompleted},
+    {"stop", Stop},
 #ifdef FSQ_FAULT_POINTS
-    {"setFaults", SetFaults},   {"faultPoints", FaultPoints},
+    {"setFaults", SetFaults},
+    {"faultPoints", FaultPoints},
 #endif
 };
 

@@ -414,6 +414,13 @@ interface Native {
   /** {@link lockDescriptor} on the descriptor of a claim. EBADF: other code has closed the descriptor. */
   lockClaim(packed: number, start: number, length: number): number | undefined
 
+  /**
+   * pipe(2). The caller closes both ends. Other programs do not inherit them. A read from the read end never waits.
+   *
+   * @returns The read end and the write end.
+   */
+  openPipe(): readonly [number, number] | Failure
+
   /** How many claims this thread holds. */
   heldClaims(): number
   /** Drops the calls that have not begun, because the process exits. */

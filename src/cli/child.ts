@@ -14,6 +14,8 @@ export interface Run {
   readonly env: NodeJS.ProcessEnv
   /** The descriptor that becomes its standard input. */
   readonly stdin: number
+  /** The descriptor that becomes its standard error. */
+  readonly stderr: number
   /** Called with the process when it has been started. */
   readonly onStart: (child: ChildProcess) => void
 }
@@ -25,13 +27,13 @@ export type Ending =
   /** It has not been started. */
   | { readonly error: NodeJS.ErrnoException }
 
-/** Runs a program with this standard input, and this process's standard output and error. It inherits no other descriptor. */
-export async function runChild({ argv, env, stdin, onStart }: Run): Promise<Ending> {
+/** Runs a program with this process's standard output. It inherits no other descriptor than the three. */
+export async function runChild({ argv, env, stdin, stderr, onStart }: Run): Promise<Ending> {
   const [file = '', ...args] = argv
   return new Promise((resolve) => {
     let child: ChildProcess
     try {
-      child = spawn(file, args, { env, stdio: [stdin, 'inherit', 'inherit'] })
+      child = spawn(file, args, { env, stdio: [stdin, 'inherit', stderr] })
     } catch (error) {
       resolve({ error: error as NodeJS.ErrnoException })
       return

@@ -31,6 +31,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     mixed: true,
   },
   show: { summary: 'show the details of items', load: () => import('./commands/show.js'), mixed: true },
+  log: { summary: 'tell why attempts failed', load: () => import('./commands/log.js'), mixed: true },
+  wait: { summary: 'wait for the end of items', load: () => import('./commands/wait.js'), mixed: true },
   cat: { summary: 'print the contents of items', load: () => import('./commands/cat.js'), mixed: true },
   retry: {
     summary: 'move failed items back to queue/',
@@ -89,6 +91,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   scan                run a program for each waiting item
   down, up            forbid scans of queues; allow them again
   list, show, cat     list queues or items; show an item; print its contents
+  log, wait           tell why attempts failed; wait for the end of items
   stats               numbers and ages of items, and how fast they are done
   retry, rm, prune    move failed items back; remove items; remove old ones
   audit, repair       check queues for problems; fix them

@@ -48,6 +48,15 @@ export function say(message: string): void {
   }
 }
 
+/** Passes on to standard error what a program has written to its own. */
+export function passOn(bytes: Uint8Array): void {
+  try {
+    writeAll(STDERR, bytes)
+  } catch {
+    // Standard error is closed.
+  }
+}
+
 /** Writes a question to standard error. The user types the answer after it. */
 export function prompt(question: string): void {
   try {

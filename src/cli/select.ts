@@ -26,20 +26,33 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_40
 export function ageOption(given: Arguments, name: string): number | undefined {
   const text = given.text(name)
   if (text === undefined) return undefined
-  const [, number, unit = 's'] = /^([0-9]{1,9})([smhdw])?$/.exec(text) ?? []
-  if (number === undefined) return given.refuse(name, 'an age, as 90s, 5m, 12h or 30d')
-  return Number(number) * (UNITS[unit] ?? 1) * 1000
+  return milliseconds(text) ?? given.refuse(name, 'an age, as 90s, 5m, 12h or 30d')
 }
 
-/** Checks that the command line selects items, and does not mix `-a` with other conditions. */
-export function checkSelection(given: Arguments): void {
+/** Milliseconds of a text such as `90s`; a number alone is seconds. `undefined`: it is no age. */
+export function milliseconds(text: string): number | undefined {
+  const [, number, unit = 's'] = /^([0-9]{1,9})([smhdw])?$/.exec(text) ?? []
+  return number === undefined ? undefined : Number(number) * (UNITS[unit] ?? 1) * 1000
+}
+
+/**
+ * Checks that the command line selects items, and does not mix `-a` with other conditions.
+ *
+ * @param more - Further options that select items, with their short forms.
+ */
+export function checkSelection(given: Arguments, more: Readonly<Record<string, string>> = {}): void {
   const isByNames = given.operands.length > 1
-  const isByProperty = given.has('argument') || given.has('older-than')
+  const isByProperty = ['argument', 'older-than', ...Object.keys(more)].some((option) => given.has(option))
   if (given.has('all') && (isByNames || isByProperty))
     throw new UsageError('-a is all items, so that it goes alone')
-  if (!given.has('all') && !isByNames && !isByProperty) {
-    throw new UsageError('which items? Name them by id or key, or use -A, -o or -a')
-  }
+  if (given.has('all') || isByNames || isByProperty) return
+  const letters = ['A', 'o', ...Object.values(more)].map((letter) => `-${letter}`).join(', ')
+  throw new UsageError(`which items? Name them by id or key, or use ${letters} or -a`)
+}
+
+/** Prints a message for an id or key without an item. */
+export function sayMissing(id: string, layout: Layout): void {
+  say(`there is no such item in ${layout.path}: ${id}; 'fsq list -s all' lists the items`)
 }
 
 /** The selected items of a queue: by id or key, by an argument, by the time since they were last moved, or all. */
@@ -102,7 +115,7 @@ export class Selection {
       for (const item of found) items.set(`${item.state} ${item.parsed.raw}`, item)
       if (found.length > 0) continue
       this.#isWhole = false
-      say(`there is no such item in ${this.#layout.path}: ${id}; 'fsq list -s all' lists the items`)
+      sayMissing(id, this.#layout)
     }
     return items.values()
   }

@@ -18,6 +18,7 @@ import { Finder } from '../inspect/find.js'
 import { namesIn } from '../inspect/names.js'
 import { Slices } from '../inspect/slices.js'
 import { parseIfItem } from '../inspect/states.js'
+import { LastAttempts, errorText } from '../meta/attempts.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { forgetMarks } from '../meta/log.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
@@ -28,6 +29,7 @@ import type { Settings } from '../settings.js'
 
 const { EEXIST, ENOENT } = os.constants.errno
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+const CONDITIONS = ['ids', 'argument', 'olderThan', 'error', 'limit'] as const
 
 /** Selects the failed items that match every given criterion. */
 export interface FailedFilter {
@@ -37,6 +39,12 @@ export interface FailedFilter {
   readonly argument?: string | undefined
   /** Milliseconds since an item came to fail/, at least. */
   readonly olderThan?: number | undefined
+  /**
+   * A part of the error of the last attempt, as `NAME: MESSAGE`, in the same case. Items whose attempts no worker has written down never match.
+   */
+  readonly error?: string | undefined
+  /** How many items move at most: the first ones in FIFO order, or in that of the ids. */
+  readonly limit?: number | undefined
 }
 
 /** How failed items are moved back. */
@@ -87,9 +95,10 @@ export async function redrive(
   check()
   let moved = 0
   let gone = 0
-  const entries = failedEntries(directory, settings, filter === 'all' ? {} : filter, new Slices(check))
-  for await (const entry of entries) {
+  const wanted = filter === 'all' ? {} : filter
+  for await (const { entry } of selectFailed(directory, settings, wanted, new Slices(check))) {
     check()
+    if (moved === wanted.limit) break
     const timing = entry === undefined || due === 0 ? undefined : setDue(entry, due)
     const isThere = entry !== undefined && timing !== 'gone'
     const name = isThere ? await moveBack(entry, directory.layout, settings, tries === 'keep') : undefined
@@ -106,49 +115,81 @@ export async function redrive(
 
 function checkFilter(filter: FailedFilter | 'all'): void {
   if (filter === 'all') return
-  checkOptions('the filter of redrive', filter, ['ids', 'argument', 'olderThan'])
-  const { ids, argument, olderThan } = filter
-  if (ids === undefined && argument === undefined && olderThan === undefined)
+  checkOptions('the filter of redrive', filter, CONDITIONS)
+  const { ids, argument, olderThan, error, limit } = filter
+  if (CONDITIONS.every((condition) => filter[condition] === undefined))
     throw new SettingError(
       'filter',
       filter,
-      "one with ids, argument or olderThan, or 'all' for all failed items",
+      "one with ids, argument, olderThan, error or limit, or 'all' for all failed items",
     )
   if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => typeof id === 'string')))
     throw new SettingError('ids', ids, 'an array of ids or keys of items, strings')
   if (argument !== undefined && typeof argument !== 'string')
     throw new SettingError('argument', argument, 'an argument of items, a string')
   if (olderThan !== undefined) checkMilliseconds('olderThan', olderThan)
+  if (error !== undefined && (typeof error !== 'string' || error === ''))
+    throw new SettingError('error', error, 'a part of the name or the message of an error, a string')
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 1))
+    throw new SettingError('limit', limit, 'a whole number of 1 or more')
 }
 
-/** The items in fail/ that fit the filter, in FIFO order or in that of the ids; `undefined` for an id that is not there. */
-async function* failedEntries(
+/** An item that a filter selects. */
+export interface SelectedItem {
+  /** The id or key by which the filter names it; `undefined`: the filter has no ids. */
+  readonly named: string | undefined
+  /** `undefined`: it is not in fail/. */
+  readonly entry: Entry | undefined
+}
+
+/**
+ * The items in fail/ that fit the filter, whatever its limit, in FIFO order or in that of the ids.
+ *
+ * @throws {@link EncodingError} for an id that no item can have; as {@link QueueDirectory.open}, or a file system error.
+ */
+export async function* selectFailed(
   directory: QueueDirectory,
   settings: Settings,
-  { ids, argument, olderThan }: FailedFilter,
+  { ids, argument, olderThan, error }: FailedFilter,
   slices: Slices,
-): AsyncGenerator<Entry | undefined, void, undefined> {
+): AsyncGenerator<SelectedItem, void, undefined> {
   const path = placePath(directory.layout, Place.fail)
   const latest = olderThan === undefined ? Number.POSITIVE_INFINITY : Date.now() - olderThan
   const names =
     ids === undefined
       ? allFailed(directory, settings, slices)
       : failedNamed(directory, settings, new Set(ids), slices)
-  for await (const parsed of names) {
-    if (parsed !== undefined && argument !== undefined && !parsed.args.includes(argument)) continue
-    const entry = parsed === undefined ? undefined : entryNamed(path, parsed.raw)
-    if (entry === undefined || entry.info.ctimeMs <= latest) yield entry
+  let attempts: LastAttempts | undefined
+  for await (const { named, parsed } of names) {
+    if (parsed === undefined) {
+      yield { named, entry: undefined }
+      continue
+    }
+    if (argument !== undefined && !parsed.args.includes(argument)) continue
+    if (error !== undefined) {
+      attempts ??= new LastAttempts(directory, settings)
+      const last = attempts.of(parsed.raw)
+      if (last?.error === undefined || !errorText(last.error).includes(error)) continue
+    }
+    const entry = entryNamed(path, parsed.raw)
+    if (entry === undefined || entry.info.ctimeMs <= latest) yield { named, entry }
   }
+}
+
+interface Named {
+  readonly named: string | undefined
+  /** `undefined`: no item in fail/ has the name. */
+  readonly parsed: ParsedName | undefined
 }
 
 async function* allFailed(
   directory: QueueDirectory,
   settings: Settings,
   slices: Slices,
-): AsyncGenerator<ParsedName, void, undefined> {
+): AsyncGenerator<Named, void, undefined> {
   for await (const name of namesIn(directory, Place.fail, slices)) {
     const parsed = parseIfItem(name, settings)
-    if (parsed !== undefined) yield parsed
+    if (parsed !== undefined) yield { named: undefined, parsed }
   }
 }
 
@@ -157,17 +198,17 @@ async function* failedNamed(
   settings: Settings,
   ids: ReadonlySet<string>,
   slices: Slices,
-): AsyncGenerator<ParsedName | undefined, void, undefined> {
+): AsyncGenerator<Named, void, undefined> {
   await directory.open()
   const found = await new Finder(directory, settings, slices).findAll([...ids], ['failed'])
   // Several ids may mean one item.
   const seen = new Set<RawName>()
-  for (const items of found.values()) {
-    if (items.length === 0) yield undefined
+  for (const [named, items] of found) {
+    if (items.length === 0) yield { named, parsed: undefined }
     for (const { parsed } of items) {
       if (seen.has(parsed.raw)) continue
       seen.add(parsed.raw)
-      yield parsed
+      yield { named, parsed }
     }
   }
 }

@@ -12,7 +12,7 @@ import { itemKey } from '../name/item-name.js'
 import { LONGEST_NAME } from '../name/limits.js'
 import { parseIfItem } from '../inspect/states.js'
 import type { Settings } from '../settings.js'
-import { type CrashLine, type FailedLine, type LogLine, readLog } from './log.js'
+import { type CrashLine, type FailedLine, type LogLine, loggedKeys, readLog } from './log.js'
 
 /** What is known of the error of an attempt. */
 export interface AttemptError {
@@ -67,15 +67,48 @@ export function attemptsOf(
     throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
   const key = keysOf(toRaw(idOrKey, settings.charset), settings)
   for (const candidate of key) {
-    const attempts = read(directory, candidate).flatMap((line) => ('redriven' in line ? [] : [attempt(line)]))
+    const attempts = read(directory, candidate).flatMap((line) =>
+      'redriven' in line ? [] : [attemptIn(line)],
+    )
     if (attempts.length > 0) return attempts
   }
   return []
 }
 
-function read({ layout }: QueueDirectory, key: RawName): readonly LogLine[] {
+/** The last attempts of many items. The logs are listed once, because most items have none. */
+export class LastAttempts {
+  readonly #directory: QueueDirectory
+  readonly #encode: string
+  readonly #keys: ReadonlySet<RawName>
+
+  /** @throws A file system error. */
+  constructor(directory: QueueDirectory, { encode }: Settings) {
+    this.#directory = directory
+    this.#encode = encode
+    this.#keys = new Set(reading(directory, () => loggedKeys(directory.layout)))
+  }
+
+  /** The last attempt of an item; `undefined`: none was written down. @throws A file system error. */
+  of(raw: RawName): Attempt | undefined {
+    const key = itemKey(raw, this.#encode)
+    if (!this.#keys.has(key)) return undefined
+    const line = read(this.#directory, key).findLast((one) => !('redriven' in one))
+    return line === undefined || 'redriven' in line ? undefined : attemptIn(line)
+  }
+}
+
+/** The name and the message of an error, as people read them. */
+export function errorText({ name, message }: AttemptError): string {
+  return message === '' ? name : `${name}: ${message}`
+}
+
+function read(directory: QueueDirectory, key: RawName): readonly LogLine[] {
+  return reading(directory, () => readLog(directory.layout, key))
+}
+
+function reading<T>({ layout }: QueueDirectory, reads: () => T): T {
   try {
-    return readLog(layout, key)
+    return reads()
   } catch (error) {
     if (error instanceof FsqError) throw error
     throw fileSystemError(failureOf(error, 'open', layout.path), 'read the log of an item')
@@ -88,7 +121,7 @@ function keysOf(raw: RawName, settings: Settings): readonly RawName[] {
   return parseIfItem(raw, settings) === undefined ? [raw] : [itemKey(raw, settings.encode), raw]
 }
 
-function attempt(line: FailedLine | CrashLine): Attempt {
+function attemptIn(line: FailedLine | CrashLine): Attempt {
   const { at, id, host, pid } = line
   const common = { at: new Date(at), id, try: line.try, host, pid }
   if ('crashed' in line) return { ...common, outcome: 'crashed', together: line.together }

@@ -91,6 +91,26 @@ describe('redrive', () => {
     expect(await queue.redrive({ olderThan: HOUR })).toEqual({ moved: 1, gone: 0 })
   })
 
+  test('moves those whose last error has a text in its name or message, and at most so many', async () => {
+    const queue = await failed('never logged')
+    const worker = await queue.work(
+      ({ args: [arg = ''] }) => {
+        throw new TypeError(arg)
+      },
+      { maxTries: 1 },
+    )
+    for (const arg of ['refused', 'refused by a', 'refused by b', 'other']) await queue.enqueue(null, [arg])
+    await worker.idle()
+    await worker.close()
+    expect(await queue.redrive({ error: 'Refused' })).toEqual({ moved: 0, gone: 0 })
+    expect(await queue.redrive({ error: 'TypeError: refused', limit: 1 })).toEqual({ moved: 1, gone: 0 })
+    expect(await queue.redrive({ error: 'by', argument: 'refused by b' })).toEqual({ moved: 1, gone: 0 })
+    expect(waitingArgs(queue)).toEqual(['refused', 'refused by b'])
+    expect(await queue.redrive({ limit: 1 })).toEqual({ moved: 1, gone: 0 })
+    expect(await queue.redrive({ error: 'TypeError' })).toEqual({ moved: 2, gone: 0 })
+    expect(names(queue, 'fail')).toEqual([])
+  })
+
   test('delays them, from the moment at which they are in queue/', async () => {
     const queue = await failed('a', 'b')
     const before = Date.now()
@@ -172,6 +192,10 @@ describe('redrive', () => {
     [{ argument: 1 }, {}, /an argument/],
     [{ olderThan: '1h' }, {}, /milliseconds/],
     [{ olderThan: -1 }, {}, /milliseconds/],
+    [{ error: '' }, {}, /a part of the name/],
+    [{ error: /x/ }, {}, /a part of the name/],
+    [{ limit: 0 }, {}, /1 or more/],
+    [{ limit: 1.5 }, {}, /1 or more/],
     ['all', { tries: 0 }, /'reset' or 'keep'/],
     ['all', { delay: -1 }, /milliseconds/],
     ['all', { signal: {} }, /an AbortSignal/],

@@ -104,10 +104,11 @@ export class CommandBed {
     return this.start(script, options).ended
   }
 
-  /** The contents of a queue: the items of each directory that holds some, and all other entries. */
+  /** The contents of a queue: the items of each directory that holds some, and all other entries. No item is ever in meta/. */
   state(name = 'q', root = this.root): Record<string, readonly string[] | string> {
     const found: Record<string, readonly string[] | string> = {}
     for (const entry of fs.readdirSync(path.join(root, name), { withFileTypes: true })) {
+      if (entry.name === 'meta') continue
       if (!entry.isDirectory()) found[entry.name] = entry.isFIFO() ? 'FIFO' : 'file'
       else {
         const items = fs.readdirSync(path.join(root, name, entry.name)).sort()

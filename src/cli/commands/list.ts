@@ -12,24 +12,35 @@ import { activityOf, itemsOf } from '../../inspect/items.js'
 import { Slices } from '../../inspect/slices.js'
 import { type ItemState, PLACES, STATES } from '../../inspect/states.js'
 import { waitingStats } from '../../inspect/stats.js'
+import { failureGroups } from '../../meta/failures.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
+import { errorJson, errorLine } from '../attempts.js'
 import { FAILURE, SUCCESS } from '../command.js'
 import { itemJson } from '../item-json.js'
 import { say } from '../output.js'
 import { lookInto, queueNamed, surveyOf } from '../queues.js'
 import { type Row, printTable, wholeSeconds } from '../table.js'
 
-export const options: OptionTable = { json: {}, state: { short: 's', value: `${STATES.join(', ')} or all` } }
+export const options: OptionTable = {
+  json: {},
+  state: { short: 's', value: `${STATES.join(', ')} or all` },
+  failed: { short: 'f' },
+  'by-error': { short: 'e' },
+}
 
 export const help = `Usage: fsq list [--json]
-       fsq list [--json] [-s state] queue [queue ...]
+       fsq list [--json] [-f] [-s state] queue [queue ...]
+       fsq list [--json] --by-error [queue ...]
 
 Lists the queues and their numbers of items, or the items of queues in the order
 in which workers take them. Locks nothing.
 
   -s, --state=STATE   waiting (default), done, failed or all; claimed items
                       (known on Linux only) and delayed items are waiting
+  -f, --failed        the same as --state=failed
+  -e, --by-error      failed items in groups, by the error of their last
+                      attempt: how many, since when the last one, and why
       --json          one JSON object per line
   -h, --help          this help
 
@@ -40,6 +51,7 @@ Exit codes: 0 success, 100 bad usage, 111 an error.
 `
 
 const QUEUE_TITLES = ['QUEUE', 'WAITING', 'WORKING', 'DELAYED', 'DONE', 'FAILED', 'OLDEST', 'SCANS']
+const GROUP_TITLES = ['QUEUE', 'ITEMS', 'LAST', 'REASON', 'ERROR']
 const ITEM_TITLES = ['STATE', 'AGE', 'TRIES', 'BYTES', 'ID']
 
 /** See `help`. */
@@ -47,8 +59,20 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const own = resolveSettings(settings)
   const isJson = given.has('json')
   const states = statesOf(given)
+  if (given.has('by-error')) {
+    if (given.has('state') && given.text('state') !== 'failed')
+      throw new UsageError('--by-error is about failed items')
+    const survey = surveyOf(given.operands, own)
+    await printTable(
+      GROUP_TITLES,
+      survey.each((layout) => groupRows(layout, own)),
+      isJson,
+    )
+    return survey.isComplete ? SUCCESS : FAILURE
+  }
   if (given.operands.length === 0) {
-    if (given.has('state')) throw new UsageError('-s goes with the name of a queue')
+    if (given.has('state') || given.has('failed'))
+      throw new UsageError('-s and -f go with the name of a queue')
     const survey = surveyOf([], own)
     await printTable(
       QUEUE_TITLES,
@@ -63,7 +87,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
 }
 
 function statesOf(given: Arguments): readonly ItemState[] {
-  const wanted = given.text('state') ?? 'waiting'
+  const wanted = given.text('state') ?? (given.has('failed') ? 'failed' : 'waiting')
   const states = STATES.filter((state) => wanted === 'all' || wanted === state)
   return states.length > 0 ? states : given.refuse('state', `${STATES.join(', ')} or all`)
 }
@@ -119,9 +143,40 @@ async function* itemRows(
           columns: [activityOf(item), age, item.parsed.tries, item.entry.info.size, String(json['id'])],
         }
       }
-      // The counts of `fsq list` include them, so an operator would look for them here.
-      if (others > 0)
-        say(`not listed: ${others} in ${placePath(layout, PLACES[state])} with names that no items have`)
+      sayOthers(layout, state, others)
     }
   }
+}
+
+async function* groupRows(layout: Layout, settings: Settings): AsyncGenerator<Row, void, undefined> {
+  let others = 0
+  const groups = lookInto(layout, settings, (directory) =>
+    failureGroups(directory, settings, new Slices(), () => others++),
+  )
+  for await (const { count, last, reason, error, id } of groups) {
+    yield {
+      json: {
+        queue: layout.name,
+        count,
+        last: last?.toISOString() ?? null,
+        reason: reason ?? null,
+        error: error === undefined ? null : errorJson(error),
+        id,
+      },
+      columns: [
+        layout.name,
+        count,
+        last === undefined ? '-' : ageText((Date.now() - last.getTime()) / 1000),
+        reason ?? '-',
+        error === undefined ? 'not written down' : errorLine(error),
+      ],
+    }
+  }
+  sayOthers(layout, 'failed', others)
+}
+
+/** The counts of `fsq list` include them, so an operator would look for them here. */
+function sayOthers(layout: Layout, state: ItemState, count: number): void {
+  if (count > 0)
+    say(`not listed: ${count} in ${placePath(layout, PLACES[state])} with names that no items have`)
 }

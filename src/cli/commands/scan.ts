@@ -8,7 +8,11 @@ import type { SettingOverrides } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { someOperands, withSettings } from '../command.js'
 import { Scanner } from '../scanner.js'
-import { LARGEST_NUMBER } from '../../name/limits.js'
+import { LARGEST_NUMBER, WHOLE_NUMBER } from '../../name/limits.js'
+import type { Keep } from '../../maintain/prune.js'
+import type { BackoffOptions } from '../../work/backoff.js'
+import { milliseconds } from '../select.js'
+import { timerOption } from '../timer-option.js'
 
 const MOST_JOBS = 1024
 const LARGEST_CODE = 255
@@ -36,6 +40,10 @@ export const options: OptionTable = {
   jobs: { short: 'j', value: 'how many at once' },
   follow: {},
   'exit-code': {},
+  timeout: { value: 'an age, as 90s, 5m or 12h' },
+  backoff: { value: 'an age, as 5s, or two, as 1s..1h' },
+  'max-crashes': { value: 'how many' },
+  'keep-done': { value: 'yes, no, how many, or an age as 7d' },
 }
 
 export const help = `Usage: fsq scan [option ...] queue program [argument ...]
@@ -43,22 +51,22 @@ export const help = `Usage: fsq scan [option ...] queue program [argument ...]
 Runs a program for each waiting item: the item's arguments follow its own, the
 contents are its standard input. Exit 0: done; 111: tried again; else failed.
 
-  -j, --jobs=N        run at most N programs at once (1)
-      --follow        wait for more items. SIGTERM, SIGINT: running programs
-                      end, then the scan; a second signal is forwarded to them
-      --exit-code     exit 100 if an item failed, else 111 if one is retried
-  -m, --max-tries=N   tries until an item fails (FSQ_MAX_TRIES, 1; 0: no limit)
-  -t, --ttl=SECONDS   fail older items, do not run them (FSQ_TTL; 0: no limit)
-  -r, --max-rate=N    start at most N programs per second
-  -n, --no-open       leave standard input alone; still lock the item
-  -k, --empty-ok      without a program: run the item's first argument
-  -D, --no-done       leave items where they are, however the program ends
-  -i, --ignore-down   scan a queue that is down
-  -l, --lock, -L, --no-lock, -e, --env, -E, --no-env    whether to lock items
-                      (FSQ_LOCK), and to set FSQ_ITEM_*
-  -S, --success-code=N, -T, --fail-tmp-code=N, -F, --fail-perm-code=N    of the
-                      program (FSQ_SUCCESS, FSQ_FAIL_TMP, FSQ_FAIL_PERM)
-  -v, --verbose, -h, --help    say what begins and ends; this help
+  -j, --jobs=N         run at most N programs at once (1)
+      --follow         wait for more items, until SIGTERM or SIGINT
+      --exit-code      exit 100 if an item failed, else 111 if one is retried
+  -m, --max-tries=N    tries until an item fails (FSQ_MAX_TRIES, 1; 0: no limit)
+      --backoff=AGE    until the next try: 5s, or 1s..1h, doubled each time (0)
+      --timeout=AGE    SIGTERM to the program, 5 s later SIGKILL: a failed try
+      --max-crashes=N  how many scans may die with an item (3; 0: no limit)
+      --keep-done=...  which done items stay: yes, no, a number, or an age as 7d
+  -t, --ttl=SECONDS    fail older items, do not run them (FSQ_TTL; 0: no limit)
+  -r, --max-rate=N     start at most N programs per second
+  -n, --no-open        leave standard input alone; still lock the item
+  -k, --empty-ok       without a program: run the item's first argument
+  -D, --no-done        leave items where they are, however the program ends
+  -i, --ignore-down    scan a queue that is down; -v, --verbose; -h, --help
+  -l, --lock, -L, --no-lock, -e, --env, -E, --no-env    lock; set FSQ_ITEM_*
+  -S, --success-code=N, -T, --fail-tmp-code=N, -F, --fail-perm-code=N
 Example:
   fsq scan -j 4 -m 5 mail sh -c 'mail -s "$0" "$1"' Hello
 Exit codes: 0, also if items failed; 100 bad usage, 111 an error.
@@ -95,6 +103,10 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     isFinishing: !given.has('no-done'),
     hasEnvironment: given.last('env', 'no-env') !== 'no-env',
     hasExitCode: given.has('exit-code'),
+    timeout: timerOption(given, 'timeout') ?? 0,
+    backoff: backoffOption(given),
+    maxCrashes: given.number('max-crashes', 0),
+    keepDone: keepOption(given),
   })
   return scanner.run()
 }
@@ -103,4 +115,29 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
 function limit(given: Arguments, name: string): number | undefined {
   const number = given.number(name, -LARGEST_NUMBER)
   return number === undefined ? undefined : Math.max(0, number)
+}
+
+/** A delay, or two with `..` between them: from the first up to the second, doubled from try to try. 0: none. */
+function backoffOption(given: Arguments): number | BackoffOptions {
+  const text = given.text('backoff') ?? '0'
+  const [first = '', last, ...rest] = text.split('..').map((part) => milliseconds(part) ?? '')
+  if (typeof first === 'number' && last === undefined) return first
+  if (
+    typeof first === 'number' &&
+    typeof last === 'number' &&
+    rest.length === 0 &&
+    0 < first &&
+    first <= last
+  )
+    return { delay: first, max: last }
+  return given.refuse('backoff', 'an age, as 5s, or two that it grows between, as 1s..1h')
+}
+
+/** Which done items are kept: a number alone counts them. */
+function keepOption(given: Arguments): boolean | Keep {
+  const text = given.text('keep-done') ?? 'yes'
+  if (text === 'yes' || text === 'no') return text === 'yes'
+  if (WHOLE_NUMBER.test(text)) return { count: Number(text) }
+  const age = milliseconds(text)
+  return age === undefined ? given.refuse('keep-done', 'yes, no, a number, or an age as 7d') : { age }
 }
