@@ -84,7 +84,7 @@ function breakCall(name: string, code: string): void {
   jest.spyOn(calls, name as never).mockImplementation(((...args: unknown[]): unknown => {
     if (isOnMeta(args[0])) throw failingWith(code, name)
     return call(...args)
-  }) as never)
+  }))
 }
 
 const CALLS: Readonly<Record<string, readonly string[]>> = {
