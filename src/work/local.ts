@@ -17,6 +17,7 @@ import { checkLimit, checkOptions } from '../options.js'
 import type { Report, ReportListener } from '../report.js'
 import { type ScanOptions, loopOptions, scanQueue } from '../scan/options.js'
 import { isGiven } from '../settings.js'
+import { DoneBacklog } from './backlog.js'
 import type { WorkerEvents } from './events.js'
 import { WORKER_OPTIONS, type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
 import { Retention } from './retention.js'
@@ -84,6 +85,8 @@ export async function workQueue(
   const source = new QueueSource(queue, scan, hear)
   await source.open()
   const retention = new Retention(queue.context, keep, (error) => worker.tell('error', error))
+  const backlog =
+    keepDone === undefined || keepDone === true ? new DoneBacklog(queue.context.directory.layout) : undefined
   // The guard asks for the first time before there is a worker.
   let current: { readonly concurrency: number } = checked
   const guard = guardOf(queue.context, hear, {
@@ -103,12 +106,16 @@ export async function workQueue(
     onEvent: (name, event) => {
       if (name === 'done' || name === 'failed') retention.count()
       if (name === 'failed') tries.failed(event[0] as WorkerEvents<WorkItem>['failed'][0])
-      if (name === 'state' && worker.state === 'closed') retention.end()
+      if (name === 'state' && worker.state === 'closed') {
+        retention.end()
+        backlog?.end()
+      }
     },
   })
   current = worker
   queue.register(worker)
   guard?.open()
+  void backlog?.look()
   return worker.start()
 }
 
