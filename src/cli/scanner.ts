@@ -154,6 +154,7 @@ export class Scanner {
       handler: async (item: WorkItem, context: HandlerContext) => this.#programs.run(item, context),
       options: this.#poolOptions(),
       journal: this.#journal,
+      parse: undefined,
       closing: this.#stop.closing,
       tell: (name, ...event) => {
         if (this.#isOver) return

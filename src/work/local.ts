@@ -20,6 +20,7 @@ import type { Report, ReportListener } from '../report.js'
 import type { Parsers } from '../schema/parsers.js'
 import { type ScanOptions, loopOptions, scanQueue } from '../scan/options.js'
 import { isGiven } from '../settings.js'
+import { DoneBacklog } from './backlog.js'
 import type { WorkerEvents } from './events.js'
 import {
   type CheckedOptions,
@@ -82,6 +83,8 @@ export interface CheckedQueueOptions {
   readonly limits: Limits
   readonly maxCrashes: number
   readonly keep: readonly (readonly [FinishedState, Keep])[]
+  /** Whether all done items stay. */
+  readonly keepsAllDone: boolean
 }
 
 /** @throws {@link SettingError} */
@@ -93,7 +96,8 @@ export function checkQueueOptions(context: ItemContext, options: WorkOptions): C
   const { limits } = loopOptions(context, scan, true)
   const checked = checkWorkerOptions<WorkItem>({ ...rest, keepDone: keepDone !== false })
   const keep = [...limitsOf('done', 'keepDone', keepDone), ...limitsOf('failed', 'keepFailed', keepFailed)]
-  return { checked, scan, limits, maxCrashes, keep }
+  const keepsAllDone = keepDone === undefined || keepDone === true
+  return { checked, scan, limits, maxCrashes, keep, keepsAllDone }
 }
 
 /** {@link Queue.work}. */
@@ -103,13 +107,14 @@ export async function workQueue(
   options: WorkOptions,
 ): Promise<Worker> {
   checkHandler(handler)
-  const { checked, scan, limits, maxCrashes, keep } = checkQueueOptions(queue.context, options)
+  const { checked, scan, limits, maxCrashes, keep, keepsAllDone } = checkQueueOptions(queue.context, options)
   const tries = new TriesAdvice(queue, scan.maxTries, limits.maxTries)
   const hear = (report: Report): void => passOn(report, worker, queue.context)
   const source = new QueueSource(queue, scan, hear)
   await source.open()
   checked.signal?.throwIfAborted()
   const retention = new Retention(queue.context, keep, (error) => worker.tell('error', error))
+  const backlog = keepsAllDone ? new DoneBacklog(queue.context.directory.layout) : undefined
   // The guard asks for the first time before there is a worker.
   let current: { readonly concurrency: number } = checked
   const guard = guardOf(queue.context, hear, {
@@ -130,12 +135,16 @@ export async function workQueue(
     onEvent: (name, event) => {
       if (name === 'done' || name === 'failed') retention.count()
       if (name === 'failed') tries.failed(event[0] as WorkerEvents<WorkItem>['failed'][0])
-      if (name === 'state' && worker.state === 'closed') retention.end()
+      if (name === 'state' && worker.state === 'closed') {
+        retention.end()
+        backlog?.end()
+      }
     },
   })
   current = worker
   queue.register(worker)
   guard?.open()
+  void backlog?.look()
   return worker.start()
 }
 

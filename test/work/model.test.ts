@@ -359,7 +359,14 @@ class Run {
     await this.begin()
   }
 
+  /** Whether an item may move to fail/ at any moment, without having run. */
+  #mayMove(): boolean {
+    this.#notice()
+    return this.#all('waiting').some((item) => item.fault !== undefined || isCrashed(item))
+  }
+
   async #redrive(): Promise<void> {
+    if (this.#mayMove()) return
     const failed = this.#all('failed').filter(({ fault }) => fault !== 'malformed')
     for (const item of failed)
       Object.assign(item, { state: 'waiting', tries: 0, alone: 0, together: 0, isDelayed: false })
@@ -367,6 +374,7 @@ class Run {
   }
 
   async #prune(state: 'done' | 'failed'): Promise<void> {
+    if (this.#mayMove()) return
     const items = this.#all(state).filter(({ fault }) => fault !== 'malformed')
     const { removed } = await this.#queue.prune({ [state]: { count: 0 } })
     expect(removed).toBeGreaterThanOrEqual(items.length)
@@ -375,6 +383,7 @@ class Run {
   }
 
   async #checkStats(): Promise<void> {
+    if (this.#mayMove()) return
     const { waiting, working = 0, delayed, done, failed } = await this.#queue.stats()
     const free = this.#all('waiting').filter(({ fault }) => fault !== 'malformed')
     expect(waiting + working + delayed).toBe(free.length + this.#all('working').length)

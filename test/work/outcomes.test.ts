@@ -137,6 +137,9 @@ describe('PermanentFailure, or backoff gives false', () => {
     ],
     ['gives no number', () => 'soon' as unknown as number],
     ['gives a negative number', () => -1],
+    ['gives NaN', () => Number.NaN],
+    ['gives Infinity', () => Number.POSITIVE_INFINITY],
+    ['gives undefined', () => undefined as unknown as number],
   ])('a backoff that %s: the default one, and an error event', async (_name, backoff) => {
     const shop = new Workshop('a')
     const before = Date.now()

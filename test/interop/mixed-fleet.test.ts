@@ -1,0 +1,77 @@
+// A fleet of queue.work() and workers that make the calls of the first implementation, on one queue, while both are killed.
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+
+import { expect } from '@jest/globals'
+
+import { Queue } from '../../src/queue.js'
+import { Child, argsIn, makeDirectory, until } from '../support/child.js'
+import { given } from '../support/needs.js'
+import { names } from '../support/queue.js'
+
+const COUNT = 1500
+const KILLS = 4
+
+const ifPython = given(spawnSync('python3', ['--version']).status === 0)
+
+/** How many runs of each item have ended in a done item, as far as workers have told. */
+function countEach(texts: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1)
+  return counts
+}
+
+ifPython.test(
+  'queue.work() beside workers of the first implementation, all under SIGKILL: none lost, none done twice',
+  async () => {
+    const root = makeDirectory({ quick: true })
+    const queue = await Queue.install('q', { root, durability: 'none', maxTries: 3 })
+    await queue.enqueueMany(
+      Array.from({ length: COUNT }, (_, number) => ({ data: null, args: [String(number)] })),
+    )
+    const log = path.join(root, 'log')
+    const startTheirs = (): Child =>
+      new Child('../interop/first.py', { command: 'work', root, queue: 'q', action: 'done', maxTries: 3 })
+    const startOurs = (): Child =>
+      new Child('work.mjs', {
+        ...{ root, log, handler: 'quick', queue: { durability: 'none' } },
+        options: { concurrency: 4, closeOn: ['SIGTERM'], maxTries: 3 },
+      })
+    const fleet = [startOurs(), startTheirs(), startOurs(), startTheirs()]
+    const all = [...fleet]
+    const killed = new Set<Child>()
+    for (let index = 0; index < KILLS; index++) {
+      const victim = fleet[index % fleet.length] as Child
+      await victim.says(index % 2 === 0 ? 'done' : 'finished')
+      killed.add(victim)
+      victim.kill()
+      const next = index % 2 === 0 ? startOurs() : startTheirs()
+      fleet[index % fleet.length] = next
+      all.push(next)
+    }
+    await until('the queue is empty', () => fs.readdirSync(path.join(queue.path, 'queue')).length === 0)
+    for (const [index, child] of fleet.entries()) {
+      if (index % 2 === 0) child.kill('SIGTERM')
+      else child.tell('stop')
+    }
+    await Promise.all(all.map(async ({ ended }) => ended))
+
+    const done = names(queue, 'done').map((name) => Number(argsIn(name)[0]))
+    expect(done.sort((left, right) => left - right)).toEqual(
+      Array.from({ length: COUNT }, (_, number) => number),
+    )
+    expect([names(queue, 'fail'), names(queue, 'tmp')]).toEqual([[], []])
+    // Those of the first implementation do not look whether an item has moved between their open and their lock, so they may run one
+    // that is done; that they have lost it then says so. No item is finished twice.
+    const finished = all.flatMap((child) => [...child.said('done'), ...child.said('finished')])
+    const counts = countEach(finished.map((line) => String(line['done'] ?? line['finished'])))
+    expect([...counts].filter(([, count]) => count > 1)).toEqual([])
+    const lost = all.filter((child) => !killed.has(child)).flatMap((child) => child.said('lost'))
+    expect(counts.size).toBeGreaterThan(COUNT - 5 * KILLS - lost.length)
+    expect(fleet.flatMap((child) => [child.said('error'), child.said('unhandled')]).flat()).toEqual([])
+    // No worker of ours has taken an item of another one for its own.
+    expect(all.flatMap((child) => child.said('failed'))).toEqual([])
+    await queue.close()
+  },
+)
