@@ -8,18 +8,16 @@
  */
 import type { Outcome, RetryLimit } from '../item/outcome.js'
 
-/** An item of any source: claimed, and no other worker's until it is finished or released. */
+/**
+ * An item of any source: claimed, and no other worker's until it is finished or released. A worker needs no more of it than this. The
+ * handler gets the item itself, with all that it has besides, such as its contents.
+ */
 export interface SourceItem {
   readonly id: string
   /** The same from try to try. */
   readonly key: string
-  /** Texts. A source whose items are parsed may leave out optional ones. */
-  readonly args: readonly (string | undefined)[]
   /** How many attempts have failed. */
   readonly tries: number
-  readonly enqueuedAt: Date
-  /** The size of the contents in bytes. */
-  readonly size: number
   /** Aborted when the claim is lost, and by {@link abort}. */
   readonly signal: AbortSignal
   /**
@@ -33,9 +31,6 @@ export interface SourceItem {
   readonly outcome?: Outcome | undefined
   /** Why the next {@link retry} would fail the item for good. Not set: it would not, or the source does not know. */
   readonly retryLimit?: RetryLimit | undefined
-  text(): Promise<string>
-  bytes(): Promise<Uint8Array>
-  json<T = unknown>(): Promise<T>
   /**
    * Aborts {@link signal}, and does nothing else. A worker calls it at a timeout, and when it closes. Not set: only the `signal` of the
    * handler's context is aborted then.

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 
 import { layoutOf } from '../../src/directory/layout.js'
 import { PermanentFailure } from '../../src/errors/classes.js'
@@ -12,6 +12,9 @@ import { Queue } from '../../src/queue.js'
 import { Child, inParallel, makeDirectory } from '../support/child.js'
 import { itemName, names, plant } from '../support/queue.js'
 import { SINCE, leaveDeadWorker, logFiles, openGuard, workerFiles } from './dead-workers.js'
+
+// Each test starts some fifty processes.
+jest.setTimeout(180_000)
 
 const WIDTH = 3
 const A = itemName({ entropy: 0, args: ['a'] })
@@ -54,11 +57,15 @@ async function run({ scenario, prepare, check }: Case, kill?: Kill): Promise<Chi
   return child
 }
 
+const READS = ['closeSync', 'readSync', 'fstatSync', 'lstatSync', 'readdirSync']
+
 /** Kills a worker at each call of a scenario, and in the middle of each write. Gives back the calls. */
 async function killAtEach(scenario: Case): Promise<string[]> {
   const { calls } = (await (await run(scenario)).says('calls')) as unknown as { calls: string[] }
   const kills = calls.flatMap((name, index): Kill[] => {
     const at = index + 1
+    // A kill before one of several reads in a row leaves the same files, and a whole worker makes many.
+    if (scenario.scenario === 'worker' && READS.includes(name) && index % 3 > 0) return []
     return name === 'writeSync' ? [{ at }, { at, torn: true }] : [{ at }]
   })
   unkilled = 0

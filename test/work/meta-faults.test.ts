@@ -81,10 +81,10 @@ function failingWith(code: string, syscall: string): Error {
 function breakCall(name: string, code: string): void {
   const calls = fs as unknown as Record<string, Call>
   const call = (calls[name] as Call).bind(fs)
-  jest.spyOn(calls, name as never).mockImplementation(((...args: unknown[]): unknown => {
+  jest.spyOn(calls, name as never).mockImplementation((...args: unknown[]): unknown => {
     if (isOnMeta(args[0])) throw failingWith(code, name)
     return call(...args)
-  }))
+  })
 }
 
 const CALLS: Readonly<Record<string, readonly string[]>> = {
