@@ -1,6 +1,6 @@
 // Builds dist/ from src/, incrementally, and removes files whose source no longer exists.
 //
-// The library is bundled into two ES modules and a shared one: forty modules took twice as long to load. The command
+// The library is bundled into two ES modules and a shared one (and its testing helpers into one above them): forty modules took twice as long to load. The command
 // is built separately, together with the parts of the library that it uses, as CommonJS modules: these load in less
 // than half the time, and a command is loaded every time it runs.
 import { spawnSync } from 'node:child_process'
@@ -18,6 +18,8 @@ process.chdir(resolve(import.meta.dirname, '..'))
 const COMMAND = 'command/'
 const ENTRIES = ['index', 'lock'] // of `exports` in package.json
 const SHARED = 'shared'
+// Also of `exports`. It uses only what index.js exports, and a program in production does not load it.
+const ABOVE = 'testing'
 
 const produced = /(\.d\.ts|\.js|\.js\.map)$/
 for (const file of existsSync('dist') ? readdirSync('dist', { recursive: true, encoding: 'utf8' }) : []) {
@@ -29,7 +31,17 @@ for (const project of ['tsconfig.json', 'tsconfig.command.json']) {
   const { status } = spawnSync(process.execPath, [tsc, '--project', project], { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
+/** @type {import('esbuild').BuildOptions} */
+const COMMON = {
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  plugins: [builtins('src', (file) => !file.startsWith('cli/'))],
+  sourcemap: true,
+  logLevel: 'warning',
+}
 await bundleLibrary()
+await bundleAbove()
 writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`)
 // A folder with a package.json of its own does not see the package's imports.
 const seam = join('dist', COMMAND, 'addon/native.js')
@@ -45,7 +57,7 @@ function isCurrent(file) {
   const source = join('src', file.replace(COMMAND, '').replace(produced, '.ts'))
   if (file.startsWith(COMMAND)) return existsSync(source)
   if (file.endsWith('.d.ts')) return existsSync(source) && !file.startsWith('cli/')
-  return [...ENTRIES, SHARED].includes(file.replace(produced, ''))
+  return [...ENTRIES, SHARED, ABOVE].includes(file.replace(produced, ''))
 }
 
 /**
@@ -59,12 +71,17 @@ async function bundleLibrary() {
     chunkNames: SHARED,
     bundle: true,
     splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20.19',
     external: ['#binding'],
-    plugins: [builtins('src', (file) => !file.startsWith('cli/'))],
-    sourcemap: true,
-    logLevel: 'warning',
+    ...COMMON,
+  })
+}
+
+async function bundleAbove() {
+  await build({
+    entryPoints: [join('src', `${ABOVE}.ts`)],
+    outdir: 'dist',
+    bundle: true,
+    external: ['./index.js'],
+    ...COMMON,
   })
 }

@@ -34,6 +34,7 @@ const CHAPTERS = [
   'compat',
   'lock.ts',
   'index.ts',
+  'testing.ts',
   'cli',
 ]
 

@@ -24,6 +24,7 @@ import { WORKER_OPTIONS, type WorkerOptions, checkHandler, checkWorkerOptions } 
 import { Retention } from './retention.js'
 import type { Handler, ItemParser } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
+import { nextTick } from '../real-timers.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
 import { NO_JOURNAL } from './work.js'
 import { Worker } from './worker.js'
@@ -95,7 +96,7 @@ export async function workQueue(
     onCrashed: (crash) => {
       worker.count('crashed')
       // Later: the first look for dead workers comes before the caller can have listeners.
-      process.nextTick(() => worker.tell('crashed', crash))
+      nextTick(() => worker.tell('crashed', crash))
     },
   })
   const worker: Worker = new Worker<WorkItem>({

@@ -22,7 +22,7 @@ import { type CheckedOptions, LONGEST_TIMER, checkConcurrency, checkTimer } from
 import { Pool } from './pool.js'
 import type { Desk, Handler, ItemParser, Tell } from './run.js'
 import type { Outage, Source, SourceItem } from './source.js'
-import { clearInterval, clearTimeout, setInterval, setTimeout } from '../real-timers.js'
+import { clearInterval, clearTimeout, nextTick, setInterval, setTimeout } from '../real-timers.js'
 
 // How long a worker that closes waits for its handlers after it has aborted their signals.
 const AFTERMATH_MS = 1000
@@ -260,7 +260,7 @@ export class Worker<Item extends SourceItem = WorkItem>
       for (const name of closeOn) process.off(name, close)
     }
     ;(this as EventEmitter).on('newListener', (name) => {
-      if (name === 'idle') process.nextTick(() => this.#feed.tellIdle())
+      if (name === 'idle') nextTick(() => this.#feed.tellIdle())
     })
   }
 
