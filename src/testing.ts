@@ -57,7 +57,7 @@ export class TestQueue<out T extends Shape = Untyped> extends Queue<T> {
  *
  * @param options - As those of `Queue.install()`, parsers included.
  * @returns The queue. `await using` removes it at the end of the block; else call `queue.remove()`.
- * @throws {@link SettingError}, or a file system error.
+ * @throws `SettingError`, or a file system error.
  * @example
  * ```ts
  * await using queue = await testQueue({ maxTries: 3 })
@@ -112,7 +112,7 @@ export type DrainOptions<Item> = Omit<WorkOptions<Item>, 'paused'>
  *
  * @param handler - As for `queue.work()`.
  * @param options - As for `queue.work()`.
- * @throws As `queue.work()`; the error because of which the worker cannot claim, for example if the queue is down; {@link FsqError} if an
+ * @throws As `queue.work()`; the error because of which the worker cannot claim, for example if the queue is down; `FsqError` if an
  * item comes back a hundred times; `ClosingError` if the `signal` is aborted.
  * @example
  * ```ts
@@ -155,7 +155,7 @@ export async function drain<T extends Shape = Untyped>(
  *
  * @param ms - Milliseconds.
  * @returns How many items are due that were not.
- * @throws {@link SettingError}, or an error of `node:fs`.
+ * @throws `SettingError`, or an error of `node:fs`.
  * @example
  * ```ts
  * await queue.enqueue('late', [], { delay: 3_600_000 })
