@@ -1,6 +1,6 @@
 // Builds dist/ from src/, incrementally, and removes files whose source no longer exists.
 //
-// The library is bundled into two ES modules and a shared one: forty modules took twice as long to load. The command
+// The library is bundled into two ES modules and a shared one (and its testing helpers into one above them): forty modules took twice as long to load. The command
 // is built separately, together with the parts of the library that it uses, as CommonJS modules: these load in less
 // than half the time, and a command is loaded every time it runs.
 import { spawnSync } from 'node:child_process'
@@ -18,7 +18,8 @@ process.chdir(resolve(import.meta.dirname, '..'))
 const COMMAND = 'command/'
 const ENTRIES = ['index', 'lock'] // of `exports` in package.json
 const SHARED = 'shared'
-const CHILD = 'worker-process' // see worker-process.cjs
+// They use only what index.js exports, and a program in production does not load the one for tests: worker-process.cjs leads to the other.
+const ABOVE = ['testing', 'worker-process']
 
 const produced = /(\.d\.ts|\.js|\.js\.map)$/
 for (const file of existsSync('dist') ? readdirSync('dist', { recursive: true, encoding: 'utf8' }) : []) {
@@ -30,8 +31,17 @@ for (const project of ['tsconfig.json', 'tsconfig.command.json']) {
   const { status } = spawnSync(process.execPath, [tsc, '--project', project], { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
+/** @type {import('esbuild').BuildOptions} */
+const COMMON = {
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  plugins: [builtins('src', (file) => !file.startsWith('cli/'))],
+  sourcemap: true,
+  logLevel: 'warning',
+}
 await bundleLibrary()
-await bundleChild()
+for (const name of ABOVE) await bundleAbove(name)
 writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`)
 // A folder with a package.json of its own does not see the package's imports.
 replaceImport('addon/native.js', '#binding', '../../../binding.cjs')
@@ -49,7 +59,7 @@ function isCurrent(file) {
   const source = join('src', file.replace(COMMAND, '').replace(produced, '.ts'))
   if (file.startsWith(COMMAND)) return existsSync(source)
   if (file.endsWith('.d.ts')) return existsSync(source) && !file.startsWith('cli/')
-  return [...ENTRIES, SHARED, CHILD].includes(file.replace(produced, ''))
+  return [...ENTRIES, SHARED, ...ABOVE].includes(file.replace(produced, ''))
 }
 
 /**
@@ -63,34 +73,17 @@ async function bundleLibrary() {
     chunkNames: SHARED,
     bundle: true,
     splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20.19',
     external: ['#binding', '#worker-process'],
-    plugins: [builtins('src', (file) => !file.startsWith('cli/'))],
-    sourcemap: true,
-    logLevel: 'warning',
+    ...COMMON,
   })
 }
 
-/** The program of child processes takes the library from index.js, so that it has one copy of it together with the handler. */
-async function bundleChild() {
+async function bundleAbove(name) {
   await build({
-    entryPoints: [join('src', `${CHILD}.ts`)],
+    entryPoints: [join('src', `${name}.ts`)],
     outdir: 'dist',
     bundle: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20.19',
-    plugins: [
-      builtins('src', (file) => !file.startsWith('cli/')),
-      {
-        name: 'library',
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /^\.\/index\.js$/ }, ({ path }) => ({ path, external: true })),
-      },
-    ],
-    sourcemap: true,
-    logLevel: 'warning',
+    external: ['./index.js'],
+    ...COMMON,
   })
 }

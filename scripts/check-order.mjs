@@ -35,6 +35,7 @@ const CHAPTERS = [
   'lock.ts',
   'index.ts',
   'worker-process.ts',
+  'testing.ts',
   'cli',
 ]
 

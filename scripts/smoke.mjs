@@ -9,6 +9,7 @@ import { Worker } from 'node:worker_threads'
 
 import * as fsq from 'fsq'
 import * as locks from 'fsq/lock'
+import { drain, testQueue } from 'fsq/testing'
 
 const { Queue } = fsq
 const root = mkdtempSync(join(tmpdir(), 'fsq-smoke-'))
@@ -49,11 +50,21 @@ try {
     await item.done()
   }
   await large.close()
+
+  const tested = await testQueue({ maxTries: 2, body: Number })
+  assert(tested instanceof Queue, 'one copy of what fsq/testing uses')
+  await tested.enqueue({ json: 5 }, [], { delay: 60_000 })
+  const { done, retried } = await drain(tested, ({ tries }) => {
+    if (tries === 0) throw new Error('once more')
+  })
+  assert.deepEqual([done.map(({ body }) => body), retried.length], [[5], 1])
+  await tested.remove()
   await Promise.all([queue.close(), rival.close()])
 
   const require = createRequire(import.meta.url)
   assert.equal(require('fsq').Queue, Queue, 'require')
   assert.equal(require('fsq/lock').tryLock, locks.tryLock, 'require')
+  assert.equal(require('fsq/testing').drain, drain, 'require')
   assert.equal(locks.FsqError, fsq.FsqError, 'one copy of what both modules have')
   await locks.withLock(join(root, 'a.lock'), async () =>
     assert.equal(await locks.tryLock(join(root, 'a.lock')), undefined, 'locked twice'),

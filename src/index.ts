@@ -22,7 +22,17 @@ export type { ScanForeverOptions, ScanOptions } from './scan/options.js'
 export type { PullOptions } from './directory/trigger.js'
 export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
 export type { ArgumentsOf, EntryOf, PayloadOf } from './enqueue/typed.js'
-export type { Arguments, Parser, ParserOptions, Shape, Untyped } from './schema/shape.js'
+export type {
+  ArgsOf,
+  Arguments,
+  BodyOf,
+  InputOf,
+  OutputOf,
+  Parser,
+  ParserOptions,
+  Shape,
+  Untyped,
+} from './schema/shape.js'
 export type {
   StandardSchemaIssue,
   StandardSchemaProps,

@@ -4,8 +4,10 @@
  * @module
  */
 import hooks from 'node:perf_hooks'
+import process from 'node:process'
 import timers from 'node:timers'
 
 // Not `export … from`: the build (scripts/builtins.mjs) finds the names of Node's modules in imports only.
 export const { performance } = hooks
+export const nextTick = process.nextTick.bind(process)
 export const { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } = timers

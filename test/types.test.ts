@@ -16,6 +16,7 @@ import http from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
 import * as fsq from 'fsq'
 import { lock, withLock } from 'fsq/lock'
+import { type Drained, advance, drain, testQueue } from 'fsq/testing'
 
 export const payloads = async (request: http.IncomingMessage, file: fs.promises.FileHandle): Promise<fsq.Payload[]> => [
   'text', Buffer.of(1), new Uint8Array(1), new DataView(new ArrayBuffer(1)), new ArrayBuffer(1), new SharedArrayBuffer(1),
@@ -182,6 +183,21 @@ export const inferred = async (): Promise<void> => {
   const wrong: fsq.Queue<{ body: Invoice }> = untyped
   console.log(same, first, wrong)
 }
+export const testing = async (): Promise<fsq.Queue> => {
+  const queue = await testQueue({ body: schema, maxTries: 2, name: 'q' })
+  await queue.enqueue({ json: { to: 'a' } })
+  const { done, retried, failed, errors } = await drain(queue, (item) => item.body.cents, { concurrency: 2, maxTries: 3 })
+  const cents: number[] = done.map(({ body }) => body.cents)
+  const due: number = advance(queue, 1000)
+  const untyped: Drained<fsq.WorkItem> = await drain(await testQueue(), (item) => item.text())
+  console.log(cents, retried.map((event) => event.try), failed.map(({ reason }) => reason), errors, due, untyped.done.length)
+  await queue.remove()
+  // @ts-expect-error: the directory is a temporary one
+  await testQueue({ root: '/' })
+  // @ts-expect-error: it is not to be paused
+  await drain(queue, () => 0, { paused: true })
+  return queue
+}
 export const issuesOf = (error: fsq.PayloadError): readonly PropertyKey[] | undefined => error.issues?.[0]?.path
 export const advice = (error: fsq.FsqError): string | undefined => error.advice
 export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
@@ -216,6 +232,7 @@ test.each([
       paths: {
         fsq: [path.join(PROJECT, 'dist/index.d.ts')],
         'fsq/lock': [path.join(PROJECT, 'dist/lock.d.ts')],
+        'fsq/testing': [path.join(PROJECT, 'dist/testing.d.ts')],
       },
     }
     const configuration = path.join(directory, 'tsconfig.json')

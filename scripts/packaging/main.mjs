@@ -183,6 +183,15 @@ for (const [name, path, ...args] of [
 writeFileSync(
   join(home, 'typed.ts'),
   `import { Queue, type WorkItem } from 'fsq'
+import { drain as drainTest, testQueue } from 'fsq/testing'
+export const numbers = async (): Promise<number[]> => {
+  const queue = await testQueue({ body: (value) => ({ number: Number(value) }) })
+  await queue.enqueue({ json: { number: 1 } })
+  // @ts-expect-error: a typed queue takes { json }
+  await queue.enqueue('text')
+  const { done } = await drainTest(queue, (item) => item.body.number)
+  return done.map(({ body }) => body.number)
+}
 export async function drain(queue: Queue): Promise<string[]> {
   const texts: string[] = []
   for await (const item of queue.scan({ prefetch: 2 })) texts.push(await textOf(item))
@@ -232,7 +241,9 @@ for (const format of ['esm', 'cjs']) {
       join(home, 'one.mjs'),
       `import { Queue } from 'fsq'
 import { tryLock } from 'fsq/lock'
+import { testQueue } from 'fsq/testing'
 const main = async (root) => {
+  await (await testQueue()).remove()
   const queue = await Queue.install('q', { root })
   await queue.enqueue('some data')
   const lock = await tryLock(root + '/a.lock')

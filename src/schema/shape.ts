@@ -55,7 +55,7 @@ type Mandatory<T extends Shape, Part extends keyof Shape> =
   T extends Readonly<Record<Part, unknown>> ? Readonly<Record<Part, unknown>> : unknown
 
 /** The type that a parser gives. A type that is no parser is itself. */
-type OutputOf<Type> =
+export type OutputOf<Type> =
   Type extends StandardSchemaV1<infer _Input, infer Output>
     ? Output
     : Type extends (value: never) => infer Output

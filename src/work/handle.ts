@@ -15,6 +15,7 @@ import { checkOptions, checkSignal } from '../options.js'
 import type { WorkerEvents } from './events.js'
 import type { Counters, WorkerState } from './journal.js'
 import { type CheckedOptions, checkTimer } from './options.js'
+import { nextTick } from '../real-timers.js'
 
 let workers = 0
 
@@ -208,7 +209,7 @@ export abstract class Worker<Item = WorkItem>
       for (const name of closeOn) process.off(name, close)
     }
     ;(this as EventEmitter).on('newListener', (name) => {
-      if (name === 'idle') process.nextTick(() => this.lookIfIdle())
+      if (name === 'idle') nextTick(() => this.lookIfIdle())
     })
   }
 

@@ -32,6 +32,7 @@ import {
 import { Retention } from './retention.js'
 import type { Handler, ItemParser } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
+import { nextTick } from '../real-timers.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
 import { NO_JOURNAL } from './work.js'
 import type { Worker } from './handle.js'
@@ -123,7 +124,7 @@ export async function workQueue(
     onCrashed: (crash) => {
       worker.count('crashed')
       // Later: the first look for dead workers comes before the caller can have listeners.
-      process.nextTick(() => worker.tell('crashed', crash))
+      nextTick(() => worker.tell('crashed', crash))
     },
   })
   const worker: HandlerWorker = new HandlerWorker<WorkItem>({

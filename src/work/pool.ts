@@ -11,13 +11,11 @@
  *
  * @module
  */
-import process from 'node:process'
-
 import { PermanentFailure } from '../errors/classes.js'
 import type { Suspicion } from './journal.js'
 import { type Desk, Run } from './run.js'
 import type { SourceItem } from './source.js'
-import { clearTimeout, setTimeout } from '../real-timers.js'
+import { clearTimeout, nextTick, setTimeout } from '../real-timers.js'
 
 // The longest time that a suspect waits for the others.
 const ALONE_MS = 30_000
@@ -113,7 +111,7 @@ export class Pool<Item extends SourceItem> {
     if (this.#isTickPlanned) return
     this.#isTickPlanned = true
     // Not a microtask: the items that are ready come one microtask after the other, and the journal writes once for all of them.
-    process.nextTick(this.#tick)
+    nextTick(this.#tick)
   }
 
   readonly #tick = (): void => {
