@@ -38,6 +38,8 @@ import { InFlight } from './in-flight.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
+import { enqueueChannel, isTraced } from './tracing.js'
 import { type WorkOptions, workQueue } from './work/local.js'
 import type { Handler } from './work/run.js'
 import type { RemoteItem } from './work/processes/messages.js'
@@ -173,7 +175,8 @@ export class Queue {
    * ```
    */
   async enqueue(data: Payload, args?: readonly NameArgument[], options?: EnqueueOptions): Promise<string> {
-    return this.#enqueuer.enqueue(data, args, options)
+    if (!isTraced(enqueueChannel)) return this.#enqueuer.enqueue(data, args, options)
+    return traceEnqueue(this.#traced, data, args, async () => this.#enqueuer.enqueue(data, args, options))
   }
 
   /**
@@ -181,7 +184,8 @@ export class Queue {
    * Blobs and pipes, because those have to be awaited.
    */
   enqueueSync(data: Payload, args?: readonly NameArgument[], options?: EnqueueSyncOptions): string {
-    return this.#enqueuer.enqueueSync(data, args, options)
+    if (!isTraced(enqueueChannel)) return this.#enqueuer.enqueueSync(data, args, options)
+    return traceEnqueueSync(this.#traced, data, args, () => this.#enqueuer.enqueueSync(data, args, options))
   }
 
   /**
@@ -194,7 +198,8 @@ export class Queue {
    * queue is missing, say, or the signal was aborted before: that error, or the signal's reason.
    */
   async enqueueMany(entries: readonly EnqueueEntry[], options: EnqueueManyOptions = {}): Promise<string[]> {
-    return enqueueMany(this.#enqueuer, entries, options)
+    if (!isTraced(enqueueChannel)) return enqueueMany(this.#enqueuer, entries, options)
+    return traceEnqueueMany(this.#traced, entries, async () => enqueueMany(this.#enqueuer, entries, options))
   }
 
   /**
@@ -594,6 +599,10 @@ export class Queue {
   /** @internal Suspends once the running loops have ended. If they leave items claimed, the garbage collector closes the descriptors. */
   [suspendLater](): void {
     void this.#scans.idle().then(() => this[suspend]())
+  }
+
+  get #traced(): { readonly layout: Layout; readonly settings: Settings } {
+    return { layout: this.#layout, settings: this.#settings }
   }
 
   #register(worker: Worker<unknown>): void {

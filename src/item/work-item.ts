@@ -21,6 +21,7 @@ import { NamedItem } from './named-item.js'
 import { type RetryDecision, decideRetry } from './retry.js'
 import { Place } from '../addon/native.js'
 import { checkOptions, dueAfter } from '../options.js'
+import { type FinishContext, contextOf, finishChannel, isTraced } from '../tracing.js'
 
 /** Options of {@link WorkItem.retry}. */
 export interface RetryOptions {
@@ -224,8 +225,8 @@ export class WorkItem extends NamedItem {
   release(options: ReleaseOptions = {}): void {
     checkOptions('release', options, RELEASE_OPTIONS)
     const due = dueAfter(options.delay)
-    if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
-    this.#claim.release()
+    if (this.#claim.state === 'claimed' && isTraced(finishChannel)) this.#releaseTraced(due)
+    else this.#release(due)
   }
 
   /** @internal Whether the item stays claimed when its queue handle is closed, because its handler still runs. */
@@ -242,6 +243,20 @@ export class WorkItem extends NamedItem {
   /** @internal Whether the item has been removed by {@link discard}. */
   get isDiscarded(): boolean {
     return this.#claim.state === 'finished' && this.#finish?.action === 'discard'
+  }
+
+  #release(due: number): void {
+    if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
+    this.#claim.release()
+  }
+
+  #releaseTraced(due: number): void {
+    const { layout } = this.#context.directory
+    const context: FinishContext = { ...contextOf(this, layout), action: 'release' }
+    finishChannel.traceSync(() => {
+      this.#release(due)
+      context.outcome = 'released'
+    }, context)
   }
 
   #delay(due: number): void {

@@ -30,6 +30,7 @@ import { Retention } from './retention.js'
 import type { Handler } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
+import { tracedHandler } from './traced.js'
 import { NO_JOURNAL } from './work.js'
 import type { Worker } from './handle.js'
 import { HandlerWorker } from './worker.js'
@@ -120,7 +121,7 @@ export async function workQueue(
   })
   const worker: HandlerWorker = new HandlerWorker<WorkItem>({
     source,
-    handler,
+    handler: tracedHandler(queue.context.directory.layout, handler),
     options: checked,
     journal: guard ?? NO_JOURNAL,
     onEvent: (name, event) => {
