@@ -31,8 +31,8 @@ export interface EnqueueContext extends CallContext {
   key?: string
 }
 
-/** What a context says of an item. */
-interface ItemContext extends CallContext {
+/** The context of the channel `fsq.process`: a worker runs the handler for an item. */
+export interface ProcessContext extends CallContext {
   readonly id: string
   readonly key: string
   readonly args: readonly string[]
@@ -41,11 +41,8 @@ interface ItemContext extends CallContext {
   readonly try: number
 }
 
-/** The context of the channel `fsq.process`: a worker runs the handler for an item. */
-export type ProcessContext = ItemContext
-
 /** The context of the channel `fsq.finish`: a claimed item is finished or released. */
-export interface FinishContext extends ItemContext {
+export interface FinishContext extends ProcessContext {
   readonly action: 'done' | 'fail' | 'retry' | 'discard' | 'release'
   /** Set when the item has left the worker's hands: how. A `retry` without tries left ends as `failed`. */
   outcome?: 'done' | 'failed' | 'waiting' | 'released' | 'gone'
@@ -76,7 +73,7 @@ export function isTraced<Context extends object>(channel: Channel<Context>): boo
 }
 
 /** The context of an item before its call. */
-export function contextOf(item: TracedItem, { name, path }: TracedQueue): ItemContext {
+export function contextOf(item: TracedItem, { name, path }: TracedQueue): ProcessContext {
   const { id, key, args, tries, size } = item
   return { queue: name, path, id, key, args, size, try: tries + 1 }
 }
