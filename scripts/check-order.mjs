@@ -10,6 +10,7 @@ import process from 'node:process'
 const CHAPTERS = [
   'errors',
   'real-timers.ts',
+  'tracing.ts',
   'addon',
   'cancellation.ts',
   'in-flight.ts',

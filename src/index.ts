@@ -57,6 +57,7 @@ export type { Bytes, Payload } from './enqueue/payload.js'
 export type { WebBlob, WebReader, WebStream } from './enqueue/source.js'
 export { probe } from './probe/probe.js'
 export type { Feature, Features, Probe, Promised, Promises } from './probe/promises.js'
+export type { EnqueueContext, FinishContext, ProcessContext } from './tracing.js'
 export type { Report, ReportListener, ReportType } from './report.js'
 export {
   type Constants,

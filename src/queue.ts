@@ -42,6 +42,8 @@ import { type Parsers, parsersOf } from './schema/parsers.js'
 import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
+import { enqueueChannel, isTraced } from './tracing.js'
 import { type WorkOptions, workQueue } from './work/local.js'
 import type { Handler } from './work/run.js'
 import type { RemoteItem } from './work/processes/messages.js'
@@ -203,7 +205,10 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async enqueue(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueOptions): Promise<string> {
     const enqueuer = this.#typedEnqueuer ?? this.#enqueuer
-    return enqueuer.enqueue(data as Payload, args as readonly NameArgument[] | undefined, options)
+    const payload = data as Payload
+    const given = args as readonly NameArgument[] | undefined
+    if (!isTraced(enqueueChannel)) return enqueuer.enqueue(payload, given, options)
+    return traceEnqueue(this.#traced, payload, given, async () => enqueuer.enqueue(payload, given, options))
   }
 
   /**
@@ -213,7 +218,10 @@ export class Queue<out T extends Shape = Untyped> {
    */
   enqueueSync(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueSyncOptions): string {
     const enqueuer = this.#typedEnqueuer ?? this.#enqueuer
-    return enqueuer.enqueueSync(data as Payload, args as readonly NameArgument[] | undefined, options)
+    const payload = data as Payload
+    const given = args as readonly NameArgument[] | undefined
+    if (!isTraced(enqueueChannel)) return enqueuer.enqueueSync(payload, given, options)
+    return traceEnqueueSync(this.#traced, payload, given, () => enqueuer.enqueueSync(payload, given, options))
   }
 
   /**
@@ -227,8 +235,10 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async enqueueMany(entries: readonly EntryOf<T>[], options: EnqueueManyOptions = {}): Promise<string[]> {
     const given = entries as readonly EnqueueEntry[]
-    if (this.#typedEnqueuer !== undefined) return this.#typedEnqueuer.enqueueMany(given, options)
-    return enqueueMany(this.#enqueuer, given, options)
+    const enqueue = async (): Promise<string[]> =>
+      this.#typedEnqueuer?.enqueueMany(given, options) ?? enqueueMany(this.#enqueuer, given, options)
+    if (!isTraced(enqueueChannel)) return enqueue()
+    return traceEnqueueMany(this.#traced, given, enqueue)
   }
 
   /**
@@ -657,6 +667,10 @@ export class Queue<out T extends Shape = Untyped> {
   /** @internal Suspends once the running loops have ended. If they leave items claimed, the garbage collector closes the descriptors. */
   [suspendLater](): void {
     void this.#scans.idle().then(() => this[suspend]())
+  }
+
+  get #traced(): { readonly layout: Layout; readonly settings: Settings } {
+    return { layout: this.#layout, settings: this.#settings }
   }
 
   #register(worker: Worker<unknown>): void {

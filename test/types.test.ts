@@ -99,6 +99,8 @@ export const inProcesses = async (queue: fsq.Queue): Promise<fsq.Worker<fsq.Remo
 export const unforked = (queue: fsq.Queue): Promise<unknown> => queue.work(new URL('file:///handler.js'), { concurrency: 1 })
 // @ts-expect-error: a function cannot be passed to another process
 export const decided = (queue: fsq.Queue): Promise<unknown> => queue.work(new URL('file:///handler.js'), { processes: 1, backoff: () => 1 })
+export const traced = (context: fsq.FinishContext | fsq.ProcessContext): number => 'action' in context && context.outcome === 'gone' ? 0 : context.try
+export const enqueued = ({ ids = [], count, args, size }: fsq.EnqueueContext): unknown[] => [ids[0], count, args?.[0], size]
 export const worksAny = (source: fsq.Source): Promise<fsq.Worker<fsq.SourceItem>> =>
   fsq.work(source, async (item) => { await item.text() }, { backoff: { delay: 1, jitter: 0 } })
 export const ofQueue = (queue: fsq.Queue): fsq.Source<fsq.WorkItem> => ({ scan: ({ signal }) => queue.scanForever({ signal }) })

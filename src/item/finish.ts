@@ -29,6 +29,7 @@ import type { ItemContext } from './context.js'
 import { type Move, type Moved, isGone } from './moves.js'
 import { RENAME } from './named-item.js'
 import type { Outcome } from './outcome.js'
+import { type FinishContext, type TracedItem, contextOf, finishChannel, isTraced } from '../tracing.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { EBADF } = os.constants.errno
@@ -48,8 +49,7 @@ export interface Target {
 }
 
 /** The item that is finished. */
-interface Finishable {
-  readonly id: string
+interface Finishable extends TracedItem {
   [RENAME]: (name: RawName) => void
 }
 
@@ -102,10 +102,27 @@ export class Finish {
    * @returns Rejects as {@link WorkItem.done} does.
    */
   run(target: Target): Promise<void> {
+    return isTraced(finishChannel) ? this.#runTraced(target) : this.#run(target)
+  }
+
+  #run(target: Target): Promise<void> {
     const refusal = this.#refusal(target)
     if (refusal !== undefined) return Promise.reject(refusal)
     this.#lastRun = this.#attempt(this.#target ?? target)
     return this.#lastRun
+  }
+
+  async #runTraced(target: Target): Promise<void> {
+    const { layout } = this.#context.directory
+    const context: FinishContext = { ...contextOf(this.#item, layout), action: target.action }
+    await finishChannel.tracePromise(async () => {
+      try {
+        await this.#run(target)
+      } finally {
+        // A finish whose durability is in doubt has moved the item all the same.
+        if (this.#claim.state === 'finished') context.outcome = this.outcome
+      }
+    }, context)
   }
 
   #refusal({ action }: Target): FsqError | undefined {

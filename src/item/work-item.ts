@@ -25,6 +25,7 @@ import { Place } from '../addon/native.js'
 import type { LogEntry } from '../addon/packing.js'
 import { checkOptions, dueAfter } from '../options.js'
 import type { Arguments } from '../schema/shape.js'
+import { type FinishContext, contextOf, finishChannel, isTraced } from '../tracing.js'
 
 /** Options of {@link WorkItem.retry}. */
 export interface RetryOptions {
@@ -264,8 +265,8 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   release(options: ReleaseOptions = {}): void {
     checkOptions('release', options, RELEASE_OPTIONS)
     const due = dueAfter(options.delay)
-    if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
-    this.#claim.release()
+    if (this.#claim.state === 'claimed' && isTraced(finishChannel)) this.#releaseTraced(due)
+    else this.#release(due)
   }
 
   /** @internal The parsers of the queue have read the item. */
@@ -287,6 +288,20 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   /** @internal Whether the item has been removed by {@link discard}. */
   get isDiscarded(): boolean {
     return this.#claim.state === 'finished' && this.#finish?.action === 'discard'
+  }
+
+  #release(due: number): void {
+    if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
+    this.#claim.release()
+  }
+
+  #releaseTraced(due: number): void {
+    const { layout } = this.#context.directory
+    const context: FinishContext = { ...contextOf(this, layout), action: 'release' }
+    finishChannel.traceSync(() => {
+      this.#release(due)
+      context.outcome = 'released'
+    }, context)
   }
 
   #delay(due: number): void {

@@ -34,6 +34,7 @@ import type { Handler, ItemParser } from './run.js'
 import type { Outage, Source, SourceScanOptions } from './source.js'
 import { nextTick } from '../real-timers.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
+import { tracedHandler } from './traced.js'
 import { NO_JOURNAL } from './work.js'
 import type { Worker } from './handle.js'
 import { HandlerWorker } from './worker.js'
@@ -129,7 +130,7 @@ export async function workQueue(
   })
   const worker: HandlerWorker = new HandlerWorker<WorkItem>({
     source,
-    handler,
+    handler: tracedHandler(queue.context.directory.layout, handler),
     options: checked,
     journal: guard ?? NO_JOURNAL,
     parse: parserOf(queue),
