@@ -35,6 +35,24 @@ export function padded(text: string, width: number, isRight = false): string {
   return isRight ? padding + text : text + padding
 }
 
+/** The text in pieces that are at most as wide as `width`. */
+export function wrap(text: string, width: number): readonly string[] {
+  if (widthOf(text) <= width) return [text]
+  const lines: string[] = []
+  let line = ''
+  let room = width
+  for (const character of text) {
+    room -= widthOfCharacter(character)
+    if (room < 0) {
+      lines.push(line)
+      line = ''
+      room = width - widthOfCharacter(character)
+    }
+    line += character
+  }
+  return [...lines, line]
+}
+
 function widthOfCharacter(character: string): number {
   if (COMBINING.test(character)) return 0
   return WIDE.test(character) ? 2 : 1

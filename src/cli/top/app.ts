@@ -20,7 +20,7 @@ import { plural } from './figures.js'
 import type { Model } from './model.js'
 import { type Row, type Rows, type Subject, rowsOf } from './rows.js'
 import { type Key, Screen, painter } from './screen.js'
-import { type Scene, frame } from './view.js'
+import { type Scene, frame, wrapped } from './view.js'
 
 /** A first look that takes longer is announced. */
 const PATIENCE_MS = 300
@@ -30,16 +30,19 @@ const HELP = [
   '',
   'up, down, k, j   choose a row; scroll',
   'page up, down    ten rows at a time',
-  'enter            open the row: what a queue holds, what a worker does, why items failed',
+  'enter            open the row: items of a queue, work of a worker, attempts',
   'r                retry the failed items of the chosen reason, as fsq retry does',
   'd                take the chosen queue down, or up again',
   'esc, left        back',
   'q, Ctrl-C        quit',
   '',
-  'WORKING   items that workers hold (known on Linux only)',
-  'DONE/MIN  items that came to done/ in each of the last minutes; the number is the last one',
-  'STATE     running: a worker has been seen; up: none has been; down: scans are forbidden',
-  '(other)   holds the lock of an item, and writes nothing to meta/workers/',
+  'WORKING    items that workers hold (known on Linux only)',
+  'DONE/MIN   items that came to done/ in each of the last minutes; the number is',
+  '           that of the last one',
+  'STATE      running: a worker has been seen; up: none has been; down: scans are',
+  '           forbidden',
+  '(other)    a process that holds the lock of an item, without a file in',
+  '           meta/workers/',
 ]
 
 interface Text {
@@ -66,6 +69,8 @@ export class App {
   readonly #screen: Screen
   #rows: Rows
   #chosen: string | undefined
+  /** Where the chosen row was: if it goes, its neighbour takes its place. */
+  #chosenAt = 0
   #text: Text | undefined
   #question: Question | undefined
   #message: string | undefined
@@ -148,7 +153,9 @@ export class App {
   #draw(): void {
     if (this.#isOver) return
     const all = this.#all()
-    if (!all.some(({ key }) => key === this.#chosen)) this.#chosen = all[0]?.key
+    const at = all.findIndex(({ key }) => key === this.#chosen)
+    this.#chosenAt = Math.max(0, at >= 0 ? at : Math.min(this.#chosenAt, all.length - 1))
+    this.#chosen = all[this.#chosenAt]?.key
     this.#screen.draw(frame(this.#scene(), this.#screen.size, this.#paint))
   }
 
@@ -200,7 +207,8 @@ export class App {
   #move(by: number): void {
     if (this.#text !== undefined) {
       const { facts, contents, from } = this.#text
-      const last = facts.length + contents.length - 1
+      const { width } = this.#screen.size
+      const last = wrapped([...facts, ...contents], width).length - 1
       this.#text.from = Math.max(0, Math.min(from + by, last))
       return
     }

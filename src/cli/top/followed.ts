@@ -16,7 +16,7 @@ import { DirectoryChanges } from '../../meta/directory-changes.js'
 import type { RawName } from '../../name/charset.js'
 
 /** The share of a processor that the listings of one directory may take. */
-const MOST_SHARE = 0.01
+const MOST_SHARE = 0.02
 const MICROSECONDS = 1000
 
 /** What is known of the files in a directory, by their names. */

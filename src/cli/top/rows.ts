@@ -56,7 +56,7 @@ export function rowsOf({ root, at, queues }: Snapshot, settings: Settings): Rows
       .flatMap(({ queue, worker }) =>
         (worker.items.length > 0 ? worker.items : [undefined]).map((item) => ({ queue, worker, item })),
       )
-      // The longest work first; workers without work last.
+      // The longest work first, then work of unknown age, then workers without work.
       .sort((one, other) => order(one.item) - order(other.item))
       .map(({ queue, worker, item }) => workerRow(queue, worker, item, at, settings)),
     failures: queues
@@ -67,7 +67,7 @@ export function rowsOf({ root, at, queues }: Snapshot, settings: Settings): Rows
 }
 
 function order(item: ItemInHand | undefined): number {
-  return item === undefined ? Number.POSITIVE_INFINITY : (item.since?.getTime() ?? 0)
+  return item === undefined ? Number.POSITIVE_INFINITY : (item.since?.getTime() ?? Number.MAX_SAFE_INTEGER)
 }
 
 function queueRow(queue: QueueView): Row {

@@ -5,7 +5,7 @@
  * @module
  */
 import { printableText } from '../../name/charset.js'
-import { cut, padded, widthOf } from '../width.js'
+import { cut, padded, widthOf, wrap } from '../width.js'
 import { type Column, fit } from './columns.js'
 import { clock, plural } from './figures.js'
 import type { Row, Rows } from './rows.js'
@@ -81,6 +81,11 @@ export function frame(scene: Scene, size: Size, paint: Paint): readonly string[]
   return [...lines.slice(0, room), ...blanks(room - lines.length), foot].slice(-size.height)
 }
 
+/** Texts as lines of the screen: a text that is too wide takes several. */
+export function wrapped(texts: readonly string[], width: number): readonly string[] {
+  return texts.flatMap((text) => wrap(printableText(text), width))
+}
+
 function header({ rows, mode }: Scene, width: number, paint: Paint): string {
   const { root, at, queues, workers } = rows
   const left = cut(
@@ -108,7 +113,7 @@ function body(scene: Scene, size: Size, paint: Paint): readonly string[] {
     const { title, lines, from } = scene
     return [
       paint('bold', cut(printableText(title), size.width)),
-      ...lines.slice(from, from + room - 1).map((line) => cut(printableText(line), size.width)),
+      ...wrapped(lines, size.width).slice(from, from + room - 1),
     ]
   }
   const { queues, inHand, failures } = scene.rows
