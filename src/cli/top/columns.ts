@@ -18,7 +18,7 @@ export interface Column {
 const WIDE_GAP = 2
 const NARROW_GAP = 1
 // Columns of texts grow in steps, so that they do not move with each refresh.
-const STEP = 8
+const STEP = 4
 
 /** Aligns rows. @returns The titles and the rows, each at most as wide as `width`. */
 export function fit(
@@ -26,11 +26,18 @@ export function fit(
   rows: readonly (readonly string[])[],
   width: number,
 ): { readonly titles: string; readonly lines: readonly string[] } {
-  let shown = columns.map((column, index) => ({ column, index, width: naturalWidth(column, index, rows) }))
+  let shown = columns.map((column, index) => ({
+    column,
+    index,
+    width: naturalWidth(column, index, rows, STEP),
+  }))
   let gap = WIDE_GAP
   const excess = (): number =>
     shown.reduce((sum, one) => sum + one.width, 0) + gap * (shown.length - 1) - width
-  if (excess() > 0) gap = NARROW_GAP
+  if (excess() > 0) {
+    gap = NARROW_GAP
+    shown = shown.map((one) => ({ ...one, width: naturalWidth(one.column, one.index, rows, 1) }))
+  }
   while (excess() > 0) {
     shrink(shown, excess())
     if (excess() <= 0) break
@@ -38,7 +45,7 @@ export function fit(
     if (rank === 0) break
     const left = shown.filter(({ column }) => column.rank !== rank)
     // With one column less, texts may have more room.
-    shown = left.map((one) => ({ ...one, width: naturalWidth(one.column, one.index, rows) }))
+    shown = left.map((one) => ({ ...one, width: naturalWidth(one.column, one.index, rows, 1) }))
   }
   const line = (cells: readonly string[]): string => {
     const texts = shown.map(({ column, index, width: room }) =>
@@ -49,9 +56,14 @@ export function fit(
   return { titles: line(columns.map(({ title }) => title)), lines: rows.map(line) }
 }
 
-function naturalWidth(column: Column, index: number, rows: readonly (readonly string[])[]): number {
+function naturalWidth(
+  column: Column,
+  index: number,
+  rows: readonly (readonly string[])[],
+  step: number,
+): number {
   const widest = rows.reduce((most, row) => Math.max(most, widthOf(row[index] ?? '')), widthOf(column.title))
-  return column.least === undefined ? widest : Math.ceil(widest / STEP) * STEP
+  return column.least === undefined ? widest : Math.ceil(widest / step) * step
 }
 
 /** Takes from the widest texts first. */

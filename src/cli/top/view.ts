@@ -59,7 +59,7 @@ const QUEUE_COLUMNS: readonly Column[] = [
 ]
 const WORKER_COLUMNS: readonly Column[] = [
   { title: 'WORKER', least: 10 },
-  { title: 'QUEUE', least: 4, rank: 2 },
+  { title: 'QUEUE', least: 5, rank: 2 },
   { title: 'SINCE', isRight: true },
   { title: 'TRY', isRight: true, rank: 3 },
   { title: 'ITEM', least: 8 },
@@ -67,7 +67,7 @@ const WORKER_COLUMNS: readonly Column[] = [
 ]
 const FAILURE_COLUMNS: readonly Column[] = [
   { title: 'FAILED', isRight: true },
-  { title: 'QUEUE', least: 4, rank: 1 },
+  { title: 'QUEUE', least: 5, rank: 1 },
   { title: 'REASON', least: 8 },
   { title: 'LAST', isRight: true, rank: 2 },
 ]

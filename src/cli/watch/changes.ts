@@ -91,7 +91,7 @@ export class Changes {
       this.#left.delete(key)
       this.#finish(place, raw, at)
     } else if (this.#isThere(place, raw)) {
-      if (at - (this.#told.get(raw) ?? 0) > REPEAT_MS) this.#finish(place, raw, at)
+      if (at - (this.#told.get(raw) ?? Number.NEGATIVE_INFINITY) > REPEAT_MS) this.#finish(place, raw, at)
     } else if (place === Place.fail) this.#left.set(key, { raw, at, place })
   }
 

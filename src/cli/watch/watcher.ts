@@ -6,6 +6,7 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import { basename } from 'node:path'
 import process from 'node:process'
 
 import { Place } from '../../addon/native.js'
@@ -121,12 +122,14 @@ export class QueueWatcher {
 
   /** @param onName - Called with each name that has come or gone, and the time. */
   #watch(path: string, onName: (raw: RawName, at: number) => void): void {
+    const self = Buffer.from(basename(path)).toString('latin1')
     try {
       const watch = fs.watch(path, { encoding: 'buffer' }, (event, name) => {
         // 'change' is a change of a file, and all that some systems tell.
         if (name === null || (event === 'change' && IS_EXACT && path !== this.#logs)) return
         const raw = name.toString('latin1')
-        if (isDeleted(raw)) return
+        // The directory itself reports its removal by its own name.
+        if (isDeleted(raw) || raw === self) return
         this.#guarded(() => {
           onName(raw, Date.now())
           this.#settleSoon()
@@ -193,7 +196,8 @@ export class QueueWatcher {
 
   #lookForDown(): void {
     const isDown = this.#isDownNow()
-    if (isDown === this.#isDown) return
+    // A queue that is being removed loses its file, too.
+    if (isDown === this.#isDown || this.#inodeNow() !== this.#inode) return
     this.#isDown = isDown
     this.#events.onDown(isDown)
   }
