@@ -233,7 +233,7 @@ test('a queue that cannot be read says so', () => {
 
 test('a text is scrolled, and long lines take several', () => {
   const lines = Array.from({ length: 50 }, (_, index) => `line ${index} ${'x'.repeat(30)}`)
-  const shown = draw(PICTURE, 20, 8, { mode: 'text', title: 'Title', lines, from: 4 } as Partial<Scene>)
+  const shown = draw(PICTURE, 20, 8, { mode: 'text', title: 'Title', lines, from: 4 })
   expect(shown.slice(1, 4)).toEqual(['Title', 'line 2 xxxxxxxxxxxxx', 'xxxxxxxxxxxxxxxxx'])
   expect(shown).toHaveLength(8)
   expect(wrapped(['ab\u001b'], 4)).toEqual(['ab\\x', '1b'])

@@ -103,7 +103,6 @@ export class QueueWatcher {
     this.#watch(this.#layout.path, () => {
       this.#lookForDown()
     })
-    this.#watchLogs()
     this.#isDown = this.#isDownNow()
     // Listed after the watch has begun: a name may be both listed and reported, but is never missed.
     this.#listing.take()
@@ -117,6 +116,7 @@ export class QueueWatcher {
     )
     this.#changes = changes
     trustLater(changes)
+    this.#watchLogs(false)
     this.#plan(0)
   }
 
@@ -148,12 +148,16 @@ export class QueueWatcher {
     return partPath(this.#layout, 'log')
   }
 
-  #watchLogs(): void {
+  /** @param isNew - Whether the directory has been made since the watch of the queue began. */
+  #watchLogs(isNew: boolean): void {
     const path = this.#logs
     if (this.#watches.has(path) || fs.lstatSync(path, { throwIfNoEntry: false }) === undefined) return
     this.#watch(path, (raw) => {
       this.#logged.add(raw)
     })
+    // The first log of a queue is made together with the directory, and so before its watch.
+    if (isNew) for (const raw of fs.readdirSync(path, 'latin1')) this.#logged.add(raw)
+    this.#settleSoon()
   }
 
   #settleSoon(): void {
@@ -190,7 +194,7 @@ export class QueueWatcher {
     // Another queue has taken the place of this one.
     if (inode !== this.#inode) this.#begin()
     this.#lookForDown()
-    this.#watchLogs()
+    this.#watchLogs(true)
     if (performance.now() >= this.#nextCorrection && this.#listing.take()) this.#correct()
   }
 
