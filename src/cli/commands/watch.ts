@@ -24,8 +24,8 @@ export const options: OptionTable = { json: {}, verbose: { short: 'v' } }
 
 export const help = `Usage: fsq watch [-v] [--json] [queue ...]
 
-Prints a line for each thing that happens in queues, all or those named, whatever
-program does it, until it is interrupted. Locks nothing.
+Prints a line for each thing that happens in queues, all or those named,
+whatever program does it, until it is interrupted. Locks nothing.
 
   enqueue, retry, done, fail   an item is new, waits again, or is finished
   redrive   a failed item is moved back to queue/, as fsq retry does
