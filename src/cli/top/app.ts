@@ -56,9 +56,14 @@ interface Text {
 
 interface Question {
   readonly text: string
+  /** A message until it is done. */
+  readonly doing: string
   /** @returns A message that says what has been done. */
   readonly act: () => Promise<string>
 }
+
+/** Ends a look that is not needed any more. */
+class Quit extends Error {}
 
 /** Shows the queues until the user quits. */
 export class App {
@@ -106,7 +111,9 @@ export class App {
         this.#say('looking at the queues …')
       }, PATIENCE_MS)
       for (let isFirst = true; !this.#isOver; isFirst = false) {
-        const snapshot = await this.#model.look()
+        const snapshot = await this.#model.look(() => {
+          if (this.#isOver) throw new Quit()
+        })
         if (isFirst) {
           clearTimeout(timer)
           this.#message = undefined
@@ -118,6 +125,8 @@ export class App {
         })
         await this.#pause()
       }
+    } catch (error) {
+      if (!(error instanceof Quit)) throw error
     } finally {
       this.#screen.close()
     }
@@ -240,11 +249,14 @@ export class App {
     }
     const { queue, group } = subject
     const { layout } = queue
+    const items = plural(group.items.length, 'item')
     this.#question = {
-      text: `retry ${plural(group.items.length, 'item')} of ${layout.name}?`,
+      text: `retry ${items} of ${layout.name}?`,
+      doing: `retrying ${items} of ${layout.name} …`,
       act: async () => {
         let moved = 0
         for (const { raw } of group.items) {
+          if (this.#isOver) break
           const entry = entryNamed(placePath(layout, Place.fail), raw)
           const name = entry && (await moveBack(entry, layout, this.#settings, false))
           if (name !== undefined) moved++
@@ -262,6 +274,7 @@ export class App {
     const { layout, state } = subject.queue
     const isDown = state === 'down'
     this.#question = {
+      doing: `taking ${layout.name} ${isDown ? 'up' : 'down'} …`,
       text: isDown ? `allow scans of ${layout.name} again?` : `forbid scans of ${layout.name}?`,
       act: async () => {
         if (isDown) await removeDown(layout)
@@ -274,7 +287,7 @@ export class App {
   #answer(isYes: boolean): void {
     const question = this.#question
     this.#question = undefined
-    this.#message = undefined
+    this.#message = isYes ? question?.doing : undefined
     if (isYes && question !== undefined) this.#inBackground(question.act)
   }
 

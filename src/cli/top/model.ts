@@ -86,14 +86,17 @@ export class Model {
     this.#settings = settings
   }
 
-  /** @throws {@link QueueRootError} or a file system error if the queues cannot be listed. */
-  async look(): Promise<Snapshot> {
+  /**
+   * @param check - Called again and again meanwhile. What it throws ends the look.
+   * @throws {@link QueueRootError} or a file system error if the queues cannot be listed.
+   */
+  async look(check: () => void = () => undefined): Promise<Snapshot> {
     const layouts =
       this.#names.length > 0
         ? this.#names.map((name) => layoutOf(name, this.#settings))
         : queuesIn(this.#settings)
     const queues: QueueView[] = []
-    for (const layout of layouts) queues.push(await this.#queue(layout).look())
+    for (const layout of layouts) queues.push(await this.#queue(layout).look(check))
     this.#forgetAllBut(new Set(layouts.map(({ name }) => name)))
     return { root: this.#settings.root, at: Date.now(), queues }
   }
@@ -130,17 +133,16 @@ class FollowedQueue {
     this.#failed = new FollowedDirectory(placePath(layout, Place.fail), (entry) => this.#failureOf(entry))
   }
 
-  async look(): Promise<QueueView> {
+  async look(check: () => void): Promise<QueueView> {
     try {
-      return await this.#look()
+      return await this.#look(new Slices(check))
     } catch (error) {
       if (!isOfSystem(error)) throw error
       return unreadable(this.#layout, error)
     }
   }
 
-  async #look(): Promise<QueueView> {
-    const slices = new Slices()
+  async #look(slices: Slices): Promise<QueueView> {
     await this.#waiting.look(slices)
     await this.#done.look(slices)
     if (await this.#failed.look(slices)) this.#failures = failuresByReason(this.#failed.facts.values())
