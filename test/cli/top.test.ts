@@ -10,7 +10,6 @@ import { FollowedDirectory, Rates } from '../../src/cli/top/followed.js'
 import { Model, type QueueView } from '../../src/cli/top/model.js'
 import { Slices } from '../../src/inspect/slices.js'
 import type { WorkItem } from '../../src/item/work-item.js'
-import { Queue } from '../../src/queue.js'
 import { resolveSettings } from '../../src/settings.js'
 import { useCommandBed } from '../support/command.js'
 import { given, onLinux } from '../support/needs.js'
@@ -94,7 +93,7 @@ describe('elsewhere than on a terminal', () => {
 describe('what it shows', () => {
   test('items by state, reasons of failures, and rates', async () => {
     await bed.sh('fsq install q')
-    const queue = new Queue('q', { root: bed.root, durability: 'none' })
+    const queue = bed.bed.open({ root: bed.root, durability: 'none' })
     for (const argument of ['good', 'bad', 'worse', 'good', 'bad', 'later'])
       queue.enqueueSync('', [argument], argument === 'later' ? { delay: 60_000 } : {})
     const handler = ({ args: [argument] }: WorkItem): void => {
@@ -134,7 +133,7 @@ describe('what it shows', () => {
 
   onLinux('an item that is released with a delay is delayed', async () => {
     await bed.sh('fsq install q; fsq enqueue -e q a')
-    const queue = new Queue('q', { root: bed.root, durability: 'none' })
+    const queue = bed.bed.open({ root: bed.root, durability: 'none' })
     const by = model('q')
     for await (const item of queue.scan()) {
       expect(await lookAt('q', by)).toMatchObject({ waiting: 0, working: 1, delayed: 0 })

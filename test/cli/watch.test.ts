@@ -4,7 +4,6 @@ import process from 'node:process'
 
 import { expect, test } from '@jest/globals'
 
-import { Queue } from '../../src/queue.js'
 import { type Shell, useCommandBed } from '../support/command.js'
 import { onLinux } from '../support/needs.js'
 import { until } from '../support/queue.js'
@@ -41,7 +40,7 @@ function told({ stdout }: Shell): readonly Told[] {
 onLinux('of a burst each item has one line for each thing that happens to it', async () => {
   await bed.sh('fsq install q')
   const shell = await watch('--json q')
-  const queue = new Queue('q', { root: bed.root, durability: 'none' })
+  const queue = bed.bed.open({ root: bed.root, durability: 'none' })
   await queue.work(
     ({ args: [number], tries }) => {
       if (Number(number) % 10 === 0 && tries === 0) throw new Error('odd')
@@ -70,7 +69,7 @@ onLinux('of a burst each item has one line for each thing that happens to it', a
 test('what else can happen to an item, and to a queue', async () => {
   await bed.sh('fsq install q other')
   const shell = await watch('--json')
-  const queue = new Queue('q', { root: bed.root, durability: 'none' })
+  const queue = bed.bed.open({ root: bed.root, durability: 'none' })
   const worker = await queue.work(
     () => {
       throw new TypeError('bad')
@@ -146,7 +145,7 @@ test('a death of a worker is told', async () => {
       await new Queue("q").work(() => process.kill(process.pid, "SIGKILL"))'`,
   )
   await killed.ended
-  const queue = new Queue('q', { root: bed.root, durability: 'none' })
+  const queue = bed.bed.open({ root: bed.root, durability: 'none' })
   await queue.work(() => undefined)
   await until('it is told', () => told(shell).some(({ what }) => what === 'crash'))
   await queue.close()

@@ -88,7 +88,7 @@ export class Model {
 
   /**
    * @param check - Called again and again meanwhile. What it throws ends the look.
-   * @throws {@link QueueRootError} or a file system error if the queues cannot be listed.
+   * @throws {@link QueueMissingError} or a file system error if the queues cannot be listed.
    */
   async look(check: () => void = () => undefined): Promise<Snapshot> {
     const layouts =
