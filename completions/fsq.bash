@@ -33,7 +33,7 @@ _fsq_read() {
           command=$word long=" $(_fsq_options "$command") "
           case $command in
             install) short=ogm ;; enqueue) short=ugmf ;; scan) short=tmSTFrj ;; down) short=ugm ;; list) short=s ;;
-            retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; *) short='' ;;
+            retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; top) short=i ;; *) short='' ;;
           esac
         else
           operands+=("$word")
@@ -66,6 +66,8 @@ _fsq_options() {
     retry) echo --all --argument= --older-than= --error= --limit= --keep-tries --dry-run --id --verbose --help ;;
     rm) echo --all --argument= --older-than= --state= --dry-run --verbose --help ;;
     prune) echo --older-than= --keep= --done --failed --dry-run --verbose --help ;;
+    top) echo --interval= --json --help ;;
+    watch) echo --json --verbose --help ;;
     audit) echo --json --exit-code --help ;;
     repair) echo --dry-run --yes --verbose --help ;;
   esac
@@ -118,12 +120,12 @@ _fsq() {
   fi
   case $command:${#operands[@]} in
     :*)
-      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue install list log prune repair retry rm scan show stats uninstall up wait' -- "$cur")) ;;
+      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue install list log prune repair retry rm scan show stats top uninstall up wait watch' -- "$cur")) ;;
     doctor:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     retry:[1-9]*) _fsq_names "$root/${operands[0]}/${FSQ_FAIL:-fail}/$cur"* ;;
     show:[1-9]* | cat:[1-9]* | rm:[1-9]* | log:[1-9]* | wait:[1-9]*)
       _fsq_names "$root/${operands[0]}"/{"${FSQ_QUEUE:-queue}","${FSQ_DONE:-done}","${FSQ_FAIL:-fail}"}/"$cur"* ;;
-    enqueue:0 | scan:0 | show:0 | cat:0 | log:0 | wait:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | audit:* | repair:* | prune:*)
+    enqueue:0 | scan:0 | show:0 | cat:0 | log:0 | wait:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | top:* | watch:* | audit:* | repair:* | prune:*)
       _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
     scan:1) COMPREPLY=($(compgen -c -- "$cur")) ;;
     scan:* | enqueue:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;

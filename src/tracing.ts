@@ -35,7 +35,7 @@ export interface EnqueueContext extends CallContext {
 export interface ProcessContext extends CallContext {
   readonly id: string
   readonly key: string
-  readonly args: readonly string[]
+  readonly args: readonly (string | undefined)[]
   readonly size: number
   /** 1 for the first try. */
   readonly try: number
@@ -52,7 +52,7 @@ export interface FinishContext extends ProcessContext {
 export interface TracedItem {
   readonly id: string
   readonly key: string
-  readonly args: readonly string[]
+  readonly args: readonly (string | undefined)[]
   readonly tries: number
   readonly size: number
 }

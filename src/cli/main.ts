@@ -55,6 +55,12 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import('./commands/stats.js'),
     mixed: true,
   },
+  top: {
+    summary: 'show queues, workers and failures live',
+    load: () => import('./commands/top.js'),
+    mixed: true,
+  },
+  watch: { summary: 'print what happens in queues', load: () => import('./commands/watch.js'), mixed: true },
   doctor: {
     summary: 'tell what a file system can do, and what it promises',
     load: () => import('./commands/doctor.js'),
@@ -92,7 +98,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   down, up            forbid scans of queues; allow them again
   list, show, cat     list queues or items; show an item; print its contents
   log, wait           tell why attempts failed; wait for the end of items
-  stats               numbers and ages of items, and how fast they are done
+  stats, top, watch   numbers and ages of items, once or live; what happens
   retry, rm, prune    move failed items back; remove items; remove old ones
   audit, repair       check queues for problems; fix them
   doctor              tell what a file system can do, and what it promises

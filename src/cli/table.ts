@@ -8,14 +8,11 @@ import { isatty } from 'node:tty'
 
 import { printableText } from '../name/charset.js'
 import { Lines } from './output.js'
+import { padded, widthOf } from './width.js'
 
 const STDOUT = 1
 const BOLD = '\u001b[1m'
 const RESET = '\u001b[0m'
-const NARROW = /^[\0-\u02ff]*$/
-const COMBINING = /^\p{M}$/u
-const WIDE =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]$/u
 // The number of rows that decide how wide the columns are: a listing can be longer than fits into memory.
 const MEASURED = 1000
 
@@ -23,6 +20,11 @@ const MEASURED = 1000
 export interface Row {
   readonly json: Readonly<Record<string, unknown>>
   readonly columns: readonly (string | number)[]
+}
+
+/** Whether standard output is a terminal that shows colours, and the user has not declined them (NO_COLOR). */
+export function isColoured(): boolean {
+  return isatty(STDOUT) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
 }
 
 type Cells = readonly (string | number)[]
@@ -63,9 +65,8 @@ class Table {
   end(): void {
     if (this.#measured.length === 0) return
     const format = formatOf(this.#titles, this.#measured)
-    const isColoured = isatty(STDOUT) && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
     const head = format(this.#titles)
-    this.#lines.add(isColoured ? `${BOLD}${head}${RESET}` : head)
+    this.#lines.add(isColoured() ? `${BOLD}${head}${RESET}` : head)
     for (const row of this.#measured) this.#lines.add(format(row))
     this.#measured = []
     this.#format = format
@@ -82,23 +83,9 @@ function formatOf(titles: readonly string[], rows: readonly Cells[]): (row: Cell
   )
   return (row) =>
     row
-      .map((cell, column) => {
-        const text = String(cell)
-        const padding = ' '.repeat(Math.max(0, (widths[column] ?? 0) - widthOf(text)))
-        return isRight[column] === true ? padding + text : text + padding
-      })
+      .map((cell, column) => padded(String(cell), widths[column] ?? 0, isRight[column] === true))
       .join('  ')
       .trimEnd()
-}
-
-/** The width in columns of a terminal. */
-function widthOf(text: string): number {
-  if (NARROW.test(text)) return text.length
-  let width = 0
-  for (const character of text) {
-    if (!COMBINING.test(character)) width += WIDE.test(character) ? 2 : 1
-  }
-  return width
 }
 
 /** Milliseconds as whole seconds, rounded down. */

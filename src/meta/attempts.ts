@@ -99,7 +99,11 @@ export class LastAttempts {
 
 /** The name and the message of an error, as people read them. */
 export function errorText({ name, message }: AttemptError): string {
-  return message === '' ? name : `${name}: ${message}`
+  // Another user may have written the log, so that its parts can be anything.
+  const [title, text] = [String(name), String(message)]
+  // A value that is no error has its type as the name, which begins with a small letter.
+  if (/^[a-z]/.test(title)) return text
+  return text === '' ? title : `${title}: ${text}`
 }
 
 function read(directory: QueueDirectory, key: RawName): readonly LogLine[] {

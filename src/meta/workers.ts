@@ -9,7 +9,7 @@
 import path from 'node:path'
 
 import { Place } from '../addon/native.js'
-import { placePath } from '../directory/layout.js'
+import { type Layout, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -64,7 +64,7 @@ export async function workersOf(
 ): Promise<readonly WorkerInfo[]> {
   await directory.open()
   try {
-    const known = knownWorkers(directory, settings)
+    const known = knownWorkers(directory.layout, settings)
     const pids = new Set(known.map(({ pid }) => pid))
     return [...known, ...(await otherWorkers(directory, settings, pids))]
   } catch (error) {
@@ -73,8 +73,8 @@ export async function workersOf(
   }
 }
 
-/** The workers that have files. */
-function knownWorkers({ layout }: QueueDirectory, settings: Settings): readonly WorkerInfo[] {
+/** The workers that have files. @throws As `node:fs`. */
+export function knownWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
   const meta = new MetaDirectory(layout)
   const workers = partPath(layout, 'workers')
   const infos: WorkerInfo[] = []

@@ -16,7 +16,7 @@ import type { WorkItem } from '../../src/item/work-item.js'
 import { readLog } from '../../src/meta/log.js'
 import { itemKey } from '../../src/name/item-name.js'
 import type { Queue } from '../../src/queue.js'
-import type { Worker } from '../../src/work/worker.js'
+import type { Worker } from '../../src/work/handle.js'
 import { leaveDeadWorker, openGuard } from '../meta/dead-workers.js'
 import { itemName, names, pathOf, plant, useTestBed } from '../support/queue.js'
 

@@ -12,7 +12,7 @@ import { activityOf, itemsOf } from '../../inspect/items.js'
 import { Slices } from '../../inspect/slices.js'
 import { type ItemState, PLACES, STATES } from '../../inspect/states.js'
 import { waitingStats } from '../../inspect/stats.js'
-import { failureGroups } from '../../meta/failures.js'
+import { summarizeFailures } from '../../meta/failures.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { errorJson, errorLine } from '../attempts.js'
@@ -151,7 +151,7 @@ async function* itemRows(
 async function* groupRows(layout: Layout, settings: Settings): AsyncGenerator<Row, void, undefined> {
   let others = 0
   const groups = lookInto(layout, settings, (directory) =>
-    failureGroups(directory, settings, new Slices(), () => others++),
+    summarizeFailures(directory, settings, new Slices(), () => others++),
   )
   for await (const { count, last, reason, error, id } of groups) {
     yield {

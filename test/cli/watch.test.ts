@@ -1,0 +1,156 @@
+// fsq watch beside real programs.
+import fs from 'node:fs'
+import process from 'node:process'
+
+import { expect, test } from '@jest/globals'
+
+import { type Shell, useCommandBed } from '../support/command.js'
+import { onLinux } from '../support/needs.js'
+import { until } from '../support/queue.js'
+
+const bed = useCommandBed()
+const MANY = 1000
+
+interface Told {
+  readonly what: string
+  readonly queue: string
+  readonly id: string
+  readonly args: readonly string[]
+  readonly error?: { readonly message: string }
+  readonly reason?: string | null
+}
+
+/** A watch that has begun. */
+async function watch(more = ''): Promise<Shell> {
+  const shell = bed.start(`exec fsq watch -v ${more}`)
+  await until('the watch has begun', () => shell.stderr.includes('watching'))
+  return shell
+}
+
+/** What a watch with `--json` has printed. */
+function told({ stdout }: Shell): readonly Told[] {
+  return stdout
+    .slice(0, stdout.lastIndexOf('\n') + 1)
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Told)
+}
+
+onLinux('of a burst each item has one line for each thing that happens to it', async () => {
+  await bed.sh('fsq install q')
+  const shell = await watch('--json q')
+  const queue = bed.bed.open({ root: bed.root, durability: 'none' })
+  await queue.work(
+    ({ args: [number], tries }) => {
+      if (Number(number) % 10 === 0 && tries === 0) throw new Error('odd')
+    },
+    { concurrency: 16, maxTries: 2, backoff: () => 0 },
+  )
+  await queue.enqueueMany(Array.from({ length: MANY }, (_, number) => ({ args: [String(number)] })))
+  await until('all are done', () => told(shell).filter(({ what }) => what === 'done').length === MANY)
+  await queue.close()
+  shell.process.kill('SIGTERM')
+  await shell.ended
+  const byItem = new Map<string, string[]>()
+  for (const {
+    what,
+    args: [number = ''],
+  } of told(shell))
+    byItem.set(number, [...(byItem.get(number) ?? []), what])
+  expect(byItem.size).toBe(MANY)
+  for (const [number, whats] of byItem)
+    expect({ number, whats }).toEqual({
+      number,
+      whats: Number(number) % 10 === 0 ? ['enqueue', 'retry', 'done'] : ['enqueue', 'done'],
+    })
+})
+
+test('what else can happen to an item, and to a queue', async () => {
+  await bed.sh('fsq install q other')
+  const shell = await watch('--json')
+  const queue = bed.bed.open({ root: bed.root, durability: 'none' })
+  const worker = await queue.work(
+    () => {
+      throw new TypeError('bad')
+    },
+    { maxTries: 1, paused: true },
+  )
+  const steps = [
+    ['enqueue', 'fsq enqueue -e q a'],
+    ['fail', undefined],
+    ['down', 'fsq down q'],
+    ['redrive', 'fsq retry -a q'],
+    ['gone', 'fsq rm -A a -s waiting q'],
+    ['up', 'fsq up q'],
+  ] as const
+  for (const [index, [what, script]] of steps.entries()) {
+    if (script === undefined) worker.resume()
+    else expect((await bed.sh(script)).stderr).toBe('')
+    await until(what, () => told(shell).length > index)
+  }
+  await queue.close()
+  const lines = told(shell)
+  expect(lines.map(({ what }) => what)).toEqual(steps.map(([what]) => what))
+  expect(lines[1]).toMatchObject({ queue: 'q', args: ['a'], reason: 'exhausted', error: { message: 'bad' } })
+  // A queue that is removed is watched no more, and the last one ends the watch.
+  await bed.sh('fsq uninstall other')
+  await until('it says so', () => shell.stderr.includes("'other' has been removed"))
+  await bed.sh('fsq uninstall -f q')
+  const { code, stderr } = await shell.ended
+  expect({ code, stderr: stderr.trim().split('\n').at(-1) }).toEqual({
+    code: 111,
+    stderr: "fsq watch: the queue 'q' has been removed",
+  })
+})
+
+test('lines for people are one line each, whatever the names', async () => {
+  await bed.sh('fsq install q')
+  const shell = await watch('q')
+  const name = '_20120710213904_0_1_h_0_a\nb\u001b[31m'
+  bed.plant(name)
+  await until('it is told', () => shell.stdout.includes('\n'))
+  fs.rmSync(bed.path('q', 'queue', name))
+  await until('its end is told', () => shell.stdout.split('\n').length > 2)
+  shell.process.kill('SIGINT')
+  const { code, stdout } = await shell.ended
+  // Ended by the signal, as other commands are.
+  expect({ code, signal: shell.process.signalCode }).toEqual({ code: null, signal: 'SIGINT' })
+  const line = (what: string): unknown =>
+    expect.stringMatching(
+      new RegExp(
+        String.raw`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  q  ${what} +_20120710213904_0_1_h_0_a\\x0ab\\x1b\[31m$`,
+      ),
+    )
+  expect(stdout.trimEnd().split('\n')).toEqual([line('enqueue'), line('gone')])
+})
+
+test('a reader that closes the pipe ends it without a message', async () => {
+  await bed.sh('fsq install q')
+  const shell = bed.start('(fsq watch -v q; echo "code $?" >&2) | head -1')
+  await until('the watch has begun', () => shell.stderr.includes('watching'))
+  await bed.sh('fsq enqueue -e q a')
+  await until('it is told', () => shell.stdout.includes('enqueue'))
+  await bed.sh('fsq enqueue -e q b')
+  const { stderr } = await shell.ended
+  expect(stderr).toBe('fsq watch: watching q\ncode 111\n')
+})
+
+test('a death of a worker is told', async () => {
+  await bed.sh('fsq install q; fsq enqueue -e q a')
+  const shell = await watch('--json q')
+  const killed = bed.start(
+    `exec ${process.execPath} --input-type=module -e '
+      import { Queue } from "${new URL('../../dist/index.js', import.meta.url).href}"
+      await new Queue("q").work(() => process.kill(process.pid, "SIGKILL"))'`,
+  )
+  await killed.ended
+  const queue = bed.bed.open({ root: bed.root, durability: 'none' })
+  await queue.work(() => undefined)
+  await until('it is told', () => told(shell).some(({ what }) => what === 'crash'))
+  await queue.close()
+  expect(told(shell).find(({ what }) => what === 'crash')).toMatchObject({
+    pid: killed.process.pid,
+    together: 1,
+  })
+})
