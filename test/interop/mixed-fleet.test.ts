@@ -15,7 +15,7 @@ const KILLS = 4
 
 const ifPython = given(spawnSync('python3', ['--version']).status === 0)
 
-/** How many runs of each item have ended in a done item, as far as workers have told. */
+/** How often each text is there. */
 function countEach(texts: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>()
   for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1)
@@ -67,7 +67,12 @@ ifPython.test(
     const finished = all.flatMap((child) => [...child.said('done'), ...child.said('finished')])
     const counts = countEach(finished.map((line) => String(line['done'] ?? line['finished'])))
     expect([...counts].filter(([, count]) => count > 1)).toEqual([])
-    const lost = all.filter((child) => !killed.has(child)).flatMap((child) => child.said('lost'))
+    const living = all.filter((child) => !killed.has(child))
+    const lost = living.flatMap((child) => child.said('lost'))
+    const runs = living.flatMap((child) => [...child.said('started'), ...child.said('ran')])
+    const starts = countEach(runs.map((line) => String(line['started'] ?? line['ran'])))
+    for (const { lost: id } of lost) starts.set(String(id), (starts.get(String(id)) ?? 0) - 1)
+    expect([...starts].filter(([, count]) => count > 1)).toEqual([])
     expect(counts.size).toBeGreaterThan(COUNT - 5 * KILLS - lost.length)
     expect(fleet.flatMap((child) => [child.said('error'), child.said('unhandled')]).flat()).toEqual([])
     // No worker of ours has taken an item of another one for its own.
