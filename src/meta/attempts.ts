@@ -98,9 +98,9 @@ export class LastAttempts {
 }
 
 /** The name and the message of an error, as people read them. */
-export function errorText({ name, message }: AttemptError): string {
+export function errorText(error: { readonly name: unknown; readonly message: unknown }): string {
   // Another user may have written the log, so that its parts can be anything.
-  const [title, text] = [String(name), String(message)]
+  const [title, text] = [String(error.name), String(error.message)]
   // A value that is no error has its type as the name, which begins with a small letter.
   if (/^[a-z]/.test(title)) return text
   return text === '' ? title : `${title}: ${text}`
