@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <utility>
@@ -107,10 +109,22 @@ napi_value LockClaim(napi_env env, napi_callback_info info) {
   return ErrorNumber(env, TryLockWith(claim->get(), lock));
 }
 
+// (descriptor, least) -> another descriptor of the same open file, not below `least`; or a failure
+napi_value RaiseDescriptor(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto fd = static_cast<int>(arguments[0].Integer());
+  const auto least = static_cast<int>(arguments[1].Integer());
+  if (!arguments.ok()) return nullptr;
+  const int raised = RetryInterrupted([&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, least); });
+  JsBuilder js(env);
+  return js.Checked(raised == -1 ? js.FailureObject(Failure{LastError(), "fcntl", {}, {}})
+                                 : js.Number(raised));
+}
+
 constexpr Binding kFunctions[] = {
     {"lockPath", Start<LockPathTask>},  {"lockPathSync", StartSync<LockPathTask>},
     {"lockDescriptor", LockDescriptor}, {"unlockDescriptor", UnlockDescriptor},
-    {"lockClaim", LockClaim},
+    {"lockClaim", LockClaim},           {"raiseDescriptor", RaiseDescriptor},
 };
 
 }  // namespace

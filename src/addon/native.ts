@@ -410,6 +410,8 @@ interface Native {
    * @param packed - The descriptor and the operation, by `packLock` of `addon/packing.ts`.
    */
   lockDescriptor(packed: number, start?: number, length?: number): number | undefined
+  /** Another descriptor of the same open file, not below `least`. */
+  raiseDescriptor(descriptor: number, least: number): number | Failure
   unlockDescriptor(packed: number, start?: number, length?: number): number | undefined
   /** {@link lockDescriptor} on the descriptor of a claim. EBADF: other code has closed the descriptor. */
   lockClaim(packed: number, start: number, length: number): number | undefined

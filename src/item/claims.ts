@@ -44,6 +44,8 @@ export class Claim {
   readonly #claims: Claims
   /** The claim stays when its queue handle is closed, until its item is finished or released. */
   outlives = false
+  /** The item was claimed because of an event, not because it was listed: another worker may have died with it. */
+  cameByEvent = false
   /** Made when it is first asked for: most items have no use for one. */
   #controller: AbortController | undefined
   /** The reads of the contents that are in flight; a finish and a release wait for them. */

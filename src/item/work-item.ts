@@ -136,6 +136,11 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
     this.#claim.abort(reason)
   }
 
+  /** @internal Whether the item was claimed because of an event: another worker may have died with it. */
+  get cameByEvent(): boolean {
+    return this.#claim.cameByEvent
+  }
+
   /** @internal The next finish appends a line to the log of the item, ahead of its move. */
   logBeforeFinish(entry: LogEntry): void {
     this.#finishing().log = entry

@@ -8,7 +8,7 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import os from 'node:os'
 
-import { type LockKind, native } from '../addon/native.js'
+import { type LockKind, isFailure, native } from '../addon/native.js'
 import { LockOperation, packLock } from '../addon/packing.js'
 import { codeOf } from '../errors/errno.js'
 import { systemError } from '../errors/system-error.js'
@@ -18,6 +18,9 @@ const { EAGAIN } = os.constants.errno
 
 // In a queue that a group may write to, a planted link or FIFO must neither lead elsewhere nor block.
 const SAFELY = O_NOFOLLOW | O_NONBLOCK
+
+/** Where the limit of open files permits; a table of descriptors with a thousand entries takes 8 KiB. */
+const HIGH_DESCRIPTORS = [1000, 200]
 
 export type FilePath = string | Buffer
 
@@ -164,6 +167,22 @@ export function tryLock(descriptor: number, kind: LockKind, shared = false): boo
   if (errno === 0) return true
   if (errno === -EAGAIN) return false
   throw systemError({ errno, syscall: kind })
+}
+
+/**
+ * Moves an open file to a descriptor above those of items, if there is room. Linux closes the highest descriptors of a process that dies
+ * first, so the lock on this file is free before those on items.
+ *
+ * @returns The descriptor, which takes the place of the other one.
+ */
+export function raised(descriptor: number): number {
+  for (const least of HIGH_DESCRIPTORS) {
+    const higher = native.raiseDescriptor(descriptor, least)
+    if (isFailure(higher)) continue
+    fs.closeSync(descriptor)
+    return higher
+  }
+  return descriptor
 }
 
 function adorn(descriptor: number, mode: number, { user, group }: FileOwner): void {

@@ -117,7 +117,7 @@ export class Guard implements Journal<WorkItem> {
 
   begin(items: readonly WorkItem[], ended: readonly WorkItem[] = []): readonly Suspicion[] {
     this.#drop(ended)
-    this.#looks?.lookSoon(this.#looker)
+    this.#looks?.lookSoon(this.#looker, items.some(cameByEvent))
     const suspicions = this.#suspicions(items)
     const since = new Date().toISOString()
     let index = 0
@@ -251,6 +251,10 @@ export class Guard implements Journal<WorkItem> {
     }
     this.#untold.clear()
   }
+}
+
+function cameByEvent(item: WorkItem): boolean {
+  return item.cameByEvent
 }
 
 /** Whether the item has left queue/. */

@@ -84,13 +84,18 @@ export class Looks {
     return this.#crashed.keys
   }
 
-  /** For a worker that is about to run items: looks unless the last look was a moment ago. Never throws. */
-  lookSoon(looker: Looker): void {
-    if (!this.#graveyard.isDue) return
-    this.#tell(looker, this.#graveyard.lookSoon())
+  /**
+   * For a worker that is about to run items: looks unless the last look was a moment ago. Never throws.
+   *
+   * @param always - Looks in any case: another worker may have died with one of the items just now.
+   */
+  lookSoon(looker: Looker, always: boolean): void {
+    if (!always && !this.#graveyard.isDue) return
+    const crashes = this.#graveyard.lookSoon()
+    this.#tell(looker, crashes)
     if (this.#graveyard.isOwnMissing) this.#ensureFiles()
-    // A burial makes its marks, and then removes the file of the worker.
-    if (this.#graveyard.hasListed) this.#crashed.look()
+    // A burial of another process makes its marks, and then removes the file of the worker.
+    if (this.#graveyard.hasListed || crashes.length > 0) this.#crashed.look()
   }
 
   /** Looks at everything, and plans the next look. Never throws. */

@@ -13,7 +13,18 @@
 import type { LockKind } from '../addon/native.js'
 import { FsqError } from '../errors/classes.js'
 import type { MetaAccess, MetaDirectory } from './directory.js'
-import { closeFile, infoAt, isAt, isTaken, makeFile, removeFile, rename, tryLock, writeAt } from './files.js'
+import {
+  closeFile,
+  infoAt,
+  isAt,
+  isTaken,
+  makeFile,
+  raised,
+  removeFile,
+  rename,
+  tryLock,
+  writeAt,
+} from './files.js'
 import { hiddenName, partPath, workerFileName } from './layout.js'
 import type { WorkerLines } from './worker-lines.js'
 
@@ -104,7 +115,7 @@ export class WorkerFile {
         writeAt(descriptor, this.#lines.bytes, 0, this.#lines.bytes.length)
         this.#lines.takeChange()
         rename(hidden, path)
-        return { name, path, descriptor }
+        return { name, path, descriptor: raised(descriptor) }
       }
       removeFile(hidden)
       closeFile(descriptor)

@@ -104,6 +104,7 @@ export class Claimer {
       return undefined
     }
     const claim = new Claim(claims, handle, file)
+    claim.cameByEvent = this.#pass.isByEvent
     const judged = judge(file.name, file.tries, settings, this.#limits)
     if (!('parsed' in judged)) {
       rejecting.push(this.#rejects.fail(claim, judged))

@@ -100,24 +100,40 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   }
 
   next(): Promise<IteratorResult<WorkItem, void>> {
-    // An item that is ready need not go through the generator, which takes as long as all else that is done for an item.
-    if (this.#asked === 0 && !this.#isLeft && this.#signal?.aborted !== true) {
-      try {
-        const item = this.#ahead?.tryTake()
-        if (item !== undefined) {
-          this.#current = this.#handsOver ? undefined : item
-          return Promise.resolve({ value: item, done: false })
-        }
-      } catch (error) {
-        // The caller has gone on to the next item: the last one stays claimed.
-        this.#current = undefined
-        return this.throw(error)
-      }
+    try {
+      const item = this.#tryTake()
+      if (item !== undefined) return Promise.resolve({ value: item, done: false })
+    } catch (error) {
+      return this.throw(error)
     }
     this.#asked++
     const result = this.#items.next()
     result.then(this.#answered, this.#answered)
     return result
+  }
+
+  /** The next item, if it is ready. Throws as {@link next} rejects, and ends the loop then. */
+  tryNext(): WorkItem | undefined {
+    try {
+      return this.#tryTake()
+    } catch (error) {
+      this.throw(error).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** An item that is ready need not go through the generator, which takes as long as all else that is done for an item. */
+  #tryTake(): WorkItem | undefined {
+    if (this.#asked > 0 || this.#isLeft || this.#signal?.aborted === true) return undefined
+    try {
+      const item = this.#ahead?.tryTake()
+      if (item !== undefined) this.#current = this.#handsOver ? undefined : item
+      return item
+    } catch (error) {
+      // The caller has gone on to the next item: the last one stays claimed.
+      this.#current = undefined
+      throw error
+    }
   }
 
   return(value?: void | PromiseLike<void>): Promise<IteratorResult<WorkItem, void>> {

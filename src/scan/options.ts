@@ -6,7 +6,6 @@
 import { SettingError } from '../errors/classes.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
-import type { WorkItem } from '../item/work-item.js'
 import { checkFlag, checkLimit, checkOptions, checkSignal } from '../options.js'
 import type { ReportListener } from '../report.js'
 import { type LoopOptions, ScanLoop } from './loop.js'
@@ -69,7 +68,7 @@ export function scanQueue(
   options: ScanOptions,
   forever: boolean,
   worker: WorkerScan = {},
-): AsyncGenerator<WorkItem, void, undefined> {
+): ScanLoop {
   return new ScanLoop(scans, () => ({ ...loopOptions(context, options, forever), ...worker }))
 }
 

@@ -109,6 +109,11 @@ export class Pass {
     return { handle, listing: this.#listing, skipped: this.#skipped }
   }
 
+  /** Whether the pass is over the names that {@link revisit} has found. */
+  get isByEvent(): boolean {
+    return !this.#isFull
+  }
+
   /** Whether the listing has no more names to claim. */
   get isEnded(): boolean {
     return this.#isEnded

@@ -155,6 +155,11 @@ export class Feed<Item extends SourceItem> {
     for (;;) {
       while (pool.isFull && !session.isOver()) await pool.change()
       if (session.isOver()) return
+      const ready = items.tryNext?.()
+      if (ready !== undefined) {
+        this.#take(session, ready)
+        continue
+      }
       const next: IteratorResult<Item, unknown> = await iterator.next()
       if (next.done === true) {
         this.#fallAsleep(session)
@@ -164,11 +169,15 @@ export class Feed<Item extends SourceItem> {
         pool.giveBack(next.value)
         return
       }
-      if (session.problem !== undefined) this.#recover(session)
-      session.isClean = false
-      session.isAsleep = false
-      pool.add(next.value)
+      this.#take(session, next.value)
     }
+  }
+
+  #take(session: Session, item: Item): void {
+    if (session.problem !== undefined) this.#recover(session)
+    session.isClean = false
+    session.isAsleep = false
+    this.#pool.add(item)
   }
 
   /** The scan has looked at everything and found nothing to claim. */

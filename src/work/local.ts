@@ -31,7 +31,7 @@ import {
 } from './options.js'
 import { Retention } from './retention.js'
 import type { Handler, ItemParser } from './run.js'
-import type { Outage, Source, SourceScanOptions } from './source.js'
+import type { Outage, Source, SourceScan, SourceScanOptions } from './source.js'
 import { nextTick } from '../real-timers.js'
 import { Guard, type GuardOptions } from '../meta/guard.js'
 import { tracedHandler } from './traced.js'
@@ -189,7 +189,7 @@ class QueueSource implements Source<WorkItem> {
     await isQueueDown(directory.layout)
   }
 
-  scan({ signal, onIdle }: SourceScanOptions): AsyncIterable<WorkItem> {
+  scan({ signal, onIdle }: SourceScanOptions): SourceScan<WorkItem> {
     const { context, scans } = this.#queue
     // A scan would find that, too, but only after it has listed all items.
     if (existsSync(context.directory.layout.downPath)) throw context.directory.downError()

@@ -69,6 +69,12 @@ export interface SourceScanOptions {
   readonly onIdle: () => void
 }
 
+/** The items of a scan, as they come. */
+export interface SourceScan<Item> extends AsyncIterable<Item> {
+  /** The next item, if it can be had without waiting. Not set: the worker awaits each. Throws as the scan would. */
+  tryNext?(): Item | undefined
+}
+
 /** Where a worker gets its items. */
 export interface Source<Item extends SourceItem = SourceItem> {
   /** Called once, before the first scan. Its rejection is that of `work()`. */
@@ -77,7 +83,7 @@ export interface Source<Item extends SourceItem = SourceItem> {
    * Hands out items as they come, until the signal is aborted or the caller calls `return()`. The end of a scan must not release the
    * items that it has handed out, because their handlers run on. The scan is asked for an item only when a handler is free for it.
    */
-  scan(options: SourceScanOptions): AsyncIterable<Item>
+  scan(options: SourceScanOptions): SourceScan<Item>
   /**
    * What an error of a scan means. The worker scans again later: every half second while the source is `down`, and after 1, 2, 4 … 30 s
    * otherwise. `closed`: the worker closes. Default: `missing`.
