@@ -15,7 +15,14 @@ export type { Handler, HandlerContext } from './work/run.js'
 export type { FailureReason, WorkerEvents } from './work/events.js'
 export type { WorkerOptions } from './work/options.js'
 export type { Backoff, BackoffFunction, BackoffOptions } from './work/backoff.js'
-export type { Outage, Source, SourceItem, SourceScan, SourceScanOptions } from './work/source.js'
+export type {
+  Outage,
+  Source,
+  SourceItem,
+  WorkableItem,
+  SourceScan,
+  SourceScanOptions,
+} from './work/source.js'
 export type { Outcome, RetryLimit } from './item/outcome.js'
 export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/options.js'

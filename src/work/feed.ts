@@ -12,7 +12,7 @@
 
 import { codeOf } from '../errors/errno.js'
 import type { Pool } from './pool.js'
-import type { Outage, Source, SourceItem } from './source.js'
+import type { Outage, Source, WorkableItem } from './source.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const DOWN_MS = 500
@@ -80,7 +80,7 @@ class Session {
 }
 
 /** The way from a source to a pool. */
-export class Feed<Item extends SourceItem> {
+export class Feed<Item extends WorkableItem> {
   readonly #source: Source<Item>
   readonly #pool: Pool<Item>
   readonly #listener: FeedListener

@@ -14,14 +14,14 @@
 import { PermanentFailure } from '../errors/classes.js'
 import type { Suspicion } from './journal.js'
 import { type Desk, Run } from './run.js'
-import type { SourceItem } from './source.js'
+import type { WorkableItem } from './source.js'
 import { clearTimeout, nextTick, setTimeout } from '../real-timers.js'
 
 // The longest time that a suspect waits for the others.
 const ALONE_MS = 30_000
 
 /** The items in hand, and the places for more. */
-export class Pool<Item extends SourceItem> {
+export class Pool<Item extends WorkableItem> {
   /** The runs of the items whose handlers run, or that cannot be finished. */
   readonly #runs = new Map<Item, Run<Item>>()
   readonly #desk: Desk<Item>

@@ -32,7 +32,7 @@ import { askBackoff } from './backoff.js'
 import type { FailureReason, WorkerEvents } from './events.js'
 import type { Counters, FailedAttempt, Journal } from './journal.js'
 import type { CheckedOptions } from './options.js'
-import type { SourceItem } from './source.js'
+import type { WorkableItem } from './source.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 // A handler that still runs this long after its timeout is reported.
@@ -72,7 +72,7 @@ export type Tell<Item> = {
 }['tell']
 
 /** The worker, as its runs see it. None of its functions throws. */
-export interface Desk<Item extends SourceItem> {
+export interface Desk<Item extends WorkableItem> {
   readonly handler: Handler<Item>
   readonly options: CheckedOptions<Item>
   readonly journal: Journal<Item>
@@ -104,7 +104,7 @@ const RELEASE: Ending = { move: 'release' }
 const NONE: Ending = { move: 'none' }
 
 /** Runs one item, from its claim until it has left the worker's hands. */
-export class Run<Item extends SourceItem> implements HandlerContext {
+export class Run<Item extends WorkableItem> implements HandlerContext {
   readonly #desk: Desk<Item>
   readonly item: Item
   #startedAt = 0

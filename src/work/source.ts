@@ -9,10 +9,10 @@
 import type { Outcome, RetryLimit } from '../item/outcome.js'
 
 /**
- * An item of any source: claimed, and no other worker's until it is finished or released. A worker needs no more of it than this. The
- * handler gets the item itself, with all that it has besides, such as its contents.
+ * What a worker needs of an item, which is claimed, and no other worker's until it is finished or released. The handler gets the item
+ * itself, with all that it has besides, such as its contents: see {@link SourceItem}.
  */
-export interface SourceItem {
+export interface WorkableItem {
   readonly id: string
   /** The same from try to try. */
   readonly key: string
@@ -55,6 +55,21 @@ export interface SourceItem {
   release(options?: { delay?: number }): void | Promise<void>
 }
 
+/**
+ * An item as handlers expect it of any source: a handler that uses only this can move from one source to another. A {@link WorkItem} is one,
+ * and has more: a descriptor, a path and a stream.
+ */
+export interface SourceItem extends WorkableItem {
+  /** Texts. A source whose items are parsed may leave out optional ones. */
+  readonly args: readonly (string | undefined)[]
+  readonly enqueuedAt: Date
+  /** The size of the contents in bytes. */
+  readonly size: number
+  text(): Promise<string>
+  bytes(): Promise<Uint8Array>
+  json<T = unknown>(): Promise<T>
+}
+
 /** Why a source hands out nothing for now: the state that the worker takes. */
 export type Outage = 'down' | 'missing' | 'unfinished'
 
@@ -76,7 +91,7 @@ export interface SourceScan<Item> extends AsyncIterable<Item> {
 }
 
 /** Where a worker gets its items. */
-export interface Source<Item extends SourceItem = SourceItem> {
+export interface Source<Item extends WorkableItem = SourceItem> {
   /** Called once, before the first scan. Its rejection is that of `work()`. */
   open?(): Promise<void>
   /**

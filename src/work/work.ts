@@ -6,7 +6,7 @@
 import type { Journal } from './journal.js'
 import { type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
 import type { Handler } from './run.js'
-import type { Source, SourceItem } from './source.js'
+import type { Source, WorkableItem } from './source.js'
 import type { Worker } from './handle.js'
 import { HandlerWorker } from './worker.js'
 
@@ -18,7 +18,7 @@ import { HandlerWorker } from './worker.js'
  * @returns A worker that runs.
  * @throws {@link SettingError}; the reason of the signal, if that is aborted already; the error with which the source cannot be opened.
  */
-export async function work<Item extends SourceItem>(
+export async function work<Item extends WorkableItem>(
   source: Source<Item>,
   handler: Handler<Item>,
   options: WorkerOptions<Item> = {},

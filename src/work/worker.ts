@@ -15,14 +15,14 @@ import type { Counters, Journal, WorkerState } from './journal.js'
 import { type CheckedOptions, LONGEST_TIMER, checkConcurrency } from './options.js'
 import { Pool } from './pool.js'
 import type { Desk, Handler, ItemParser } from './run.js'
-import type { Outage, Source, SourceItem } from './source.js'
+import type { Outage, Source, WorkableItem } from './source.js'
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../real-timers.js'
 
 // How long a worker that closes waits for its handlers after it has aborted their signals.
 const AFTERMATH_MS = 1000
 
 /** The parts that a worker is made of. */
-export interface WorkerParts<Item extends SourceItem> {
+export interface WorkerParts<Item extends WorkableItem> {
   readonly source: Source<Item>
   readonly handler: Handler<Item>
   readonly options: CheckedOptions<Item>
@@ -34,7 +34,7 @@ export interface WorkerParts<Item extends SourceItem> {
 }
 
 /** A worker whose handlers run in this process. */
-export class HandlerWorker<Item extends SourceItem = WorkItem> extends Worker<Item> {
+export class HandlerWorker<Item extends WorkableItem = WorkItem> extends Worker<Item> {
   readonly #parts: WorkerParts<Item>
   readonly #counters = { started: 0, done: 0, retried: 0, failed: 0, postponed: 0, released: 0, crashed: 0 }
   readonly #pool: Pool<Item>

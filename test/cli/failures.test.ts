@@ -193,23 +193,22 @@ describe('list --by-error', () => {
       .map((line) => line.trim().split(/ {2,}/))
     expect(rows.slice(0, 2)).toEqual([
       ['QUEUE', 'ITEMS', 'LAST', 'REASON', 'ERROR'],
-      ['q', '2', expect.stringMatching(/^\d+s$/), 'exhausted', 'TypeError: cannot connect'],
+      ['q', '3', expect.stringMatching(/^\d+s$/), 'exhausted', 'TypeError: cannot connect'],
     ])
     expect(rows.slice(2).map(([, count, , reason, error]) => [count, reason, error])).toEqual(
       expect.arrayContaining([
         ['1', 'permanent', 'PermanentFailure: bad address'],
-        ['1', 'exhausted', 'TypeError: cannot connect'],
         ['1', '-', 'not written down'],
       ]),
     )
     const groups = await json('fsq list --json -e -s failed q')
     expect(groups[0]).toEqual({
       queue: 'q',
-      count: 2,
+      count: 3,
       last: expect.stringMatching(/Z$/),
       reason: 'exhausted',
-      error: { name: 'TypeError', message: 'cannot connect\nto a', code: null },
-      id: idOf('fail', 'b'),
+      error: { name: 'TypeError', message: 'cannot connect\nto c', code: null },
+      id: idOf('fail', 'c'),
     })
     expect(groups.find(({ error }) => error === null)).toMatchObject({
       count: 1,

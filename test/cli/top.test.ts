@@ -225,7 +225,7 @@ ifPython.describe('on a terminal (needs python3)', () => {
   test('r and d ask, and do it', async () => {
     await bed.sh('fsq install q; fsq enqueue -e q a; fsq scan q false')
     const steps = [
-      { wait: 'no reason kept' },
+      { wait: 'exit code 1' },
       { send: 'd' },
       { wait: 'forbid scans of q? [y/N]' },
       { send: 'y' },

@@ -73,6 +73,7 @@ async function argumentsOf({ root, at }) {
     listNews: [listing(), skipped, watch, ['a'], true, true, 0],
     finish: [queue, new Float64Array([1e9, 2, 0]), 1, ['a'], false],
     resolveCompleted: [true],
+    openPipe: [],
     raiseDescriptor: [0, 100],
     appendLogSync: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
     release: [[1e9]],

@@ -2,7 +2,15 @@
 import { addon, job, say } from '../support/program.mjs'
 
 // They take nothing; and one ends the program by intent where it cannot read its argument.
-const OTHERS = new Set(['newSkipped', 'newStop', 'heldClaims', 'faultPoints', 'stop', 'setFaults'])
+const OTHERS = new Set([
+  'newSkipped',
+  'newStop',
+  'heldClaims',
+  'openPipe',
+  'faultPoints',
+  'stop',
+  'setFaults',
+])
 const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker']
 
 async function thrownBy(name, ...given) {

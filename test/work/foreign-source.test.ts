@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals'
 
 import { ClosingError } from '../../src/errors/classes.js'
-import { type SourceItem, work } from '../../src/index.js'
+import { type WorkableItem, work } from '../../src/index.js'
 
 /** An item with nothing but what each source has. */
-function bareItem(key: string, log: string[]): SourceItem {
+function bareItem(key: string, log: string[]): WorkableItem {
   const note = async (what: string): Promise<void> => void log.push(`${what} ${key}`)
   return {
     id: key,
@@ -22,7 +22,7 @@ function bareItem(key: string, log: string[]): SourceItem {
 }
 
 /** Hands out the items once, then waits until it is left. */
-async function* handOut(items: readonly SourceItem[], signal: AbortSignal): AsyncGenerator<SourceItem> {
+async function* handOut(items: readonly WorkableItem[], signal: AbortSignal): AsyncGenerator<WorkableItem> {
   yield* items
   await new Promise((resolve) => signal.addEventListener('abort', resolve))
 }

@@ -6,22 +6,26 @@ import type { Outcome } from '../../src/item/outcome.js'
 import type { Source, SourceItem, SourceScanOptions } from '../../src/work/source.js'
 
 export class MemoryItem implements SourceItem {
-  id = ''
+  readonly args = []
+  readonly enqueuedAt = new Date()
+  readonly size = 2
+  readonly signal = AbortSignal.abort()
+  readonly claimed: boolean = false
+  readonly outcome: Outcome | undefined
   tries = 0
   due = 0
-  claimed = false
-  outcome: Outcome | undefined
-  #controller = new AbortController()
 
   constructor(
     readonly source: MemorySource,
     readonly key: string,
   ) {}
 
-  get signal(): AbortSignal {
-    return this.#controller.signal
+  get id(): string {
+    return `${this.key} ${this.tries}`
   }
-  abort = (reason: unknown): void => this.#controller.abort(reason)
+  text = async (): Promise<string> => '{}'
+  bytes = async (): Promise<Uint8Array> => Buffer.from(await this.text())
+  json = async <T>(): Promise<T> => JSON.parse(await this.text()) as T
   done = async (): Promise<void> => void this.#leave('done')
   fail = async (): Promise<void> => void this.#leave('failed')
   release = async ({ delay = 0 } = {}): Promise<void> => void this.#leave('released', delay)
@@ -29,9 +33,10 @@ export class MemoryItem implements SourceItem {
     this.#leave(this.tries + 1 < this.source.maxTries ? 'waiting' : 'failed', delay)
 
   claim(): this {
-    this.#controller = new AbortController()
-    Object.assign(this, { claimed: true, outcome: undefined, id: `${this.key} ${this.tries}` })
+    const abort = new AbortController()
+    const signals = { signal: abort.signal, abort: (reason: unknown) => abort.abort(reason) }
     this.source.log.push(`claim ${this.id}`)
+    Object.assign(this, { claimed: true, outcome: undefined, ...signals })
     return this
   }
 
