@@ -37,6 +37,7 @@ const RATIOS = [
   { name: 'drain concurrency 16', against: 'BullMQ, fsync always', least: { ext4: 8 } },
   { name: 'drain concurrency 1', against: 'floor', least: BOTH(0.5) },
   { name: 'work, 16 in flight', against: 'loop', least: BOTH(0.9) },
+  { name: 'retry, 16 in flight', against: 'loop', least: BOTH(0.8) },
   { name: '2 processes', against: 'floor, 2 processes', least: BOTH(0.85) },
   { name: '8 processes', against: 'floor, 8 processes', least: BOTH(0.85) },
   { name: '1 process, 200 us', against: 'floor', least: BOTH(0.9) },
@@ -48,7 +49,7 @@ const RATIOS = [
 const SIZE = 64
 const BACKLOG = { megabytes: 80 }
 const MILLION = { milliseconds: 2000, megabytes: 200, kept: 0.85 }
-const PICK_UP = { ratio: 1.2, killedMs: 50, idle: 0.01 }
+const PICK_UP = { ratio: 1.2, work: 1.1, killedMs: 50, idle: 0.01 }
 const STREAM = { megabytes: 120 }
 const IMPORT = { milliseconds: 15 }
 /** Targets for commands: milliseconds more than 'node -e 0' takes; with a type, only on that file system. */
@@ -139,8 +140,8 @@ function millionLines([few, many]) {
   ]
 }
 
-function pickUpLines({ p50, p99, killed, idle }) {
-  const { ratio: most, killedMs, idle: idleMost } = PICK_UP
+function pickUpLines({ p50, p99, work, killed, idle }) {
+  const { ratio: most, work: workMost, killedMs, idle: idleMost } = PICK_UP
   const busiest = Math.max(idle.empty, idle.held) - idle.none
   return [
     ...Object.entries({ p50, p99 }).flatMap(([key, { references }]) =>
@@ -151,6 +152,10 @@ function pickUpLines({ p50, p99, killed, idle }) {
         ),
       ),
     ),
+    judged(
+      work.ratio.median <= workMost,
+      `pick-up by work(), p50: at most ${workMost} of scanForever(): ${number(work.ratio.median, 2)}`,
+    ),
     ...killed.map(({ waiters, p99: took }) =>
       judged(
         took < killedMs,
@@ -160,6 +165,10 @@ function pickUpLines({ p50, p99, killed, idle }) {
     judged(
       busiest < idleMost,
       `100 idle loops: below ${idleMost * 100} % of a CPU: ${number(busiest * 100, 2)} %`,
+    ),
+    judged(
+      idle.workers - idle.none < idleMost,
+      `100 idle workers: below ${idleMost * 100} % of a CPU: ${number((idle.workers - idle.none) * 100, 2)} %`,
     ),
   ]
 }

@@ -17,6 +17,12 @@ const KINDS = {
     }
   },
 
+  /** The same by a worker. */
+  async work() {
+    const queue = new Queue(name, { root, durability: 'none' })
+    await queue.work(async (item) => took(await item.text()), { signal: stop.signal })
+  },
+
   /** The same with plain node:fs, without a lock: also an asynchronous loop over the events of a watch. */
   async 'fs/promises with a watch'() {
     const folder = `${root}/${name}/queue`
@@ -61,13 +67,25 @@ const KINDS = {
         .next()
         .catch(() => undefined)
     }
-    let since = { cpu: process.cpuUsage(), at: performance.now() }
-    process.stdin.on('data', () => {
-      const { user, system } = process.cpuUsage(since.cpu)
-      say({ cpu: (user + system) / 1000 / (performance.now() - since.at) })
-      since = { cpu: process.cpuUsage(), at: performance.now() }
-    })
+    tellCpu()
   },
+
+  /** Many waiting workers, in the same way. */
+  async workers() {
+    const queue = new Queue(name, { root })
+    for (let worker = 0; worker < Number(count); worker++)
+      await queue.work(() => undefined, { signal: stop.signal })
+    tellCpu()
+  },
+}
+
+function tellCpu() {
+  let since = { cpu: process.cpuUsage(), at: performance.now() }
+  process.stdin.on('data', () => {
+    const { user, system } = process.cpuUsage(since.cpu)
+    say({ cpu: (user + system) / 1000 / (performance.now() - since.at) })
+    since = { cpu: process.cpuUsage(), at: performance.now() }
+  })
 }
 
 const [, , kind, root, name, count] = process.argv

@@ -31,14 +31,17 @@ async function measure({ counts, rounds, folder }) {
     })
     return [key, { fsq: spread(ours), references: Object.fromEntries(references) }]
   })
+  const byWork = samples.work.map(({ p50 }) => p50)
+  const byLoop = samples.fsq.map(({ p50 }) => p50)
+  const work = { ...spread(byWork), ratio: spread(ratios(byWork, byLoop)) }
   const killed = []
   for (const waiters of KILL_WAITERS) {
     killed.push({ waiters, ...(await measureKills({ counts, folder, waiters })) })
   }
-  return { ...Object.fromEntries(parts), killed, idle: await measureIdle({ counts, folder }) }
+  return { ...Object.fromEntries(parts), work, killed, idle: await measureIdle({ counts, folder }) }
 }
 
-function lines({ p50, p99, killed, idle }) {
+function lines({ p50, p99, work, killed, idle }) {
   const percent = (part) => `${number(part * 100, 2)} %`
   return [
     'From an enqueue until the contents are in the hands of another process that waits',
@@ -49,18 +52,20 @@ function lines({ p50, p99, killed, idle }) {
           `    ${kind}, no locks: ${range(reference, 2)} ms; fsq : it ${range(reference.ratio, 2)}`,
       ),
     ]),
+    `  p50 by work(): ${range(work, 2)} ms; work() : scanForever() ${range(work.ratio, 2)}`,
     ...killed.map(
       ({ waiters, ...took }) =>
         `  after SIGKILL, ${waiters} waiting: p50 ${number(took.p50, 1)}, p99 ${number(took.p99, 1)}, at most ${number(took.max, 1)} ms`,
     ),
     `  CPU of ${IDLE_WAITERS} loops in ${IDLE_PROCESSES} processes: ${percent(idle.empty)} of an empty queue, ` +
-      `${percent(idle.held)} beside an item that is held; of such processes without a loop: ${percent(idle.none)}`,
+      `${percent(idle.held)} beside an item that is held; of as many workers ${percent(idle.workers)}; of such processes without a loop: ` +
+      percent(idle.none),
   ]
 }
 
 /** Milliseconds from before the enqueue until a waiting process has the contents: p50 and p99. */
 async function measurePickUp({ counts, rounds, folder }) {
-  const results = Object.fromEntries(['fsq', ...REFERENCES].map((kind) => [kind, []]))
+  const results = Object.fromEntries(['fsq', 'work', ...REFERENCES].map((kind) => [kind, []]))
   for (let round = 0; round < rounds; round++) {
     for (const kind of Object.keys(results)) {
       const root = folder.make()
@@ -113,7 +118,7 @@ async function measureKills({ counts, folder, waiters }) {
  */
 async function measureIdle({ counts, folder }) {
   const result = {}
-  for (const state of ['none', 'empty', 'held']) {
+  for (const state of ['none', 'empty', 'held', 'workers']) {
     const root = folder.make()
     const queue = await Queue.install('q', { root, durability: 'none' })
     const holder = state === 'held' ? new Waiter('holder', root, 'q') : undefined
@@ -123,7 +128,13 @@ async function measureIdle({ counts, folder }) {
     }
     const running = Array.from(
       { length: IDLE_PROCESSES },
-      () => new Waiter('idle', root, 'q', state === 'none' ? 0 : IDLE_WAITERS / IDLE_PROCESSES),
+      () =>
+        new Waiter(
+          state === 'workers' ? 'workers' : 'idle',
+          root,
+          'q',
+          state === 'none' ? 0 : IDLE_WAITERS / IDLE_PROCESSES,
+        ),
     )
     for (const waiter of running) await waiter.ready()
     // File times are coarse: only after this time is it certain that nothing has changed.
