@@ -4,14 +4,14 @@
  *
  * Of one item:
  *
- *     begin() ── a line in the worker's file, then its marks are read ──> runs ──> finished ──> end() ── the line is blank
+ *     begin() ── its marks are read, then a line in the worker's file ──> runs ──> finished ──> end() ── the line is blank
  *        └── too many marks: 'crashed', and no line, as it does not run
  *
  * Of the guard:
  *
  *     opened ── closing(): a death leaves no mark from now on ──> closing ── close(): the file is removed ──> closed
  *
- * All items that begin, or end, in one tick share one pwrite(2). Marks are looked for only while meta/log/ has files.
+ * All items that begin, or end, in one tick share one pwrite(2). Marks are read only of items that meta/crashed/ names.
  *
  * Looks for dead workers come at the start, before items run (burial.ts says how often), and every ten seconds; the guards of a process
  * share them (looks.ts). The same look makes the worker's own file anew if another program has removed it.
