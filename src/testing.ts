@@ -193,18 +193,22 @@ function record<Item extends ItemOf<Untyped>>(worker: Worker<Item>, stop: AbortC
     if (count < MOST_RETURNS) return
     stop.abort(new FsqError(`The queue does not drain: the item ${id} has come back ${MOST_RETURNS} times`))
   }
+  // A handler that has moved its item itself has not thrown.
+  const note = (error: unknown): void => {
+    if (error !== undefined) errors.push(error)
+  }
   worker.on('done', ({ item }) => done.push(item))
   worker.on('retried', (event) => {
     retried.push(event)
-    errors.push(event.error)
+    note(event.error)
     comesBack(event.item)
   })
   worker.on('postponed', ({ item }) => comesBack(item))
   worker.on('failed', (event) => {
     failed.push(event)
-    errors.push(event.error)
+    note(event.error)
   })
-  worker.on('error', (error) => errors.push(error))
+  worker.on('error', note)
   worker.on('state', ({ state, error }) => {
     if (state !== 'down' && state !== 'missing' && state !== 'unfinished') return
     stop.abort(error ?? new FsqError(`The queue cannot be drained: it is ${state}`))

@@ -176,6 +176,8 @@ export function tryLock(descriptor: number, kind: LockKind, shared = false): boo
  * @returns The descriptor, which takes the place of the other one.
  */
 export function raised(descriptor: number): number {
+  // The node:fs of Deno writes only to descriptors that it has opened itself.
+  if ('deno' in process.versions) return descriptor
   for (const least of HIGH_DESCRIPTORS) {
     const higher = native.raiseDescriptor(descriptor, least)
     if (isFailure(higher)) continue

@@ -51,7 +51,7 @@ export interface WorkOptions<Item = WorkItem> extends Omit<WorkerOptions<Item>, 
   readonly order?: 'fifo' | 'relaxed' | undefined
   /**
    * How many workers may die with an item in hand. Then it fails without being run again, because it seems to be the cause. Before that,
-   * it runs alone. 0: without limit, and the worker writes no marks. Default: 3.
+   * it runs alone. 0: without limit, and the worker writes down neither marks nor why attempts have failed. Default: 3.
    */
   readonly maxCrashes?: number | undefined
   /**

@@ -198,7 +198,7 @@ describe('list --by-error', () => {
     expect(rows.slice(2).map(([, count, , reason, error]) => [count, reason, error])).toEqual(
       expect.arrayContaining([
         ['1', 'permanent', 'PermanentFailure: bad address'],
-        ['1', '-', 'not written down'],
+        ['1', '-', '(no reason kept)'],
       ]),
     )
     const groups = await json('fsq list --json -e -s failed q')

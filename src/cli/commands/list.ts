@@ -12,7 +12,7 @@ import { activityOf, itemsOf } from '../../inspect/items.js'
 import { Slices } from '../../inspect/slices.js'
 import { type ItemState, PLACES, STATES } from '../../inspect/states.js'
 import { waitingStats } from '../../inspect/stats.js'
-import { summarizeFailures } from '../../meta/failures.js'
+import { NO_REASON, summarizeFailures } from '../../meta/failures.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { errorJson, errorLine } from '../attempts.js'
@@ -168,7 +168,7 @@ async function* groupRows(layout: Layout, settings: Settings): AsyncGenerator<Ro
         count,
         last === undefined ? '-' : ageText((Date.now() - last.getTime()) / 1000),
         reason ?? '-',
-        error === undefined ? 'not written down' : errorLine(error),
+        error === undefined ? NO_REASON : errorLine(error),
       ],
     }
   }

@@ -10,6 +10,7 @@ import { nameText } from '../../inspect/entries.js'
 import { failureReason, readableLog } from '../../meta/failures.js'
 import type { CrashLine, FailedLine } from '../../meta/log.js'
 import { printableText } from '../../name/charset.js'
+import type { RawName } from '../../name/charset.js'
 import { itemKey } from '../../name/item-name.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
@@ -87,6 +88,15 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   return FAILURE
 }
 
+/** What a line tells of its item. */
+interface ItemNames {
+  readonly id: string
+  readonly key: string
+  readonly args: readonly string[]
+  /** `null`: its name is not that of an item. */
+  readonly tries: number | null
+}
+
 /** Prints lines, those of one turn of the event loop at once. */
 class Printer {
   readonly #settings: Settings
@@ -104,9 +114,8 @@ class Printer {
   }
 
   change(layout: Layout, { what, raw, at }: Change): void {
-    const parsed = parseIfItem(raw, this.#settings)
-    const id = nameText(raw)
-    const tries = parsed?.tries
+    const names = this.#names(raw)
+    const { id, tries } = names
     const log =
       what === 'fail' || what === 'retry' ? readableLog(layout, itemKey(raw, this.#settings.encode)) : []
     const last = log.at(-1)
@@ -115,10 +124,7 @@ class Printer {
     this.#print(
       { queue: layout.name, what, at },
       {
-        id,
-        key: nameText(itemKey(raw, this.#settings.encode)),
-        args: parsed?.args ?? [],
-        tries: tries ?? null,
+        ...names,
         ...(what === 'fail' || what === 'retry'
           ? { reason: failed?.reason ?? null, error: failed?.error ?? null, due: failed?.due ?? null }
           : {}),
@@ -129,10 +135,17 @@ class Printer {
 
   crash({ name }: Layout, { at, id, host, pid, together }: CrashLine): void {
     const others = together > 1 ? `, with ${together - 1} more in hand` : ''
-    this.#print({ queue: name, what: 'crash', at: Date.parse(at) }, { id, host, pid, together }, [
+    const names = this.#names(Buffer.from(id).toString('latin1'))
+    this.#print({ queue: name, what: 'crash', at: Date.parse(at) }, { ...names, host, pid, together }, [
       id,
       `${host}:${pid} died${others}`,
     ])
+  }
+
+  #names(raw: RawName): ItemNames {
+    const parsed = parseIfItem(raw, this.#settings)
+    const key = nameText(itemKey(raw, this.#settings.encode))
+    return { id: nameText(raw), key, args: parsed?.args ?? [], tries: parsed?.tries ?? null }
   }
 
   down({ name }: Layout, isDown: boolean): void {
@@ -169,7 +182,7 @@ class Printer {
 }
 
 /** Whether a line of the log is about the move: a worker that keeps no log may have made the last one. */
-function isOf(line: FailedLine, what: What, tries: number | undefined): boolean {
+function isOf(line: FailedLine, what: What, tries: number | null): boolean {
   return what === 'fail' ? line.reason !== undefined : line.try === tries
 }
 
