@@ -67,6 +67,8 @@ export class TestQueue<out T extends Shape = Untyped> extends Queue<T> {
 export async function testQueue<T extends Shape = Untyped>(
   options: TestQueueOptions<T> = {} as TestQueueOptions<T>,
 ): Promise<TestQueue<T>> {
+  if (typeof options !== 'object' || (options as unknown) === null)
+    throw new SettingError('options', options, 'an object with options of testQueue')
   const { name = 'test', lockKind, ...settings } = options
   if ('root' in settings)
     throw new SettingError('root', settings.root, 'no root, because a test queue has a temporary one')

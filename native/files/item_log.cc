@@ -81,6 +81,10 @@ Failure Log::Lock(struct stat* info) {
       (void)::nanosleep(&kLockPause, nullptr);
     }
     if (FSQ_CALL("log.stat", ::fstat(log_.get(), info)) == -1) return FailureOf("fstat");
+    if (!S_ISREG(info->st_mode)) {
+      errno = EINVAL;
+      return FailureOf("open");
+    }
     struct stat named;
     const int looked = FSQ_CALL("log.look", ::lstat(path_, &named));
     if (looked == -1 && errno != ENOENT) return FailureOf("lstat");

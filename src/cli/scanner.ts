@@ -129,6 +129,12 @@ export class Scanner {
         if (this.#stop.isStopped()) return
         const next = await items.next()
         if (next.done === true) return
+        // A suspect has begun to run alone since the item was asked for. A scan that follows gets this one again.
+        if (this.#pool.isFull && this.#options.isFollowing) {
+          next.value.release()
+          continue
+        }
+        while (this.#pool.isFull && !this.#stop.isStopped()) await this.#pool.change()
         if (this.#stop.isStopped()) {
           next.value.release()
           return

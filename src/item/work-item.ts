@@ -63,6 +63,8 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   readonly #context: ItemContext
   readonly #limits: Limits
   readonly #claim: Claim
+  /** @internal The journal that has the item written down as in hand. */
+  heldBy: { end(items: readonly unknown[]): void } | undefined
   #contents: Contents | undefined
   #finish: Finish | undefined
   #decision: (RetryDecision & { readonly of: ParsedName }) | undefined
@@ -297,6 +299,8 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
 
   #release(due: number): void {
     if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
+    // Once it is released, another worker may have it.
+    if (this.#claim.state === 'claimed') this.heldBy?.end([this])
     this.#claim.release()
   }
 

@@ -115,6 +115,8 @@ export async function redrive(
 
 function checkFilter(filter: FailedFilter | 'all'): void {
   if (filter === 'all') return
+  if (typeof filter !== 'object' || (filter as unknown) === null)
+    throw new SettingError('filter', filter, "an object of conditions, or 'all'")
   checkOptions('the filter of redrive', filter, CONDITIONS)
   const { ids, argument, olderThan, error, limit } = filter
   if (CONDITIONS.every((condition) => filter[condition] === undefined))

@@ -64,7 +64,6 @@ export class Graveyard {
   #unkept: readonly string[] = []
   #lockKind: LockKind = 'flock'
   #isOwnMissing = false
-  #hasListed = false
   readonly #changes: DirectoryChanges
   #nextLook = 0
 
@@ -85,11 +84,6 @@ export class Graveyard {
   /** Whether another program has removed a file of this process. */
   get isOwnMissing(): boolean {
     return this.#isOwnMissing
-  }
-
-  /** Whether the last look has listed the files, because the directory had changed. */
-  get hasListed(): boolean {
-    return this.#hasListed
   }
 
   /** {@link look}, which lists the files only if the directory has changed. For a look before each item. */
@@ -131,8 +125,7 @@ export class Graveyard {
   /** Comes to know the workers that have started. */
   #list(always: boolean): void {
     const mayDiffer = this.#changes.take()
-    this.#hasListed = always || mayDiffer
-    if (!this.#hasListed) return
+    if (!always && !mayDiffer) return
     this.#lockKind = this.#meta.lockKind
     const names = new Set(namesAt(this.#directory).filter(isWorkerFileName))
     this.#isOwnMissing = false

@@ -200,6 +200,7 @@ export class Guard implements Journal<WorkItem> {
     if (this.#inHand.has(item)) return
     const id = item.rawId
     this.#inHand.set(item, { since, line: this.#lines.hold({ id, since }) })
+    item.heldBy = this
   }
 
   /** `undefined`: no item has a mark. */
@@ -245,7 +246,7 @@ export class Guard implements Journal<WorkItem> {
   #writeProgress(): void {
     for (const [item, value] of this.#untold) {
       const inHand = this.#inHand.get(item)
-      const progress = this.#meta.attempt('workers', () => shortProgress(value))
+      const progress = shortProgress(value)
       if (inHand === undefined) continue
       this.#lines.update(inHand.line, { id: item.rawId, since: inHand.since, progress })
     }

@@ -91,11 +91,9 @@ export class Looks {
    */
   lookSoon(looker: Looker, always: boolean): void {
     if (!always && !this.#graveyard.isDue) return
-    const crashes = this.#graveyard.lookSoon()
-    this.#tell(looker, crashes)
+    this.#tell(looker, this.#graveyard.lookSoon())
     if (this.#graveyard.isOwnMissing) this.#ensureFiles()
-    // A burial of another process makes its marks, and then removes the file of the worker.
-    if (this.#graveyard.hasListed || crashes.length > 0) this.#crashed.look()
+    this.#crashed.look()
   }
 
   /** Looks at everything, and plans the next look. Never throws. */

@@ -163,14 +163,25 @@ export function parseWorkerLines(bytes: Buffer): WorkerRecord {
   }
 }
 
-/** Cuts what a handler has told of its progress to what fits into a line. */
+/** Cuts what a handler has told of its progress to what fits into a line. Never throws. */
 export function shortProgress(value: unknown): unknown {
-  const json = JSON.stringify(value) as string | undefined
+  let json: string | undefined
+  try {
+    json = jsonOf(value)
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : 'it is no JSON'
+    return `cannot be shown: ${problem}`.slice(0, LONGEST_PROGRESS / 2)
+  }
   if (json === undefined || Buffer.byteLength(json) <= LONGEST_PROGRESS) return value
   const text = typeof value === 'string' ? value : json
   let short = text.slice(0, LONGEST_PROGRESS)
   while (Buffer.byteLength(JSON.stringify(short)) > LONGEST_PROGRESS) short = short.slice(0, -10)
   return short.toWellFormed()
+}
+
+/** `undefined`: the value is none of JSON, such as a function. */
+function jsonOf(value: unknown): string | undefined {
+  return JSON.stringify(value) as string | undefined
 }
 
 function blankLines(count: number): Buffer {

@@ -177,7 +177,9 @@ export class Feed<Item extends WorkableItem> {
     if (session.problem !== undefined) this.#recover(session)
     session.isClean = false
     session.isAsleep = false
-    this.#pool.add(item)
+    // Since the item was asked for, a suspect has begun to run alone, or the worker has got fewer places.
+    if (this.#pool.isFull) this.#pool.turnAway(item)
+    else this.#pool.add(item)
   }
 
   /** The scan has looked at everything and found nothing to claim. */

@@ -37,6 +37,8 @@ export class Pool<Item extends WorkableItem> {
   #alone: Item | undefined
   /** Runs the first suspect although others still run. */
   #patience: NodeJS.Timeout | undefined
+  /** The first suspect has waited for long enough. */
+  #isLate = false
   /** The callers that wait for a place. */
   #queue: (() => void)[] = []
 
@@ -99,12 +101,18 @@ export class Pool<Item extends WorkableItem> {
     this.#notifyQueue()
   }
 
-  /** Releases an item that has not started. */
+  /** Releases an item that has not started, because the worker closes. */
   giveBack(item: Item): void {
     const { tell, count } = this.#desk
-    void (async () => item.release())().catch((error: unknown) => tell('error', error))
+    this.turnAway(item)
     count('released')
     tell('released', { item, why: 'closing' })
+  }
+
+  /** Releases an item that was never in hand: there is no place for it. */
+  turnAway(item: Item): void {
+    const { tell } = this.#desk
+    void (async () => item.release())().catch((error: unknown) => tell('error', error))
   }
 
   #planTick(): void {
@@ -124,7 +132,7 @@ export class Pool<Item extends WorkableItem> {
     if (starting.length > 0) this.#start(starting, journal.begin(starting, ended))
     else if (ended.length > 0) journal.end(ended)
     if (ended.length > 0) this.#desk.counted()
-    this.#runSuspect(false)
+    this.#runSuspect()
     if (this.isEmpty) this.#onEmpty()
   }
 
@@ -132,7 +140,11 @@ export class Pool<Item extends WorkableItem> {
     let index = 0
     for (const item of items) {
       const suspicion = suspicions[index++]
-      if (suspicion === 'crashed') this.#reject(item)
+      // A handler of this tick may have closed the worker.
+      if (this.#desk.closing.begun) {
+        this.#desk.journal.end([item])
+        this.giveBack(item)
+      } else if (suspicion === 'crashed') this.#reject(item)
       else if (suspicion === 'alone') this.#suspect(item)
       else this.#run(item)
     }
@@ -170,15 +182,18 @@ export class Pool<Item extends WorkableItem> {
 
   #waitForOthers(): void {
     clearTimeout(this.#patience)
-    this.#patience = setTimeout(() => this.#runSuspect(true), ALONE_MS)
+    this.#isLate = false
+    this.#patience = setTimeout(() => {
+      this.#isLate = true
+      this.#runSuspect()
+    }, ALONE_MS)
     this.#patience.unref()
   }
 
-  /** @param isLate - The suspect has waited for long enough. */
-  #runSuspect(isLate: boolean): void {
+  #runSuspect(): void {
     const [item] = this.#suspects
     if (item === undefined || this.#alone !== undefined) return
-    if (!isLate && this.#runs.size > 0) return
+    if (!this.#isLate && this.#runs.size > 0) return
     this.#suspects.shift()
     clearTimeout(this.#patience)
     if (this.#suspects.length > 0) this.#waitForOthers()

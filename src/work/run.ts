@@ -162,16 +162,17 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   #handle(): void {
     this.#begin()
     const { handler } = this.#desk
-    let answer: unknown
+    let answer: Promise<unknown> | undefined
     try {
-      answer = handler(this.item, this)
+      const given = handler(this.item, this)
+      if (given instanceof Promise) answer = given
+      else if (isThenable(given)) answer = Promise.resolve(given)
     } catch (error) {
       this.#thrown(error)
       return
     }
-    if (answer instanceof Promise) answer.then(this.#returned, this.#thrown)
-    else if (isThenable(answer)) Promise.resolve(answer).then(this.#returned, this.#thrown)
-    else this.#returned()
+    if (answer === undefined) this.#returned()
+    else answer.then(this.#returned, this.#thrown)
   }
 
   /** Moves an item to fail/ that is not to run. */
@@ -185,12 +186,27 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   async #parse(parse: ItemParser<Item>): Promise<Ending | undefined> {
     this.#startedAt = performance.now()
     try {
-      const error = await parse(this.item)
+      const error = await this.#withinTimeout(parse(this.item))
       if (error !== undefined) return { move: 'fail', reason: 'invalid', error }
     } catch (error) {
       return this.#endingOf(error)
     }
     return this.#desk.closing.begun ? RELEASE : undefined
+  }
+
+  /** A parser has no signal: at the timeout it is left alone, and the try has failed. */
+  async #withinTimeout<Result>(parsing: Promise<Result>): Promise<Result> {
+    const { timeout } = this.#desk.options
+    if (timeout === 0) return parsing
+    parsing.catch(() => undefined)
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#setTimer(timeout, () => reject(timeoutError('A parser of the queue', timeout)))
+        parsing.then(resolve, reject)
+      })
+    } finally {
+      this.#stopTimer()
+    }
   }
 
   #begin(): void {
@@ -402,7 +418,7 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   }
 
   #timeOut(timeout: number): void {
-    this.#timeout = new DOMException(`The handler has run for ${timeout} ms, its timeout`, 'TimeoutError')
+    this.#timeout = timeoutError('The handler', timeout)
     this.#setTimer(STUCK_MS, () => {
       this.#desk.tell('stuck', { item: this.item, ms: performance.now() - this.#startedAt })
     })
@@ -428,12 +444,20 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   }
 }
 
-/** Whether it is an error of the class, also of another copy of this package. */
+function timeoutError(what: string, timeout: number): DOMException {
+  return new DOMException(`${what} has run for ${timeout} ms, its timeout`, 'TimeoutError')
+}
+
+/** Whether it is an error of the class, also of another copy of this package. Anything can be thrown, so this never throws. */
 function isA<Class extends typeof FsqError | typeof RetryLater | typeof FinishError>(
   error: unknown,
   type: Class,
 ): error is InstanceType<Class> {
-  return error instanceof Error && (error as Partial<FsqError>).code === type.code
+  try {
+    return error instanceof Error && (error as Partial<FsqError>).code === type.code
+  } catch {
+    return false
+  }
 }
 
 /** Of a source whose moves are synchronous, too. Makes no promise of a promise. */
