@@ -181,7 +181,7 @@ export function shortProgress(value: unknown): unknown {
 
 /** `undefined`: the value is none of JSON, such as a function. */
 function jsonOf(value: unknown): string | undefined {
-  return JSON.stringify(value) as string | undefined
+  return JSON.stringify(value)
 }
 
 function blankLines(count: number): Buffer {

@@ -101,11 +101,24 @@ describe('the file of a worker', () => {
     const circular: Record<string, unknown> = {}
     circular['self'] = circular
     guard.progress(item, circular)
-    await later(300)
+    await until('the problem is written', () =>
+      String(fileOf(queue).held[0]?.progress).startsWith('cannot be shown: '),
+    )
     guard.end(items)
     guard.progress(item, 'too late')
     expect(fileOf(queue).held).toEqual([])
     item.release()
+  })
+
+  test('no longer has an item that its handler has released', async () => {
+    const { queue, items } = await queueWith(2)
+    const { guard } = guardOf(queue)
+    guard.begin(items)
+    items[0]?.release()
+    expect(fileOf(queue).held).toMatchObject([{ id: items[1]?.id }])
+    items[1]?.release({ delay: 1000 })
+    expect(fileOf(queue).held).toEqual([])
+    guard.end(items)
   })
 
   test('has the mode and the group of the queue', async () => {

@@ -1,8 +1,11 @@
 // Outcomes of queue.work() that need files, a process of its own or another user.
 import fs from 'node:fs'
+import { setTimeout as later } from 'node:timers/promises'
 
 import { describe, expect, test } from '@jest/globals'
 
+import { Queue } from '../../src/queue.js'
+import type { Worker } from '../../src/work/handle.js'
 import { Child } from '../support/child.js'
 import { ifRoot } from '../support/needs.js'
 import {
@@ -80,6 +83,116 @@ test('crashed: the event says which worker has died, with what, and since when',
   expect(crashes).toEqual([{ key, id, pid: 4711, host: 'web1', together: 1, ms: expect.any(Number) }])
   expect((crashes as { ms: number }[])[0]?.ms).toBeGreaterThan(Date.now() - Date.parse(SINCE) - 60_000)
   expect(worker.counters).toMatchObject({ crashed: 1, done: 1 })
+})
+
+/** An item that a worker has died with, alone. */
+async function suspect(queue: Queue, arg: string): Promise<string> {
+  const id = await queue.enqueue(null, [arg])
+  leaveDeadWorker(queue, [id])
+  return id
+}
+
+test('an item with marks is run alone: items that arrive meanwhile wait', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  await suspect(queue, 'suspect')
+  const order: string[] = []
+  let free = (): void => undefined
+  const worker = await queue.work(
+    async ({ args: [arg = ''] }) => {
+      order.push(`${arg} begins`)
+      if (arg === 'suspect') await new Promise<void>((resolve) => (free = resolve))
+      order.push(`${arg} ends`)
+    },
+    { concurrency: 4 },
+  )
+  await until('it runs', () => order.length === 1)
+  await queue.enqueueMany([
+    { data: null, args: ['a'] },
+    { data: null, args: ['b'] },
+  ])
+  // Long enough for a worker that does not wait.
+  await later(100)
+  expect(order).toEqual(['suspect begins'])
+  free()
+  await worker.idle()
+  expect(order.slice(0, 2)).toEqual(['suspect begins', 'suspect ends'])
+  expect(order).toHaveLength(6)
+})
+
+test('fewer places: an item that was asked for before waits, too', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  let running = 0
+  let most = 0
+  let free = (): void => undefined
+  const worker = await queue.work(
+    async ({ args: [arg] }) => {
+      most = Math.max(most, ++running)
+      if (arg === 'long') await new Promise<void>((resolve) => (free = resolve))
+      running--
+    },
+    { concurrency: 2 },
+  )
+  await queue.enqueue(null, ['long'])
+  await until('it runs', () => running === 1)
+  worker.concurrency = 1
+  await queue.enqueue(null, ['short'])
+  await later(100)
+  free()
+  await worker.idle()
+  expect([most, names(queue, 'done').length]).toEqual([1, 2])
+})
+
+test('close() by a handler: the other items of its tick do not start', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  await queue.enqueueMany(Array.from({ length: 8 }, () => ({ data: null })))
+  const states: string[] = []
+  const worker: Worker = await queue.work(
+    () => {
+      states.push(worker.state)
+      void worker.close()
+    },
+    { concurrency: 8, paused: true },
+  )
+  worker.resume()
+  await worker.gone
+  expect(states).toEqual(['running'])
+  expect([names(queue, 'queue').length, names(queue, 'done').length]).toEqual([7, 1])
+})
+
+test('a result whose `then` throws counts as an error of the handler, and so does an error that cannot be read', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  await queue.enqueueMany([
+    { data: null, args: ['result'] },
+    { data: null, args: ['error'] },
+    { data: null, args: ['good'] },
+  ])
+  const lazy = (name: string): Error =>
+    Object.defineProperty(new Error('lazy'), name, {
+      get() {
+        throw new Error(`no ${name}`)
+      },
+    })
+  const worker = await queue.work(
+    ({ args: [how] }) => {
+      if (how === 'error') throw lazy('code')
+      return how === 'result' ? lazy('then') : undefined
+    },
+    { concurrency: 3 },
+  )
+  await worker.idle()
+  expect([names(queue, 'fail').length, names(queue, 'done').length]).toEqual([2, 1])
+})
+
+test('a parser that hangs: at the timeout the try has failed', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  await queue.enqueue('{}')
+  const typed = new Queue('q', { root: bed.root, body: () => new Promise<never>(() => undefined) })
+  const errors: unknown[] = []
+  const worker = await typed.work(() => undefined, { timeout: 20 })
+  worker.on('failed', ({ reason, error }) => errors.push(reason, error))
+  await worker.idle()
+  expect(errors).toEqual(['exhausted', expect.objectContaining({ name: 'TimeoutError' })])
+  await typed.close()
 })
 
 describe("another owner's item", () => {
