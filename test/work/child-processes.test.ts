@@ -217,6 +217,57 @@ describe('working', () => {
     expect(retried[0]?.try).toBe(1)
   })
 
+  test.each([
+    ['throwsCircle', '[object Object]'],
+    ['throwsBigInt', '5'],
+    ['throwsUnreadable', 'an error that cannot be read'],
+  ])('%s: an error that JSON cannot hold ends no child', async (command, message) => {
+    const made = await bench('waits', command)
+    const worker = await made.work({ processes: 1, concurrency: 2, maxTries: 1 })
+    await until('it has failed', () => worker.counters.failed === 1)
+    expect(made.events.failed[0]?.error).toBeInstanceOf(Error)
+    expect(made.events.failed[0]?.error).toMatchObject({ name: 'Error', message })
+    fs.writeFileSync(made.path('go'), '')
+    await until('the other one is done', () => worker.counters.done === 1)
+    expect(worker.counters).toMatchObject({ started: 2, crashed: 0 })
+    expect(made.events.error).toEqual([])
+    expect(made.pids).toHaveLength(1)
+  })
+
+  test('an event that cannot be sent becomes an error, and the other events of its turn arrive', async () => {
+    const made = await bench('throwsUnsendable', ...many(9, 'throwsText'))
+    const worker = await made.work({ processes: 1, concurrency: 10, maxTries: 1 })
+    await until('all have failed', () => worker.counters.failed === 10)
+    expect(worker.running.size).toBe(0)
+    expect(made.events.failed.filter(({ error }) => error === 'a text')).toHaveLength(9)
+    const [error, ...others] = made.events.error
+    expect(others).toEqual([])
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^The event 'failed' of the worker process \d+ cannot be sent/),
+      cause: { name: 'RangeError', message: 'Invalid string length' },
+    })
+    expect(made.events.failed).toContainEqual(expect.objectContaining({ error }))
+    expect(made.pids).toHaveLength(1)
+  })
+
+  test('the parent gets the arguments as the names of the items have them', async () => {
+    const made = await new Bench().install()
+    const queue = new Queue('q', { root: made.root, args: (value) => value as readonly string[] })
+    await queue.enqueueMany([1, 2, 3].map((number) => ({ args: [String(number)] })))
+    const worker = await queue.work(pathToFileURL(path.join(HANDLERS, 'parses-arguments.mjs')), {
+      processes: 1,
+      concurrency: 3,
+    })
+    const done: unknown[] = []
+    const errors: unknown[] = []
+    worker.on('done', ({ item }) => done.push(item.args))
+    worker.on('error', (error) => errors.push(error))
+    await worker.idle()
+    expect(done.sort()).toEqual([['1'], ['2'], ['3']])
+    expect(errors).toEqual([])
+    await queue.close()
+  })
+
   test('items of a typed queue are parsed in the children, by what their module exports', async () => {
     const made = await new Bench().install()
     const queue = new Queue('q', { root: made.root, body: (value: unknown) => value })

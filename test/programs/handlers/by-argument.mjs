@@ -38,6 +38,27 @@ const behaviours = {
   throwsText() {
     throw 'a text'
   },
+  throwsCircle() {
+    const response = {}
+    response.request = { response }
+    throw Object.assign(new Error(), { message: response, stack: response })
+  },
+  throwsBigInt() {
+    throw Object.assign(new Error(), { message: 5n, name: 5n })
+  },
+  throwsUnreadable() {
+    throw Object.assign(new Error(), { message: Object.create(null) })
+  },
+  /** Its error cannot be sent to the parent process. */
+  throwsUnsendable() {
+    const { send } = process
+    process.send = function (message, ...rest) {
+      if (JSON.stringify(message).includes('too long to be sent'))
+        throw new RangeError('Invalid string length')
+      return send.call(this, message, ...rest)
+    }
+    throw new Error('too long to be sent')
+  },
   gone() {
     throw new PermanentFailure('for good')
   },
