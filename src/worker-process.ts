@@ -166,9 +166,8 @@ class WorkerProcess {
         if (name === 'started') this.#outbox.flush()
       })
     }
-    // It may have found the queue down before it had listeners.
-    if (worker.state !== 'running')
-      this.#outbox.add({ name: 'state', fields: { state: worker.state, was: 'running' } })
+    // The parent waits for the first state. The worker may have found the queue down before it had listeners.
+    this.#outbox.add({ name: 'state', fields: { state: worker.state, was: 'running' } })
   }
 
   async #tellIdle(worker: Worker, round: number): Promise<void> {

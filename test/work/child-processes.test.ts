@@ -345,6 +345,48 @@ describe('working', () => {
   })
 })
 
+describe('a missing queue', () => {
+  test('the state stays `missing` while its children die and cannot open the queue', async () => {
+    const made = await bench('quick')
+    const worker = await made.work({ processes: 1 })
+    await worker.idle()
+    const [pid] = made.pids
+    if (pid === undefined) throw new Error('no child')
+    fs.renameSync(made.queue.path, made.path('away'))
+    await until('it is missing', () => worker.state === 'missing')
+    process.kill(pid, 'SIGKILL')
+    const failed = (): boolean =>
+      made.events.error.filter((error) => /cannot work: There is no queue/.test((error as Error).message))
+        .length >= 2
+    await until('two more children have failed', failed)
+    expect(worker.state).toBe('missing')
+    expect(made.states).toEqual(['missing'])
+    fs.renameSync(made.path('away'), made.queue.path)
+    await made.add('quick')
+    await until('it works again', () => worker.counters.done === 2)
+    expect(made.states).toEqual(['missing', 'running'])
+  })
+
+  test('the first child that cannot open the queue tells that it is missing', async () => {
+    const made = await bench('quick')
+    const worker = await made.work({ processes: 1, paused: true })
+    let pid: number | undefined
+    await until('a child is paused', async () => {
+      const [child] = await made.queue.workers()
+      if (child?.state === 'paused') pid = child.pid
+      return pid !== undefined
+    })
+    process.kill(pid ?? Number.NaN, 'SIGKILL')
+    fs.renameSync(made.queue.path, made.path('away'))
+    worker.resume()
+    await until('it is missing', () => worker.state === 'missing')
+    expect(made.events.state.at(-1)).toMatchObject({ error: { code: 'ERR_FSQ_QUEUE_MISSING' } })
+    fs.renameSync(made.path('away'), made.queue.path)
+    await until('it works', () => worker.counters.done === 1)
+    expect(made.states).toEqual(['running', 'missing', 'running'])
+  })
+})
+
 describe('a module that cannot work', () => {
   test.each([
     ['fails-at-import.mjs', /cannot import '.*fails-at-import\.mjs': the database is away/],
