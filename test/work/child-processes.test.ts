@@ -444,6 +444,23 @@ describe('children that die', () => {
     },
   )
 
+  test('a message that comes after the end of its child does not reach the next child', async () => {
+    const made = await new Bench().install()
+    const file = made.path('late')
+    await made.add(`leavesHeir ${file}`)
+    const worker = await made.work({ processes: 1 })
+    await until('the child is dead', () => made.events.error.length === 1)
+    const { done } = worker.counters
+    await made.add('waits')
+    await until('the next child works', () => worker.counters.started === 2)
+    fs.writeFileSync(file, '')
+    const heir = Number(fs.readFileSync(`${file}.pid`, 'utf8'))
+    await until('the message is sent', () => !isAlive(heir))
+    fs.writeFileSync(made.path('go'), '')
+    await worker.idle()
+    expect(worker.counters.done).toBe(done + 1)
+  })
+
   test('SIGTERM: the child ends its handlers and is replaced, which is no error', async () => {
     const made = await bench('waits')
     const worker = await made.work({ processes: 1 })
