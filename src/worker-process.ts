@@ -166,9 +166,8 @@ class WorkerProcess {
         if (name === 'started') this.#outbox.flush()
       })
     }
-    // It may have found the queue down before it had listeners.
-    if (worker.state !== 'running')
-      this.#outbox.add({ name: 'state', fields: { state: worker.state, was: 'running' } })
+    // The parent waits for the first state. The worker may have found the queue down before it had listeners.
+    this.#outbox.add({ name: 'state', fields: { state: worker.state, was: 'running' } })
   }
 
   async #tellIdle(worker: Worker, round: number): Promise<void> {
@@ -216,7 +215,8 @@ class Runs {
   describe(item: WorkItem): SentItem {
     let run = this.#numbers.get(item)
     if (run === undefined) this.#numbers.set(item, (run = ++this.#last))
-    const { id, key, args, tries, enqueuedAt, size } = item
+    // JSON cannot hold all that a parser may make of the arguments.
+    const { id, key, arguments: args, tries, enqueuedAt, size } = item
     return { run, id, key, args, tries, enqueuedAt: enqueuedAt.getTime(), size }
   }
 }
@@ -245,7 +245,8 @@ class Outbox {
     if (this.#events.length === 0) return
     const events = this.#events
     this.#events = []
-    post({ type: 'events', events })
+    // If one event cannot be sent, the others still can.
+    if (post({ type: 'events', events }) !== undefined) for (const event of events) postAlone(event)
   }
 
   /** Calls back when all that was sent before has been written. */
@@ -254,9 +255,33 @@ class Outbox {
   }
 }
 
-function post(message: FromChild, callback: () => void = () => undefined): void {
-  if (process.connected) process.send?.(message, undefined, undefined, callback)
-  else callback()
+/** If the event cannot be sent, the parent gets an `error` event, and the event without the error that it carries. */
+function postAlone(event: SentEvent): void {
+  const cause = post({ type: 'events', events: [event] })
+  if (cause === undefined) return
+  const text = `The event '${event.name}' of the worker process ${process.pid} cannot be sent to its parent`
+  const error = sendValue(new Error(text, { cause }))
+  post({ type: 'events', events: [{ name: 'error', fields: { error } }] })
+  // Otherwise the parent believes that the handler still runs, and kills this process after the timeout.
+  if (event.name !== 'error' && 'error' in event.fields)
+    post({ type: 'events', events: [{ name: event.name, fields: { ...event.fields, error } }] })
+}
+
+/**
+ * Sends a message.
+ *
+ * @param callback - Called when the message has been written, or cannot be sent.
+ * @returns The error of a message that JSON cannot hold. An uncaught one would end this process with all its items in hand.
+ */
+function post(message: FromChild, callback: () => void = () => undefined): unknown {
+  try {
+    if (process.connected) process.send?.(message, undefined, undefined, callback)
+    else callback()
+    return undefined
+  } catch (error) {
+    callback()
+    return error
+  }
 }
 
 /** Also of a module that was compiled from an ES module to CommonJS. */

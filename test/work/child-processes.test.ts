@@ -217,6 +217,57 @@ describe('working', () => {
     expect(retried[0]?.try).toBe(1)
   })
 
+  test.each([
+    ['throwsCircle', '[object Object]'],
+    ['throwsBigInt', '5'],
+    ['throwsUnreadable', 'an error that cannot be read'],
+  ])('%s: an error that JSON cannot hold ends no child', async (command, message) => {
+    const made = await bench('waits', command)
+    const worker = await made.work({ processes: 1, concurrency: 2, maxTries: 1 })
+    await until('it has failed', () => worker.counters.failed === 1)
+    expect(made.events.failed[0]?.error).toBeInstanceOf(Error)
+    expect(made.events.failed[0]?.error).toMatchObject({ name: 'Error', message })
+    fs.writeFileSync(made.path('go'), '')
+    await until('the other one is done', () => worker.counters.done === 1)
+    expect(worker.counters).toMatchObject({ started: 2, crashed: 0 })
+    expect(made.events.error).toEqual([])
+    expect(made.pids).toHaveLength(1)
+  })
+
+  test('an event that cannot be sent becomes an error, and the other events of its turn arrive', async () => {
+    const made = await bench('throwsUnsendable', ...many(9, 'throwsText'))
+    const worker = await made.work({ processes: 1, concurrency: 10, maxTries: 1 })
+    await until('all have failed', () => worker.counters.failed === 10)
+    expect(worker.running.size).toBe(0)
+    expect(made.events.failed.filter(({ error }) => error === 'a text')).toHaveLength(9)
+    const [error, ...others] = made.events.error
+    expect(others).toEqual([])
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^The event 'failed' of the worker process \d+ cannot be sent/),
+      cause: { name: 'RangeError', message: 'Invalid string length' },
+    })
+    expect(made.events.failed).toContainEqual(expect.objectContaining({ error }))
+    expect(made.pids).toHaveLength(1)
+  })
+
+  test('the parent gets the arguments as the names of the items have them', async () => {
+    const made = await new Bench().install()
+    const queue = new Queue('q', { root: made.root, args: (value) => value as readonly string[] })
+    await queue.enqueueMany([1, 2, 3].map((number) => ({ args: [String(number)] })))
+    const worker = await queue.work(pathToFileURL(path.join(HANDLERS, 'parses-arguments.mjs')), {
+      processes: 1,
+      concurrency: 3,
+    })
+    const done: unknown[] = []
+    const errors: unknown[] = []
+    worker.on('done', ({ item }) => done.push(item.args))
+    worker.on('error', (error) => errors.push(error))
+    await worker.idle()
+    expect(done.sort()).toEqual([['1'], ['2'], ['3']])
+    expect(errors).toEqual([])
+    await queue.close()
+  })
+
   test('items of a typed queue are parsed in the children, by what their module exports', async () => {
     const made = await new Bench().install()
     const queue = new Queue('q', { root: made.root, body: (value: unknown) => value })
@@ -294,6 +345,48 @@ describe('working', () => {
   })
 })
 
+describe('a missing queue', () => {
+  test('the state stays `missing` while its children die and cannot open the queue', async () => {
+    const made = await bench('quick')
+    const worker = await made.work({ processes: 1 })
+    await worker.idle()
+    const [pid] = made.pids
+    if (pid === undefined) throw new Error('no child')
+    fs.renameSync(made.queue.path, made.path('away'))
+    await until('it is missing', () => worker.state === 'missing')
+    process.kill(pid, 'SIGKILL')
+    const failed = (): boolean =>
+      made.events.error.filter((error) => /cannot work: There is no queue/.test((error as Error).message))
+        .length >= 2
+    await until('two more children have failed', failed)
+    expect(worker.state).toBe('missing')
+    expect(made.states).toEqual(['missing'])
+    fs.renameSync(made.path('away'), made.queue.path)
+    await made.add('quick')
+    await until('it works again', () => worker.counters.done === 2)
+    expect(made.states).toEqual(['missing', 'running'])
+  })
+
+  test('the first child that cannot open the queue tells that it is missing', async () => {
+    const made = await bench('quick')
+    const worker = await made.work({ processes: 1, paused: true })
+    let pid: number | undefined
+    await until('a child is paused', async () => {
+      const [child] = await made.queue.workers()
+      if (child?.state === 'paused') pid = child.pid
+      return pid !== undefined
+    })
+    process.kill(pid ?? Number.NaN, 'SIGKILL')
+    fs.renameSync(made.queue.path, made.path('away'))
+    worker.resume()
+    await until('it is missing', () => worker.state === 'missing')
+    expect(made.events.state.at(-1)).toMatchObject({ error: { code: 'ERR_FSQ_QUEUE_MISSING' } })
+    fs.renameSync(made.path('away'), made.queue.path)
+    await until('it works', () => worker.counters.done === 1)
+    expect(made.states).toEqual(['running', 'missing', 'running'])
+  })
+})
+
 describe('a module that cannot work', () => {
   test.each([
     ['fails-at-import.mjs', /cannot import '.*fails-at-import\.mjs': the database is away/],
@@ -350,6 +443,23 @@ describe('children that die', () => {
       expect(filesOf(made.queue.path, 'fail')).toHaveLength(1)
     },
   )
+
+  test('a message that comes after the end of its child does not reach the next child', async () => {
+    const made = await new Bench().install()
+    const file = made.path('late')
+    await made.add(`leavesHeir ${file}`)
+    const worker = await made.work({ processes: 1 })
+    await until('the child is dead', () => made.events.error.length === 1)
+    const { done } = worker.counters
+    await made.add('waits')
+    await until('the next child works', () => worker.counters.started === 2)
+    fs.writeFileSync(file, '')
+    const heir = Number(fs.readFileSync(`${file}.pid`, 'utf8'))
+    await until('the message is sent', () => !isAlive(heir))
+    fs.writeFileSync(made.path('go'), '')
+    await worker.idle()
+    expect(worker.counters.done).toBe(done + 1)
+  })
 
   test('SIGTERM: the child ends its handlers and is replaced, which is no error', async () => {
     const made = await bench('waits')

@@ -45,7 +45,10 @@ export class Link {
       ...(env === undefined ? {} : { env }),
     })
     // The other end is worker-process.ts.
-    this.#child.on('message', (message) => options.onMessage(message as FromChild))
+    this.#child.on('message', (message) => {
+      // The next child counts its runs from 1 again, so that a late message would be taken for one about its items.
+      if (!this.#isOver) options.onMessage(message as FromChild)
+    })
     this.#child.on('error', (error) => {
       // Later: a fork that fails at once may say so before its caller has this object.
       if (this.#child.pid === undefined)

@@ -24,6 +24,7 @@ export interface RemoteItem {
   readonly id: string
   /** The same from try to try. */
   readonly key: string
+  /** The arguments as the name of the item has them, even if the queue has a parser for them. */
   readonly args: readonly string[]
   /** How many attempts have failed. */
   readonly tries: number
@@ -74,17 +75,15 @@ export type FromChild =
 export type Failing = 'import' | 'export' | 'work'
 
 /** A value that was thrown: an error, or any other one. */
-export type SentValue =
-  | { readonly value?: string | number | boolean | null }
-  | {
-      readonly error: {
-        readonly name: string
-        readonly message: string
-        readonly code?: string | number
-        readonly stack?: string
-        readonly cause?: SentValue
-      }
-    }
+export type SentValue = { readonly value?: string | number | boolean | null } | { readonly error: SentError }
+
+interface SentError {
+  readonly name: string
+  readonly message: string
+  readonly code?: string | number
+  readonly stack?: string
+  readonly cause?: SentValue
+}
 
 /** The item of an event. `run`: a number of the child for this claim of the item. */
 export interface SentItem extends Omit<RemoteItem, 'enqueuedAt'> {
@@ -101,21 +100,30 @@ export interface SentEvent {
 // A chain of causes may be a circle.
 const MOST_CAUSES = 8
 
-/** Describes a value that was thrown. */
+/** Describes a value that was thrown. Any value can be, and so can each part of an error. Never throws. */
 export function sendValue(thrown: unknown, causes = 0): SentValue {
   if (thrown === undefined) return {}
   if (thrown === null || ['string', 'number', 'boolean'].includes(typeof thrown))
     return { value: thrown as string | number | boolean | null }
-  if (!(thrown instanceof Error)) return { error: { name: 'Error', message: inspect(thrown) } }
-  const { name, message, stack, cause, code } = thrown as Error & { readonly code?: unknown }
+  try {
+    if (thrown instanceof Error) return { error: partsOf(thrown, causes) }
+    return { error: { name: 'Error', message: inspect(thrown) } }
+  } catch {
+    return { error: { name: 'Error', message: 'an error that cannot be read' } }
+  }
+}
+
+/** Unlike the log of an item, this shortens nothing and keeps the causes. */
+function partsOf(error: Error, causes: number): SentError {
+  const { name, message, stack, cause, code } = error as Partial<
+    Record<'name' | 'message' | 'stack' | 'cause' | 'code', unknown>
+  >
   return {
-    error: {
-      name,
-      message,
-      ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-      ...(stack === undefined ? {} : { stack }),
-      ...(cause === undefined || causes === MOST_CAUSES ? {} : { cause: sendValue(cause, causes + 1) }),
-    },
+    name: typeof name === 'string' ? name : 'Error',
+    message: String(message),
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+    ...(typeof stack === 'string' ? { stack } : {}),
+    ...(cause === undefined || causes === MOST_CAUSES ? {} : { cause: sendValue(cause, causes + 1) }),
   }
 }
 

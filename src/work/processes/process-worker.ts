@@ -104,6 +104,7 @@ class ProcessWorker extends Worker<RemoteItem> {
   #isClosing = false
   #hasClosed = false
   #state: WorkerState
+  #outage: WorkerState | undefined
   /** Looks whether close() can go on. */
   #checkClose: () => void = () => undefined
 
@@ -129,6 +130,7 @@ class ProcessWorker extends Worker<RemoteItem> {
         for (const event of events) this.#onEvent(seat, event)
       },
       onIdle: (seat: Seat, round: number, started: number) => this.#idleRounds.onAnswer(seat, round, started),
+      onMissing: (error: unknown) => this.#refresh(error),
       onChange: (error?: unknown) => this.#onChange(error),
     }
     this.#seats = Array.from({ length: processes }, () => new Seat(desk))
@@ -301,8 +303,10 @@ class ProcessWorker extends Worker<RemoteItem> {
     if (this.#hasClosed) return 'closed'
     if (this.#isClosing) return 'closing'
     if (this.#isPaused) return 'paused'
-    const states = new Set(this.#working.map(({ state }) => state))
-    return OUTAGES.find((outage) => states.size === 1 && states.has(outage)) ?? 'running'
+    const states = new Set(this.#working.flatMap(({ state }) => state ?? []))
+    // Without a child that works, the outage goes on until the next child has looked at the queue.
+    if (states.size > 0) this.#outage = OUTAGES.find((outage) => states.size === 1 && states.has(outage))
+    return this.#outage ?? 'running'
   }
 }
 

@@ -11,7 +11,11 @@
  */
 import { inspect } from 'node:util'
 
-import { WorkerProcessError, type WorkerProcessErrorOptions } from '../../errors/classes.js'
+import {
+  QueueMissingError,
+  WorkerProcessError,
+  type WorkerProcessErrorOptions,
+} from '../../errors/classes.js'
 import type { WorkerState } from '../journal.js'
 import { type Ending, Link } from './link.js'
 import {
@@ -42,6 +46,8 @@ export interface SeatDesk {
   readonly now: () => { readonly paused: boolean; readonly concurrency: number }
   readonly onEvents: (seat: Seat, events: readonly SentEvent[]) => void
   readonly onIdle: (seat: Seat, round: number, started: number) => void
+  /** A child cannot work, because the queue is missing. */
+  readonly onMissing: (error: unknown) => void
   /** A child begins to work, or has ended. `error`: it has not ended because it was to. */
   readonly onChange: (error?: WorkerProcessError) => void
 }
@@ -63,8 +69,8 @@ export class Seat {
   #reason: WorkerProcessError | undefined
   /** The items whose handlers run, by the number of the run, the oldest first. */
   readonly #running = new Map<number, Running>()
-  /** The state of the worker in the child. */
-  state: WorkerState = 'running'
+  /** The state of the worker in the child; `undefined`: the child has not sent it yet. */
+  state: WorkerState | undefined
   /** {@link go} has been called. */
   #isOpen = false
   #isClosing = false
@@ -162,7 +168,7 @@ export class Seat {
   #go(): void {
     const { job, now } = this.#desk
     this.#phase = 'working'
-    this.state = 'running'
+    this.state = undefined
     this.#link?.send({ type: 'go', ...now() })
     if (job.timeout > 0) this.#watch = this.#newWatch()
     this.#desk.onChange()
@@ -194,7 +200,7 @@ export class Seat {
         else this.#onFirst(undefined)
         break
       case 'failed':
-        this.#reason = this.#failure(message.what, receiveValue(message.error))
+        this.#onFailed(message.what, receiveValue(message.error))
         break
       case 'events':
         this.#desk.onEvents(this, message.events)
@@ -212,6 +218,14 @@ export class Seat {
       case 'pong':
         break
     }
+  }
+
+  #onFailed(what: Failing, cause: unknown): void {
+    this.#reason = this.#failure(what, cause)
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    if (what !== 'work' || code !== QueueMissingError.code) return
+    this.state = 'missing'
+    this.#desk.onMissing(cause)
   }
 
   #onEnd(ending: Ending): void {

@@ -1,5 +1,8 @@
 // A handler that does what the first argument of its item says. It notes the start and the end of each run in the file FSQ_TEST_LOG.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
+import path from 'node:path'
 import { setTimeout as later } from 'node:timers/promises'
 
 import { PermanentFailure, Queue, RetryLater } from '../../../dist/index.js'
@@ -29,6 +32,21 @@ const behaviours = {
   killsItself() {
     process.kill(process.pid, 'SIGKILL')
   },
+  /** Dies, and leaves a process that still has its channel and sends an event once the test makes the file. */
+  async leavesHeir(item) {
+    const { id, key, args } = item
+    const sent = { run: 1, id, key, args, tries: 0, enqueuedAt: 0, size: 0 }
+    const message = { type: 'events', events: [{ name: 'done', fields: { item: sent, ms: 1 } }] }
+    const script = `while [ ! -e "$1" ]; do [ -d "$2" ] || exit; sleep 0.01; done; echo "$3" >&3`
+    const heir = spawn('sh', ['-c', script, 'sh', args[1], path.dirname(args[1]), JSON.stringify(message)], {
+      stdio: ['ignore', 'ignore', 'ignore', process.channel.fd],
+      detached: true,
+    })
+    await once(heir, 'spawn')
+    fs.writeFileSync(`${args[1]}.pid`, String(heir.pid))
+    await item.discard()
+    process.kill(process.pid, 'SIGKILL')
+  },
   exits() {
     process.exit(7)
   },
@@ -37,6 +55,27 @@ const behaviours = {
   },
   throwsText() {
     throw 'a text'
+  },
+  throwsCircle() {
+    const response = {}
+    response.request = { response }
+    throw Object.assign(new Error(), { message: response, stack: response })
+  },
+  throwsBigInt() {
+    throw Object.assign(new Error(), { message: 5n, name: 5n })
+  },
+  throwsUnreadable() {
+    throw Object.assign(new Error(), { message: Object.create(null) })
+  },
+  /** Its error cannot be sent to the parent process. */
+  throwsUnsendable() {
+    const { send } = process
+    process.send = function (message, ...rest) {
+      if (JSON.stringify(message).includes('too long to be sent'))
+        throw new RangeError('Invalid string length')
+      return send.call(this, message, ...rest)
+    }
+    throw new Error('too long to be sent')
   },
   gone() {
     throw new PermanentFailure('for good')
