@@ -79,3 +79,9 @@ export function checkMilliseconds(option: string, value: unknown): void {
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return
   throw new SettingError(option, value, 'milliseconds, a number of 0 or more')
 }
+
+/** @throws {@link SettingError} */
+export function checkIdOrKey(idOrKey: unknown): asserts idOrKey is string {
+  if (typeof idOrKey === 'string') return
+  throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
+}

@@ -11,7 +11,7 @@ import type { Crash } from '../meta/burial.js'
 import type { Queue } from '../queue.js'
 import type { ReportListener } from '../report.js'
 import type { BackoffOptions } from '../work/backoff.js'
-import type { Counters, Journal } from '../work/journal.js'
+import { type Counters, type Journal, noCounts } from '../work/journal.js'
 import { type CheckedOptions, checkWorkerOptions } from '../work/options.js'
 import { Pool } from '../work/pool.js'
 import type { Desk, HandlerContext } from '../work/run.js'
@@ -55,7 +55,7 @@ export class Scanner {
   readonly #journal: Journal<WorkItem>
   readonly #pool: Pool<WorkItem>
   readonly #doneLimit: DoneLimit | undefined
-  readonly #counters = { started: 0, done: 0, retried: 0, failed: 0, postponed: 0, released: 0, crashed: 0 }
+  readonly #counters = noCounts()
   /** How many items cannot be finished. */
   #unfinished = 0
   #onChange: () => void = () => undefined

@@ -12,7 +12,7 @@ import { fileSystemError } from '../errors/system-error.js'
 import { placePath } from '../directory/layout.js'
 import { type RawName, toRaw } from '../name/charset.js'
 import { type ParsedName, itemKey } from '../name/item-name.js'
-import { LONGEST_NAME } from '../name/limits.js'
+import { isFileName } from '../name/limits.js'
 import type { Settings } from '../settings.js'
 import { namesIn } from './names.js'
 import type { Slices } from './slices.js'
@@ -128,9 +128,4 @@ export class Finder {
       throw fileSystemError(failureOf(error, 'lstat', path.toString()), 'look for an item')
     }
   }
-}
-
-/** Whether it can be the name of a file: a path with anything else in it leads to another one. */
-function isFileName(raw: RawName): boolean {
-  return raw !== '' && raw.length <= LONGEST_NAME && !/[/\0]/.test(raw)
 }

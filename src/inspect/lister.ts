@@ -16,7 +16,7 @@ import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { NamedItem } from '../item/named-item.js'
 import { Place } from '../addon/native.js'
-import { checkOptions } from '../options.js'
+import { checkIdOrKey, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
 import { Finder } from './find.js'
 import { namesIn } from './names.js'
@@ -83,8 +83,7 @@ export class Lister {
   }
 
   async find(idOrKey: unknown): Promise<ListedItem | undefined> {
-    if (typeof idOrKey !== 'string')
-      throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
+    checkIdOrKey(idOrKey)
     this.#directory.checkOpen()
     const found = await new Finder(this.#directory, this.#settings, new Slices()).find(idOrKey, STATES)
     if (found === undefined) return undefined

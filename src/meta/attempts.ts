@@ -4,12 +4,13 @@
  * @module
  */
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { FsqError, SettingError } from '../errors/classes.js'
+import { FsqError } from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { type RawName, toRaw } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
-import { LONGEST_NAME } from '../name/limits.js'
+import { isFileName } from '../name/limits.js'
+import { checkIdOrKey } from '../options.js'
 import { parseIfItem } from '../inspect/states.js'
 import type { Settings } from '../settings.js'
 import { type CrashLine, type FailedLine, type LogLine, loggedKeys, readLog } from './log.js'
@@ -63,8 +64,7 @@ export function attemptsOf(
   settings: Settings,
   idOrKey: unknown,
 ): readonly Attempt[] {
-  if (typeof idOrKey !== 'string')
-    throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
+  checkIdOrKey(idOrKey)
   const key = keysOf(toRaw(idOrKey, settings.charset), settings)
   for (const candidate of key) {
     const attempts = read(directory, candidate).flatMap((line) =>
@@ -121,7 +121,7 @@ function reading<T>({ layout }: QueueDirectory, reads: () => T): T {
 
 /** A key whose first argument is a number looks like an id. */
 function keysOf(raw: RawName, settings: Settings): readonly RawName[] {
-  if (raw === '' || raw.length > LONGEST_NAME || /[/\0]/.test(raw) || raw === '.' || raw === '..') return []
+  if (!isFileName(raw)) return []
   return parseIfItem(raw, settings) === undefined ? [raw] : [itemKey(raw, settings.encode), raw]
 }
 

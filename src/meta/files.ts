@@ -77,12 +77,12 @@ export function append(descriptor: number, bytes: Buffer): void {
 }
 
 /** Reads a file to its end. */
-export function readAll(descriptor: number, start = 0): Buffer {
-  const size = Math.max(0, fs.fstatSync(descriptor).size - start)
+export function readAll(descriptor: number): Buffer {
+  const { size } = fs.fstatSync(descriptor)
   const bytes = Buffer.alloc(size)
   let filled = 0
   while (filled < size) {
-    const count = fs.readSync(descriptor, bytes, filled, size - filled, start + filled)
+    const count = fs.readSync(descriptor, bytes, filled, size - filled, filled)
     if (count === 0) break
     filled += count
   }

@@ -12,13 +12,12 @@ import fs from 'node:fs'
 import { Place } from '../addon/native.js'
 import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { SettingError } from '../errors/classes.js'
 import { Finder, type FoundItem } from '../inspect/find.js'
 import { Slices } from '../inspect/slices.js'
 import { STATES } from '../inspect/states.js'
 import { type RawName, fromRaw } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
-import { checkOptions, checkSignal } from '../options.js'
+import { checkIdOrKey, checkOptions, checkSignal } from '../options.js'
 import type { Settings } from '../settings.js'
 import { type Attempt, attemptsOf } from './attempts.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
@@ -57,8 +56,7 @@ export async function finished(
   idOrKey: unknown,
   options: FinishedOptions,
 ): Promise<Finished> {
-  if (typeof idOrKey !== 'string')
-    throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
+  checkIdOrKey(idOrKey)
   checkOptions('finished', options, ['signal'])
   const { signal } = options
   checkSignal(signal)

@@ -23,7 +23,14 @@ import type { ItemContext } from '../item/context.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { RawName } from '../name/charset.js'
 import type { Settings } from '../settings.js'
-import type { Counters, FailedAttempt, Journal, Suspicion, WorkerState } from '../work/journal.js'
+import {
+  type Counters,
+  type FailedAttempt,
+  type Journal,
+  type Suspicion,
+  type WorkerState,
+  noCounts,
+} from '../work/journal.js'
 import { BOOT } from './boot.js'
 import type { Crash } from './burial.js'
 import { MetaDirectory } from './directory.js'
@@ -55,16 +62,6 @@ interface InHand {
   readonly since: string
 }
 
-const NOTHING_COUNTED: Counters = {
-  started: 0,
-  done: 0,
-  retried: 0,
-  failed: 0,
-  postponed: 0,
-  released: 0,
-  crashed: 0,
-}
-
 /** The guards of this process that are open. */
 const open = new Set<Guard>()
 
@@ -83,7 +80,7 @@ export class Guard implements Journal<WorkItem> {
   /** What {@link progress} has been told and is not written yet. */
   readonly #untold = new Map<WorkItem, unknown>()
   #state: WorkerState = 'running'
-  #counters = NOTHING_COUNTED
+  #counters: Counters = noCounts()
   #flushes: NodeJS.Timeout | undefined
 
   constructor(context: ItemContext, options: GuardOptions) {

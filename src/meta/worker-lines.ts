@@ -13,7 +13,7 @@
 import { Buffer } from 'node:buffer'
 
 import { type RawName, pathText } from '../name/charset.js'
-import { LONGEST_NAME } from '../name/limits.js'
+import { isFileName } from '../name/limits.js'
 import type { Counters, WorkerState } from '../work/journal.js'
 
 /** Bytes of a line, with its newline. */
@@ -237,11 +237,7 @@ function heldItem(value: unknown): HeldItem | undefined {
   const name =
     typeof raw === 'string' ? Buffer.from(raw, 'base64') : Buffer.from(typeof id === 'string' ? id : '')
   const held = name.toString('latin1')
+  // Another user may have written the line: a path must not lead out of the queue.
   if (typeof since !== 'string' || !isFileName(held)) return undefined
   return { id: held, since, ...(progress === undefined ? {} : { progress }) }
-}
-
-/** Another user may have written the line: a path must not lead out of the queue. */
-function isFileName(name: RawName): boolean {
-  return name !== '' && name !== '.' && name !== '..' && name.length <= LONGEST_NAME && !/[/\0]/.test(name)
 }

@@ -25,7 +25,7 @@ import type { Counters, WorkerState } from '../work/journal.js'
 import { MetaDirectory } from './directory.js'
 import { closeFile, namesAt, openFile, readAll, tryLock } from './files.js'
 import { isHidden, isWorkerFileName, partPath } from './layout.js'
-import { type HeldItem, type WorkerRecord, parseWorkerLines } from './worker-lines.js'
+import { type HeldItem, type WorkerLine, type WorkerRecord, parseWorkerLines } from './worker-lines.js'
 
 /** An item that a worker has in hand. */
 export interface ItemInHand {
@@ -80,8 +80,8 @@ export function knownWorkers(layout: Layout, settings: Settings): readonly Worke
   const infos: WorkerInfo[] = []
   for (const name of [...namesAt(workers)].sort()) {
     if (isHidden(name) || !isWorkerFileName(name)) continue
-    const record = readIfAlive(meta, path.join(workers, name))
-    if (record?.worker !== undefined) infos.push(infoOf(name, record, settings))
+    const { worker, held } = readIfAlive(meta, path.join(workers, name)) ?? {}
+    if (worker !== undefined) infos.push(infoOf(name, worker, held ?? [], settings))
   }
   return infos
 }
@@ -103,9 +103,8 @@ function readIfAlive({ lockKind }: MetaDirectory, file: string): WorkerRecord | 
   }
 }
 
-function infoOf(name: string, { worker, held }: WorkerRecord, settings: Settings): WorkerInfo {
+function infoOf(name: string, worker: WorkerLine, held: readonly HeldItem[], settings: Settings): WorkerInfo {
   const items = held.map((item) => itemOf(item, settings))
-  if (worker === undefined) return { id: name, items }
   const { pid, host, started, concurrency, state, counters } = worker
   return { id: name, host, pid, started: new Date(started), concurrency, state, counters, items }
 }
@@ -119,15 +118,37 @@ async function otherWorkers(
   const queue = placePath(layout, Place.queue)
   const holders = workersOn(queue)
   if (holders === undefined) return []
-  const items = new Map<number, ItemInHand[]>()
   const unknown = new Set(
     [...holders].filter(([, pids]) => pids.some((pid) => !known.has(pid))).map(([inode]) => inode),
   )
   if (unknown.size === 0) return []
+  const locked: LockedItem[] = []
   for await (const { raw, info } of entriesOf(queue, new Slices())) {
     if (!unknown.has(info.ino) || parseIfItem(raw, settings) === undefined) continue
-    for (const pid of holders.get(info.ino) ?? []) {
-      if (!known.has(pid)) items.set(pid, [...(items.get(pid) ?? []), namesOf(raw, settings)])
+    locked.push({ raw, pids: holders.get(info.ino) ?? [] })
+  }
+  return workersWithoutFile(locked, known, settings)
+}
+
+/** An item that is locked, and the processes that hold the lock; 0: the kernel does not name the process. */
+export interface LockedItem {
+  readonly raw: RawName
+  readonly pids: readonly number[]
+}
+
+/** The processes among the holders of locks that have no file. @param known - Those that have one. Pure. */
+export function workersWithoutFile(
+  locked: readonly LockedItem[],
+  known: ReadonlySet<number | undefined>,
+  settings: Settings,
+): readonly WorkerInfo[] {
+  const items = new Map<number, ItemInHand[]>()
+  for (const { raw, pids } of locked) {
+    for (const pid of pids) {
+      if (known.has(pid)) continue
+      const inHand = items.get(pid) ?? []
+      inHand.push(namesOf(raw, settings))
+      items.set(pid, inHand)
     }
   }
   return [...items].map(([pid, inHand]) => (pid > 0 ? { pid, items: inHand } : { items: inHand }))

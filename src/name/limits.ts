@@ -15,3 +15,8 @@ export const LARGEST_NUMBER = 10 ** MOST_DIGITS - 1
 
 /** A whole number of at most `MOST_DIGITS` digits. */
 export const WHOLE_NUMBER = new RegExp(`^[0-9]{1,${MOST_DIGITS}}$`)
+
+/** Whether bytes, one a character, can be the name of a file: a path made of it leads to no other directory. */
+export function isFileName(raw: string): boolean {
+  return raw !== '' && raw !== '.' && raw !== '..' && raw.length <= LONGEST_NAME && !/[/\0]/.test(raw)
+}

@@ -43,6 +43,11 @@ export interface Counters {
   readonly crashed: number
 }
 
+/** The counters of a worker that has not begun, for it to raise. */
+export function noCounts(): Record<keyof Counters, number> {
+  return { started: 0, done: 0, retried: 0, failed: 0, postponed: 0, released: 0, crashed: 0 }
+}
+
 /**
  * What earlier deaths of workers say about an item, before it runs.
  *

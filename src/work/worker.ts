@@ -11,7 +11,7 @@ import type { WorkItem } from '../item/work-item.js'
 import type { WorkerEvents } from './events.js'
 import { Feed } from './feed.js'
 import { Worker, closingError } from './handle.js'
-import type { Counters, Journal, WorkerState } from './journal.js'
+import { type Counters, type Journal, type WorkerState, noCounts } from './journal.js'
 import { type CheckedOptions, LONGEST_TIMER, checkConcurrency } from './options.js'
 import { Pool } from './pool.js'
 import type { Desk, Handler, ItemParser } from './run.js'
@@ -36,7 +36,7 @@ export interface WorkerParts<Item extends WorkableItem> {
 /** A worker whose handlers run in this process. */
 export class HandlerWorker<Item extends WorkableItem = WorkItem> extends Worker<Item> {
   readonly #parts: WorkerParts<Item>
-  readonly #counters = { started: 0, done: 0, retried: 0, failed: 0, postponed: 0, released: 0, crashed: 0 }
+  readonly #counters = noCounts()
   readonly #pool: Pool<Item>
   readonly #feed: Feed<Item>
   #state: WorkerState

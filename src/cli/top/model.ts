@@ -9,7 +9,7 @@ import os from 'node:os'
 
 import { Place } from '../../addon/native.js'
 import { type Layout, layoutOf, placePath } from '../../directory/layout.js'
-import { type Entry, isDelayed, nameText } from '../../inspect/entries.js'
+import { type Entry, isDelayed } from '../../inspect/entries.js'
 import { enqueuedAt } from '../../inspect/items.js'
 import { workersOn } from '../../inspect/lock-holders.js'
 import { isOfSystem, queuesIn } from '../../inspect/queues.js'
@@ -23,7 +23,7 @@ import {
   failuresByReason,
   readableLog,
 } from '../../meta/failures.js'
-import { type WorkerInfo, knownWorkers } from '../../meta/workers.js'
+import { type WorkerInfo, knownWorkers, workersWithoutFile } from '../../meta/workers.js'
 import type { RawName } from '../../name/charset.js'
 import { itemKey } from '../../name/item-name.js'
 import type { Settings } from '../../settings.js'
@@ -201,23 +201,13 @@ class FollowedQueue {
     locked: readonly RawName[],
   ): readonly WorkerInfo[] {
     const pids = new Set(known.map(({ pid }) => pid))
-    const others = new Map<number, RawName[]>()
-    for (const raw of locked) {
-      for (const pid of holders?.get(this.#waiting.facts.get(raw)?.inode ?? 0) ?? []) {
-        if (pids.has(pid)) continue
-        const items = others.get(pid) ?? []
-        items.push(raw)
-        others.set(pid, items)
-      }
-    }
-    return [...others].map(([pid, items]) => ({
-      // The kernel names processes of this machine only.
-      ...(pid > 0 ? { pid, host: os.hostname() } : {}),
-      items: items.map((raw) => ({
-        id: nameText(raw),
-        key: nameText(itemKey(raw, this.#settings.encode)),
-      })),
-    }))
+    const items = locked.map((raw) => {
+      return { raw, pids: holders?.get(this.#waiting.facts.get(raw)?.inode ?? 0) ?? [] }
+    })
+    // The kernel names processes of this machine only.
+    return workersWithoutFile(items, pids, this.#settings).map((worker) =>
+      worker.pid === undefined ? worker : { ...worker, host: os.hostname() },
+    )
   }
 
   #waitingOf({ raw, info }: Entry): Waiting | undefined {

@@ -10,7 +10,7 @@ import { SettingError } from '../../errors/classes.js'
 import { type SettingOverrides, type Settings, isGiven } from '../../settings.js'
 import type { WorkerEvents } from '../events.js'
 import { Worker, closingError } from '../handle.js'
-import type { Counters, WorkerState } from '../journal.js'
+import { type Counters, type WorkerState, noCounts } from '../journal.js'
 import type { WorkedQueue } from '../local.js'
 import { checkConcurrency } from '../options.js'
 import { isQueueDown } from '../../directory/down.js'
@@ -98,7 +98,7 @@ class ProcessWorker extends Worker<RemoteItem> {
   readonly #seats: readonly Seat[]
   readonly #idleRounds: IdleRounds<Seat>
   readonly #signal: AbortSignal | undefined
-  readonly #counters = { started: 0, done: 0, retried: 0, failed: 0, postponed: 0, released: 0, crashed: 0 }
+  readonly #counters = noCounts()
   #concurrency: number
   #isPaused: boolean
   #isClosing = false
