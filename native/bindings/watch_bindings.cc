@@ -235,6 +235,7 @@ napi_value ListNews(napi_env env, napi_callback_info info) {
   std::ranges::move(waiter->names, std::back_inserter(names));
   waiter->names.clear();
   *listing = std::move(*Listing::Of(std::move(names)));
+  if (skipped->next_due_ms() == 0) listing->look_first = 0;
   return JsBuilder(env).Number(static_cast<double>(listing->size()));
 }
 

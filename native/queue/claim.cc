@@ -158,7 +158,7 @@ void Claimer::Read(Claim& claim) {
 bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
   platform::EntryType type = entry.type;
   *skip = true;
-  if (listing_.look_first > 0 || type == platform::EntryType::kUnknown) {
+  if (listing_.look_first > 0) {
     struct stat named;
     const int queue = directory_.fd(Place::kQueue);
     if (FSQ_CALL("claim.look", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1)
@@ -168,10 +168,12 @@ bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
       NoteDelayed(entry, named);
       return true;
     }
-    if (listing_.look_first > 0) listing_.look_first--;
+    listing_.look_first--;
   }
-  // Skipped without opening it: opening a device, a FIFO or someone's symlink has effects.
-  *skip = type != platform::EntryType::kRegular;
+  // Skipped without opening it: opening a device, a FIFO or someone's symlink has effects. A name that a
+  // watch has told has no type. It is almost always a new item, so it is opened at once, in a way that neither
+  // waits nor follows a link.
+  *skip = type != platform::EntryType::kRegular && type != platform::EntryType::kUnknown;
   if (*skip) NoteForeign(entry, type);
   return true;
 }

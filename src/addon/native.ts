@@ -363,6 +363,8 @@ interface Native {
   formatTime(format: string, seconds: number, microseconds: number, utc: boolean): string
   /** Milliseconds since the epoch; `undefined` if the text is not exactly what the format writes. */
   parseTime(format: string, text: string, utc: boolean): number | undefined
+  /** When a file or directory was last modified, in milliseconds since the epoch; `undefined`: nothing has the path. */
+  modifiedAt(path: RawName): number | Failure | undefined
   /** `undefined`: there is no such name. */
   userId(name: string): number | Failure | undefined
   groupId(name: string): number | Failure | undefined

@@ -3,20 +3,21 @@
  *
  * @module
  */
-import { infoAt } from './files.js'
+import { type RawName, toRaw } from '../name/charset.js'
+import { modifiedAt } from './files.js'
 
 /** A directory may change again within the tick of the clock that its time has. */
 const CLOCK_TICK_MS = 20
 
 /** Remembers the time that a directory had when it was listed. */
 export class DirectoryChanges {
-  readonly #directory: string
+  readonly #directory: RawName
   /** When the directory was listed, and its time then; -1: it did not exist. */
   #listed = 0
   #changed = -1
 
   constructor(directory: string) {
-    this.#directory = directory
+    this.#directory = toRaw(directory, 'utf8')
   }
 
   /** Whether the directory existed at the last {@link take}. */
@@ -30,7 +31,7 @@ export class DirectoryChanges {
    * @returns False: it cannot have changed since the last call that returned true.
    */
   take(): boolean {
-    const changed = infoAt(this.#directory)?.mtimeMs ?? -1
+    const changed = modifiedAt(this.#directory) ?? -1
     if (changed === this.#changed && this.#listed - changed > CLOCK_TICK_MS) return false
     this.#changed = changed
     this.#listed = Date.now()

@@ -12,6 +12,7 @@ import { type LockKind, isFailure, native } from '../addon/native.js'
 import { LockOperation, packLock } from '../addon/packing.js'
 import { codeOf } from '../errors/errno.js'
 import { systemError } from '../errors/system-error.js'
+import type { RawName } from '../name/charset.js'
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC } = fs.constants
 const { EAGAIN } = os.constants.errno
@@ -96,6 +97,13 @@ export function infoOf(descriptor: number): fs.Stats {
 /** `undefined`: there is no such file. Does not follow links. */
 export function infoAt(path: FilePath): fs.Stats | undefined {
   return fs.lstatSync(path, { throwIfNoEntry: false })
+}
+
+/** When a file or directory was last modified, in milliseconds since the epoch; `undefined`: nothing has the path. */
+export function modifiedAt(path: RawName): number | undefined {
+  const time = native.modifiedAt(path)
+  if (isFailure(time)) throw systemError(time)
+  return time
 }
 
 /** Whether a path leads to the file that is open. */

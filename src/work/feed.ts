@@ -160,6 +160,8 @@ export class Feed<Item extends WorkableItem> {
         this.#take(session, ready)
         continue
       }
+      // Where the source tells that no more items are ready, those in hand need not wait for the end of the tick.
+      if (items.tryNext !== undefined) pool.startNow()
       const next: IteratorResult<Item, unknown> = await iterator.next()
       if (next.done === true) {
         this.#fallAsleep(session)

@@ -57,7 +57,7 @@ async function run({ scenario, prepare, check }: Case, kill?: Kill): Promise<Chi
   return child
 }
 
-const READS = ['closeSync', 'readSync', 'fstatSync', 'lstatSync', 'readdirSync']
+const READS = ['closeSync', 'readSync', 'fstatSync', 'lstatSync', 'modifiedAt', 'readdirSync']
 
 /** Kills a worker at each call of a scenario, and in the middle of each write. Gives back the calls. */
 async function killAtEach(scenario: Case): Promise<string[]> {

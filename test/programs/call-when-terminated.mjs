@@ -75,6 +75,7 @@ async function argumentsOf({ root, at }) {
     resolveCompleted: [true],
     openPipe: [],
     raiseDescriptor: [0, 100],
+    modifiedAt: [root],
     appendLogSync: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
     release: [[1e9]],
     newItemForm: [values],

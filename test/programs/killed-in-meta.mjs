@@ -1,6 +1,6 @@
 // Kills itself at a call on files, before the call is made: { root, scenario, at, torn }. With `torn`, the call is a write of which half is
 // made. Without `at` it says which calls there are. The calls are counted while the journal works; the functions of node:fs, and the
-// calls of the addon that lock, append to a log and move an item, are replaced before the package is loaded.
+// calls of the addon that lock, look at a time, append to a log and move an item, are replaced before the package is loaded.
 import fs from 'node:fs'
 import process from 'node:process'
 
@@ -37,7 +37,7 @@ function writeHalf(descriptor, bytes, start = 0, count = bytes.length, position 
 
 for (const [object, names] of [
   [fs, CALLS],
-  [addon, ['lockDescriptor', 'appendLogSync', 'finish']],
+  [addon, ['lockDescriptor', 'modifiedAt', 'appendLogSync', 'finish']],
 ]) {
   for (const name of names) {
     const call = object[name]
