@@ -240,6 +240,8 @@ interface Native {
     stop?: StopHandle,
   ): Promise<PackedClaims>
   claimSync: (...args: Parameters<Native['claim']>) => PackedClaims
+  /** Other code gets the descriptor of a claim and may close it: from now on native code checks it before each use. */
+  lendClaim(claim: number): void
 
   newSkipped(): SkippedHandle
   closeSkipped(skipped: SkippedHandle): void

@@ -79,6 +79,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'log.read': ['EIO'],
   'log.write': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'],
   'finish.utimens': ['EPERM', 'EIO', 'EROFS'],
+  'finish.fstat': ['EIO', 'EOVERFLOW'],
   'finish.stat': LOOKING,
   'finish.look': LOOKING,
   'finish.rename': [...MAKING, 'EXDEV', 'EBUSY', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],
