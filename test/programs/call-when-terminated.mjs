@@ -56,7 +56,8 @@ async function argumentsOf({ root, at }) {
     listingSpent: [listing()],
     listingEntries: [listing(), 0, 10],
     seekListing: [listing(), 1],
-    isDownSync: [queue],
+    isDownSync: [queue, false],
+    noteDown: [],
     claim,
     claimSync: claim,
     newSkipped: [],
@@ -144,7 +145,7 @@ if (isMainThread) {
   // The first call pauses, the last one can be seen from outside.
   const call = new Function(
     'addon, receiver, queue, given, reached',
-    `addon.isDownSync(queue); receiver.${name}(${list}); addon.makeFifo(reached, 0o600)`,
+    `addon.isDownSync(queue, false); receiver.${name}(${list}); addon.makeFifo(reached, 0o600)`,
   )
   const receiver = name === 'dlopen' ? process : addon
   parentPort.once('message', () => call(addon, receiver, queue, given, reached))

@@ -7,6 +7,7 @@ const OTHERS = new Set([
   'newStop',
   'heldClaims',
   'openPipe',
+  'noteDown',
   'faultPoints',
   'faultHits',
   'stop',
