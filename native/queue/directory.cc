@@ -83,7 +83,8 @@ int QueueDirectory::FindLockKind(LockKind* kind) const {
   if (!locking_) return 0;
   struct stat info;
   *kind = LockKind::kDescription;
-  if (LookAt(root_.get(), layout_.marker, &info) == 0) return 0;
+  const char* const marker = layout_.marker.c_str();
+  if (FSQ_CALL("claim.kind", ::fstatat(root_.get(), marker, &info, AT_SYMLINK_NOFOLLOW)) == 0) return 0;
   *kind = LockKind::kFlock;
   return errno == ENOENT ? 0 : -1;
 }

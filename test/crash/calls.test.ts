@@ -24,6 +24,12 @@ test('a drain looks at down once for many items', async () => {
   expect(calls['claim.down']).toBeLessThan(0.1)
 })
 
+test('a scan of an empty queue makes no claim', async () => {
+  const calls = await callsOf('scan')
+  expect(calls).toMatchObject({ 'list.open': 1, 'claim.down': 1 })
+  expect(calls['claim.kind'] ?? 0).toBeLessThan(0.1)
+})
+
 describe('the finish of an item', () => {
   test.each([
     ['done', undefined],

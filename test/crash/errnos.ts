@@ -31,6 +31,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'list.open': OPENING,
   'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
   'list.stat': LOOKING,
+  'claim.kind': ['EACCES', 'EIO', 'ENOMEM'],
   'claim.down': ['EACCES', 'EIO', 'ENOMEM'],
   'claim.look': LOOKING,
   'claim.open': [
