@@ -557,7 +557,10 @@ export class Queue<out T extends Shape = Untyped> {
     return repair(this.#directory, this.#settings, options)
   }
 
-  /** Forbids scans of this queue by any process, until {@link up}. Workers finish the items that they have claimed. */
+  /**
+   * Forbids scans of this queue by any process, until {@link up}. Workers finish the items that they have in hand. Scans of this process hand
+   * out no more items; those of other processes stop within 10 ms.
+   */
   async down(): Promise<void> {
     this.#directory.checkOpen()
     await makeDown(this.#layout, this.#settings)

@@ -114,9 +114,19 @@ napi_value Release(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// (claim): its descriptor is given to other code, which may close it.
+napi_value LendClaim(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const int64_t id = arguments[0].Integer();
+  if (!arguments.ok()) return nullptr;
+  if (ClaimedDescriptor* const claim = DataOf(env).Find(id)) claim->Lend();
+  return nullptr;
+}
+
 constexpr Binding kFunctions[] = {
     {"claim", Start<ClaimTask>},
     {"claimSync", StartSync<ClaimTask>},
+    {"lendClaim", LendClaim},
     {"release", Release},
 };
 

@@ -84,6 +84,15 @@ napi_value FaultPoints(napi_env env, napi_callback_info) {
   return js.Checked(names);
 }
 
+// -> for each of the points, how often it has been reached since the last call of setFaults
+napi_value FaultHits(napi_env env, napi_callback_info) {
+  JsBuilder js(env);
+  napi_value all = js.Array(0);
+  size_t count = 0;
+  for (const unsigned hits : fault::Hits()) js.Set(all, count++, js.Number(hits));
+  return js.Checked(all);
+}
+
 #endif
 
 constexpr Binding kFunctions[] = {
@@ -94,6 +103,7 @@ constexpr Binding kFunctions[] = {
 #ifdef FSQ_FAULT_POINTS
     {"setFaults", SetFaults},
     {"faultPoints", FaultPoints},
+    {"faultHits", FaultHits},
 #endif
 };
 

@@ -33,6 +33,11 @@ class ListTask : public Task {
                              skipped_ ? &skipped_->stream : nullptr);
     if (!listing_) return;
     if (seed_ != 0) listing_->Relax(seed_);
+    // A pass over no names is over: no claim follows that would end it.
+    if (skipped_ && listing_->size() == 0) {
+      skipped_->UnlockBusy();
+      skipped_->EndPass();
+    }
     listing_->spent_ns = NowNs() - begun;
   }
 

@@ -36,15 +36,23 @@ class OpenTask : public Task {
   Failure failure_;
 };
 
-// (queue) -> boolean, or a failure. One cheap call, so that a loop can make it before it hands out each item.
+// (queue, lately) -> boolean, or a failure. `lately`: a look that is less than 10 ms old will do, so that a
+// loop can ask before it hands out each item.
 napi_value IsDownSync(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto directory = Opened<QueueBox>(arguments[0]);
-  if (!directory) return nullptr;
-  const int down = directory->IsDown();
+  const bool lately = arguments[1].Flag();
+  if (!arguments.ok()) return nullptr;
+  const int down = lately ? directory->IsDownLately() : directory->IsDown();
   JsBuilder js(env);
   if (down == -1) return js.FailureObject(Failure{LastError(), "fstatat", "down"});
   return js.Boolean(down == 1);
+}
+
+// (): this process has taken a queue down.
+napi_value NoteDown(napi_env, napi_callback_info) {
+  QueueDirectory::NoteDown();
+  return nullptr;
 }
 
 // (queue): closes the queue when its last claim has ended.
@@ -74,7 +82,7 @@ constexpr Binding kFunctions[] = {
     {"openQueue", Start<OpenTask>},  {"openQueueSync", StartSync<OpenTask>},
     {"closeQueue", Close<QueueBox>}, {"retireQueue", RetireQueue},
     {"usesFcntl", UsesFcntl},        {"fileSystemOf", FileSystemOf},
-    {"isDownSync", IsDownSync},
+    {"isDownSync", IsDownSync},      {"noteDown", NoteDown},
 };
 
 }  // namespace

@@ -37,7 +37,8 @@ constexpr const char* kPoints[] = {
     "probe.fifo",       "probe.sync",       "probe.copy",        "trigger.mkfifo",    "trigger.open",
     "watch.init",       "watch.add",        "watch.read",        "look.refresh",      "finish.look",
     "list.stat",        "log.open",         "log.lock",          "log.stat",          "log.look",
-    "log.chown",        "log.chmod",        "log.read",          "log.write",
+    "log.chown",        "log.chmod",        "log.read",          "log.write",         "finish.fstat",
+    "claim.kind",
 };
 
 struct Rule {
@@ -122,6 +123,17 @@ void Set(const std::string& specification) {
 
 std::vector<std::string> Points() {
   return {std::begin(kPoints), std::end(kPoints)};
+}
+
+std::vector<unsigned> Hits() {
+  State& state = TheState();
+  const std::lock_guard<std::mutex> guard(state.mutex);
+  std::vector<unsigned> hits;
+  for (const char* point : kPoints) {
+    const auto known = state.hits.find(point);
+    hits.push_back(known == state.hits.end() ? 0 : known->second);
+  }
+  return hits;
 }
 
 bool Enter(const char* point) {

@@ -27,6 +27,8 @@ bool Enter(const char* point);
 bool Leave(const char* point);
 void Set(const std::string& specification);
 std::vector<std::string> Points();
+// How often each of them has been reached since the last Set.
+std::vector<unsigned> Hits();
 // Whether a test has chosen another answer for the latest call at this point.
 bool HasAnswer(const char* point, long long* answer);
 

@@ -11,19 +11,21 @@
 
 namespace fsq {
 
-// Unlocks before it closes. It remembers its inode, because its number is lent to JavaScript: if other code
-// closed the descriptor (a stream with autoClose, for example), the number may now belong to another file,
-// which must not be closed here.
+// Unlocks before it closes. It remembers its inode, because its number may be lent to other code: if that
+// code closed the descriptor (a stream with autoClose, for example), the number may now belong to another
+// file, which must not be closed here. A number that was never lent is not checked: that costs a system call
+// an item.
 class ClaimedDescriptor {
  public:
   ClaimedDescriptor() = default;
   ClaimedDescriptor(int fd, LockKind kind) : fd_(fd), kind_(kind) {}
   ClaimedDescriptor(ClaimedDescriptor&& other) noexcept
-      : fd_(other.Release()), kind_(other.kind_), id_(other.id_) {}
+      : fd_(other.Release()), kind_(other.kind_), lent_(other.lent_), id_(other.id_) {}
   ClaimedDescriptor& operator=(ClaimedDescriptor&& other) noexcept {
     if (this != &other) {
       Reset();
       kind_ = other.kind_;
+      lent_ = other.lent_;
       id_ = other.id_;
       fd_ = other.Release();
     }
@@ -38,19 +40,21 @@ class ClaimedDescriptor {
   void Remember(const struct stat& info) { id_ = IdOf(info); }
   bool Is(const struct stat& info) const { return IdOf(info) == id_; }
 
-  // Whether the descriptor still belongs to its inode, i.e. no other code has closed it. Only valid after
-  // Remember().
+  // Call this, after Remember(), when other code learns the number.
+  void Lend() { lent_ = true; }
+  bool lent() const { return lent_; }
+
+  // Whether the descriptor still belongs to its inode, i.e. no other code has closed it.
   bool IsIntact() const {
     struct stat info;
-    return valid() && RetryInterrupted(::fstat, fd_, &info) == 0 && Is(info);
+    return valid() && (!lent_ || (RetryInterrupted(::fstat, fd_, &info) == 0 && Is(info)));
   }
 
   // Call this when the kernel has given the number to another file: the descriptor is no longer ours.
   void Forget() { (void)Release(); }
 
   void Reset() {
-    const bool lent_and_lost = valid() && id_.inode != 0 && !IsIntact();
-    if (lent_and_lost) Forget();
+    if (!IsIntact()) Forget();
     ResetVerified();
   }
 
@@ -64,6 +68,7 @@ class ClaimedDescriptor {
 
   int fd_ = -1;
   LockKind kind_ = LockKind::kNone;
+  bool lent_ = false;
   FileId id_;
 };
 

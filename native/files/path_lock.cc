@@ -68,6 +68,7 @@ PathLock LockPath(const PathLockRequest& request) {
       return {.failure = Failure{LastError(), LockCall(request.kind)}};
     ClaimedDescriptor held(opened.Release(), request.kind);
     held.Remember(locked);
+    held.Lend();
     if (FSQ_CALL("lock.stat", ::stat(path, &info)) == 0) {
       if (held.Is(info)) return {.held = std::move(held)};
     } else if (errno != ENOENT) {

@@ -285,7 +285,7 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
     // Not just once, because a pass over a backlog that others hold can be long. Not for each name, because
     // the caller checks again before it hands out an item.
     if (batch.looked % kNamesALook == 0) {
-      const int down = directory.IsDown();
+      const int down = directory.IsDownLately();
       if (down == -1) batch.failure = Failure{LastError(), "fstatat", "down"};
       batch.down = down == 1;
       if (down != 0) break;

@@ -25,7 +25,7 @@ class Mover {
   Failure Move();
 
  private:
-  Failure CheckOurs(struct stat* info) const;
+  Failure CheckOurs() const;
   Failure MoveByLink() const;
   int IsOurs(int directory, const std::string& name) const;
   Failure Resolve(const Failure& failure) const;
@@ -68,18 +68,22 @@ class Mover {
 
 // The lock is advisory: a person may have moved the file by hand, or a worker of another implementation may
 // have put another item in its place. A blind rename would then move that item.
-Failure Mover::CheckOurs(struct stat* info) const {
-  if (RetryInterrupted(::fstat, item_.descriptor.get(), info) == -1) return FailureOf("fstat");
-  if (!item_.descriptor.Is(*info)) {
-    errno = EBADF;
-    return FailureOf("fstat");
+Failure Mover::CheckOurs() const {
+  // Invalid: there is no such claim.
+  if (item_.descriptor.lent() || !item_.descriptor.valid()) {
+    struct stat info;
+    if (FSQ_CALL("finish.fstat", ::fstat(item_.descriptor.get(), &info)) == -1) return FailureOf("fstat");
+    if (!item_.descriptor.Is(info)) {
+      errno = EBADF;
+      return FailureOf("fstat");
+    }
   }
   struct stat named;
   if (directory_.Look("finish.stat", queue_, item_.from.c_str(), &named) == -1) {
     if (errno == ENOENT) errno = ESTALE;
     return FailureOf("fstatat");
   }
-  if (IdOf(named) == IdOf(*info)) return {};
+  if (item_.descriptor.Is(named)) return {};
   errno = ESTALE;
   return FailureOf("fstatat");
 }
@@ -150,8 +154,7 @@ Failure Mover::Resolve(const Failure& failure) const {
 }
 
 Failure Mover::Move() {
-  struct stat info;
-  if (Failure failure = CheckOurs(&info)) return failure;
+  if (Failure failure = CheckOurs()) return failure;
   if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDue(item_.descriptor.get(), item_.due_ms)) == -1) {
     if (errno != EPERM) return FailureOf("futimens");
     item_.undelayed = true;

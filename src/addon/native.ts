@@ -223,7 +223,10 @@ interface Native {
   listingEntries(listing: ListingHandle, from: number, count: number): (RawName | number)[]
   seekListing(listing: ListingHandle, position: number): void
 
-  isDownSync(queue: QueueHandle): boolean | Failure
+  /** @param lately - A look that is less than 10 ms old, of whichever call on this handle, will do. */
+  isDownSync(queue: QueueHandle, lately: boolean): boolean | Failure
+  /** This process has taken a queue down: no look from before counts. */
+  noteDown(): void
   /**
    * @param looks - The most names that native code looks at.
    * @param escape - Character code of the encode character; 0: native code does not parse the names.
@@ -240,6 +243,8 @@ interface Native {
     stop?: StopHandle,
   ): Promise<PackedClaims>
   claimSync: (...args: Parameters<Native['claim']>) => PackedClaims
+  /** Other code gets the descriptor of a claim and may close it: from now on native code checks it before each use. */
+  lendClaim(claim: number): void
 
   newSkipped(): SkippedHandle
   closeSkipped(skipped: SkippedHandle): void

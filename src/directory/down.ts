@@ -13,6 +13,7 @@ import { FsqError, NotAQueueError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { Layout } from './layout.js'
+import { native } from '../addon/native.js'
 import { checkQueue, notADirectory, queueMissing } from './presence.js'
 import type { Settings } from '../settings.js'
 
@@ -32,6 +33,7 @@ export async function makeDown(layout: Layout, settings: Settings): Promise<bool
   await checkQueue(layout)
   const { user, group } = ownerOf(settings, 'queue')
   const { file, made } = await openDown(layout, settings.itemMode)
+  native.noteDown()
   try {
     // If root runs this in a queue that a group may write to, a planted link must not redirect it to another user's
     // file.

@@ -117,10 +117,11 @@ export class QueueDirectory {
   /**
    * Looks whether a queue is up.
    *
+   * @param lately - A look that is less than 10 ms old will do.
    * @throws {@link QueueDownError} or a file system error.
    */
-  checkUp(handle: QueueHandle): void {
-    const isDown = native.isDownSync(handle)
+  checkUp(handle: QueueHandle, lately = false): void {
+    const isDown = native.isDownSync(handle, lately)
     if (isFailure(isDown)) throw this.error(isDown, 'scan')
     if (isDown) throw this.downError()
   }

@@ -117,7 +117,7 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
    */
   get fd(): number {
     this.#claim.check('use the descriptor of')
-    return this.#claim.file.descriptor
+    return this.#claim.lend()
   }
 
   /** Whether this object still has the claim on the item. */

@@ -84,26 +84,20 @@ export class Ahead {
   async take(): Promise<WorkItem | undefined> {
     const { pass, prefetch, cancellation } = this.#options
     this.#isAwaited = true
-    let isFresh = false
     while (this.#isEmpty()) {
       if (this.#isClosed) return undefined
       this.#checkUnfinished()
       if (cancellation.raised !== undefined) return undefined
-      isFresh = this.#filling === undefined
-      if (isFresh) {
+      if (this.#filling === undefined) {
         if (this.#error !== undefined) throw this.#error
         if (pass.isEnded) return undefined
         this.#fill(prefetch.next())
       }
       // An item that is ready does not wait until the rejects of its batch have moved to fail/.
-      if (this.#isEmpty() && this.#filling !== undefined) {
-        isFresh = false
-        await this.#filling
-      }
+      if (this.#isEmpty() && this.#filling !== undefined) await this.#filling
     }
     this.#checkUnfinished()
-    // The call that has just claimed this item has also checked that the queue is up.
-    if (!isFresh) this.#checkUp()
+    this.#checkUp()
     return this.#takeFirst()
   }
 
@@ -251,7 +245,7 @@ export class Ahead {
   /** Never start work in a queue that is down, not even on items claimed ahead. */
   #checkUp(): void {
     const { handle } = this.#options.pass
-    if (handle !== undefined) this.#context.directory.checkUp(handle)
+    if (handle !== undefined) this.#context.directory.checkUp(handle, true)
   }
 
   #checkUnfinished(): void {

@@ -261,7 +261,8 @@ export class Pass {
   #restart(size: number): void {
     this.#isShort = this.#options.waits && size <= SHORT_LISTING
     this.#isStale = false
-    this.#isEnded = false
+    // An empty listing is not worth a call.
+    this.#isEnded = size === 0
     this.#handedOut = 0
     this.#skippedCount = 0
   }

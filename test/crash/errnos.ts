@@ -31,6 +31,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'list.open': OPENING,
   'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
   'list.stat': LOOKING,
+  'claim.kind': ['EACCES', 'EIO', 'ENOMEM'],
   'claim.down': ['EACCES', 'EIO', 'ENOMEM'],
   'claim.look': LOOKING,
   'claim.open': [
@@ -79,6 +80,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'log.read': ['EIO'],
   'log.write': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'],
   'finish.utimens': ['EPERM', 'EIO', 'EROFS'],
+  'finish.fstat': ['EIO', 'EOVERFLOW'],
   'finish.stat': LOOKING,
   'finish.look': LOOKING,
   'finish.rename': [...MAKING, 'EXDEV', 'EBUSY', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EEXIST'],

@@ -56,7 +56,8 @@ async function argumentsOf({ root, at }) {
     listingSpent: [listing()],
     listingEntries: [listing(), 0, 10],
     seekListing: [listing(), 1],
-    isDownSync: [queue],
+    isDownSync: [queue, false],
+    noteDown: [],
     claim,
     claimSync: claim,
     newSkipped: [],
@@ -77,6 +78,7 @@ async function argumentsOf({ root, at }) {
     raiseDescriptor: [0, 100],
     modifiedAt: [root],
     appendLogSync: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
+    lendClaim: [1e9],
     release: [[1e9]],
     newItemForm: [values],
     enqueue: many,
@@ -106,6 +108,7 @@ async function argumentsOf({ root, at }) {
     stop: [],
     setFaults: [''],
     faultPoints: [],
+    faultHits: [],
     makeFifo: [path.join(root, `fifo${at}`), 0o600],
     closeQueue: [queue],
     retireQueue: [queue],
@@ -143,7 +146,7 @@ if (isMainThread) {
   // The first call pauses, the last one can be seen from outside.
   const call = new Function(
     'addon, receiver, queue, given, reached',
-    `addon.isDownSync(queue); receiver.${name}(${list}); addon.makeFifo(reached, 0o600)`,
+    `addon.isDownSync(queue, false); receiver.${name}(${list}); addon.makeFifo(reached, 0o600)`,
   )
   const receiver = name === 'dlopen' ? process : addon
   parentPort.once('message', () => call(addon, receiver, queue, given, reached))

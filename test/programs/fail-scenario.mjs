@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { FinishError, FsqError, Queue } from '../../dist/index.js'
-import { scenarios } from '../support/scenarios.mjs'
+import { EACH_LOOK, scenarios } from '../support/scenarios.mjs'
 import { addon, describe, isFree, job, lockedFiles, openBelow, say, until } from '../support/program.mjs'
 
 const scenario = scenarios[job.scenario]
@@ -40,7 +40,7 @@ for (const [number, { point, nth, action, errno }] of job.cases.entries()) {
   const state = await scenario.setup(context)
   say({ begin: `${job.scenario}: ${point}#${nth} ${action} ${errno}` })
   let outcome
-  addon.setFaults(`${scenario.faults};${point}#${nth}=${action}:${errno}`)
+  addon.setFaults(`${EACH_LOOK};${scenario.faults};${point}#${nth}=${action}:${errno}`)
   try {
     await scenario.act(context, state)
   } catch (error) {

@@ -7,7 +7,9 @@ const OTHERS = new Set([
   'newStop',
   'heldClaims',
   'openPipe',
+  'noteDown',
   'faultPoints',
+  'faultHits',
   'stop',
   'setFaults',
 ])

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { Queue, FsqError } from '../../dist/index.js'
-import { scenarios } from '../support/scenarios.mjs'
+import { EACH_LOOK, scenarios } from '../support/scenarios.mjs'
 import { addon, describe, job, say } from '../support/program.mjs'
 
 say({ points: addon.faultPoints?.() })
@@ -18,7 +18,7 @@ const context = {
 }
 fs.mkdirSync(context.root)
 const state = await scenario.setup(context)
-addon.setFaults(`${scenario.faults};${job.faults}`)
+addon.setFaults(`${EACH_LOOK};${scenario.faults};${job.faults}`)
 try {
   await scenario.act(context, state)
 } catch (error) {

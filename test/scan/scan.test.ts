@@ -153,6 +153,29 @@ describe('down', () => {
     expect(lockedNames(queue)).toEqual([])
     expect(names(queue, 'queue')).toEqual(all.slice(30).sort())
   })
+
+  test.each([1, undefined, 1000])(
+    'by another program: nothing is handed out 10 ms later (prefetch %p)',
+    async (prefetch) => {
+      const queue = await bed.install({ durability: 'none' })
+      plantNumbered(queue, 2000)
+      const scan = queue.scan({ prefetch })
+      const first = await scan.next()
+      // Not by the package: it would tell the scan.
+      fs.writeFileSync(path.join(queue.path, 'down'), '')
+      const written = performance.now()
+      let asked = written
+      const error = await errorOf(async () => {
+        for (let next = first; next.done !== true; next = await scan.next()) {
+          expect(asked - written).toBeLessThan(10)
+          await next.value.done()
+          asked = performance.now()
+        }
+      })
+      checkError(error, isDownError)
+      expect(lockedNames(queue)).toEqual([])
+    },
+  )
 })
 
 describe('leaving the loop', () => {

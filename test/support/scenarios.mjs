@@ -262,6 +262,9 @@ async function openAnew({ Queue, root, report }, queue) {
   return new Queue(NAME, { root, maxTries, allowNetwork: true, onReport: report })
 }
 
+// Each look for `down` is made: otherwise their number would depend on the time that a run takes.
+export const EACH_LOOK = 'claim.down=answer:0'
+
 export const scenarios = {
   'enqueue bytes': enqueueing({ items: BYTES }),
   'enqueue bytes, durability none': enqueueing({ items: BYTES, options: none }),

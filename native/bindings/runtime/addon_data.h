@@ -58,7 +58,7 @@ class AddonData {
   }
 
   // Null if there is no such claim.
-  const ClaimedDescriptor* Find(ClaimId id) const {
+  ClaimedDescriptor* Find(ClaimId id) {
     const auto held = claims.find(id);
     return held == claims.end() ? nullptr : &held->second.descriptor;
   }
