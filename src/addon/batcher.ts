@@ -4,6 +4,7 @@
  * @module
  */
 import type { CallThread } from './call-thread.js'
+import { isPromise } from './promises.js'
 import { nextTick, setImmediate } from '../real-timers.js'
 
 interface Waiting<Entry, Outcome> {
@@ -91,8 +92,7 @@ export class Batcher<Entry, Outcome> {
       nextTick(() => this.#failed(batch, error))
       return
     }
-    // Not instanceof: the promises of native code are of its own realm, as in a vm context.
-    if ('then' in outcomes) {
+    if (isPromise(outcomes)) {
       outcomes.then(
         (all) => this.#settled(batch, all),
         (error: unknown) => this.#failed(batch, error),

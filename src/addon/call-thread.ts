@@ -4,17 +4,17 @@
  * While all that a call touches is in memory, this thread makes it in less time than it takes to wake another thread. But a call that
  * waits for a disk blocks everything else here meanwhile. So this thread makes a call only
  *
- * - after a run of quick ones, which threads of the pool have made at first;
- * - until one was slow: then a long run has to be quick again;
- * - a few times a turn of the event loop, so that everything else has its turn, too.
+ * - after a run of quick ones, which threads of the pool have made;
+ * - until one is slow: then a hundred have to be quick again;
+ * - for a few items a turn of the event loop, so that everything else has its turn.
  *
- * Its users keep it away from calls that wait by their nature (fsync), and from file systems that may wait for another machine or process.
+ * Its users keep it away from calls that wait by their nature (fsync), and from file systems that another machine or process serves.
  *
  * @module
  */
 import { setImmediate } from '../real-timers.js'
 
-// After a slow call: where each hundredth call is slow, this thread is blocked for one in a hundred at most.
+// Quick items after a slow call, so that at most one call in a hundred blocks this thread, however the slow ones come.
 const NEXT_RUN = 100
 // All users together, in one turn.
 const MOST_ITEMS = 32
@@ -78,7 +78,7 @@ export class CallThread {
     else this.#missing = Math.max(0, this.#missing - items)
   }
 
-  /** The next call is one for the pool: it is going to take long without any fault of the disk. */
+  /** The next call is one for the pool, for another reason than a slow disk. */
   leave(): void {
     this.#missing = Math.max(this.#missing, this.#limits.run)
   }

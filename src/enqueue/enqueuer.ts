@@ -34,7 +34,7 @@ import {
 } from '../addon/native.js'
 import { Upload } from './upload.js'
 import { enqueueHere, enqueueInLane } from '../addon/lane.js'
-import { runLate } from '../addon/late.js'
+import { runLate } from '../addon/promises.js'
 import { Outcomes, type Result, asFsqError, isAdded, isCancelled, isLost } from './outcome.js'
 import type { Payload } from './payload.js'
 import type { Settings } from '../settings.js'

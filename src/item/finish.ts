@@ -13,7 +13,7 @@
 import os from 'node:os'
 import { inspect } from 'node:util'
 
-import { runLate } from '../addon/late.js'
+import { runLate } from '../addon/promises.js'
 import { type FinishResult, Place } from '../addon/native.js'
 import type { LogEntry } from '../addon/packing.js'
 import {

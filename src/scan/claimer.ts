@@ -64,6 +64,11 @@ export class Claimer {
     }
   }
 
+  /** Whether this thread is to claim the next items, but not in this turn of the event loop. */
+  get isTurnOver(): boolean {
+    return this.#thread.isTurnOver && this.#context.directory.isLocal
+  }
+
   /** Claims at most `count` items on this thread; `undefined`: another thread is better suited, see {@link claimInPool}. */
   claimHere(handles: PassHandles, count: number): ClaimBatch | undefined {
     if (!this.#context.directory.isLocal) return undefined
@@ -73,15 +78,17 @@ export class Claimer {
   }
 
   /** Claims at most `count` items on a thread of the pool. */
-  async claimInPool({ handle, listing, skipped }: PassHandles, count: number): Promise<ClaimBatch> {
+  claimInPool({ handle, listing, skipped }: PassHandles, count: number): Promise<ClaimBatch> {
     const { handle: stop } = this.#cancellation
-    const batch = unpackClaims(
-      await native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#escape, skipped, stop),
-    )
-    this.#thread.noteInPool(batch.looked, batch.spent)
-    // Where this finds none, many names are to be skipped.
-    if (batch.files.length === 0) this.#thread.leave()
-    return batch
+    return native
+      .claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#escape, skipped, stop)
+      .then((packed) => {
+        const batch = unpackClaims(packed)
+        this.#thread.noteInPool(batch.looked, batch.spent)
+        // Where this finds none, many names are to be skipped.
+        if (batch.files.length === 0) this.#thread.leave()
+        return batch
+      })
   }
 
   #claimSync({ handle, listing, skipped }: PassHandles, count: number, looks: number): ClaimBatch {

@@ -1,5 +1,5 @@
 /**
- * The rest of a call whose result a batch has brought.
+ * Calls that make few promises: each promise costs as much as a small system call.
  *
  * @module
  */
@@ -13,4 +13,9 @@ export function runLate<Result>(rest: () => Result | Promise<Result>): Promise<R
   return new Promise<void>((resolve) => {
     nextTick(resolve)
   }).then(rest)
+}
+
+/** Whether a value that may be there at once has to be awaited. Not instanceof: the promises of native code are of its own realm. */
+export function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value
 }
