@@ -203,7 +203,7 @@ export class Queue<out T extends Shape = Untyped> {
    * await queue.enqueue(request, ['upload'], { signal: AbortSignal.timeout(60_000) })
    * ```
    */
-  async enqueue(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueOptions): Promise<string> {
+  enqueue(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueOptions): Promise<string> {
     const enqueuer = this.#typedEnqueuer ?? this.#enqueuer
     const payload = data as Payload
     const given = args as readonly NameArgument[] | undefined

@@ -66,7 +66,7 @@ class FinishTask : public Task {
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
     if (std::all_of(items_.begin(), items_.end(), [this](const Finish& item) { return IsPlain(item); }))
-      return js.Undefined();
+      return js.Number(spent_us());
     napi_value results = js.Array(items_.size());
     for (size_t at = 0; at < items_.size(); at++) js.Set(results, at, ResultOf(js, items_[at]));
     // An item that could not be moved stays claimed.
@@ -134,6 +134,7 @@ class FinishTask : public Task {
 };
 
 constexpr Binding kFunctions[] = {
+    {"finishSync", StartSync<FinishTask>},
     {"finish", StartInLane<FinishTask, LaneOf<&QueueBox::finishes>>},
 };
 

@@ -99,6 +99,11 @@ bool Listed(std::string_view point) {
                      [&](const char* known) { return point == known; });
 }
 
+void Delay(int milliseconds) {
+  const timespec step{milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
+  ::nanosleep(&step, nullptr);
+}
+
 void PauseUntilRemoved(const std::string& file) {
   const int fd = ::open(file.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
   if (fd >= 0) ::close(fd);
@@ -143,6 +148,7 @@ bool Enter(const char* point) {
     std::abort();
   }
   std::string pause;
+  int delay = 0;
   int error = 0;
   {
     State& state = TheState();
@@ -151,10 +157,12 @@ bool Enter(const char* point) {
     for (const Rule& rule : state.rules) {
       if (!Matches(rule, point, hit)) continue;
       if (rule.action == "kill") ::kill(::getpid(), SIGKILL);
+      if (rule.action == "delay") delay = std::atoi(rule.argument.c_str());
       if (rule.action == "pause") pause = rule.argument;
       if (rule.action == "errno") error = std::atoi(rule.argument.c_str());
     }
   }
+  if (delay > 0) Delay(delay);
   if (!pause.empty()) PauseUntilRemoved(pause);
   if (error != 0) errno = error;
   return error != 0;

@@ -8,6 +8,7 @@
 //     kill | kill-after           SIGKILL to this process before or after the call
 //     errno:N                     the call is not made; it fails with errno N
 //     errno-after:N               the call is made, and then fails with errno N whatever its result
+//     delay:MS                    the call begins so many milliseconds later, as on a slow disk
 //     pause:FILE | pause-after:FILE   creates FILE and waits until it is removed
 //     answer:N                    only where FSQ_ANSWER follows the call: N replaces the result of the call
 #pragma once

@@ -3,59 +3,73 @@
  *
  * @module
  */
+import type { CallThread } from './call-thread.js'
+import { isPromise } from './promises.js'
+import { nextTick, setImmediate } from '../real-timers.js'
 
 interface Waiting<Entry, Outcome> {
   readonly entry: Entry
-  readonly resolve: (outcome: Outcome) => void
-  readonly reject: (error: unknown) => void
+  readonly settle: (outcome: Outcome) => void
+  readonly fail: (error: unknown) => void
 }
 
-// Kept from the real process: a test may replace process.nextTick with a fake that never runs.
-const nextTick = process.nextTick.bind(process)
+type Outcomes<Outcome> = readonly Outcome[]
+
+/**
+ * Runs a batch.
+ *
+ * @param isLone - The batch has one entry, and no other is in flight.
+ * @returns One outcome for each entry, in the same order. If it throws or rejects, all its entries fail.
+ */
+export type RunBatch<Entry, Outcome> = (
+  entries: readonly Entry[],
+  isLone: boolean,
+) => Outcomes<Outcome> | Promise<Outcomes<Outcome>>
 
 /** Runs entries in batches, in the order in which they were submitted. */
 export class Batcher<Entry, Outcome> {
-  readonly #run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>
+  readonly #run: RunBatch<Entry, Outcome>
   readonly #limit: number
   readonly #overlapping: boolean
+  readonly #thread: CallThread | undefined
   #waiting: Waiting<Entry, Outcome>[] = []
-  #running = false
+  #isPlanned = false
+  /** How many batches are in flight. */
+  #running = 0
 
   /**
-   * @param run - Returns one outcome for each entry, in the same order. If it rejects, all its entries reject.
    * @param limit - The most entries of a batch.
    * @param overlapping - False: one batch at a time, and the next one gathers meanwhile. This suits batches that cost
    * much, and little more for each further entry. True: a batch begins as soon as it is full, and at the end of the
    * tick, without waiting for earlier ones: while one is in flight, the outcomes of the last one prepare the next.
    * The limit is small in this case.
+   * @param thread - Where `run` makes lone calls: entries wait for the turn of the event loop in which this thread may make them.
    */
-  constructor(
-    run: (entries: readonly Entry[]) => Promise<readonly Outcome[]>,
-    limit: number,
-    overlapping: boolean,
-  ) {
+  constructor(run: RunBatch<Entry, Outcome>, limit: number, overlapping: boolean, thread?: CallThread) {
     this.#run = run
     this.#limit = limit
     this.#overlapping = overlapping
+    this.#thread = thread
   }
 
-  submit(entry: Entry): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ entry, resolve, reject })
-      if (this.#overlapping && this.#waiting.length === this.#limit) void this.#runBatch(this.#take())
-      if (this.#running || this.#waiting.length === 0) return
-      this.#running = true
-      // Neither now nor among the microtasks: those handle item after item, and may submit more.
-      nextTick(() => void this.#drain())
-    })
+  /** Hot path: no promises. One of the two functions is called once, never before this returns. Neither may throw. */
+  submit(entry: Entry, settle: (outcome: Outcome) => void, fail: (error: unknown) => void): void {
+    this.#waiting.push({ entry, settle, fail })
+    if (this.#overlapping && this.#waiting.length === this.#limit) this.#begin(this.#take())
+    if (this.#waiting.length > 0) this.#plan()
   }
 
-  async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const ended = this.#runBatch(this.#take())
-      if (!this.#overlapping) await ended
-    }
-    this.#running = false
+  #plan(): void {
+    if (this.#isPlanned || (!this.#overlapping && this.#running > 0)) return
+    this.#isPlanned = true
+    // Neither now nor among the microtasks: those handle item after item, and may submit more.
+    if (this.#thread?.isTurnOver === true && this.#running === 0) setImmediate(this.#drain)
+    else nextTick(this.#drain)
+  }
+
+  readonly #drain = (): void => {
+    this.#isPlanned = false
+    while (this.#waiting.length > 0 && (this.#overlapping || this.#running === 0)) this.#begin(this.#take())
   }
 
   #take(): readonly Waiting<Entry, Outcome>[] {
@@ -65,14 +79,39 @@ export class Batcher<Entry, Outcome> {
     return all
   }
 
-  async #runBatch(batch: readonly Waiting<Entry, Outcome>[]): Promise<void> {
+  #begin(batch: readonly Waiting<Entry, Outcome>[]): void {
+    const isLone = batch.length === 1 && this.#running === 0
+    this.#running++
+    let outcomes: Outcomes<Outcome> | Promise<Outcomes<Outcome>>
     try {
-      const outcomes = await this.#run(batch.map(({ entry }) => entry))
-      batch.forEach(({ resolve }, index) => {
-        resolve(outcomes[index] as Outcome)
-      })
+      outcomes = this.#run(
+        batch.map(({ entry }) => entry),
+        isLone,
+      )
     } catch (error) {
-      for (const { reject } of batch) reject(error)
+      nextTick(() => this.#failed(batch, error))
+      return
     }
+    if (isPromise(outcomes)) {
+      outcomes.then(
+        (all) => this.#settled(batch, all),
+        (error: unknown) => this.#failed(batch, error),
+      )
+    } else {
+      this.#settled(batch, outcomes)
+    }
+  }
+
+  #settled(batch: readonly Waiting<Entry, Outcome>[], outcomes: Outcomes<Outcome>): void {
+    this.#running--
+    let index = 0
+    for (const { settle } of batch) settle(outcomes[index++] as Outcome)
+    if (this.#waiting.length > 0) this.#plan()
+  }
+
+  #failed(batch: readonly Waiting<Entry, Outcome>[], error: unknown): void {
+    this.#running--
+    for (const { fail } of batch) fail(error)
+    if (this.#waiting.length > 0) this.#plan()
   }
 }

@@ -5,8 +5,16 @@
  * @module
  */
 import { spinForCompletions } from './completions.js'
-import { type EnqueueResult, type FinishResult, type QueueHandle, native } from './native.js'
+import type { CallThread } from './call-thread.js'
+import {
+  type EnqueueAnswer,
+  type EnqueueResult,
+  type FinishResult,
+  type QueueHandle,
+  native,
+} from './native.js'
 import { type PackableMove, moveNumbers, packLogs, packMoves } from './packing.js'
+import { performance } from '../real-timers.js'
 
 /** The most moves of one call of {@link finish}. */
 export const MOST_MOVES = 256
@@ -16,10 +24,10 @@ const ALL_MOVED: readonly FinishResult[] = []
 const numbers = new Float64Array(moveNumbers(MOST_MOVES))
 
 /** Enqueues small items in memory. See `enqueue` of native code. */
-export function enqueueInLane(...args: Parameters<typeof native.enqueue>): Promise<EnqueueResult[]> {
-  const results = native.enqueueInLane(...args)
+export function enqueueInLane(...args: Parameters<typeof native.enqueue>): Promise<EnqueueAnswer> {
+  const answer = native.enqueueInLane(...args)
   spinForCompletions()
-  return results
+  return answer
 }
 
 /**
@@ -28,16 +36,42 @@ export function enqueueInLane(...args: Parameters<typeof native.enqueue>): Promi
  *
  * @param moves - At most {@link MOST_MOVES}.
  * @param durable - Whether this resolves only after the directories are on the disk.
+ * @param thread - Learns how long the moves have taken.
  * @returns One result per move; an empty array: all have succeeded.
  */
-export async function finish(
+export function finish(
   queue: QueueHandle,
   moves: readonly PackableMove[],
   durable: boolean,
+  thread: CallThread,
 ): Promise<readonly FinishResult[]> {
   const logs = packLogs(moves)
   const names = packMoves(moves, numbers)
-  const results = native.finish(queue, numbers, moves.length, names, durable, logs?.lines, logs?.form)
+  const answer = native.finish(queue, numbers, moves.length, names, durable, logs?.lines, logs?.form)
   spinForCompletions()
-  return (await results) ?? ALL_MOVED
+  return answer.then((results) => {
+    if (typeof results === 'object') return results
+    thread.noteInPool(moves.length, results)
+    return ALL_MOVED
+  })
+}
+
+/** {@link finish} of one item, on this thread and not durable. */
+export function finishHere(queue: QueueHandle, move: PackableMove, thread: CallThread): FinishResult {
+  const begun = performance.now()
+  const names = packMoves([move], numbers)
+  const results = native.finishSync(queue, numbers, 1, names, false)
+  thread.noteHere(1, (performance.now() - begun) * 1000)
+  return typeof results === 'object' ? results[0] : undefined
+}
+
+/** Enqueues one small item in memory, on this thread and not durable. See `enqueueSync` of native code. */
+export function enqueueHere(
+  thread: CallThread,
+  ...args: Parameters<typeof native.enqueueSync>
+): EnqueueResult {
+  const begun = performance.now()
+  const result = native.enqueueSync(...args)
+  thread.noteHere(1, (performance.now() - begun) * 1000)
+  return result
 }

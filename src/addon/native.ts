@@ -164,6 +164,12 @@ export type EnqueueResult = RawName | EnqueueFailure
 export type FinishResult =
   (Failure & { readonly moved: boolean; readonly undelayed: boolean; readonly log?: LogResult }) | undefined
 
+/** The results, and how many microseconds the call has taken. */
+export type EnqueueAnswer = readonly [results: EnqueueResult[], spent: number]
+
+/** One result for each move. A number: all have succeeded, and the call has taken so many microseconds. */
+export type FinishAnswer = FinishResult[] | number
+
 /** The size of a log, or why a line could not be appended. */
 export type LogResult = number | Failure
 
@@ -301,7 +307,6 @@ interface Native {
    * @param names - The new names; `undefined`: the name stays.
    * @param logs - For each item, the path of its log and a line that is appended ahead of the move.
    * @param form - A {@link LogForm}, and the size above which a log is told to be too long.
-   * @returns One result per claim; `undefined`: success for all.
    */
   finish(
     queue: QueueHandle,
@@ -311,7 +316,8 @@ interface Native {
     durable: boolean,
     logs?: readonly (string | undefined)[],
     form?: Float64Array,
-  ): Promise<FinishResult[] | undefined>
+  ): Promise<FinishAnswer>
+  finishSync: (...args: Parameters<Native['finish']>) => FinishAnswer
   /**
    * Resolves the lane calls that have completed, without waiting for the wake-up by their thread. After `polling`, no wake-up is sent
    * until the next call, which must follow soon.
@@ -330,7 +336,7 @@ interface Native {
     payloads: readonly NativePayload[],
     dues?: readonly number[],
     stops?: readonly (StopHandle | undefined)[],
-  ): Promise<EnqueueResult[]>
+  ): Promise<EnqueueAnswer>
   /** {@link enqueue} for small items: one call after the other, on one thread. Call it through `addon/lane.ts`. */
   enqueueInLane: Native['enqueue']
   /** {@link enqueue} for many items at once: one call after the other, on another thread. */

@@ -51,6 +51,7 @@ export class QueueDirectory {
   readonly #closeListeners = new Set<() => void>()
   #opening: Promise<QueueHandle> | undefined
   #closed = false
+  #isLocal = false
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
@@ -61,6 +62,14 @@ export class QueueDirectory {
 
   get closed(): boolean {
     return this.#closed
+  }
+
+  /**
+   * Whether calls on the {@link opened} queue wait for the kernel of this machine alone. A network or FUSE file system can keep a call for
+   * minutes, so no thread that has anything else to do may make one there.
+   */
+  get isLocal(): boolean {
+    return this.#isLocal
   }
 
   /** The handle, if no call has to wait for it. */
@@ -251,6 +260,7 @@ export class QueueDirectory {
       native.closeQueue(result)
       throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
     }
+    this.#isLocal = fileSystem.reach === Reach.local
     return result
   }
 

@@ -6,6 +6,7 @@
  */
 import { ownerOf } from '../directory/owner.js'
 import { Batcher } from '../addon/batcher.js'
+import { CallThread, LONE_CALLS } from '../addon/call-thread.js'
 import { BufferPool } from './buffer-pool.js'
 import { MOST_REOPENINGS, type QueueDirectory } from '../directory/open-directory.js'
 import {
@@ -23,9 +24,17 @@ import {
 import { PayloadError } from '../errors/classes.js'
 import { toRaw } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
-import { type DraftHandle, type ItemForm, type QueueHandle, isFailure, native } from '../addon/native.js'
+import {
+  type DraftHandle,
+  type EnqueueAnswer,
+  type ItemForm,
+  type QueueHandle,
+  isFailure,
+  native,
+} from '../addon/native.js'
 import { Upload } from './upload.js'
-import { enqueueInLane } from '../addon/lane.js'
+import { enqueueHere, enqueueInLane } from '../addon/lane.js'
+import { runLate } from '../addon/promises.js'
 import { Outcomes, type Result, asFsqError, isAdded, isCancelled, isLost } from './outcome.js'
 import type { Payload } from './payload.js'
 import type { Settings } from '../settings.js'
@@ -41,6 +50,8 @@ const NO_OPTIONS = Object.freeze({})
 // Durable items of a batch share an fsync, so a large one pays. Other batches overlap, and a small one is full sooner.
 const DURABLE_BATCH = 256
 const SMALL_BATCH = 16
+// In bytes. More takes as long as waking another thread.
+const MOST_HERE = 16 * 1024
 
 /** Adds items to one queue. */
 export class Enqueuer {
@@ -53,6 +64,7 @@ export class Enqueuer {
   readonly #reporter: Reporter
   readonly #pool = new BufferPool()
   readonly #batcher: Batcher<ReadyEntry, Result>
+  readonly #thread = new CallThread(LONE_CALLS)
   #form: ItemForm | undefined
 
   constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
@@ -62,20 +74,42 @@ export class Enqueuer {
     this.entryMaker = new EntryMaker(settings, this.#pool)
     this.outcomes = new Outcomes(directory, settings.charset)
     this.isDurable = settings.durability !== 'none'
-    this.#batcher = new Batcher(
-      (entries) => this.enqueueAll(entries, this.isDurable ? 'enqueue' : 'enqueueInLane'),
-      this.isDurable ? DURABLE_BATCH : SMALL_BATCH,
-      !this.isDurable,
-    )
+    this.#batcher = this.isDurable
+      ? new Batcher((entries) => this.enqueueAll(entries, 'enqueue'), DURABLE_BATCH, false)
+      : new Batcher(
+          (entries, isLone) =>
+            isLone ? this.#enqueueLone(entries) : this.enqueueAll(entries, 'enqueueInLane'),
+          SMALL_BATCH,
+          true,
+          this.#thread,
+        )
   }
 
-  async enqueue(
+  /** Hot path: an entry in memory takes one promise, which its batch resolves. */
+  enqueue(
     data: Payload,
     args: readonly NameArgument[] = NO_ARGUMENTS,
     options: EnqueueOptions = NO_OPTIONS,
   ): Promise<string> {
-    const entry = this.entryMaker.make('enqueue', data, args, options)
-    const { signal } = options
+    return new Promise((resolve, reject) => {
+      const entry = this.entryMaker.make('enqueue', data, args, options)
+      if (options.signal !== undefined || isStreamed(entry) || !isInMemory(entry)) {
+        resolve(this.#enqueueAlone(entry, options.signal))
+        return
+      }
+      this.#batcher.submit(
+        entry,
+        (result) => {
+          if (typeof result === 'string') resolve(this.outcomes.idOfName(result))
+          else resolve(runLate(() => this.outcomes.idOf(result, entry)))
+        },
+        reject,
+      )
+    })
+  }
+
+  /** An entry with a signal, or whose contents are not in memory. */
+  async #enqueueAlone(entry: Entry, signal: AbortSignal | undefined): Promise<string> {
     if (isStreamed(entry)) {
       return this.outcomes.idOf(await this.enqueueStreamed(entry, signal), entry)
     }
@@ -167,16 +201,51 @@ export class Enqueuer {
 
   async #enqueueReady(entry: ReadyEntry): Promise<Result> {
     // A file can be large, and would hold up the other items of a batch.
-    if (isInMemory(entry)) return this.#batcher.submit(entry)
+    if (isInMemory(entry))
+      return new Promise((resolve, reject) => this.#batcher.submit(entry, resolve, reject))
     const [result] = await this.enqueueAll([entry], 'enqueue')
     return result as Result
   }
 
+  /** Adds an entry while no other is in flight: on this thread, while that is quick. */
+  #enqueueLone(entries: readonly ReadyEntry[]): readonly Result[] | Promise<readonly Result[]> {
+    const [entry] = entries
+    const handle = this.#directory.opened
+    if (handle === undefined || !this.#directory.isLocal || !this.#thread.isQuick || !isForHere(entry)) {
+      return this.enqueueAll(entries, 'enqueueInLane')
+    }
+    const { suffix, payload, due } = entry
+    const result = enqueueHere(this.#thread, handle, this.#itemForm(), suffix, payload, due)
+    return this.#complete(handle, entries, [result], 'enqueueInLane')
+  }
+
   /** Adds entries, and pulls the trigger if one of them asks for it. Returns one result per entry, in their order. */
-  async enqueueAll(entries: readonly ReadyEntry[], call: NativeCall): Promise<Result[]> {
-    const handle = this.#directory.opened ?? (await this.#directory.open())
-    const results: Result[] = await this.#enqueueInto(handle, entries, call)
-    if (results.some(isLost)) await this.#enqueueLost(handle, entries, results, call)
+  enqueueAll(entries: readonly ReadyEntry[], call: NativeCall): Promise<Result[]> {
+    const handle = this.#directory.opened
+    if (handle !== undefined) return this.#enqueueAllInto(handle, entries, call)
+    return this.#directory.open().then((opened) => this.#enqueueAllInto(opened, entries, call))
+  }
+
+  #enqueueAllInto(handle: QueueHandle, entries: readonly ReadyEntry[], call: NativeCall): Promise<Result[]> {
+    return this.#enqueueInto(handle, entries, call).then(([results, spent]) => {
+      if (call === 'enqueueInLane') this.#thread.noteInPool(entries.length, spent)
+      return this.#complete(handle, entries, results, call)
+    })
+  }
+
+  #complete(
+    handle: QueueHandle,
+    entries: readonly ReadyEntry[],
+    results: Result[],
+    call: NativeCall,
+  ): Result[] | Promise<Result[]> {
+    if (results.some(isLost)) {
+      return this.#enqueueLost(handle, entries, results, call).then(() => this.#end(entries, results))
+    }
+    return this.#end(entries, results)
+  }
+
+  #end(entries: readonly ReadyEntry[], results: Result[]): Result[] {
     for (const { payload } of entries) this.#pool.giveBack(payload)
     this.#pullTrigger(entries, results)
     return results
@@ -196,7 +265,7 @@ export class Enqueuer {
       this.#directory.forget(handle)
       try {
         handle = await this.#directory.open()
-        const again = await this.#enqueueInto(
+        const [again] = await this.#enqueueInto(
           handle,
           lost.map((index) => entries[index] as ReadyEntry),
           call,
@@ -211,11 +280,11 @@ export class Enqueuer {
     }
   }
 
-  async #enqueueInto(
+  #enqueueInto(
     handle: QueueHandle,
     entries: readonly ReadyEntry[],
     call: NativeCall,
-  ): Promise<Result[]> {
+  ): Promise<EnqueueAnswer> {
     this.#directory.checkOpen()
     const args = [
       handle,
@@ -251,4 +320,13 @@ export class Enqueuer {
     const name = toRaw(this.#settings.trigger, 'utf8')
     this.#reporter.reportBeside('trigger', name, `was not pulled: ${error.message}`, error)
   }
+}
+
+/** Whether this thread may add the entry, if that is quick. */
+function isForHere(
+  entry: ReadyEntry | undefined,
+): entry is ReadyEntry & { readonly payload: Uint8Array | null } {
+  if (entry === undefined || entry.stop !== undefined) return false
+  const { payload } = entry
+  return payload === null || (payload instanceof Uint8Array && payload.byteLength <= MOST_HERE)
 }

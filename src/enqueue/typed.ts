@@ -63,9 +63,18 @@ export class TypedEnqueuer {
     this.#parsers = parsers
   }
 
-  async enqueue(data: Payload, args = NO_ARGUMENTS, options: EnqueueOptions = {}): Promise<string> {
-    const check = this.#check(data, args)
+  enqueue(data: Payload, args = NO_ARGUMENTS, options: EnqueueOptions = {}): Promise<string> {
+    let check: Checked | Promise<Checked>
+    try {
+      check = this.#check(data, args)
+    } catch (error) {
+      return rejected(error)
+    }
     if (!isThenable(check)) return this.#enqueuer.enqueue(check.data, check.args, options)
+    return this.#enqueueChecked(data, options, check)
+  }
+
+  async #enqueueChecked(data: Payload, options: EnqueueOptions, check: Promise<Checked>): Promise<string> {
     let checked: Checked
     const cancellation = beginCancellation(options, check)
     try {
@@ -203,4 +212,8 @@ function failingEntry(error: unknown): EnqueueEntry {
     throw error
   }
   return Object.defineProperty({}, 'data', { get: fails, enumerable: true })
+}
+
+async function rejected(error: unknown): Promise<never> {
+  throw error
 }

@@ -13,7 +13,8 @@
 import os from 'node:os'
 import { inspect } from 'node:util'
 
-import { Place } from '../addon/native.js'
+import { runLate } from '../addon/promises.js'
+import { type FinishResult, Place } from '../addon/native.js'
 import type { LogEntry } from '../addon/packing.js'
 import {
   FinishError,
@@ -134,32 +135,68 @@ export class Finish {
     )
   }
 
-  async #attempt(target: Target): Promise<void> {
-    const { moves, inFlight } = this.#context.claims
+  #attempt(target: Target): Promise<void> {
+    const { claims } = this.#context
     this.#target = target
-    this.#context.claims.handToFinish(this.#claim)
-    inFlight.begin()
-    let moved: Moved
-    try {
-      if (this.#timer !== undefined) clearTimeout(this.#timer)
+    claims.handToFinish(this.#claim)
+    claims.inFlight.begin()
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    return new Promise((resolve, reject) => {
       const { reads } = this.#claim
-      if (reads !== undefined) await reads
-      const { place, to, due } = target
-      const { log } = this
-      this.log = undefined
-      const move: Move = { claim: this.#claim, place, to, due, log }
-      const result = await moves.submit(move)
-      moved =
-        result === undefined ? { name: to, left: true, undelayed: false } : await moves.resolve(move, result)
-    } catch (error) {
-      // No call has failed: the queue handle is closed, and nothing else would release the claim.
-      this.#context.claims.unlock(this.#claim)
-      throw error
-    } finally {
-      inFlight.end()
-    }
-    if (moved.left) this.#settleMoved(target, moved)
-    else this.#settleNotMoved(target, moved)
+      if (reads === undefined) this.#submit(target, resolve, reject)
+      else void reads.then(() => this.#submit(target, resolve, reject))
+    })
+  }
+
+  #submit(
+    target: Target,
+    resolve: (ended: Promise<void> | void) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const { moves, inFlight } = this.#context.claims
+    const { place, to, due } = target
+    const { log } = this
+    this.log = undefined
+    const move: Move = { claim: this.#claim, place, to, due, log }
+    moves.submit(
+      move,
+      (result) => {
+        if (result !== undefined) {
+          resolve(this.#settleLate(target, move, result))
+          return
+        }
+        inFlight.end()
+        this.#settleMoved(target, { name: to, left: true, undelayed: false })
+        resolve()
+      },
+      (error) => {
+        this.#close()
+        reject(error)
+      },
+    )
+  }
+
+  /** The move has not simply succeeded. */
+  #settleLate(target: Target, move: Move, result: FinishResult): Promise<void> {
+    const { moves, inFlight } = this.#context.claims
+    return runLate(() => moves.resolve(move, result)).then(
+      (moved) => {
+        inFlight.end()
+        if (moved.left) this.#settleMoved(target, moved)
+        else this.#settleNotMoved(target, moved)
+      },
+      (error: unknown) => {
+        this.#close()
+        throw error
+      },
+    )
+  }
+
+  /** No call has failed: the queue handle is closed, and nothing else would release the claim. */
+  #close(): void {
+    const { claims } = this.#context
+    claims.unlock(this.#claim)
+    claims.inFlight.end()
   }
 
   #settleMoved({ action, place, due }: Target, { name, failure, undelayed }: Moved): void {

@@ -6,7 +6,8 @@
 import os from 'node:os'
 
 import { Batcher } from '../addon/batcher.js'
-import { MOST_MOVES, finish } from '../addon/lane.js'
+import { CallThread, LONE_CALLS } from '../addon/call-thread.js'
+import { MOST_MOVES, finish, finishHere } from '../addon/lane.js'
 import type { LogEntry } from '../addon/packing.js'
 import type { FinishResult, Place, QueueHandle } from '../addon/native.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -54,25 +55,35 @@ export class Moves {
   readonly #encode: string
   readonly #durable: boolean
   readonly #batcher: Batcher<Move, FinishResult>
+  readonly #thread = new CallThread(LONE_CALLS)
 
   constructor(directory: QueueDirectory, settings: Settings) {
     this.#directory = directory
     this.#encode = settings.encode
     this.#durable = settings.durability === 'full'
-    this.#batcher = new Batcher(
-      (moves) => this.#moveAll(moves),
-      this.#durable ? DURABLE_BATCH : SMALL_BATCH,
-      !this.#durable,
-    )
+    this.#batcher = this.#durable
+      ? new Batcher((moves) => this.#moveAll(moves), DURABLE_BATCH, false)
+      : new Batcher(
+          (moves, isLone) => (isLone ? this.#moveLone(moves) : this.#moveAll(moves)),
+          SMALL_BATCH,
+          true,
+          this.#thread,
+        )
   }
 
   /**
-   * Makes a move.
+   * Makes a move. Hot path: no promises. Calls one of the two functions once, and not before it returns. Neither may throw.
    *
-   * @returns `undefined`: it has succeeded. Else {@link resolve} does the rest. Rejects only if the handle of the queue is closed.
+   * @param settle - Called with `undefined`: the move has succeeded. Else {@link resolve} does the rest.
+   * @param fail - Called only if the handle of the queue is closed.
    */
-  submit(move: Move): Promise<FinishResult> {
-    return this.#batcher.submit(move)
+  submit(move: Move, settle: (result: FinishResult) => void, fail: (error: unknown) => void): void {
+    this.#batcher.submit(move, settle, fail)
+  }
+
+  /** The outcome of a move, made now. */
+  async make(move: Move): Promise<Moved> {
+    return this.resolve(move, await this.#submitted(move))
   }
 
   /** The outcome of a move. If the name was taken, makes the move again with the next free name; never overwrites a file. */
@@ -90,18 +101,45 @@ export class Moves {
       const next = names.next()
       if (next.done === true) return { name: to, failure, left, undelayed }
       to = next.value
-      result = await this.submit({ ...move, to, log: undefined })
+      result = await this.#submitted({ ...move, to, log: undefined })
     }
   }
 
-  async #moveAll(moves: readonly Move[]): Promise<readonly FinishResult[]> {
+  #submitted(move: Move): Promise<FinishResult> {
+    return new Promise((resolve, reject) => this.submit(move, resolve, reject))
+  }
+
+  /** Makes a move while no other is in flight: on this thread, while that is quick. */
+  #moveLone(moves: readonly Move[]): readonly FinishResult[] | Promise<readonly FinishResult[]> {
+    const [move] = moves
+    const directory = this.#directory
+    // A log is locked, and another process may hold that lock.
+    if (
+      move === undefined ||
+      move.log !== undefined ||
+      !this.#thread.isQuick ||
+      !directory.isLocal ||
+      move.claim.handle !== directory.opened
+    ) {
+      return this.#moveAll(moves)
+    }
+    return [finishHere(move.claim.handle, move, this.#thread)]
+  }
+
+  #moveAll(moves: readonly Move[]): Promise<readonly FinishResult[]> {
     const handle = moves[0]?.claim.handle
     // The moves have one handle, unless the queue was installed anew while items of the old one were claimed.
     if (handle !== undefined && moves.every(({ claim }) => claim.handle === handle)) {
-      return finish(handle, moves, this.#durable)
+      return finish(handle, moves, this.#durable, this.#thread)
     }
+    return this.#moveEach(moves)
+  }
+
+  async #moveEach(moves: readonly Move[]): Promise<readonly FinishResult[]> {
     const results: FinishResult[] = []
-    for (const move of moves) results.push((await finish(move.claim.handle, [move], this.#durable))[0])
+    for (const move of moves) {
+      results.push((await finish(move.claim.handle, [move], this.#durable, this.#thread))[0])
+    }
     return results
   }
 }

@@ -55,6 +55,7 @@ export class Ahead {
   #error: Error | undefined
   /** A caller awaits the next item, so the first one that is ready is taken at once. */
   #isAwaited = false
+  /** The call that has claimed the first item has just returned. */
   #isClosed = false
   #idle: NodeJS.Timeout | undefined
 
@@ -81,11 +82,27 @@ export class Ahead {
    * @returns `undefined`: the pass has ended, or the scan was cancelled.
    * @throws An error for a queue that is down or closed, the error of a finish that has failed, or that of the last fill.
    */
-  async take(): Promise<WorkItem | undefined> {
-    const { pass, prefetch, cancellation } = this.#options
+  take(): Promise<WorkItem | undefined> | WorkItem | undefined {
     this.#isAwaited = true
-    while (this.#isEmpty()) {
-      if (this.#isClosed) return undefined
+    const filling = this.#prepare()
+    return filling === undefined ? this.#takePrepared() : this.#takeAfter(filling)
+  }
+
+  async #takeAfter(first: Promise<void>): Promise<WorkItem | undefined> {
+    for (let filling: Promise<void> | undefined = first; filling !== undefined; filling = this.#prepare()) {
+      await filling
+    }
+    return this.#takePrepared()
+  }
+
+  /**
+   * Claims until an item is ready, or there is nothing to claim.
+   *
+   * @returns The fill to wait for; `undefined`: none.
+   */
+  #prepare(): Promise<void> | undefined {
+    const { pass, prefetch, cancellation } = this.#options
+    while (this.#isEmpty() && !this.#isClosed) {
       this.#checkUnfinished()
       if (cancellation.raised !== undefined) return undefined
       if (this.#filling === undefined) {
@@ -94,8 +111,13 @@ export class Ahead {
         this.#fill(prefetch.next())
       }
       // An item that is ready does not wait until the rejects of its batch have moved to fail/.
-      if (this.#isEmpty() && this.#filling !== undefined) await this.#filling
+      if (this.#isEmpty() && this.#filling !== undefined) return this.#filling
     }
+    return undefined
+  }
+
+  #takePrepared(): WorkItem | undefined {
+    if (this.#isEmpty()) return undefined
     this.#checkUnfinished()
     this.#checkUp()
     return this.#takeFirst()
@@ -107,13 +129,12 @@ export class Ahead {
     this.#options.claimer.restart()
   }
 
-  /** Releases the items that are ready, and those of the fill in flight, which it cancels. */
-  async close(): Promise<void> {
+  /** Releases the items that are ready, and those of the fill in flight, which it cancels. `undefined`: no fill is in flight. */
+  close(): Promise<void> | undefined {
     this.#isClosed = true
     this.#options.cancellation.raise(undefined)
     this.#releaseReady()
-    await this.#filling
-    this.#releaseReady()
+    return this.#filling?.then(() => this.#releaseReady())
   }
 
   #isEmpty(): boolean {
@@ -130,9 +151,11 @@ export class Ahead {
 
   /** Claims more items while the last ones are worked on. */
   #fillAhead(): void {
-    const { prefetch, pass } = this.#options
+    const { prefetch, pass, claimer } = this.#options
     const ahead = prefetch.size - 1
     if (ahead === 0 || this.#ready.length > ahead / 2) return
+    // Waking another thread costs more than the claim.
+    if (claimer.isTurnOver && !this.#isEmpty()) return
     if (this.#filling !== undefined || pass.isEnded || this.#error !== undefined) return
     const room = prefetch.next() - 1 - this.#ready.length
     if (room > 0) this.#fill(room)
@@ -149,44 +172,42 @@ export class Ahead {
       const batch = claimer.claimHere(handles, count)
       if (batch === undefined) {
         const claiming = claimer.claimInPool(handles, count)
-        this.#filling = this.#whenFilled(
-          claiming.then((claimed) => allSettled(this.#receive(handle, claimed))),
-        )
+        this.#filling = this.#whenFilled(claiming.then((claimed) => this.#receive(handle, claimed)))
       } else {
         const rejecting = this.#receive(handle, batch)
-        if (rejecting.length > 0) this.#filling = this.#whenFilled(allSettled(rejecting))
+        if (rejecting !== undefined) this.#filling = this.#whenFilled(rejecting)
       }
     } catch (error) {
       this.#failWith(error)
     }
   }
 
-  async #whenFilled(filling: Promise<void>): Promise<void> {
+  #whenFilled(filling: Promise<void>): Promise<void> {
     const { inFlight } = this.#context.claims
     inFlight.begin()
-    try {
-      await filling
-    } catch (error) {
-      this.#failWith(error)
-    } finally {
+    const end = (): void => {
       inFlight.end()
       this.#filling = undefined
     }
+    return filling.then(end, (error: unknown) => {
+      this.#failWith(error)
+      end()
+    })
   }
 
   /**
    * Makes items of what native code has claimed.
    *
-   * @returns The moves of files that are not fit to be handed out, to fail/.
+   * @returns Resolves when the files that are not fit to be handed out are in fail/; `undefined`: there are none.
    */
-  #receive(handle: QueueHandle, batch: ClaimBatch): readonly Promise<void>[] {
+  #receive(handle: QueueHandle, batch: ClaimBatch): Promise<void> | undefined {
     const { directory } = this.#context
     const { pass, claimer } = this.#options
     // The loop was left or the queue closed meanwhile: nothing else knows of these claims.
     if (directory.closed || this.#isClosed) {
       native.release(batch.files.map(({ number }) => number))
       directory.checkOpen()
-      return []
+      return undefined
     }
     pass.count(batch)
     const rejecting: Promise<void>[] = []
@@ -199,7 +220,7 @@ export class Ahead {
     if (this.#ready.length > (this.#isAwaited ? 1 : 0)) this.#startIdleTimer()
     if (batch.failure !== undefined) this.#fail(handle, batch.failure)
     else if (batch.isDown) this.#failWith(directory.downError())
-    return rejecting
+    return rejecting.length === 0 ? undefined : allSettled(rejecting)
   }
 
   // An error of the listener is thrown by the loop later: thrown here, it would lose the other claims of the batch.

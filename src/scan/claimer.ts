@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type PackedClaims, type QueueHandle, native } from '../addon/native.js'
+import { CallThread } from '../addon/call-thread.js'
+import { type QueueHandle, native } from '../addon/native.js'
 import { type ClaimBatch, type ClaimedFile, unpackClaims } from '../addon/packing.js'
 import type { Cancellation } from '../cancellation.js'
 import { Claim } from '../item/claims.js'
@@ -12,7 +13,6 @@ import { type Limits, judge } from '../item/limits.js'
 import { WorkItem } from '../item/work-item.js'
 import { plainEscape } from '../name/item-name.js'
 import type { RawName } from '../name/charset.js'
-import { ClaimThread } from './claim-thread.js'
 import { type Pass, type PassHandles, SHORT_LISTING } from './pass.js'
 import type { Rejects } from './rejects.js'
 
@@ -21,6 +21,7 @@ const READ_LIMIT = 4096
 const ALL_NAMES = 2 ** 31
 // The most names of one call on this thread, where the listing is long.
 const FEW_NAMES = 8
+const CLAIMS = { quick: 10, slow: 20, run: 1 }
 
 export interface ClaimerOptions {
   readonly limits: Limits
@@ -38,7 +39,7 @@ export class Claimer {
   readonly #pass: Pass
   readonly #rejects: Rejects
   readonly #cancellation: Cancellation
-  readonly #thread = new ClaimThread()
+  readonly #thread = new CallThread(CLAIMS)
   readonly #escape: number
   /**
    * The items that this scan has handed out, of a scan that waits in a queue without locks: only this keeps the next pass from handing
@@ -63,29 +64,39 @@ export class Claimer {
     }
   }
 
+  /** Whether this thread is to claim the next items, but not in this turn of the event loop. */
+  get isTurnOver(): boolean {
+    return this.#thread.isTurnOver && this.#context.directory.isLocal
+  }
+
   /** Claims at most `count` items on this thread; `undefined`: another thread is better suited, see {@link claimInPool}. */
   claimHere(handles: PassHandles, count: number): ClaimBatch | undefined {
+    if (!this.#context.directory.isLocal) return undefined
     if (this.#pass.isShort) return this.#claimSync(handles, count, SHORT_LISTING)
     if (!this.#thread.isQuick) return undefined
-    this.#thread.take()
     return this.#claimSync(handles, Math.min(count, FEW_NAMES), FEW_NAMES)
   }
 
   /** Claims at most `count` items on a thread of the pool. */
-  async claimInPool({ handle, listing, skipped }: PassHandles, count: number): Promise<ClaimBatch> {
+  claimInPool({ handle, listing, skipped }: PassHandles, count: number): Promise<ClaimBatch> {
     const { handle: stop } = this.#cancellation
-    return this.#unpack(
-      await native.claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#escape, skipped, stop),
-    )
+    return native
+      .claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#escape, skipped, stop)
+      .then((packed) => {
+        const batch = unpackClaims(packed)
+        this.#thread.noteInPool(batch.looked, batch.spent)
+        // Where this finds none, many names are to be skipped.
+        if (batch.files.length === 0) this.#thread.leave()
+        return batch
+      })
   }
 
   #claimSync({ handle, listing, skipped }: PassHandles, count: number, looks: number): ClaimBatch {
-    return this.#unpack(native.claimSync(handle, listing, count, looks, READ_LIMIT, this.#escape, skipped))
-  }
-
-  #unpack(packed: PackedClaims): ClaimBatch {
-    const batch = unpackClaims(packed)
-    this.#thread.note(batch.files.length, batch.looked, batch.spent)
+    const batch = unpackClaims(
+      native.claimSync(handle, listing, count, looks, READ_LIMIT, this.#escape, skipped),
+    )
+    this.#thread.noteHere(batch.looked, batch.spent)
+    if (batch.files.length === 0) this.#thread.leave()
     return batch
   }
 

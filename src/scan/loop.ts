@@ -1,5 +1,6 @@
 /**
- * The loop over the items of a queue: an async generator that hands them out one by one.
+ * The loop over the items of a queue, which hands them out one by one. It has the methods of an async generator, and answers them in
+ * their order; a generator would make a dozen promises where this makes one.
  *
  *     begins ──> a pass ──> hands out its items ──> the pass has ended ──> ends (scan)
  *                  ^                                       │
@@ -10,6 +11,7 @@
  *
  * @module
  */
+import { isPromise } from '../addon/promises.js'
 import { Cancellation } from '../cancellation.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import type { InFlight } from '../in-flight.js'
@@ -68,22 +70,31 @@ class LoopResources {
   }
 }
 
+/** The parts of a loop that has begun. */
+interface Parts {
+  readonly resources: LoopResources
+  readonly pass: Pass
+  readonly ahead: Ahead
+  /** Of a loop that waits. */
+  readonly waiter: Waiter | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+type Step = IteratorResult<WorkItem, void>
+
 /** One loop. See {@link Queue.scan}. */
 export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   readonly #begin: () => LoopOptions
   /** The loops of the queue handle. */
   readonly #scans: InFlight
-  readonly #items: AsyncGenerator<WorkItem, void, undefined>
-  /** How many calls of {@link next} the generator has yet to answer. */
-  #asked = 0
-  readonly #answered = (): void => {
-    this.#asked--
-  }
+  /** How many steps have not ended. */
+  #steps = 0
+  #lastStep: Promise<unknown> | undefined
   /** `undefined`: the loop has not begun, or it has ended. */
+  #parts: Parts | undefined
+  /** Once the first pass has begun. */
   #ahead: Ahead | undefined
-  #signal: AbortSignal | undefined
-  /** Of a loop that waits: leaving it must end its sleep. Leaving another loop must not cancel its pass. */
-  #cancellation: Cancellation | undefined
+  #isEnded = false
   /** The item handed out last. */
   #current: WorkItem | undefined
   #isLeft = false
@@ -96,20 +107,16 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   constructor(scans: InFlight, begin: () => LoopOptions) {
     this.#scans = scans
     this.#begin = begin
-    this.#items = this.#run()
   }
 
-  next(): Promise<IteratorResult<WorkItem, void>> {
+  next(): Promise<Step> {
     try {
       const item = this.#tryTake()
       if (item !== undefined) return Promise.resolve({ value: item, done: false })
     } catch (error) {
       return this.throw(error)
     }
-    this.#asked++
-    const result = this.#items.next()
-    result.then(this.#answered, this.#answered)
-    return result
+    return this.#inTurn(this.#advance)
   }
 
   /** The next item, if it is ready. Throws as {@link next} rejects, and ends the loop then. */
@@ -122,11 +129,12 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     }
   }
 
-  /** An item that is ready need not go through the generator, which takes as long as all else that is done for an item. */
+  /** Hot path: an item that is ready takes no step. */
   #tryTake(): WorkItem | undefined {
-    if (this.#asked > 0 || this.#isLeft || this.#signal?.aborted === true) return undefined
+    if (this.#steps > 0 || this.#isLeft || this.#ahead === undefined) return undefined
+    if (this.#parts?.signal?.aborted === true) return undefined
     try {
-      const item = this.#ahead?.tryTake()
+      const item = this.#ahead.tryTake()
       if (item !== undefined) this.#current = this.#handsOver ? undefined : item
       return item
     } catch (error) {
@@ -136,15 +144,29 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     }
   }
 
-  return(value?: void | PromiseLike<void>): Promise<IteratorResult<WorkItem, void>> {
+  return(value?: void | PromiseLike<void>): Promise<Step> {
     this.#isLeft = true
-    // A generator learns of this only at its next yield, which may be days away in a loop that waits.
-    this.#cancellation?.raise(undefined)
-    return this.#items.return(value)
+    // The step in flight of a loop that waits may take days. Leaving another loop must not cancel its pass.
+    if (this.#parts?.waiter !== undefined) this.#parts.resources.cancellation.raise(undefined)
+    return this.#inTurn(async () => {
+      try {
+        const given = await value
+        await this.#end()
+        this.#current?.release()
+        return { value: given, done: true }
+      } finally {
+        this.#endStep()
+      }
+    })
   }
 
-  throw(error: unknown): Promise<IteratorResult<WorkItem, void>> {
-    return this.#items.throw(error)
+  throw(error: unknown): Promise<Step> {
+    return this.#inTurn(async () => {
+      await this.#end()
+      this.#current?.release()
+      this.#endStep()
+      throw error
+    })
   }
 
   get [Symbol.toStringTag](): string {
@@ -160,7 +182,46 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     await this.return()
   }
 
-  async *#run(): AsyncGenerator<WorkItem, void, undefined> {
+  /** Takes a step after the steps before it. It calls {@link #endStep} at its end. */
+  #inTurn(step: () => Promise<Step>): Promise<Step> {
+    this.#steps++
+    const taken = this.#lastStep === undefined ? step() : this.#lastStep.then(step, step)
+    if (this.#steps > 0) this.#lastStep = taken
+    return taken
+  }
+
+  #endStep(): void {
+    // The promise would keep its item alive.
+    if (--this.#steps === 0) this.#lastStep = undefined
+  }
+
+  /** The next item, or the end of the loop. Awaits only what has to be awaited. */
+  readonly #advance = async (): Promise<Step> => {
+    try {
+      if (this.#isEnded) return { value: undefined, done: true }
+      const parts = this.#parts ?? this.#start()
+      if (this.#ahead === undefined) {
+        const beginning = (parts.waiter ?? parts.pass).begin()
+        if (beginning !== undefined) await beginning
+        this.#ahead = parts.ahead
+      }
+      const next = this.#next(parts)
+      const item = isPromise(next) ? await next : next
+      if (item !== undefined) return { value: item, done: false }
+      const ending = this.#end()
+      if (ending !== undefined) await ending
+      this.#current?.release()
+      return { value: undefined, done: true }
+    } catch (error) {
+      await this.#end()
+      this.#current?.release()
+      throw error
+    } finally {
+      this.#endStep()
+    }
+  }
+
+  #start(): Parts {
     const { context, limits, prefetch, relaxed, waits, signal, onSleep, handsOver } = this.#begin()
     this.#handsOver = handsOver === true
     signal?.throwIfAborted()
@@ -170,40 +231,63 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     const rejects = new Rejects(context)
     const claimer = new Claimer(context, { limits, waits, cancellation, pass, rejects })
     const ahead = new Ahead(context, { waits, prefetch, cancellation, pass, rejects, claimer })
-    // The pass, not this object: the generator refers to both, but the pass lives as long as the generator, also when the caller keeps
-    // only a promise of next(). The resources must not refer to the pass.
+    // The pass, not this object: it lives as long as a step, also when the caller keeps only the promise of that. The resources must not
+    // refer to it.
     abandonedLoops.register(pass, resources, pass)
     const waiter = waits ? new Waiter(context, pass, cancellation, onSleep) : undefined
     this.#scans.begin()
-    if (waits) this.#cancellation = cancellation
-    try {
-      await (waiter ?? pass).begin()
-      this.#signal = signal
-      this.#ahead = ahead
-      for (;;) {
-        this.#current = undefined
-        this.#current = await ahead.take()
-        signal?.throwIfAborted()
-        if (waits && this.#isLeft) return
-        if (this.#current !== undefined) yield this.#handOut(this.#current)
-        else if (waiter === undefined) return
-        else if (await waiter.wait()) ahead.restart()
-        signal?.throwIfAborted()
-      }
-    } finally {
-      this.#ahead = undefined
-      waiter?.end()
-      await ahead.close()
-      pass.close()
-      abandonedLoops.unregister(pass)
-      resources.release()
-      this.#scans.end()
-      this.#current?.release()
+    return (this.#parts = { resources, pass, ahead, waiter, signal })
+  }
+
+  /** `undefined`: the loop ends. */
+  #next({ ahead, waiter, signal }: Parts): Promise<WorkItem | undefined> | WorkItem | undefined {
+    signal?.throwIfAborted()
+    this.#current = undefined
+    const next = ahead.take()
+    if (!isPromise(next) && (next !== undefined || waiter === undefined)) return this.#handOut(next, signal)
+    return this.#nextLater({ ahead, waiter, signal }, next)
+  }
+
+  async #nextLater(
+    { ahead, waiter, signal }: Pick<Parts, 'ahead' | 'waiter' | 'signal'>,
+    first: Promise<WorkItem | undefined> | undefined,
+  ): Promise<WorkItem | undefined> {
+    let next: Promise<WorkItem | undefined> | WorkItem | undefined = first
+    for (;;) {
+      const item = this.#handOut(isPromise(next) ? await next : next, signal)
+      if (item !== undefined || waiter === undefined || this.#isLeft) return item
+      if (await waiter.wait()) ahead.restart()
+      signal?.throwIfAborted()
+      next = ahead.take()
     }
   }
 
-  #handOut(item: WorkItem): WorkItem {
+  #handOut(item: WorkItem | undefined, signal: AbortSignal | undefined): WorkItem | undefined {
+    this.#current = item
+    signal?.throwIfAborted()
+    if (this.#isLeft && this.#parts?.waiter !== undefined) return undefined
     if (this.#handsOver) this.#current = undefined
     return item
+  }
+
+  /** Ends the loop, all but its hold on the item handed out last. `undefined`: it has ended already. */
+  #end(): Promise<void> | undefined {
+    const parts = this.#parts
+    this.#isEnded = true
+    this.#ahead = undefined
+    if (parts === undefined) return undefined
+    parts.waiter?.end()
+    const closing = parts.ahead.close()
+    if (closing !== undefined) return closing.then(() => this.#release(parts))
+    this.#release(parts)
+    return undefined
+  }
+
+  #release({ pass, resources }: Parts): void {
+    this.#parts = undefined
+    pass.close()
+    abandonedLoops.unregister(pass)
+    resources.release()
+    this.#scans.end()
   }
 }

@@ -16,8 +16,10 @@ import {
   native,
 } from '../addon/native.js'
 import type { ClaimBatch } from '../addon/packing.js'
+import { isPromise } from '../addon/promises.js'
 import type { Cancellation } from '../cancellation.js'
-import type { QueueDirectory } from '../directory/open-directory.js'
+import { type QueueDirectory, isStale } from '../directory/open-directory.js'
+import type { Failure } from '../errors/errno.js'
 import type { RawName } from '../name/charset.js'
 import type { ScannedQueue } from './scanned-queue.js'
 
@@ -168,15 +170,47 @@ export class Pass {
    * @param maySync - Whether this thread may list, if the last full listing had few names.
    * @throws An error for a queue that is down, missing or closed, or a file system error.
    */
-  async begin(maySync = false): Promise<void> {
-    const { relaxed, cancellation } = this.#options
-    const seed = relaxed ? 1 + Math.floor(Math.random() * LARGEST_SEED) : 0
+  begin(maySync = false): Promise<void> | undefined {
+    const handle = this.#directory.opened
+    if (handle === undefined) return this.#beginAnew(maySync)
+    const listed = this.#list(handle, maySync)
+    if (!isPromise(listed)) return this.#begunBy(handle, listed, maySync)
+    return listed.then((result) => this.#begunBy(handle, result, maySync))
+  }
+
+  /** Hot path: the queue is open, and no other has taken its place. */
+  #begunBy(
+    handle: QueueHandle,
+    listed: ListingHandle | Failure,
+    maySync: boolean,
+  ): Promise<void> | undefined {
+    if (!isFailure(listed)) this.#begun(listed)
+    else if (listed.errno === -ECANCELED) this.#begun(undefined)
+    else if (isStale(listed)) {
+      this.#directory.forget(handle)
+      return this.#beginAnew(maySync)
+    } else throw this.#directory.error(listed, 'scan')
+    return undefined
+  }
+
+  async #beginAnew(maySync: boolean): Promise<void> {
     const listing = await this.#directory.use(async (handle) => {
-      this.#use(handle)
-      const args = [handle, Place.queue, seed, this.#skipped, cancellation.handle] as const
-      const listed = maySync && this.#wasShort ? native.listSync(...args) : await native.list(...args)
+      const listed = await this.#list(handle, maySync)
       return isFailure(listed) && listed.errno === -ECANCELED ? undefined : listed
     }, 'scan')
+    this.#begun(listing)
+  }
+
+  #list(handle: QueueHandle, maySync: boolean): Promise<ListingHandle | Failure> | ListingHandle | Failure {
+    const { relaxed, cancellation } = this.#options
+    this.#use(handle)
+    const seed = relaxed ? 1 + Math.floor(Math.random() * LARGEST_SEED) : 0
+    const args = [handle, Place.queue, seed, this.#skipped, cancellation.handle] as const
+    return maySync && this.#wasShort ? native.listSync(...args) : native.list(...args)
+  }
+
+  /** @param listing - `undefined`: the scan was cancelled. */
+  #begun(listing: ListingHandle | undefined): void {
     if (this.#listing !== undefined) native.closeListing(this.#listing)
     this.#listing = listing
     if (listing === undefined) {

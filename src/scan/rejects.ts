@@ -28,7 +28,7 @@ export class Rejects {
     const move = { claim, place: Place.fail, to: name, due: 0 }
     let moved: Moved
     try {
-      moved = await claims.moves.resolve(move, await claims.moves.submit(move))
+      moved = await claims.moves.make(move)
     } catch (error) {
       // The queue handle is closed: nothing else would release the claim.
       claims.unlock(claim)

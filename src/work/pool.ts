@@ -81,8 +81,10 @@ export class Pool<Item extends WorkableItem> {
   }
 
   /** Resolves when there may be a place again, or at {@link giveUp}. */
-  async change(): Promise<void> {
-    await new Promise<void>((resolve) => this.#queue.push(resolve))
+  change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#queue.push(resolve)
+    })
   }
 
   /** Takes an item that was just claimed. It starts at the end of this tick, together with the others. */

@@ -23,7 +23,8 @@ class Bed {
 
   submit(from: number, to: number): void {
     for (let entry = from; entry < to; entry++) {
-      this.batcher.submit(entry).then(
+      this.batcher.submit(
+        entry,
         (outcome) => this.outcomes.push(outcome),
         (error: unknown) => this.outcomes.push(`failed: ${String(error)}`),
       )
@@ -112,3 +113,57 @@ test.each([true, false])(
     expect(bed.outcomes).toEqual(['failed: no', 'failed: no', 'done 2'])
   },
 )
+
+test('an entry is lone if it shares no batch, and none is in flight', async () => {
+  const lone: boolean[] = []
+  let end = (): void => undefined
+  const batcher = new Batcher<number, number>(
+    (entries, isLone) => {
+      lone.push(isLone)
+      if (isLone && lone.length === 1) return entries
+      return new Promise((resolve) => (end = () => resolve(entries)))
+    },
+    8,
+    true,
+  )
+  const outcomes: number[] = []
+  const submit = (entry: number): void => {
+    batcher.submit(entry, (outcome) => outcomes.push(outcome), fail)
+  }
+  submit(1)
+  expect(outcomes).toEqual([])
+  await tick()
+  expect(outcomes).toEqual([1])
+  submit(2)
+  submit(3)
+  await tick()
+  submit(4)
+  await tick()
+  expect(lone).toEqual([true, false, false])
+  end()
+  await tick()
+  expect(outcomes).toEqual([1, 4])
+})
+
+test('a batch that cannot begin fails its entries, and later than the call', async () => {
+  const batcher = new Batcher<number, number>(
+    () => {
+      throw new Error('closed')
+    },
+    2,
+    true,
+  )
+  const errors: unknown[] = []
+  const submit = (): void => {
+    batcher.submit(0, fail, (error) => errors.push(error))
+  }
+  submit()
+  submit()
+  expect(errors).toEqual([])
+  await tick()
+  expect(errors).toEqual([new Error('closed'), new Error('closed')])
+})
+
+function fail(): never {
+  throw new Error('unexpected')
+}

@@ -73,6 +73,7 @@ async function argumentsOf({ root, at }) {
     cancelWatch: [watch],
     listNews: [listing(), skipped, watch, ['a'], true, true, 0],
     finish: [queue, new Float64Array([1e9, 2, 0]), 1, ['a'], false],
+    finishSync: [queue, new Float64Array([1e9, 2, 0]), 1, ['a'], false],
     resolveCompleted: [true],
     openPipe: [],
     raiseDescriptor: [0, 100],

@@ -28,7 +28,7 @@ class PendingTask {
     // At process.exit the pool must be emptied before the process can end. Tasks that nothing waits for any
     // more are not begun.
     if (stopping()) return;
-    task_->Run();
+    task_->RunTimed();
     ran_ = true;
   }
 

@@ -73,7 +73,7 @@ napi_value RunInLane(napi_env env, std::shared_ptr<Lane>& lane, std::unique_ptr<
 }
 
 napi_value RunHere(napi_env env, Task& task) {
-  task.Run();
+  task.RunTimed();
   return task.Answer(env, DataOf(env));
 }
 

@@ -4,11 +4,13 @@
 
 #include <node_api.h>
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
 #include "bindings/runtime/addon_data.h"
 #include "bindings/runtime/js_argument.h"
+#include "calls/clock.h"
 
 namespace fsq {
 
@@ -21,6 +23,16 @@ class Task {
   // On a thread of the pool, unless the call is synchronous.
   virtual void Run() = 0;
 
+  // Runs, and measures that.
+  void RunTimed() {
+    const int64_t begun = NowNs();
+    Run();
+    spent_ns_ = NowNs() - begun;
+  }
+
+  // How many microseconds the run has taken.
+  double spent_us() const { return static_cast<double>(spent_ns_) / 1000; }
+
   // The answer. Null: JavaScript can no longer run (the thread is being terminated). The destructor closes
   // everything that was not handed over.
   virtual napi_value Answer(napi_env env, AddonData& data) = 0;
@@ -31,6 +43,7 @@ class Task {
 
  private:
   JsReference kept_;
+  int64_t spent_ns_ = 0;
 };
 
 AddonData& DataOf(napi_env env);

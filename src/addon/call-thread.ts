@@ -1,0 +1,85 @@
+/**
+ * The thread that makes the next small call into native code: this one while such calls are quick, else one of the pool.
+ *
+ * While all that a call touches is in memory, this thread makes it in less time than it takes to wake another thread. But a call that
+ * waits for a disk blocks everything else here meanwhile. So this thread makes a call only
+ *
+ * - after a run of quick ones, which threads of the pool have made;
+ * - until one is slow: then a hundred have to be quick again;
+ * - for a few items a turn of the event loop, so that everything else has its turn.
+ *
+ * Its users keep it away from calls that wait by their nature (fsync), and from file systems that another machine or process serves.
+ *
+ * @module
+ */
+import { setImmediate } from '../real-timers.js'
+
+// Quick items after a slow call, so that at most one call in a hundred blocks this thread, however the slow ones come.
+const NEXT_RUN = 100
+// All users together, in one turn.
+const MOST_ITEMS = 32
+
+/** The items that this thread has handled in this turn of the event loop. */
+let handled = 0
+
+function endTurn(): void {
+  handled = 0
+}
+
+/** Limits for calls of one kind. */
+export interface CallLimits {
+  /** Microseconds per item, of a call in the pool. Waking another thread takes longer. */
+  readonly quick: number
+  /** Microseconds per item, of a call on this thread. More than `quick`, so that a small disturbance ends no run. */
+  readonly slow: number
+  /** How many items make the first run. */
+  readonly run: number
+}
+
+/** For a call of one item, beside no other. */
+export const LONE_CALLS: CallLimits = { quick: 50, slow: 1000, run: 4 }
+
+/** Measures how fast the calls of one kind are. */
+export class CallThread {
+  readonly #limits: CallLimits
+  /** How many quick items the run still lacks. */
+  #missing: number
+
+  constructor(limits: CallLimits) {
+    this.#limits = limits
+    this.#missing = limits.run
+  }
+
+  /** Whether this thread is to make the next call. */
+  get isQuick(): boolean {
+    return this.#missing === 0 && handled < MOST_ITEMS
+  }
+
+  /** Whether this thread is to make the next call, but not in this turn of the event loop. */
+  get isTurnOver(): boolean {
+    return this.#missing === 0 && handled >= MOST_ITEMS
+  }
+
+  /**
+   * Records a call on this thread.
+   *
+   * @param items - How many items it has handled.
+   * @param spent - Microseconds.
+   */
+  noteHere(items: number, spent: number): void {
+    if (handled === 0) setImmediate(endTurn)
+    handled += Math.max(items, 1)
+    if (spent > items * this.#limits.slow) this.#missing = NEXT_RUN
+  }
+
+  /** Records a call in the pool. */
+  noteInPool(items: number, spent: number): void {
+    if (spent > items * this.#limits.quick) this.#missing = Math.max(this.#missing, this.#limits.run)
+    else this.#missing = Math.max(0, this.#missing - items)
+  }
+
+  /** The next call is one for the pool, for another reason than a slow disk. */
+  leave(): void {
+    this.#missing = Math.max(this.#missing, this.#limits.run)
+  }
+}

@@ -1,0 +1,62 @@
+import { beforeEach, expect, test } from '@jest/globals'
+
+import { CallThread } from '../../src/addon/call-thread.js'
+
+const newThread = (): CallThread => new CallThread({ quick: 10, slow: 20, run: 16 })
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+beforeEach(turn)
+
+test('another thread makes the first calls, until a run of them was quick', () => {
+  const thread = newThread()
+  expect(thread.isQuick).toBe(false)
+  thread.noteInPool(16, 16 * 11)
+  expect(thread.isQuick).toBe(false)
+  thread.noteInPool(15, 15 * 9)
+  expect(thread.isQuick).toBe(false)
+  thread.noteInPool(1, 9)
+  expect(thread.isQuick).toBe(true)
+})
+
+test('a call in the pool that is not quick begins the run anew', () => {
+  const thread = newThread()
+  thread.noteInPool(15, 15 * 9)
+  thread.noteInPool(1, 11)
+  thread.noteInPool(15, 15 * 9)
+  expect(thread.isQuick).toBe(false)
+})
+
+test('it stays on this thread while they are not slow, and leaves it at the first slow one for a hundred items', () => {
+  const thread = newThread()
+  thread.noteInPool(16, 16)
+  thread.noteHere(8, 8 * 19)
+  expect(thread.isQuick).toBe(true)
+  thread.noteHere(8, 8 * 21)
+  expect(thread.isQuick).toBe(false)
+  thread.noteInPool(99, 99)
+  expect(thread.isQuick).toBe(false)
+  thread.noteInPool(1, 1)
+  expect(thread.isQuick).toBe(true)
+})
+
+test('after a call that was not fit for this thread, another one makes the next', () => {
+  const thread = newThread()
+  thread.noteInPool(16, 16)
+  thread.leave()
+  expect(thread.isQuick).toBe(false)
+})
+
+test('all users together make a few calls in a turn of the event loop', async () => {
+  const thread = newThread()
+  const other = newThread()
+  thread.noteInPool(16, 16)
+  other.noteInPool(16, 16)
+  for (let call = 0; call < 16; call++) {
+    expect([thread.isQuick, other.isQuick]).toEqual([true, true])
+    thread.noteHere(1, 1)
+    other.noteHere(1, 1)
+  }
+  for (const each of [thread, other]) expect([each.isQuick, each.isTurnOver]).toEqual([false, true])
+  await turn()
+  for (const each of [thread, other]) expect([each.isQuick, each.isTurnOver]).toEqual([true, false])
+})
