@@ -221,7 +221,8 @@ interface Native {
   listingSpent(listing: ListingHandle): number
   /** Names and types, alternating. */
   listingEntries(listing: ListingHandle, from: number, count: number): (RawName | number)[]
-  seekListing(listing: ListingHandle, position: number): void
+  /** The names at these positions, whose claims were released, are claimed again. */
+  reopenNames(listing: ListingHandle, positions: readonly number[]): void
 
   isDownSync(queue: QueueHandle): boolean | Failure
   /**
