@@ -1,6 +1,7 @@
 // One of many workers on one backlog: { root, hold? }. Works until it is told to stop, then says which items it claimed,
 // and when, in nanoseconds of the clock that all processes share. Items with an argument are told at once. With `hold`, it
 // claims this many items, and holds them until it is killed.
+import { once } from 'node:events'
 import process from 'node:process'
 
 import { Queue } from '../../dist/index.js'
@@ -22,7 +23,9 @@ try {
       await item.done()
     } else {
       held.push(item)
-      if (held.length === job.hold) say({ holds: held.map(({ id }) => id) })
+      if (held.length < job.hold) continue
+      say({ holds: held.map(({ id }) => id) })
+      await once(process.stdin.ref(), 'end')
     }
   }
 } catch (error) {
