@@ -61,12 +61,13 @@ double SpentMicroseconds(const Listing& listing) {
   return static_cast<double>(listing.spent_ns) / 1000;
 }
 
-// (listing, position): the next claim continues there.
-napi_value SeekListing(napi_env env, napi_callback_info info) {
+// (listing, positions): the names there, whose claims were released, are claimed again.
+napi_value ReopenNames(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto listing = Opened<ListingBox>(arguments[0]);
-  const auto position = static_cast<size_t>(arguments[1].Integer());
-  if (arguments.ok()) listing->cursor = std::min(position, listing->size());
+  const JsArgument positions = arguments[1];
+  for (size_t at = 0, count = positions.Length(); at < count && arguments.ok(); at++)
+    listing->course.Reopen(static_cast<size_t>(positions.Element(at).Integer()));
   return nullptr;
 }
 
@@ -96,7 +97,7 @@ constexpr Binding kFunctions[] = {
     {"listingSize", NumberOf<ListingBox, &Listing::size>},
     // How long it took to read and sort, in microseconds.
     {"listingSpent", NumberOf<ListingBox, SpentMicroseconds>},
-    {"seekListing", SeekListing},
+    {"reopenNames", ReopenNames},
     {"listingEntries", ListingEntries},
 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "calls/clock.h"
 #include "calls/fault_point.h"
@@ -15,6 +16,8 @@ namespace fsq {
 namespace {
 
 constexpr size_t kNamesALook = 64;  // names between two checks for the down file
+// A worker that claims this many at once works quickly, so other quick workers are in its way.
+constexpr size_t kQuick = 8;
 
 class Claimer {
  public:
@@ -25,12 +28,16 @@ class Claimer {
   // False: stop; batch.failure has the reason.
   bool Try(const Listing::Entry& entry, size_t position);
 
+  // Of the last try that did not stop.
+  Course::Outcome outcome() const { return outcome_; }
+
  private:
   bool Look(const Listing::Entry& entry, bool* skip);
   bool Open(const Listing::Entry& entry, Descriptor* opened);
   bool StandsThere(int fd, const Listing::Entry& entry) const;
   bool Check(Claim claim, const Listing::Entry& entry, size_t position);
   bool Stop(const char* syscall, const Listing::Entry& entry);
+  bool Gone();
   void NoteForeign(const Listing::Entry& entry, platform::EntryType type);
   void NoteUnreadable(const char* syscall, const Listing::Entry& entry);
   void NoteDelayed(const Listing::Entry& entry, const struct stat& info);
@@ -45,11 +52,19 @@ class Claimer {
   const size_t read_limit_;
   Skipped* const skipped_;
   ClaimBatch& batch_;
+  Course::Outcome outcome_ = Course::Outcome::kSkipped;
 };
 
 bool Claimer::Stop(const char* syscall, const Listing::Entry& entry) {
   batch_.failure = Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, entry.view())};
   return false;
+}
+
+// After a failed call: whether it failed because another worker was faster.
+bool Claimer::Gone() {
+  if (errno != ENOENT) return false;
+  outcome_ = Course::Outcome::kGone;
+  return true;
 }
 
 void Claimer::NoteForeign(const Listing::Entry& entry, platform::EntryType type) {
@@ -162,7 +177,7 @@ bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
     struct stat named;
     const int queue = directory_.fd(Place::kQueue);
     if (FSQ_CALL("claim.look", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1)
-      return errno == ENOENT || Stop("fstatat", entry);
+      return Gone() || Stop("fstatat", entry);
     type = platform::TypeOfMode(named.st_mode);
     if (type == platform::EntryType::kRegular && IsDelayed(named)) {
       NoteDelayed(entry, named);
@@ -185,7 +200,7 @@ bool Claimer::Open(const Listing::Entry& entry, Descriptor* opened) {
   const int access = AccessFor(directory_.lock_kind());
   *opened = Descriptor(FSQ_CALL(
       "claim.open", ::openat(queue, entry.name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
-  if (opened->valid() || errno == ENOENT) return true;
+  if (opened->valid() || Gone()) return true;
   if ((errno == EMFILE || errno == ENFILE) && skipped_ != nullptr && skipped_->DropBusy())
     return Open(entry, opened);
   // ETXTBSY: the item is a running program, and fcntl locks require it to be open for writing.
@@ -208,6 +223,7 @@ bool Claimer::StandsThere(int fd, const Listing::Entry& entry) const {
 }
 
 bool Claimer::Try(const Listing::Entry& entry, size_t position) {
+  outcome_ = Course::Outcome::kSkipped;
   Descriptor opened;
   if (skipped_ != nullptr) opened = skipped_->TakeBusy(entry.view());
   // The name may belong to another file by now.
@@ -223,6 +239,7 @@ bool Claimer::Try(const Listing::Entry& entry, size_t position) {
   if (FSQ_CALL("claim.lock", TryLock(opened.get(), kind)) == -1) {
     if (errno != EAGAIN) return Stop(kind == LockKind::kFlock ? "flock" : "fcntl", entry);
     batch_.busy++;
+    outcome_ = Course::Outcome::kHeld;
     if (skipped_ != nullptr) skipped_->KeepBusy(entry.view(), std::move(opened));
     return true;
   }
@@ -239,9 +256,12 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
   struct stat named;
   if (FSQ_CALL("claim.fstat", ::fstat(claim.descriptor.get(), &info)) == -1) return Stop("fstat", entry);
   if (directory_.Look("claim.fstatat", queue, entry.name, &named) == -1) {
-    return errno == ENOENT || Stop("fstatat", entry);
+    return Gone() || Stop("fstatat", entry);
   }
-  if (IdOf(named) != IdOf(info) || info.st_nlink == 0) return true;
+  if (IdOf(named) != IdOf(info) || info.st_nlink == 0) {
+    outcome_ = Course::Outcome::kGone;
+    return true;
+  }
   if (!S_ISREG(info.st_mode)) {
     NoteForeign(entry, platform::TypeOfMode(info.st_mode));
     return true;
@@ -264,6 +284,7 @@ bool Claimer::Check(Claim claim, const Listing::Entry& entry, size_t position) {
   claim.position = position;
   Read(claim);
   batch_.claims.push_back(std::move(claim));
+  outcome_ = Course::Outcome::kClaimed;
   return true;
 }
 
@@ -279,8 +300,9 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
   }
   batch.claims.reserve(limit);
   Claimer claimer(directory, listing, read_limit, skipped, batch);
-  for (; listing.cursor < listing.size() && batch.claims.size() < limit && batch.looked < looks;
-       batch.looked++) {
+  Course& course = listing.course;
+  const bool quick = limit >= kQuick && listing.ordered();
+  for (; batch.claims.size() < limit && batch.looked < looks; batch.looked++) {
     if (stopping.requested()) break;
     // Not just once, because a pass over a backlog that others hold can be long. Not for each name, because
     // the caller checks again before it hands out an item.
@@ -290,12 +312,19 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
       batch.down = down == 1;
       if (down != 0) break;
     }
-    const size_t position = listing.cursor++;
-    if (claimer.Try(listing.at(position), position)) continue;
-    listing.cursor = position;  // the next call, if there is one, continues here
-    break;
+    if (course.IsRoundOver(begun)) {
+      // Few looks: the caller wants a quick answer.
+      if (course.behind() > looks) break;
+      listing.DropGone(directory, stopping, skipped != nullptr ? &skipped->stream : nullptr);
+      course.BeginRound(begun);
+    }
+    const std::optional<size_t> position = course.Next();
+    if (!position) break;
+    // After a failure, the next call, if there is one, continues with this name.
+    if (!claimer.Try(listing.at(*position), *position)) break;
+    course.Note(claimer.outcome(), quick);
   }
-  batch.ended = listing.cursor >= listing.size() && !batch.failure;
+  batch.ended = course.Ended() && !batch.failure;
   if (skipped != nullptr) skipped->UnlockBusy();
   if (batch.ended && skipped != nullptr) skipped->EndPass();
   batch.spent_ns = NowNs() - begun;

@@ -8,6 +8,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -21,6 +22,11 @@ namespace {
 // About as many as one worker prefetches.
 constexpr size_t kBlock = 32;
 
+// To read this many names takes less time than to open one that is gone.
+constexpr size_t kListedATry = 4;
+// To open fewer names than this takes less time than a listing.
+constexpr size_t kWorthListing = 64;
+
 constexpr ptrdiff_t kSortedAtOnce = 8192;
 
 // For an entry whose type the directory does not store. 0 or -1 with errno.
@@ -29,6 +35,15 @@ int FindType(int directory, const char* name, platform::EntryType* type) {
   if (FSQ_CALL("list.stat", ::fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW)) == -1) return -1;
   *type = platform::TypeOfMode(info.st_mode);
   return 0;
+}
+
+// Opens the directory, if `stream` is not open yet. Uses an open file description of its own: two concurrent
+// listings would move the offset of a shared one. Returns the system call that has failed, with errno.
+const char* Rewind(const QueueDirectory& directory, Place place, Descriptor* stream) {
+  if (stream->valid()) return RetryInterrupted(::lseek, stream->get(), 0, SEEK_SET) == -1 ? "lseek" : nullptr;
+  *stream = Descriptor(
+      FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  return stream->valid() ? nullptr : "openat";
 }
 
 }  // namespace
@@ -40,22 +55,12 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     *failure = Failure{LastError(), "stat", directory.NameOf(place)};
     return nullptr;
   }
-  // Uses an open file description of its own: two concurrent listings would move the offset of a shared one.
   Descriptor own;
   if (stream == nullptr) stream = &own;
-  if (stream->valid()) {
-    if (RetryInterrupted(::lseek, stream->get(), 0, SEEK_SET) == -1) {
-      *failure = Failure{LastError(), "lseek", directory.NameOf(place)};
-      return nullptr;
-    }
-  } else {
-    *stream = Descriptor(
-        FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-  }
-  if (!stream->valid()) {
+  if (const char* const failed = Rewind(directory, place, stream); failed != nullptr) {
     // The directory has been removed, so it has no entries.
-    if (errno == ENOENT) return listing;
-    *failure = Failure{LastError(), "openat", directory.NameOf(place)};
+    if (errno == ENOENT && !stream->valid()) return listing;
+    *failure = Failure{LastError(), failed, directory.NameOf(place)};
     return nullptr;
   }
   bool too_large = false;
@@ -95,6 +100,26 @@ void Listing::Relax(uint32_t seed) {
   std::shuffle(blocks_.begin(), blocks_.end(), std::minstd_rand(seed));
 }
 
+void Listing::DropGone(const QueueDirectory& directory, Stopping stopping, Descriptor* stream) {
+  if (course.behind() < kWorthListing) return;
+  const size_t most = course.behind() * kListedATry;
+  Descriptor own;
+  if (stream == nullptr) stream = &own;
+  if (Rewind(directory, Place::kQueue, stream) != nullptr) return;
+  // Hashes instead of names: if two names have the same one, a name that is gone gets its try, which does no
+  // harm.
+  std::vector<size_t> there;
+  const std::hash<std::string_view> hash;
+  const int result = platform::ReadEntries(stream->get(), [&](const platform::DirectoryEntry& entry) {
+    there.push_back(hash(entry.name));
+    return there.size() <= most && !stopping.requested();
+  });
+  if (result == -1 || there.size() > most || stopping.requested()) return;
+  std::sort(there.begin(), there.end());
+  course.Drop(
+      [&](size_t at) { return !std::binary_search(there.begin(), there.end(), hash(this->at(at).view())); });
+}
+
 std::unique_ptr<Listing> Listing::Of(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
@@ -118,6 +143,7 @@ bool Listing::Add(std::string_view name, platform::EntryType type) {
 // False: it was asked to stop.
 bool Listing::Sort(Stopping stopping) {
   const int depth = 2 * std::bit_width(index_.size());
+  course = Course(index_.size());
   return !stopping.requested() && SortRange(index_.begin(), index_.end(), depth, stopping);
 }
 

@@ -11,6 +11,7 @@
 #include "calls/stopping.h"
 #include "names/name_order.h"
 #include "platform/platform.h"
+#include "queue/course.h"
 #include "queue/directory.h"
 
 namespace fsq {
@@ -37,11 +38,18 @@ class Listing {
   // different blocks of a backlog do not all try the same names.
   void Relax(uint32_t seed);
 
+  // Whether the names are in FIFO order.
+  bool ordered() const { return blocks_.empty(); }
+
   size_t size() const { return index_.size(); }
   Entry at(size_t position) const;
 
-  // Where the next claim continues. Only one call at a time may use a listing.
-  size_t cursor = 0;
+  // Before a round of the course: finds out by one listing which names are gone, if that is quicker than to
+  // try each of them. `stream` as above.
+  void DropGone(const QueueDirectory& directory, Stopping stopping, Descriptor* stream);
+
+  // How far the claims have come. Only one call at a time may use a listing.
+  Course course;
 
   // How long it took to read and sort.
   int64_t spent_ns = 0;

@@ -227,7 +227,8 @@ interface Native {
   listingSpent(listing: ListingHandle): number
   /** Names and types, alternating. */
   listingEntries(listing: ListingHandle, from: number, count: number): (RawName | number)[]
-  seekListing(listing: ListingHandle, position: number): void
+  /** The names at these positions, whose claims were released, are claimed again. */
+  reopenNames(listing: ListingHandle, positions: readonly number[]): void
 
   /** @param lately - A look that is less than 10 ms old, of whichever call on this handle, will do. */
   isDownSync(queue: QueueHandle, lately: boolean): boolean | Failure

@@ -255,8 +255,7 @@ export class Ahead {
     const { pass, prefetch } = this.#options
     const surplus = this.#ready.splice(prefetch.halve(this.#ready.length))
     for (const { item } of surplus) item.release()
-    const [first] = surplus
-    if (first !== undefined) pass.seek(first.position)
+    pass.reopen(surplus.map(({ position }) => position))
   }
 
   #failWith(error: unknown): void {
@@ -279,14 +278,14 @@ export class Ahead {
   #startIdleTimer(): void {
     this.#stopIdleTimer()
     this.#idle = setTimeout(() => {
-      const [first] = this.#ready
-      if (first === undefined) return
+      if (this.#isEmpty()) return
       if (this.#filling !== undefined) {
         this.#startIdleTimer()
         return
       }
+      const positions = this.#ready.map(({ position }) => position)
       this.#releaseReady()
-      this.#options.pass.seek(first.position)
+      this.#options.pass.reopen(positions)
     }, IDLE_MS)
     this.#idle.unref()
   }

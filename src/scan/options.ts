@@ -19,9 +19,10 @@ export interface ScanOptions {
    */
   readonly prefetch?: number | undefined
   /**
-   * The order of the items: `fifo`, the oldest first, or `relaxed`, in shuffled blocks of 32 and the oldest first within each block. In
-   * relaxed order, several workers on one long backlog do not all try to claim the same items. No item waits longer than one pass
-   * over the backlog. Default: `fifo`.
+   * The order of the items: `fifo`, the oldest first, or `relaxed`, in shuffled blocks of 32 and the oldest first within each block.
+   * In relaxed order, no item waits longer than one pass over the backlog. In FIFO order, quick workers of several processes leap over
+   * names on which another one works, up to 256 at a time, and the oldest free item is claimed within a second; a worker alone, or with
+   * a `prefetch` below 8, leaps over none. Default: `fifo`.
    */
   readonly order?: 'fifo' | 'relaxed' | undefined
   /** How many tries an item has; 0: without limit. Default: the setting of the queue. */

@@ -262,9 +262,9 @@ export class Pass {
     this.#isOnlyBusy = false
   }
 
-  /** The names from this position of the listing on are claimed again. */
-  seek(position: number): void {
-    if (this.#listing !== undefined) native.seekListing(this.#listing, position)
+  /** The names at these positions of the listing, whose claims were released, are claimed again. */
+  reopen(positions: readonly number[]): void {
+    if (this.#listing !== undefined) native.reopenNames(this.#listing, positions)
     this.#isEnded = false
   }
 

@@ -6,6 +6,10 @@ namespace fsq::test {
 void FieldsAreFound();
 void NamesAreInFifoOrder();
 void LongListingsAreSorted();
+void AWorkerAloneLeapsOverNothing();
+void WorkersSeldomMeet();
+void TheFrontIsLookedAtAgain();
+void AReleasedNameIsTriedAgain();
 void DueNamesComeInOrder();
 void DueNamesAreNeitherLostNorMixedUp();
 void TwoReadersOfOnePipeNeverWait();

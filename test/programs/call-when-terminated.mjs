@@ -55,7 +55,7 @@ async function argumentsOf({ root, at }) {
     listingSize: [listing()],
     listingSpent: [listing()],
     listingEntries: [listing(), 0, 10],
-    seekListing: [listing(), 1],
+    reopenNames: [listing(), [1]],
     isDownSync: [queue, false],
     noteDown: [],
     claim,
