@@ -4,6 +4,8 @@
  *
  * @module
  */
+import os from 'node:os'
+
 import { ownerOf } from '../directory/owner.js'
 import { Batcher } from '../addon/batcher.js'
 import { BufferPool } from './buffer-pool.js'
@@ -13,19 +15,30 @@ import {
   type EnqueueSyncOptions,
   type Entry,
   EntryMaker,
+  type LargeEntry,
   NO_ARGUMENTS,
   type ReadyEntry,
   type StreamedEntry,
   checkNameFits,
-  isInMemory,
+  isLarge,
+  isSmall,
   isStreamed,
 } from './entry.js'
 import { PayloadError } from '../errors/classes.js'
 import { toRaw } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
-import { type DraftHandle, type ItemForm, type QueueHandle, isFailure, native } from '../addon/native.js'
+import {
+  type DraftHandle,
+  type ItemForm,
+  type NativePayload,
+  type QueueHandle,
+  isFailure,
+  native,
+} from '../addon/native.js'
+import { Turns } from './turns.js'
 import { Upload } from './upload.js'
 import { enqueueInLane } from '../addon/lane.js'
+import { leaveWriter, takeWriter } from '../addon/writers.js'
 import { Outcomes, type Result, asFsqError, isAdded, isCancelled, isLost } from './outcome.js'
 import type { Payload } from './payload.js'
 import type { Settings } from '../settings.js'
@@ -33,14 +46,20 @@ import { Cancellation } from '../cancellation.js'
 import type { Reporter } from '../report.js'
 import { pullQuietly } from '../directory/trigger.js'
 
-/** The native functions that add any number of entries. */
-type NativeCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk'
+/** The native functions that add any number of entries. A number: the lane that has written their contents. */
+type NativeCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk' | number
+
+const { EFAULT, EMFILE, ENFILE } = os.constants.errno
 
 // One constant for all calls without options.
 const NO_OPTIONS = Object.freeze({})
 // Durable items of a batch share an fsync, so a large one pays. Other batches overlap, and a small one is full sooner.
 const DURABLE_BATCH = 256
 const SMALL_BATCH = 16
+// How many large items may be on their way, each with a descriptor, and a text with its bytes. Without durability, as many as keep
+// the lanes busy; else as many as share an fsync.
+const LARGE_IN_FLIGHT = 9
+const LARGE_BATCH = 64
 
 /** Adds items to one queue. */
 export class Enqueuer {
@@ -53,6 +72,9 @@ export class Enqueuer {
   readonly #reporter: Reporter
   readonly #pool = new BufferPool()
   readonly #batcher: Batcher<ReadyEntry, Result>
+  /** Batches of large items that are durable, apart from small ones, which would wait for them. */
+  readonly #largeBatcher: Batcher<ReadyEntry, Result>
+  readonly #turns: Turns
   #form: ItemForm | undefined
 
   constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
@@ -67,6 +89,8 @@ export class Enqueuer {
       this.isDurable ? DURABLE_BATCH : SMALL_BATCH,
       !this.isDurable,
     )
+    this.#largeBatcher = new Batcher((entries) => this.enqueueAll(entries, 'enqueue'), LARGE_BATCH, false)
+    this.#turns = new Turns(this.isDurable ? LARGE_BATCH : LARGE_IN_FLIGHT)
   }
 
   async enqueue(
@@ -165,11 +189,101 @@ export class Enqueuer {
     }
   }
 
-  async #enqueueReady(entry: ReadyEntry): Promise<Result> {
+  async #enqueueReady(entry: ReadyEntry | LargeEntry): Promise<Result> {
+    if (isLarge(entry)) return this.#enqueueLarge(entry)
     // A file can be large, and would hold up the other items of a batch.
-    if (isInMemory(entry)) return this.#batcher.submit(entry)
-    const [result] = await this.enqueueAll([entry], 'enqueue')
+    if (isSmall(entry)) return this.#batcher.submit(entry)
+    return this.#enqueueAlone(entry, 'enqueue')
+  }
+
+  async #enqueueAlone(entry: ReadyEntry, call: NativeCall): Promise<Result> {
+    const [result] = await this.enqueueAll([entry], call)
     return result as Result
+  }
+
+  async #enqueueLarge(entry: LargeEntry): Promise<Result> {
+    const { size } = entry.payload
+    const turn = this.#turns.take()
+    if (turn !== undefined) await turn
+    const writer = takeWriter(size)
+    try {
+      const written = await this.#write(entry, writer)
+      if (!isEntry(written)) return written
+      // The thread of the lane is awake, and has nothing to do but this.
+      const adding = this.isDurable ? this.#largeBatcher.submit(written) : this.#enqueueAlone(written, writer)
+      return await discardUnlessAdded(written, adding)
+    } finally {
+      leaveWriter(writer, size)
+      this.#turns.giveBack()
+    }
+  }
+
+  /**
+   * {@link enqueueAll} for entries of which some are large. Several threads write those before the first entry is added.
+   *
+   * @param before - Settles when the entries before these have been added.
+   */
+  async enqueueMixed(
+    entries: readonly (ReadyEntry | LargeEntry)[],
+    call: NativeCall,
+    before: Promise<unknown> | undefined,
+  ): Promise<Result[]> {
+    if (before === undefined && !entries.some(isLarge)) {
+      return this.enqueueAll(entries as readonly ReadyEntry[], call)
+    }
+    const written = await Promise.all(
+      entries.map(async (entry) => (isLarge(entry) ? this.#writeInTurn(entry) : entry)),
+    )
+    await before?.catch(() => undefined)
+    const ready = written.filter(isEntry)
+    const added = ready.length === 0 ? Promise.resolve([]) : this.enqueueAll(ready, call)
+    const discarded = ready.map(async (entry, index) =>
+      discardUnlessAdded(
+        entry,
+        added.then((results) => results[index] as Result),
+      ),
+    )
+    const results = await Promise.all(discarded)
+    let next = 0
+    return written.map((one) => (isEntry(one) ? (results[next++] as Result) : one))
+  }
+
+  async #writeInTurn(entry: LargeEntry): Promise<ReadyEntry | Unadded> {
+    const { size } = entry.payload
+    const turn = this.#turns.take()
+    if (turn !== undefined) await turn
+    const writer = takeWriter(size)
+    try {
+      return await this.#write(entry, writer)
+    } catch (error) {
+      return asFsqError(error)
+    } finally {
+      leaveWriter(writer, size)
+      this.#turns.giveBack()
+    }
+  }
+
+  /** Writes large contents into a draft. */
+  async #write(entry: LargeEntry, writer: number): Promise<ReadyEntry | Unadded> {
+    const { suffix, due, trigger, stop } = entry
+    const bytes = entry.payload.bytes(this.#pool)
+    if (bytes === undefined) return { errno: -EFAULT, syscall: 'write' }
+    try {
+      for (let attempt = 0; ; attempt++) {
+        const handle = this.#directory.opened ?? (await this.#directory.open())
+        const draft = await native.writeItem(handle, this.#itemForm(), suffix, bytes, stop, writer)
+        if (!isFailure(draft)) return { suffix, due, trigger, stop, payload: draft }
+        if (isLost(draft) && attempt < MOST_REOPENINGS) {
+          this.#directory.forget(handle)
+          continue
+        }
+        // Other drafts may hold the last descriptors. Native code enqueues a copy as soon as it has added those.
+        if (draft.errno !== -EMFILE && draft.errno !== -ENFILE) return draft
+        return { suffix, due, trigger, stop, payload: this.#pool.copy(bytes) }
+      }
+    } finally {
+      this.#pool.giveBack(bytes)
+    }
   }
 
   /** Adds entries, and pulls the trigger if one of them asks for it. Returns one result per entry, in their order. */
@@ -225,6 +339,7 @@ export class Enqueuer {
       entries.some(({ due }) => due !== 0) ? entries.map(({ due }) => due) : undefined,
       entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
     ] as const
+    if (typeof call === 'number') return native.enqueueInWriter(...args, call)
     return call === 'enqueueInLane' ? enqueueInLane(...args) : native[call](...args)
   }
 
@@ -251,4 +366,25 @@ export class Enqueuer {
     const name = toRaw(this.#settings.trigger, 'utf8')
     this.#reporter.reportBeside('trigger', name, `was not pulled: ${error.message}`, error)
   }
+}
+
+/** The result of an entry that is not in the queue. */
+type Unadded = Exclude<Result, string>
+
+function isEntry(written: ReadyEntry | Unadded): written is ReadyEntry {
+  return 'suffix' in written
+}
+
+/** Removes the draft of an entry at once if its item could not be added. */
+async function discardUnlessAdded({ payload }: ReadyEntry, adding: Promise<Result>): Promise<Result> {
+  let result: Result | undefined
+  try {
+    return (result = await adding)
+  } finally {
+    if ((result === undefined || !isAdded(result)) && isDraft(payload)) await native.discardDraft(payload)
+  }
+}
+
+function isDraft(payload: NativePayload): payload is DraftHandle {
+  return typeof payload === 'object' && payload !== null && !(payload instanceof Uint8Array)
 }
