@@ -1,4 +1,7 @@
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
@@ -127,7 +130,7 @@ class OpenDraftTask : public Task {
     item_.suffix = arguments[2].Bytes();
   }
 
-  void Run() override { OpenDraft(directory_, *form_, item_); }
+  void Run() override { OpenDraft(directory_, *form_, item_, true); }
 
   napi_value Answer(napi_env env, AddonData& data) override {
     if (!item_.failure) {
@@ -143,6 +146,82 @@ class OpenDraftTask : public Task {
   std::shared_ptr<const ItemForm> form_;
   NewItem item_;
 };
+
+// (queue, form, suffix, bytes, stop, lane) -> a draft of the bytes, or a failure as of enqueue. EFAULT: the
+// memory of the bytes has been transferred away or detached meanwhile.
+//
+// The bytes are borrowed, not copied. The reference keeps their view and its buffer alive, and with them their
+// memory, as long as the buffer has it. If JavaScript takes the memory away from the buffer, it can be freed
+// and used again while a thread writes it. That cannot end the process: write(2) fails with EFAULT where no
+// memory is. But it can write other memory. So nothing of the draft is used before Answer has seen that the
+// buffer still has the memory. As memory that was taken away never comes back, the buffer then had it all the
+// time. Answer runs where JavaScript does, so nothing can be taken away during the look.
+class WriteItemTask : public Task {
+ public:
+  explicit WriteItemTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])),
+        form_(Opened<FormBox>(arguments[1])),
+        stopping_(DataOf(arguments.env()).stopping),
+        bytes_(arguments[3].Memory()) {
+    item_.suffix = arguments[2].Bytes();
+    if (const JsArgument stop = arguments[4]; !stop.omitted()) item_.unwanted = Opened<StopBox>(stop);
+    KeepAlive(arguments[3]);
+  }
+
+  void Run() override {
+    OpenDraft(directory_, *form_, item_, false);
+    if (item_.failure) return;
+    Payload payload;
+    payload.kind = Payload::Kind::kBytes;
+    payload.bytes = {bytes_.data(), bytes_.size()};
+    Draft& draft = *item_.payload.draft;
+    item_.failure = draft.file.Write(payload, {stopping_.get(), item_.unwanted.get()});
+    if (item_.failure) {
+      item_.payload.draft.reset();
+    } else if (form_->durable) {
+      draft.file.StartSync();
+    }
+  }
+
+  napi_value Answer(napi_env env, AddonData& data) override {
+    if (!item_.failure && !HasItsMemory(env)) {
+      item_.payload.draft.reset();
+      item_.failure = Failure{-EFAULT, "write"};
+    }
+    if (!item_.failure) {
+      data.Watch(item_.payload.draft);
+      return NewHandle<DraftBox>(env, std::move(item_.payload.draft));
+    }
+    JsBuilder js(env);
+    return js.Checked(ResultOf(js, item_));
+  }
+
+ private:
+  bool HasItsMemory(napi_env env) const {
+    napi_typedarray_type type = napi_int8_array;
+    size_t length = 0;
+    void* memory = nullptr;
+    return napi_get_typedarray_info(env, KeptValue(env), &type, &length, &memory, nullptr, nullptr) ==
+               napi_ok &&
+           length == bytes_.size() && memory == bytes_.data();
+  }
+
+  std::shared_ptr<QueueDirectory> directory_;
+  std::shared_ptr<const ItemForm> form_;
+  std::shared_ptr<std::atomic<bool>> stopping_;
+  std::span<char> bytes_;
+  NewItem item_;
+};
+
+// The lane whose number is the last argument.
+template <size_t At>
+std::shared_ptr<Lane>* WriterOf(JsArguments& arguments) {
+  const int64_t writer = arguments[At].Integer();
+  if (writer >= 0 && writer < static_cast<int64_t>(AddonData::kWriters))
+    return &DataOf(arguments.env()).writers[static_cast<size_t>(writer)];
+  arguments.Refuse("no such lane");
+  return nullptr;
+}
 
 // (draft, bytes) -> undefined or a failure. One call at a time per draft.
 class WriteDraftTask : public Task {
@@ -244,8 +323,10 @@ constexpr Binding kFunctions[] = {
     {"enqueue", Start<EnqueueTask>},
     {"enqueueInLane", StartInLane<EnqueueTask, LaneOf<&QueueBox::enqueues>>},
     {"enqueueBulk", StartInLane<EnqueueTask, LaneOf<&QueueBox::bulks>>},
+    {"enqueueInWriter", StartInLane<EnqueueTask, WriterOf<6>>},
     {"enqueueSync", EnqueueSync},
     {"openDraft", Start<OpenDraftTask>},
+    {"writeItem", StartInLane<WriteItemTask, WriterOf<5>>},
     {"writeDraft", Start<WriteDraftTask>},
     {"discardDraft", Start<DiscardDraftTask>},
     {"readPipe", Start<ReadPipeTask>},

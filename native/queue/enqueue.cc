@@ -39,7 +39,7 @@ class Batch {
 
   void Run(std::span<NewItem> items);
   void RunLone(NewItem& item);
-  Failure Open(NewItem& item, ItemFile* file);
+  Failure Open(NewItem& item, mode_t mode, ItemFile* file);
 
  private:
   bool GoesStraight(const NewItem& item) const;
@@ -48,7 +48,7 @@ class Batch {
   bool FitsOrFails(NewItem& item, const std::string& name) const;
   bool IsCurrent(NewItem& item);
   bool IsUnwanted(NewItem& item) const;
-  Failure OpenFile(Building& building, platform::LinkWay way);
+  Failure OpenFile(Building& building, platform::LinkWay way, mode_t mode);
   Failure Build(Building& building, platform::LinkWay way);
   Failure Prepare(Building& building);
   void KeepOrder(Building& building) const;
@@ -137,9 +137,9 @@ void Batch::EnqueueEmpty(Building& building) {
 }
 
 // If the file needs a name in tmp/, its timestamp may differ from the one of the name in queue/.
-Failure Batch::OpenFile(Building& building, platform::LinkWay way) {
+Failure Batch::OpenFile(Building& building, platform::LinkWay way, mode_t mode) {
   for (int collisions = 0;; collisions++) {
-    Failure failure = ItemFile::Open(directory_, way, building.name.text(), form_.mode, &building.file);
+    Failure failure = ItemFile::Open(directory_, way, building.name.text(), mode, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
     building.name.JumpEntropy(collisions);
     (void)NameOf(building, AboutNow());
@@ -148,7 +148,7 @@ Failure Batch::OpenFile(Building& building, platform::LinkWay way) {
 
 Failure Batch::Build(Building& building, platform::LinkWay way) {
   NewItem& item = *building.item;
-  if (Failure failure = OpenFile(building, way)) return failure;
+  if (Failure failure = OpenFile(building, way, form_.mode)) return failure;
   if (Failure failure = building.file.Write(item.payload, {stopping_, item.unwanted.get()})) return failure;
   return building.file.SetAttributes(form_, item.due_ms);
 }
@@ -294,10 +294,10 @@ void Batch::Run(std::span<NewItem> items) {
   SyncQueue(items);
 }
 
-Failure Batch::Open(NewItem& item, ItemFile* file) {
+Failure Batch::Open(NewItem& item, mode_t mode, ItemFile* file) {
   Building building;
   if (!Begin(item, &building)) return item.failure;
-  Failure failure = OpenFile(building, directory_.link_way());
+  Failure failure = OpenFile(building, directory_.link_way(), mode);
   *file = std::move(building.file);
   return failure;
 }
@@ -309,9 +309,11 @@ void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewIt
   Batch(directory, form, stopping).Run(items);
 }
 
-void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item) {
+void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item, bool trusted) {
+  constexpr mode_t kOwner = 0700;
   auto draft = std::make_shared<Draft>();
-  item.failure = Batch(*directory, form, nullptr).Open(item, &draft->file);
+  const mode_t mode = trusted ? form.mode : form.mode & kOwner;
+  item.failure = Batch(*directory, form, nullptr).Open(item, mode, &draft->file);
   if (item.failure) return;
   draft->directory = std::move(directory);
   item.payload.kind = Payload::Kind::kDraft;

@@ -38,7 +38,10 @@ struct NewItem {
 void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewItem> items,
                 const std::atomic<bool>* stopping);
 
-// Gives the item an empty draft as its payload, or sets its failure.
-void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item);
+// Gives the item an empty draft as its payload, or sets its failure. `trusted` is false if the bytes that are
+// written into it may turn out to be other memory of this process: then only its owner may read the file until
+// it is enqueued.
+void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item,
+               bool trusted);
 
 }  // namespace fsq

@@ -132,7 +132,12 @@ Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
     case Payload::Kind::kBytes:
       break;
   }
-  return WriteAll(descriptor_.get(), payload.bytes) == 0 ? Failure{} : Failure{LastError(), "write", Path()};
+  for (size_t from = 0; from < payload.bytes.size(); from += kCopyStep) {
+    if (stopping.requested()) return Failure{-ECANCELED, "write", Path()};
+    if (WriteAll(descriptor_.get(), payload.bytes.substr(from, kCopyStep)) == -1)
+      return Failure{LastError(), "write", Path()};
+  }
+  return {};
 }
 
 Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {

@@ -59,7 +59,8 @@ class ItemFile {
   ~ItemFile();
 
   // Creates an empty file. ESTALE: tmp/ was removed after it was opened. `name` is used in tmp/ if unnamed
-  // inodes are not available; EEXIST then means that tmp/ already has this name.
+  // inodes are not available; EEXIST then means that tmp/ already has this name. SetAttributes sets the final
+  // mode.
   static Failure Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
                       ItemFile* file);
 

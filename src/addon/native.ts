@@ -342,6 +342,16 @@ interface Native {
   enqueueInLane: Native['enqueue']
   /** {@link enqueue} for many items at once: one call after the other, on another thread. */
   enqueueBulk: Native['enqueue']
+  /** {@link enqueue} for drafts of {@link writeItem}, in the same lane. */
+  enqueueInWriter(
+    queue: QueueHandle,
+    form: ItemForm,
+    suffixes: readonly RawName[],
+    payloads: readonly NativePayload[],
+    dues: readonly number[] | undefined,
+    stops: readonly (StopHandle | undefined)[] | undefined,
+    writer: number,
+  ): Promise<EnqueueAnswer>
   enqueueSync(
     queue: QueueHandle,
     form: ItemForm,
@@ -350,6 +360,20 @@ interface Native {
     due: number,
   ): EnqueueResult
   openDraft(queue: QueueHandle, form: ItemForm, suffix: RawName): Promise<DraftHandle | EnqueueFailure>
+  /**
+   * Writes bytes into a draft, without copying them first. The bytes must not change meanwhile. EFAULT: their buffer has lost its
+   * memory meanwhile, and there is no draft.
+   *
+   * @param writer - The lane that does it, of `addon/writers.ts`.
+   */
+  writeItem(
+    queue: QueueHandle,
+    form: ItemForm,
+    suffix: RawName,
+    bytes: Uint8Array,
+    stop: StopHandle | undefined,
+    writer: number,
+  ): Promise<DraftHandle | EnqueueFailure>
   /** Make one call at a time for a draft. The bytes must not change meanwhile. */
   writeDraft(draft: DraftHandle, bytes: Uint8Array): Promise<Failure | undefined>
   /** Removes the draft. Not to be called while it is written or enqueued. */

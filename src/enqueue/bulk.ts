@@ -21,9 +21,11 @@ import {
   type EnqueueEntry,
   type EnqueueManyOptions,
   type Entry,
+  type LargeEntry,
   type ReadyEntry,
   checkOptionsOf,
-  isInMemory,
+  isLarge,
+  isSmall,
   isStreamed,
 } from './entry.js'
 import {
@@ -36,6 +38,8 @@ import {
 import { type Result, abortedError, asFsqError, isCancelled } from './outcome.js'
 
 const PART_LIMIT = 1024
+// A large entry holds a descriptor from its write to the end of its part.
+const LARGE_LIMIT = 32
 // Early parts: the first one is small, to begin soon, and there are few of them.
 const EARLY_PARTS = [128, PART_LIMIT, PART_LIMIT]
 
@@ -71,6 +75,8 @@ class BulkEnqueue {
   #begun = 0
   /** Parts that have begun and were not awaited yet, in order. */
   readonly #running: Promise<readonly Result[]>[] = []
+  /** Whether the part that has begun last has large entries. */
+  #lastHasLarge = false
   /** One result for each entry of the parts that were awaited. */
   readonly #results: Result[] = []
 
@@ -103,7 +109,7 @@ class BulkEnqueue {
       this.#prepareSome(given, from, from + size)
       from += size
       const part = this.#good.slice(this.#begun)
-      if (!part.every(isInMemory) || this.#cancellation.raised !== undefined) break
+      if (!part.every(isSmall) || this.#cancellation.raised !== undefined) break
       if (part.length > 0) this.#begin(part, true)
     }
     this.#prepareSome(given, from, given.length)
@@ -120,12 +126,17 @@ class BulkEnqueue {
     // The early parts overlap, if there are any.
     let lastOverlaps = true
     for (const part of partsOf(this.#good.slice(this.#begun))) {
-      const overlaps = !this.#enqueuer.isDurable && part.every(isInMemory)
+      const overlaps = this.#overlaps(part)
       await this.#awaitParts(overlaps && lastOverlaps ? 1 : 0)
       this.#begin(part, overlaps)
       lastOverlaps = overlaps
     }
     await this.#awaitParts(0)
+  }
+
+  #overlaps(part: readonly Entry[]): boolean {
+    if (part.some(isLarge)) return part.every((entry) => isLarge(entry) || isSmall(entry))
+    return !this.#enqueuer.isDurable && part.every(isSmall)
   }
 
   /** Awaits the earliest parts until at most `mostRunning` are left. */
@@ -137,7 +148,11 @@ class BulkEnqueue {
   }
 
   #begin(part: readonly Entry[], overlaps: boolean): void {
-    const adding = this.#add(part, overlaps)
+    const hasLarge = part.some(isLarge)
+    // Without large entries, native code has the parts in their order already.
+    const before = hasLarge || this.#lastHasLarge ? this.#running.at(-1) : undefined
+    this.#lastHasLarge = hasLarge
+    const adding = this.#add(part, overlaps, before)
     // awaitParts() or cleanUp() handles a rejection. Until then Node must not treat it as unhandled.
     adding.catch(() => undefined)
     this.#running.push(adding)
@@ -145,15 +160,20 @@ class BulkEnqueue {
   }
 
   /** Adds a part. Returns one result per entry. */
-  async #add(part: readonly Entry[], overlaps: boolean): Promise<readonly Result[]> {
+  async #add(
+    part: readonly Entry[],
+    overlaps: boolean,
+    before: Promise<unknown> | undefined,
+  ): Promise<readonly Result[]> {
     try {
       this.#cancellation.check()
       const [first] = part
       if (first !== undefined && isStreamed(first)) {
         return [await this.#enqueuer.enqueueStreamed(first, this.#signal)]
       }
-      const entries = this.#cancellable(part as readonly ReadyEntry[])
-      const results = await this.#enqueuer.enqueueAll(entries, overlaps ? 'enqueueBulk' : 'enqueue')
+      const entries = this.#cancellable(part as readonly (ReadyEntry | LargeEntry)[])
+      const call = overlaps && !this.#enqueuer.isDurable ? 'enqueueBulk' : 'enqueue'
+      const results = await this.#enqueuer.enqueueMixed(entries, call, before)
       return results.map((result) => (isCancelled(result) ? abortedError(this.#cancellation) : result))
     } catch (error) {
       const failure = this.#isReason(error) ? abortedError(this.#cancellation) : asFsqError(error)
@@ -161,7 +181,7 @@ class BulkEnqueue {
     }
   }
 
-  #cancellable(entries: readonly ReadyEntry[]): readonly ReadyEntry[] {
+  #cancellable(entries: readonly (ReadyEntry | LargeEntry)[]): readonly (ReadyEntry | LargeEntry)[] {
     if (this.#signal === undefined) return entries
     const stop = this.#cancellation.handle
     return entries.map((entry) => ({ ...entry, stop }))
@@ -205,15 +225,19 @@ class BulkEnqueue {
 /** Cuts entries into parts: runs that native code can take at once, and each streamed entry alone. */
 function* partsOf(entries: readonly Entry[]): Generator<readonly Entry[], void, undefined> {
   let part: Entry[] = []
+  let large = 0
   for (const entry of entries) {
-    if (part.length > 0 && (part.length === PART_LIMIT || isStreamed(entry))) {
+    if (part.length > 0 && (part.length === PART_LIMIT || large === LARGE_LIMIT || isStreamed(entry))) {
       yield part
       part = []
+      large = 0
     }
     part.push(entry)
+    if (isLarge(entry)) large++
     if (!isStreamed(entry)) continue
     yield part
     part = []
+    large = 0
   }
   if (part.length > 0) yield part
 }

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import os from 'node:os'
+
 import { ownerOf } from '../directory/owner.js'
 import { Batcher } from '../addon/batcher.js'
 import { CallThread, LONE_CALLS } from '../addon/call-thread.js'
@@ -14,11 +16,13 @@ import {
   type EnqueueSyncOptions,
   type Entry,
   EntryMaker,
+  type LargeEntry,
   NO_ARGUMENTS,
   type ReadyEntry,
   type StreamedEntry,
   checkNameFits,
-  isInMemory,
+  isLarge,
+  isSmall,
   isStreamed,
 } from './entry.js'
 import { PayloadError } from '../errors/classes.js'
@@ -28,13 +32,16 @@ import {
   type DraftHandle,
   type EnqueueAnswer,
   type ItemForm,
+  type NativePayload,
   type QueueHandle,
   isFailure,
   native,
 } from '../addon/native.js'
+import { Turns } from './turns.js'
 import { Upload } from './upload.js'
 import { enqueueHere, enqueueInLane } from '../addon/lane.js'
 import { runLate } from '../addon/promises.js'
+import { leaveWriter, takeWriter } from '../addon/writers.js'
 import { Outcomes, type Result, asFsqError, isAdded, isCancelled, isLost } from './outcome.js'
 import type { Payload } from './payload.js'
 import type { Settings } from '../settings.js'
@@ -42,8 +49,10 @@ import { Cancellation } from '../cancellation.js'
 import type { Reporter } from '../report.js'
 import { pullQuietly } from '../directory/trigger.js'
 
-/** The native functions that add any number of entries. */
-type NativeCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk'
+/** The native functions that add any number of entries. A number: the lane that has written their contents. */
+type NativeCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk' | number
+
+const { EFAULT, EMFILE, ENFILE } = os.constants.errno
 
 // One constant for all calls without options.
 const NO_OPTIONS = Object.freeze({})
@@ -52,6 +61,10 @@ const DURABLE_BATCH = 256
 const SMALL_BATCH = 16
 // In bytes. More takes as long as waking another thread.
 const MOST_HERE = 16 * 1024
+// How many large items may be on their way, each with a descriptor, and a text with its bytes. Without durability, as many as keep
+// the lanes busy; else as many as share an fsync.
+const LARGE_IN_FLIGHT = 9
+const LARGE_BATCH = 64
 
 /** Adds items to one queue. */
 export class Enqueuer {
@@ -65,6 +78,9 @@ export class Enqueuer {
   readonly #pool = new BufferPool()
   readonly #batcher: Batcher<ReadyEntry, Result>
   readonly #thread = new CallThread(LONE_CALLS)
+  /** Batches of large items that are durable, apart from small ones, which would wait for them. */
+  readonly #largeBatcher: Batcher<ReadyEntry, Result>
+  readonly #turns: Turns
   #form: ItemForm | undefined
 
   constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
@@ -83,6 +99,8 @@ export class Enqueuer {
           true,
           this.#thread,
         )
+    this.#largeBatcher = new Batcher((entries) => this.enqueueAll(entries, 'enqueue'), LARGE_BATCH, false)
+    this.#turns = new Turns(this.isDurable ? LARGE_BATCH : LARGE_IN_FLIGHT)
   }
 
   /** Hot path: an entry in memory takes one promise, which its batch resolves. */
@@ -93,7 +111,7 @@ export class Enqueuer {
   ): Promise<string> {
     return new Promise((resolve, reject) => {
       const entry = this.entryMaker.make('enqueue', data, args, options)
-      if (options.signal !== undefined || isStreamed(entry) || !isInMemory(entry)) {
+      if (options.signal !== undefined || isStreamed(entry) || !isSmall(entry)) {
         resolve(this.#enqueueAlone(entry, options.signal))
         return
       }
@@ -199,11 +217,15 @@ export class Enqueuer {
     }
   }
 
-  async #enqueueReady(entry: ReadyEntry): Promise<Result> {
+  async #enqueueReady(entry: ReadyEntry | LargeEntry): Promise<Result> {
+    if (isLarge(entry)) return this.#enqueueLarge(entry)
     // A file can be large, and would hold up the other items of a batch.
-    if (isInMemory(entry))
-      return new Promise((resolve, reject) => this.#batcher.submit(entry, resolve, reject))
-    const [result] = await this.enqueueAll([entry], 'enqueue')
+    if (isSmall(entry)) return submitTo(this.#batcher, entry)
+    return this.#enqueueOne(entry, 'enqueue')
+  }
+
+  async #enqueueOne(entry: ReadyEntry, call: NativeCall): Promise<Result> {
+    const [result] = await this.enqueueAll([entry], call)
     return result as Result
   }
 
@@ -217,6 +239,93 @@ export class Enqueuer {
     const { suffix, payload, due } = entry
     const result = enqueueHere(this.#thread, handle, this.#itemForm(), suffix, payload, due)
     return this.#complete(handle, entries, [result], 'enqueueInLane')
+  }
+
+  async #enqueueLarge(entry: LargeEntry): Promise<Result> {
+    const { size } = entry.payload
+    const turn = this.#turns.take()
+    if (turn !== undefined) await turn
+    const writer = takeWriter(size)
+    try {
+      const written = await this.#write(entry, writer)
+      if (!isEntry(written)) return written
+      // The thread of the lane is awake, and has nothing to do but this.
+      const adding = this.isDurable
+        ? submitTo(this.#largeBatcher, written)
+        : this.#enqueueOne(written, writer)
+      return await discardUnlessAdded(written, adding)
+    } finally {
+      leaveWriter(writer, size)
+      this.#turns.giveBack()
+    }
+  }
+
+  /**
+   * {@link enqueueAll} for entries of which some are large. Several threads write those before the first entry is added.
+   *
+   * @param before - Settles when the entries before these have been added.
+   */
+  async enqueueMixed(
+    entries: readonly (ReadyEntry | LargeEntry)[],
+    call: NativeCall,
+    before: Promise<unknown> | undefined,
+  ): Promise<Result[]> {
+    if (before === undefined && !entries.some(isLarge)) {
+      return this.enqueueAll(entries as readonly ReadyEntry[], call)
+    }
+    const written = await Promise.all(
+      entries.map(async (entry) => (isLarge(entry) ? this.#writeInTurn(entry) : entry)),
+    )
+    await before?.catch(() => undefined)
+    const ready = written.filter(isEntry)
+    const added = ready.length === 0 ? Promise.resolve([]) : this.enqueueAll(ready, call)
+    const discarded = ready.map(async (entry, index) =>
+      discardUnlessAdded(
+        entry,
+        added.then((results) => results[index] as Result),
+      ),
+    )
+    const results = await Promise.all(discarded)
+    let next = 0
+    return written.map((one) => (isEntry(one) ? (results[next++] as Result) : one))
+  }
+
+  async #writeInTurn(entry: LargeEntry): Promise<ReadyEntry | Unadded> {
+    const { size } = entry.payload
+    const turn = this.#turns.take()
+    if (turn !== undefined) await turn
+    const writer = takeWriter(size)
+    try {
+      return await this.#write(entry, writer)
+    } catch (error) {
+      return asFsqError(error)
+    } finally {
+      leaveWriter(writer, size)
+      this.#turns.giveBack()
+    }
+  }
+
+  /** Writes large contents into a draft. */
+  async #write(entry: LargeEntry, writer: number): Promise<ReadyEntry | Unadded> {
+    const { suffix, due, trigger, stop } = entry
+    const bytes = entry.payload.bytes(this.#pool)
+    if (bytes === undefined) return { errno: -EFAULT, syscall: 'write' }
+    try {
+      for (let attempt = 0; ; attempt++) {
+        const handle = this.#directory.opened ?? (await this.#directory.open())
+        const draft = await native.writeItem(handle, this.#itemForm(), suffix, bytes, stop, writer)
+        if (!isFailure(draft)) return { suffix, due, trigger, stop, payload: draft }
+        if (isLost(draft) && attempt < MOST_REOPENINGS) {
+          this.#directory.forget(handle)
+          continue
+        }
+        // Other drafts may hold the last descriptors. Native code enqueues a copy as soon as it has added those.
+        if (draft.errno !== -EMFILE && draft.errno !== -ENFILE) return draft
+        return { suffix, due, trigger, stop, payload: this.#pool.copy(bytes) }
+      }
+    } finally {
+      this.#pool.giveBack(bytes)
+    }
   }
 
   /** Adds entries, and pulls the trigger if one of them asks for it. Returns one result per entry, in their order. */
@@ -294,6 +403,7 @@ export class Enqueuer {
       entries.some(({ due }) => due !== 0) ? entries.map(({ due }) => due) : undefined,
       entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
     ] as const
+    if (typeof call === 'number') return native.enqueueInWriter(...args, call)
     return call === 'enqueueInLane' ? enqueueInLane(...args) : native[call](...args)
   }
 
@@ -329,4 +439,30 @@ function isForHere(
   if (entry === undefined || entry.stop !== undefined) return false
   const { payload } = entry
   return payload === null || (payload instanceof Uint8Array && payload.byteLength <= MOST_HERE)
+}
+
+/** The result of an entry that is not in the queue. */
+type Unadded = Exclude<Result, string>
+
+function isEntry(written: ReadyEntry | Unadded): written is ReadyEntry {
+  return 'suffix' in written
+}
+
+/** Removes the draft of an entry at once if its item could not be added. */
+async function discardUnlessAdded({ payload }: ReadyEntry, adding: Promise<Result>): Promise<Result> {
+  let result: Result | undefined
+  try {
+    return (result = await adding)
+  } finally {
+    if ((result === undefined || !isAdded(result)) && isDraft(payload)) await native.discardDraft(payload)
+  }
+}
+
+function isDraft(payload: NativePayload): payload is DraftHandle {
+  return typeof payload === 'object' && payload !== null && !(payload instanceof Uint8Array)
+}
+
+/** Adds an entry with the next batch. For the callers that need the result of native code, not an id. */
+function submitTo(batcher: Batcher<ReadyEntry, Result>, entry: ReadyEntry): Promise<Result> {
+  return new Promise((resolve, reject) => batcher.submit(entry, resolve, reject))
 }

@@ -12,6 +12,7 @@ import type { NativePayload, StopHandle } from '../addon/native.js'
 import type { RawName } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
 import { nameSuffix } from '../name/item-name.js'
+import { LargeContents } from './large.js'
 import { LONGEST_NAME } from '../name/limits.js'
 import { formatTimestamp } from '../name/timestamp.js'
 import { checkFlag, checkOptions, checkSignal, dueAfter } from '../options.js'
@@ -76,7 +77,13 @@ export interface StreamedEntry extends Named {
   readonly payload: Source
 }
 
-export type Entry = ReadyEntry | StreamedEntry
+/** An item whose contents are large, and must be written first. */
+export interface LargeEntry extends Named {
+  readonly payload: LargeContents
+  readonly stop?: StopHandle | undefined
+}
+
+export type Entry = ReadyEntry | LargeEntry | StreamedEntry
 
 /** The options of each call. The key is the call's name in the error for an unknown option. */
 const OPTIONS = {
@@ -116,6 +123,13 @@ export class EntryMaker {
    * @throws {@link PayloadError} or {@link EncodingError} for data or arguments that an item cannot have, {@link SettingError}
    * for options.
    */
+  make(
+    call: 'enqueueSync',
+    data: Payload,
+    args: readonly NameArgument[],
+    options: EnqueueSyncOptions,
+  ): ReadyEntry | StreamedEntry
+  make(call: Call, data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Entry
   make(call: Call, data: Payload, args: readonly NameArgument[], options: EnqueueOptions): Entry {
     // The data comes before the options, so that bad options stop the source, too. Native code reads the bytes of enqueueSync
     // before the call returns, so they need no copy.
@@ -195,8 +209,13 @@ export function isStreamed(entry: Entry): entry is StreamedEntry {
   return entry.payload instanceof Source
 }
 
-export function isInMemory({ payload }: Entry): boolean {
-  return payload === null || payload instanceof Uint8Array
+export function isLarge(entry: Entry): entry is LargeEntry {
+  return entry.payload instanceof LargeContents
+}
+
+/** Whether the contents are small and in memory. */
+export function isSmall(entry: Entry): entry is ReadyEntry {
+  return entry.payload === null || entry.payload instanceof Uint8Array
 }
 
 function isObject(value: unknown): boolean {

@@ -9,7 +9,7 @@ import { inspect } from 'node:util'
 import { type EnqueueFailure, type EnqueueResult, isFailure } from '../addon/native.js'
 import type { Cancellation } from '../cancellation.js'
 import { type QueueDirectory, isStale } from '../directory/open-directory.js'
-import type { Entry } from './entry.js'
+import { type Entry, isLarge } from './entry.js'
 import {
   EnqueueAbortedError,
   type EnqueueOutcome,
@@ -26,7 +26,7 @@ import { LONGEST_NAME } from '../name/limits.js'
 /** The result of an entry from native code, or the error that kept the entry from getting there. */
 export type Result = EnqueueResult | FsqError
 
-const { ECANCELED } = os.constants.errno
+const { ECANCELED, EFAULT } = os.constants.errno
 
 /** Turns the results of one queue into ids and errors. */
 export class Outcomes {
@@ -54,7 +54,8 @@ export class Outcomes {
     return { error: this.errorOf(result, entry) }
   }
 
-  errorOf(failure: EnqueueFailure | FsqError, { payload }: Entry): FsqError {
+  errorOf(failure: EnqueueFailure | FsqError, entry: Entry): FsqError {
+    const { payload } = entry
     if (failure instanceof FsqError) return failure
     const cause = systemError(this.#directory.located(failure))
     if (failure.name !== undefined) {
@@ -64,6 +65,7 @@ export class Outcomes {
       return new NameTooLongError(failure.nameBytes, failure.nameLimit ?? LONGEST_NAME, { cause })
     }
     if (isFile(payload) && isAboutSource(failure)) return unreadableFile(payload, cause)
+    if (isLarge(entry) && failure.errno === -EFAULT) return memoryGone(cause)
     return this.#directory.error(failure, 'enqueue into')
   }
 }
@@ -100,6 +102,13 @@ function isFile(payload: unknown): payload is string | number {
 function isAboutSource({ syscall, path }: Failure): boolean {
   const isSources = ['open', 'read', 'fstat', 'fcntl', 'lseek'].includes(syscall)
   return isSources && (path === undefined || path.startsWith('/'))
+}
+
+function memoryGone(cause: Error): PayloadError {
+  return new PayloadError('The buffer of the payload was transferred away while it was written', {
+    cause,
+    advice: 'Nothing was enqueued; keep the buffer until the enqueue has settled, or pass a copy of it',
+  })
 }
 
 function unreadableFile(source: string | number, cause: Error): PayloadError {

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { types, inspect } from 'node:util'
 
 import type { BufferPool } from './buffer-pool.js'
+import { LARGE, LargeContents, isFixed } from './large.js'
 import { PayloadError } from '../errors/classes.js'
 import type { NativePayload } from '../addon/native.js'
 import {
@@ -30,7 +31,9 @@ export type Bytes = NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer
  * The contents of an item:
  *
  * - a string, written as UTF-8;
- * - bytes (a Buffer, any other view, or an ArrayBuffer), as they are at the time of the call;
+ * - bytes (a Buffer, any other view, or an ArrayBuffer). Up to 65,536 bytes are copied at the call. More are not copied: do not change
+ *   them until the enqueue has settled, as with `node:fs`. If their buffer is transferred away before, the enqueue can reject with a
+ *   {@link PayloadError};
  * - `{ json: value }`, written as JSON;
  * - a Blob;
  * - a Readable, a Web ReadableStream or any other AsyncIterable of strings and bytes, read once and to its end, in constant
@@ -58,17 +61,24 @@ const KINDS = ['json', 'path', 'fd'] as const
 /**
  * Turns data into a payload for native code, or into the source from which it must be read first.
  *
- * @param pool - Bytes are copied into its memory, for native code that reads them after the call has returned: the caller may
- * change them meanwhile. Default: no copy.
+ * @param pool - Bytes are copied into its memory, for native code that reads them after the call has returned, unless they are large:
+ * the caller must not change those. Default: no copy, and nothing is large.
  * @throws {@link PayloadError} if the data cannot be the contents of an item.
  */
-export function readPayload(data: Payload, pool?: BufferPool): NativePayload | Source {
+export function readPayload(data: Payload): NativePayload | Source
+export function readPayload(
+  data: Payload,
+  pool: BufferPool | undefined,
+): NativePayload | LargeContents | Source
+export function readPayload(data: Payload, pool?: BufferPool): NativePayload | LargeContents | Source {
   if (data === null) return null
   if (typeof data === 'string') return textBytes(data, pool)
   if (typeof data !== 'object') throw unfit(data)
   if (ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)) {
     const bytes = attachedBytes(data)
-    return pool === undefined ? bytes : pool.copy(bytes)
+    if (pool === undefined) return bytes
+    // A buffer that is made smaller, and large again, has zeros and the same size. Only a copy is sure to be the item.
+    return bytes.length > LARGE && isFixed(bytes.buffer) ? new LargeContents(bytes) : pool.copy(bytes)
   }
   // Sources come before { path } and { fd }: the streams of node:fs have these properties, too.
   const source = sourceOf(data)
@@ -80,7 +90,7 @@ export function readPayload(data: Payload, pool?: BufferPool): NativePayload | S
       { advice: 'Pass one of { json }, { path } and { fd }' },
     )
   }
-  if ('json' in data) return jsonBytes(data.json)
+  if ('json' in data) return encoded(jsonOf(data.json), pool)
   if ('path' in data) return filePath(data.path)
   if ('fd' in data) return openFile(data.fd)
   throw unfit(data)
@@ -117,14 +127,19 @@ type Duck = Readonly<
   Record<'getReader' | 'stream' | 'arrayBuffer' | 'pipe' | 'destroy' | typeof Symbol.asyncIterator, unknown>
 >
 
-function textBytes(text: string, pool: BufferPool | undefined): Uint8Array {
+function textBytes(text: string, pool: BufferPool | undefined): Uint8Array | LargeContents {
   // Buffer.from would silently write a replacement character.
   if (!text.isWellFormed()) {
     throw new PayloadError('The payload is a string with a lone surrogate, half of a character', {
       advice: 'Cut texts between characters, or pass bytes',
     })
   }
-  return pool === undefined ? Buffer.from(text, 'utf8') : pool.encode(text)
+  return encoded(text, pool)
+}
+
+function encoded(text: string, pool: BufferPool | undefined): Uint8Array | LargeContents {
+  if (pool === undefined) return Buffer.from(text, 'utf8')
+  return text.length > LARGE ? new LargeContents(text) : pool.encode(text)
 }
 
 /**
@@ -150,10 +165,6 @@ function attachedView(buffer: ArrayBufferLike): Uint8Array {
       advice: 'Pass a copy of it',
     })
   }
-}
-
-function jsonBytes(value: unknown): Uint8Array {
-  return Buffer.from(jsonOf(value), 'utf8')
 }
 
 /**

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -16,6 +17,7 @@
 namespace fsq {
 
 class Completions;
+class Lane;
 class WakeUps;
 
 // Destroyed with its environment, so that a terminated worker thread unlocks and closes all that it had
@@ -83,6 +85,12 @@ class AddonData {
 
   // The completed tasks of lanes. Created with the first lane.
   std::shared_ptr<Completions> completions;
+
+  // The lanes that write large contents, for all queues. Fewer than the threads of Node's pool (4, unless
+  // UV_THREADPOOL_SIZE says otherwise), so that small items need not wait for large ones. Each is created with
+  // its first task.
+  static constexpr size_t kWriters = 3;
+  std::array<std::shared_ptr<Lane>, kWriters> writers;
 
   // Set when the process wants to exit: queued work is dropped, and long copies give up. Shared with running
   // tasks.

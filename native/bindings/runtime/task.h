@@ -41,6 +41,13 @@ class Task {
   void KeepAlive(const JsArgument& value) { kept_ = value.Reference(); }
   void ReleaseValue() { kept_.reset(); }
 
+ protected:
+  // The value of KeepAlive. Null: JavaScript can no longer run.
+  napi_value KeptValue(napi_env env) const {
+    napi_value value = nullptr;
+    return napi_get_reference_value(env, kept_.get(), &value) == napi_ok ? value : nullptr;
+  }
+
  private:
   JsReference kept_;
   int64_t spent_ns_ = 0;
