@@ -18,10 +18,13 @@ import { backlog } from './workloads/backlog.mjs'
 import { commandStartup } from './workloads/command-startup.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
+import { largeRows } from './workloads/large.mjs'
 import { lockRows } from './workloads/lock.mjs'
+import { loopDelay } from './workloads/loop-delay.mjs'
 import { million } from './workloads/million.mjs'
 import { pickUp } from './workloads/pickup.mjs'
 import { processesRows } from './workloads/processes.mjs'
+import { readRows } from './workloads/read.mjs'
 import { startup } from './workloads/startup.mjs'
 import { stream } from './workloads/stream.mjs'
 import { workRows } from './workloads/work.mjs'
@@ -35,12 +38,12 @@ const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAM
 `
 
 /** Workloads that are rows of the table: contenders that do the same work, in items per second. */
-const ROWS = [enqueueRows, drainRows, workRows, processesRows, lockRows]
+const ROWS = [enqueueRows, largeRows, drainRows, readRows, workRows, processesRows, lockRows]
 /**
  * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
  * needed on the file system.
  */
-const REPORTS = [backlog, million, among, pickUp, stream, startup, commandStartup]
+const REPORTS = [backlog, million, among, pickUp, loopDelay, stream, startup, commandStartup]
 
 const FULL = {
   rounds: 7,
@@ -50,6 +53,7 @@ const FULL = {
     items: 5000,
     durable: 500,
     large: 100,
+    huge: 12,
     peers: 2000,
     shared: 20_000,
     waiting: 100_000,
@@ -60,6 +64,7 @@ const FULL = {
     kills: 100,
     idleAfterMs: 5000,
     idleMs: 10_000,
+    looped: 60_000,
     streamMB: 5120,
     warmUp: 5000,
   },
@@ -72,6 +77,7 @@ const QUICK = {
     items: 500,
     durable: 64,
     large: 4,
+    huge: 0,
     peers: 200,
     shared: 1000,
     waiting: 10_000,
@@ -82,6 +88,7 @@ const QUICK = {
     kills: 3,
     idleAfterMs: 200,
     idleMs: 200,
+    looped: 2000,
     streamMB: 64,
     warmUp: 100,
   },

@@ -1,0 +1,77 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import process from 'node:process'
+
+import { output } from '../lib/children.mjs'
+import { ratios, spread, spreadOf } from '../lib/statistics.mjs'
+import { range } from '../lib/table.mjs'
+
+const PROGRAM = join(import.meta.dirname, 'loop-delay-program.mjs')
+const KEYS = ['p50', 'p99', 'max']
+const OTHER = 'fs/promises'
+// fs/promises is slower, so that it fires as many timers with fewer items.
+const SHARE_OF_OTHER = 0.3
+
+/** `share`: of the items that a drain with 16 in flight takes, so that each lasts about as long. */
+const FORMS = [
+  { name: 'drain, 16 in flight', form: 'drain', width: 16, share: 1, durability: 'none' },
+  { name: 'drain, one at a time', form: 'drain', width: 1, share: 0.5, durability: 'none' },
+  { name: 'enqueue awaited, none', form: 'enqueue', share: 0.6, durability: 'none' },
+  { name: 'enqueue awaited, durable', form: 'enqueue', share: 0.03, durability: 'enqueue' },
+]
+
+/**
+ * How late a timer of 1 ms is while the same thread drains or enqueues, beside one in a process that does nothing. Each run is a
+ * process of its own, so that no garbage of others delays it.
+ */
+export const loopDelay = { name: 'event loop delay', measure, lines }
+
+async function measure({ counts, rounds, folder }) {
+  const nothing = []
+  const samples = FORMS.map(() => ({ fsq: [], [OTHER]: [] }))
+  for (let round = 0; round < rounds; round++) {
+    nothing.push(await delaysOf(folder, { contender: 'nothing' }))
+    for (const [index, { name: _, share, ...form }] of FORMS.entries()) {
+      for (const [contender, results] of Object.entries(samples[index])) {
+        const count = Math.ceil(counts.looped * share * (contender === OTHER ? SHARE_OF_OTHER : 1))
+        results.push(await delaysOf(folder, { contender, count, ...form }))
+      }
+    }
+  }
+  const forms = FORMS.map(({ name }, index) => {
+    const ours = samples[index].fsq
+    const theirs = samples[index][OTHER]
+    const p99 = (results) => results.map((result) => result.p99)
+    return {
+      name,
+      fsq: spreadOf(ours, KEYS),
+      [OTHER]: spreadOf(theirs, KEYS),
+      ratio: spread(ratios(p99(ours), p99(theirs))),
+      more: spread(p99(ours).map((value, round) => value - nothing[round].p99)),
+    }
+  })
+  return { nothing: spreadOf(nothing, KEYS), forms }
+}
+
+async function delaysOf(folder, order) {
+  const place = folder.make()
+  const measured = JSON.parse(
+    await output(process.execPath, [PROGRAM, JSON.stringify({ folder: place, ...order })]),
+  )
+  rmSync(place, { recursive: true })
+  return measured
+}
+
+function lines({ nothing, forms }) {
+  const delays = ({ p50, p99, max }) =>
+    `p50 ${range(p50, 2)}, p99 ${range(p99, 2)}, at most ${range(max, 1)} ms`
+  return [
+    'From one call of a timer of 1 ms to the next, in the thread that works (monitorEventLoopDelay)',
+    `  nothing else to do: ${delays(nothing)}`,
+    ...forms.flatMap(({ name, fsq, [OTHER]: other, ratio }) => [
+      `  ${name}`,
+      `    ${'fsq'.padEnd(OTHER.length)}  ${delays(fsq)}`,
+      `    ${OTHER}  ${delays(other)}; p99, fsq : it ${range(ratio, 2)}`,
+    ]),
+  ]
+}
