@@ -5,11 +5,12 @@ import { resolve } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
+import { comparisonsOf, noiseLines } from './lib/comparisons.mjs'
 import { describe, fileSystemOf } from './lib/filesystem.mjs'
 import { buildFloor } from './lib/floor.mjs'
 import { BenchFolder } from './lib/folder.mjs'
 import { interleave } from './lib/rounds.mjs'
-import { ratios, spread } from './lib/statistics.mjs'
+import { ratioOf, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
 import { targetLines } from './lib/targets.mjs'
 import { findPeers } from './peers/index.mjs'
@@ -63,8 +64,8 @@ const FULL = {
     pickUps: 1000,
     kills: 100,
     idleAfterMs: 5000,
-    idleMs: 10_000,
-    looped: 60_000,
+    idleMs: 5000,
+    looped: 50_000,
     streamMB: 5120,
     warmUp: 5000,
   },
@@ -146,6 +147,7 @@ async function main(parent) {
   for (const row of chosen) {
     rows.push(await measureRow(row, { rounds, warmUp: counts.warmUp, folder }))
     say(rowLines(rows.at(-1)))
+    warnOfNoise({ rows: rows.slice(-1) })
   }
   const results = {}
   for (const { name, measure, lines, bytes } of reports) {
@@ -154,9 +156,12 @@ async function main(parent) {
       continue
     }
     results[name] = await measure({ counts, rounds, longRounds, folder })
-    say(`\n${lines(results[name]).join('\n')}`)
+    say('')
+    sayAll(lines(results[name]))
+    warnOfNoise({ rows: [], [name]: results[name] })
   }
-  say(`\n${targetLines(rows, results, fileSystem, options.quick).join('\n')}`)
+  say('')
+  sayAll(targetLines(rows, results, fileSystem, options.quick))
   if (options.json !== undefined) {
     const result = {
       date: new Date().toISOString(),
@@ -184,7 +189,7 @@ async function measureRow({ contenders, ...row }, { rounds, warmUp, folder }) {
     fsq: ours,
     references: references.map((reference) => ({
       ...reference,
-      ratio: spread(ratios(ours.samples, reference.samples)),
+      ratio: ratioOf(ours.samples, reference.samples),
     })),
   }
 }
@@ -196,6 +201,11 @@ function rowLines({ name, size, durability, fsq, references }) {
       return line([...own, reference, range(rate), range(ratio, 2)])
     })
     .join('\n')
+}
+
+/** With --quick all figures are noise. */
+function warnOfNoise(result) {
+  if (!options.quick) sayAll(noiseLines(comparisonsOf(result)))
 }
 
 function bytesFree(path) {
@@ -211,6 +221,10 @@ function machineOf() {
     cpu: cpus()[0]?.model ?? 'unknown',
     load: Number(loadavg()[0].toFixed(2)),
   }
+}
+
+function sayAll(lines) {
+  for (const line of lines) say(line)
 }
 
 function say(text) {

@@ -11,7 +11,8 @@ import { openFsq } from '../peers/fsq.mjs'
 import { openNodeFs } from '../peers/node-fs.mjs'
 
 const SIZE = 64
-const WARM_UP = 5000
+const WARM_UP = 2000
+const WARM_UP_SHARE = 0.2
 const NOTHING_MS = 1000
 const OPEN = { fsq: openFsq, 'fs/promises': openNodeFs }
 
@@ -36,7 +37,7 @@ const { contender, folder, count, form, width, durability } = JSON.parse(process
 if (contender === 'nothing') {
   say(await delays(folder, () => later(NOTHING_MS)))
 } else {
-  await measure('warm-up', Math.min(count, WARM_UP))
+  await measure('warm-up', Math.min(Math.ceil(count * WARM_UP_SHARE), WARM_UP))
   say(await measure('measured', count))
 }
 

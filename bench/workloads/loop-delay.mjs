@@ -3,21 +3,19 @@ import { join } from 'node:path'
 import process from 'node:process'
 
 import { output } from '../lib/children.mjs'
-import { ratios, spread, spreadOf } from '../lib/statistics.mjs'
+import { ratioOf, spread, spreadOf } from '../lib/statistics.mjs'
 import { range } from '../lib/table.mjs'
 
 const PROGRAM = join(import.meta.dirname, 'loop-delay-program.mjs')
 const KEYS = ['p50', 'p99', 'max']
 const OTHER = 'fs/promises'
-// fs/promises is slower, so that it fires as many timers with fewer items.
-const SHARE_OF_OTHER = 0.3
 
-/** `share`: of the items that a drain with 16 in flight takes, so that each lasts about as long. */
+/** `fsq`, `other`: the share of counts.looped that each processes, so that all last about as long. */
 const FORMS = [
-  { name: 'drain, 16 in flight', form: 'drain', width: 16, share: 1, durability: 'none' },
-  { name: 'drain, one at a time', form: 'drain', width: 1, share: 0.5, durability: 'none' },
-  { name: 'enqueue awaited, none', form: 'enqueue', share: 0.6, durability: 'none' },
-  { name: 'enqueue awaited, durable', form: 'enqueue', share: 0.03, durability: 'enqueue' },
+  { name: 'drain, 16 in flight', form: 'drain', width: 16, durability: 'none', fsq: 1, other: 0.35 },
+  { name: 'drain, one at a time', form: 'drain', width: 1, durability: 'none', fsq: 0.5, other: 0.08 },
+  { name: 'enqueue awaited, none', form: 'enqueue', durability: 'none', fsq: 0.7, other: 0.06 },
+  { name: 'enqueue awaited, durable', form: 'enqueue', durability: 'enqueue', fsq: 0.03, other: 0.015 },
 ]
 
 /**
@@ -31,10 +29,14 @@ async function measure({ counts, rounds, folder }) {
   const samples = FORMS.map(() => ({ fsq: [], [OTHER]: [] }))
   for (let round = 0; round < rounds; round++) {
     nothing.push(await delaysOf(folder, { contender: 'nothing' }))
-    for (const [index, { name: _, share, ...form }] of FORMS.entries()) {
-      for (const [contender, results] of Object.entries(samples[index])) {
-        const count = Math.ceil(counts.looped * share * (contender === OTHER ? SHARE_OF_OTHER : 1))
-        results.push(await delaysOf(folder, { contender, count, ...form }))
+    for (const [index, { form, width, durability, fsq, other }] of FORMS.entries()) {
+      for (const [contender, share] of [
+        ['fsq', fsq],
+        [OTHER, other],
+      ]) {
+        const count = Math.ceil(counts.looped * share)
+        const order = { contender, count, form, width, durability }
+        samples[index][contender].push(await delaysOf(folder, order))
       }
     }
   }
@@ -46,8 +48,8 @@ async function measure({ counts, rounds, folder }) {
       name,
       fsq: spreadOf(ours, KEYS),
       [OTHER]: spreadOf(theirs, KEYS),
-      ratio: spread(ratios(p99(ours), p99(theirs))),
-      more: spread(p99(ours).map((value, round) => value - nothing[round].p99)),
+      ratio: ratioOf(p99(ours), p99(theirs)),
+      more: spread(p99(ours).map((value, round) => value - p99(theirs)[round])),
     }
   })
   return { nothing: spreadOf(nothing, KEYS), forms }
@@ -68,10 +70,10 @@ function lines({ nothing, forms }) {
   return [
     'From one call of a timer of 1 ms to the next, in the thread that works (monitorEventLoopDelay)',
     `  nothing else to do: ${delays(nothing)}`,
-    ...forms.flatMap(({ name, fsq, [OTHER]: other, ratio }) => [
+    ...forms.flatMap(({ name, fsq, [OTHER]: other, ratio, more }) => [
       `  ${name}`,
       `    ${'fsq'.padEnd(OTHER.length)}  ${delays(fsq)}`,
-      `    ${OTHER}  ${delays(other)}; p99, fsq : it ${range(ratio, 2)}`,
+      `    ${OTHER}  ${delays(other)}; p99, fsq : it ${range(ratio, 2)}, ${range(more, 2)} ms more`,
     ]),
   ]
 }
