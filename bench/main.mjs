@@ -2,10 +2,11 @@
 import { statfsSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, tmpdir, type } from 'node:os'
 import { resolve } from 'node:path'
+import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
-import { comparisonsOf, noiseLines } from './lib/comparisons.mjs'
+import { comparisonsOf, noiseLines, noiseSummary } from './lib/comparisons.mjs'
 import { describe, fileSystemOf } from './lib/filesystem.mjs'
 import { buildFloor } from './lib/floor.mjs'
 import { BenchFolder } from './lib/folder.mjs'
@@ -33,8 +34,8 @@ import { workRows } from './workloads/work.mjs'
 const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAME]]
 
   --dir DIR    measure on the file system of this folder (default: that of temporary files)
-  --quick      few items, rounds and sizes: under a minute
-  --json FILE  also write all measurements
+  --quick      few items, rounds and sizes: about a minute
+  --json FILE  also write all measurements, again after each workload
   --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
 
@@ -142,39 +143,45 @@ async function main(parent) {
   if (missing.length > 0) say(`Not compared with: ${missing.join(', ')}`)
   say(`Items a second, median (min-max) of ${rounds} interleaved rounds; ratios round by round.`)
 
-  const rows = []
+  const result = {
+    date: new Date().toISOString(),
+    quick: options.quick,
+    rounds,
+    machine,
+    fileSystem,
+    missing,
+    seconds: {},
+    rows: [],
+  }
   if (chosen.length > 0) say(`\n${head()}`)
   for (const row of chosen) {
-    rows.push(await measureRow(row, { rounds, warmUp: counts.warmUp, folder }))
-    say(rowLines(rows.at(-1)))
-    warnOfNoise({ rows: rows.slice(-1) })
+    const begin = performance.now()
+    const measured = await measureRow(row, { rounds, warmUp: counts.warmUp, folder })
+    result.rows.push(measured)
+    say(rowLines(measured))
+    finish(result, row.name, begin, { rows: [measured] })
   }
-  const results = {}
   for (const { name, measure, lines, bytes } of reports) {
     if (bytes?.(counts) > bytesFree(folder.path)) {
       say(`\nSkipped: ${name}, which needs ${number(bytes(counts) / 1e6)} MB`)
       continue
     }
-    results[name] = await measure({ counts, rounds, longRounds, folder })
-    say('')
-    sayAll(lines(results[name]))
-    warnOfNoise({ rows: [], [name]: results[name] })
+    const begin = performance.now()
+    result[name] = await measure({ counts, rounds, longRounds, folder })
+    sayAll(['', ...lines(result[name])])
+    finish(result, name, begin, { rows: [], [name]: result[name] })
   }
-  say('')
-  sayAll(targetLines(rows, results, fileSystem, options.quick))
-  if (options.json !== undefined) {
-    const result = {
-      date: new Date().toISOString(),
-      quick: options.quick,
-      rounds,
-      machine,
-      fileSystem,
-      missing,
-      rows,
-      ...results,
-    }
-    writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
-  }
+  sayAll(['', ...targetLines(result)])
+  if (!options.quick) sayAll(['', ...noiseSummary(comparisonsOf(result))])
+  sayAll(['', ...secondsLines(result.seconds)])
+}
+
+/** Warns of noise in what a workload has measured, and saves all results so far: a long run may be cut short. */
+function finish(result, name, begin, measured) {
+  // With --quick all figures are noise.
+  if (!result.quick) sayAll(noiseLines(comparisonsOf(measured)))
+  result.seconds[name] = (result.seconds[name] ?? 0) + (performance.now() - begin) / 1000
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
 }
 
 async function measureRow({ contenders, ...row }, { rounds, warmUp, folder }) {
@@ -203,9 +210,11 @@ function rowLines({ name, size, durability, fsq, references }) {
     .join('\n')
 }
 
-/** With --quick all figures are noise. */
-function warnOfNoise(result) {
-  if (!options.quick) sayAll(noiseLines(comparisonsOf(result)))
+/** How long the workloads took, for runs in parts. */
+function secondsLines(seconds) {
+  const total = Object.values(seconds).reduce((sum, each) => sum + each, 0)
+  const parts = Object.entries(seconds).map(([name, each]) => `${name} ${number(each)}`)
+  return [`Took ${number(total)} s: ${parts.join('; ')}`]
 }
 
 function bytesFree(path) {

@@ -64,14 +64,22 @@ export function comparisonsOf({
   ]
 }
 
-/** A line for each comparison that is too noisy to say much. */
+/** A line for each workload with ratios that are too noisy to say much. */
 export function noiseLines(comparisons) {
-  return comparisons
-    .filter(({ speed }) => isNoisy(speed))
-    .map(
-      ({ workload, against, speed }) =>
-        `WARNING: noisy: ${workload}, against ${against}: the ratio spreads by ${number(speed.noise * 100)} % of its median`,
-    )
+  const noisy = comparisons.filter(({ speed }) => isNoisy(speed))
+  return [...new Set(noisy.map(({ workload }) => workload))].map((name) => {
+    const spreads = noisy
+      .filter(({ workload }) => workload === name)
+      .map(({ against, speed }) => `${against} (by ${number(speed.noise * 100)} %)`)
+    return `WARNING: noisy: ${name}: the ratio spreads too much against ${spreads.join('; ')}`
+  })
+}
+
+/** How many of these comparisons are too noisy. */
+export function noiseSummary(comparisons) {
+  if (comparisons.length === 0) return []
+  const noisy = comparisons.filter(({ speed }) => isNoisy(speed)).length
+  return [`${noisy} of ${comparisons.length} ratios are noisy: they spread by more than 25 % of their median`]
 }
 
 function pickUpComparisons({ p50, p99, work }) {

@@ -95,16 +95,18 @@ const COMMANDS = [
 ]
 
 /** The lines that compare each target with the measurement. */
-export function targetLines(rows, results, { type, journal }, quick) {
-  const {
-    backlog,
-    million,
-    'pick-up': pickUp,
-    'event loop delay': delay,
-    stream,
-    'start-up': startup,
-    'command start-up': commands,
-  } = results
+export function targetLines({
+  quick,
+  fileSystem: { type, journal },
+  rows,
+  backlog,
+  million,
+  'pick-up': pickUp,
+  'event loop delay': delay,
+  stream,
+  'start-up': startup,
+  'command start-up': commands,
+}) {
   if (quick) return ['Too few items to judge the targets: run without --quick']
   const lines = RATIOS.flatMap((target) => ratioLines(target, rows, { type, journal }))
   if (backlog !== undefined) {
