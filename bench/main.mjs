@@ -10,6 +10,7 @@ import { comparisonsOf, noiseLines, noiseSummary } from './lib/comparisons.mjs'
 import { describe, fileSystemOf } from './lib/filesystem.mjs'
 import { buildFloor } from './lib/floor.mjs'
 import { BenchFolder } from './lib/folder.mjs'
+import { checkVega, plot } from './lib/plot.mjs'
 import { interleave } from './lib/rounds.mjs'
 import { ratioOf, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
@@ -31,12 +32,13 @@ import { startup } from './workloads/startup.mjs'
 import { stream } from './workloads/stream.mjs'
 import { workRows } from './workloads/work.mjs'
 
-const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAME]]
+const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--plot PREFIX] [--only NAME]]
 
-  --dir DIR    measure on the file system of this folder (default: that of temporary files)
-  --quick      few items, rounds and sizes: about a minute
-  --json FILE  also write all measurements, again after each workload
-  --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
+  --dir DIR      measure on the file system of this folder (default: that of temporary files)
+  --quick        few items, rounds and sizes: about a minute
+  --json FILE    also write all measurements, again after each workload
+  --plot PREFIX  at the end, also draw the results, like npm run bench:plot
+  --only NAME    only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
 
 /** Workloads that are rows of the table: contenders that do the same work, in items per second. */
@@ -107,15 +109,22 @@ if (options.help) {
 
 function optionsOrExit() {
   try {
-    return parseArgs({
+    const { values } = parseArgs({
       options: {
         dir: { type: 'string', default: tmpdir() },
         quick: { type: 'boolean', default: false },
         json: { type: 'string' },
+        plot: { type: 'string' },
         only: { type: 'string', default: '' },
         help: { type: 'boolean', default: false },
       },
-    }).values
+    })
+    if (values.plot !== undefined) {
+      if (values.quick) throw new Error('--plot does not go with --quick, whose figures mean nothing')
+      // Not after an hour.
+      checkVega()
+    }
+    return values
   } catch (error) {
     process.stderr.write(`${error.message}\n\n${USAGE}`)
     process.exit(2)
@@ -174,6 +183,7 @@ async function main(parent) {
   sayAll(['', ...targetLines(result)])
   if (!options.quick) sayAll(['', ...noiseSummary(comparisonsOf(result))])
   sayAll(['', ...secondsLines(result.seconds)])
+  if (options.plot !== undefined) sayAll(await plot([result], options.plot))
 }
 
 /** Warns of noise in what a workload has measured, and saves all results so far: a long run may be cut short. */

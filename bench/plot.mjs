@@ -1,11 +1,9 @@
 /** Draws the results of the benchmark (bench/README.md, "The plots"). */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
-import { draw } from './lib/chart.mjs'
-import { figuresOf } from './lib/figures.mjs'
+import { plot } from './lib/plot.mjs'
 
 const USAGE = `npm run bench:plot -- --out PREFIX FILE...
 
@@ -17,8 +15,7 @@ const USAGE = `npm run bench:plot -- --out PREFIX FILE...
 try {
   await main()
 } catch (error) {
-  const isMissing = error.code === 'ERR_MODULE_NOT_FOUND'
-  process.stderr.write(isMissing ? 'vega is not installed: npm run bench:peers\n' : `${error.message}\n`)
+  process.stderr.write(`${error.message}\n`)
   process.exitCode = 1
 }
 
@@ -32,13 +29,7 @@ async function main() {
     return
   }
   if (values.out === undefined || positionals.length === 0) throw new Error(USAGE)
-  const figures = figuresOf(positionals.map(read))
-  mkdirSync(dirname(values.out), { recursive: true })
-  for (const figure of figures) {
-    const path = `${values.out}-${figure.name}.svg`
-    writeFileSync(path, `${await draw(figure)}\n`)
-    process.stdout.write(`${path}\n`)
-  }
+  for (const path of await plot(positionals.map(read), values.out)) process.stdout.write(`${path}\n`)
 }
 
 function read(path) {

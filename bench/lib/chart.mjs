@@ -12,7 +12,14 @@ const LINE = 19
 const GAP = 9
 const FONT = 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif'
 /** Own colours for background and text, so that the page may be light or dark. */
-const COLOURS = { background: '#ffffff', text: '#24292f', faint: '#57606a', grid: '#d8dee4', one: '#24292f' }
+const COLOURS = {
+  background: '#ffffff',
+  text: '#24292f',
+  faint: '#57606a',
+  grid: '#d8dee4',
+  band: '#f2f4f7',
+  one: '#24292f',
+}
 /** For each kind of contender, in a palette for the colour-blind (Okabe and Ito), and with a shape of its own. */
 const KINDS = {
   'the floor': { colour: '#24292f', shape: 'diamond' },
@@ -95,6 +102,7 @@ function specificationOf({ title, subtitle, groups }) {
           },
         },
       },
+      bands(),
       fields('titles', { x: 12 - LABELS, field: 'title', bold: true }),
       fields('rows', { x: 24 - LABELS, field: 'against' }),
       fields('rows', { x: PLOT + 12, field: 'text' }),
@@ -192,6 +200,23 @@ function fields(data, { x, field, bold = false }) {
         y: { field: 'y' },
         text: { field },
         ...lettering({ colour: COLOURS.text, size: 13, bold }),
+      },
+    },
+  }
+}
+
+/** Behind the titles, over the lines of the grid. */
+function bands() {
+  return {
+    type: 'rect',
+    from: { data: 'titles' },
+    encode: {
+      enter: {
+        x: { value: 6 - LABELS },
+        x2: { value: PLOT + NUMBERS - 6 },
+        y: { field: 'y', offset: -LINE / 2 },
+        height: { value: LINE },
+        fill: { value: COLOURS.band },
       },
     },
   }

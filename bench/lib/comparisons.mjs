@@ -70,8 +70,8 @@ export function noiseLines(comparisons) {
   return [...new Set(noisy.map(({ workload }) => workload))].map((name) => {
     const spreads = noisy
       .filter(({ workload }) => workload === name)
-      .map(({ against, speed }) => `${against} (by ${number(speed.noise * 100)} %)`)
-    return `WARNING: noisy: ${name}: the ratio spreads too much against ${spreads.join('; ')}`
+      .map(({ against, speed }) => `${against} ${number(speed.noise * 100)} %`)
+    return `WARNING: noisy: ${name}: the spread against ${spreads.join('; ')}`
   })
 }
 

@@ -1,10 +1,12 @@
 import { comparisonsOf } from './comparisons.mjs'
 import { describeType } from './filesystem.mjs'
 import { isNoisy } from './statistics.mjs'
-import { number, range } from './table.mjs'
+import { range } from './table.mjs'
 
 const MIB = 2 ** 20
 const NODE_FS = /node:fs|fs\/promises|writeFile|copyFile|pipeline|readFile|createReadStream/
+/** The workloads that are measured with and without durability. */
+const ADDS = /^(enqueue|large (?!read))/
 
 /** The pictures of a file system. The first that fits a comparison has it. Items of 0 and 4,096 bytes are in the tables only. */
 const FIGURES = [
@@ -39,7 +41,8 @@ export function figuresOf(results) {
   if (places.size > 1) throw new Error(`The results are of several file systems: ${[...places].join(', ')}`)
   const comparisons = new Map()
   for (const comparison of results.flatMap(comparisonsOf)) {
-    comparisons.set(`${titleOf(comparison)}\0${comparison.against}`, comparison)
+    const { workload, size, durability, against } = comparison
+    comparisons.set(JSON.stringify([workload, size, durability, against]), comparison)
   }
   return FIGURES.map(({ name, title, has }, index) => {
     const isElsewhere = (comparison) => FIGURES.slice(0, index).some((earlier) => earlier.has(comparison))
@@ -62,13 +65,14 @@ function check(result) {
   const { quick, rows, fileSystem, machine, rounds } = result ?? {}
   if (!Array.isArray(rows) || fileSystem === undefined || machine === undefined || rounds === undefined)
     throw new Error('This is no result that the benchmark has written with --json')
-  if (quick) throw new Error('A run with --quick is too short: its figures mean nothing')
+  if (quick) throw new Error('A run with --quick is too short for a plot: its figures mean nothing')
 }
 
+/** The sizes of small items are those of the figure. */
 function titleOf({ workload, size, durability }) {
   const parts = [workload]
-  if (size > 0) parts.push(size >= MIB ? `${size / MIB} MiB` : `${number(size)} bytes`)
-  if (durability !== undefined) parts.push(durability === 'none' ? 'not durable' : 'durable')
+  if (size >= MIB) parts.push(`${size / MIB} MiB`)
+  if (ADDS.test(workload)) parts.push(durability === 'none' ? 'not durable' : 'durable')
   return parts.join(', ')
 }
 

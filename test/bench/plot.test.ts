@@ -79,7 +79,7 @@ test('each ratio has a row in one picture, and what a later file says replaces w
         ['floor', 'the floor', 1],
       ],
     ],
-    ['adding', ['enqueue awaited, 64 bytes, not durable', ['floor', 'the floor', 0.5]]],
+    ['adding', ['enqueue awaited, not durable', ['floor', 'the floor', 0.5]]],
     // Less delay is better, so the picture has it the other way round.
     ['taking', ['loop delay, drain', ['fs/promises', 'node:fs', 0.25]]],
   ])
@@ -134,6 +134,6 @@ withVega('draws a picture', async () => {
   expect([code, stdout]).toEqual([0, `${picture}\n`])
   const svg = readFileSync(picture, 'utf8')
   expect(svg).toMatch(/^<svg [^]*<\/svg>\n$/)
-  expect(svg).toContain('enqueue awaited, 64 bytes, not durable')
+  expect(svg).toContain('enqueue awaited, not durable')
   expect(svg).toContain('0.50 (0.50-0.50)')
 })
