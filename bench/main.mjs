@@ -2,14 +2,17 @@
 import { statfsSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release, tmpdir, type } from 'node:os'
 import { resolve } from 'node:path'
+import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
+import { comparisonsOf, noiseLines, noiseSummary } from './lib/comparisons.mjs'
 import { describe, fileSystemOf } from './lib/filesystem.mjs'
 import { buildFloor } from './lib/floor.mjs'
 import { BenchFolder } from './lib/folder.mjs'
+import { checkVega, plot } from './lib/plot.mjs'
 import { interleave } from './lib/rounds.mjs'
-import { ratios, spread } from './lib/statistics.mjs'
+import { ratioOf, spread } from './lib/statistics.mjs'
 import { head, line, number, range } from './lib/table.mjs'
 import { targetLines } from './lib/targets.mjs'
 import { findPeers } from './peers/index.mjs'
@@ -18,29 +21,33 @@ import { backlog } from './workloads/backlog.mjs'
 import { commandStartup } from './workloads/command-startup.mjs'
 import { drainRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
+import { largeRows } from './workloads/large.mjs'
 import { lockRows } from './workloads/lock.mjs'
+import { loopDelay } from './workloads/loop-delay.mjs'
 import { million } from './workloads/million.mjs'
 import { pickUp } from './workloads/pickup.mjs'
 import { processesRows } from './workloads/processes.mjs'
+import { readRows } from './workloads/read.mjs'
 import { startup } from './workloads/startup.mjs'
 import { stream } from './workloads/stream.mjs'
 import { workRows } from './workloads/work.mjs'
 
-const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--only NAME]]
+const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--plot PREFIX] [--only NAME]]
 
-  --dir DIR    measure on the file system of this folder (default: that of temporary files)
-  --quick      few items, rounds and sizes: under a minute
-  --json FILE  also write all measurements
-  --only NAME  only workloads whose name has NAME in it, such as drain or 'enqueue sync'
+  --dir DIR      measure on the file system of this folder (default: that of temporary files)
+  --quick        few items, rounds and sizes: about a minute
+  --json FILE    also write all measurements, again after each workload
+  --plot PREFIX  at the end, also draw the results, like npm run bench:plot
+  --only NAME    only workloads whose name has NAME in it, such as drain or 'enqueue sync'
 `
 
 /** Workloads that are rows of the table: contenders that do the same work, in items per second. */
-const ROWS = [enqueueRows, drainRows, workRows, processesRows, lockRows]
+const ROWS = [enqueueRows, largeRows, drainRows, readRows, workRows, processesRows, lockRows]
 /**
  * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
  * needed on the file system.
  */
-const REPORTS = [backlog, million, among, pickUp, stream, startup, commandStartup]
+const REPORTS = [backlog, million, among, pickUp, loopDelay, stream, startup, commandStartup]
 
 const FULL = {
   rounds: 7,
@@ -50,6 +57,7 @@ const FULL = {
     items: 5000,
     durable: 500,
     large: 100,
+    huge: 12,
     peers: 2000,
     shared: 20_000,
     waiting: 100_000,
@@ -59,7 +67,8 @@ const FULL = {
     pickUps: 1000,
     kills: 100,
     idleAfterMs: 5000,
-    idleMs: 10_000,
+    idleMs: 5000,
+    looped: 50_000,
     streamMB: 5120,
     warmUp: 5000,
   },
@@ -72,6 +81,7 @@ const QUICK = {
     items: 500,
     durable: 64,
     large: 4,
+    huge: 0,
     peers: 200,
     shared: 1000,
     waiting: 10_000,
@@ -82,6 +92,7 @@ const QUICK = {
     kills: 3,
     idleAfterMs: 200,
     idleMs: 200,
+    looped: 2000,
     streamMB: 64,
     warmUp: 100,
   },
@@ -98,15 +109,22 @@ if (options.help) {
 
 function optionsOrExit() {
   try {
-    return parseArgs({
+    const { values } = parseArgs({
       options: {
         dir: { type: 'string', default: tmpdir() },
         quick: { type: 'boolean', default: false },
         json: { type: 'string' },
+        plot: { type: 'string' },
         only: { type: 'string', default: '' },
         help: { type: 'boolean', default: false },
       },
-    }).values
+    })
+    if (values.plot !== undefined) {
+      if (values.quick) throw new Error('--plot does not go with --quick, whose figures mean nothing')
+      // Not after an hour.
+      checkVega()
+    }
+    return values
   } catch (error) {
     process.stderr.write(`${error.message}\n\n${USAGE}`)
     process.exit(2)
@@ -134,35 +152,46 @@ async function main(parent) {
   if (missing.length > 0) say(`Not compared with: ${missing.join(', ')}`)
   say(`Items a second, median (min-max) of ${rounds} interleaved rounds; ratios round by round.`)
 
-  const rows = []
+  const result = {
+    date: new Date().toISOString(),
+    quick: options.quick,
+    rounds,
+    machine,
+    fileSystem,
+    missing,
+    seconds: {},
+    rows: [],
+  }
   if (chosen.length > 0) say(`\n${head()}`)
   for (const row of chosen) {
-    rows.push(await measureRow(row, { rounds, warmUp: counts.warmUp, folder }))
-    say(rowLines(rows.at(-1)))
+    const begin = performance.now()
+    const measured = await measureRow(row, { rounds, warmUp: counts.warmUp, folder })
+    result.rows.push(measured)
+    say(rowLines(measured))
+    finish(result, row.name, begin, { rows: [measured] })
   }
-  const results = {}
   for (const { name, measure, lines, bytes } of reports) {
     if (bytes?.(counts) > bytesFree(folder.path)) {
       say(`\nSkipped: ${name}, which needs ${number(bytes(counts) / 1e6)} MB`)
       continue
     }
-    results[name] = await measure({ counts, rounds, longRounds, folder })
-    say(`\n${lines(results[name]).join('\n')}`)
+    const begin = performance.now()
+    result[name] = await measure({ counts, rounds, longRounds, folder })
+    sayAll(['', ...lines(result[name])])
+    finish(result, name, begin, { rows: [], [name]: result[name] })
   }
-  say(`\n${targetLines(rows, results, fileSystem, options.quick).join('\n')}`)
-  if (options.json !== undefined) {
-    const result = {
-      date: new Date().toISOString(),
-      quick: options.quick,
-      rounds,
-      machine,
-      fileSystem,
-      missing,
-      rows,
-      ...results,
-    }
-    writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
-  }
+  sayAll(['', ...targetLines(result)])
+  if (!options.quick) sayAll(['', ...noiseSummary(comparisonsOf(result))])
+  sayAll(['', ...secondsLines(result.seconds)])
+  if (options.plot !== undefined) sayAll(await plot([result], options.plot))
+}
+
+/** Warns of noise in what a workload has measured, and saves all results so far: a long run may be cut short. */
+function finish(result, name, begin, measured) {
+  // With --quick all figures are noise.
+  if (!result.quick) sayAll(noiseLines(comparisonsOf(measured)))
+  result.seconds[name] = (result.seconds[name] ?? 0) + (performance.now() - begin) / 1000
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
 }
 
 async function measureRow({ contenders, ...row }, { rounds, warmUp, folder }) {
@@ -177,7 +206,7 @@ async function measureRow({ contenders, ...row }, { rounds, warmUp, folder }) {
     fsq: ours,
     references: references.map((reference) => ({
       ...reference,
-      ratio: spread(ratios(ours.samples, reference.samples)),
+      ratio: ratioOf(ours.samples, reference.samples),
     })),
   }
 }
@@ -189,6 +218,13 @@ function rowLines({ name, size, durability, fsq, references }) {
       return line([...own, reference, range(rate), range(ratio, 2)])
     })
     .join('\n')
+}
+
+/** How long the workloads took, for runs in parts. */
+function secondsLines(seconds) {
+  const total = Object.values(seconds).reduce((sum, each) => sum + each, 0)
+  const parts = Object.entries(seconds).map(([name, each]) => `${name} ${number(each)}`)
+  return [`Took ${number(total)} s: ${parts.join('; ')}`]
 }
 
 function bytesFree(path) {
@@ -204,6 +240,10 @@ function machineOf() {
     cpu: cpus()[0]?.model ?? 'unknown',
     load: Number(loadavg()[0].toFixed(2)),
   }
+}
+
+function sayAll(lines) {
+  for (const line of lines) say(line)
 }
 
 function say(text) {

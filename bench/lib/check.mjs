@@ -36,10 +36,24 @@ export function checkDrained(folder, taken, payloads) {
   checkTaken(taken, payloads)
   const numbers = taken.map(({ text }) => numberOf(text))
   assert.deepEqual(numbers, numbers.toSorted(ascending), 'items in the order they were handed out')
-  const names = taken.map(({ name }) => name)
-  assert.deepEqual(readdirSync(join(folder, 'queue')), [], 'items left in queue/')
-  assert.deepEqual(readdirSync(join(folder, 'done')).sort(), names.toSorted(), 'items in done/')
-  checkSample(join(folder, 'done'), names, payloads)
+  checkFinished(folder, taken, payloads)
+}
+
+/**
+ * The same for large items: each of `taken` has the `contents` (bytes), or the `number` and `length` of what a stream has
+ * checked chunk by chunk.
+ */
+export function checkRead(folder, taken, payloads) {
+  assert.equal(taken.length, payloads.length, 'items handed out')
+  for (const [index, { contents, number, length }] of taken.entries()) {
+    if (contents === undefined) {
+      assert.equal(number, index, 'number of an item')
+      assert.equal(length, payloads[index].length, `length of item ${index}`)
+    } else {
+      assert(payloads[index].equals(contents), `contents of item ${index}`)
+    }
+  }
+  checkFinished(folder, taken, payloads)
 }
 
 /** Throws unless each item was handed out once and completely. */
@@ -63,6 +77,13 @@ export function checkTallies(folder, tallies, { count, size }) {
   assert.equal(sum('bytes'), count * size, 'bytes read')
   assert.deepEqual(readdirSync(join(folder, 'queue')), [], 'items left in queue/')
   assert.equal(readdirSync(join(folder, 'done')).length, count, 'items in done/')
+}
+
+function checkFinished(folder, taken, payloads) {
+  const names = taken.map(({ name }) => name)
+  assert.deepEqual(readdirSync(join(folder, 'queue')), [], 'items left in queue/')
+  assert.deepEqual(readdirSync(join(folder, 'done')).sort(), names.toSorted(), 'items in done/')
+  checkSample(join(folder, 'done'), names, payloads)
 }
 
 function entropyOf(name) {

@@ -31,8 +31,17 @@ export function fileSystemOf(folder) {
 /** The same as one line. */
 export function describe({ type, magic, mountPoint, device, journal }) {
   const where = mountPoint === undefined ? '' : `, ${device} on ${mountPoint}`
-  const kept = journal === undefined ? '' : journal ? ', journaled' : ', without a journal'
-  return `${type} (statfs ${magic}${kept}${where})`
+  return `${type} (statfs ${magic}${keptBy(journal)}${where})`
+}
+
+/** The same without the place. */
+export function describeType({ type, journal }) {
+  return `${type}${keptBy(journal)}`
+}
+
+function keptBy(journal) {
+  if (journal === undefined) return ''
+  return journal ? ', journaled' : ', without a journal'
 }
 
 function mountOf(folder) {

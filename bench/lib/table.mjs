@@ -1,5 +1,5 @@
 const COLUMNS = [
-  { title: 'workload', width: 22 },
+  { title: 'workload', width: 24 },
   { title: 'bytes', width: 7, right: true },
   { title: 'durability', width: 10 },
   { title: 'fsq', width: 25, right: true },

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path'
 
-import { checkDrained, checkEnqueued } from '../lib/check.mjs'
+import { checkDrained, checkEnqueued, checkRead } from '../lib/check.mjs'
 import { Queue } from '../lib/fsq.mjs'
 import { Slots } from '../lib/lanes.mjs'
 
@@ -48,12 +48,26 @@ class FsqStore {
     return taken
   }
 
+  /** Reads and finishes one item after the other; `read(item)` resolves with what {@link checkRead} looks at. */
+  async readAll({ item: read }) {
+    const taken = []
+    for await (const item of this.#queue.scan()) {
+      taken.push({ name: item.id, ...(await read(item)) })
+      await item.done()
+    }
+    return taken
+  }
+
   checkEnqueued(names, payloads) {
     checkEnqueued(this.#folder, names, payloads)
   }
 
   checkDrained(taken, payloads) {
     checkDrained(this.#folder, taken, payloads)
+  }
+
+  checkRead(taken, payloads) {
+    checkRead(this.#folder, taken, payloads)
   }
 
   async close() {

@@ -5,7 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 
-import { checkDrained, checkEnqueued } from '../lib/check.mjs'
+import { checkDrained, checkEnqueued, checkRead } from '../lib/check.mjs'
 import { lanes } from '../lib/lanes.mjs'
 
 // A drained payload fits into one read of this size.
@@ -68,6 +68,16 @@ class NodeFsStore {
     return name
   }
 
+  /** Adds a file that `write(path, durable)` makes in tmp/. */
+  async enqueueBy(write) {
+    const name = this.#nextName()
+    const temporary = `${this.#tmp}/${name}`
+    await write(temporary, this.#durable)
+    await rename(temporary, `${this.#queue}/${name}`)
+    if (this.#durable) await this.#syncDirectory()
+    return name
+  }
+
   async enqueueMany(payloads) {
     return payloads.map((payload) => this.enqueueSync(payload))
   }
@@ -88,12 +98,26 @@ class NodeFsStore {
     return taken
   }
 
+  /** Reads and finishes one file after the other; `read(path)` resolves with what {@link checkRead} looks at. */
+  async readAll({ file: read }) {
+    const taken = []
+    for (const name of (await readdir(this.#queue)).sort()) {
+      taken.push({ name, ...(await read(`${this.#queue}/${name}`)) })
+      await rename(`${this.#queue}/${name}`, `${this.#done}/${name}`)
+    }
+    return taken
+  }
+
   checkEnqueued(names, payloads) {
     checkEnqueued(this.#folder, names, payloads)
   }
 
   checkDrained(taken, payloads) {
     checkDrained(this.#folder, taken, payloads)
+  }
+
+  checkRead(taken, payloads) {
+    checkRead(this.#folder, taken, payloads)
   }
 
   async close() {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { floorDrain, floorEnqueue, floorHold } from '../lib/floor.mjs'
 import { settle } from '../lib/rounds.mjs'
-import { ratios, spread } from '../lib/statistics.mjs'
+import { ratioOf, spread } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
 import { WorkerProcess } from '../lib/worker-process.mjs'
 import { openFsq } from '../peers/fsq.mjs'
@@ -48,7 +48,7 @@ async function measure({ counts, rounds, folder }) {
       items: counts.among,
       fsq: spread(samples.fsq),
       floor: spread(samples.floor),
-      ratio: spread(ratios(samples.floor, samples.fsq)),
+      ratio: ratioOf(samples.floor, samples.fsq),
     })
   }
   await worker.end()

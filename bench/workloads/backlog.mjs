@@ -5,7 +5,7 @@ import process from 'node:process'
 
 import { output } from '../lib/children.mjs'
 import { floorEnqueue } from '../lib/floor.mjs'
-import { spreadOf } from '../lib/statistics.mjs'
+import { ratioOf, spreadOf } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
 import { openFsq } from '../peers/fsq.mjs'
 
@@ -28,22 +28,25 @@ async function measure({ counts, rounds, folder }) {
       samples[reader].push(JSON.parse(await output(process.execPath, [READER, reader, root])))
     }
   }
-  const first = new Set([...samples['fsq'], ...samples['node:fs']].map(({ id }) => id))
+  const ids = new Set([...samples['fsq'], ...samples['node:fs']].map(({ id }) => id))
   assert.equal(readdirSync(join(queue, 'queue')).length, counts.waiting, 'items that wait')
-  assert.equal(first.size, 1, 'first items')
+  assert.equal(ids.size, 1, 'first items')
   rmSync(root, { recursive: true })
   const measured = Object.entries(samples).map(([reader, results]) => [
     reader,
     spreadOf(results, ['milliseconds', 'peakMB', 'maxRssMB']),
   ])
-  return { waiting: counts.waiting, ...Object.fromEntries(measured) }
+  const first = (reader) => samples[reader].map(({ milliseconds }) => milliseconds)
+  const ratio = ratioOf(first('fsq'), first('node:fs'))
+  return { waiting: counts.waiting, ratio, ...Object.fromEntries(measured) }
 }
 
-function lines({ waiting, ...readers }) {
+function lines({ waiting, ratio, ...readers }) {
   const each = Object.entries(readers).map(([reader, { milliseconds, peakMB, maxRssMB }]) => {
     const first = reader === 'nothing' ? 'no item' : `first item after ${range(milliseconds, 1)} ms`
     const peak = `peak ${range(peakMB, 1)} MB (VmHWM), ${range(maxRssMB, 1)} MB (maxRSS)`
-    return `  ${reader.padEnd(8)} ${first}, ${peak}`
+    const compared = reader === 'node:fs' ? `; fsq : it ${range(ratio, 2)}` : ''
+    return `  ${reader.padEnd(8)} ${first}, ${peak}${compared}`
   })
   return [`A new process that looks at ${number(waiting)} waiting items`, ...each]
 }

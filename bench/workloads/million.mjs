@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { checkTallies } from '../lib/check.mjs'
 import { floorDrain, floorEnqueue } from '../lib/floor.mjs'
 import { settle } from '../lib/rounds.mjs'
-import { spread, spreadOf } from '../lib/statistics.mjs'
+import { ratioOf, spreadOf } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
 import { WorkerProcess } from '../lib/worker-process.mjs'
 import { openFsq } from '../peers/fsq.mjs'
@@ -33,10 +33,14 @@ async function measure({ counts, longRounds, folder }) {
       rounds: longRounds,
       fsq: spreadOf(samples.fsq, KEYS),
       floor: spreadOf(samples.floor, ['firstMs', 'rate']),
-      ratio: spread(samples.fsq.map(({ rate }, round) => rate / samples.floor[round].rate)),
+      ratio: ratioOf(rates(samples.fsq), rates(samples.floor)),
     })
   }
   return results
+}
+
+function rates(samples) {
+  return samples.map(({ rate }) => rate)
 }
 
 async function ours(folder, waiting) {

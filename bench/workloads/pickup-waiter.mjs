@@ -1,4 +1,5 @@
 /** A process that waits: node pickup-waiter.mjs KIND ROOT QUEUE [COUNT]. Prints lines of JSON. */
+import { setMaxListeners } from 'node:events'
 import fs from 'node:fs'
 import { readFile, readdir, rename, watch } from 'node:fs/promises'
 import process from 'node:process'
@@ -90,6 +91,8 @@ function tellCpu() {
 
 const [, , kind, root, name, count] = process.argv
 const stop = new AbortController()
+// Each worker listens to the one signal.
+setMaxListeners(0, stop.signal)
 process.stdin.resume().on('end', () => stop.abort())
 say({ ready: true })
 await KINDS[kind]().catch((error) => {

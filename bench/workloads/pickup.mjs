@@ -6,7 +6,7 @@ import { setTimeout as later } from 'node:timers/promises'
 
 import { start } from '../lib/children.mjs'
 import { Queue } from '../lib/fsq.mjs'
-import { quantile, ratios, spread } from '../lib/statistics.mjs'
+import { quantile, ratioOf, spread } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
 
 const WAITER = join(import.meta.dirname, 'pickup-waiter.mjs')
@@ -21,28 +21,34 @@ const IDLE_PROCESSES = 5
 /** Waiting loops: how soon they receive new items, or the item of a killed worker, and what they cost. */
 export const pickUp = { name: 'pick-up', measure, lines }
 
-async function measure({ counts, rounds, folder }) {
+async function measure({ counts, rounds, longRounds, folder }) {
   const samples = await measurePickUp({ counts, rounds, folder })
   const parts = ['p50', 'p99'].map((key) => {
     const ours = samples.fsq.map((sample) => sample[key])
     const references = REFERENCES.map((kind) => {
       const theirs = samples[kind].map((sample) => sample[key])
-      return [kind, { ...spread(theirs), ratio: spread(ratios(ours, theirs)) }]
+      return [kind, { ...spread(theirs), ratio: ratioOf(ours, theirs) }]
     })
     return [key, { fsq: spread(ours), references: Object.fromEntries(references) }]
   })
   const byWork = samples.work.map(({ p50 }) => p50)
   const byLoop = samples.fsq.map(({ p50 }) => p50)
-  const work = { ...spread(byWork), ratio: spread(ratios(byWork, byLoop)) }
+  const work = { ...spread(byWork), ratio: ratioOf(byWork, byLoop) }
   const killed = []
   for (const waiters of KILL_WAITERS) {
     killed.push({ waiters, ...(await measureKills({ counts, folder, waiters })) })
   }
-  return { ...Object.fromEntries(parts), work, killed, idle: await measureIdle({ counts, folder }) }
+  return {
+    ...Object.fromEntries(parts),
+    work,
+    killed,
+    idle: await measureIdle({ counts, rounds: longRounds, folder }),
+  }
 }
 
 function lines({ p50, p99, work, killed, idle }) {
-  const percent = (part) => `${number(part * 100, 2)} %`
+  const percent = ({ median, min, max }) =>
+    `${range({ median: median * 100, min: min * 100, max: max * 100 }, 2)} %`
   return [
     'From an enqueue until the contents are in the hands of another process that waits',
     ...Object.entries({ p50, p99 }).flatMap(([key, { fsq, references }]) => [
@@ -114,43 +120,54 @@ async function measureKills({ counts, folder, waiters }) {
 
 /**
  * How much of a CPU waiting loops take, in several processes, alone and beside a held item; `none`: what the
- * processes take without any loop.
+ * processes take without any loop. `more`: the differences to that, round by round.
  */
-async function measureIdle({ counts, folder }) {
-  const result = {}
-  for (const state of ['none', 'empty', 'held', 'workers']) {
-    const root = folder.make()
-    const queue = await Queue.install('q', { root, durability: 'none' })
-    const holder = state === 'held' ? new Waiter('holder', root, 'q') : undefined
-    if (holder !== undefined) {
-      queue.enqueueSync('0')
-      await holder.all('held', 1)
+async function measureIdle({ counts, rounds, folder }) {
+  const samples = { none: [], empty: [], held: [], workers: [] }
+  for (let round = 0; round < rounds; round++) {
+    for (const [state, shares] of Object.entries(samples)) {
+      shares.push(await shareOfCpu(state, { counts, folder }))
     }
-    const running = Array.from(
-      { length: IDLE_PROCESSES },
-      () =>
-        new Waiter(
-          state === 'workers' ? 'workers' : 'idle',
-          root,
-          'q',
-          state === 'none' ? 0 : IDLE_WAITERS / IDLE_PROCESSES,
-        ),
-    )
-    for (const waiter of running) await waiter.ready()
-    // File times are coarse: only after this time is it certain that nothing has changed.
-    await later(counts.idleAfterMs)
-    for (const waiter of running) waiter.tell()
-    for (const waiter of running) await waiter.all('cpu', 1)
-    await later(counts.idleMs)
-    for (const waiter of running) waiter.tell()
-    const used = await Promise.all(running.map(async (waiter) => waiter.all('cpu', 2)))
-    result[state] = used.reduce((sum, [, cpu]) => sum + cpu, 0)
-    for (const waiter of running) await waiter.end()
-    holder?.process.kill('SIGKILL')
-    await queue.close()
-    rmSync(root, { recursive: true })
   }
-  return result
+  const { none, ...states } = samples
+  const measured = Object.entries(states).map(([state, shares]) => [
+    state,
+    { ...spread(shares), more: spread(shares.map((share, round) => share - none[round])) },
+  ])
+  return { none: spread(none), ...Object.fromEntries(measured) }
+}
+
+async function shareOfCpu(state, { counts, folder }) {
+  const root = folder.make()
+  const queue = await Queue.install('q', { root, durability: 'none' })
+  const holder = state === 'held' ? new Waiter('holder', root, 'q') : undefined
+  if (holder !== undefined) {
+    queue.enqueueSync('0')
+    await holder.all('held', 1)
+  }
+  const running = Array.from(
+    { length: IDLE_PROCESSES },
+    () =>
+      new Waiter(
+        state === 'workers' ? 'workers' : 'idle',
+        root,
+        'q',
+        state === 'none' ? 0 : IDLE_WAITERS / IDLE_PROCESSES,
+      ),
+  )
+  for (const waiter of running) await waiter.ready()
+  // File times are coarse: only after this time is it certain that nothing has changed.
+  await later(counts.idleAfterMs)
+  for (const waiter of running) waiter.tell()
+  for (const waiter of running) await waiter.all('cpu', 1)
+  await later(counts.idleMs)
+  for (const waiter of running) waiter.tell()
+  const used = await Promise.all(running.map(async (waiter) => waiter.all('cpu', 2)))
+  for (const waiter of running) await waiter.end()
+  holder?.process.kill('SIGKILL')
+  await queue.close()
+  rmSync(root, { recursive: true })
+  return used.reduce((sum, [, cpu]) => sum + cpu, 0)
 }
 
 /** A waiting process, and the values that it has printed. */

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 
 import { output } from '../lib/children.mjs'
-import { spreadOf } from '../lib/statistics.mjs'
+import { ratioOf, spreadOf } from '../lib/statistics.mjs'
 import { range } from '../lib/table.mjs'
 
 const READER = join(import.meta.dirname, 'startup-reader.mjs')
@@ -25,8 +25,13 @@ async function measure({ rounds }) {
       if (round >= 0) samples[name].push({ importMs, processMs: performance.now() - begin })
     }
   }
+  const imports = (name) => samples[name].map(({ importMs }) => importMs)
   return Object.fromEntries(
-    Object.entries(samples).map(([name, results]) => [name, spreadOf(results, ['importMs', 'processMs'])]),
+    Object.entries(samples).map(([name, results]) => {
+      const measured = spreadOf(results, ['importMs', 'processMs'])
+      const isPeer = PACKAGES.includes(name)
+      return [name, isPeer ? { ...measured, ratio: ratioOf(imports('fsq'), imports(name)) } : measured]
+    }),
   )
 }
 
@@ -40,9 +45,10 @@ function isInstalled(name) {
 }
 
 function lines(results) {
-  const each = Object.entries(results).map(([name, { importMs, processMs }]) => {
+  const each = Object.entries(results).map(([name, { importMs, processMs, ratio }]) => {
     const imported = name === 'nothing' ? '' : `import ${range(importMs, 1)} ms, `
-    return `  ${name.padEnd(14)} ${imported}process from start to end ${range(processMs, 1)} ms`
+    const compared = ratio === undefined ? '' : `; import, fsq : it ${range(ratio, 2)}`
+    return `  ${name.padEnd(14)} ${imported}process from start to end ${range(processMs, 1)} ms${compared}`
   })
   return ['A new process that imports a package', ...each]
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 
 import { output } from '../lib/children.mjs'
-import { spreadOf } from '../lib/statistics.mjs'
+import { ratioOf, spreadOf } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
 
 const PROGRAM = join(import.meta.dirname, 'stream-program.mjs')
@@ -31,15 +31,22 @@ async function measure({ counts, longRounds, folder }) {
     program,
     spreadOf(results, ['inMBs', 'outMBs', 'peakMB']),
   ])
-  return { megabytes: counts.streamMB, rounds: longRounds, ...Object.fromEntries(measured) }
+  const ratios = Object.fromEntries(
+    ['inMBs', 'outMBs'].map((key) => {
+      const rates = Object.values(samples).map((results) => results.map((result) => result[key]))
+      return [key, ratioOf(...rates)]
+    }),
+  )
+  return { megabytes: counts.streamMB, rounds: longRounds, ratios, ...Object.fromEntries(measured) }
 }
 
-function lines({ megabytes, rounds, ...programs }) {
+function lines({ megabytes, rounds, ratios, ...programs }) {
   return [
     `A new process that puts a stream of ${number(megabytes)} MiB into one item, and reads that (rounds: ${rounds})`,
     ...Object.entries(programs).map(
       ([program, { inMBs, outMBs, peakMB }]) =>
         `  ${program.padEnd(8)} in at ${range(inMBs)} MB/s, out at ${range(outMBs)} MB/s, peak ${range(peakMB, 1)} MB`,
     ),
+    `  fsq : it in ${range(ratios.inMBs, 2)}, out ${range(ratios.outMBs, 2)}`,
   ]
 }
