@@ -104,7 +104,7 @@ function specificationOf({ title, subtitle, groups }) {
       },
       bands(),
       fields('titles', { x: 12 - LABELS, field: 'title', bold: true }),
-      fields('rows', { x: 24 - LABELS, field: 'against' }),
+      fields('rows', { x: 24 - LABELS, field: 'label' }),
       fields('rows', { x: PLOT + 12, field: 'text' }),
       {
         type: 'rule',
