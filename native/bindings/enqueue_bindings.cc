@@ -236,12 +236,19 @@ napi_value NewItemForm(napi_env env, napi_callback_info info) {
   return arguments.ok() ? NewHandle<FormBox>(env, std::move(form)) : nullptr;
 }
 
+// (): this process sets its umask. Called before and after.
+napi_value NoteUmask(napi_env, napi_callback_info) {
+  QueueDirectory::NoteUmask();
+  return nullptr;
+}
+
 constexpr Binding kFunctions[] = {
     {"newItemForm", NewItemForm},
     {"enqueue", Start<EnqueueTask>},
     {"enqueueInLane", StartInLane<EnqueueTask, LaneOf<&QueueBox::enqueues>>},
     {"enqueueBulk", StartInLane<EnqueueTask, LaneOf<&QueueBox::bulks>>},
     {"enqueueSync", EnqueueSync},
+    {"noteUmask", NoteUmask},
     {"openDraft", Start<OpenDraftTask>},
     {"writeDraft", Start<WriteDraftTask>},
     {"discardDraft", Start<DiscardDraftTask>},

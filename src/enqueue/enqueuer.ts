@@ -25,6 +25,7 @@ import { toRaw } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
 import { type DraftHandle, type ItemForm, type QueueHandle, isFailure, native } from '../addon/native.js'
 import { Upload } from './upload.js'
+import { watchUmask } from './umask.js'
 import { enqueueInLane } from '../addon/lane.js'
 import { Outcomes, type Result, asFsqError, isAdded, isCancelled, isLost } from './outcome.js'
 import type { Payload } from './payload.js'
@@ -56,6 +57,7 @@ export class Enqueuer {
   #form: ItemForm | undefined
 
   constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
+    watchUmask()
     this.#directory = directory
     this.#settings = settings
     this.#reporter = reporter
