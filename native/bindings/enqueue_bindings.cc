@@ -318,6 +318,12 @@ napi_value NewItemForm(napi_env env, napi_callback_info info) {
   return arguments.ok() ? NewHandle<FormBox>(env, std::move(form)) : nullptr;
 }
 
+// (): this process sets its umask. Called before and after.
+napi_value NoteUmask(napi_env, napi_callback_info) {
+  QueueDirectory::NoteUmask();
+  return nullptr;
+}
+
 constexpr Binding kFunctions[] = {
     {"newItemForm", NewItemForm},
     {"enqueue", Start<EnqueueTask>},
@@ -325,6 +331,7 @@ constexpr Binding kFunctions[] = {
     {"enqueueBulk", StartInLane<EnqueueTask, LaneOf<&QueueBox::bulks>>},
     {"enqueueInWriter", StartInLane<EnqueueTask, WriterOf<6>>},
     {"enqueueSync", EnqueueSync},
+    {"noteUmask", NoteUmask},
     {"openDraft", Start<OpenDraftTask>},
     {"writeItem", StartInLane<WriteItemTask, WriterOf<5>>},
     {"writeDraft", Start<WriteDraftTask>},

@@ -14,4 +14,8 @@ inline int64_t NowNs() {
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+inline int64_t NowMs() {
+  return NowNs() / 1'000'000;
+}
+
 }  // namespace fsq

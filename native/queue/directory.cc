@@ -19,6 +19,13 @@ constexpr int64_t kLookLastsNs = 10'000'000;
 
 constinit std::atomic<int64_t> down_at_ns{0};
 
+constexpr int64_t kModeLastsMs = 10;
+// Of other modes, writing and a change of the owner clear bits.
+constexpr mode_t kPlainMode = 0777;
+constexpr int kModeBits = 9;
+
+constinit std::atomic<int64_t> umask_at_ms{0};
+
 }  // namespace
 
 std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout layout, bool locking,
@@ -189,6 +196,24 @@ bool QueueDirectory::WritesOut() const {
 bool QueueDirectory::CreatesExactly(mode_t mode) const {
   return umask_ >= 0 && (mode & static_cast<mode_t>(umask_)) == 0 &&
          !inexact_modes_.load(std::memory_order_relaxed);
+}
+
+bool QueueDirectory::MadeExactly(Place place, mode_t mode, int64_t opened_ms) const {
+  const int64_t look = exact_looks_[static_cast<size_t>(place)];
+  const int64_t looked_ms = look >> kModeBits;
+  return look != 0 && (look & kPlainMode) == mode && looked_ms > umask_at_ms && opened_ms >= looked_ms &&
+         opened_ms - looked_ms < kModeLastsMs;
+}
+
+void QueueDirectory::NoteLook(Place place, mode_t mode, int64_t opened_ms, bool is_exact) {
+  // Servers and FUSE programs may decide on each mode anew.
+  const bool lasts =
+      is_exact && (mode & ~kPlainMode) == 0 && file_system_.reach == platform::FileSystem::Reach::kLocal;
+  exact_looks_[static_cast<size_t>(place)] = lasts ? opened_ms << kModeBits | static_cast<int64_t>(mode) : 0;
+}
+
+void QueueDirectory::NoteUmask() {
+  umask_at_ms = NowMs();
 }
 
 }  // namespace fsq

@@ -96,6 +96,15 @@ class QueueDirectory {
   bool CreatesExactly(mode_t mode) const;
   void NoteInexactMode() { inexact_modes_.store(true, std::memory_order_relaxed); }
 
+  // Whether a file of this mode that was opened in `place` at `opened_ms` (NowMs) has exactly that mode,
+  // going by a look at another file less than 10 ms before. A umask that native code of this process sets,
+  // and a default ACL that another process sets, may go unnoticed for that time. False: look at the file.
+  bool MadeExactly(Place place, mode_t mode, int64_t opened_ms) const;
+  // A look at such a file has found that mode, or another one.
+  void NoteLook(Place place, mode_t mode, int64_t opened_ms, bool is_exact);
+  // This process sets its umask. Call it before and after.
+  static void NoteUmask();
+
  private:
   int FindLockKind(LockKind* kind) const;
 
@@ -112,6 +121,9 @@ class QueueDirectory {
   platform::FileSystem file_system_;
   std::atomic<platform::LinkWay> link_way_{platform::FirstLinkWay()};
   std::atomic<bool> inexact_modes_{false};
+  // When the file was opened whose look found its mode exact, in milliseconds, and below that the mode; 0:
+  // none.
+  std::array<std::atomic<int64_t>, kPlaces> exact_looks_{};
   // When the last look that found no down file began; 0: there was none.
   mutable std::atomic<int64_t> up_at_ns_{0};
   enum class Known : int { kUnknown, kNo, kYes };

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "calls/clock.h"
 #include "calls/fault_point.h"
 #include "files/due_time.h"
 
@@ -38,15 +39,24 @@ ssize_t CopyThroughBuffer(int source, off_t* from, int to) {
   return WriteAll(to, {buffer.get(), static_cast<size_t>(size)}) == 0 ? size : -1;
 }
 
+// Whether a file that was made with this mode in `place` has it. False, too, if that cannot be told.
+bool HasMode(QueueDirectory& directory, Place place, int fd, mode_t mode, int64_t opened_ms) {
+  if (directory.MadeExactly(place, mode, opened_ms)) return true;
+  struct stat info;
+  const bool is_exact = FSQ_CALL("enqueue.fstat", ::fstat(fd, &info)) == 0 && (info.st_mode & 07777) == mode;
+  directory.NoteLook(place, mode, opened_ms, is_exact);
+  return is_exact;
+}
+
 }  // namespace
 
 int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode) {
+  const int64_t opened_ms = NowMs();
   const Descriptor made(
       FSQ_CALL("enqueue.open", ::openat(directory.fd(Place::kQueue), name.c_str(),
                                         O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode)));
   if (!made.valid()) return -1;
-  struct stat info;
-  if (RetryInterrupted(::fstat, made.get(), &info) == 0 && (info.st_mode & 07777) != mode) {
+  if (!HasMode(directory, Place::kQueue, made.get(), mode, opened_ms)) {
     // The umask has changed since, or a default ACL applies. Set the mode right now, and build later items
     // the slower way.
     directory.NoteInexactMode();
@@ -58,6 +68,7 @@ int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode)
 ItemFile::ItemFile(ItemFile&& other) noexcept
     : directory_(other.directory_),
       descriptor_(std::move(other.descriptor_)),
+      opened_ms_(other.opened_ms_),
       temporary_(std::exchange(other.temporary_, {})) {}
 
 ItemFile& ItemFile::operator=(ItemFile&& other) noexcept {
@@ -65,6 +76,7 @@ ItemFile& ItemFile::operator=(ItemFile&& other) noexcept {
     Discard();
     directory_ = other.directory_;
     descriptor_ = std::move(other.descriptor_);
+    opened_ms_ = other.opened_ms_;
     temporary_ = std::exchange(other.temporary_, {});
   }
   return *this;
@@ -88,6 +100,7 @@ Failure ItemFile::Open(QueueDirectory& directory, platform::LinkWay way, const s
                        ItemFile* file) {
   ItemFile made;
   made.directory_ = &directory;
+  made.opened_ms_ = NowMs();
   const int tmp = directory.fd(Place::kTmp);
   if (way != platform::LinkWay::kTemporary) {
     made.descriptor_ = Descriptor(FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, mode)));
@@ -192,9 +205,8 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
   }
   // The umask and a default ACL applied when the file was created, and fchown clears bits. fstat is cheaper
   // than fchmod, which writes to the journal.
-  struct stat info;
-  const bool exact = RetryInterrupted(::fstat, fd, &info) == 0 && (info.st_mode & 07777) == form.mode;
-  if (!exact && FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
+  if (!HasMode(*directory_, Place::kTmp, fd, form.mode, opened_ms_) &&
+      FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
     return Failure{LastError(), "fchmod", Path()};
   if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
     return Failure{LastError(), "futimens", Path()};

@@ -329,6 +329,8 @@ interface Native {
   /** Unlocks and closes claims; ignores a number that no claim has. */
   release(claims: readonly number[]): void
 
+  /** This process sets its umask. Called before and after. */
+  noteUmask(): void
   newItemForm(values: ItemFormValues): ItemForm
   enqueue(
     queue: QueueHandle,

@@ -39,6 +39,7 @@ import {
 } from '../addon/native.js'
 import { Turns } from './turns.js'
 import { Upload } from './upload.js'
+import { watchUmask } from './umask.js'
 import { enqueueHere, enqueueInLane } from '../addon/lane.js'
 import { runLate } from '../addon/promises.js'
 import { leaveWriter, takeWriter } from '../addon/writers.js'
@@ -84,6 +85,7 @@ export class Enqueuer {
   #form: ItemForm | undefined
 
   constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
+    watchUmask()
     this.#directory = directory
     this.#settings = settings
     this.#reporter = reporter

@@ -30,6 +30,19 @@ test('a scan of an empty queue makes no claim', async () => {
   expect(calls['claim.kind'] ?? 0).toBeLessThan(0.1)
 })
 
+describe('an enqueue', () => {
+  test.each([
+    ['enqueue', { 'enqueue.open': 1, 'enqueue.write': 1, 'enqueue.stat': 1, 'enqueue.link': 1 }],
+    ['enqueueEmpty', { 'enqueue.open': 1, 'enqueue.stat': 1 }],
+    ['enqueueMany', { 'enqueue.open': 1, 'enqueue.write': 1, 'enqueue.link': 1 }],
+  ])('%s: looks at the mode of one file for many', async (way, expected) => {
+    const calls = await callsOf(way)
+    expect(calls).toMatchObject(expected)
+    expect(calls['enqueue.fstat']).toBeLessThan(0.2)
+    expect(calls['enqueue.chmod']).toBeUndefined()
+  })
+})
+
 describe('the finish of an item', () => {
   test.each([
     ['done', undefined],

@@ -117,6 +117,26 @@ describe('the mode is exact', () => {
   })
 })
 
+test('the mode is exact right after a change of the umask, while many items are added', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  const modes = await inProgram<number[]>(
+    `
+    process.umask(0o022)
+    const queue = new Queue('q', { root: given.root, durability: 'none' })
+    const ids = []
+    for (let round = 0; round < 30; round++) {
+      for (let count = 0; count < 10; count++) ids.push(await queue.enqueue('x'), queue.enqueueSync(null))
+      const late = Array.from({ length: 32 }, () => queue.enqueue('x'))
+      process.umask(round % 2 === 0 ? 0o077 : 0o022)
+      ids.push(queue.enqueueSync('x'), await queue.enqueue('x'), ...await Promise.all(late))
+    }
+    return ids.map((id) => fs.statSync(path.join(queue.paths.queue, id)).mode & 0o7777)`,
+    { given: { root: bed.root } },
+  )
+  expect(modes).toHaveLength(30 * 54)
+  expect(modes.filter((mode) => mode !== queue.settings.itemMode)).toEqual([])
+})
+
 describe('the owner', () => {
   ifRoot.each(waysAndPayloads)(
     'of %s, by ids and by names, with all bits of the mode',

@@ -58,6 +58,7 @@ async function argumentsOf({ root, at }) {
     reopenNames: [listing(), [1]],
     isDownSync: [queue, false],
     noteDown: [],
+    noteUmask: [],
     claim,
     claimSync: claim,
     newSkipped: [],

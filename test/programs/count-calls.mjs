@@ -17,6 +17,9 @@ const ways = {
   async enqueue() {
     for (let count = 0; count < job.count; count++) await queue.enqueue(data)
   },
+  async enqueueEmpty() {
+    for (let count = 0; count < job.count; count++) await queue.enqueue(null)
+  },
   enqueueMany: fill,
   async done() {
     await drain(async (item) => item.done())

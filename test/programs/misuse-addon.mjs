@@ -8,6 +8,7 @@ const OTHERS = new Set([
   'heldClaims',
   'openPipe',
   'noteDown',
+  'noteUmask',
   'faultPoints',
   'faultHits',
   'stop',
