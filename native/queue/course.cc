@@ -47,8 +47,8 @@ void Course::Note(Outcome outcome, bool quick) {
   if (!quick || !met_ || !claimed_ || lost_ < kLostInARow || stride_ < kShortestLeap) return;
   // If the landing place belongs to another worker, too, one name shows it.
   lost_ = kLostInARow - 1;
-  cursor_ += stride_;
-  behind_ += stride_;
+  for (const size_t end = std::min(cursor_ + stride_, open_.size()); cursor_ < end; cursor_++)
+    behind_ += open_[cursor_] ? 1 : 0;
   leapt_ = true;
 }
 

@@ -36,7 +36,7 @@ class Course {
   bool IsRoundOver(int64_t now_ns);
   void BeginRound(int64_t now_ns);
 
-  // About how many names the next round tries again. Drop removes those for which `gone` returns true.
+  // How many names the next round tries again. Drop removes those for which `gone` returns true.
   size_t behind() const { return behind_; }
   template <typename Gone>
   void Drop(Gone gone) {

@@ -26,6 +26,7 @@ class Mover {
 
  private:
   Failure CheckOurs() const;
+  Failure Remove() const;
   Failure MoveByLink() const;
   int IsOurs(int directory, const std::string& name) const;
   Failure Resolve(const Failure& failure) const;
@@ -93,11 +94,15 @@ bool Mover::HasTwoNames() const {
   return RetryInterrupted(::fstat, item_.descriptor.get(), &own) == 0 && own.st_nlink > 1;
 }
 
+// Nothing of a discarded item is kept, so one unlink is enough. By way of tmp/ it would take two calls, which
+// lock both directories, and a crash between them would leave a file. Neither way protects a file that a
+// program without the lock puts in the place of the item after the look.
+Failure Mover::Remove() const {
+  Failure failure = RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+  return failure.error == -ENOENT || failure.error == -ESTALE ? Resolve(failure) : failure;
+}
+
 Failure Mover::MoveByLink() const {
-  // Nothing of a discarded item is kept, so unlink it directly. A link in tmp/ would give it two names for a
-  // moment, and a claim could not distinguish them from those of a producer that is about to remove its name
-  // in tmp/.
-  if (item_.discard) return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   if (Link() == -1) {
     if (errno != EPERM) return FailureOf("linkat");
     // fs.protected_hardlinks: only the owner may link. No exclusive call is left, so check the name first.
@@ -155,6 +160,7 @@ Failure Mover::Resolve(const Failure& failure) const {
 
 Failure Mover::Move() {
   if (Failure failure = CheckOurs()) return failure;
+  if (item_.discard) return Remove();
   if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDue(item_.descriptor.get(), item_.due_ms)) == -1) {
     if (errno != EPERM) return FailureOf("futimens");
     item_.undelayed = true;
@@ -167,15 +173,13 @@ Failure Mover::Move() {
     target_ = target_again_.get();
     renamed = RenameExclusive();
   }
-  const bool by_link = renamed == -1 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP);
   Failure failure;
-  if (renamed == -1) failure = by_link ? MoveByLink() : FailureOf("renameat2");
+  if (renamed == -1) {
+    const bool by_link = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+    failure = by_link ? MoveByLink() : FailureOf("renameat2");
+  }
   if (failure.error == -EEXIST || failure.error == -ENOENT || failure.error == -ESTALE)
     failure = Resolve(failure);
-  if (!failure && item_.discard && !by_link) {
-    // The item has left queue/. If this fails, `fsq repair` removes what stays in tmp/.
-    (void)FSQ_CALL("finish.unlink", ::unlinkat(target_, item_.to.c_str(), 0));
-  }
   return failure;
 }
 

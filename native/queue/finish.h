@@ -19,7 +19,7 @@ struct Finish {
   std::string to;
   int64_t due_ms = 0;    // with backoff: when the item is due again, in milliseconds since the epoch; 0: not
                          // delayed
-  bool discard = false;  // removes the item by way of tmp/ instead of moving it to done/
+  bool discard = false;  // removes the item; `to_place` and `to` are not used
 
   std::optional<LogAppend> log;  // appended ahead of the move, which is made whatever becomes of the line
 

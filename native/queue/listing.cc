@@ -24,8 +24,8 @@ constexpr size_t kBlock = 32;
 
 // To read this many names takes less time than to open one that is gone.
 constexpr size_t kListedATry = 4;
-// To open fewer names than this takes less time than a listing.
-constexpr size_t kWorthListing = 64;
+// To open fewer names than this takes less time than a listing: a directory that was large stays large.
+constexpr size_t kWorthListing = 1000;
 
 constexpr ptrdiff_t kSortedAtOnce = 8192;
 

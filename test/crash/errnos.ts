@@ -322,8 +322,7 @@ async function verifyWork(
 ): Promise<void> {
   const ours = filesOf(path.join(root, NAME)).filter(({ content }) => content.toString() !== 'taken')
   expectWhole(ours)
-  const isLeftOver = scenario.action === 'discard' && one.point === 'finish.unlink'
-  if (!isLeftOver) expect(ours.filter(({ where }) => where === 'tmp')).toEqual([])
+  expect(ours.filter(({ where }) => where === 'tmp')).toEqual([])
   const did = said.flatMap((line) => ('did' in line ? [line['label'] as string] : []))
   const started = said.flatMap((line) => ('start' in line ? [line['start'] as string] : []))
   if (scenario.runs === false) expect(started).toEqual([])

@@ -31,7 +31,8 @@ test.each([
   '%s that fails thrice: claimed, FinishError, no more claims, and moved by itself later',
   async (action, errno) => {
     const { root, path: queuePath } = await makeQueue(2)
-    const faults = [1, 2, 3].map((nth) => `finish.rename#${nth}=errno:${errno}`).join(';')
+    const point = action === 'discard' ? 'finish.unlink' : 'finish.rename'
+    const faults = [1, 2, 3].map((nth) => `${point}#${nth}=errno:${errno}`).join(';')
     const child = new Child('fail-to-finish.mjs', { root, action }, { faults })
     const { error, held, next } = await child.says('error')
     expect(error).toMatchObject({ name: 'FinishError', code: 'ERR_FSQ_FINISH', errno: -errno, typed: true })
@@ -88,6 +89,7 @@ test.each([
 
 const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 const RENAME = 'finish.rename#1'
+const REMOVE = 'finish.unlink#1'
 const WITHOUT = 'finish.rename=errno:22'
 const LINK = `${WITHOUT};finish.link#1`
 const UNLINK = `${WITHOUT};finish.unlink#1`
@@ -173,7 +175,7 @@ describe('the names decide, not the answer of a call that has not moved the item
     ['done', RENAME],
     ['retry', RENAME],
     ['done', LINK],
-    ['discard', RENAME],
+    ['discard', REMOVE],
   ])('%s at %s: nor is another item taken that has got its name', async (action, call) => {
     const { code, found } = await finishWhile(action, call, ANOTHER, ENOENT)
     expect({ code, found }).toEqual({ code: GONE.code, found: ['queue 0'] })
@@ -184,7 +186,6 @@ describe('the names decide, not the answer of a call that has not moved the item
     ['done', RENAME, ['done 0']],
     ['fail', RENAME, ['fail 0']],
     ['retry', RENAME, ['queue 1']],
-    ['discard', RENAME, []],
     ['done', LINK, ['done 0']],
     ['retry', LINK, ['queue 1']],
   ])('%s at %s, and it has been made: it has', async (action, call, found) => {
@@ -198,11 +199,11 @@ describe('the names decide, not the answer of a call that has not moved the item
     expect(await finishWhile(action, UNLINK, REMOVED)).toMatchObject({ ...FINISHED, found: [found] })
   })
 
-  test.each([RENAME, UNLINK])('discard at %s, and nothing is left of it: nothing should be', async (call) => {
+  test.each([REMOVE, UNLINK])('discard at %s, and nothing is left of it: nothing should be', async (call) => {
     expect(await finishWhile('discard', call, REMOVED)).toMatchObject({ ...FINISHED, found: [] })
   })
 
-  test.each([RENAME, UNLINK])(
+  test.each([REMOVE, UNLINK])(
     'discard at %s, and another process has moved the item: it is gone',
     async (call) => {
       expect(await finishWhile('discard', call, AWAY)).toMatchObject({ ...GONE, found: [] })

@@ -140,8 +140,8 @@ describe('a finish that fails', () => {
     ['done', 'done'],
     ['fail', 'fail'],
     ['retry', 'queue'],
-    ['discard', 'tmp'],
-  ])('without permission: %s into %s/', (action, place) => {
+    ['discard', 'queue'],
+  ])('without permission: %s changes %s/', (action, place) => {
     interface Seen {
       readonly failed: ShownError
       readonly scan: ShownError
