@@ -21,6 +21,9 @@ class Task {
   // On a thread of the pool, unless the call is synchronous.
   virtual void Run() = 0;
 
+  // Whether it runs before the tasks that wait in its lane already.
+  virtual bool goes_first() const { return false; }
+
   // The answer. Null: JavaScript can no longer run (the thread is being terminated). The destructor closes
   // everything that was not handed over.
   virtual napi_value Answer(napi_env env, AddonData& data) = 0;
