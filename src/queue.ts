@@ -188,7 +188,8 @@ export class Queue<out T extends Shape = Untyped> {
    * Adds an item (fsq standard, section 3). Workers see the item only when it is complete. When this resolves, the item is as durable as
    * the setting `durability` promises.
    *
-   * @param data - The contents. Bytes are taken as they are at the call. A stream is read to its end, and destroyed if that fails.
+   * @param data - The contents. Up to 65,536 bytes are taken as they are at the call; do not change or transfer more than that until this
+   * settles. A stream is read to its end, and destroyed if that fails.
    * @param args - The arguments. They share the 255 bytes of a file name: keep them short.
    * @param options - `delay`: milliseconds until the item is due. `signal`: its abort cancels the call, and nothing of the item stays.
    * `trigger`: whether to pull the trigger after the item is in the queue (default: the setting `useTrigger`).
@@ -226,7 +227,7 @@ export class Queue<out T extends Shape = Untyped> {
 
   /**
    * Adds items in the order of the array, in few calls into native code. Streams are read one after the other. The call is not atomic:
-   * each item is added by itself.
+   * each item is added by itself. As with {@link enqueue}, do not change more than 65,536 bytes until this settles.
    *
    * @param options - `signal`: its abort cancels the entries that are not in the queue yet.
    * @returns The ids, in the order of the array.

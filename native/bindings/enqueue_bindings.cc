@@ -105,6 +105,14 @@ class EnqueueTask : public Task {
   std::vector<NewItem> items_;
 };
 
+// Enqueues a draft of WriteItemTask. First: the next contents are already waiting in the lane, and the caller
+// sends more when this item is in the queue.
+class EnqueueWrittenTask : public EnqueueTask {
+ public:
+  using EnqueueTask::EnqueueTask;
+  bool goes_first() const override { return true; }
+};
+
 // (queue, form, suffix, payload, due): enqueues one item synchronously. No Task, because this is the fastest
 // way.
 napi_value EnqueueSync(napi_env env, napi_callback_info info) {
@@ -329,7 +337,7 @@ constexpr Binding kFunctions[] = {
     {"enqueue", Start<EnqueueTask>},
     {"enqueueInLane", StartInLane<EnqueueTask, LaneOf<&QueueBox::enqueues>>},
     {"enqueueBulk", StartInLane<EnqueueTask, LaneOf<&QueueBox::bulks>>},
-    {"enqueueInWriter", StartInLane<EnqueueTask, WriterOf<6>>},
+    {"enqueueInWriter", StartInLane<EnqueueWrittenTask, WriterOf<6>>},
     {"enqueueSync", EnqueueSync},
     {"noteUmask", NoteUmask},
     {"openDraft", Start<OpenDraftTask>},

@@ -311,10 +311,11 @@ export class Enqueuer {
   async #write(entry: LargeEntry, writer: number): Promise<ReadyEntry | Unadded> {
     const { suffix, due, trigger, stop } = entry
     const bytes = entry.payload.bytes(this.#pool)
-    if (bytes === undefined) return { errno: -EFAULT, syscall: 'write' }
     try {
       for (let attempt = 0; ; attempt++) {
         const handle = this.#directory.opened ?? (await this.#directory.open())
+        // Native code would take it for an item without contents.
+        if (entry.payload.isGone) return { errno: -EFAULT, syscall: 'write' }
         const draft = await native.writeItem(handle, this.#itemForm(), suffix, bytes, stop, writer)
         if (!isFailure(draft)) return { suffix, due, trigger, stop, payload: draft }
         if (isLost(draft) && attempt < MOST_REOPENINGS) {

@@ -7,8 +7,11 @@ import type { Buffer } from 'node:buffer'
 
 import type { BufferPool } from './buffer-pool.js'
 
-/** Bytes, or UTF-16 units of a text. Up to here a copy costs less than the second way through the pool, which large contents take. */
-export const LARGE = 256 * 1024
+/**
+ * Bytes, or UTF-16 units of a text. Up to here a copy costs no more than the second native call, which large contents take. Users are
+ * told a lower limit, 65,536 bytes, from which on they must not change the bytes.
+ */
+export const LARGE = 128 * 1024
 
 /** Bytes that belong to the caller, or a text, which is encoded when its turn comes. */
 export class LargeContents {
@@ -23,16 +26,17 @@ export class LargeContents {
       typeof contents === 'string'
         ? contents
         : new Uint8Array(contents.buffer, contents.byteOffset, contents.byteLength)
-    this.size = contents.length
+    this.size = this.#contents.length
   }
 
-  /**
-   * @param pool - Has the memory for the bytes of a text; takes it back by {@link BufferPool.giveBack}.
-   * @returns `undefined`: the buffer of the bytes has been transferred away.
-   */
-  bytes(pool: BufferPool): Uint8Array | undefined {
-    if (typeof this.#contents === 'string') return pool.encode(this.#contents)
-    return this.#contents.length === this.size ? this.#contents : undefined
+  /** Whether the buffer of the bytes has been transferred away: its views have length 0 then. */
+  get isGone(): boolean {
+    return this.#contents.length !== this.size
+  }
+
+  /** @param pool - Has the memory for the bytes of a text; takes it back by {@link BufferPool.giveBack}. */
+  bytes(pool: BufferPool): Uint8Array {
+    return typeof this.#contents === 'string' ? pool.encode(this.#contents) : this.#contents
   }
 }
 

@@ -40,7 +40,11 @@ napi_value Lane::Run(napi_env env, std::unique_ptr<Task> task) {
   bool idle = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    waiting_.push_back(std::move(pending));
+    if (pending->goes_first()) {
+      waiting_.push_front(std::move(pending));
+    } else {
+      waiting_.push_back(std::move(pending));
+    }
     waiting_count_.store(waiting_.size());
     idle = !std::exchange(working_, true);
     brisk_.store(!idle || NowNs() - ended_ns_ < kSpinNs, std::memory_order_relaxed);

@@ -1,4 +1,5 @@
 // Tasks of one kind that run one after the other, in the order in which they came, on one thread of the pool.
+// A task that goes first runs before all others that wait.
 //
 // The thread continues while tasks are waiting, and spins briefly for the next one before it leaves: waking a
 // thread costs more than most tasks, on both sides. A steady stream of tasks causes no wake-ups, and a single

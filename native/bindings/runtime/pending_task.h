@@ -32,6 +32,7 @@ class PendingTask {
     ran_ = true;
   }
 
+  bool goes_first() const { return task_->goes_first(); }
   bool stopping() const { return stopping_->load(std::memory_order_relaxed); }
 
   // Call it once, on the JavaScript thread. `alive`: the promise may still be resolved.

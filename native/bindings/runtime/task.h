@@ -33,6 +33,9 @@ class Task {
   // How many microseconds the run has taken.
   double spent_us() const { return static_cast<double>(spent_ns_) / 1000; }
 
+  // Whether it runs before the tasks that wait in its lane already.
+  virtual bool goes_first() const { return false; }
+
   // The answer. Null: JavaScript can no longer run (the thread is being terminated). The destructor closes
   // everything that was not handed over.
   virtual napi_value Answer(napi_env env, AddonData& data) = 0;
