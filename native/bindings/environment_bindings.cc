@@ -7,11 +7,9 @@
 
 #include "bindings/bindings.h"
 #include "bindings/runtime/addon_data.h"
-#include "bindings/runtime/completions.h"
 #include "bindings/runtime/js_argument.h"
 #include "bindings/runtime/js_value.h"
 #include "bindings/runtime/task.h"
-#include "calls/clock.h"
 #include "calls/descriptor.h"
 #include "calls/failure.h"
 #include "calls/fault_point.h"
@@ -25,19 +23,9 @@ napi_value HeldClaims(napi_env env, napi_callback_info) {
   return JsBuilder(env).Number(static_cast<double>(DataOf(env).claims.size()));
 }
 
-// For this long the JavaScript thread is expected to poll again by itself.
-constexpr int64_t kPollAgainNs = 100'000;
-
-// (polling) -> how many lane tasks are still in flight; resolves those that have completed. `polling`: the
-// caller polls again soon.
-napi_value ResolveCompleted(napi_env env, napi_callback_info info) {
-  JsArguments arguments(env, info);
-  const bool polling = arguments[0].Flag();
-  if (!arguments.ok()) return nullptr;
-  const std::shared_ptr<Completions> completions = DataOf(env).completions;
-  if (!completions) return JsBuilder(env).Number(0);
-  completions->ExpectPollsUntil(polling ? NowNs() + kPollAgainNs : 0);
-  return JsBuilder(env).Number(static_cast<double>(completions->Settle(env, true)));
+// How often this thread has gone to sleep in the kernel; -1: unknown.
+napi_value Sleeps(napi_env env, napi_callback_info) {
+  return JsBuilder(env).Number(static_cast<double>(platform::Sleeps()));
 }
 
 // The process exits: operations that have not begun never will, and half-written items are discarded.
@@ -96,14 +84,9 @@ napi_value FaultHits(napi_env env, napi_callback_info) {
 #endif
 
 constexpr Binding kFunctions[] = {
-    {"heldClaims", HeldClaims},
-    {"openPipe", OpenPipe},
-    {"resolveCompleted", ResolveCompleted},
-    {"stop", Stop},
+    {"heldClaims", HeldClaims}, {"openPipe", OpenPipe},       {"sleeps", Sleeps},       {"stop", Stop},
 #ifdef FSQ_FAULT_POINTS
-    {"setFaults", SetFaults},
-    {"faultPoints", FaultPoints},
-    {"faultHits", FaultHits},
+    {"setFaults", SetFaults},   {"faultPoints", FaultPoints}, {"faultHits", FaultHits},
 #endif
 };
 

@@ -137,6 +137,10 @@ int OpenPipe(int ends[2]);
 // process-wide state (entropies) would start again with the next thread.
 void StayLoaded();
 
+// How often the calling thread has gone to sleep in the kernel, as it does to wait for a disk; -1 where only
+// the process is counted.
+int64_t Sleeps();
+
 // The process's umask, or -1 where it cannot be read without changing it.
 int Umask();
 

@@ -74,6 +74,10 @@ int WriteOut(int fd) {
   return SyncFile(fd);
 }
 
+int64_t Sleeps() {
+  return -1;
+}
+
 bool WritesOut(int, const FileSystem&) {
   return false;
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -71,6 +72,11 @@ int Refresh(int directory) {
   alignas(uint64_t) std::array<char, 256> answer;
   return static_cast<int>(
       ::syscall(SYS_statx, directory, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, kBasicStats, answer.data()));
+}
+
+int64_t Sleeps() {
+  rusage usage{};
+  return ::getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : -1;
 }
 
 int SyncFile(int fd) {

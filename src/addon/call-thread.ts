@@ -5,25 +5,33 @@
  * waits for a disk blocks everything else here meanwhile. So this thread makes a call only
  *
  * - after a run of quick ones, which threads of the pool have made;
- * - until one is slow: then a hundred have to be quick again;
+ * - until one is slow, and not because this process was preempted: then a hundred have to be quick again;
  * - for a few items a turn of the event loop, so that everything else has its turn.
  *
  * Its users keep it away from calls that wait by their nature (fsync), and from file systems that another machine or process serves.
  *
  * @module
  */
-import { setImmediate } from '../real-timers.js'
+import { native } from './native.js'
+import { performance, setImmediate } from '../real-timers.js'
 
 // Quick items after a slow call, so that at most one call in a hundred blocks this thread, however the slow ones come.
 const NEXT_RUN = 100
 // All users together, in one turn.
-const MOST_ITEMS = 32
+const MOST_ITEMS = 8
 
 /** The items that this thread has handled in this turn of the event loop. */
 let handled = 0
+/** How often this thread had gone to sleep before its first call in this turn. */
+let sleeps = 0
 
 function endTurn(): void {
   handled = 0
+}
+
+/** A thread that has not slept was preempted: on a busy machine the call would have taken as long in the pool, and its wake-up, too. */
+function hasSlept(): boolean {
+  return sleeps === -1 || native.sleeps() !== sleeps
 }
 
 /** Limits for calls of one kind. */
@@ -60,6 +68,15 @@ export class CallThread {
     return this.#missing === 0 && handled >= MOST_ITEMS
   }
 
+  /** To be called before a call on this thread. Returns the time. */
+  beginHere(): number {
+    if (handled === 0) {
+      setImmediate(endTurn)
+      sleeps = native.sleeps()
+    }
+    return performance.now()
+  }
+
   /**
    * Records a call on this thread.
    *
@@ -67,9 +84,8 @@ export class CallThread {
    * @param spent - Microseconds.
    */
   noteHere(items: number, spent: number): void {
-    if (handled === 0) setImmediate(endTurn)
     handled += Math.max(items, 1)
-    if (spent > items * this.#limits.slow) this.#missing = NEXT_RUN
+    if (spent > items * this.#limits.slow && hasSlept()) this.#missing = NEXT_RUN
   }
 
   /** Records a call in the pool. */

@@ -1,10 +1,8 @@
 /**
- * Calls that native code runs one after the other on one thread, the lane. Each takes a few microseconds, so this thread spins for
- * the completion instead of going to sleep: see {@link spinForCompletions}.
+ * Calls that native code runs one after the other on one thread, the lane; and the same calls for one item, on this thread.
  *
  * @module
  */
-import { spinForCompletions } from './completions.js'
 import type { CallThread } from './call-thread.js'
 import {
   type EnqueueAnswer,
@@ -25,9 +23,7 @@ const numbers = new Float64Array(moveNumbers(MOST_MOVES))
 
 /** Enqueues small items in memory. See `enqueue` of native code. */
 export function enqueueInLane(...args: Parameters<typeof native.enqueue>): Promise<EnqueueAnswer> {
-  const answer = native.enqueueInLane(...args)
-  spinForCompletions()
-  return answer
+  return native.enqueueInLane(...args)
 }
 
 /**
@@ -48,7 +44,6 @@ export function finish(
   const logs = packLogs(moves)
   const names = packMoves(moves, numbers)
   const answer = native.finish(queue, numbers, moves.length, names, durable, logs?.lines, logs?.form)
-  spinForCompletions()
   return answer.then((results) => {
     if (typeof results === 'object') return results
     thread.noteInPool(moves.length, results)
@@ -58,8 +53,8 @@ export function finish(
 
 /** {@link finish} of one item, on this thread and not durable. */
 export function finishHere(queue: QueueHandle, move: PackableMove, thread: CallThread): FinishResult {
-  const begun = performance.now()
   const names = packMoves([move], numbers)
+  const begun = thread.beginHere()
   const results = native.finishSync(queue, numbers, 1, names, false)
   thread.noteHere(1, (performance.now() - begun) * 1000)
   return typeof results === 'object' ? results[0] : undefined
@@ -70,7 +65,7 @@ export function enqueueHere(
   thread: CallThread,
   ...args: Parameters<typeof native.enqueueSync>
 ): EnqueueResult {
-  const begun = performance.now()
+  const begun = thread.beginHere()
   const result = native.enqueueSync(...args)
   thread.noteHere(1, (performance.now() - begun) * 1000)
   return result

@@ -319,13 +319,6 @@ interface Native {
     form?: Float64Array,
   ): Promise<FinishAnswer>
   finishSync: (...args: Parameters<Native['finish']>) => FinishAnswer
-  /**
-   * Resolves the lane calls that have completed, without waiting for the wake-up by their thread. After `polling`, no wake-up is sent
-   * until the next call, which must follow soon.
-   *
-   * @returns How many calls are in flight.
-   */
-  resolveCompleted(polling: boolean): number
   /** Unlocks and closes claims; ignores a number that no claim has. */
   release(claims: readonly number[]): void
 
@@ -465,6 +458,8 @@ interface Native {
 
   /** How many claims this thread holds. */
   heldClaims(): number
+  /** How often this thread has gone to sleep in the kernel; -1: unknown. */
+  sleeps(): number
   /** Drops the calls that have not begun, because the process exits. */
   stop(): void
   /** The hash of the sources of this build (native/source-hash.cjs). */

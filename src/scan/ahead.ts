@@ -151,11 +151,9 @@ export class Ahead {
 
   /** Claims more items while the last ones are worked on. */
   #fillAhead(): void {
-    const { prefetch, pass, claimer } = this.#options
+    const { prefetch, pass } = this.#options
     const ahead = prefetch.size - 1
     if (ahead === 0 || this.#ready.length > ahead / 2) return
-    // Waking another thread costs more than the claim.
-    if (claimer.isTurnOver && !this.#isEmpty()) return
     if (this.#filling !== undefined || pass.isEnded || this.#error !== undefined) return
     const room = prefetch.next() - 1 - this.#ready.length
     if (room > 0) this.#fill(room)
@@ -171,8 +169,8 @@ export class Ahead {
       this.#context.directory.checkOpen()
       const batch = claimer.claimHere(handles, count)
       if (batch === undefined) {
-        const claiming = claimer.claimInPool(handles, count)
-        this.#filling = this.#whenFilled(claiming.then((claimed) => this.#receive(handle, claimed)))
+        const filling = claimer.claimInPool(handles, count, (claimed) => this.#receive(handle, claimed))
+        this.#filling = this.#whenFilled(filling)
       } else {
         const rejecting = this.#receive(handle, batch)
         if (rejecting !== undefined) this.#filling = this.#whenFilled(rejecting)

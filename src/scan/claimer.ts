@@ -64,11 +64,6 @@ export class Claimer {
     }
   }
 
-  /** Whether this thread is to claim the next items, but not in this turn of the event loop. */
-  get isTurnOver(): boolean {
-    return this.#thread.isTurnOver && this.#context.directory.isLocal
-  }
-
   /** Claims at most `count` items on this thread; `undefined`: another thread is better suited, see {@link claimInPool}. */
   claimHere(handles: PassHandles, count: number): ClaimBatch | undefined {
     if (!this.#context.directory.isLocal) return undefined
@@ -77,8 +72,12 @@ export class Claimer {
     return this.#claimSync(handles, Math.min(count, FEW_NAMES), FEW_NAMES)
   }
 
-  /** Claims at most `count` items on a thread of the pool. */
-  claimInPool({ handle, listing, skipped }: PassHandles, count: number): Promise<ClaimBatch> {
+  /** Claims at most `count` items on a thread of the pool, and resolves as `receive` does. */
+  claimInPool(
+    { handle, listing, skipped }: PassHandles,
+    count: number,
+    receive: (batch: ClaimBatch) => Promise<void> | undefined,
+  ): Promise<void> {
     const { handle: stop } = this.#cancellation
     return native
       .claim(handle, listing, count, ALL_NAMES, READ_LIMIT, this.#escape, skipped, stop)
@@ -87,11 +86,12 @@ export class Claimer {
         this.#thread.noteInPool(batch.looked, batch.spent)
         // Where this finds none, many names are to be skipped.
         if (batch.files.length === 0) this.#thread.leave()
-        return batch
+        return receive(batch)
       })
   }
 
   #claimSync({ handle, listing, skipped }: PassHandles, count: number, looks: number): ClaimBatch {
+    this.#thread.beginHere()
     const batch = unpackClaims(
       native.claimSync(handle, listing, count, looks, READ_LIMIT, this.#escape, skipped),
     )

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { Queue } from '../../dist/index.js'
 import { job, say } from '../support/program.mjs'
 
-const ITEMS = 1000
+const ITEMS = 500
 
 let made = 0
 const hook = createHook({
@@ -18,14 +18,15 @@ const counts = {}
 
 /** @param own - How many promises the caller makes for an item: one for each await. */
 async function count(name, own, run, items = ITEMS) {
-  // The first round warms up.
-  for (let round = 0; round < 2; round++) {
+  // The least of some rounds: on a busy machine more calls go to the pool, and one there takes three more.
+  counts[name] = Infinity
+  for (let round = 0; round < 5; round++) {
     made = 0
     hook.enable()
     await run(items)
     hook.disable()
+    counts[name] = Math.min(counts[name], made / items - own)
   }
-  counts[name] = made / items - own
 }
 
 async function enqueueAwaited(queue, items) {

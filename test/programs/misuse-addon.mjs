@@ -6,6 +6,7 @@ const OTHERS = new Set([
   'newSkipped',
   'newStop',
   'heldClaims',
+  'sleeps',
   'openPipe',
   'noteDown',
   'noteUmask',

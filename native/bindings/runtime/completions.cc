@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "bindings/runtime/threadsafe_function.h"
-#include "calls/clock.h"
 
 namespace fsq {
 
@@ -30,24 +29,22 @@ void Completions::Add(std::unique_ptr<PendingTask> completed) {
 
 void Completions::Notify() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (notified_ || closed_ || completed_.empty() || NowNs() < polled_until_ns_.load()) return;
+  if (notified_ || closed_ || completed_.empty()) return;
   // Under the mutex, so that the function cannot be torn down at the same time. The call never waits.
   notified_ = napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_ok;
 }
 
-size_t Completions::Settle(napi_env env, bool alive) {
+void Completions::Settle(napi_env env, bool alive) {
   std::vector<std::unique_ptr<PendingTask>> completed;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     completed.swap(completed_);
     notified_ = false;
   }
-  expected_ -= completed.size();
   napi_handle_scope scope = nullptr;
-  if (completed.empty() || napi_open_handle_scope(env, &scope) != napi_ok) return expected_;
+  if (completed.empty() || napi_open_handle_scope(env, &scope) != napi_ok) return;
   for (const std::unique_ptr<PendingTask>& task : completed) task->Settle(env, alive);
   (void)napi_close_handle_scope(env, scope);
-  return expected_;
 }
 
 void Completions::Call(napi_env env, napi_value, void*, void*) {

@@ -3,8 +3,6 @@
 
 #include <node_api.h>
 
-#include <atomic>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -18,19 +16,14 @@ class Completions {
   // Null: JavaScript can no longer run.
   static std::shared_ptr<Completions> Of(napi_env env);
 
-  // These two may be called on any thread. The JavaScript thread resolves the added tasks after Notify, or
-  // when it polls.
+  // These two may be called on any thread. The JavaScript thread resolves the added tasks after Notify.
   void Add(std::unique_ptr<PendingTask> completed);
   void Notify();
 
   // The others are for the JavaScript thread only.
 
-  // A task has begun that will complete here.
-  void Expect() { expected_++; }
-  // Resolves all completed tasks. Returns how many are still in flight.
-  size_t Settle(napi_env env, bool alive);
-  // The JavaScript thread polls by itself until then (on the clock of NowNs), so it need not be woken.
-  void ExpectPollsUntil(int64_t ns) { polled_until_ns_.store(ns); }
+  // Resolves all completed tasks.
+  void Settle(napi_env env, bool alive);
   // The environment is ending: Notify does nothing from now on.
   void Close();
 
@@ -43,9 +36,6 @@ class Completions {
   napi_threadsafe_function function_ = nullptr;
   bool notified_ = false;
   bool closed_ = false;
-
-  std::atomic<int64_t> polled_until_ns_{0};
-  size_t expected_ = 0;
 };
 
 }  // namespace fsq

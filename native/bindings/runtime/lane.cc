@@ -36,7 +36,6 @@ napi_value Lane::Run(napi_env env, std::unique_ptr<Task> task) {
   napi_value promise = nullptr;
   std::unique_ptr<PendingTask> pending = PendingTask::Of(env, std::move(task), &promise);
   if (!pending) return nullptr;
-  completions_->Expect();
   bool idle = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -124,7 +123,7 @@ void Lane::Complete(napi_env env, napi_status status, void* data) {
   Lane& lane = *shift->lane;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  (void)lane.completions_->Settle(env, status == napi_ok);
+  lane.completions_->Settle(env, status == napi_ok);
   (void)napi_delete_async_work(env, shift->work);
   // If this fails, JavaScript can no longer run, and nothing waits for the remaining tasks.
   if (shift->cut) (void)lane.StartShift(env);
