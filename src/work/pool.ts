@@ -81,10 +81,8 @@ export class Pool<Item extends WorkableItem> {
   }
 
   /** Resolves when there may be a place again, or at {@link giveUp}. */
-  change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#queue.push(resolve)
-    })
+  async change(): Promise<void> {
+    await new Promise<void>((resolve) => this.#queue.push(resolve))
   }
 
   /** Takes an item that was just claimed. It starts at the end of this tick, together with the others. */
