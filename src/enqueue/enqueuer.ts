@@ -35,6 +35,7 @@ import {
   isFailure,
   native,
 } from '../addon/native.js'
+import { setTimeout } from '../real-timers.js'
 import { Turns } from './turns.js'
 import { Upload } from './upload.js'
 import { enqueueInLane } from '../addon/lane.js'
@@ -60,6 +61,9 @@ const SMALL_BATCH = 16
 // the lanes busy; else as many as share an fsync.
 const LARGE_IN_FLIGHT = 9
 const LARGE_BATCH = 64
+// How often, and for how long each time, a large item waits for a descriptor.
+const MOST_WAITS = 50
+const WAIT_MS = 10
 
 /** Adds items to one queue. */
 export class Enqueuer {
@@ -220,21 +224,12 @@ export class Enqueuer {
 
   /**
    * {@link enqueueAll} for entries of which some are large. Several threads write those before the first entry is added.
-   *
-   * @param before - Settles when the entries before these have been added.
    */
-  async enqueueMixed(
-    entries: readonly (ReadyEntry | LargeEntry)[],
-    call: NativeCall,
-    before: Promise<unknown> | undefined,
-  ): Promise<Result[]> {
-    if (before === undefined && !entries.some(isLarge)) {
-      return this.enqueueAll(entries as readonly ReadyEntry[], call)
-    }
+  async enqueueMixed(entries: readonly (ReadyEntry | LargeEntry)[], call: NativeCall): Promise<Result[]> {
+    if (!entries.some(isLarge)) return this.enqueueAll(entries as readonly ReadyEntry[], call)
     const written = await Promise.all(
       entries.map(async (entry) => (isLarge(entry) ? this.#writeInTurn(entry) : entry)),
     )
-    await before?.catch(() => undefined)
     const ready = written.filter(isEntry)
     const added = ready.length === 0 ? Promise.resolve([]) : this.enqueueAll(ready, call)
     const discarded = ready.map(async (entry, index) =>
@@ -278,8 +273,13 @@ export class Enqueuer {
           this.#directory.forget(handle)
           continue
         }
-        // Other drafts may hold the last descriptors. Native code enqueues a copy as soon as it has added those.
         if (draft.errno !== -EMFILE && draft.errno !== -ENFILE) return draft
+        // Other large items may hold the last descriptors, each for a moment.
+        if (this.#turns.taken > 1 && attempt < MOST_WAITS) {
+          await later(WAIT_MS)
+          continue
+        }
+        // Or drafts of the same bulk: native code enqueues a copy as soon as it has added those.
         return { suffix, due, trigger, stop, payload: this.#pool.copy(bytes) }
       }
     } finally {
@@ -388,4 +388,8 @@ async function discardUnlessAdded({ payload }: ReadyEntry, adding: Promise<Resul
 
 function isDraft(payload: NativePayload): payload is DraftHandle {
   return typeof payload === 'object' && payload !== null && !(payload instanceof Uint8Array)
+}
+
+async function later(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
