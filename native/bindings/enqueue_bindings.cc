@@ -158,12 +158,12 @@ class OpenDraftTask : public Task {
 // (queue, form, suffix, bytes, stop, lane) -> a draft of the bytes, or a failure as of enqueue. EFAULT: the
 // memory of the bytes has been transferred away or detached meanwhile.
 //
-// The bytes are borrowed, not copied. The reference keeps their view and its buffer alive, and with them their
-// memory, as long as the buffer has it. If JavaScript takes the memory away from the buffer, it can be freed
-// and used again while a thread writes it. That cannot end the process: write(2) fails with EFAULT where no
-// memory is. But it can write other memory. So nothing of the draft is used before Answer has seen that the
-// buffer still has the memory. As memory that was taken away never comes back, the buffer then had it all the
-// time. Answer runs where JavaScript does, so nothing can be taken away during the look.
+// The bytes are borrowed, not copied. The reference keeps their view and its buffer alive, and with them
+// their memory, as long as the buffer has it. If JavaScript takes the memory away from the buffer, it can be
+// freed and used again while a thread writes it. That cannot end the process: write(2) fails with EFAULT
+// where no memory is. But it can write other memory. So nothing of the draft is used before Answer has seen
+// that the buffer still has the memory. As memory that was taken away never comes back, the buffer then had
+// it all the time. Answer runs where JavaScript does, so nothing can be taken away during the look.
 class WriteItemTask : public Task {
  public:
   explicit WriteItemTask(JsArguments& arguments)

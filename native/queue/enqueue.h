@@ -39,9 +39,8 @@ void EnqueueAll(QueueDirectory& directory, const ItemForm& form, std::span<NewIt
                 const std::atomic<bool>* stopping);
 
 // Gives the item an empty draft as its payload, or sets its failure. `trusted` is false if the bytes that are
-// written into it may turn out to be other memory of this process: then only its owner may read the file until
-// it is enqueued.
-void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item,
-               bool trusted);
+// written into it may turn out to be other memory of this process: then only its owner may read the file
+// until it is enqueued.
+void OpenDraft(std::shared_ptr<QueueDirectory> directory, const ItemForm& form, NewItem& item, bool trusted);
 
 }  // namespace fsq

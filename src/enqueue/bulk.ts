@@ -75,8 +75,6 @@ class BulkEnqueue {
   #begun = 0
   /** Parts that have begun and were not awaited yet, in order. */
   readonly #running: Promise<readonly Result[]>[] = []
-  /** Whether the part that has begun last has large entries. */
-  #lastHasLarge = false
   /** One result for each entry of the parts that were awaited. */
   readonly #results: Result[] = []
 
@@ -126,17 +124,13 @@ class BulkEnqueue {
     // The early parts overlap, if there are any.
     let lastOverlaps = true
     for (const part of partsOf(this.#good.slice(this.#begun))) {
-      const overlaps = this.#overlaps(part)
+      // Drafts of two parts could hold all descriptors.
+      const overlaps = !this.#enqueuer.isDurable && part.every(isSmall)
       await this.#awaitParts(overlaps && lastOverlaps ? 1 : 0)
       this.#begin(part, overlaps)
       lastOverlaps = overlaps
     }
     await this.#awaitParts(0)
-  }
-
-  #overlaps(part: readonly Entry[]): boolean {
-    if (part.some(isLarge)) return part.every((entry) => isLarge(entry) || isSmall(entry))
-    return !this.#enqueuer.isDurable && part.every(isSmall)
   }
 
   /** Awaits the earliest parts until at most `mostRunning` are left. */
@@ -148,11 +142,7 @@ class BulkEnqueue {
   }
 
   #begin(part: readonly Entry[], overlaps: boolean): void {
-    const hasLarge = part.some(isLarge)
-    // Without large entries, native code has the parts in their order already.
-    const before = hasLarge || this.#lastHasLarge ? this.#running.at(-1) : undefined
-    this.#lastHasLarge = hasLarge
-    const adding = this.#add(part, overlaps, before)
+    const adding = this.#add(part, overlaps)
     // awaitParts() or cleanUp() handles a rejection. Until then Node must not treat it as unhandled.
     adding.catch(() => undefined)
     this.#running.push(adding)
@@ -160,11 +150,7 @@ class BulkEnqueue {
   }
 
   /** Adds a part. Returns one result per entry. */
-  async #add(
-    part: readonly Entry[],
-    overlaps: boolean,
-    before: Promise<unknown> | undefined,
-  ): Promise<readonly Result[]> {
+  async #add(part: readonly Entry[], overlaps: boolean): Promise<readonly Result[]> {
     try {
       this.#cancellation.check()
       const [first] = part
@@ -172,8 +158,7 @@ class BulkEnqueue {
         return [await this.#enqueuer.enqueueStreamed(first, this.#signal)]
       }
       const entries = this.#cancellable(part as readonly (ReadyEntry | LargeEntry)[])
-      const call = overlaps && !this.#enqueuer.isDurable ? 'enqueueBulk' : 'enqueue'
-      const results = await this.#enqueuer.enqueueMixed(entries, call, before)
+      const results = await this.#enqueuer.enqueueMixed(entries, overlaps ? 'enqueueBulk' : 'enqueue')
       return results.map((result) => (isCancelled(result) ? abortedError(this.#cancellation) : result))
     } catch (error) {
       const failure = this.#isReason(error) ? abortedError(this.#cancellation) : asFsqError(error)

@@ -37,6 +37,7 @@ import {
   isFailure,
   native,
 } from '../addon/native.js'
+import { setTimeout } from '../real-timers.js'
 import { Turns } from './turns.js'
 import { Upload } from './upload.js'
 import { watchUmask } from './umask.js'
@@ -66,6 +67,9 @@ const MOST_HERE = 16 * 1024
 // the lanes busy; else as many as share an fsync.
 const LARGE_IN_FLIGHT = 9
 const LARGE_BATCH = 64
+// How often, and for how long each time, a large item waits for a descriptor.
+const MOST_WAITS = 50
+const WAIT_MS = 10
 
 /** Adds items to one queue. */
 export class Enqueuer {
@@ -264,21 +268,12 @@ export class Enqueuer {
 
   /**
    * {@link enqueueAll} for entries of which some are large. Several threads write those before the first entry is added.
-   *
-   * @param before - Settles when the entries before these have been added.
    */
-  async enqueueMixed(
-    entries: readonly (ReadyEntry | LargeEntry)[],
-    call: NativeCall,
-    before: Promise<unknown> | undefined,
-  ): Promise<Result[]> {
-    if (before === undefined && !entries.some(isLarge)) {
-      return this.enqueueAll(entries as readonly ReadyEntry[], call)
-    }
+  async enqueueMixed(entries: readonly (ReadyEntry | LargeEntry)[], call: NativeCall): Promise<Result[]> {
+    if (!entries.some(isLarge)) return this.enqueueAll(entries as readonly ReadyEntry[], call)
     const written = await Promise.all(
       entries.map(async (entry) => (isLarge(entry) ? this.#writeInTurn(entry) : entry)),
     )
-    await before?.catch(() => undefined)
     const ready = written.filter(isEntry)
     const added = ready.length === 0 ? Promise.resolve([]) : this.enqueueAll(ready, call)
     const discarded = ready.map(async (entry, index) =>
@@ -322,8 +317,13 @@ export class Enqueuer {
           this.#directory.forget(handle)
           continue
         }
-        // Other drafts may hold the last descriptors. Native code enqueues a copy as soon as it has added those.
         if (draft.errno !== -EMFILE && draft.errno !== -ENFILE) return draft
+        // Other large items may hold the last descriptors, each for a moment.
+        if (this.#turns.taken > 1 && attempt < MOST_WAITS) {
+          await later(WAIT_MS)
+          continue
+        }
+        // Or drafts of the same bulk: native code enqueues a copy as soon as it has added those.
         return { suffix, due, trigger, stop, payload: this.#pool.copy(bytes) }
       }
     } finally {
@@ -468,4 +468,8 @@ function isDraft(payload: NativePayload): payload is DraftHandle {
 /** Adds an entry with the next batch. For the callers that need the result of native code, not an id. */
 function submitTo(batcher: Batcher<ReadyEntry, Result>, entry: ReadyEntry): Promise<Result> {
   return new Promise((resolve, reject) => batcher.submit(entry, resolve, reject))
+}
+
+async function later(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds))
 }

@@ -6,11 +6,18 @@
 
 /** Gives out a number of turns, in the order of the requests. */
 export class Turns {
+  readonly #count: number
   #free: number
   readonly #waiting: (() => void)[] = []
 
   constructor(count: number) {
+    this.#count = count
     this.#free = count
+  }
+
+  /** How many turns are taken. */
+  get taken(): number {
+    return this.#count - this.#free
   }
 
   /** Takes a turn. The promise, if there is one, resolves when the caller has it. */

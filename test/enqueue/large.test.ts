@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { EnqueueManyError, PayloadError } from '../../src/errors/classes.js'
+import { type EnqueueManyError, PayloadError } from '../../src/errors/classes.js'
 import type { Payload } from '../../src/enqueue/payload.js'
 import { Turns } from '../../src/enqueue/turns.js'
 import type { Queue } from '../../src/queue.js'

@@ -10,6 +10,7 @@ import { describe, expect, test } from '@jest/globals'
 import { EnqueueManyError, FsqError, PayloadError } from '../../src/errors/classes.js'
 import type { Payload } from '../../src/enqueue/payload.js'
 import type { Queue } from '../../src/queue.js'
+import { makeDirectory } from '../support/child.js'
 import { checkError, contents, drain, errorOf, names, pathOf, takeOne, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
@@ -123,6 +124,15 @@ describe.each(ways)('%s', (_way, enqueue) => {
       expect(fs.readFileSync(pathOf(queue, 'queue', id), 'utf8')).toBe(
         fs.readFileSync('/proc/version', 'utf8'),
       )
+    })
+
+    test('of another file system', async () => {
+      const queue = await bed.install()
+      const elsewhere = makeDirectory({ quick: true })
+      const file = path.join(elsewhere, 'file')
+      fs.writeFileSync(file, bytes)
+      const id = await enqueue(queue, { path: file })
+      expect(bytes.equals(fs.readFileSync(pathOf(queue, 'queue', id)))).toBe(true)
     })
 
     test('with holes', async () => {

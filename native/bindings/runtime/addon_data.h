@@ -87,8 +87,8 @@ class AddonData {
   std::shared_ptr<Completions> completions;
 
   // The lanes that write large contents, for all queues. Fewer than the threads of Node's pool (4, unless
-  // UV_THREADPOOL_SIZE says otherwise), so that small items need not wait for large ones. Each is created with
-  // its first task.
+  // UV_THREADPOOL_SIZE says otherwise), so that small items need not wait for large ones. Each is created
+  // with its first task.
   static constexpr size_t kWriters = 3;
   std::array<std::shared_ptr<Lane>, kWriters> writers;
 
