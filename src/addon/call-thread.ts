@@ -5,7 +5,8 @@
  * waits for a disk blocks everything else here meanwhile. So this thread makes a call only
  *
  * - after a run of quick ones, which threads of the pool have made;
- * - until one is slow, and not because this process was preempted: then a hundred have to be quick again;
+ * - until one is slow, and not because this process was preempted: then a hundred have to be quick again, over a fifth of a second if
+ *   it was so slow that other work on this thread has noticed;
  * - for a few items a turn of the event loop, so that everything else has its turn.
  *
  * Its users keep it away from calls that wait by their nature (fsync), and from file systems that another machine or process serves.
@@ -17,6 +18,10 @@ import { performance, setImmediate } from '../real-timers.js'
 
 // Quick items after a slow call, so that at most one call in a hundred blocks this thread, however the slow ones come.
 const NEXT_RUN = 100
+// A journal that is written out makes calls slow that are quick in between, a few times a second. After a call that takes this long, in
+// microseconds, this thread makes none for so many milliseconds: then fewer than one timer of a millisecond in a hundred is late.
+const NOTICED = 1000
+const REST_MS = 200
 // All users together, in one turn.
 const MOST_ITEMS = 8
 
@@ -52,6 +57,8 @@ export class CallThread {
   readonly #limits: CallLimits
   /** How many quick items the run still lacks. */
   #missing: number
+  /** No call on this thread before this time, that of performance.now(). */
+  #restsUntil = 0
 
   constructor(limits: CallLimits) {
     this.#limits = limits
@@ -85,13 +92,22 @@ export class CallThread {
    */
   noteHere(items: number, spent: number): void {
     handled += Math.max(items, 1)
-    if (spent > items * this.#limits.slow && hasSlept()) this.#missing = NEXT_RUN
+    if (spent <= items * this.#limits.slow || !hasSlept()) return
+    this.#missing = NEXT_RUN
+    if (spent > NOTICED) this.#restsUntil = performance.now() + REST_MS
   }
 
   /** Records a call in the pool. */
   noteInPool(items: number, spent: number): void {
     if (spent > items * this.#limits.quick) this.#missing = Math.max(this.#missing, this.#limits.run)
-    else this.#missing = Math.max(0, this.#missing - items)
+    else this.#missing = Math.max(this.#isResting() ? 1 : 0, this.#missing - items)
+  }
+
+  #isResting(): boolean {
+    if (this.#restsUntil === 0) return false
+    if (performance.now() < this.#restsUntil) return true
+    this.#restsUntil = 0
+    return false
   }
 
   /** The next call is one for the pool, for another reason than a slow disk. */

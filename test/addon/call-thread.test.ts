@@ -54,6 +54,20 @@ test('it stays on this thread while they are not slow, and leaves it at the firs
   expect(thread.isQuick).toBe(true)
 })
 
+test('after a call that took longer than a millisecond, the pool has a fifth of a second', async () => {
+  const thread = newThread()
+  thread.noteInPool(16, 16)
+  thread.beginHere()
+  sleep()
+  thread.noteHere(1, 1001)
+  const since = performance.now()
+  do {
+    await turn()
+    thread.noteInPool(1000, 1000)
+  } while (!thread.isQuick)
+  expect(performance.now() - since).toBeGreaterThan(190)
+})
+
 testOnLinux('a call that was slow because this process was preempted ends no run', async () => {
   const thread = newThread()
   thread.noteInPool(16, 16)
