@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Buffer } from 'node:buffer'
 import os from 'node:os'
 
 import { ownerOf } from '../directory/owner.js'
@@ -55,6 +56,8 @@ import { pullQuietly } from '../directory/trigger.js'
 type NativeCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk' | number
 
 const { EFAULT, EMFILE, ENFILE } = os.constants.errno
+/** The buffer of large contents was transferred away. */
+const GONE = { errno: -EFAULT, syscall: 'write' } as const
 
 // One constant for all calls without options.
 const NO_OPTIONS = Object.freeze({})
@@ -253,7 +256,7 @@ export class Enqueuer {
     if (turn !== undefined) await turn
     const writer = takeWriter(size)
     try {
-      const written = await this.#write(entry, writer)
+      const written = await this.#write(entry, writer, true)
       if (!isEntry(written)) return written
       // The thread of the lane is awake, and has nothing to do but this.
       const adding = this.isDurable
@@ -274,6 +277,7 @@ export class Enqueuer {
     const written = await Promise.all(
       entries.map(async (entry) => (isLarge(entry) ? this.#writeInTurn(entry) : entry)),
     )
+    await this.#freeDescriptors(entries, written)
     const ready = written.filter(isEntry)
     const added = ready.length === 0 ? Promise.resolve([]) : this.enqueueAll(ready, call)
     const discarded = ready.map(async (entry, index) =>
@@ -287,13 +291,36 @@ export class Enqueuer {
     return written.map((one) => (isEntry(one) ? (results[next++] as Result) : one))
   }
 
+  /**
+   * If there was no descriptor for one of the entries, gives up the drafts of those after it, which would hold the descriptors that it
+   * needs. Native code adds the drafts before it first, and frees their descriptors.
+   */
+  async #freeDescriptors(
+    entries: readonly (ReadyEntry | LargeEntry)[],
+    written: (ReadyEntry | Unadded)[],
+  ): Promise<void> {
+    let lacks = false
+    for (const [index, entry] of entries.entries()) {
+      const one = written[index]
+      if (!isLarge(entry) || one === undefined || !isEntry(one)) continue
+      if (!isDraft(one.payload)) {
+        lacks = true
+      } else if (lacks) {
+        await native.discardDraft(one.payload)
+        const bytes = entry.payload.bytes(this.#pool)
+        written[index] = entry.payload.isGone ? GONE : copyOf(entry, bytes)
+        this.#pool.giveBack(bytes)
+      }
+    }
+  }
+
   async #writeInTurn(entry: LargeEntry): Promise<ReadyEntry | Unadded> {
     const { size } = entry.payload
     const turn = this.#turns.take()
     if (turn !== undefined) await turn
     const writer = takeWriter(size)
     try {
-      return await this.#write(entry, writer)
+      return await this.#write(entry, writer, false)
     } catch (error) {
       return asFsqError(error)
     } finally {
@@ -302,29 +329,32 @@ export class Enqueuer {
     }
   }
 
-  /** Writes large contents into a draft. */
-  async #write(entry: LargeEntry, writer: number): Promise<ReadyEntry | Unadded> {
+  /**
+   * Writes large contents into a draft. Without a descriptor for it, the contents are copied into memory.
+   *
+   * @param waits - Whether to wait for a descriptor first.
+   */
+  async #write(entry: LargeEntry, writer: number, waits: boolean): Promise<ReadyEntry | Unadded> {
     const { suffix, due, trigger, stop } = entry
     const bytes = entry.payload.bytes(this.#pool)
     try {
-      for (let attempt = 0; ; attempt++) {
+      for (let reopened = 0, waited = 0; ;) {
         const handle = this.#directory.opened ?? (await this.#directory.open())
         // Native code would take it for an item without contents.
-        if (entry.payload.isGone) return { errno: -EFAULT, syscall: 'write' }
+        if (entry.payload.isGone) return GONE
         const draft = await native.writeItem(handle, this.#itemForm(), suffix, bytes, stop, writer)
         if (!isFailure(draft)) return { suffix, due, trigger, stop, payload: draft }
-        if (isLost(draft) && attempt < MOST_REOPENINGS) {
+        if (isLost(draft) && reopened++ < MOST_REOPENINGS) {
           this.#directory.forget(handle)
           continue
         }
         if (draft.errno !== -EMFILE && draft.errno !== -ENFILE) return draft
         // Other large items may hold the last descriptors, each for a moment.
-        if (this.#turns.taken > 1 && attempt < MOST_WAITS) {
+        if (waits && this.#turns.taken > 1 && waited++ < MOST_WAITS) {
           await later(WAIT_MS)
           continue
         }
-        // Or drafts of the same bulk: native code enqueues a copy as soon as it has added those.
-        return { suffix, due, trigger, stop, payload: this.#pool.copy(bytes) }
+        return copyOf(entry, bytes)
       }
     } finally {
       this.#pool.giveBack(bytes)
@@ -459,6 +489,10 @@ async function discardUnlessAdded({ payload }: ReadyEntry, adding: Promise<Resul
   } finally {
     if ((result === undefined || !isAdded(result)) && isDraft(payload)) await native.discardDraft(payload)
   }
+}
+
+function copyOf({ suffix, due, trigger, stop }: LargeEntry, bytes: Uint8Array): ReadyEntry {
+  return { suffix, due, trigger, stop, payload: Buffer.from(bytes) }
 }
 
 function isDraft(payload: NativePayload): payload is DraftHandle {

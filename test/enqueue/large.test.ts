@@ -44,6 +44,14 @@ const ways: readonly (readonly [string, Enqueue])[] = [
   ],
 ]
 
+/** A queue whose directory is open, so that its first enqueue, too, goes to native code before the call returns. */
+async function openQueue(durability: (typeof durabilities)[number]): Promise<Queue> {
+  const queue = await bed.install({ durability })
+  await queue.enqueue('opens')
+  for await (const item of queue.scan()) await item.discard()
+  return queue
+}
+
 function readItem(queue: Queue, id: string): Buffer {
   return fs.readFileSync(pathOf(queue, 'queue', id))
 }
@@ -112,7 +120,7 @@ describe.each(durabilities)('durability %s', (durability) => {
     ]
 
     test.each(kinds)('of %s', async (_what, make) => {
-      const queue = await bed.install({ durability })
+      const queue = await openQueue(durability)
       const bytes = randomBytes(SIZE)
       const id = await enqueue(queue, make(bytes))
       expect(readItem(queue, id).equals(bytes)).toBe(true)
@@ -121,7 +129,7 @@ describe.each(durabilities)('durability %s', (durability) => {
     })
 
     test('of a text', async () => {
-      const queue = await bed.install({ durability })
+      const queue = await openQueue(durability)
       const text = 'ä€😀x'.repeat(200_000)
       expect(readItem(queue, await enqueue(queue, text)).toString() === text).toBe(true)
       const json = { text }
@@ -129,7 +137,7 @@ describe.each(durabilities)('durability %s', (durability) => {
     })
 
     test('of a buffer that is transferred right after the call', async () => {
-      const queue = await bed.install({ durability })
+      const queue = await openQueue(durability)
       const { buffer } = Uint8Array.from(randomBytes(SIZE))
       const expected = Buffer.from(buffer.slice(0))
       const enqueued = enqueue(queue, buffer)
@@ -138,7 +146,7 @@ describe.each(durabilities)('durability %s', (durability) => {
     })
 
     test('of a buffer that is transferred to a thread, which ends and frees it', async () => {
-      const queue = await bed.install({ durability })
+      const queue = await openQueue(durability)
       const worker = new Worker(
         "require('node:worker_threads').parentPort.once('message', () => undefined)",
         {
@@ -154,7 +162,7 @@ describe.each(durabilities)('durability %s', (durability) => {
     })
 
     test('of a view of the memory of WebAssembly, which grows', async () => {
-      const queue = await bed.install({ durability })
+      const queue = await openQueue(durability)
       const memory = new Memory({ initial: SIZE / 65_536, maximum: 4096 })
       const view = new Uint8Array(memory.buffer)
       view.set(randomBytes(SIZE))
@@ -169,7 +177,7 @@ describe.each(durabilities)('durability %s', (durability) => {
       ['empty, and as large as before', [0, SIZE]],
       ['larger', [2 * SIZE]],
     ])('of a buffer that is made %s: the item is whole', async (_how, sizes) => {
-      const queue = await bed.install({ durability })
+      const queue = await openQueue(durability)
       const expected = randomBytes(SIZE)
       for (const track of [true, false]) {
         const buffer = new ResizableBuffer(SIZE, { maxByteLength: 2 * SIZE })
@@ -182,7 +190,7 @@ describe.each(durabilities)('durability %s', (durability) => {
     })
 
     test('of shared memory that grows: the item is whole', async () => {
-      const queue = await bed.install({ durability })
+      const queue = await openQueue(durability)
       const buffer = new GrowableBuffer(SIZE, { maxByteLength: 2 * SIZE })
       const view = new Uint8Array(buffer)
       const expected = randomBytes(SIZE)
@@ -196,7 +204,7 @@ describe.each(durabilities)('durability %s', (durability) => {
 
 describe('many at once', () => {
   test.each(durabilities)('are whole, however many buffers are transferred away (%s)', async (durability) => {
-    const queue = await bed.install({ durability })
+    const queue = await openQueue(durability)
     const items = Array.from({ length: 100 }, (_, index) => Buffer.alloc(400_000, index))
     const calls = items.map(async (bytes, index) => {
       // Memory of its own: Buffer.alloc may have put several into one.
@@ -217,7 +225,7 @@ describe('many at once', () => {
   })
 
   test.each(durabilities)('in one call keep their order among small ones (%s)', async (durability) => {
-    const queue = await bed.install({ durability })
+    const queue = await openQueue(durability)
     const large = Buffer.alloc(300_000, 'x')
     const datas = [null, 'x', large, 'y'.repeat(300_000)]
     const entries = Array.from({ length: 300 }, (_, index) => ({
@@ -236,7 +244,7 @@ describe('many at once', () => {
   })
 
   test('one that fails does not touch the others of its call', async () => {
-    const queue = await bed.install({ durability: 'none' })
+    const queue = await openQueue('none')
     const gone = new Uint8Array(300_000)
     const enqueued = queue.enqueueMany([{ data: Buffer.alloc(300_000) }, { data: gone }, { data: 'last' }])
     structuredClone(gone.buffer, { transfer: [gone.buffer] })
@@ -250,7 +258,7 @@ describe('many at once', () => {
   })
 
   test.each(durabilities)('need no more descriptors than there are (%s)', async (durability) => {
-    const queue = await bed.install({ durability })
+    const queue = await openQueue(durability)
     const body = `
       const taken = []
       const queue = new Queue('q', { root: given.root, durability: given.durability })
