@@ -8,6 +8,7 @@ import { Readable } from 'node:stream'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
 import { addon, appears, lockedFiles, openBelow, say, until, job as given } from '../support/program.mjs'
+import { EACH_LOOK } from '../support/scenarios.mjs'
 
 const job = isMainThread ? given : workerData
 
@@ -68,7 +69,7 @@ if (!isMainThread) {
   running.then(() => parentPort.postMessage({ finished: true })).catch(() => undefined)
   setInterval(() => undefined, 1000)
 } else if (job.leave === 'exit' || job.leave === 'throw') {
-  if (job.pause) addon.setFaults(`${job.point}#${job.nth ?? 1}=pause:${job.pause}`)
+  if (job.pause) addon.setFaults(`${EACH_LOOK};${job.point}#${job.nth ?? 1}=pause:${job.pause}`)
   const running = start(job)
   running.catch(() => undefined)
   if (job.pause) await appears(job.pause)
@@ -85,7 +86,7 @@ async function terminateAtEach(points) {
   for (const { point, nth } of points) {
     const pause = path.join(job.dir, `pause-${point}-${nth}`)
     const before = openBelow(job.root).length
-    addon.setFaults(`${point}#${nth}=pause:${pause}`)
+    addon.setFaults(`${EACH_LOOK};${point}#${nth}=pause:${pause}`)
     const worker = new Worker(new URL(import.meta.url), { workerData: { ...job, pause } })
     const ended = new Promise((resolve) => worker.once('exit', resolve))
     worker.once('error', (error) => say({ threadError: error.message, point }))
