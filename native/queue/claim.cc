@@ -186,8 +186,8 @@ bool Claimer::Look(const Listing::Entry& entry, bool* skip) {
     listing_.look_first--;
   }
   // Skipped without opening it: opening a device, a FIFO or someone's symlink has effects. A name that a
-  // watch has told has no type. It is almost always a new item, so it is opened at once, in a way that neither
-  // waits nor follows a link.
+  // watch has told has no type. It is almost always a new item, so it is opened at once, in a way that
+  // neither waits nor follows a link.
   *skip = type != platform::EntryType::kRegular && type != platform::EntryType::kUnknown;
   if (*skip) NoteForeign(entry, type);
   return true;

@@ -81,8 +81,10 @@ export class Pool<Item extends WorkableItem> {
   }
 
   /** Resolves when there may be a place again, or at {@link giveUp}. */
-  async change(): Promise<void> {
-    await new Promise<void>((resolve) => this.#queue.push(resolve))
+  change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#queue.push(resolve)
+    })
   }
 
   /** Takes an item that was just claimed. It starts at the end of this tick, together with the others. */
@@ -222,6 +224,7 @@ export class Pool<Item extends WorkableItem> {
     if (this.#queue.length === 0) return
     const queue = this.#queue
     this.#queue = []
-    for (const resolve of queue) resolve()
+    // Not at once: a listener that closes the worker because of this item comes before the feed, which asks the source for another one.
+    for (const resolve of queue) queueMicrotask(resolve)
   }
 }
