@@ -30,7 +30,9 @@ class ClaimTask : public Task {
         escape_(static_cast<char>(arguments[5].Integer())),
         skipped_(OpenedIfGiven<SkippedBox>(arguments[6])),
         stop_(OpenedIfGiven<StopBox>(arguments[7])),
-        stopping_(DataOf(arguments.env()).stopping) {}
+        stopping_(DataOf(arguments.env()).stopping) {
+    if (arguments.ok()) listing_->course.KnowOurs(DataOf(arguments.env()).claims.size());
+  }
 
   void Run() override {
     batch_ = ClaimNext(*directory_, *listing_, limit_, looks_, read_limit_, skipped_.get(),

@@ -30,7 +30,7 @@ std::optional<size_t> Course::Next() {
 
 void Course::Note(Outcome outcome, bool quick) {
   if (outcome == Outcome::kHeld) {
-    met_ = true;
+    held_++;
     behind_++;
   } else {
     Close(cursor_);
@@ -44,7 +44,7 @@ void Course::Note(Outcome outcome, bool quick) {
   lost_++;
   // Names that are gone without any that is held: an operator has removed them, and this worker is alone.
   // No leap before the first claim of a round: until then, the oldest free item may be the next one.
-  if (!quick || !met_ || !claimed_ || lost_ < kLostInARow || stride_ < kShortestLeap) return;
+  if (!quick || !HasMet() || !claimed_ || lost_ < kLostInARow || stride_ < kShortestLeap) return;
   // If the landing place belongs to another worker, too, one name shows it.
   lost_ = kLostInARow - 1;
   for (const size_t end = std::min(cursor_ + stride_, open_.size()); cursor_ < end; cursor_++)
@@ -65,6 +65,15 @@ void Course::BeginRound(int64_t now_ns) {
   leapt_ = false;
   behind_ = 0;
   begun_ns_ = now_ns;
+}
+
+void Course::KnowOurs(size_t ours) {
+  if (!ours_) ours_ = ours;
+}
+
+// Each name is tried once in the first round, and there is no other round without a leap.
+bool Course::HasMet() const {
+  return held_ > ours_.value_or(0);
 }
 
 void Course::Reopen(size_t position) {

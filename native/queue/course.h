@@ -29,6 +29,10 @@ class Course {
   // over.
   std::optional<size_t> Next();
 
+  // How many items this worker held when it first claimed from this listing. To meet as many is no sign of
+  // another worker.
+  void KnowOurs(size_t ours);
+
   // `quick`: the worker may leap over names.
   void Note(Outcome outcome, bool quick);
 
@@ -53,13 +57,16 @@ class Course {
 
  private:
   void Close(size_t position);
+  // Whether another process works here.
+  bool HasMet() const;
 
   std::vector<bool> open_;  // the names to try, in this round or in the next
   size_t left_;             // how many are open
   size_t cursor_ = 0;
   size_t stride_ = 0;
-  size_t lost_ = 0;       // held and gone names in a row
-  bool met_ = false;      // a held item, in any round: another process works here
+  size_t lost_ = 0;  // held and gone names in a row
+  size_t held_ = 0;  // held items that were met, in all rounds
+  std::optional<size_t> ours_;
   bool claimed_ = false;  // an item, in this round
   bool leapt_ = false;    // over names, in this round
   size_t behind_ = 0;

@@ -68,6 +68,7 @@ int CreateEmpty(QueueDirectory& directory, const std::string& name, mode_t mode)
 ItemFile::ItemFile(ItemFile&& other) noexcept
     : directory_(other.directory_),
       descriptor_(std::move(other.descriptor_)),
+      mode_(other.mode_),
       opened_ms_(other.opened_ms_),
       temporary_(std::exchange(other.temporary_, {})) {}
 
@@ -76,6 +77,7 @@ ItemFile& ItemFile::operator=(ItemFile&& other) noexcept {
     Discard();
     directory_ = other.directory_;
     descriptor_ = std::move(other.descriptor_);
+    mode_ = other.mode_;
     opened_ms_ = other.opened_ms_;
     temporary_ = std::exchange(other.temporary_, {});
   }
@@ -100,6 +102,7 @@ Failure ItemFile::Open(QueueDirectory& directory, platform::LinkWay way, const s
                        ItemFile* file) {
   ItemFile made;
   made.directory_ = &directory;
+  made.mode_ = mode;
   made.opened_ms_ = NowMs();
   const int tmp = directory.fd(Place::kTmp);
   if (way != platform::LinkWay::kTemporary) {
@@ -204,9 +207,9 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
       return Failure{LastError(), "fchown", Path()};
   }
   // The umask and a default ACL applied when the file was created, and fchown clears bits. fstat is cheaper
-  // than fchmod, which writes to the journal.
-  if (!HasMode(*directory_, Place::kTmp, fd, form.mode, opened_ms_) &&
-      FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
+  // than fchmod, which writes to the journal. A draft that was private until now does not have the mode.
+  const bool has_mode = mode_ == form.mode && HasMode(*directory_, Place::kTmp, fd, form.mode, opened_ms_);
+  if (!has_mode && FSQ_CALL("enqueue.chmod", ::fchmod(fd, form.mode)) == -1)
     return Failure{LastError(), "fchmod", Path()};
   if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
     return Failure{LastError(), "futimens", Path()};

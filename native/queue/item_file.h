@@ -98,6 +98,7 @@ class ItemFile {
 
   QueueDirectory* directory_ = nullptr;
   Descriptor descriptor_;
+  mode_t mode_ = 0;  // that the file was made with
   int64_t opened_ms_ = 0;
   std::string temporary_;  // its name in tmp/; empty: it has none
 };

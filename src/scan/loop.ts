@@ -150,12 +150,14 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     if (this.#parts?.waiter !== undefined) this.#parts.resources.cancellation.raise(undefined)
     return this.#inTurn(async () => {
       try {
-        const given = await value
-        await this.#end()
-        this.#current?.release()
-        return { value: given, done: true }
+        return { value: await value, done: true }
       } finally {
-        this.#endStep()
+        try {
+          await this.#end()
+          this.#current?.release()
+        } finally {
+          this.#endStep()
+        }
       }
     })
   }

@@ -206,7 +206,9 @@ export class Pass {
     this.#use(handle)
     const seed = relaxed ? 1 + Math.floor(Math.random() * LARGEST_SEED) : 0
     const args = [handle, Place.queue, seed, this.#skipped, cancellation.handle] as const
-    return maySync && this.#wasShort ? native.listSync(...args) : native.list(...args)
+    return maySync && this.#wasShort && this.#directory.isLocal
+      ? native.listSync(...args)
+      : native.list(...args)
   }
 
   /** @param listing - `undefined`: the scan was cancelled. */

@@ -19,6 +19,7 @@
  * @module
  */
 import { setTimeout as later } from 'node:timers/promises'
+import { types } from 'node:util'
 
 import {
   FinishError,
@@ -158,8 +159,9 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
     let answer: Promise<unknown> | undefined
     try {
       const given = handler(this.item, this)
-      if (given instanceof Promise) answer = given
-      else if (isThenable(given)) answer = Promise.resolve(given)
+      if (types.isPromise(given) && given.then === Promise.prototype.then) answer = given
+      // Its then() may throw, or call both functions.
+      else if (isThenable(given)) answer = new Promise((resolve) => resolve(given))
     } catch (error) {
       this.#thrown(error)
       return

@@ -361,3 +361,19 @@ test('turns are given out in the order of the requests', async () => {
   turns.giveBack()
   expect(turns.take()).toBeUndefined()
 })
+
+test.each(durabilities)(
+  'the mode of a large item is that of the queue, also just after a small one (%s)',
+  async (durability) => {
+    const queue = await bed.install({ durability })
+    for (let round = 0; round < 5; round++) {
+      await queue.enqueue('small')
+      const alone = await queue.enqueue(Buffer.alloc(200_000))
+      const [, last = ''] = await queue.enqueueMany([{ data: 'small' }, { data: 'x'.repeat(200_000) }])
+      for (const id of [alone, last])
+        expect((fs.statSync(pathOf(queue, 'queue', id)).mode & 0o7777).toString(8)).toBe(
+          queue.settings.itemMode.toString(8),
+        )
+    }
+  },
+)

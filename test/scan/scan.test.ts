@@ -428,3 +428,35 @@ test('a loop that is left before its first step gives the value that it is left 
   expect(await loop.return(5)).toEqual({ value: 5, done: true })
   expect(await loop.next()).toEqual({ value: undefined, done: true })
 })
+
+test('return() with a promise that rejects ends the loop, too', async () => {
+  const queue = await bed.install()
+  await queue.enqueueMany([{ data: 'a' }, { data: 'b' }])
+  const loop = queue.scan()
+  const { value: item } = await loop.next()
+  expect(await errorOf(async () => loop.return(Promise.reject(new Error('no'))))).toMatchObject({
+    message: 'no',
+  })
+  expect(item?.claimed).toBe(false)
+  expect(await loop.next()).toEqual({ value: undefined, done: true })
+})
+
+test('a worker alone keeps the order behind items that it holds itself', async () => {
+  const queue = await bed.install({ durability: 'none' })
+  const numbered = (from: number, to: number): { data: string; args: string[] }[] =>
+    Array.from({ length: to - from }, (_, index) => ({ data: 'x', args: [String(from + index)] }))
+  await queue.enqueueMany(numbered(0, 40))
+  const held: WorkItem[] = []
+  // Leaving the loop releases the last one.
+  for await (const item of queue.scan()) if (held.push(item) === 40) break
+  // A leap needs a claim before the items that are held.
+  held.shift()?.release()
+  await queue.enqueueMany(numbered(40, 5000))
+  const order: number[] = []
+  for await (const item of queue.scan()) {
+    order.push(Number(item.args[0]))
+    await item.done()
+  }
+  expect(order).toEqual([0, ...Array.from({ length: 4961 }, (_, index) => 39 + index)])
+  for (const item of held) item.release()
+})

@@ -161,3 +161,20 @@ describe('a finish fails', () => {
     expect(worker.counters.done).toBe(2)
   })
 })
+
+class Odd extends Promise<void> {
+  override then(): never {
+    throw new Error('no then')
+  }
+}
+
+test.each([
+  ['a promise whose then() throws', () => Odd.resolve()],
+  ['a proxy of a promise', () => new Proxy(Promise.resolve(), {})],
+])('a handler that returns %s has failed, and the other items run', async (_, answer) => {
+  const shop = new Workshop('a', 'b', 'c')
+  const worker = shop.work((item) => (item.key === 'a' ? answer() : undefined), { concurrency: 3 })
+  await worker.idle()
+  expect(worker.counters).toMatchObject({ done: 2, retried: 1 })
+  await worker.close()
+})
