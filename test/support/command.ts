@@ -111,7 +111,8 @@ export class CommandBed {
       if (entry.name === 'meta') continue
       if (!entry.isDirectory()) found[entry.name] = entry.isFIFO() ? 'FIFO' : 'file'
       else {
-        const items = fs.readdirSync(path.join(root, name, entry.name)).sort()
+        // The names of two processes differ in their pids, of which the second may have one digit more.
+        const items = fs.readdirSync(path.join(root, name, entry.name)).toSorted(byNumbers)
         if (items.length > 0) found[entry.name] = items.map(short)
       }
     }
@@ -142,6 +143,8 @@ export class CommandBed {
 }
 
 /** The name of a new item without what differs from run to run: its tries and its arguments. */
+const byNumbers = new Intl.Collator('en', { numeric: true }).compare
+
 function short(name: string): string {
   return name.replace(/^_20[2-9][0-9]{11}_[0-9]+_[0-9]+_[^_]+_/, '')
 }
