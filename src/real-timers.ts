@@ -11,3 +11,4 @@ import timers from 'node:timers'
 export const { performance } = hooks
 export const nextTick = process.nextTick.bind(process)
 export const { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } = timers
+export const queueMicrotask = globalThis.queueMicrotask.bind(globalThis)

@@ -15,7 +15,7 @@ import { PermanentFailure } from '../errors/classes.js'
 import type { Suspicion } from './journal.js'
 import { type Desk, Run } from './run.js'
 import type { WorkableItem } from './source.js'
-import { clearTimeout, nextTick, setTimeout } from '../real-timers.js'
+import { clearTimeout, nextTick, queueMicrotask, setTimeout } from '../real-timers.js'
 
 // The longest time that a suspect waits for the others.
 const ALONE_MS = 30_000
