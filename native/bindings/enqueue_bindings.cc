@@ -130,6 +130,16 @@ napi_value EnqueueSync(napi_env env, napi_callback_info info) {
   return js.Checked(ResultOf(js, item));
 }
 
+// The handle of the draft that the item has as its payload, or its failure.
+napi_value DraftOf(napi_env env, AddonData& data, NewItem& item) {
+  if (!item.failure) {
+    data.Watch(item.payload.draft);
+    return NewHandle<DraftBox>(env, std::move(item.payload.draft));
+  }
+  JsBuilder js(env);
+  return js.Checked(ResultOf(js, item));
+}
+
 // (queue, form, suffix) -> a draft, or a failure as of enqueue
 class OpenDraftTask : public Task {
  public:
@@ -140,14 +150,7 @@ class OpenDraftTask : public Task {
 
   void Run() override { OpenDraft(directory_, *form_, item_, true); }
 
-  napi_value Answer(napi_env env, AddonData& data) override {
-    if (!item_.failure) {
-      data.Watch(item_.payload.draft);
-      return NewHandle<DraftBox>(env, std::move(item_.payload.draft));
-    }
-    JsBuilder js(env);
-    return js.Checked(ResultOf(js, item_));
-  }
+  napi_value Answer(napi_env env, AddonData& data) override { return DraftOf(env, data, item_); }
 
  private:
   std::shared_ptr<QueueDirectory> directory_;
@@ -196,12 +199,7 @@ class WriteItemTask : public Task {
       item_.payload.draft.reset();
       item_.failure = Failure{-EFAULT, "write"};
     }
-    if (!item_.failure) {
-      data.Watch(item_.payload.draft);
-      return NewHandle<DraftBox>(env, std::move(item_.payload.draft));
-    }
-    JsBuilder js(env);
-    return js.Checked(ResultOf(js, item_));
+    return DraftOf(env, data, item_);
   }
 
  private:

@@ -4,13 +4,7 @@
  * @module
  */
 import type { CallThread } from './call-thread.js'
-import {
-  type EnqueueAnswer,
-  type EnqueueResult,
-  type FinishResult,
-  type QueueHandle,
-  native,
-} from './native.js'
+import { type EnqueueResult, type FinishResult, type QueueHandle, native } from './native.js'
 import { type PackableMove, moveNumbers, packLogs, packMoves } from './packing.js'
 import { performance } from '../real-timers.js'
 
@@ -20,11 +14,6 @@ export const MOST_MOVES = 256
 const ALL_MOVED: readonly FinishResult[] = []
 // One for all calls: native code reads it before it returns.
 const numbers = new Float64Array(moveNumbers(MOST_MOVES))
-
-/** Enqueues small items in memory. See `enqueue` of native code. */
-export function enqueueInLane(...args: Parameters<typeof native.enqueue>): Promise<EnqueueAnswer> {
-  return native.enqueueInLane(...args)
-}
 
 /**
  * Moves claimed items, all of one queue. The claims are native code's until this resolves; after that, those that could not be

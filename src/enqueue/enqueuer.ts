@@ -42,7 +42,7 @@ import { setTimeout } from '../real-timers.js'
 import { Turns } from './turns.js'
 import { Upload } from './upload.js'
 import { watchUmask } from './umask.js'
-import { enqueueHere, enqueueInLane } from '../addon/lane.js'
+import { enqueueHere } from '../addon/lane.js'
 import { runLate } from '../addon/promises.js'
 import { leaveWriter, takeWriter } from '../addon/writers.js'
 import { Outcomes, type Result, asFsqError, isAdded, isCancelled, isLost } from './outcome.js'
@@ -437,7 +437,7 @@ export class Enqueuer {
       entries.some(({ stop }) => stop !== undefined) ? entries.map(({ stop }) => stop) : undefined,
     ] as const
     if (typeof call === 'number') return native.enqueueInWriter(...args, call)
-    return call === 'enqueueInLane' ? enqueueInLane(...args) : native[call](...args)
+    return native[call](...args)
   }
 
   #itemForm(): ItemForm {

@@ -152,21 +152,14 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
       try {
         return { value: await value, done: true }
       } finally {
-        try {
-          await this.#end()
-          this.#current?.release()
-        } finally {
-          this.#endStep()
-        }
+        await this.#leave()
       }
     })
   }
 
   throw(error: unknown): Promise<Step> {
     return this.#inTurn(async () => {
-      await this.#end()
-      this.#current?.release()
-      this.#endStep()
+      await this.#leave()
       throw error
     })
   }
@@ -195,6 +188,16 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   #endStep(): void {
     // The promise would keep its item alive.
     if (--this.#steps === 0) this.#lastStep = undefined
+  }
+
+  /** The step by which the caller leaves the loop. */
+  async #leave(): Promise<void> {
+    try {
+      await this.#end()
+      this.#current?.release()
+    } finally {
+      this.#endStep()
+    }
   }
 
   /** The next item, or the end of the loop. Awaits only what has to be awaited. */

@@ -1,10 +1,9 @@
 import { beforeEach, expect, test } from '@jest/globals'
 
 import { CallThread } from '../../src/addon/call-thread.js'
+import { onLinux } from '../support/needs.js'
 
 const newThread = (): CallThread => new CallThread({ quick: 10, slow: 20, run: 16 })
-// Elsewhere, only the process counts.
-const testOnLinux = process.platform === 'linux' ? test : test.skip
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function makeHere(thread: CallThread, items: number, spent: number): void {
@@ -68,7 +67,8 @@ test('after a call that took longer than a millisecond, the pool has a fifth of 
   expect(performance.now() - since).toBeGreaterThan(190)
 })
 
-testOnLinux('a call that was slow because this process was preempted ends no run', async () => {
+// Elsewhere, the kernel counts the sleeps of the process alone.
+onLinux('a call that was slow because this process was preempted ends no run', async () => {
   const thread = newThread()
   thread.noteInPool(16, 16)
   makeHere(thread, 8, 8 * 21)

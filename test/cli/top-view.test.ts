@@ -189,7 +189,7 @@ describe.each(SIZES)('at %i x %i', (width, height) => {
       expect(lines.length).toBeLessThanOrEqual(height)
       for (const line of lines) {
         expect(widthOf(line)).toBeLessThanOrEqual(width)
-        // eslint-disable-next-line no-control-regex
+        // eslint-disable-next-line no-control-regex -- none of these characters may reach a terminal
         expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/)
       }
     }

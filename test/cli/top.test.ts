@@ -22,7 +22,7 @@ const TERMINAL = fileURLToPath(new URL('../programs/terminal.py', import.meta.ur
 const ENTER = '\u001b[?1049h'
 const LEAVE = '\u001b[?1049l'
 const LEFT = '\u001b[?7h\u001b[?25h\u001b[?1049l'
-const COLOUR = /\u001b\[[\d;]*m/ // eslint-disable-line no-control-regex
+const COLOUR = /\u001b\[[\d;]*m/ // eslint-disable-line no-control-regex -- the escape of a colour
 
 type Step =
   | { readonly wait: string }
