@@ -445,18 +445,18 @@ test('a worker alone keeps the order behind items that it holds itself', async (
   const queue = await bed.install({ durability: 'none' })
   const numbered = (from: number, to: number): { data: string; args: string[] }[] =>
     Array.from({ length: to - from }, (_, index) => ({ data: 'x', args: [String(from + index)] }))
-  await queue.enqueueMany(numbered(0, 40))
+  await queue.enqueueMany(numbered(0, 100))
   const held: WorkItem[] = []
   // Leaving the loop releases the last one.
-  for await (const item of queue.scan()) if (held.push(item) === 40) break
-  // A leap needs a claim before the items that are held.
-  held.shift()?.release()
-  await queue.enqueueMany(numbered(40, 5000))
+  for await (const item of queue.scan()) if (held.push(item) === 100) break
+  // Only a scan that claims eight at once leaps, so there are claims before the items that are held.
+  for (const item of held.splice(0, 60)) item.release()
+  await queue.enqueueMany(numbered(100, 5000))
   const order: number[] = []
   for await (const item of queue.scan()) {
     order.push(Number(item.args[0]))
     await item.done()
   }
-  expect(order).toEqual([0, ...Array.from({ length: 4961 }, (_, index) => 39 + index)])
+  expect(order).toEqual([...Array(60).keys(), ...Array.from({ length: 4901 }, (_, index) => 99 + index)])
   for (const item of held) item.release()
 })
