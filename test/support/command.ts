@@ -143,7 +143,13 @@ export class CommandBed {
 }
 
 /** The name of a new item without what differs from run to run: its tries and its arguments. */
-const byNumbers = new Intl.Collator('en', { numeric: true }).compare
+/** By code units, and numbers by their values. */
+function byNumbers(one: string, other: string): number {
+  const [left = '', right = ''] = [one, other].map((name) =>
+    name.replaceAll(/\d+/g, (digits) => digits.padStart(20, '0')),
+  )
+  return left < right ? -1 : Number(left > right)
+}
 
 function short(name: string): string {
   return name.replace(/^_20[2-9][0-9]{11}_[0-9]+_[0-9]+_[^_]+_/, '')
