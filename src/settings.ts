@@ -249,8 +249,20 @@ const KEY_OF_VARIABLE: ReadonlyMap<string, SettingKey> = new Map(
 const ENTRY_KEYS = ['queue', 'tmp', 'done', 'fail', 'down', 'trigger', 'hosts', 'hostsTrigger'] as const
 /** The file that asks for fcntl locks instead of flock (fsq standard, section 4). */
 export const LOCK_MARKER = 'lock-fcntl'
+/** The file that asks for claims by renaming instead of locks (fsq standard, section 11). */
+export const RENAME_MARKER = 'claims-rename'
+/** The directory of the items that workers have claimed by renaming them. */
+export const CLAIMED_DIRECTORY = 'claimed'
 /** The directory of what workers write beside the items (fsq standard, section 10). */
 export const META_DIRECTORY = 'meta'
+
+/**
+ * The down file of a queue whose claims are renames. Its `down` always exists: a worker that does not know such queues does not scan a
+ * queue that is down.
+ */
+export function downOfRename(down: string): string {
+  return `${down}-rename`
+}
 
 // Read once: a later change of process.env affects only the programs that this process starts.
 const environment: Readonly<Record<string, string | undefined>> = Object.fromEntries(
@@ -395,6 +407,9 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
   }
   const taken = new Map([
     [LOCK_MARKER, 'the marker of fcntl locks'],
+    [RENAME_MARKER, 'the marker of claims by renaming'],
+    [CLAIMED_DIRECTORY, 'the directory of claimed items'],
+    [downOfRename(settings.down), 'the down file of a queue whose claims are renames'],
     [META_DIRECTORY, 'the directory of the workers'],
   ])
   for (const key of ENTRY_KEYS) {

@@ -17,7 +17,7 @@ namespace {
 
 // The layout of the numbers in the answer to a claim: these for the batch, then these for each item.
 constexpr size_t kValuesABatch = 6;
-constexpr size_t kValuesAClaim = 6;
+constexpr size_t kValuesAClaim = 7;
 
 class ClaimTask : public Task {
  public:
@@ -64,6 +64,7 @@ class ClaimTask : public Task {
       *values++ = claim.content_length < 0 ? -1 : static_cast<double>(claim.content_offset);
       *values++ = static_cast<double>(claim.position);
       *values++ = static_cast<double>(escape_ == '\0' ? -1 : PlainTries(claim.name, escape_));
+      *values++ = static_cast<double>(claim.claimed_us);
     }
     napi_value result = js.Array(5);
     js.Set(result, size_t{0}, numbers);

@@ -19,7 +19,9 @@ struct Claim {
   std::string name;
   ClaimedDescriptor descriptor;
   off_t size = 0;
-  size_t position = 0;  // in the listing
+  size_t position = 0;    // in the listing
+  int64_t claimed_us = 0;  // when it was renamed into claimed/, by the clock of the file system; 0: it was
+                           // locked
   // The offset of its content in ClaimBatch::contents. Length -1: the content was not read (it is too large,
   // or reading failed).
   size_t content_offset = 0;

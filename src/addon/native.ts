@@ -22,6 +22,24 @@ export interface QueueHandle {
   readonly [handleOf]: 'queue'
 }
 
+/** The directory of a dead worker in claimed/, locked by this process until {@link Native.dismiss} or until the handle is collected. */
+export interface SeizedHandle {
+  readonly [handleOf]: 'seized'
+}
+
+/** A dead worker of a queue that claims by renaming, whose directory this process has taken over. */
+export interface Seized {
+  readonly directory: SeizedHandle
+  /** HOST-PID-RANDOM, its name in claimed/. */
+  readonly name: RawName
+  /** The contents of its `.lock`. */
+  readonly lines: Buffer
+  /** The items that it had claimed, as claims of this process: `finish` moves them. */
+  readonly claims: readonly number[]
+  /** The names of those items. */
+  readonly names: readonly RawName[]
+}
+
 /** The names in a directory at one moment, in FIFO order, kept outside the JavaScript heap. */
 export interface ListingHandle {
   readonly [handleOf]: 'listing'
@@ -202,7 +220,10 @@ export type LockKind = 'flock' | 'fcntl'
 export type PathLock = readonly [claim: number, descriptor: number]
 
 interface Native {
-  /** @param names - Of queue, tmp, done and fail, of the down file, and of the marker for fcntl locks. */
+  /**
+   * @param names - Of queue, tmp, done and fail, of the down file, of the marker for fcntl locks; then of the marker for claims by
+   * renaming, of the directory of claimed items, and of the down file of such a queue.
+   */
   openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
   openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
   closeQueue(queue: QueueHandle): void
@@ -210,7 +231,40 @@ interface Native {
   retireQueue(queue: QueueHandle): void
   /** Whether workers of the queue lock items by fcntl. */
   usesFcntl(queue: QueueHandle): boolean
+  /** Whether workers of the queue claim items by renaming them. */
+  claimsByRename(queue: QueueHandle): boolean
   fileSystemOf(queue: QueueHandle): FileSystem
+
+  /**
+   * The name of the directory of this handle in claimed/; `undefined`: it has none, as it has not claimed yet, or its fence has fallen and
+   * it has not claimed since. The file of the worker is `.lock` in this directory.
+   */
+  workerName(queue: QueueHandle): RawName | undefined
+  /**
+   * How long the file system keeps the locks of a machine that it no longer hears from, in milliseconds; 0: they end with their
+   * process only, and there is no fence. Counts for the directories that the next claims make.
+   */
+  setLease(queue: QueueHandle, milliseconds: number): void
+  /** How many milliseconds are left until the fence falls; 0: it has fallen; -1: there is no fence. Reads memory only. */
+  fence(queue: QueueHandle): number
+  /**
+   * At the end of a handle that has given back all its items: removes its directory in claimed/. Does nothing if the handle has no
+   * such directory, or if its fence has fallen. ENOTEMPTY: items are in it, and it stays; a take-over gives them back.
+   */
+  retireWorker(queue: QueueHandle): Promise<Failure | undefined>
+  /**
+   * Takes over the directories of dead workers: those whose lock is free. Completes the moves that were cut in half, by removing the name
+   * in claimed/. The other items are claims of this process from now on.
+   */
+  seize(queue: QueueHandle): Promise<readonly Seized[] | Failure>
+  /** Removes the directory of a dead worker, once its items are back in queue/. ENOTEMPTY: it is left to the next take-over. */
+  dismiss(directory: SeizedHandle): Promise<Failure | undefined>
+  /**
+   * Opens a claimed item for reading; the caller closes the descriptor. EBADF: there is no such claim. EOWNERDEAD: the item
+   * is lost, or the fence has fallen.
+   */
+  openItem(claim: number): Promise<number | Failure>
+  openItemSync(claim: number): number | Failure
 
   /** @param seed - 0: FIFO order; else the seed by which the blocks are shuffled. Fails with ECANCELED once `stop` is set. */
   list(
@@ -319,7 +373,10 @@ interface Native {
     form?: Float64Array,
   ): Promise<FinishAnswer>
   finishSync: (...args: Parameters<Native['finish']>) => FinishAnswer
-  /** Unlocks and closes claims; ignores a number that no claim has. */
+  /**
+   * Unlocks and closes claims; ignores a number that no claim has. In a queue that claims by renaming, only forgets them: their items stay
+   * claimed until this worker ends. `finish` with the same name and the place queue gives such an item back.
+   */
   release(claims: readonly number[]): void
 
   /** This process sets its umask. Called before and after. */

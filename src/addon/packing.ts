@@ -30,6 +30,7 @@ export const BatchNumber = {
 export const ClaimNumber = {
   /** The number by which native code knows the claim. */
   claim: 0,
+  /** -1: the item was claimed by renaming it, and is not open. */
   descriptor: 1,
   size: 2,
   /** Where the contents begin in the contents of the batch; -1: native code has not read them. */
@@ -38,6 +39,8 @@ export const ClaimNumber = {
   position: 4,
   /** The tries in the name, if the name is valid and holds no escape; else -1: the name is to be parsed. */
   tries: 5,
+  /** When the item was claimed by renaming it, in microseconds by the clock of the file system; 0: it was locked. */
+  claimedAt: 6,
 } as const
 
 const NUMBERS_A_BATCH = Object.keys(BatchNumber).length
@@ -48,10 +51,11 @@ export function claimNumbersAt(index: number): number {
   return NUMBERS_A_BATCH + index * NUMBERS_A_CLAIM
 }
 
-/** A file in queue/ that native code has locked. */
+/** A file in queue/ that native code has locked, or has moved to the directory of this worker in claimed/. */
 export interface ClaimedFile {
   /** The number by which native code knows the claim. */
   readonly number: number
+  /** -1: the file is not open. */
   readonly descriptor: number
   readonly name: RawName
   /** Bytes. */
@@ -64,6 +68,8 @@ export interface ClaimedFile {
   readonly position: number
   /** The tries in the name; -1: the name is to be parsed. */
   readonly tries: number
+  /** When the file was moved to claimed/, in microseconds by the clock of the file system; 0: it was locked. */
+  readonly claimedAt: number
 }
 
 /** The answer of one call that claims. */
@@ -113,6 +119,7 @@ function unpackClaim(numbers: Float64Array, at: number, name: RawName, contents:
     offset: numbers[at + ClaimNumber.offset] as number,
     position: numbers[at + ClaimNumber.position] as number,
     tries: numbers[at + ClaimNumber.tries] as number,
+    claimedAt: numbers[at + ClaimNumber.claimedAt] as number,
   }
 }
 

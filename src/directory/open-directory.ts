@@ -23,7 +23,7 @@ import type { Layout } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
-import { LOCK_MARKER, type Settings } from '../settings.js'
+import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings, downOfRename } from '../settings.js'
 
 const { EBADF, ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE } = os.constants.errno
 const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
@@ -55,7 +55,14 @@ export class QueueDirectory {
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
-    this.#names = [...layout.directories, settings.down, LOCK_MARKER]
+    this.#names = [
+      ...layout.directories,
+      settings.down,
+      LOCK_MARKER,
+      RENAME_MARKER,
+      CLAIMED_DIRECTORY,
+      downOfRename(settings.down),
+    ]
     this.#locking = settings.lock
     this.#allowNetwork = settings.allowNetwork
   }
