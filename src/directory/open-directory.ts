@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { existsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
@@ -52,6 +53,7 @@ export class QueueDirectory {
   #opening: Promise<QueueHandle> | undefined
   #closed = false
   #isLocal = false
+  #claimsByRename = false
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
@@ -77,6 +79,11 @@ export class QueueDirectory {
    */
   get isLocal(): boolean {
     return this.#isLocal
+  }
+
+  /** Whether workers claim items of the {@link opened} queue by renaming them. */
+  get claimsByRename(): boolean {
+    return this.#claimsByRename
   }
 
   /** The handle, if no call has to wait for it. */
@@ -137,13 +144,35 @@ export class QueueDirectory {
    * @throws {@link QueueDownError} or a file system error.
    */
   checkUp(handle: QueueHandle, lately = false): void {
-    const isDown = native.isDownSync(handle, lately)
+    this.#checkUp(native.isDownSync(handle, lately))
+  }
+
+  /** {@link checkUp} beside this thread. */
+  async checkUpLater(handle: QueueHandle, lately = false): Promise<void> {
+    const isDown = await native.isDown(handle, lately)
+    this.checkOpen()
+    this.#checkUp(isDown)
+  }
+
+  #checkUp(isDown: boolean | Failure): void {
     if (isFailure(isDown)) throw this.error(isDown, 'scan')
     if (isDown) throw this.downError()
   }
 
+  /** {@link checkUp} of the queue that the path names now. Nothing where the look may wait for a server: the scan looks by itself. */
+  checkUpByPath(): void {
+    if (this.#isLocal && existsSync(this.#downPath)) throw this.downError()
+  }
+
+  /** The down file of a queue whose claims are renames has another name, see {@link downOfRename}. */
+  get #downPath(): string {
+    const { downPath } = this.layout
+    return this.#claimsByRename ? downOfRename(downPath) : downPath
+  }
+
   downError(): QueueDownError {
-    const { name, downPath } = this.layout
+    const { name } = this.layout
+    const downPath = this.#downPath
     return new QueueDownError(
       `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned`,
       { path: downPath, advice: 'Take it up again with queue.up()', adviceKey: 'take-up' },
@@ -187,9 +216,29 @@ export class QueueDirectory {
     }
   }
 
+  /**
+   * In a queue whose claims are renames, makes the directory of this handle in claimed/, so that others see the worker.
+   *
+   * @throws As {@link use}.
+   */
+  async makeWorker(): Promise<void> {
+    if (!this.#claimsByRename) return
+    await this.use(async (handle) => (await native.makeWorker(handle)) ?? true, 'work')
+  }
+
+  /** Removes the directories of this handle in claimed/, unless there are items in them: the lock on those ends with the descriptors. */
+  async retireWorkers(): Promise<void> {
+    for (const handle of this.#handles())
+      if (native.claimsByRename(handle)) await native.retireWorker(handle)
+  }
+
+  #handles(): readonly QueueHandle[] {
+    const all = new Set([this.#handle, this.#forgotten, ...this.#scans.keys()])
+    return [...all].filter((handle) => handle !== undefined)
+  }
+
   closeDescriptors(): void {
-    for (const handle of new Set([this.#handle, this.#forgotten, ...this.#scans.keys()]))
-      if (handle !== undefined) native.closeQueue(handle)
+    for (const handle of this.#handles()) native.closeQueue(handle)
     this.#handle = undefined
     this.#forgotten = undefined
     this.#scans.clear()
@@ -268,6 +317,7 @@ export class QueueDirectory {
       throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
     }
     this.#isLocal = fileSystem.reach === Reach.local
+    this.#claimsByRename = native.claimsByRename(result)
     return result
   }
 

@@ -32,12 +32,13 @@ import {
   noCounts,
 } from '../work/journal.js'
 import { BOOT } from './boot.js'
-import type { Crash } from './burial.js'
+import type { Crash } from './crash.js'
 import { MetaDirectory } from './directory.js'
 import { infoAt, removeFile } from './files.js'
 import { crashedPath, logPath } from './layout.js'
 import { readLog, removeLog } from './log.js'
 import { loggedError } from './logged-error.js'
+import { LockFile } from './lock-file.js'
 import { type Looker, Looks } from './looks.js'
 import { suspicionOf } from './suspicion.js'
 import { WorkerFile } from './worker-file.js'
@@ -70,7 +71,9 @@ export class Guard implements Journal<WorkItem> {
   readonly #options: GuardOptions
   readonly #meta: MetaDirectory
   readonly #lines: WorkerLines
-  readonly #file: WorkerFile
+  readonly #file: WorkerFile | LockFile
+  readonly #context: ItemContext
+  #stopListening: (() => void) | undefined
   readonly #looker: Looker
   /** `undefined`: not open. */
   #looks: Looks | undefined
@@ -85,9 +88,12 @@ export class Guard implements Journal<WorkItem> {
 
   constructor(context: ItemContext, options: GuardOptions) {
     this.#options = options
+    this.#context = context
     this.#meta = new MetaDirectory(context.directory.layout, context.reporter)
     this.#lines = new WorkerLines(options.concurrency())
-    this.#file = new WorkerFile(this.#meta, this.#lines)
+    this.#file = context.directory.claimsByRename
+      ? new LockFile(context.directory, this.#meta, this.#lines)
+      : new WorkerFile(this.#meta, this.#lines)
     this.#settings = context.settings
     const file = this.#file
     this.#looker = {
@@ -107,7 +113,9 @@ export class Guard implements Journal<WorkItem> {
   open(): void {
     closeAtExit()
     open.add(this)
-    this.#looks = Looks.join(this.#looker, this.#meta.layout, this.#settings)
+    const { claimsByRename } = this.#context.directory
+    this.#looks = Looks.join(this.#looker, this.#meta.layout, this.#settings, !claimsByRename)
+    if (claimsByRename) this.#stopListening = this.#context.takeOver.onCrash(this.#options.onCrashed)
     this.#writeWorker()
     this.#looks.look(this.#looker)
   }
@@ -187,6 +195,7 @@ export class Guard implements Journal<WorkItem> {
     clearTimeout(this.#flushes)
     this.#flushes = undefined
     this.#file.close()
+    this.#stopListening?.()
     this.#looks?.leave(this.#looker)
     this.#looks = undefined
     this.#inHand.clear()

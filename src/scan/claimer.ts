@@ -109,7 +109,7 @@ export class Claimer {
   accept(handle: QueueHandle, file: ClaimedFile, rejecting: Promise<void>[]): WorkItem | undefined {
     const { claims, settings } = this.#context
     if (this.#unlocked?.get(file.name)?.deref()?.isOpen === true) {
-      native.release([file.number])
+      claims.discard(handle, [file])
       // If its worker forgets it, no event tells that it can be claimed.
       this.#pass.countSkipped()
       return undefined
