@@ -5,7 +5,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { CannotRunError, OffError } from './endings.mjs'
-import { now } from './records.mjs'
+import { keyOf, now, readRuns, triesOf } from './records.mjs'
 
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url))
 
@@ -55,10 +55,20 @@ export class Crew {
     return this.#members.some(({ running }) => running)
   }
 
-  /** The worker that hangs in the middle of its work, if there is one yet. */
-  async stalled() {
+  /**
+   * The worker that hangs in the middle of its work, and the names of the items that it holds. `undefined`: there is none yet, or another
+   * thread of it still moves an item that it has finished.
+   */
+  async stalled(queueFolder) {
     const pid = await readFile(path.join(this.#work, 'stalled'), 'utf8').catch(() => '')
-    return this.#members.find((member) => pid === `${member.pid}\n`)
+    const member = this.#members.find((candidate) => pid === `${candidate.pid}\n`)
+    if (member === undefined) return undefined
+    const held = await openFiles(member.pid, queueFolder)
+    const runs = await readRuns(path.join(this.#work, 'logs'))
+    // Each try that has failed is in the name, so one more end than tries is an item on its way to its next place.
+    const isFinished = (name) =>
+      (runs.get(keyOf(name)) ?? []).filter(({ end }) => end !== undefined).length > triesOf(name)
+    return held.some(isFinished) ? undefined : { member, held }
   }
 
   /**
@@ -66,8 +76,7 @@ export class Crew {
    *
    * @returns Which worker it was, when, and the names of the items that it held.
    */
-  async kill(member, queueFolder) {
-    const held = await openFiles(member.pid, queueFolder)
+  async kill({ member, held }) {
     member.killed = true
     const at = now()
     member.child.kill('SIGKILL')
