@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { inspect } from 'node:util'
 import { createGunzip } from 'node:zlib'
 
-import { keyOf, readRuns, triesOf } from './records.mjs'
+import { readRuns } from './records.mjs'
 
 const AT_ONCE = 4
 
@@ -101,6 +101,20 @@ async function listQueue({ path: folder, settings }) {
   const places = ['queue', 'done', 'fail', 'tmp']
   const lists = await Promise.all(places.map((place) => readdir(path.join(folder, settings[place]))))
   return Object.fromEntries(places.map((place, index) => [place, lists[index]]))
+}
+
+/** The fields of `_timestamp_entropy_pid_host_tries_args...`; the first character, whatever it is, separates them. */
+function fieldsOf(name) {
+  return name.slice(1).split(name[0])
+}
+
+function triesOf(name) {
+  return Number(fieldsOf(name)[4])
+}
+
+/** The name without the tries, which the workers see as `item.key`. */
+function keyOf(name) {
+  return name[0] + fieldsOf(name).toSpliced(4, 1).join(name[0])
 }
 
 /** For each item that the killed worker held, by its key: the milliseconds until another worker began with it. */

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { CannotRunError, OffError } from './endings.mjs'
-import { keyOf, now, readRuns, triesOf } from './records.mjs'
+import { now } from './records.mjs'
 
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url))
 
@@ -55,20 +55,10 @@ export class Crew {
     return this.#members.some(({ running }) => running)
   }
 
-  /**
-   * The worker that hangs in the middle of its work, and the names of the items that it holds. `undefined`: there is none yet, or another
-   * thread of it still moves an item that it has finished.
-   */
-  async stalled(queueFolder) {
+  /** The worker that hangs in the middle of its work, if there is one yet. */
+  async stalled() {
     const pid = await readFile(path.join(this.#work, 'stalled'), 'utf8').catch(() => '')
-    const member = this.#members.find((candidate) => pid === `${candidate.pid}\n`)
-    if (member === undefined) return undefined
-    const held = await openFiles(member.pid, queueFolder)
-    const runs = await readRuns(path.join(this.#work, 'logs'))
-    // Each try that has failed is in the name, so one more end than tries is an item on its way to its next place.
-    const isFinished = (name) =>
-      (runs.get(keyOf(name)) ?? []).filter(({ end }) => end !== undefined).length > triesOf(name)
-    return held.some(isFinished) ? undefined : { member, held }
+    return this.#members.find((member) => pid === `${member.pid}\n`)
   }
 
   /**
@@ -76,7 +66,8 @@ export class Crew {
    *
    * @returns Which worker it was, when, and the names of the items that it held.
    */
-  async kill({ member, held }) {
+  async kill(member, queueFolder) {
+    const held = await lockedFiles(member.pid, queueFolder)
     member.killed = true
     const at = now()
     member.child.kill('SIGKILL')
@@ -102,12 +93,16 @@ function failureOf(who, code, signal) {
 }
 
 /**
- * The names of the files in a folder that a process has open. Only Linux reports them; elsewhere the result is empty.
+ * The names of the files in a folder on which a process holds locks; a worker has other items open, too, to notice when they are free.
+ * Only Linux reports them; elsewhere the result is empty.
  */
-async function openFiles(pid, folder) {
+async function lockedFiles(pid, folder) {
   const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => [])
   const targets = await Promise.all(
-    descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '')),
+    descriptors.map(async (descriptor) => {
+      const info = await readFile(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8').catch(() => '')
+      return info.includes('\nlock:') ? readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '') : ''
+    }),
   )
   return targets.filter((target) => path.dirname(target) === folder).map((target) => path.basename(target))
 }

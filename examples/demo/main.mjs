@@ -98,10 +98,9 @@ async function demo(jobs, workers, work, crew) {
     await setTimeout(LOOK_MS)
     // Counting takes no locks, so it delays no worker.
     progress.show(await queue.counts())
-    const stalled =
-      killed === undefined ? await crew.stalled(path.join(queue.path, queue.settings.queue)) : undefined
+    const stalled = killed === undefined ? await crew.stalled() : undefined
     if (stalled === undefined) continue
-    killed = await crew.kill(stalled)
+    killed = await crew.kill(stalled, path.join(queue.path, queue.settings.queue))
     const successor = crew.hire()
     print(
       `  worker ${killed.number} (process ${killed.pid}) killed in the middle of an item; ` +

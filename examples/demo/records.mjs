@@ -1,4 +1,4 @@
-// The workers' logs: one line of JSON when a run of an item begins and one when it ends. And what the names of items tell.
+// The workers' logs: one line of JSON when a run of an item begins and one when it ends.
 import { openSync, writeSync } from 'node:fs'
 import { readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
@@ -45,18 +45,4 @@ export async function readRuns(folder) {
   }
   for (const all of runs.values()) all.sort((a, b) => a.start.at - b.start.at)
   return runs
-}
-
-/** The fields of `_timestamp_entropy_pid_host_tries_args...`; the first character, whatever it is, separates them. */
-function fieldsOf(name) {
-  return name.slice(1).split(name[0])
-}
-
-/** The name without the tries, which the workers see as `item.key`. */
-export function keyOf(name) {
-  return name[0] + fieldsOf(name).toSpliced(4, 1).join(name[0])
-}
-
-export function triesOf(name) {
-  return Number(fieldsOf(name)[4])
 }
