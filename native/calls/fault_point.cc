@@ -38,7 +38,7 @@ constexpr const char* kPoints[] = {
     "watch.init",       "watch.add",        "watch.read",        "look.refresh",      "finish.look",
     "list.stat",        "log.open",         "log.lock",          "log.stat",          "log.look",
     "log.chown",        "log.chmod",        "log.read",          "log.write",         "finish.fstat",
-    "claim.kind",       "enqueue.fstat",
+    "claim.kind",       "enqueue.fstat",    "install.write",
 };
 
 struct Rule {

@@ -8,6 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
+import { claimKindSync, downFileOf } from './claim-kind.js'
 import { ownerMeaning } from './owner.js'
 import {
   FileSystemError,
@@ -52,6 +53,7 @@ export class QueueDirectory {
   #opening: Promise<QueueHandle> | undefined
   #closed = false
   #isLocal = false
+  #isRename = false
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
@@ -143,7 +145,8 @@ export class QueueDirectory {
   }
 
   downError(): QueueDownError {
-    const { name, downPath } = this.layout
+    const { name } = this.layout
+    const downPath = downFileOf(this.layout, this.#isRename ? 'rename' : 'lock')
     return new QueueDownError(
       `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned`,
       { path: downPath, advice: 'Take it up again with queue.up()', adviceKey: 'take-up' },
@@ -268,6 +271,9 @@ export class QueueDirectory {
       throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
     }
     this.#isLocal = fileSystem.reach === Reach.local
+    this.#isRename = claimKindSync(this.layout) === 'rename'
+    if (fileSystem.reach === Reach.network && this.#locking && !this.#isRename)
+      warnOfLocks(this.layout, fileSystem.name)
     return result
   }
 
@@ -294,6 +300,21 @@ export class QueueDirectory {
     }
     return fileSystemError(failure, `open the queue ${inspect(name)}`)
   }
+}
+
+/** The queues of which {@link warnOfLocks} has told. */
+const warned = new Set<string>()
+
+/** Warns once of each queue. */
+function warnOfLocks({ name, path: queue }: Layout, fileSystem: string): void {
+  if (warned.has(queue)) return
+  warned.add(queue)
+  process.emitWarning(
+    `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
+      "machines, items run twice there, although the locks hold. Convert it with queue.repair({ claims: 'rename' }), 'fsq repair " +
+      `--claims=rename ${name}', or let one machine alone work it`,
+    { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
+  )
 }
 
 function notDirectory(errno: number): string {

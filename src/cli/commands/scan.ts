@@ -16,6 +16,8 @@ import { timerOption } from '../timer-option.js'
 
 const MOST_JOBS = 1024
 const LARGEST_CODE = 255
+/** A day, in seconds. */
+const LONGEST_LEASE = 86_400
 // No file of a queue has this name: '.fsq-' is for queues under installation.
 const NEVER_DOWN = '.fsq-never-down'
 
@@ -44,6 +46,7 @@ export const options: OptionTable = {
   backoff: { value: 'an age, as 5s, or two, as 1s..1h' },
   'max-crashes': { value: 'how many' },
   'keep-done': { value: 'yes, no, how many, or an age as 7d' },
+  lease: { value: 'seconds' },
 }
 
 export const help = `Usage: fsq scan [option ...] queue program [argument ...]
@@ -92,6 +95,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     success: given.number('success-code', 0, LARGEST_CODE),
     failTmp: given.number('fail-tmp-code', 0, LARGEST_CODE),
     failPerm: given.number('fail-perm-code', 0, LARGEST_CODE),
+    lease: given.number('lease', 0, LONGEST_LEASE),
   })
   const scanner = new Scanner((onReport) => new Queue(name, { ...own, onReport }), {
     program,
