@@ -28,7 +28,8 @@ export async function* auditClaimed(
   const own = fs.statSync(layout.path)
   const about = { queue: layout.name, layout }
   if (fs.lstatSync(downPath, { throwIfNoEntry: false }) === undefined) {
-    const message = 'is missing: it keeps workers that do not know claims by renaming from running items twice'
+    const message =
+      'is missing: it keeps workers that do not know claims by renaming from running items twice'
     yield { ...about, path: downPath, kind: 'missing', message, fix: { action: 'make guard' } }
   }
   const marker = path.join(layout.path, LOCK_MARKER)

@@ -103,7 +103,10 @@ async function stillClaimed(
   const listed = new Set(after.map(({ raw, worker }) => `${worker}/${raw}`))
   const items = [...after]
   for (const item of before)
-    if (!listed.has(`${item.worker}/${item.raw}`) && (await isFile(workerPath(layout, item.worker), item.raw)))
+    if (
+      !listed.has(`${item.worker}/${item.raw}`) &&
+      (await isFile(workerPath(layout, item.worker), item.raw))
+    )
       items.push(item)
   return items.sort((one, other) => (one.raw < other.raw ? -1 : 1))
 }

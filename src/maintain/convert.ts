@@ -38,7 +38,7 @@ import { hasGuardText, makeClaimed, makeGuard, makeRenameMarker } from './queue-
 /** A worker looks for the down file at least every 10 ms while it claims; the rest is for busy machines. */
 const NOTICED_MS = 1000
 /** How long a worker may take to finish what it holds. */
-const PATIENCE_MS = 5000
+const PATIENCE_MS = 3000
 const LOOK_MS = 200
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants

@@ -50,7 +50,10 @@ export async function makeGuard({ path: queue, downPath }: Layout): Promise<void
 /** Whether the down file has the text of a guard. @throws As `node:fs`. */
 export async function hasGuardText({ downPath }: Layout): Promise<boolean> {
   try {
-    return (await fs.readFile(downPath, { encoding: 'utf8', flag: O_RDONLY | O_NOFOLLOW | O_NONBLOCK })) === GUARD_TEXT
+    return (
+      (await fs.readFile(downPath, { encoding: 'utf8', flag: O_RDONLY | O_NOFOLLOW | O_NONBLOCK })) ===
+      GUARD_TEXT
+    )
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return false
     throw error

@@ -77,7 +77,8 @@ export async function repair(
   for await (const finding of findingsIn(directory, settings)) findings.push(finding)
   const mended: Finding[] = []
   const unmended: UnmendedFinding[] = []
-  if (converted?.reason === undefined) mended.push(...(converted === undefined ? [] : [plainFinding(converted)]))
+  if (converted?.reason === undefined)
+    mended.push(...(converted === undefined ? [] : [plainFinding(converted)]))
   else unmended.push({ ...plainFinding(converted), reason: converted.reason })
   const slices = new Slices(() => {
     directory.checkOpen()
@@ -133,7 +134,9 @@ async function reasonNotToMend(
 }
 
 /** A finding that can be mended. */
-export type Mendable = LocatedFinding & { readonly fix: Exclude<Fix, { readonly action: 'claim by renaming' }> }
+export type Mendable = LocatedFinding & {
+  readonly fix: Exclude<Fix, { readonly action: 'claim by renaming' }>
+}
 
 /** Whether a finding can be mended. */
 export function isMendable(finding: LocatedFinding): finding is Mendable {

@@ -84,7 +84,9 @@ export async function workersOf(
 
 /** The workers that have files, or directories in claimed/. @throws As `node:fs`. */
 export function knownWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
-  return claimKindSync(layout) === 'rename' ? claimingWorkers(layout, settings) : loggedWorkers(layout, settings)
+  return claimKindSync(layout) === 'rename'
+    ? claimingWorkers(layout, settings)
+    : loggedWorkers(layout, settings)
 }
 
 function claimingWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {

@@ -38,7 +38,13 @@ export class HandWorker {
   readonly #writes: boolean
 
   constructor(queue: Queue, parts: WorkerParts = {}) {
-    const { host = os.hostname(), pid = 4242, random = '00000000000000aa', writes = 'lines', alive = true } = parts
+    const {
+      host = os.hostname(),
+      pid = 4242,
+      random = '00000000000000aa',
+      writes = 'lines',
+      alive = true,
+    } = parts
     this.#queue = queue
     this.#writes = writes === 'lines'
     this.name = `${host}-${pid}-${random}`

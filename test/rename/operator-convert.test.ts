@@ -51,7 +51,9 @@ describe.each(['flock', 'fcntl'] as const)('a queue with %s', (lockKind) => {
       const before = partsOf(queue)
       const { mended, unmended } = await queue.repair({ claims: 'rename' })
       expect(mended).toEqual([])
-      expect(unmended).toMatchObject([{ kind: 'claims', reason: expect.stringMatching(/^A worker holds the item .*End the workers/) }])
+      expect(unmended).toMatchObject([
+        { kind: 'claims', reason: expect.stringMatching(/^A worker holds the item .*End the workers/) },
+      ])
       expect(partsOf(queue)).toEqual(before)
     } finally {
       fs.closeSync(descriptor)
@@ -93,7 +95,11 @@ test.each(['lock', '', null, true])('claims cannot be %p', async (claims) => {
 
 // Each step of a conversion, as it would be if the process had died after it.
 describe('a conversion that was cut short', () => {
-  const steps: readonly (readonly [what: string, make: (queue: Queue, guard: string) => void, isDown: boolean])[] = [
+  const steps: readonly (readonly [
+    what: string,
+    make: (queue: Queue, guard: string) => void,
+    isDown: boolean,
+  ])[] = [
     ['taken down', (queue, guard) => fs.writeFileSync(path.join(queue.path, 'down'), guard), false],
     [
       'taken down before, with the new down file',
@@ -124,7 +130,10 @@ describe('a conversion that was cut short', () => {
   ]
 
   test.each(steps)('%s is completed', async (_what, make, isDown) => {
-    const guard = fs.readFileSync(path.join((await bed.install({ claims: 'rename' }, 'model')).path, 'down'), 'utf8')
+    const guard = fs.readFileSync(
+      path.join((await bed.install({ claims: 'rename' }, 'model')).path, 'down'),
+      'utf8',
+    )
     const queue = await bed.install()
     make(queue, guard)
     // Workers that lock items find it down at each step.

@@ -87,7 +87,12 @@ describe('install', () => {
   onLinux('that fails leaves nothing behind', async () => {
     const root = bed.path('root')
     fs.mkdirSync(root)
-    for (const fault of ['install.marker#1=errno:28', 'install.marker#2=errno:28', 'install.write=errno:28', 'install.rename=errno:5']) {
+    for (const fault of [
+      'install.marker#1=errno:28',
+      'install.marker#2=errno:28',
+      'install.write=errno:28',
+      'install.rename=errno:5',
+    ]) {
       const { code } = await inProgram<{ code: string }>(
         "return errorOf(() => Queue.install('q', { root: given.root, claims: 'rename' }))",
         { given: { root }, flags: ['--require', FAULT_BUILD], env: { FSQ_FAULTS: fault } },
@@ -137,7 +142,10 @@ describe('uninstall', () => {
     const queue = await rename()
     await queue.enqueue('x')
     await queue.down()
-    checkError(await errorOf(async () => queue.uninstall()), { type: QueueNotEmptyError, says: /1 item waits/ })
+    checkError(await errorOf(async () => queue.uninstall()), {
+      type: QueueNotEmptyError,
+      says: /1 item waits/,
+    })
     expect(await queue.isDown()).toBe(true)
     expect(names(queue, 'queue')).toHaveLength(1)
   })

@@ -91,7 +91,11 @@ describe('find', () => {
     const key = (await queue.find(claimed))?.key ?? ''
     for (const idOrKey of [claimed, key]) {
       const item = await queue.find(idOrKey)
-      expect([item?.id, item?.state, item?.path]).toEqual([claimed, 'waiting', path.join(worker.path, claimed)])
+      expect([item?.id, item?.state, item?.path]).toEqual([
+        claimed,
+        'waiting',
+        path.join(worker.path, claimed),
+      ])
     }
     worker.move(claimed, 'fail')
     expect((await queue.find(key))?.state).toBe('failed')

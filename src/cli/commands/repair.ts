@@ -34,9 +34,9 @@ export const help = `Usage: fsq repair [-nvy] [queue ...]
 Makes the fixes that 'fsq audit' proposes, in all queues or in those named. Asks
 before it removes files. Safe beside running workers.
 
-      --claims=rename  also make the queues ones that workers of several machines
-                       can share (see 'fsq install'): end their workers first; a
-                       queue is down meanwhile
+      --claims=rename  convert queues, so that workers of several machines can
+                       share them (see 'fsq install'): end their workers first;
+                       a queue is down meanwhile
   -n, --dry-run        only print what would be done
   -y, --yes            remove without asking
   -v, --verbose        say which fixes are made
@@ -106,7 +106,8 @@ async function convertAll(given: Arguments, settings: Settings): Promise<boolean
     const found = await convert(queueNamed(name, settings), settings, given.has('dry-run'))
     if (found === undefined) {
       if (given.has('verbose')) say(`${name}: its workers claim by renaming already`)
-    } else if (given.has('dry-run')) write(printableText(`claim by renaming: ${found.path} (${found.message})\n`))
+    } else if (given.has('dry-run'))
+      write(`${printableText(`claim by renaming: ${found.path} (${found.message})`)}\n`)
     else if (found.reason === undefined) {
       if (given.has('verbose')) say(`claim by renaming: ${found.path}`)
     } else {

@@ -68,7 +68,7 @@ contents are its standard input. Exit 0: done; 111: tried again; else failed.
   -k, --empty-ok       without a program: run the item's first argument
   -D, --no-done        leave items where they are, however the program ends
   -i, --ignore-down    scan a queue that is down; -v, --verbose; -h, --help
-  -l, --lock, -L, --no-lock, -e, --env, -E, --no-env    lock; set FSQ_ITEM_*
+  -l, --lock, -L, --no-lock, -e, --env, -E, --no-env, --lease=SECONDS
   -S, --success-code=N, -T, --fail-tmp-code=N, -F, --fail-perm-code=N
 Example:
   fsq scan -j 4 -m 5 mail sh -c 'mail -s "$0" "$1"' Hello

@@ -150,7 +150,9 @@ class FollowedQueue {
     const known = this.#known()
     const isRename = claimKindSync(this.#layout) === 'rename'
     const claimed = isRename ? await claimedIn(this.#layout.claimedPath) : []
-    const holders = isRename ? new Map<number, readonly number[]>() : workersOn(placePath(this.#layout, Place.queue))
+    const holders = isRename
+      ? new Map<number, readonly number[]>()
+      : workersOn(placePath(this.#layout, Place.queue))
     const now = Date.now()
     const counts = { waiting: 0, working: 0, delayed: 0 }
     const locked: RawName[] = []
