@@ -10,7 +10,7 @@ import { Worker, isMainThread, parentPort, workerData } from 'node:worker_thread
 import { addon, appears, job, say } from '../support/program.mjs'
 
 const ADDON = Object.keys(createRequire(import.meta.url).cache).find((file) => file.endsWith('.node'))
-const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker']
+const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker', 'claims-rename', 'claimed', 'down-rename']
 
 /** The arguments of each function. */
 async function argumentsOf({ root, at }) {
