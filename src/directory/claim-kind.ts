@@ -24,10 +24,10 @@ export const CLAIM_KINDS: readonly ClaimKind[] = ['lock', 'rename']
 
 /**
  * The contents of the guard: the down file of a queue with claims by renaming. Workers that do not know such queues scan no queue that is
- * down, so it must never be removed.
+ * down, so it must never be removed. A worker that finds no guard makes it again (native code, with the same text).
  */
 export const GUARD_TEXT =
-  'This queue claims items by renaming them (claims-rename). This file stays: it stops workers that do not know this. See: fsq down\n'
+  'This queue is worked by renames (claims-rename): only fsq 0.2 and later may scan it. Take it down and up with fsq down and fsq up.\n'
 
 /** The path of the marker of claims by renaming. */
 export function renameMarkerPath(layout: Layout): string {

@@ -15,11 +15,11 @@ import { isMissing } from './presence.js'
 /** The file of a worker in its directory. */
 export const WORKER_LOCK = '.lock'
 
-const WORKER_NAME = /^(.{1,64})-([0-9]+)-([0-9a-f]{16})$/
+const WORKER_NAME = /^(.{1,65})-([0-9]+)-([0-9a-f]{16})$/
 
 /** What the name of a worker's directory says. */
 export interface NamedWorker {
-  /** Of its host, at most 64 bytes; characters other than letters, digits, `.`, `_` and `-` are `_`. */
+  /** As {@link hostInNames} gives it. */
   readonly host: string
   readonly pid: number
 }
@@ -37,9 +37,11 @@ export function parseWorkerName(name: RawName): NamedWorker | undefined {
   return pid === undefined ? undefined : { host, pid: Number(pid) }
 }
 
-/** A host, as names of workers' directories have it. */
+/** A host, as names of workers' directories have it: at most 64 characters, letters, digits, `.`, `_` and `-`. Native code does the same. */
 export function hostInNames(host: string): string {
-  return host.replace(/[^\w.-]/g, '_').slice(0, LONGEST_HOST)
+  const plain = host.slice(0, LONGEST_HOST).replace(/[^\w.-]/g, '_')
+  // A hidden directory would be overlooked.
+  return plain === '' || plain.startsWith('.') ? `_${plain}` : plain
 }
 
 const LONGEST_HOST = 64

@@ -8,7 +8,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { claimKindSync, downFileOf } from './claim-kind.js'
+import { downFileOf } from './claim-kind.js'
 import { ownerMeaning } from './owner.js'
 import {
   FileSystemError,
@@ -271,7 +271,7 @@ export class QueueDirectory {
       throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
     }
     this.#isLocal = fileSystem.reach === Reach.local
-    this.#isRename = claimKindSync(this.layout) === 'rename'
+    this.#isRename = native.claimsByRename(result)
     if (fileSystem.reach === Reach.network && this.#locking && !this.#isRename)
       warnOfLocks(this.layout, fileSystem.name)
     return result

@@ -16,7 +16,7 @@ import { isDirectory } from './queues.js'
 import type { Slices } from './slices.js'
 import { lifeOfWorker } from './worker-lock.js'
 
-/** A worker makes its directory and `.lock` within milliseconds. */
+/** A worker makes its `.lock` milliseconds after its directory. */
 const MADE_MS = 3600 * 1000
 
 /** What is wrong with the guard and with claimed/ of one queue with claims by renaming. */
@@ -71,30 +71,17 @@ async function* auditWorker(
     if (entry.info.isFile()) items++
     else yield foreignItem(about, entry)
   }
-  const age = Date.now() - Math.max(info.mtimeMs, info.ctimeMs)
-  const held = items === 1 ? '1 item' : `${items} items`
-  switch (lifeOfWorker(about.path)) {
-    case 'unmade':
-      if (age < MADE_MS) return
-      if (items > 0) {
-        const message = `holds ${held} and has no ${WORKER_LOCK}, so that no worker takes the place of its own`
-        yield { ...about, kind: 'stale', message, fix: { action: 'make .lock' } }
-      } else {
-        const message = `is left from a worker that died ${ageText(age / 1000)} ago while it started`
-        yield { ...about, kind: 'stale', message, fix: { action: 'remove empty directory' } }
-      }
-      return
-    case 'dead':
-      if (items === 0) return
-      yield {
-        ...about,
-        kind: 'abandoned',
-        message: `is of a worker that has died: ${held} wait${items === 1 ? 's' : ''} for the next worker, which puts ${items === 1 ? 'it' : 'them'} back`,
-      }
-      return
-    default:
-      return
+  const life = lifeOfWorker(about.path)
+  if (items > 0 && (life === 'dead' || life === 'unmade')) {
+    const [held, wait, them] =
+      items === 1 ? (['1 item', 'waits', 'it'] as const) : ([`${items} items`, 'wait', 'them'] as const)
+    const message = `is of a worker that has died: ${held} ${wait} for the next worker, which puts ${them} back`
+    yield { ...about, kind: 'abandoned', message }
   }
+  const age = Date.now() - Math.max(info.mtimeMs, info.ctimeMs)
+  if (items > 0 || life !== 'unmade' || age < MADE_MS) return
+  const message = `is left from a worker that died ${ageText(age / 1000)} ago while it started`
+  yield { ...about, kind: 'stale', message, fix: { action: 'remove empty directory' } }
 }
 
 function foreignItem(about: About, { path: file }: Entry): LocatedFinding {

@@ -11,7 +11,7 @@ import type { RawName } from '../name/charset.js'
 /** What would mend a finding. */
 export type Fix =
   | { readonly action: 'remove' | 'remove directory' | 'remove empty directory' | 'move to fail/' }
-  | { readonly action: 'make directory' | 'make guard' | 'make .lock' }
+  | { readonly action: 'make directory' | 'make guard' }
   | { readonly action: 'claim by renaming' }
   | { readonly action: 'set mode'; readonly mode: number }
   | { readonly action: 'set owner'; readonly user: number; readonly group: number }

@@ -11,6 +11,7 @@ import os from 'node:os'
 
 import { WORKER_LOCK, hostInNames, workerPath } from '../directory/claimed.js'
 import type { Layout } from '../directory/layout.js'
+import { FsqError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import { lockError } from '../lock/failure.js'
 import { lockDescriptor, lockRequest } from '../lock/request.js'
@@ -18,7 +19,10 @@ import type { RawName } from '../name/charset.js'
 import { makeDirectory, makeWorkerLock } from './queue-files.js'
 
 const RANDOM_BYTES = 8
-const BLANK_LINE = `${' '.repeat(511)}\n`
+/** Another worker can lock a new `.lock` before this process does, and takes the directory for one of the dead. */
+const MOST_NAMES = 16
+
+const { EAGAIN } = os.constants.errno
 
 export class OwnDirectory {
   readonly path: string
@@ -31,20 +35,17 @@ export class OwnDirectory {
 
   /** @throws As `node:fs`, or as `fsq/lock`. */
   static async make(layout: Layout): Promise<OwnDirectory> {
-    const name = `${hostInNames(os.hostname())}-${process.pid}-${randomBytes(RANDOM_BYTES).toString('hex')}`
-    const path = workerPath(layout, name)
     const like = await fs.stat(layout.path)
     await makeDirectory(layout.claimedPath, like)
-    await makeDirectory(path, like)
-    const lock = await makeWorkerLock(path, like)
-    const request = lockRequest('OwnDirectory.make', lock.fd, { kind: 'fcntl' })
-    const errno = lockDescriptor(request, false)
-    if (errno !== 0) {
+    for (let made = 0; made < MOST_NAMES; made++) {
+      const name = `${hostInNames(os.hostname())}-${process.pid}-${randomBytes(RANDOM_BYTES).toString('hex')}`
+      const path = workerPath(layout, name)
+      await makeDirectory(path, like)
+      const lock = await makeWorkerLock(path, like)
+      if (await isLocked(path, lock)) return new OwnDirectory(path, lock)
       await lock.close()
-      throw lockError(request, errno, 'lock')
     }
-    await lock.writeFile(BLANK_LINE)
-    return new OwnDirectory(path, lock)
+    throw new FsqError(`Cannot make a directory in ${layout.claimedPath}: other workers remove it each time`)
   }
 
   /** The path of a file in it. */
@@ -58,11 +59,27 @@ export class OwnDirectory {
       await fs.unlink(`${this.path}/${WORKER_LOCK}`)
       await fs.rmdir(this.path)
     } catch (error) {
-      // Without its `.lock`, no worker would take it over.
-      if (codeOf(error) === 'ENOTEMPTY') await fs.writeFile(`${this.path}/${WORKER_LOCK}`, BLANK_LINE)
-      else if (codeOf(error) !== 'ENOENT') throw error
+      // The next worker takes what is in it.
+      if (!['ENOENT', 'ENOTEMPTY'].includes(codeOf(error) ?? '')) throw error
     } finally {
       await this.#lock.close()
     }
+  }
+}
+
+async function isLocked(directory: string, lock: fs.FileHandle): Promise<boolean> {
+  const request = lockRequest('OwnDirectory.make', lock.fd, { kind: 'fcntl' })
+  const errno = lockDescriptor(request, false)
+  if (errno === -EAGAIN) return false
+  if (errno !== 0) {
+    await lock.close()
+    throw lockError(request, errno, 'lock')
+  }
+  try {
+    const [own, named] = await Promise.all([lock.stat(), fs.lstat(`${directory}/${WORKER_LOCK}`)])
+    return own.ino === named.ino && own.dev === named.dev
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
   }
 }

@@ -21,7 +21,7 @@ import { freeEntropies } from '../name/item-name.js'
 import { checkFlag, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
 import { convertToRename, isConvertible } from './convert.js'
-import { makeClaimed, makeGuard, makeWorkerLock } from './queue-files.js'
+import { makeClaimed, makeGuard } from './queue-files.js'
 import { type Unchanged, underLock } from './under-lock.js'
 
 const REASONS: Readonly<Record<Unchanged, string>> = {
@@ -181,9 +181,6 @@ export async function mend(
       return undefined
     case 'make guard':
       if (layout !== undefined) await makeGuard(layout)
-      return undefined
-    case 'make .lock':
-      if (layout !== undefined) await (await makeWorkerLock(file, fs.statSync(layout.path))).close()
       return undefined
   }
 }

@@ -92,25 +92,27 @@ describe('a directory of a worker without .lock', () => {
     expect(await findings(queue)).toEqual([])
   })
 
-  test.each([
-    [false, 'remove empty directory'],
-    [true, 'make .lock'],
-  ])('after that: with items: %p: %s', async (holds, action) => {
+  test('with items is one of a worker that has died: the next worker takes it over', async () => {
     const queue = await rename()
-    const directory = unmade(queue, holds)
+    const directory = unmade(queue, true)
+    expect(await findings(queue)).toEqual([['abandoned', path.relative(queue.path, directory), undefined]])
+  })
+
+  test('is removed after that', async () => {
+    const queue = await rename()
+    const directory = unmade(queue, false)
     // A ctime cannot be set: the clock of this process is.
     const now = Date.now
     Date.now = () => now() + 2 * 3_600_000
     try {
       expect((await findings(queue)).filter(([kind]) => kind !== 'clock')).toEqual([
-        ['stale', path.relative(queue.path, directory), action],
+        ['stale', path.relative(queue.path, directory), 'remove empty directory'],
       ])
-      expect(await mended(queue)).toEqual([action])
+      expect(await mended(queue)).toEqual(['remove empty directory'])
     } finally {
       Date.now = now
     }
-    expect(fs.existsSync(directory)).toBe(holds)
-    expect(fs.existsSync(path.join(directory, '.lock'))).toBe(holds)
+    expect(fs.existsSync(directory)).toBe(false)
   })
 })
 

@@ -28,7 +28,9 @@ describe('install', () => {
     expect(modeOf('claimed')).toBe(Number.parseInt(queueMode, 8))
     expect([modeOf('claims-rename'), modeOf('down')]).toEqual([mode, mode])
     expect(fs.readFileSync(path.join(queue.path, 'claims-rename'), 'utf8')).toBe('')
-    expect(fs.readFileSync(path.join(queue.path, 'down'), 'utf8')).toMatch(/^This queue claims items .*\n$/)
+    expect(fs.readFileSync(path.join(queue.path, 'down'), 'utf8')).toMatch(
+      /^This queue is worked by renames .*\n$/,
+    )
     expect(await queue.isDown()).toBe(false)
   })
 
