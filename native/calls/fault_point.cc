@@ -42,7 +42,7 @@ constexpr const char* kPoints[] = {
     "worker.chown",     "worker.chmod",     "worker.open",       "worker.write",      "worker.guard",
     "worker.lock",      "worker.look",      "worker.fsync",      "worker.unlink",     "worker.rmdir",
     "takeover.open",    "takeover.lock",    "takeover.look",     "takeover.read",     "fence.read",
-    "item.open",
+    "item.open",        "install.write",
 };
 
 struct Rule {

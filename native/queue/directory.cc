@@ -296,6 +296,8 @@ Descriptor QueueDirectory::ListClaimed() const {
 }
 
 Failure QueueDirectory::MakeGuard() const {
+  // `fsq scan -i` looks for a down file that no queue has.
+  if (layout_.down.starts_with(".fsq-")) return {};
   constexpr std::string_view kText =
       "This queue is worked by renames (claims-rename): only fsq 0.2 and later may scan it. Take it down and "
       "up "

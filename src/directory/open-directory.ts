@@ -9,6 +9,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
+import { downFileOf } from './claim-kind.js'
 import { ownerMeaning } from './owner.js'
 import {
   FileSystemError,
@@ -164,10 +165,8 @@ export class QueueDirectory {
     if (this.#isLocal && existsSync(this.#downPath)) throw this.downError()
   }
 
-  /** The down file of a queue whose claims are renames has another name, see {@link downOfRename}. */
   get #downPath(): string {
-    const { downPath } = this.layout
-    return this.#claimsByRename ? downOfRename(downPath) : downPath
+    return downFileOf(this.layout, this.#claimsByRename ? 'rename' : 'lock')
   }
 
   downError(): QueueDownError {
@@ -318,6 +317,8 @@ export class QueueDirectory {
     }
     this.#isLocal = fileSystem.reach === Reach.local
     this.#claimsByRename = native.claimsByRename(result)
+    if (fileSystem.reach === Reach.network && this.#locking && !this.#claimsByRename)
+      warnOfLocks(this.layout, fileSystem.name)
     return result
   }
 
@@ -344,6 +345,21 @@ export class QueueDirectory {
     }
     return fileSystemError(failure, `open the queue ${inspect(name)}`)
   }
+}
+
+/** The queues of which {@link warnOfLocks} has told. */
+const warned = new Set<string>()
+
+/** Warns once of each queue. */
+function warnOfLocks({ name, path: queue }: Layout, fileSystem: string): void {
+  if (warned.has(queue)) return
+  warned.add(queue)
+  process.emitWarning(
+    `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
+      "machines, items run twice there, although the locks hold. Convert it with queue.repair({ claims: 'rename' }), 'fsq repair " +
+      `--claims=rename ${name}', or let one machine alone work it`,
+    { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
+  )
 }
 
 function notDirectory(errno: number): string {
