@@ -227,8 +227,7 @@ export class QueueDirectory {
 
   /** Removes the directories of this handle in claimed/, unless there are items in them: the lock on those ends with the descriptors. */
   async retireWorkers(): Promise<void> {
-    for (const handle of this.#handles())
-      if (native.claimsByRename(handle)) await native.retireWorker(handle)
+    for (const handle of this.#handles()) if (native.claimsByRename(handle)) await native.retireWorker(handle)
   }
 
   #handles(): readonly QueueHandle[] {
