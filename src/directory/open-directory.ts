@@ -12,6 +12,7 @@ import { ownerMeaning } from './owner.js'
 import {
   FileSystemError,
   type FsqError,
+  MountError,
   NetworkFileSystemError,
   NotAQueueError,
   QueueClosedError,
@@ -20,8 +21,10 @@ import {
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import type { Layout } from './layout.js'
+import { warnOfMount } from './mount-warning.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
+import { mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
 import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings, downOfRename } from '../settings.js'
 
@@ -87,8 +90,8 @@ export class QueueDirectory {
   /**
    * The handle. Opens the queue if it is not open yet.
    *
-   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link QueueClosedError} or a
-   * file system error.
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link MountError},
+   * {@link QueueClosedError} or a file system error.
    */
   async open(): Promise<QueueHandle> {
     this.checkOpen()
@@ -103,8 +106,11 @@ export class QueueDirectory {
   /** Synchronous {@link open}. */
   openSync(): QueueHandle {
     this.checkOpen()
-    this.#handle ??= this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
-    return this.#handle
+    if (this.#handle !== undefined) return this.#handle
+    const handle = this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
+    if (!this.#isLocal) this.#checkMount(handle, mountRefusalsSync(this.layout.path))
+    this.#handle = handle
+    return handle
   }
 
   /**
@@ -250,6 +256,7 @@ export class QueueDirectory {
 
   async #openNow(): Promise<QueueHandle> {
     const handle = this.#opened(await native.openQueue(this.layout.path, this.#names, this.#locking))
+    if (!this.#isLocal) this.#checkMount(handle, await mountRefusals(this.layout.path))
     if (this.#closed) {
       native.closeQueue(handle)
       this.checkOpen()
@@ -269,6 +276,17 @@ export class QueueDirectory {
     }
     this.#isLocal = fileSystem.reach === Reach.local
     return result
+  }
+
+  /** @param reasons - Why several machines cannot work a queue on the mount. */
+  #checkMount(handle: QueueHandle, reasons: readonly string[]): void {
+    if (reasons.length === 0) return
+    if (native.claimsByRename(handle)) {
+      native.closeQueue(handle)
+      throw new MountError(this.layout.path, reasons)
+    }
+    // A file system that is not known to be a network one can be local, and then its locks are enough.
+    if (native.fileSystemOf(handle).reach === Reach.network) warnOfMount(this.layout.path, reasons)
   }
 
   #openError(failure: Failure): FsqError {
