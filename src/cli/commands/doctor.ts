@@ -61,6 +61,7 @@ async function runPeer(directory: string, isJson: boolean): Promise<number> {
   const found = await probeInChild(directory)
   if (found === undefined) return FAILURE
   await print(isJson, { ...found }, linesOfPeer(found))
+  if (found.oneMachine) say('both processes run on one machine: this says nothing about two')
   const broken = NEEDED.filter((name) => found.promises[name].kept === 'no')
   for (const name of broken) say(`${words(name)}: no: ${found.promises[name].reason}`)
   if (broken.length === 1 && broken[0] === 'lockClaims')
@@ -116,8 +117,11 @@ function* linesOfPeer(found: PeerProbe): Generator<Line> {
     String(renames.races),
     `${renames.twice} won by both, ${renames.lost} by neither`,
   ]
-  for (const [name, { works, reason = '' }] of entriesIn<Feature>(targets))
-    yield [`${words(name)} refuses`, yesOrNo(works), reason]
+  for (const [what, { works, reason = '' }] of [
+    ['link refuses', targets.link],
+    ['rename refuses', targets.renameNoReplace],
+  ] as const)
+    yield [what, yesOrNo(works), reason]
   for (const [name, { kept, reason }] of entriesIn<Promised>(found.promises))
     yield [`promise: ${words(name)}`, kept, reason]
 }

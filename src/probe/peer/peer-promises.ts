@@ -26,6 +26,8 @@ export interface PeerPromises {
 
 /** What the two processes have found. */
 export interface PeerFacts {
+  /** Both processes run on one kernel, so the result says nothing about two machines. */
+  readonly oneMachine: boolean
   /** Why several machines cannot work a queue on the mount of this machine: its options. Empty: they can. */
   readonly refusals: readonly string[]
   /** How many such reasons the other machine has. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import fs from 'node:fs'
 import { inspect } from 'node:util'
 
 import { FsqError, PeerError } from '../../errors/classes.js'
@@ -114,7 +115,10 @@ async function play(directory: string, session: Session): Promise<PeerFacts> {
     limited(what, result, session.signal, session, PATIENCE_MS)
   await trial('they began', session.begin(...DIRECTORIES))
   const refusals = await trial('they read the options of the mount', mountRefusals(directory))
-  const refusalsOfPeer = await trial('they compared mounts', exchange(session, refusals.length))
+  const refusalsOfPeer = Number(await trial('they compared mounts', exchange(session, refusals.length)))
+  const kernel = kernelId()
+  const kernelOfPeer = await trial('they compared kernels', exchange(session, kernel))
+  const oneMachine = kernel !== '' && kernelOfPeer === kernel
   const lease = (await trial('they read the lease', leaseOf(directory))) ?? null
   const [clocks, sight] = await trial('they compared clocks', compareClocks(session))
   const fcntl = await trial('they tried fcntl locks', tryLocks(session, 'fcntl'))
@@ -125,6 +129,7 @@ async function play(directory: string, session: Session): Promise<PeerFacts> {
   const targets = await trial('they moved files onto names', tryTargets(session))
   const delays = await trial('they set times', tryDelays(session))
   return {
+    oneMachine,
     refusals,
     refusalsOfPeer,
     lease,
@@ -135,6 +140,15 @@ async function play(directory: string, session: Session): Promise<PeerFacts> {
     renames,
     targets,
     delays,
+  }
+}
+
+/** Identifies the running kernel; empty: this system has no such id. */
+function kernelId(): string {
+  try {
+    return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return ''
   }
 }
 

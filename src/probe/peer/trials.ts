@@ -381,11 +381,11 @@ export async function tryDelays(session: Session): Promise<Feature> {
   return featureOf(isKept ? reason : NO_EFFECT)
 }
 
-/** Tells the other process a number, and hears its own. */
-export async function exchange(session: Session, number: number): Promise<number> {
-  await session.say('number', number)
-  const [, theirs] = await session.hear('number')
-  return Number(theirs)
+/** Tells the other process a value, without `_` and `/`, and hears its own. */
+export async function exchange(session: Session, value: string | number): Promise<string> {
+  await session.say('has', value)
+  const [, theirs = ''] = await session.hear('has')
+  return theirs
 }
 
 /** Why a name that exists was not refused with EEXIST; empty: it was. */
