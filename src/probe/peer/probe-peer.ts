@@ -98,9 +98,9 @@ export async function playWithPeer(
     isOver = true
     return { path: directory, peer, ...facts, promises: peerPromisesOf(facts) }
   } catch (error) {
-    throw error instanceof Error && 'syscall' in error && !(error instanceof FsqError)
-      ? accessError(error, directory)
-      : error
+    // Not instanceof Error: an error of Node is one of another realm in a test runner.
+    const isSystemError = typeof error === 'object' && error !== null && 'syscall' in error
+    throw isSystemError && !(error instanceof FsqError) ? accessError(error, directory) : error
   } finally {
     signal?.removeEventListener('abort', onAbort)
     // Calls that wait end.
