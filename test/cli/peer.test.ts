@@ -82,7 +82,9 @@ describe('a mount that does not fit', () => {
       const reason = mount === 'no locks' ? /\((ENOTSUP|EOPNOTSUPP)\)/ : /\(no effect\).*\(no effect\)/
       expect(locks.fcntl.reason).toMatch(mount === 'no locks' ? /NOTSUP/ : /no effect/)
       expect(outcome.code).toBe(111)
-      expect(outcome.stderr).toMatch(/rename claims: no: neither fcntl locks .* exclude .* nolock/)
+      expect(outcome.stderr).toMatch(
+        /two machines cannot work a queue there: neither fcntl locks .* exclude .* nolock/,
+      )
       expect(outcome.stderr).toMatch(reason)
       expect(keptIn(outcome)).toMatchObject({ lockClaims: 'no', renameClaims: 'no', finishedOnce: 'no' })
     }
@@ -100,8 +102,9 @@ describe('a mount that does not fit', () => {
       ])
       expect(outcome.code).toBe(111)
       expect(keptIn(outcome)).toEqual({ ...ALL, lockClaims: 'no' })
-      expect(outcome.stderr).toMatch(/lock claims: no: names are stale.*would run twice/)
-      expect(outcome.stderr).toContain('install queues there with --claims=rename')
+      expect(outcome.stderr).toMatch(
+        /can work .* with claims by renames only \(install --claims=rename\): names are stale.*would run twice/,
+      )
     }
     expect(fs.readdirSync(bed.root)).toEqual([])
   })
@@ -110,7 +113,9 @@ describe('a mount that does not fit', () => {
     for (const outcome of await play('renames that both win', 'renames that both win')) {
       expect(foundIn(outcome).renames.twice).toBeGreaterThan(0)
       expect(outcome.code).toBe(111)
-      expect(outcome.stderr).toMatch(/rename claims: no: of 30 renames .* succeeded in both/)
+      expect(outcome.stderr).toMatch(
+        /two machines cannot work a queue there: of 30 renames .* succeeded in both/,
+      )
     }
   })
 
@@ -144,9 +149,9 @@ describe('a mount that does not fit', () => {
     const [one, other] = await play('a soft mount', '')
     expect([one.code, other.code]).toEqual([111, 111])
     expect(foundIn(one).refusals).toEqual([expect.stringContaining('mount it with hard')])
-    expect(one.stderr).toMatch(/rename claims: no: on a soft mount/)
+    expect(one.stderr).toMatch(/two machines cannot work a queue there: on a soft mount/)
     expect(foundIn(other)).toMatchObject({ refusals: [], refusalsOfPeer: 1 })
-    expect(other.stderr).toMatch(/rename claims: no: the mount of the other machine/)
+    expect(other.stderr).toMatch(/two machines cannot work a queue there: the mount of the other machine/)
   })
 })
 

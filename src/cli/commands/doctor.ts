@@ -4,7 +4,7 @@
  * @module
  */
 import { checkedDirectory } from '../../probe/checked-directory.js'
-import { type PeerPromises, duration } from '../../probe/peer/peer-promises.js'
+import { duration } from '../../probe/peer/peer-promises.js'
 import type { PeerProbe } from '../../probe/peer/probe-peer.js'
 import { probe } from '../../probe/probe.js'
 import type { Feature, Probe } from '../../probe/promises.js'
@@ -41,9 +41,6 @@ cannot work a queue there.
 // A line fits into 80 columns then.
 const WHY_WIDTH = 46
 
-// Without these, two machines cannot work a queue.
-const NEEDED: readonly (keyof PeerPromises)[] = ['lockClaims', 'renameClaims', 'finishedOnce']
-
 type Line = readonly [what: string, result: string, why: string]
 
 /** See `help`. */
@@ -62,11 +59,16 @@ async function runPeer(directory: string, isJson: boolean): Promise<number> {
   if (found === undefined) return FAILURE
   await print(isJson, { ...found }, linesOfPeer(found))
   if (found.oneMachine) say('both processes run on one machine: this says nothing about two')
-  const broken = NEEDED.filter((name) => found.promises[name].kept === 'no')
-  for (const name of broken) say(`${words(name)}: no: ${found.promises[name].reason}`)
-  if (broken.length === 1 && broken[0] === 'lockClaims')
-    say('claims by renames are safe: install queues there with --claims=rename')
-  return broken.length === 0 ? SUCCESS : FAILURE
+  const { lockClaims, renameClaims, finishedOnce } = found.promises
+  const [locks, renames, once] = [lockClaims, renameClaims, finishedOnce].map(({ kept }) => kept !== 'no')
+  if (locks && renames && once) return SUCCESS
+  if (!renames || !once)
+    say(`two machines cannot work a queue there: ${(renames ? finishedOnce : renameClaims).reason}`)
+  else
+    say(
+      `two machines can work a queue there with claims by renames only (install --claims=rename): ${lockClaims.reason}`,
+    )
+  return FAILURE
 }
 
 async function print(isJson: boolean, json: Row['json'], lines: Iterable<Line>): Promise<void> {

@@ -5,11 +5,12 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import os from 'node:os'
 import { promisify } from 'node:util'
 
 import { type LockKind, isFailure, native } from '../../addon/native.js'
 import { LockOperation } from '../../addon/packing.js'
-import { describeErrno } from '../../errors/errno.js'
+import type { Failure } from '../../errors/errno.js'
 
 const close = promisify(fs.close)
 
@@ -18,13 +19,13 @@ export interface Held {
   readonly unlock: () => Promise<void>
 }
 
-/** The lock, or the name of the error; `EAGAIN`: another process holds it. */
-export async function tryLock(file: string, kind: LockKind): Promise<Held | string> {
+/** The lock, or why this process does not have it: EAGAIN, another process holds it. */
+export async function tryLock(file: string, kind: LockKind): Promise<Held | Failure> {
   const operation = LockOperation[kind] | LockOperation.exclusive
   const lock = await native.lockPath(Buffer.from(file).toString('latin1'), operation, 0, 0, true)
-  // Nothing but a regular file has this name.
-  if (lock === null) return 'EINVAL'
-  if (isFailure(lock)) return describeErrno(lock.errno)[0]
+  // Not a regular file: none that fsq has made.
+  if (lock === null) return { errno: -os.constants.errno.EINVAL, syscall: 'open' }
+  if (isFailure(lock)) return lock
   const [claim, descriptor] = lock
   return {
     unlock: async () => {

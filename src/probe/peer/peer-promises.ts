@@ -50,14 +50,16 @@ const yes = (reason: string): Promised => ({ kept: 'yes', reason })
 const no = (reason: string): Promised => ({ kept: 'no', reason })
 const unsure = (reason: string): Promised => ({ kept: 'unsure', reason })
 
+const NO_CLAIMS = no('claims by renames are not safe')
+
 /** Derives the promises from the facts. */
 export function peerPromisesOf(facts: PeerFacts): PeerPromises {
   const renameClaims = renames(facts)
   return {
     lockClaims: locks(facts),
     renameClaims,
-    finishedOnce: renameClaims.kept === 'no' ? renameClaims : targets(facts),
-    toldBefore: renameClaims.kept === 'no' ? renameClaims : lease(facts),
+    finishedOnce: renameClaims.kept === 'no' ? NO_CLAIMS : targets(facts),
+    toldBefore: renameClaims.kept === 'no' ? NO_CLAIMS : lease(facts),
     claimNumbers: claimNumbers(facts),
     delays: facts.delays.works
       ? yes('a time in the future that one machine sets is seen by the other')
@@ -96,7 +98,9 @@ function locks(facts: PeerFacts): Promised {
     )
   }
   const kind = facts.locks.fcntl.works ? 'fcntl' : 'flock'
-  return yes(`${kind} locks exclude the other machine, and no look at ${looks} names was stale`)
+  return yes(
+    `${kind} locks exclude the other machine, and none of ${looks} names was stale after asking the server`,
+  )
 }
 
 function renames(facts: PeerFacts): Promised {

@@ -7,7 +7,7 @@ import fs from 'node:fs'
 import { inspect } from 'node:util'
 
 import { FsqError, PeerError } from '../../errors/classes.js'
-import { failureOf } from '../../errors/errno.js'
+import { codeOf, failureOf } from '../../errors/errno.js'
 import { fileSystemError } from '../../errors/system-error.js'
 import { checkOptions, checkSignal } from '../../options.js'
 import { clearTimeout, setTimeout } from '../../real-timers.js'
@@ -15,7 +15,7 @@ import { checkedDirectory } from '../checked-directory.js'
 import { leaseOf, mountRefusals } from '../mount-options.js'
 import { Meeting, type Peer } from './meeting.js'
 import { type PeerFacts, type PeerPromises, peerPromisesOf } from './peer-promises.js'
-import { PATIENCE_MS, type Session } from './session.js'
+import { PATIENCE_MS, type Session, otherEnded } from './session.js'
 import {
   DIRECTORIES,
   compareClocks,
@@ -30,6 +30,8 @@ import {
 // Longer than the meeting waits.
 const MEETING_MS = 1.5 * PATIENCE_MS
 const SILENCE_MS = 2_000
+// Where a server does not answer, nothing can be removed.
+const PARTING_MS = 4_000
 
 /** Options of {@link probePeer}. */
 export interface PeerOptions {
@@ -106,13 +108,21 @@ export async function playWithPeer(
     // Calls that wait end.
     ending.abort()
     const left = meeting.leave(isOver)
-    await limited('they parted', left, undefined, undefined, PATIENCE_MS).catch(() => undefined)
+    await limited('they parted', left, undefined, undefined, isOver ? PATIENCE_MS : PARTING_MS).catch(
+      () => undefined,
+    )
   }
 }
 
 async function play(directory: string, session: Session): Promise<PeerFacts> {
-  const trial = async <Result>(what: string, result: Promise<Result>): Promise<Result> =>
-    limited(what, result, session.signal, session, PATIENCE_MS)
+  const trial = async <Result>(what: string, result: Promise<Result>): Promise<Result> => {
+    try {
+      return await limited(what, result, session.signal, session, PATIENCE_MS)
+    } catch (error) {
+      // The other process has removed the directory of the session.
+      throw codeOf(error) === 'ENOENT' ? otherEnded() : error
+    }
+  }
   await trial('they began', session.begin(...DIRECTORIES))
   const refusals = await trial('they read the options of the mount', mountRefusals(directory))
   const refusalsOfPeer = Number(await trial('they compared mounts', exchange(session, refusals.length)))

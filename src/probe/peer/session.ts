@@ -92,8 +92,7 @@ export class Session {
       const [, word = '', ...values] = names?.find((name) => name.startsWith(beginning))?.split('_') ?? []
       if (words.includes(word)) return [word, ...values]
       if (word !== '') throw new PeerError(`The other process does something else (${word})`, SAME_VERSION)
-      if (names?.includes(this.#farewellOf(this.other)) ?? true)
-        throw new PeerError('The other process ended before the trial was over', SEE_THE_OTHER)
+      if (names?.includes(this.#farewellOf(this.other)) ?? true) throw otherEnded()
       await later(wait, undefined, { signal: this.signal })
     }
     throw new Error('unreachable')
@@ -121,14 +120,22 @@ export class Session {
    * @param isOver - All messages were sent.
    */
   async leave(isOver: boolean): Promise<void> {
+    const patience = isOver ? LAST_FAREWELL_MS : FAREWELL_MS
     await makeFile(path.join(this.#mail, this.#farewellOf(this.side))).catch(() => undefined)
-    const end = Date.now() + (isOver ? LAST_FAREWELL_MS : FAREWELL_MS)
+    await this.#seen(patience, (names) => names.includes(this.#farewellOf(this.other)))
+    // Two processes that remove one directory at a time hinder each other.
+    if (this.side === 'b') await this.#seen(FAREWELL_MS, () => false)
+    await removeLeftover(this.#directory, 'in which two machines were compared')
+  }
+
+  /** Waits until the messages are as they are wanted, or have gone. */
+  async #seen(patience: number, isWanted: (names: readonly string[]) => boolean): Promise<void> {
+    const end = Date.now() + patience
     for (const wait of waits()) {
       const names = await this.#list()
-      if (names === undefined || names.includes(this.#farewellOf(this.other)) || Date.now() > end) break
+      if (names === undefined || isWanted(names) || Date.now() > end) return
       await later(wait)
     }
-    await removeLeftover(this.#directory, 'in which two machines were compared')
   }
 
   /** The messages; `undefined`: the other process has removed their directory. */
@@ -136,7 +143,7 @@ export class Session {
     try {
       return await fs.readdir(this.#mail)
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return undefined
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESTALE') return undefined
       throw error
     } finally {
       this.#answered = Date.now()
@@ -149,4 +156,10 @@ export class Session {
 }
 
 const SAME_VERSION = { advice: 'Run the same version of fsq on both machines' }
-const SEE_THE_OTHER = { advice: 'Its output says why. Run both again' }
+
+/** The error of a trial whose other process has ended. */
+export function otherEnded(): PeerError {
+  return new PeerError('The other process ended before the trial was over', {
+    advice: 'Its output says why. Run both again',
+  })
+}

@@ -4,16 +4,19 @@
  * @module
  */
 import fs, { constants } from 'node:fs'
+import os from 'node:os'
 import { setTimeout as later } from 'node:timers/promises'
 
 import { type LockKind, isFailure, native } from '../../addon/native.js'
-import { codeOf, describeErrno } from '../../errors/errno.js'
+import { type Failure, codeOf, describeErrno } from '../../errors/errno.js'
+import { systemError } from '../../errors/system-error.js'
 import type { Feature } from '../promises.js'
 import { type Held, tryLock } from './lock-attempt.js'
 import { type Session, type Side, makeFile } from './session.js'
 
 const { link, lstat, mkdir, open, readdir, rename, stat, utimes } = fs.promises
 
+const { EAGAIN } = os.constants.errno
 const NO_EFFECT = 'no effect'
 const SIDES: readonly Side[] = ['a', 'b']
 const BUDGET_MS = 1_000
@@ -155,9 +158,10 @@ export async function tryLocks(session: Session, kind: LockKind): Promise<Featur
 /** @returns Why the lock does not work; empty: it does. */
 async function holdLock(session: Session, file: string, kind: LockKind): Promise<string> {
   const held = await tryLock(file, kind)
-  if (typeof held === 'string') {
-    await session.say('failed', held)
-    return held
+  if (isFailure(held)) {
+    const [code] = describeErrno(held.errno)
+    await session.say('failed', code)
+    return code
   }
   await session.say('held')
   const [, refused = ''] = await session.hear('asked')
@@ -185,9 +189,9 @@ async function askForLock(session: Session, file: string, kind: LockKind): Promi
 }
 
 /** The error of a try to lock; empty: it succeeded, and the lock is free again. */
-async function outcomeOf(attempt: Promise<Held | string>): Promise<string> {
+async function outcomeOf(attempt: Promise<Held | Failure>): Promise<string> {
   const held = await attempt
-  if (typeof held === 'string') return held
+  if (isFailure(held)) return describeErrno(held.errno)[0]
   await held.unlock()
   return ''
 }
@@ -223,7 +227,7 @@ async function moveNames(session: Session, kind: LockKind | undefined): Promise<
   for (let round = 0; round < MOST_ROUNDS && (round === 0 || Date.now() < end); round++) {
     const names = namesOf(session, session.side, round, 'names')
     for (const name of names) await makeFile(name)
-    const lock = kind && (await session.until(async () => heldOr(await tryLock(handover(session), kind))))
+    const lock = kind && (await takeHandover(session, kind))
     await session.say('made')
     await session.hear('seen')
     for (const [at, moved] of namesOf(session, session.side, round, 'moved').entries())
@@ -247,7 +251,7 @@ async function watchNames(session: Session, kind: LockKind | undefined): Promise
     // From here on this machine knows the names.
     await countWhere(names, async (name) => lstat(name))
     await session.say('seen')
-    const lock = kind && (await session.until(async () => heldOr(await tryLock(handover(session), kind))))
+    const lock = kind && (await takeHandover(session, kind))
     if (lock === undefined) await session.hear('moved')
     const stale = await countWhere(names, async (name) => lstat(name))
     const directory = await open(session.path('names'), constants.O_RDONLY | constants.O_DIRECTORY)
@@ -260,12 +264,15 @@ async function watchNames(session: Session, kind: LockKind | undefined): Promise
   }
 }
 
-function handover(session: Session): string {
-  return session.path('handover')
-}
-
-function heldOr(outcome: Held | string): Held | undefined {
-  return typeof outcome === 'string' ? undefined : outcome
+/** Takes the lock that says when the names have moved. */
+async function takeHandover(session: Session, kind: LockKind): Promise<Held> {
+  const file = session.path('handover')
+  const held = await session.until(async () => {
+    const outcome = await tryLock(file, kind)
+    return isFailure(outcome) && outcome.errno === -EAGAIN ? undefined : outcome
+  })
+  if (isFailure(held)) throw systemError({ ...held, path: file })
+  return held
 }
 
 /** For how many of the names the call finds a file. */
