@@ -8,7 +8,6 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { downFileOf } from './claim-kind.js'
 import { ownerMeaning } from './owner.js'
 import {
   FileSystemError,
@@ -53,7 +52,7 @@ export class QueueDirectory {
   #opening: Promise<QueueHandle> | undefined
   #closed = false
   #isLocal = false
-  #isRename = false
+  #claimsByRename = false
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
@@ -79,6 +78,11 @@ export class QueueDirectory {
    */
   get isLocal(): boolean {
     return this.#isLocal
+  }
+
+  /** Whether workers claim items of the {@link opened} queue by renaming them. */
+  get claimsByRename(): boolean {
+    return this.#claimsByRename
   }
 
   /** The handle, if no call has to wait for it. */
@@ -144,9 +148,15 @@ export class QueueDirectory {
     if (isDown) throw this.downError()
   }
 
+  /** The down file of a queue whose claims are renames has another name, see {@link downOfRename}. */
+  get #downPath(): string {
+    const { downPath } = this.layout
+    return this.#claimsByRename ? downOfRename(downPath) : downPath
+  }
+
   downError(): QueueDownError {
     const { name } = this.layout
-    const downPath = downFileOf(this.layout, this.#isRename ? 'rename' : 'lock')
+    const downPath = this.#downPath
     return new QueueDownError(
       `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned`,
       { path: downPath, advice: 'Take it up again with queue.up()', adviceKey: 'take-up' },
@@ -271,8 +281,8 @@ export class QueueDirectory {
       throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
     }
     this.#isLocal = fileSystem.reach === Reach.local
-    this.#isRename = native.claimsByRename(result)
-    if (fileSystem.reach === Reach.network && this.#locking && !this.#isRename)
+    this.#claimsByRename = native.claimsByRename(result)
+    if (fileSystem.reach === Reach.network && this.#locking && !this.#claimsByRename)
       warnOfLocks(this.layout, fileSystem.name)
     return result
   }
