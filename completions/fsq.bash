@@ -52,10 +52,10 @@ _fsq_read() {
 _fsq_options() {
   case $1 in
     '') echo --help --list --charset= --exec-dir= --root-dir= --queue-dir= --tmp-dir= --done-dir= --down-file= --trigger-fifo= ;;
-    install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --lock-kind= --help ;;
+    install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --claims= --lock-kind= --help ;;
     uninstall) echo --force --verbose --help ;;
     enqueue) echo --verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id --help ;;
-    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --timeout= --backoff= --max-crashes= --keep-done= --help ;;
+    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --timeout= --backoff= --max-crashes= --keep-done= --lease= --help ;;
     down) echo --verbose --user= --group= --mode= --help ;;
     up) echo --verbose --help ;;
     list) echo --json --state= --failed --by-error --help ;;
@@ -70,7 +70,7 @@ _fsq_options() {
     top) echo --interval= --json --help ;;
     watch) echo --json --verbose --help ;;
     audit) echo --json --exit-code --help ;;
-    repair) echo --dry-run --yes --verbose --help ;;
+    repair) echo --dry-run --yes --claims= --verbose --help ;;
   esac
 }
 
@@ -106,6 +106,11 @@ _fsq() {
       COMPREPLY=($(compgen -W "$states" -- "$cur"))
       return ;;
     --keep-done) COMPREPLY=($(compgen -W 'yes no' -- "$cur")); return ;;
+    --claims)
+      local kinds=rename
+      [[ $command == install ]] && kinds='lock rename'
+      COMPREPLY=($(compgen -W "$kinds" -- "$cur"))
+      return ;;
     --lock-kind) COMPREPLY=($(compgen -W 'flock fcntl' -- "$cur")); return ;;
     -c | --charset) COMPREPLY=($(compgen -W 'utf8 ascii latin-1' -- "$cur")); return ;;
     -o | -u | --owner | --user) [[ $command == @(install|enqueue|down) ]] && COMPREPLY=($(compgen -u -- "$cur")); return ;;

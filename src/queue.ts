@@ -146,8 +146,8 @@ export class Queue<out T extends Shape = Untyped> {
    * Makes a queue: its directories, with owner and mode, appear complete and durable under its name, or not at all (fsq
    * standard, section 1).
    *
-   * @param options - `force: true` replaces an existing queue, with all its items. `lockKind: 'fcntl'` makes workers lock items by fcntl
-   * instead of flock.
+   * @param options - `force: true` replaces an existing queue, with all its items. `claims: 'rename'` makes a queue that workers of several
+   * machines can share. `lockKind: 'fcntl'` makes workers lock items by fcntl instead of flock.
    * @returns A handle on the queue.
    * @throws {@link QueueExistsError} if a file or directory has the name, {@link QueueMissingError} if there is no `root`,
    * {@link NotAQueueError} if `force` would replace something other than a queue, {@link NetworkFileSystemError} unless
@@ -158,9 +158,9 @@ export class Queue<out T extends Shape = Untyped> {
     options: QueueOptions<T> & InstallOptions = {} as QueueOptions<T>,
   ): Promise<Queue<T>> {
     checkAreSettings(options)
-    const { force, lockKind, ...rest } = options
+    const { force, lockKind, claims, ...rest } = options
     const queue = newQueue(name, rest as QueueOptions<T>)
-    await installQueue(queue.#layout, queue.#settings, { force, lockKind })
+    await installQueue(queue.#layout, queue.#settings, { force, lockKind, claims })
     return queue
   }
 

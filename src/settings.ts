@@ -78,6 +78,11 @@ export interface Settings {
   readonly sync: 'auto' | 'plain'
   /** `FSQ_ALLOW_NETWORK` (0): whether queues on network file systems may be used. */
   readonly allowNetwork: boolean
+  /**
+   * `FSQ_LEASE` (0): of a queue with claims by renaming, how many seconds the file system keeps the locks of a machine that it no longer
+   * hears from. 0: found out, or 20 on a network file system that does not tell, and none on a local one.
+   */
+  readonly lease: number
 }
 
 /** The name of a setting, as an option. */
@@ -185,6 +190,8 @@ const flag: Kind<boolean> = {
 }
 
 const count = wholeNumber(0, LARGEST_NUMBER)
+/** A day, in seconds. */
+const LONGEST_LEASE = 86_400
 const exitCode = wholeNumber(0, 255)
 
 interface Definition<Variable extends string, Value> {
@@ -233,6 +240,7 @@ const definitions = {
   durability: define('FSQ_DURABILITY', oneOf('none', 'enqueue', 'full'), 'enqueue'),
   sync: define('FSQ_SYNC', oneOf('auto', 'plain'), 'auto'),
   allowNetwork: define('FSQ_ALLOW_NETWORK', flag, false),
+  lease: define('FSQ_LEASE', wholeNumber(0, LONGEST_LEASE), 0),
 } satisfies { readonly [Key in SettingKey]: Definition<string, Settings[Key]> }
 
 type Definitions = typeof definitions

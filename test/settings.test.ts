@@ -47,6 +47,7 @@ const DEFAULTS: Settings = {
   durability: 'enqueue',
   sync: 'auto',
   allowNetwork: false,
+  lease: 0,
 }
 
 const variableOf = (key: string): string => `FSQ_${key.replace(/[A-Z]/g, '_$&').toUpperCase()}`
@@ -197,6 +198,7 @@ const BAD: { readonly [Key in keyof Settings]: readonly unknown[] } = {
   durability: ['', 'Full', 'all', true],
   sync: ['fsync'],
   allowNetwork: ['', 'nfs', 2, null],
+  lease: ['', '20s', -1, 1.5, 86_401, null],
 }
 
 describe('bad values', () => {

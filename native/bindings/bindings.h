@@ -29,5 +29,6 @@ extern const std::span<const Binding> kQueueFunctions;
 extern const std::span<const Binding> kSkippedFunctions;
 extern const std::span<const Binding> kTimeFunctions;
 extern const std::span<const Binding> kWatchFunctions;
+extern const std::span<const Binding> kWorkerFunctions;
 
 }  // namespace fsq

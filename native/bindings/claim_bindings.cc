@@ -75,7 +75,7 @@ class ClaimTask : public Task {
     if (!js.ok()) return nullptr;
     for (size_t at = 0; at < count; at++) {
       Claim& claim = batch_.claims[at];
-      data.Hold(ids[at], {std::move(claim.descriptor), std::move(claim.name), directory_});
+      data.Hold(ids[at], {std::move(claim.descriptor), std::move(claim.name), directory_, batch_.holder});
     }
     return result;
   }

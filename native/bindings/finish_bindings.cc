@@ -52,6 +52,7 @@ class FinishTask : public Task {
       auto claim = data.Take(ids_.emplace_back(static_cast<AddonData::ClaimId>(move[0])));
       Finish& item = items_[at];
       item.descriptor = std::move(claim.descriptor);
+      item.holder = std::move(claim.holder);
       item.to = names[at].empty() ? claim.name : std::move(names[at]);
       item.from = std::move(claim.name);
       item.to_place = static_cast<Place>(move[1]);
@@ -72,8 +73,10 @@ class FinishTask : public Task {
     // An item that could not be moved stays claimed.
     for (size_t at = 0; at < items_.size(); at++) {
       Finish& item = items_[at];
-      if (item.descriptor.IsIntact()) {
-        data.Hold(ids_[at], {std::move(item.descriptor), std::move(item.from), directory_});
+      const bool is_held = item.holder ? !item.moved : item.descriptor.IsIntact();
+      if (is_held) {
+        data.Hold(ids_[at],
+                  {std::move(item.descriptor), std::move(item.from), directory_, std::move(item.holder)});
       } else {
         // Other code has closed it, and its number may belong to another claim.
         item.descriptor.Forget();

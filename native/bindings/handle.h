@@ -16,6 +16,7 @@
 #include "queue/enqueue.h"
 #include "queue/listing.h"
 #include "queue/skipped.h"
+#include "queue/worker_directory.h"
 
 namespace fsq {
 
@@ -47,6 +48,8 @@ using StopBox = HandleBox<std::atomic<bool>, 0x6673712d73746f70>;
 using DraftBox = HandleBox<Draft, 0x6673712d64726166>;
 // The items that a waiting scan has skipped. Other scans have none.
 using SkippedBox = HandleBox<Skipped, 0x6673712d736b6970>;
+// The directory of a dead worker.
+using SeizedBox = HandleBox<WorkerDirectory, 0x6673712d64656164>;
 
 template <typename Box>
 napi_value NewHandle(napi_env env, decltype(Box::value) value) {

@@ -19,7 +19,10 @@ class InstallTask : public Task {
     const JsArgument directories = plan.Property("directories");
     const size_t count = directories.Length();
     for (size_t at = 0; at < count; at++) installation_.directories.push_back(directories.Element(at).Text());
-    installation_.marker = plan.Property("marker").Text();
+    const JsArgument files = plan.Property("files");
+    const size_t texts = files.Length();
+    for (size_t at = 0; at + 1 < texts; at += 2)
+      installation_.files.push_back({files.Element(at).Text(), files.Element(at + 1).Text()});
     installation_.mode = static_cast<mode_t>(plan.Property("mode").Integer());
     installation_.user = plan.Property("user").Integer();
     installation_.group = plan.Property("group").Integer();
@@ -44,9 +47,12 @@ class InstallTask : public Task {
 class RelocateTask : public Task {
  public:
   explicit RelocateTask(JsArguments& arguments)
-      : root_(arguments[0].Text()), from_(arguments[1].Text()), to_(arguments[2].Text()) {}
+      : root_(arguments[0].Text()),
+        from_(arguments[1].Text()),
+        to_(arguments[2].Text()),
+        strict_(arguments[3].Flag()) {}
 
-  void Run() override { failure_ = Relocate(root_, from_, to_, &moved_); }
+  void Run() override { failure_ = Relocate(root_, from_, to_, strict_, &moved_); }
 
   napi_value Answer(napi_env env, AddonData&) override {
     JsBuilder js(env);
@@ -60,6 +66,7 @@ class RelocateTask : public Task {
   std::string root_;
   std::string from_;
   std::string to_;
+  bool strict_;
   bool moved_ = false;
   Failure failure_;
 };

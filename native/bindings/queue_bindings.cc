@@ -19,6 +19,9 @@ class OpenTask : public Task {
     for (size_t place = 0; place < kPlaces; place++) layout_.names[place] = names.Element(place).Text();
     layout_.down = names.Element(kPlaces).Text();
     layout_.marker = names.Element(kPlaces + 1).Text();
+    layout_.rename_marker = names.Element(kPlaces + 2).Text();
+    layout_.claimed = names.Element(kPlaces + 3).Text();
+    layout_.rename_down = names.Element(kPlaces + 4).Text();
   }
 
   void Run() override { directory_ = QueueDirectory::Open(path_, layout_, locking_, &failure_); }
@@ -71,6 +74,13 @@ napi_value UsesFcntl(napi_env env, napi_callback_info info) {
   return JsBuilder(env).Boolean(directory->lock_kind() == LockKind::kDescription);
 }
 
+// (queue) -> whether its items are claimed by renaming them
+napi_value ClaimsByRename(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const auto directory = Opened<QueueBox>(arguments[0]);
+  return directory ? JsBuilder(env).Boolean(directory->claims_by_rename()) : nullptr;
+}
+
 // (queue) -> the file system that it is on
 napi_value FileSystemOf(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
@@ -81,8 +91,9 @@ napi_value FileSystemOf(napi_env env, napi_callback_info info) {
 constexpr Binding kFunctions[] = {
     {"openQueue", Start<OpenTask>},  {"openQueueSync", StartSync<OpenTask>},
     {"closeQueue", Close<QueueBox>}, {"retireQueue", RetireQueue},
-    {"usesFcntl", UsesFcntl},        {"fileSystemOf", FileSystemOf},
-    {"isDownSync", IsDownSync},      {"noteDown", NoteDown},
+    {"usesFcntl", UsesFcntl},        {"claimsByRename", ClaimsByRename},
+    {"fileSystemOf", FileSystemOf},  {"isDownSync", IsDownSync},
+    {"noteDown", NoteDown},
 };
 
 }  // namespace

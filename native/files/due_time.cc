@@ -3,11 +3,21 @@
 #include <fcntl.h>
 #include <time.h>
 
+#include <array>
+
 #include "calls/failure.h"
 #include "platform/platform.h"
 
 namespace fsq {
 namespace {
+
+std::array<timespec, 2> TimesOf(int64_t due_ms) {
+  std::array<timespec, 2> times{};
+  times[0].tv_nsec = UTIME_OMIT;
+  times[1].tv_sec = static_cast<time_t>(due_ms / 1000);
+  times[1].tv_nsec = static_cast<long>(due_ms % 1000) * 1'000'000;
+  return times;
+}
 
 bool IsLater(const timespec& left, const timespec& right) {
   return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
@@ -16,11 +26,13 @@ bool IsLater(const timespec& left, const timespec& right) {
 }  // namespace
 
 int SetDue(int fd, int64_t due_ms) {
-  timespec times[2]{};
-  times[0].tv_nsec = UTIME_OMIT;
-  times[1].tv_sec = static_cast<time_t>(due_ms / 1000);
-  times[1].tv_nsec = static_cast<long>(due_ms % 1000) * 1'000'000;
-  return RetryInterrupted(::futimens, fd, times);
+  const std::array<timespec, 2> times = TimesOf(due_ms);
+  return RetryInterrupted(::futimens, fd, times.data());
+}
+
+int SetDueAt(int directory, const std::string& name, int64_t due_ms) {
+  const std::array<timespec, 2> times = TimesOf(due_ms);
+  return RetryInterrupted(::utimensat, directory, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW);
 }
 
 // mtime alone does not decide: when the clock steps back, an item enqueued without delay must not become

@@ -4,11 +4,14 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <string>
 
 namespace fsq {
 
 // Sets only the mtime, in milliseconds since the epoch. 0 or -1 with errno.
 int SetDue(int fd, int64_t due_ms);
+// The same for a name, without following a symlink.
+int SetDueAt(int directory, const std::string& name, int64_t due_ms);
 
 bool IsDelayed(const struct stat& info);
 

@@ -32,6 +32,8 @@ int LinkUnnamed(int fd, int directory, const char* name, LinkWay way);
 
 // rename(2) that never replaces. EINVAL or ENOSYS if the kernel or the file system does not support it.
 int RenameExclusive(int from_directory, const char* from, int to_directory, const char* to);
+// Whether the error number says that.
+bool LacksExclusiveRename(int error);
 
 // Swaps two names atomically. EINVAL or ENOSYS if this is not supported.
 int RenameExchange(int from_directory, const char* from, int to_directory, const char* to);
@@ -136,6 +138,18 @@ int OpenPipe(int ends[2]);
 // Keeps this library in memory after Node closes it with the last thread that loaded it. Otherwise
 // process-wide state (entropies) would start again with the next thread.
 void StayLoaded();
+
+// Reads from the beginning of the file and past the cache of this machine, where the file system can do that:
+// a network file system then asks its server. `buffer` is aligned to kUncachedAlignment. Changes the flags of
+// the open file.
+constexpr size_t kUncachedAlignment = 4096;
+ssize_t ReadUncached(int fd, char* buffer, size_t size);
+
+// Nanoseconds on a clock that never steps back, and goes on while the machine sleeps.
+int64_t SleepingClockNs();
+
+// Another one in each process.
+uint64_t RandomNumber();
 
 // How often the calling thread has gone to sleep in the kernel, as it does to wait for a disk; -1 where only
 // the process is counted.

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/event.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -72,6 +73,24 @@ void StartWriteback(int) {}
 
 int WriteOut(int fd) {
   return SyncFile(fd);
+}
+
+ssize_t ReadUncached(int fd, char* buffer, size_t size) {
+  (void)RetryInterrupted(::fcntl, fd, F_NOCACHE, 1);
+  return RetryInterrupted(::pread, fd, buffer, size, off_t{0});
+}
+
+int64_t SleepingClockNs() {
+  timespec now{};
+  // On macOS this clock goes on while the machine sleeps.
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+uint64_t RandomNumber() {
+  uint64_t number = 0;
+  ::arc4random_buf(&number, sizeof number);
+  return number;
 }
 
 int64_t Sleeps() {

@@ -75,6 +75,33 @@ int Refresh(int directory) {
       ::syscall(SYS_statx, directory, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, kBasicStats, answer.data()));
 }
 
+ssize_t ReadUncached(int fd, char* buffer, size_t size) {
+  const int flags = RetryInterrupted(::fcntl, fd, F_GETFL);
+  if (flags == -1) return -1;
+  // Some file systems refuse the flag, others the read.
+  if ((flags & O_DIRECT) != 0 || RetryInterrupted(::fcntl, fd, F_SETFL, flags | O_DIRECT) == 0) {
+    const ssize_t got = RetryInterrupted(::pread, fd, buffer, size, off_t{0});
+    if (got != -1 || errno != EINVAL) return got;
+    if (RetryInterrupted(::fcntl, fd, F_SETFL, flags & ~O_DIRECT) == -1) return -1;
+  }
+  return RetryInterrupted(::pread, fd, buffer, size, off_t{0});
+}
+
+int64_t SleepingClockNs() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+uint64_t RandomNumber() {
+  uint64_t number = 0;
+  // Called by number: glibc has getrandom only from 2.25.
+  if (RetryInterrupted(::syscall, SYS_getrandom, &number, sizeof number, 0) == sizeof number) return number;
+  // A kernel before 3.17, or a sandbox that does not know the call.
+  number = static_cast<uint64_t>(SleepingClockNs()) ^ static_cast<uint64_t>(::getpid()) * 0x9E3779B97F4A7C15u;
+  return number ^ reinterpret_cast<uintptr_t>(&number);
+}
+
 int64_t Sleeps() {
   rusage usage{};
   return ::getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : -1;

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+
 #include "calls/failure.h"
 #include "platform/platform.h"
 
@@ -27,6 +29,10 @@ int LockDescription(int fd, bool exclusive, off_t start, off_t length) {
 }
 int UnlockDescription(int fd, off_t start, off_t length) {
   return SetDescriptionLock(fd, F_UNLCK, start, length);
+}
+
+bool LacksExclusiveRename(int error) {
+  return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP;
 }
 
 EntryType TypeOfEntry(unsigned char type) {

@@ -1,8 +1,10 @@
-// The claim of the standard (section 4): open, lock, and only then check the name.
+// The claim of the standard: open, lock, and only then check the name (section 4); or, in a queue whose
+// claims are renames, rename and then look (section 11).
 #pragma once
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,9 +19,9 @@ namespace fsq {
 
 struct Claim {
   std::string name;
-  ClaimedDescriptor descriptor;
+  ClaimedDescriptor descriptor;  // not open if the item was claimed by renaming it
   off_t size = 0;
-  size_t position = 0;    // in the listing
+  size_t position = 0;     // in the listing
   int64_t claimed_us = 0;  // when it was renamed into claimed/, by the clock of the file system; 0: it was
                            // locked
   // The offset of its content in ClaimBatch::contents. Length -1: the content was not read (it is too large,
@@ -40,6 +42,7 @@ struct ClaimNote {
 
 struct ClaimBatch {
   std::vector<Claim> claims;
+  std::shared_ptr<WorkerDirectory> holder;  // of the items that were claimed by renaming them
   std::vector<ClaimNote> notes;
   std::string contents;
   size_t busy = 0;  // items that others hold

@@ -1,6 +1,7 @@
 #include "queue/directory.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -8,6 +9,8 @@
 
 #include "calls/clock.h"
 #include "calls/fault_point.h"
+#include "files/made_like.h"
+#include "queue/worker_directory.h"
 
 namespace fsq {
 namespace {
@@ -76,27 +79,39 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
   if (name_max > 0) directory->name_max_ = std::min(kNameMax, static_cast<size_t>(name_max));
   directory->umask_ = platform::Umask();
   directory->locking_ = locking;
-  if (directory->FindLockKind(&directory->lock_kind_) == -1) {
-    *failure = Failure{LastError(), "fstatat", JoinPath(directory->path_, directory->layout_.marker)};
+  const int by_rename = directory->HasMarker(directory->layout_.rename_marker);
+  directory->claims_by_rename_ = by_rename == 1;
+  if (by_rename == -1 || directory->FindLockKind(&directory->lock_kind_) == -1) {
+    *failure = Failure{LastError(), "fstatat", JoinPath(directory->path_, directory->marker())};
     return nullptr;
   }
   return directory;
 }
 
-// The kind of lock that the other workers use must be known, not guessed: locks of the two kinds do not
-// exclude each other.
-int QueueDirectory::FindLockKind(LockKind* kind) const {
-  *kind = LockKind::kNone;
-  if (!locking_) return 0;
+// 1: the queue has the marker; 0: it has not; -1 errno.
+int QueueDirectory::HasMarker(const std::string& marker) const {
   struct stat info;
-  *kind = LockKind::kDescription;
-  const char* const marker = layout_.marker.c_str();
-  if (FSQ_CALL("claim.kind", ::fstatat(root_.get(), marker, &info, AT_SYMLINK_NOFOLLOW)) == 0) return 0;
-  *kind = LockKind::kFlock;
+  if (FSQ_CALL("claim.kind", ::fstatat(root_.get(), marker.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0)
+    return 1;
   return errno == ENOENT ? 0 : -1;
 }
 
-int QueueDirectory::CheckLockKind() const {
+// The kind of claim that the other workers make must be known, not guessed: locks of the two kinds do not
+// exclude each other.
+int QueueDirectory::FindLockKind(LockKind* kind) const {
+  *kind = LockKind::kNone;
+  if (!locking_ || claims_by_rename_) return 0;
+  const int marked = HasMarker(layout_.marker);
+  *kind = marked == 1 ? LockKind::kDescription : LockKind::kFlock;
+  return marked == -1 ? -1 : 0;
+}
+
+int QueueDirectory::CheckClaims() const {
+  if (claims_by_rename_) {
+    const int marked = HasMarker(layout_.rename_marker);
+    if (marked == 0) errno = ESTALE;
+    return marked == 1 ? 0 : -1;
+  }
   LockKind kind = LockKind::kNone;
   if (FindLockKind(&kind) == -1) return -1;
   if (kind == lock_kind_) return 0;
@@ -120,9 +135,13 @@ bool QueueDirectory::RenamesExclusively() const {
 int QueueDirectory::IsDown() const {
   const int64_t begun = NowNs();
   struct stat info;
-  const int result =
-      FSQ_CALL("claim.down", ::fstatat(root_.get(), layout_.down.c_str(), &info, AT_SYMLINK_NOFOLLOW));
-  if (result == 0) return 1;
+  const std::string& down = claims_by_rename_ ? layout_.rename_down : layout_.down;
+  if (FSQ_CALL("claim.down", ::fstatat(root_.get(), down.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0) {
+    // The guard file of a queue whose claims have become renames: to open it again helps.
+    const int marked = claims_by_rename_ ? 0 : HasMarker(layout_.rename_marker);
+    if (marked == 1) errno = ESTALE;
+    return marked == 0 ? 1 : -1;
+  }
   if (errno != ENOENT) return -1;
   up_at_ns_ = begun;
   return 0;
@@ -175,9 +194,9 @@ int QueueDirectory::Look(const char* point, int directory, const char* name, str
   return FSQ_CALL(point, ::fstatat(directory, name, info, AT_SYMLINK_NOFOLLOW));
 }
 
-int QueueDirectory::HasTwin(Place place, const char* name, const struct stat& info) const {
+int QueueDirectory::HasTwin(int directory, const char* name, const struct stat& info) const {
   struct stat other;
-  const int result = Look("claim.twin", fd(place), name, &other);
+  const int result = Look("claim.twin", directory, name, &other);
   if (result == 0) return IdOf(other) == IdOf(info) ? 1 : 0;
   return errno == ENOENT || errno == ENAMETOOLONG ? 0 : -1;
 }
@@ -214,6 +233,82 @@ void QueueDirectory::NoteLook(Place place, mode_t mode, int64_t opened_ms, bool 
 
 void QueueDirectory::NoteUmask() {
   umask_at_ms = NowMs();
+}
+
+std::shared_ptr<WorkerDirectory> QueueDirectory::Worker(Failure* failure) const {
+  const std::lock_guard<std::mutex> making(making_worker_);
+  if (std::shared_ptr<WorkerDirectory> known = KnownWorker()) {
+    if (!known->IsLost()) return known;
+    ForgetWorker();
+    *failure = Failure{-EOWNERDEAD, "read", known->PathOf(WorkerDirectory::kLockName), {}};
+    return nullptr;
+  }
+  std::shared_ptr<WorkerDirectory> made = WorkerDirectory::Make(*this, lease_ms_, failure);
+  const std::lock_guard<std::mutex> guard(worker_mutex_);
+  worker_ = made;
+  return made;
+}
+
+std::shared_ptr<WorkerDirectory> QueueDirectory::KnownWorker() const {
+  const std::lock_guard<std::mutex> guard(worker_mutex_);
+  return worker_;
+}
+
+std::shared_ptr<WorkerDirectory> QueueDirectory::ForgetWorker() const {
+  const std::lock_guard<std::mutex> guard(worker_mutex_);
+  return std::exchange(worker_, nullptr);
+}
+
+bool QueueDirectory::HasDoubts() const {
+  const std::shared_ptr<WorkerDirectory> worker = KnownWorker();
+  return worker && worker->HasDoubts();
+}
+
+std::vector<std::string> QueueDirectory::FindStrays() const {
+  const std::shared_ptr<WorkerDirectory> worker = KnownWorker();
+  return worker ? worker->FindStrays() : std::vector<std::string>();
+}
+
+Failure QueueDirectory::OpenClaimed(Descriptor* opened) const {
+  const auto open = [&] {
+    return Descriptor(
+        FSQ_CALL("open.directory", ::openat(root_.get(), layout_.claimed.c_str(), kOpenFlags | O_NOFOLLOW)));
+  };
+  *opened = open();
+  if (opened->valid()) return {};
+  if (errno != ENOENT) return Failure{LastError(), "openat", layout_.claimed};
+  struct stat like;
+  if (RetryInterrupted(::fstat, root_.get(), &like) == -1)
+    return Failure{LastError(), "fstat", layout_.claimed};
+  const char* failed = MakeDirectoryLike(root_.get(), layout_.claimed, like, opened);
+  if (failed != nullptr && errno == EEXIST) {
+    *opened = open();  // another worker was faster
+    failed = opened->valid() ? nullptr : "openat";
+  }
+  return failed == nullptr ? Failure{} : Failure{LastError(), failed, layout_.claimed};
+}
+
+Descriptor QueueDirectory::ListClaimed() const {
+  Descriptor opened(
+      FSQ_CALL("open.directory", ::openat(root_.get(), layout_.claimed.c_str(), kOpenFlags | O_NOFOLLOW)));
+  if (opened.valid()) (void)platform::Refresh(opened.get());  // a hint where it is not supported
+  return opened;
+}
+
+Failure QueueDirectory::MakeGuard() const {
+  // `fsq scan -i` looks for a down file that no queue has.
+  if (layout_.down.starts_with(".fsq-")) return {};
+  constexpr std::string_view kText =
+      "This queue is worked by renames (claims-rename): only fsq 0.2 and later may scan it. Take it down and "
+      "up "
+      "with fsq down and fsq up.\n";
+  const Descriptor made(
+      FSQ_CALL("worker.guard", ::openat(root_.get(), layout_.down.c_str(),
+                                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640)));
+  if (!made.valid()) return errno == EEXIST ? Failure{} : Failure{LastError(), "openat", layout_.down};
+  // The text is for people, and the existence of the file is the guard.
+  (void)RetryInterrupted(::write, made.get(), kText.data(), kText.size());
+  return {};
 }
 
 }  // namespace fsq

@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "calls/descriptor.h"
 #include "calls/failure.h"
@@ -24,14 +26,21 @@ constexpr size_t kPlaces = 4;
 // The longest file name that the standard allows, in bytes.
 constexpr size_t kNameMax = 255;
 
+class WorkerDirectory;
+
 class QueueDirectory {
  public:
   // `names`: of queue/, tmp/, done/ and fail/. `down`: the file that stops scans. `marker`: the file that
-  // asks for fcntl locks.
+  // asks for fcntl locks. `rename_marker`: the file that asks for claims by renaming; such a queue has a
+  // directory `claimed`, and its scans stop at `rename_down`. Its `down` always exists, as a guard: a worker
+  // that does not know such queues does not scan them.
   struct Layout {
     std::array<std::string, kPlaces> names;
     std::string down;
     std::string marker;
+    std::string rename_marker;
+    std::string claimed;
+    std::string rename_down;
   };
 
   static std::shared_ptr<QueueDirectory> Open(std::string path, Layout layout, bool locking,
@@ -39,6 +48,8 @@ class QueueDirectory {
 
   int fd(Place place) const { return places_[static_cast<size_t>(place)].get(); }
   LockKind lock_kind() const { return lock_kind_; }
+  // Whether workers claim an item by renaming it into their own directory, without a lock on it.
+  bool claims_by_rename() const { return claims_by_rename_; }
   // The file system of queue/. The other directories must be on the same mount.
   const platform::FileSystem& file_system() const { return file_system_; }
   // For messages: "queue/NAME".
@@ -55,9 +66,10 @@ class QueueDirectory {
   // This process has taken a queue down. It may be any: no look from before counts.
   static void NoteDown();
 
-  // 0: the queue still uses the kind of lock that was found when it was opened; -1 with ESTALE: it uses
-  // another one now.
-  int CheckLockKind() const;
+  // 0: items are still claimed as was found when the queue was opened; -1 with ESTALE: in another way now.
+  int CheckClaims() const;
+  // For messages: the file that CheckClaims looks for.
+  const std::string& marker() const { return claims_by_rename_ ? layout_.rename_marker : layout_.marker; }
 
   // The longest name in bytes: the limit of the standard, or less on some file systems (eCryptfs).
   size_t name_max() const { return name_max_; }
@@ -80,11 +92,17 @@ class QueueDirectory {
   // cached.
   int Look(const char* point, int directory, const char* name, struct stat* info) const;
 
-  // Whether `name` is another name of the same inode: 1 yes, 0 no or the name does not exist, -1 errno.
-  int HasTwin(Place place, const char* name, const struct stat& info) const;
+  // Whether `name` in `directory` is a name of the same inode: 1 yes, 0 no or the name does not exist, -1
+  // errno.
+  int HasTwin(int directory, const char* name, const struct stat& info) const;
 
   // Whether RENAME_NOREPLACE works here.
   bool RenamesExclusively() const;
+  // What the last call with that flag has shown.
+  bool lacks_exclusive_rename() const { return lacks_exclusive_rename_.load(std::memory_order_relaxed); }
+  void NoteExclusiveRename(bool lacks) const {
+    lacks_exclusive_rename_.store(lacks, std::memory_order_relaxed);
+  }
 
   platform::LinkWay link_way() const { return link_way_.load(std::memory_order_relaxed); }
   void set_link_way(platform::LinkWay way) { link_way_.store(way, std::memory_order_relaxed); }
@@ -105,7 +123,35 @@ class QueueDirectory {
   // This process sets its umask. Call it before and after.
   static void NoteUmask();
 
+  // The rest is for queues whose claims are renames.
+
+  // The directory of this worker in claimed/. Makes it at first use. Null: `failure`; EOWNERDEAD, once: the
+  // lock of the last one may be lost, and with it the items in it.
+  std::shared_ptr<WorkerDirectory> Worker(Failure* failure) const;
+  // Null: there is none.
+  std::shared_ptr<WorkerDirectory> KnownWorker() const;
+  // The next use makes another directory.
+  std::shared_ptr<WorkerDirectory> ForgetWorker() const;
+
+  // Whether a claim has failed that may have been made all the same. The next listing finds out.
+  bool HasDoubts() const;
+  std::vector<std::string> FindStrays() const;
+
+  // See Fence. Counts for the next directory.
+  void set_lease_ms(int64_t lease_ms) { lease_ms_ = lease_ms; }
+  int64_t lease_ms() const { return lease_ms_; }
+
+  // For messages: "claimed/NAME".
+  std::string PathOfClaimed(std::string_view name) const { return JoinPath(layout_.claimed, name); }
+  // Opens claimed/. Makes it if it is missing.
+  Failure OpenClaimed(Descriptor* opened) const;
+  // Opens claimed/ for a listing. ENOENT: there is none.
+  Descriptor ListClaimed() const;
+  // Makes the guard file if it is missing.
+  Failure MakeGuard() const;
+
  private:
+  int HasMarker(const std::string& marker) const;
   int FindLockKind(LockKind* kind) const;
 
   std::string path_;
@@ -118,6 +164,7 @@ class QueueDirectory {
   int umask_ = -1;
   size_t name_max_ = kNameMax;
   LockKind lock_kind_ = LockKind::kFlock;
+  bool claims_by_rename_ = false;
   platform::FileSystem file_system_;
   std::atomic<platform::LinkWay> link_way_{platform::FirstLinkWay()};
   std::atomic<bool> inexact_modes_{false};
@@ -128,6 +175,12 @@ class QueueDirectory {
   mutable std::atomic<int64_t> up_at_ns_{0};
   enum class Known : int { kUnknown, kNo, kYes };
   mutable std::atomic<Known> writes_out_{Known::kUnknown};
+  mutable std::atomic<bool> lacks_exclusive_rename_{false};
+
+  std::atomic<int64_t> lease_ms_{0};
+  mutable std::mutex making_worker_;  // held while the directory is made, which can take long
+  mutable std::mutex worker_mutex_;
+  mutable std::shared_ptr<WorkerDirectory> worker_;  // guarded by worker_mutex_
 };
 
 }  // namespace fsq

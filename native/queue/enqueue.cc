@@ -23,6 +23,9 @@ constexpr int kMaxCollisions = 64;
 
 // An item that is being enqueued.
 struct Building {
+  explicit Building(const QueueDirectory& directory)
+      : name(directory.claims_by_rename() ? NewName::RandomStart() : 0) {}
+
   NewItem* item = nullptr;
   NewName name;
   bool straight = false;  // created directly in queue/, with nothing to build
@@ -247,7 +250,7 @@ bool Batch::Begin(NewItem& item, Building* building) {
 }
 
 void Batch::RunLone(NewItem& item) {
-  Building building;
+  Building building(directory_);
   if (!Begin(item, &building)) return;
   if (building.straight) {
     EnqueueEmpty(building);
@@ -274,7 +277,7 @@ void Batch::Run(std::span<NewItem> items) {
   std::vector<Building> group;
   group.reserve(group_size);
   for (NewItem& item : items) {
-    Building building;
+    Building building(directory_);
     if (!Begin(item, &building)) continue;
     if (building.straight) {
       LinkGroup(group);  // keeps the links in order
@@ -295,7 +298,7 @@ void Batch::Run(std::span<NewItem> items) {
 }
 
 Failure Batch::Open(NewItem& item, mode_t mode, ItemFile* file) {
-  Building building;
+  Building building(directory_);
   if (!Begin(item, &building)) return item.failure;
   Failure failure = OpenFile(building, directory_.link_way(), mode);
   *file = std::move(building.file);

@@ -19,53 +19,63 @@ class Mover {
   Mover(const QueueDirectory& directory, Finish& item)
       : directory_(directory),
         item_(item),
-        queue_(directory.fd(Place::kQueue)),
+        source_(item.holder ? item.holder->fd() : directory.fd(Place::kQueue)),
         target_(directory.fd(item.to_place)) {}
 
   Failure Move();
 
  private:
+  Failure CheckHeld() const;
   Failure CheckOurs() const;
   Failure Remove() const;
   Failure MoveByLink() const;
   int IsOurs(int directory, const std::string& name) const;
   Failure Resolve(const Failure& failure) const;
   Failure FailureOf(const char* syscall) const {
-    return Failure{LastError(), syscall, directory_.PathOf(Place::kQueue, item_.from),
-                   directory_.PathOf(item_.to_place, item_.to)};
+    const int error = LastError();
+    return Failure{
+        error, syscall,
+        item_.holder ? item_.holder->PathOf(item_.from) : directory_.PathOf(Place::kQueue, item_.from),
+        directory_.PathOf(item_.to_place, item_.to)};
   }
   template <typename Call>
   int Rename(Call call) const {
     return RetryUnlessMade([&] { return FSQ_CALL_ONCE("finish.rename", call()); },
                            [&] { return HasLeft() && IsOurs(target_, item_.to) == 1; });
   }
-  int RenameExclusive() const {
-    return Rename(
-        [&] { return platform::RenameExclusive(queue_, item_.from.c_str(), target_, item_.to.c_str()); });
-  }
+  int RenameExclusive() const;
   int Link() const {
     return RetryUnlessMade(
         [&] {
           return FSQ_CALL_ONCE("finish.link",
-                               ::linkat(queue_, item_.from.c_str(), target_, item_.to.c_str(), 0));
+                               ::linkat(source_, item_.from.c_str(), target_, item_.to.c_str(), 0));
         },
         [&] { return HasTwoNames() && IsOurs(target_, item_.to) == 1; });
   }
   int RemoveSource() const {
     return RetryUnlessMade(
-        [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(queue_, item_.from.c_str(), 0)); },
+        [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(source_, item_.from.c_str(), 0)); },
         [&] { return HasLeft(); });
   }
   // Whether an interrupted call has already taken effect.
-  bool HasLeft() const { return IsOurs(queue_, item_.from) == 0; }
+  bool HasLeft() const { return IsOurs(source_, item_.from) == 0; }
   bool HasTwoNames() const;
+  int Stat(struct stat* info) const;
+  int SetDueTime() const;
 
   const QueueDirectory& directory_;
   Finish& item_;
-  const int queue_;
+  const int source_;
   int target_;
   Descriptor target_again_;  // opened again, if the directory was removed and created again
 };
+
+// The directory of a worker holds what this worker has put there, and nothing else: no look is needed.
+Failure Mover::CheckHeld() const {
+  if (!item_.holder->IsLost()) return {};
+  errno = EOWNERDEAD;
+  return FailureOf("renameat2");
+}
 
 // The lock is advisory: a person may have moved the file by hand, or a worker of another implementation may
 // have put another item in its place. A blind rename would then move that item.
@@ -80,7 +90,7 @@ Failure Mover::CheckOurs() const {
     }
   }
   struct stat named;
-  if (directory_.Look("finish.stat", queue_, item_.from.c_str(), &named) == -1) {
+  if (directory_.Look("finish.stat", source_, item_.from.c_str(), &named) == -1) {
     if (errno == ENOENT) errno = ESTALE;
     return FailureOf("fstatat");
   }
@@ -89,9 +99,32 @@ Failure Mover::CheckOurs() const {
   return FailureOf("fstatat");
 }
 
+int Mover::Stat(struct stat* info) const {
+  return item_.holder ? directory_.Look("finish.look", source_, item_.from.c_str(), info)
+                      : RetryInterrupted(::fstat, item_.descriptor.get(), info);
+}
+
 bool Mover::HasTwoNames() const {
   struct stat own;
-  return RetryInterrupted(::fstat, item_.descriptor.get(), &own) == 0 && own.st_nlink > 1;
+  return Stat(&own) == 0 && own.st_nlink > 1;
+}
+
+int Mover::SetDueTime() const {
+  return item_.holder ? SetDueAt(source_, item_.from, item_.due_ms)
+                      : SetDue(item_.descriptor.get(), item_.due_ms);
+}
+
+// In a queue whose claims are renames, the flag is not tried again where it does not work: for nothing, the
+// kernel would ask the server for both names.
+int Mover::RenameExclusive() const {
+  if (item_.holder && directory_.lacks_exclusive_rename()) {
+    errno = EINVAL;
+    return -1;
+  }
+  const int renamed = Rename(
+      [&] { return platform::RenameExclusive(source_, item_.from.c_str(), target_, item_.to.c_str()); });
+  if (renamed == -1 && platform::LacksExclusiveRename(errno)) directory_.NoteExclusiveRename(true);
+  return renamed;
 }
 
 // Nothing of a discarded item is kept, so one unlink is enough. By way of tmp/ it would take two calls, which
@@ -112,7 +145,7 @@ Failure Mover::MoveByLink() const {
       return FailureOf("linkat");
     }
     const int renamed =
-        Rename([&] { return ::renameat(queue_, item_.from.c_str(), target_, item_.to.c_str()); });
+        Rename([&] { return ::renameat(source_, item_.from.c_str(), target_, item_.to.c_str()); });
     return renamed == 0 ? Failure{} : FailureOf("renameat");
   }
   return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
@@ -136,22 +169,24 @@ Failure Mover::Resolve(const Failure& failure) const {
   };
   const bool collided = failure.error == -EEXIST;
   // A move onto itself, whatever asked for it, must not remove the item's only name.
-  if (collided && item_.to_place == Place::kQueue && item_.to == item_.from) return as(EINVAL);
-  const int at_source = IsOurs(queue_, item_.from);
+  const bool is_held = item_.holder != nullptr;
+  if (collided && !is_held && item_.to_place == Place::kQueue && item_.to == item_.from) return as(EINVAL);
+  const int at_source = IsOurs(source_, item_.from);
   const int at_target = at_source == -1 ? -1 : IsOurs(target_, item_.to);
   if (at_target == -1) return FailureOf("fstatat");
   if (collided) {
     if (at_target == 0) return failure;
     // Only the holder of the lock moves an item. Since it was not us, another worker has worked on it, too.
-    if (at_source == 0) return as(ESTALE);
+    if (at_source == 0) return is_held ? Failure{} : as(ESTALE);
     // Both names exist: a move was cut in half. rename(2) would do nothing and report success.
     struct stat info;
-    if (RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1) return FailureOf("fstat");
+    if (Stat(&info) == -1) return FailureOf("fstat");
     if (info.st_nlink < 2) return as(EINVAL);
     return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   }
   if (at_source == 1) return as(ENOENT);  // the target directory has been removed
   if (at_target == 1) return {};
+  if (is_held) return as(EOWNERDEAD);
   struct stat info;
   const bool nothing_left =
       RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1 ? errno == ESTALE : info.st_nlink == 0;
@@ -159,9 +194,9 @@ Failure Mover::Resolve(const Failure& failure) const {
 }
 
 Failure Mover::Move() {
-  if (Failure failure = CheckOurs()) return failure;
+  if (Failure failure = item_.holder ? CheckHeld() : CheckOurs()) return failure;
   if (item_.discard) return Remove();
-  if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDue(item_.descriptor.get(), item_.due_ms)) == -1) {
+  if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDueTime()) == -1) {
     if (errno != EPERM) return FailureOf("futimens");
     item_.undelayed = true;
   }
@@ -175,31 +210,43 @@ Failure Mover::Move() {
   }
   Failure failure;
   if (renamed == -1) {
-    const bool by_link = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
-    failure = by_link ? MoveByLink() : FailureOf("renameat2");
+    failure = platform::LacksExclusiveRename(errno) ? MoveByLink() : FailureOf("renameat2");
   }
   if (failure.error == -EEXIST || failure.error == -ENOENT || failure.error == -ESTALE)
     failure = Resolve(failure);
   return failure;
 }
 
+// One fsync of each directory that items have left.
+void SyncLeft(const QueueDirectory& directory, std::vector<Finish>& items) {
+  std::vector<const WorkerDirectory*> synced;
+  for (const Finish& first : items) {
+    const WorkerDirectory* const holder = first.holder.get();
+    if (!first.moved || std::find(synced.begin(), synced.end(), holder) != synced.end()) continue;
+    synced.push_back(holder);
+    const int left = holder == nullptr ? directory.fd(Place::kQueue) : holder->fd();
+    if (FSQ_CALL("finish.fsyncdir", platform::SyncDirectory(left)) == 0) continue;
+    const Failure failure = Failure{LastError(), "fsync",
+                                    holder == nullptr ? directory.NameOf(Place::kQueue) : holder->PathOf("")};
+    for (Finish& item : items) {
+      if (item.moved && item.holder.get() == holder) item.failure = failure;
+    }
+  }
+}
+
 }  // namespace
 
 void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool durable) {
   for (Finish& item : items) {
-    if (item.log) AppendToLog(*item.log);
+    // The line would tell of an end of the attempt that is another worker's to tell.
+    if (item.log && !(item.holder && item.holder->IsLost())) AppendToLog(*item.log);
     item.failure = Mover(directory, item).Move();
     item.moved = !item.failure;
-    if (item.moved) item.descriptor.ResetVerified();
+    if (!item.moved) continue;
+    item.descriptor.ResetVerified();
+    if (item.holder) item.holder->Drop(item.from);
   }
-  const bool any = std::any_of(items.begin(), items.end(), [](const Finish& item) { return item.moved; });
-  if (!durable || !any) return;
-  const int result = FSQ_CALL("finish.fsyncdir", platform::SyncDirectory(directory.fd(Place::kQueue)));
-  if (result == 0) return;
-  const Failure failure = Failure{LastError(), "fsync", directory.NameOf(Place::kQueue)};
-  for (Finish& item : items) {
-    if (item.moved) item.failure = failure;
-  }
+  if (durable) SyncLeft(directory, items);
 }
 
 }  // namespace fsq

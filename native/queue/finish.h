@@ -1,6 +1,8 @@
-// The finish of the standard (section 5): rename under the lock, unlock, close.
+// The finish of the standard: rename under the lock, unlock, close (section 5); or, of an item that was
+// claimed by renaming it, rename again (section 11).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,12 +11,13 @@
 #include "files/claimed_descriptor.h"
 #include "files/item_log.h"
 #include "queue/directory.h"
+#include "queue/worker_directory.h"
 
 namespace fsq {
 
 struct Finish {
-  ClaimedDescriptor descriptor;
-  std::string from;  // its name in queue/
+  ClaimedDescriptor descriptor;  // not open if there is a `holder`, but knows the inode
+  std::string from;              // its name
   Place to_place = Place::kDone;
   std::string to;
   int64_t due_ms = 0;    // with backoff: when the item is due again, in milliseconds since the epoch; 0: not
@@ -23,15 +26,18 @@ struct Finish {
 
   std::optional<LogAppend> log;  // appended ahead of the move, which is made whatever becomes of the line
 
+  std::shared_ptr<WorkerDirectory> holder;  // the directory that the item is in; null: queue/
+
   Failure failure;  // out. ESTALE: this inode no longer has this name in queue/. EEXIST: `to` belongs to
-                    // another item.
+                    // another item. EOWNERDEAD: the claim is lost, or the worker's lock may be.
   bool undelayed = false;  // out: moved, but `due_ms` could not be set (only the owner of a file may set its
                            // times)
-  bool moved = false;      // out: the item has left queue/, whatever `failure` says; the descriptor is closed
+  bool moved =
+      false;  // out: the item has left its directory, whatever `failure` says; the descriptor is closed
 };
 
-// An item that could not be moved keeps its descriptor and its lock. With `durable`, one fsync of queue/, the
-// directory that the items left, makes all moves durable; if it fails, every moved item has that failure.
+// An item that could not be moved keeps its descriptor and its lock. With `durable`, one fsync of the
+// directory that the items left makes all moves durable; if it fails, every moved item has that failure.
 void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool durable);
 
 }  // namespace fsq

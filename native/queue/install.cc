@@ -44,7 +44,7 @@ class Installer {
   Failure BuildHidden();
   Descriptor OpenMade(int parent, const std::string& name) const;
   Failure MakeSubdirectory(const std::string& name);
-  Failure MakeMarker();
+  Failure MakeFile(const Installation::File& file);
   Failure SetAttributes(int fd, const std::string& path, mode_t mode) const;
   Failure Publish();
   Failure Replace();
@@ -71,7 +71,7 @@ class Installer {
   Descriptor root_;
   Descriptor hidden_;
   std::vector<std::string> made_;
-  bool marked_ = false;
+  std::vector<std::string> made_files_;
 };
 
 Failure SyncDirectory(const char* point, int fd, const std::string& path) {
@@ -122,15 +122,19 @@ Failure Installer::MakeSubdirectory(const std::string& name) {
   return SetAttributes(made.get(), path, plan_.mode);
 }
 
-// An empty file: its existence is the message. Created without O_EXCL, so that the call can be repeated; no
-// other process creates files in this directory.
-Failure Installer::MakeMarker() {
-  const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), plan_.marker);
-  const Descriptor made(FSQ_CALL(
-      "install.marker",
-      ::openat(hidden_.get(), plan_.marker.c_str(), O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)));
+// Created without O_EXCL, so that the call can be repeated; no other process creates files in this directory.
+Failure Installer::MakeFile(const Installation::File& file) {
+  const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), file.name);
+  const Descriptor made(
+      FSQ_CALL("install.marker", ::openat(hidden_.get(), file.name.c_str(),
+                                          O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)));
   if (!made.valid()) return Failure{LastError(), "openat", path};
-  marked_ = true;
+  made_files_.push_back(file.name);
+  // Of an empty file, its existence is the message. The others have one line for people, so a write that is
+  // cut short does no harm.
+  if (!file.contents.empty() &&
+      FSQ_CALL("install.write", ::write(made.get(), file.contents.data(), file.contents.size())) == -1)
+    return Failure{LastError(), "write", path};
   return SetAttributes(made.get(), path, plan_.mode & 0666);
 }
 
@@ -145,8 +149,8 @@ Failure Installer::BuildHidden() {
   for (const std::string& directory : plan_.directories) {
     if (Failure failure = MakeSubdirectory(directory)) return failure;
   }
-  if (!plan_.marker.empty()) {
-    if (Failure failure = MakeMarker()) return failure;
+  for (const Installation::File& file : plan_.files) {
+    if (Failure failure = MakeFile(file)) return failure;
   }
   return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden), plan_.mode);
 }
@@ -206,7 +210,7 @@ void Installer::RemoveHidden() {
     }
   };
   for (const std::string& name : made_) remove(hidden_.get(), name, AT_REMOVEDIR);
-  if (marked_) remove(hidden_.get(), plan_.marker, 0);
+  for (const std::string& name : made_files_) remove(hidden_.get(), name, 0);
   remove(root_.get(), plan_.hidden, AT_REMOVEDIR);
 }
 
@@ -228,7 +232,8 @@ Failure Install(Installation& installation) {
   return Installer(installation).Run();
 }
 
-Failure Relocate(const std::string& root, const std::string& from, const std::string& to, bool* moved) {
+Failure Relocate(const std::string& root, const std::string& from, const std::string& to, bool strict,
+                 bool* moved) {
   Descriptor directory;
   if (Failure failure = OpenRoot(root, &directory)) return failure;
   const int fd = directory.get();
@@ -238,8 +243,8 @@ Failure Relocate(const std::string& root, const std::string& from, const std::st
         return FSQ_CALL_ONCE("retire.rename", platform::RenameExclusive(fd, from.c_str(), fd, to.c_str()));
       },
       was_made);
-  // Plain rename(2) replaces only an empty directory.
-  if (renamed == -1 && (errno == EINVAL || errno == ENOSYS))
+  // Plain rename(2) replaces a file, or an empty directory.
+  if (!strict && renamed == -1 && (errno == EINVAL || errno == ENOSYS))
     renamed = RetryUnlessMade([&] { return ::renameat(fd, from.c_str(), fd, to.c_str()); }, was_made);
   if (renamed == -1) return Failure{LastError(), "rename", JoinPath(root, from), JoinPath(root, to)};
   *moved = true;

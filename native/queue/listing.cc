@@ -82,6 +82,10 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
     *failure = untyped;
     return nullptr;
   }
+  if (place == Place::kQueue) {
+    for (const std::string& name : directory.FindStrays())
+      too_large = too_large || !listing->Add(name, platform::EntryType::kRegular);
+  }
   if (too_large) {
     *failure = Failure{-EOVERFLOW, "getdents64", directory.NameOf(place), {}};
     return nullptr;

@@ -26,6 +26,7 @@ class Listing {
     std::string_view view() const { return {name, length}; }
   };
 
+  // Of queue/, also has the items that this worker has claimed without knowing it (see WorkerDirectory).
   // `stream`: a descriptor of queue/ that is reused for the next listing; opened here if it is not open yet.
   // ECANCELED: it was asked to stop.
   static std::unique_ptr<Listing> Read(const QueueDirectory& directory, Place place, Stopping stopping,

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "names/digits.h"
+#include "platform/platform.h"
 
 namespace fsq {
 namespace {
@@ -64,6 +65,12 @@ bool AppendHead(std::string* name, const NameForm& form, Instant now) {
 
 }  // namespace
 
+uint64_t NewName::RandomStart() {
+  // One bit less than there are: the sum of it and the counter has no overflow.
+  static const uint64_t start = platform::RandomNumber() >> 1;
+  return start;
+}
+
 void NewName::TakeEntropy() {
   entropy_ = next_entropy.fetch_add(1, std::memory_order_relaxed);
 }
@@ -84,7 +91,7 @@ const std::string& NewName::At(Instant now, const NameForm& form, const std::str
   text_.clear();
   text_.reserve(kUsualName);
   varies_ = AppendHead(&text_, form, now);
-  AppendEntropy(&text_, form, entropy_);
+  AppendEntropy(&text_, form, start_ + entropy_);
   text_.append(suffix);
   return text_;
 }

@@ -30,6 +30,12 @@ struct NameForm {
 
 class NewName {
  public:
+  // Where workers of several machines share a queue, a host name and a pid do not tell all processes apart.
+  // The entropies of such a queue begin at a random number of the process.
+  static uint64_t RandomStart();
+
+  explicit NewName(uint64_t start = 0) : start_(start) {}
+
   // Unique among the names of this process.
   uint64_t entropy() const { return entropy_; }
 
@@ -47,6 +53,7 @@ class NewName {
   std::string Release() { return std::move(text_); }
 
  private:
+  uint64_t start_;
   std::string text_;
   uint64_t entropy_ = 0;
   int64_t made_second_ = 0;

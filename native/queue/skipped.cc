@@ -110,12 +110,12 @@ void Skipped::EndPass() {
 
 bool Skipped::IsQuiet(const QueueDirectory& directory) {
   struct stat info;
-  if (!stamped_ || directory.CheckAllCurrent() == -1 || directory.CheckLockKind() == -1 ||
+  if (!stamped_ || directory.CheckAllCurrent() == -1 || directory.CheckClaims() == -1 ||
       directory.IsDown() != 0 || RetryInterrupted(::fstat, directory.fd(Place::kQueue), &info) == -1 ||
       !Same(platform::ModifiedAt(info), modified_) || !Same(platform::ChangedAt(info), changed_)) {
     return false;
   }
-  if (!all_remembered_ || !unkept_.empty()) return false;
+  if (!all_remembered_ || !unkept_.empty() || directory.HasDoubts()) return false;
   for (auto& [name, kept] : busy_) {
     if (TryLock(kept.opened.get(), lock_kind_) == 0) kept.locked = true;
     if (kept.locked || errno != EAGAIN) return false;

@@ -28,6 +28,8 @@ class Skipped {
   // wake each other forever. An attempt to lock an open descriptor raises no event. Only a part of the
   // process's descriptors is used for this; beyond that, only the name is remembered.
   void KeepBusy(std::string_view name, Descriptor opened);
+  // The name of an item that cannot be opened to wait for it: this worker holds another of the same name.
+  void KeepBusyName(std::string_view name) { unkept_.emplace_back(name); }
   // Invalid if the name has no kept descriptor.
   Descriptor TakeBusy(std::string_view name);
 

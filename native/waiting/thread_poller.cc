@@ -1,12 +1,12 @@
 #include "waiting/thread_poller.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
+#include "calls/thread.h"
 #include "platform/platform.h"
 
 namespace fsq {
@@ -39,13 +39,7 @@ Failure ThreadPoller::Start() {
   interrupted_ = Descriptor(ends[0]);
   interrupt_ = Descriptor(ends[1]);
   running_ = true;
-  // This thread must not handle signals of the process.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int error = pthread_create(&thread_, nullptr, Run, this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const int error = StartThread(&thread_, Run, this);
   if (error == 0) return {};
   running_ = false;
   interrupt_.Reset();

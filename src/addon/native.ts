@@ -196,8 +196,8 @@ export interface InstallPlan {
   readonly hidden: string
   readonly name: string
   readonly directories: readonly string[]
-  /** The name of the marker file for fcntl locks; empty: no marker. */
-  readonly marker: string
+  /** The names of markers and guards and their contents, alternating. */
+  readonly files: readonly string[]
   readonly mode: number
   readonly user: number
   readonly group: number
@@ -441,11 +441,17 @@ interface Native {
   /** Tries features in an empty directory of the caller. */
   probe(directory: string): Promise<NativeProbe | Failure>
   install(plan: InstallPlan): Promise<InstallResult>
-  /** Renames within `root`, never replaces a file, and makes the rename durable. */
+  /**
+   * Renames within `root`, never replaces a file, and makes the rename durable.
+   *
+   * @param strict - Fails with EINVAL or ENOSYS where the file system has no rename that refuses to replace a file. Otherwise a plain
+   * rename takes its place there.
+   */
   relocate(
     root: string,
     from: string,
     to: string,
+    strict: boolean,
   ): Promise<(Failure & { readonly moved: boolean }) | undefined>
 
   formatTime(format: string, seconds: number, microseconds: number, utc: boolean): string

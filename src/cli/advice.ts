@@ -42,6 +42,8 @@ const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError)
 const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   root: ['root-dir'],
   lockKind: ['lock-kind'],
+  claims: ['claims'],
+  lease: ['lease'],
   charset: ['charset'],
   queue: ['queue-dir'],
   tmp: ['tmp-dir'],

@@ -3,12 +3,9 @@
  *
  * @module
  */
-import path from 'node:path'
-
-import { type Layout, placePath } from '../directory/layout.js'
+import type { Layout } from '../directory/layout.js'
 import { nameText } from '../inspect/entries.js'
 import { type Item, activityOf } from '../inspect/items.js'
-import { PLACES } from '../inspect/states.js'
 import { fromRaw } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
@@ -32,6 +29,6 @@ export function itemJson(item: Item, layout: Layout, settings: Settings): Readon
     pid,
     entropy,
     workers: workers ?? null,
-    path: path.join(placePath(layout, PLACES[item.state]), nameText(raw)),
+    path: nameText(entry.path.toString('latin1')),
   }
 }

@@ -111,8 +111,12 @@ export class Selection {
     // Several ids may lead to one item.
     const items = new Map<string, Item>()
     for (const [id, all] of await finder.findAll(this.#ids, states)) {
-      const found = all.flatMap((one) => itemFound(one, this.#layout, this.#settings) ?? [])
-      for (const item of found) items.set(`${item.state} ${item.parsed.raw}`, item)
+      const found: Item[] = []
+      for (const one of all) {
+        const item = await itemFound(one, this.#layout, this.#settings)
+        if (item !== undefined) found.push(item)
+      }
+      for (const item of found) items.set(item.entry.path.toString('latin1'), item)
       if (found.length > 0) continue
       this.#isWhole = false
       sayMissing(id, this.#layout)

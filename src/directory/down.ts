@@ -8,6 +8,7 @@ import fs from 'node:fs/promises'
 import os from 'node:os'
 import { inspect } from 'node:util'
 
+import { claimKindOf, downFileOf } from './claim-kind.js'
 import { ownerOf } from './owner.js'
 import { FsqError, NotAQueueError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -31,6 +32,11 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
  */
 export async function makeDown(layout: Layout, settings: Settings): Promise<boolean> {
   await checkQueue(layout)
+  return makeDownFile(await withDownFile(layout), settings)
+}
+
+/** {@link makeDown} for the file `downPath`, whatever the kind of the queue. */
+export async function makeDownFile(layout: Layout, settings: Settings): Promise<boolean> {
   const { user, group } = ownerOf(settings, 'queue')
   const { file, made } = await openDown(layout, settings.itemMode)
   native.noteDown()
@@ -53,8 +59,9 @@ export async function makeDown(layout: Layout, settings: Settings): Promise<bool
 }
 
 /** Removes the down file. Does nothing if it does not exist. */
-export async function removeDown(layout: Layout): Promise<void> {
-  await checkQueue(layout)
+export async function removeDown(queue: Layout): Promise<void> {
+  await checkQueue(queue)
+  const layout = await withDownFile(queue)
   try {
     await fs.unlink(layout.downPath)
   } catch (error) {
@@ -72,8 +79,9 @@ async function isMissing(file: string): Promise<boolean> {
 }
 
 /** Whether the down file exists. */
-export async function isQueueDown(layout: Layout): Promise<boolean> {
-  await checkQueue(layout)
+export async function isQueueDown(queue: Layout): Promise<boolean> {
+  await checkQueue(queue)
+  const layout = await withDownFile(queue)
   try {
     await fs.lstat(layout.downPath)
     return true
@@ -81,6 +89,11 @@ export async function isQueueDown(layout: Layout): Promise<boolean> {
     if (codeOf(error) === 'ENOENT') return false
     throw downError(error, layout, 'look at')
   }
+}
+
+/** The layout, with the file as `downPath` that the workers of this queue look for. */
+async function withDownFile(layout: Layout): Promise<Layout> {
+  return { ...layout, downPath: downFileOf(layout, await claimKindOf(layout)) }
 }
 
 async function openDown(layout: Layout, mode: number): Promise<{ file: fs.FileHandle; made: boolean }> {

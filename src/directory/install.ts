@@ -10,11 +10,14 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
+import { CLAIM_KINDS, type ClaimKind, GUARD_TEXT } from './claim-kind.js'
+import { claimedIn } from './claimed.js'
 import { ownerMeaning, ownerOf } from './owner.js'
 import { makeDown, removeDown } from './down.js'
 import {
   FileSystemError,
   type FsqError,
+  MountError,
   NetworkFileSystemError,
   NotAQueueError,
   NotDurableError,
@@ -28,6 +31,7 @@ import { type Layout, isDeleted } from './layout.js'
 import { hasAllPlaces, isDirectory, isMissing, queueMissing, rootMissing } from './presence.js'
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
+import { mountRefusals } from '../probe/mount-options.js'
 import {
   type FileSystem,
   type InstallResult,
@@ -38,7 +42,7 @@ import {
   native,
 } from '../addon/native.js'
 import { checkFlag } from '../options.js'
-import { LOCK_MARKER, type Settings } from '../settings.js'
+import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings } from '../settings.js'
 
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
@@ -61,6 +65,15 @@ export interface InstallOptions {
    * `itemMode` that lets each worker open them for writing, such as 0660.
    */
   readonly lockKind?: LockKind | undefined
+  /**
+   * How its workers claim items. Default: `rename` on a network file system, unless there is a `lockKind`; else `lock`.
+   *
+   * - `lock`: they lock items in queue/, as the standard has it. Workers of one machine only, unless the file system is CephFS.
+   * - `rename`: they move items to directories of their own in claimed/, which the server of the file system decides, so that workers of several
+   *   machines can share the queue. Only for workers of this package. The first implementation and fsq 0.1 can enqueue to such a queue,
+   *   and find it down when they scan it.
+   */
+  readonly claims?: ClaimKind | undefined
 }
 
 /** How a queue is uninstalled. */
@@ -78,17 +91,25 @@ export async function installQueue(
   const { force: replace = false } = options
   checkFlag('force', replace)
   checkLockKind(options.lockKind)
+  checkClaims(options)
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
-  const lockKind = lockKindFor(options.lockKind, await findFileSystem(layout, settings))
+  const fileSystem = await findFileSystem(layout, settings)
+  const isRename = claimsFor(options, fileSystem) === 'rename'
+  if (isRename && fileSystem.reach !== Reach.local) await checkMount(layout)
+  const isFcntl = !isRename && lockKindFor(options.lockKind, fileSystem) === 'fcntl'
   for (let attempt = 1; ; attempt++) {
     const hidden = hiddenName()
     const result = await native.install({
       root: layout.root,
       hidden,
       name: layout.name,
-      directories: layout.directories,
-      marker: lockKind === 'fcntl' ? LOCK_MARKER : '',
+      directories: isRename ? [...layout.directories, CLAIMED_DIRECTORY] : layout.directories,
+      files: isRename
+        ? [RENAME_MARKER, '', path.basename(layout.downPath), GUARD_TEXT]
+        : isFcntl
+          ? [LOCK_MARKER, '']
+          : [],
       mode: settings.queueMode,
       ...owner,
       replace,
@@ -97,7 +118,7 @@ export async function installQueue(
       await removeLeftover(path.join(layout.root, pathText(result.leftover)), 'which was a queue')
     const failure = failureIn(result)
     if (failure === undefined) {
-      if (lockKind === 'fcntl') warnOfUnwritable(layout, settings)
+      if (isFcntl) warnOfUnwritable(layout, settings)
       return
     }
     // Another process has this hidden name; it does not concern the queue's own name.
@@ -111,6 +132,25 @@ function checkLockKind(lockKind: LockKind | undefined): void {
   throw new SettingError('lockKind', lockKind, `one of ${LOCK_KINDS.map((kind) => inspect(kind)).join(', ')}`)
 }
 
+function checkClaims({ claims, lockKind }: InstallOptions): void {
+  if (claims === undefined) return
+  if (!CLAIM_KINDS.includes(claims))
+    throw new SettingError('claims', claims, `one of ${CLAIM_KINDS.map((kind) => inspect(kind)).join(', ')}`)
+  if (claims === 'rename' && lockKind !== undefined) {
+    throw new SettingError(
+      'lockKind',
+      lockKind,
+      "nothing together with claims: 'rename'",
+      'There workers lock no items. Leave it out',
+    )
+  }
+}
+
+/** Over a network file system, a look after a lock can come from a cache, and so items run twice; a rename is decided by the server. */
+function claimsFor({ claims, lockKind }: InstallOptions, { reach }: FileSystem): ClaimKind {
+  return claims ?? (reach === Reach.network && lockKind === undefined ? 'rename' : 'lock')
+}
+
 /** The file system that the queue will be on. Throws if the queue could not be used there. */
 async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promise<FileSystem> {
   const fileSystem = await native.findFileSystem(layout.root)
@@ -118,6 +158,12 @@ async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promi
   if (fileSystem.reach === Reach.network && !allowNetwork)
     throw new NetworkFileSystemError(layout.root, fileSystem.name)
   return fileSystem
+}
+
+/** @throws {@link MountError} if several machines cannot work a queue there. */
+async function checkMount({ root }: Layout): Promise<void> {
+  const reasons = await mountRefusals(root)
+  if (reasons.length > 0) throw new MountError(root, reasons)
 }
 
 /**
@@ -264,6 +310,8 @@ async function realLayout(layout: Layout): Promise<Layout> {
     root,
     path: real,
     downPath: path.join(real, path.basename(layout.downPath)),
+    renameDownPath: path.join(real, path.basename(layout.renameDownPath)),
+    claimedPath: path.join(real, path.basename(layout.claimedPath)),
   }
 }
 
@@ -279,6 +327,8 @@ async function checkEmpty(layout: Layout, settings: Settings): Promise<void> {
     const { length } = await entriesOf(waiting, 'look for items in', layout)
     if (length > 0) throw notEmpty(layout, waiting, length)
   }
+  const { length } = await claimedIn(layout.claimedPath)
+  if (length > 0) throw notEmpty(layout, layout.claimedPath, length)
 }
 
 /**
@@ -322,7 +372,7 @@ function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmpty
 
 async function takeApart(layout: Layout, settings: Settings, force: boolean): Promise<void> {
   const hidden = hiddenName()
-  const failure = await native.relocate(layout.root, layout.name, hidden)
+  const failure = await native.relocate(layout.root, layout.name, hidden, false)
   if (failure?.moved === false) {
     // Another process has uninstalled it first.
     if (failure.errno === -ENOENT) throw queueMissing(layout, failure.syscall)
@@ -371,6 +421,15 @@ async function removeEmptyQueue(
       )
     }
   }
+  // Items come to claimed/ from queue/ alone, so none comes there from now on.
+  const claimed = path.join(aside, path.basename(layout.claimedPath))
+  try {
+    const { length } = await claimedIn(claimed)
+    if (length > 0) throw notEmpty(layout, layout.claimedPath, length)
+  } catch (error) {
+    await putBack(layout, aside, hidden, removed)
+    throw error
+  }
 }
 
 /**
@@ -394,7 +453,7 @@ async function putBack(
     await fs.chown(directory, uid, gid)
     await fs.chmod(directory, mode)
   }
-  const failure = await native.relocate(layout.root, hidden, layout.name)
+  const failure = await native.relocate(layout.root, hidden, layout.name, false)
   if (failure?.moved !== false) return
   throw fileSystemError(
     { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },

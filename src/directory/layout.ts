@@ -9,7 +9,7 @@ import { inspect } from 'node:util'
 
 import { QueueNameError } from '../errors/classes.js'
 import { Place } from '../addon/native.js'
-import type { Settings } from '../settings.js'
+import { CLAIMED_DIRECTORY, type Settings, downOfRename } from '../settings.js'
 import { LONGEST_NAME } from '../name/limits.js'
 
 /** The paths of one queue. */
@@ -18,7 +18,12 @@ export interface Layout {
   /** Absolute, so that a later change of the working directory does not move the queue. */
   readonly root: string
   readonly path: string
+  /** The file that stops scans while it exists. In a queue with claims by renaming it always exists, as the guard of the queue. */
   readonly downPath: string
+  /** The down file of a queue with claims by renaming. */
+  readonly renameDownPath: string
+  /** The directory of claimed items, of a queue with claims by renaming. */
+  readonly claimedPath: string
   /** The FIFO that wakes a listener. */
   readonly triggerPath: string
   /** The names of the four directories, by {@link Place}. */
@@ -67,6 +72,8 @@ export function layoutOf(name: string, settings: Settings): Layout {
     root,
     path: queue,
     downPath: path.join(queue, settings.down),
+    renameDownPath: path.join(queue, downOfRename(settings.down)),
+    claimedPath: path.join(queue, CLAIMED_DIRECTORY),
     triggerPath: path.join(queue, settings.trigger),
     directories: [settings.queue, settings.tmp, settings.done, settings.fail],
   }

@@ -21,7 +21,6 @@ import {
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import type { Layout } from './layout.js'
-import { warnOfMount } from './mount-warning.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
 import { mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
@@ -55,6 +54,7 @@ export class QueueDirectory {
   #opening: Promise<QueueHandle> | undefined
   #closed = false
   #isLocal = false
+  #claimsByRename = false
 
   constructor(layout: Layout, settings: Settings) {
     this.layout = layout
@@ -80,6 +80,11 @@ export class QueueDirectory {
    */
   get isLocal(): boolean {
     return this.#isLocal
+  }
+
+  /** Whether workers claim items of the {@link opened} queue by renaming them. */
+  get claimsByRename(): boolean {
+    return this.#claimsByRename
   }
 
   /** The handle, if no call has to wait for it. */
@@ -148,8 +153,15 @@ export class QueueDirectory {
     if (isDown) throw this.downError()
   }
 
+  /** The down file of a queue whose claims are renames has another name, see {@link downOfRename}. */
+  get #downPath(): string {
+    const { downPath } = this.layout
+    return this.#claimsByRename ? downOfRename(downPath) : downPath
+  }
+
   downError(): QueueDownError {
-    const { name, downPath } = this.layout
+    const { name } = this.layout
+    const downPath = this.#downPath
     return new QueueDownError(
       `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned`,
       { path: downPath, advice: 'Take it up again with queue.up()', adviceKey: 'take-up' },
@@ -275,18 +287,19 @@ export class QueueDirectory {
       throw new NetworkFileSystemError(this.layout.path, fileSystem.name)
     }
     this.#isLocal = fileSystem.reach === Reach.local
+    this.#claimsByRename = native.claimsByRename(result)
     return result
   }
 
   /** @param reasons - Why several machines cannot work a queue on the mount. */
   #checkMount(handle: QueueHandle, reasons: readonly string[]): void {
-    if (reasons.length === 0) return
-    if (native.claimsByRename(handle)) {
+    const byRename = native.claimsByRename(handle)
+    if (byRename && reasons.length > 0) {
       native.closeQueue(handle)
       throw new MountError(this.layout.path, reasons)
     }
-    // A file system that is not known to be a network one can be local, and then its locks are enough.
-    if (native.fileSystemOf(handle).reach === Reach.network) warnOfMount(this.layout.path, reasons)
+    const { name, reach } = native.fileSystemOf(handle)
+    if (reach === Reach.network && this.#locking && !byRename) warnOfLocks(this.layout, name, reasons)
   }
 
   #openError(failure: Failure): FsqError {
@@ -312,6 +325,24 @@ export class QueueDirectory {
     }
     return fileSystemError(failure, `open the queue ${inspect(name)}`)
   }
+}
+
+/** The queues of which {@link warnOfLocks} has told. */
+const warned = new Set<string>()
+
+/** Warns once of each queue. */
+function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons: readonly string[]): void {
+  if (warned.has(queue)) return
+  warned.add(queue)
+  const instead =
+    reasons.length === 0
+      ? `Convert it with queue.repair({ claims: 'rename' }), 'fsq repair --claims=rename ${name}', or let one machine alone work it`
+      : `Let one machine alone work it, as its mount is not for several: ${reasons.join('; ')}`
+  process.emitWarning(
+    `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
+      `machines, items run twice there, although the locks hold. ${instead}`,
+    { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
+  )
 }
 
 function notDirectory(errno: number): string {

@@ -14,7 +14,7 @@ import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { ageText } from './age-text.js'
 import { type Entry, entriesOf, nameText } from './entries.js'
-import { type About, type LocatedFinding, auditMode } from './finding.js'
+import { type About, type LocatedFinding, auditAccess } from './finding.js'
 import { isDirectory } from './queues.js'
 import type { Slices } from './slices.js'
 
@@ -58,15 +58,6 @@ export async function* auditMeta(
       yield* auditPart(part, at, layout, settings, slices)
     }
   }
-}
-
-/** A worker makes meta/, so it may belong to any user who may work the queue. */
-function* auditAccess(about: About, own: fs.Stats): Generator<LocatedFinding> {
-  const info = fs.lstatSync(about.path)
-  yield* auditMode(about, info, own)
-  if (info.gid === own.gid) return
-  const message = `belongs to the group ${info.gid}, and the queue to ${own.gid}`
-  yield { ...about, kind: 'owner', message, fix: { action: 'set owner', user: info.uid, group: own.gid } }
 }
 
 async function* auditPart(

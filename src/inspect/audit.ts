@@ -1,11 +1,12 @@
 /**
- * Finds what is wrong with queues. Changes nothing and locks nothing.
+ * Finds what is wrong with queues. Changes nothing and locks no item.
  *
  * @module
  */
 import fs from 'node:fs'
 import path from 'node:path'
 
+import { claimKindSync } from '../directory/claim-kind.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { queueMissing } from '../directory/presence.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -15,8 +16,16 @@ import { FsqError } from '../errors/classes.js'
 import { isExpired, nameAfterTry } from '../item/limits.js'
 import { pathText } from '../name/charset.js'
 import { Place } from '../addon/native.js'
-import { LOCK_MARKER, META_DIRECTORY, type Settings } from '../settings.js'
+import {
+  CLAIMED_DIRECTORY,
+  LOCK_MARKER,
+  META_DIRECTORY,
+  RENAME_MARKER,
+  type Settings,
+  downOfRename,
+} from '../settings.js'
 import { ageText } from './age-text.js'
+import { auditClaimed } from './audit-claimed.js'
 import { auditMeta } from './audit-meta.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './entries.js'
 import { enqueuedAt } from './items.js'
@@ -32,6 +41,8 @@ const STALE_MS = 36 * 3600 * 1000
 const SKEW_MS = 60_000
 /** No probe takes longer. */
 const PROBE_MS = 3600 * 1000
+const UNCONVERTED =
+  'is left from a conversion to claims by renaming that was cut short: convert the queue again (fsq repair --claims=rename), or remove it'
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/
 const PROBED = /^\.fsq-probe-/
 
@@ -106,8 +117,12 @@ export async function* auditQueue(
 ): AsyncGenerator<LocatedFinding, void, undefined> {
   const mounts = mountsIn(fs.realpathSync(layout.path))
   const own = fs.statSync(layout.path)
-  const isFcntl = fs.existsSync(path.join(layout.path, LOCK_MARKER))
-  yield* auditOthers(layout, settings, slices)
+  const isRename = claimKindSync(layout) === 'rename'
+  const isFcntl = !isRename && fs.existsSync(path.join(layout.path, LOCK_MARKER))
+  yield* auditOthers(layout, settings, isRename, slices)
+  if (isRename) yield* auditClaimed(layout, slices)
+  if (isRename && isDirectory(layout.claimedPath))
+    yield* auditDirectory({ queue: layout.name, path: layout.claimedPath, layout }, own, mounts)
   for (const place of [Place.queue, Place.tmp, Place.done, Place.fail]) {
     const directory = placePath(layout, place)
     const about = { queue: layout.name, path: directory, layout }
@@ -131,19 +146,23 @@ export async function* auditQueue(
 async function* auditOthers(
   layout: Layout,
   settings: Settings,
+  isRename: boolean,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
   const { down, trigger, hosts, hostsTrigger } = settings
+  const ofRename: readonly string[] = [RENAME_MARKER, CLAIMED_DIRECTORY, downOfRename(down)]
   for await (const { raw, path: file, info } of entriesOf(layout.path, slices)) {
     const name = pathText(raw)
     if (layout.directories.includes(name) || name === hosts) continue
     const about = { queue: layout.name, kind: 'foreign', path: nameText(file.toString('latin1')) } as const
     if (name === trigger || name === hostsTrigger) {
       if (!info.isFIFO()) yield { ...about, message: 'is no FIFO, and so no trigger' }
-    } else if (name === down) {
+    } else if (name === down || (isRename && name === downOfRename(down))) {
       if (!info.isFile()) yield { ...about, message: 'is no regular file, and forbids scans all the same' }
     } else if (name === META_DIRECTORY) yield* auditMeta(layout, settings, slices)
-    else if (name !== LOCK_MARKER) yield { ...about, message: 'is no part of a queue, and is left alone' }
+    else if (ofRename.includes(name)) {
+      if (!isRename) yield { ...about, kind: 'half-installed', message: UNCONVERTED }
+    } else if (name !== LOCK_MARKER) yield { ...about, message: 'is no part of a queue, and is left alone' }
   }
 }
 

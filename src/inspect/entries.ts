@@ -9,7 +9,7 @@ import fs from 'node:fs'
 import { opendir, readdir } from 'node:fs/promises'
 
 import { FsqError } from '../errors/classes.js'
-import { failureOf } from '../errors/errno.js'
+import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, isDeleted, placePath } from '../directory/layout.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
@@ -26,15 +26,32 @@ export interface Entry {
   readonly info: fs.Stats
 }
 
-/** The entries of a directory, in any order. Entries that vanish meanwhile are skipped. */
-export async function* entriesOf(directory: string, slices: Slices): AsyncGenerator<Entry, void, undefined> {
+/**
+ * The entries of a directory, in any order. Entries that vanish meanwhile are skipped.
+ *
+ * @param mayVanish - The directory itself may vanish, as that of a worker in claimed/.
+ */
+export async function* entriesOf(
+  directory: string,
+  slices: Slices,
+  mayVanish = false,
+): AsyncGenerator<Entry, void, undefined> {
   // Not by fs.opendir: on file systems without types in directories, Node calls lstat by itself, with the name taken for
   // text, and a missing entry ends the listing.
-  const names = await listing(directory, async () => readdir(directory, 'latin1'))
+  const names = await listing(directory, async () => namesIn(directory, mayVanish))
   for (const name of names) {
     if (slices.isOver) await slices.next()
     const entry = isDeleted(name) ? undefined : entryNamed(directory, name)
     if (entry !== undefined) yield entry
+  }
+}
+
+async function namesIn(directory: string, mayVanish: boolean): Promise<readonly RawName[]> {
+  try {
+    return await readdir(directory, 'latin1')
+  } catch (error) {
+    if (mayVanish && codeOf(error) === 'ENOENT') return []
+    throw error
   }
 }
 
@@ -65,13 +82,26 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
 }
 
 /**
- * Whether a file of done/ or fail/ is also in queue/ under the same name: its move was cut in half, and the next claim completes
- * it. If its name here were removed before that, the item would run again.
+ * Whether a file of done/ or fail/ is also in queue/ or in claimed/ under the same name: its move was cut in half, and the next claim or
+ * take-over completes it. If its name here were removed before that, the item would run again.
  */
 export function isStillWaiting(layout: Layout, { raw, info }: Entry): boolean {
   if (info.nlink === 1) return false
-  const twin = entryNamed(placePath(layout, Place.queue), raw)
-  return twin?.info.ino === info.ino && twin.info.dev === info.dev
+  const directories = [placePath(layout, Place.queue), ...workersNow(layout)]
+  return directories.some((directory) => {
+    const twin = entryNamed(directory, raw)
+    return twin?.info.ino === info.ino && twin.info.dev === info.dev
+  })
+}
+
+/** The directories of workers in claimed/; none if there is no claimed/. */
+function workersNow({ claimedPath }: Layout): readonly string[] {
+  try {
+    return fs.readdirSync(claimedPath, 'latin1').map((worker) => `${claimedPath}/${worker}`)
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return []
+    throw fileSystemError(failureOf(error, 'scandir', claimedPath), 'list a directory')
+  }
 }
 
 /** A name as text that leads to the file. A name that is not UTF-8 has no such text: it is escaped. */

@@ -3,18 +3,15 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
-import fs from 'node:fs/promises'
-
+import { claimKindOf } from '../directory/claim-kind.js'
+import { workerPath, workersIn } from '../directory/claimed.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { codeOf, failureOf } from '../errors/errno.js'
-import { fileSystemError } from '../errors/system-error.js'
 import { placePath } from '../directory/layout.js'
 import { type RawName, toRaw } from '../name/charset.js'
 import { type ParsedName, itemKey } from '../name/item-name.js'
 import { isFileName } from '../name/limits.js'
 import type { Settings } from '../settings.js'
-import { namesIn } from './names.js'
+import { type PlacedName, isFile, namesOf } from './names.js'
 import type { Slices } from './slices.js'
 import { type ItemState, PLACES, parseIfItem } from './states.js'
 
@@ -25,6 +22,8 @@ const ROUNDS = 3
 export interface FoundItem {
   readonly state: ItemState
   readonly parsed: ParsedName
+  /** The name of the directory in claimed/ that it is in; `undefined`: it is in the directory of its state. */
+  readonly worker: RawName | undefined
 }
 
 /** Finds items of one queue without locking anything. */
@@ -50,8 +49,12 @@ export class Finder {
     if (found !== undefined) return found
     const keys = new Set(this.#keysOf(wanted))
     if (keys.size === 0) return undefined
-    for (const state of states) {
-      for await (const item of this.#withKeys(keys, state)) return item
+    // An item that a worker claims and gives back while it is looked for can be missed in both places.
+    const rounds = (await claimKindOf(this.#directory.layout)) === 'rename' ? ROUNDS : 1
+    for (let round = 0; round < rounds; round++) {
+      for (const state of states) {
+        for await (const item of this.#withKeys(keys, state)) return item
+      }
     }
     return undefined
   }
@@ -91,7 +94,10 @@ export class Finder {
     const parsed = isFileName(wanted) ? parseIfItem(wanted, this.#settings) : undefined
     if (parsed === undefined) return undefined
     for (let round = 0; round < ROUNDS; round++) {
-      for (const state of states) if (await this.#isIn(state, wanted)) return { state, parsed }
+      for (const state of states) {
+        const place = await this.#placeOf(state, wanted)
+        if (place !== undefined) return { state, parsed, worker: place.worker }
+      }
     }
     return undefined
   }
@@ -107,25 +113,22 @@ export class Finder {
     keys: { has: (key: RawName) => boolean },
     state: ItemState,
   ): AsyncGenerator<FoundItem, void, undefined> {
-    for await (const name of namesIn(this.#directory, PLACES[state], this.#slices)) {
-      if (!keys.has(itemKey(name, this.#settings.encode))) continue
-      const parsed = parseIfItem(name, this.#settings)
-      if (parsed !== undefined) yield { state, parsed }
+    for await (const { raw, worker } of namesOf(this.#directory, state, this.#slices)) {
+      if (!keys.has(itemKey(raw, this.#settings.encode))) continue
+      const parsed = parseIfItem(raw, this.#settings)
+      if (parsed !== undefined) yield { state, parsed, worker }
     }
   }
 
-  async #isIn(state: ItemState, name: RawName): Promise<boolean> {
-    const directory = placePath(this.#directory.layout, PLACES[state])
-    const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
-    try {
-      return (await fs.lstat(path)).isFile()
-    } catch (error) {
-      if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(codeOf(error) ?? '')) {
-        // Not the item is missing, perhaps, but the queue.
-        await this.#directory.open()
-        return false
-      }
-      throw fileSystemError(failureOf(error, 'lstat', path.toString()), 'look for an item')
-    }
+  /** Where the item is; `undefined`: it is not in this state. */
+  async #placeOf(state: ItemState, raw: RawName): Promise<PlacedName | undefined> {
+    const { layout } = this.#directory
+    if (await isFile(placePath(layout, PLACES[state]), raw)) return { raw, worker: undefined }
+    // Not the item is missing, perhaps, but the queue.
+    await this.#directory.open()
+    if (state !== 'waiting' || (await claimKindOf(layout)) === 'lock') return undefined
+    for (const worker of await workersIn(layout.claimedPath))
+      if (await isFile(workerPath(layout, worker), raw)) return { raw, worker }
+    return undefined
   }
 }

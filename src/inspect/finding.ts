@@ -3,31 +3,35 @@
  *
  * @module
  */
-import type fs from 'node:fs'
+import fs from 'node:fs'
 
 import type { Layout } from '../directory/layout.js'
 import type { RawName } from '../name/charset.js'
 
 /** What would mend a finding. */
 export type Fix =
-  | { readonly action: 'remove' | 'remove directory' | 'move to fail/' }
+  | { readonly action: 'remove' | 'remove directory' | 'remove empty directory' | 'move to fail/' }
+  | { readonly action: 'make directory' | 'make guard' }
+  | { readonly action: 'claim by renaming' }
   | { readonly action: 'set mode'; readonly mode: number }
   | { readonly action: 'set owner'; readonly user: number; readonly group: number }
 
 /**
  * The kinds of problems in a queue.
  *
- * - `stale`: a crashed enqueue has left a file in tmp/, or a probe a directory.
+ * - `stale`: a crashed enqueue has left a file in tmp/, a probe or a worker a directory.
  * - `malformed`: the name of a file in queue/ is not that of an item.
  * - `foreign`: it is not a regular file, or no part of a queue; never worked on.
  * - `mode`: mode bits keep some workers from an item, or differ from those of the queue.
  * - `owner`: a directory belongs to another user or group than the queue.
- * - `missing`: one of the four directories is not there.
+ * - `missing`: one of the four directories is not there; or claimed/ or the guard of a queue with claims by renaming.
  * - `mount`: a directory is on another mount than the queue, so that no item can be moved.
  * - `clock`: an item is from the future: clocks differ.
  * - `expired`: an item is older than the TTL; a scan fails it unrun.
  * - `ungrowable`: an item fails at its next retry, as its name would be too long.
- * - `half-installed`: an installation or a removal was cut short.
+ * - `half-installed`: an installation, a removal or a conversion was cut short.
+ * - `abandoned`: a worker that has died holds items in claimed/. No problem: the next worker puts them back.
+ * - `claims`: the workers of the queue lock items. Found only by a repair that is to change that.
  */
 export type FindingKind =
   | 'stale'
@@ -41,6 +45,8 @@ export type FindingKind =
   | 'expired'
   | 'ungrowable'
   | 'half-installed'
+  | 'abandoned'
+  | 'claims'
 
 /** One thing that is not as it should be. */
 export interface Finding {
@@ -76,4 +82,14 @@ export function* auditMode(about: About, info: fs.Stats, own: fs.Stats): Generat
   if (mode === wanted) return
   const message = `has mode ${mode.toString(8)}, and the queue has ${wanted.toString(8)}`
   yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: wanted } }
+}
+
+/** Whether the mode and the group of a directory that a worker has made are those of the queue. Its user may be any who works the queue. */
+export function* auditAccess(about: About, own: fs.Stats): Generator<LocatedFinding> {
+  const info = fs.lstatSync(about.path, { throwIfNoEntry: false })
+  if (info === undefined) return
+  yield* auditMode(about, info, own)
+  if (info.gid === own.gid) return
+  const message = `belongs to the group ${info.gid}, and the queue to ${own.gid}`
+  yield { ...about, kind: 'owner', message, fix: { action: 'set owner', user: info.uid, group: own.gid } }
 }

@@ -3,17 +3,22 @@
  *
  * @module
  */
+import os from 'node:os'
+
+import { claimKindOf } from '../directory/claim-kind.js'
+import { hostInNames, parseWorkerName, workersIn } from '../directory/claimed.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { type Layout, placePath } from '../directory/layout.js'
+import type { Layout } from '../directory/layout.js'
+import type { RawName } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { DEFAULT_FORMAT, parseTimestamp } from '../name/timestamp.js'
 import type { Settings } from '../settings.js'
 import { type Entry, entriesOf, entryNamed, isDelayed } from './entries.js'
 import type { FoundItem } from './find.js'
 import { type Workers, workersOn } from './lock-holders.js'
-import { namesIn } from './names.js'
+import { namesOf, pathOf } from './names.js'
 import type { Slices } from './slices.js'
-import { type ItemState, PLACES, parseIfItem } from './states.js'
+import { type ItemState, parseIfItem } from './states.js'
 
 const SECONDS = 2
 const MOST_MINUTES = 10_000
@@ -27,8 +32,8 @@ export interface Item {
   readonly enqueuedAt: number
   /** When the item is due, in milliseconds since the epoch; `undefined`: it is due already. */
   readonly due: number | undefined
-  /** The processes that hold its lock; `undefined`: the system does not list them. */
-  readonly workers: readonly number[] | undefined
+  /** The workers that hold it: process ids, or `HOST:PID` of another host; `undefined`: the system does not list them. */
+  readonly workers: readonly (number | string)[] | undefined
 }
 
 /**
@@ -44,30 +49,30 @@ export async function* itemsOf(
   slices: Slices,
   onOther: () => void = () => undefined,
 ): AsyncGenerator<Item, void, undefined> {
-  const path = placePath(directory.layout, PLACES[state])
-  const workers = workersOf(path, state)
+  const { layout } = directory
+  const workers = await holdersOf(layout, state)
   const now = Date.now()
-  for await (const raw of namesIn(directory, PLACES[state], slices)) {
+  for await (const { raw, worker } of namesOf(directory, state, slices)) {
     const parsed = parseIfItem(raw, settings)
     if (parsed === undefined) {
       onOther()
       continue
     }
-    const entry = entryNamed(path, raw)
-    if (entry !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
+    const entry = entryNamed(pathOf(layout, state, worker), raw)
+    if (entry !== undefined) yield itemOf(entry, state, parsed, settings, worker ?? workers, now)
   }
 }
 
 /** An item that was found by its id or key; `undefined`: it has moved meanwhile. */
-export function itemFound(
-  { state, parsed }: FoundItem,
+export async function itemFound(
+  { state, parsed, worker }: FoundItem,
   layout: Layout,
   settings: Settings,
-): Item | undefined {
-  const path = placePath(layout, PLACES[state])
-  const entry = entryNamed(path, parsed.raw)
+): Promise<Item | undefined> {
+  const holder = worker ?? (await holdersOf(layout, state))
+  const entry = entryNamed(pathOf(layout, state, worker), parsed.raw)
   if (entry?.info.isFile() !== true) return undefined
-  return itemOf(entry, state, parsed, settings, workersOf(path, state), Date.now())
+  return itemOf(entry, state, parsed, settings, holder, Date.now())
 }
 
 /** {@link itemsOf} in any order, for counting. */
@@ -77,35 +82,52 @@ export async function* unsortedItemsOf(
   state: ItemState,
   slices: Slices,
 ): AsyncGenerator<Item, void, undefined> {
-  const path = placePath(layout, PLACES[state])
-  const workers = workersOf(path, state)
+  const workers = await holdersOf(layout, state)
   const now = Date.now()
-  for await (const entry of entriesOf(path, slices)) {
-    const parsed = entry.info.isFile() ? parseIfItem(entry.raw, settings) : undefined
-    if (parsed !== undefined) yield itemOf(entry, state, parsed, settings, workers, now)
+  const claimers = state === 'waiting' ? await claimersIn(layout) : []
+  for (const worker of [...claimers, undefined]) {
+    for await (const entry of entriesOf(pathOf(layout, state, worker), slices, worker !== undefined)) {
+      const parsed = entry.info.isFile() ? parseIfItem(entry.raw, settings) : undefined
+      if (parsed !== undefined) yield itemOf(entry, state, parsed, settings, worker ?? workers, now)
+    }
   }
 }
 
-function workersOf(directory: string, state: ItemState): Workers | undefined {
-  return state === 'waiting' ? workersOn(directory) : new Map()
+/** The names of the directories in claimed/; none in a queue whose workers lock items. */
+async function claimersIn(layout: Layout): Promise<readonly RawName[]> {
+  return (await claimKindOf(layout)) === 'rename' ? workersIn(layout.claimedPath) : []
 }
 
+/** Who holds the items that are in the directory of a state. In a queue with claims by renaming, held items are elsewhere. */
+async function holdersOf(layout: Layout, state: ItemState): Promise<Workers | undefined> {
+  if (state !== 'waiting' || (await claimKindOf(layout)) === 'rename') return new Map()
+  return workersOn(pathOf(layout, state, undefined))
+}
+
+/** A worker, by the name of its directory: its process id, or `HOST:PID` of another host. */
+function workerIn(name: RawName): number | string {
+  const { host = '', pid = 0 } = parseWorkerName(name) ?? {}
+  return host === hostInNames(os.hostname()) ? pid : `${host}:${pid}`
+}
+
+/** @param holders - Of the files in the directory; or the name of the directory in claimed/ that the item is in. */
 function itemOf(
   entry: Entry,
   state: ItemState,
   parsed: ParsedName,
   settings: Settings,
-  workers: Workers | undefined,
+  holders: Workers | RawName | undefined,
   now: number,
 ): Item {
   const { info } = entry
+  const isClaimed = typeof holders === 'string'
   return {
     entry,
     state,
     parsed,
     enqueuedAt: enqueuedAt(parsed, settings),
-    due: state === 'waiting' && isDelayed(info, now) ? info.mtimeMs : undefined,
-    workers: workers === undefined ? undefined : (workers.get(info.ino) ?? []),
+    due: state === 'waiting' && !isClaimed && isDelayed(info, now) ? info.mtimeMs : undefined,
+    workers: isClaimed ? [workerIn(holders)] : holders && (holders.get(info.ino) ?? []),
   }
 }
 

@@ -5,40 +5,55 @@
  * @module
  */
 import fs from 'node:fs/promises'
+import path from 'node:path'
 import { inspect } from 'node:util'
 
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { SettingError } from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
+import { claimKindOf } from '../directory/claim-kind.js'
+import { claimedIn } from '../directory/claimed.js'
 import { isDeleted, placePath } from '../directory/layout.js'
-import { pathText } from '../name/charset.js'
+import { type RawName, pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { NamedItem } from '../item/named-item.js'
 import { Place } from '../addon/native.js'
 import { checkIdOrKey, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
 import { Finder } from './find.js'
-import { namesIn } from './names.js'
+import { namesIn, namesOf, pathOf } from './names.js'
 import { Slices } from './slices.js'
-import { type ItemState, PLACES, STATES, parseIfItem } from './states.js'
+import { type ItemState, STATES, parseIfItem } from './states.js'
 
 /** An item as it was when it was looked at. It may have moved since. */
 export class ListedItem extends NamedItem {
   /** The directory that it was seen in. */
   readonly state: ItemState
   readonly #directory: QueueDirectory
+  readonly #worker: RawName | undefined
 
-  /** @internal */
-  constructor(directory: QueueDirectory, settings: Settings, state: ItemState, parsed: ParsedName) {
+  /**
+   * @internal
+   * @param worker - The name of the directory in claimed/ that it is in.
+   */
+  constructor(
+    directory: QueueDirectory,
+    settings: Settings,
+    state: ItemState,
+    parsed: ParsedName,
+    worker: RawName | undefined,
+  ) {
     super(parsed, settings)
     this.#directory = directory
     this.state = state
+    this.#worker = worker
   }
 
   /** The path at which its file was seen. */
   get path(): string {
-    return placePath(this.#directory.layout, PLACES[this.state], pathText(this.parsed.raw))
+    const directory = pathOf(this.#directory.layout, this.state, this.#worker)
+    return path.join(directory, pathText(this.parsed.raw))
   }
 }
 
@@ -50,7 +65,7 @@ export interface ItemsOptions {
 
 /** How many files there are in each directory of a queue. */
 export interface Counts {
-  /** In queue/: all items that wait, with those that are delayed or that workers hold. */
+  /** In queue/, and in claimed/: all items that wait, with those that are delayed or that workers hold. */
   readonly waiting: number
   /** In done/. */
   readonly done: number
@@ -76,9 +91,9 @@ export class Lister {
     if (!STATES.includes(state)) {
       throw new SettingError('state', state, `one of ${STATES.map((known) => inspect(known)).join(', ')}`)
     }
-    for await (const name of namesIn(this.#directory, PLACES[state], new Slices())) {
-      const parsed = parseIfItem(name, this.#settings)
-      if (parsed !== undefined) yield new ListedItem(this.#directory, this.#settings, state, parsed)
+    for await (const { raw, worker } of namesOf(this.#directory, state, new Slices())) {
+      const parsed = parseIfItem(raw, this.#settings)
+      if (parsed !== undefined) yield new ListedItem(this.#directory, this.#settings, state, parsed, worker)
     }
   }
 
@@ -87,26 +102,35 @@ export class Lister {
     this.#directory.checkOpen()
     const found = await new Finder(this.#directory, this.#settings, new Slices()).find(idOrKey, STATES)
     if (found === undefined) return undefined
-    return new ListedItem(this.#directory, this.#settings, found.state, found.parsed)
+    return new ListedItem(this.#directory, this.#settings, found.state, found.parsed, found.worker)
   }
 
   async counts(): Promise<Counts> {
-    const [waiting, done, failed, tmp] = await Promise.all(
-      [Place.queue, Place.done, Place.fail, Place.tmp].map(async (place) => this.#count(place)),
-    )
-    return { waiting: waiting ?? 0, done: done ?? 0, failed: failed ?? 0, tmp: tmp ?? 0 }
+    const [waiting, done, failed, tmp] = await Promise.all([
+      count(namesOf(this.#directory, 'waiting', new Slices())),
+      ...[Place.done, Place.fail, Place.tmp].map(async (place) => this.#count(place)),
+    ])
+    return { waiting, done: done ?? 0, failed: failed ?? 0, tmp: tmp ?? 0 }
   }
 
   async isEmpty(): Promise<boolean> {
     await this.#directory.open()
-    const path = placePath(this.#directory.layout, Place.queue)
+    const { layout } = this.#directory
+    if (!(await this.#isQueueEmpty())) return false
+    if ((await claimKindOf(layout)) === 'lock') return true
+    // An item that is claimed or given back in between is seen in one of these looks.
+    return (await claimedIn(layout.claimedPath)).length === 0 && (await this.#isQueueEmpty())
+  }
+
+  async #isQueueEmpty(): Promise<boolean> {
+    const queue = placePath(this.#directory.layout, Place.queue)
     try {
       // Not by a native listing, which reads and sorts all names.
-      for await (const entry of await fs.opendir(path))
+      for await (const entry of await fs.opendir(queue))
         if (entry.isFile() && !isDeleted(entry.name)) return false
       return true
     } catch (error) {
-      const failure = failureOf(error, 'opendir', path)
+      const failure = failureOf(error, 'opendir', queue)
       // On file systems without types in directories, Node calls lstat by itself, and fails if the entry has gone by then.
       if (failure.syscall === 'lstat') return (await this.#count(Place.queue)) === 0
       throw fileSystemError(failure, 'look into the queue')
@@ -114,8 +138,12 @@ export class Lister {
   }
 
   async #count(place: Place): Promise<number> {
-    let count = 0
-    for await (const name of namesIn(this.#directory, place, new Slices())) if (name !== '') count++
-    return count
+    return count(namesIn(this.#directory, place, new Slices()))
   }
+}
+
+async function count(names: AsyncIterable<unknown>): Promise<number> {
+  let found = 0
+  for await (const name of names) if (name !== '') found++
+  return found
 }

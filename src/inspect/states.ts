@@ -9,7 +9,7 @@ import type { RawName } from '../name/charset.js'
 import { type ParsedName, parseItemName } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 
-/** Where an item can be. One that a worker holds is still waiting, as its file is still in queue/. */
+/** Where an item can be. One that a worker holds is still waiting: its file is still in queue/, or in claimed/. */
 export type ItemState = 'waiting' | 'done' | 'failed'
 
 /** The directory of the items in each state. */

@@ -4,30 +4,26 @@
  * @module
  */
 import fs from 'node:fs'
-import os from 'node:os'
-import path from 'node:path'
 
-import { Place, native } from '../addon/native.js'
-import { type Layout, placePath } from '../directory/layout.js'
+import { Place } from '../addon/native.js'
+import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { FsqError, SettingError } from '../errors/classes.js'
+import { SettingError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
-import { fileSystemError, systemError } from '../errors/system-error.js'
-import { type Entry, entryNamed, isStillWaiting } from '../inspect/entries.js'
+import { fileSystemError } from '../errors/system-error.js'
+import { type Entry, entryNamed } from '../inspect/entries.js'
 import { Finder } from '../inspect/find.js'
 import { namesIn } from '../inspect/names.js'
 import { Slices } from '../inspect/slices.js'
 import { parseIfItem } from '../inspect/states.js'
 import { LastAttempts, errorText } from '../meta/attempts.js'
-import { MetaDirectory } from '../meta/directory.js'
-import { forgetMarks } from '../meta/log.js'
-import { type RawName, pathText, printable } from '../name/charset.js'
-import { type ParsedName, freeEntropies, itemKey, withTries } from '../name/item-name.js'
+import type { RawName } from '../name/charset.js'
+import type { ParsedName } from '../name/item-name.js'
 import { checkMilliseconds, checkOptions, checkSignal, dueAfter } from '../options.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
+import { BackMoves } from './back-moves.js'
 
-const { EEXIST, ENOENT } = os.constants.errno
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 const CONDITIONS = ['ids', 'argument', 'olderThan', 'error', 'limit'] as const
 
@@ -96,19 +92,24 @@ export async function redrive(
   let moved = 0
   let gone = 0
   const wanted = filter === 'all' ? {} : filter
-  for await (const { entry } of selectFailed(directory, settings, wanted, new Slices(check))) {
-    check()
-    if (moved === wanted.limit) break
-    const timing = entry === undefined || due === 0 ? undefined : setDue(entry, due)
-    const isThere = entry !== undefined && timing !== 'gone'
-    const name = isThere ? await moveBack(entry, directory.layout, settings, tries === 'keep') : undefined
-    if (name === undefined) {
-      gone++
-      continue
+  const moves = new BackMoves(directory.layout, settings, tries === 'keep')
+  try {
+    for await (const { entry } of selectFailed(directory, settings, wanted, new Slices(check))) {
+      check()
+      if (moved === wanted.limit) break
+      const timing = entry === undefined || due === 0 ? undefined : setDue(entry, due)
+      const isThere = entry !== undefined && timing !== 'gone'
+      const name = isThere ? await moves.move(entry) : undefined
+      if (name === undefined) {
+        gone++
+        continue
+      }
+      moved++
+      if (timing === 'refused')
+        reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')
     }
-    moved++
-    if (timing === 'refused')
-      reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')
+  } finally {
+    await moves.close()
   }
   return { moved, gone }
 }
@@ -236,62 +237,4 @@ function setDue({ path: file, info }: Entry, due: number): 'set' | 'refused' | '
   } finally {
     fs.closeSync(descriptor)
   }
-}
-
-/**
- * Moves an item from fail/ to queue/.
- *
- * @param isKept - Whether its tries stay as they are. Otherwise they become 0.
- * @returns Its new name; `undefined`: it is not in fail/ any more.
- */
-export async function moveBack(
-  entry: Entry,
-  layout: Layout,
-  settings: Settings,
-  isKept: boolean,
-): Promise<RawName | undefined> {
-  const { raw } = entry
-  // A worker died halfway: the item is still in queue/, and the next claim completes its move to fail/.
-  if (isStillWaiting(layout, entry)) return undefined
-  forgetCrashes(layout, raw, settings)
-  const from = path.join(settings.fail, nameOf(raw))
-  const first = isKept ? raw : withTries(raw, 0, settings.encode)
-  for (const to of candidates(first, settings)) {
-    const target = path.join(settings.queue, nameOf(to))
-    // Some file systems have no rename that refuses to replace a file. There this check prevents it.
-    if (fs.existsSync(path.join(layout.path, target))) continue
-    // Never a hard link and an unlink: a worker that sees both names would take that for a half-done move to fail/, and
-    // complete it.
-    const failure = await native.relocate(layout.path, from, target)
-    if (failure === undefined || failure.moved) return to
-    if (failure.errno === -ENOENT) return undefined
-    if (failure.errno === -EEXIST) continue
-    const cause = systemError(failure)
-    throw new FsqError(`Cannot retry the item ${printable(raw)} of ${layout.path}: ${cause.message}`, {
-      cause,
-    })
-  }
-  throw new FsqError(
-    `Cannot retry the item ${printable(raw)} of ${layout.path}: there is no free name for it`,
-  )
-}
-
-/** Before the item moves: a worker that claims it at once must not fail it for the crashes of old. */
-function forgetCrashes(layout: Layout, raw: RawName, { encode }: Settings): void {
-  const meta = new MetaDirectory(layout)
-  meta.attempt('log', () => {
-    forgetMarks(meta, itemKey(raw, encode))
-  })
-}
-
-function* candidates(name: RawName, settings: Settings): Generator<RawName> {
-  yield name
-  yield* freeEntropies(name, settings.encode)
-}
-
-/** The name as text, as native code takes it. */
-function nameOf(raw: RawName): string {
-  const text = pathText(raw)
-  if (Buffer.from(text).toString('latin1') === raw) return text
-  throw new FsqError(`The name ${printable(raw)} is not UTF-8`, { advice: 'Move it with mv' })
 }

@@ -8,6 +8,7 @@ import fs from 'node:fs'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
+import { claimKindSync } from '../directory/claim-kind.js'
 import type { Layout } from '../directory/layout.js'
 import type { Item } from '../inspect/items.js'
 import { MetaDirectory } from '../meta/directory.js'
@@ -17,13 +18,16 @@ import type { Settings } from '../settings.js'
 import { type Unchanged, underLock } from './under-lock.js'
 
 /**
- * Removes an item and its log, unless a worker holds it.
+ * Removes an item and its log, unless a worker holds it. Where workers rename items, the call that is first has the item: the removal, or the
+ * claim of a worker.
  *
  * @returns Why it was not removed.
  */
 export function removeItem(item: Item, layout: Layout, settings: Settings): Unchanged | undefined {
-  const { entry, parsed, state } = item
-  const unchanged = removeFile(entry.path, state === 'waiting' ? layout : undefined)
+  const { entry, parsed, state, workers } = item
+  const isRename = state === 'waiting' && claimKindSync(layout) === 'rename'
+  if (isRename && workers !== undefined && workers.length > 0) return 'busy'
+  const unchanged = removeFile(entry.path, state === 'waiting' && !isRename ? layout : undefined)
   if (unchanged === undefined) {
     const meta = new MetaDirectory(layout)
     meta.attempt('log', () => {

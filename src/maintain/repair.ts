@@ -4,11 +4,13 @@
  * @module
  */
 import fs from 'node:fs'
+import { rmdir } from 'node:fs/promises'
 
 import { Place } from '../addon/native.js'
-import { placePath } from '../directory/layout.js'
+import { claimKindSync } from '../directory/claim-kind.js'
+import { type Layout, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { FsqError } from '../errors/classes.js'
+import { FsqError, SettingError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import { findingsIn, plainFinding } from '../inspect/audit.js'
 import type { Finding, Fix, FoundFile, LocatedFinding } from '../inspect/finding.js'
@@ -18,6 +20,8 @@ import type { RawName } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
 import { checkFlag, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
+import { convertToRename, isConvertible } from './convert.js'
+import { makeClaimed, makeGuard } from './queue-files.js'
 import { type Unchanged, underLock } from './under-lock.js'
 
 const REASONS: Readonly<Record<Unchanged, string>> = {
@@ -29,6 +33,12 @@ const REASONS: Readonly<Record<Unchanged, string>> = {
 export interface RepairOptions {
   /** Only says what would be mended. Default: false. */
   readonly dryRun?: boolean | undefined
+  /**
+   * `rename`: also converts a queue whose workers lock items, so that workers of several machines can share it (see `claims` of
+   * {@link Queue.install}). The queue must be idle: it is down meanwhile, and the conversion waits some seconds for workers that
+   * have items in hand. Default: nothing is converted.
+   */
+  readonly claims?: 'rename' | undefined
 }
 
 /** A finding that was not mended. */
@@ -55,31 +65,67 @@ export async function repair(
   settings: Settings,
   options: RepairOptions,
 ): Promise<Repaired> {
-  checkOptions('repair', options, ['dryRun'])
-  const { dryRun = false } = options
+  checkOptions('repair', options, ['dryRun', 'claims'])
+  const { dryRun = false, claims } = options
   checkFlag('dryRun', dryRun)
+  if (claims !== undefined && (claims as string) !== 'rename')
+    throw new SettingError('claims', claims, "'rename'")
+  directory.checkOpen()
+  const converted = claims === undefined ? undefined : await convert(directory.layout, settings, dryRun)
   const findings: LocatedFinding[] = []
   // All of them first: a directory that changes while it is listed may show a file twice or not at all.
   for await (const finding of findingsIn(directory, settings)) findings.push(finding)
   const mended: Finding[] = []
   const unmended: UnmendedFinding[] = []
+  if (converted?.reason === undefined)
+    mended.push(...(converted === undefined ? [] : [plainFinding(converted)]))
+  else unmended.push({ ...plainFinding(converted), reason: converted.reason })
   const slices = new Slices(() => {
     directory.checkOpen()
   })
   for (const finding of findings) {
     if (slices.isOver) await slices.next()
-    const reason = isMendable(finding) ? tryToMend(finding, settings, dryRun) : 'Only a person can mend it'
+    const reason = await reasonNotToMend(finding, settings, dryRun)
     if (reason === undefined) mended.push(plainFinding(finding))
     else unmended.push({ ...plainFinding(finding), reason })
   }
   return { mended, unmended }
 }
 
+/**
+ * Converts a queue whose workers lock items.
+ *
+ * @returns What was found, with the reason if nothing was changed; `undefined`: its workers rename items already.
+ * @throws As {@link convertToRename}.
+ */
+export async function convert(
+  layout: Layout,
+  settings: Settings,
+  dryRun: boolean,
+): Promise<(LocatedFinding & { readonly reason: string | undefined }) | undefined> {
+  if (!(await isConvertible(layout))) return undefined
+  return {
+    queue: layout.name,
+    layout,
+    kind: 'claims',
+    path: layout.path,
+    message: 'has workers that lock items',
+    fix: { action: 'claim by renaming' },
+    reason: dryRun ? undefined : await convertToRename(layout, settings),
+  }
+}
+
 /** @returns Why nothing was changed. */
-function tryToMend(finding: Mendable, settings: Settings, dryRun: boolean): string | undefined {
+async function reasonNotToMend(
+  finding: LocatedFinding,
+  settings: Settings,
+  dryRun: boolean,
+): Promise<string | undefined> {
+  if (finding.kind === 'abandoned') return 'The next worker does so'
+  if (!isMendable(finding)) return 'Only a person can mend it'
   if (dryRun) return undefined
   try {
-    const unchanged = mend(finding, settings)
+    const unchanged = await mend(finding, settings)
     return unchanged && REASONS[unchanged]
   } catch (error) {
     if (!isOfSystem(error)) throw error
@@ -88,7 +134,9 @@ function tryToMend(finding: Mendable, settings: Settings, dryRun: boolean): stri
 }
 
 /** A finding that can be mended. */
-export type Mendable = LocatedFinding & { readonly fix: Fix }
+export type Mendable = LocatedFinding & {
+  readonly fix: Exclude<Fix, { readonly action: 'claim by renaming' }>
+}
 
 /** Whether a finding can be mended. */
 export function isMendable(finding: LocatedFinding): finding is Mendable {
@@ -100,10 +148,10 @@ export function isMendable(finding: LocatedFinding): finding is Mendable {
  *
  * @returns Why nothing was changed.
  */
-export function mend(
+export async function mend(
   { path: file, fix, file: found, layout }: Mendable,
   settings: Settings,
-): Unchanged | undefined {
+): Promise<Unchanged | undefined> {
   switch (fix.action) {
     case 'set mode':
       change(found?.path ?? file, (descriptor) => fs.fchmodSync(descriptor, fix.mode))
@@ -119,8 +167,21 @@ export function mend(
     case 'move to fail/': {
       if (found === undefined || layout === undefined) return undefined
       const fail = placePath(layout, Place.fail)
-      return underLock(found.path, layout, () => moveInto(fail, found, settings))
+      // Where workers rename items, the one that is first has it: the link below fails if a worker has claimed it.
+      if (claimKindSync(layout) === 'lock')
+        return underLock(found.path, layout, () => moveInto(fail, found, settings))
+      moveInto(fail, found, settings)
+      return undefined
     }
+    case 'remove empty directory':
+      await rmdir(file)
+      return undefined
+    case 'make directory':
+      if (layout !== undefined) await makeClaimed(layout)
+      return undefined
+    case 'make guard':
+      if (layout !== undefined) await makeGuard(layout)
+      return undefined
   }
 }
 

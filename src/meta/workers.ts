@@ -8,8 +8,10 @@
  */
 import path from 'node:path'
 
-import { Place } from '../addon/native.js'
-import { type Layout, placePath } from '../directory/layout.js'
+import { type LockKind, Place } from '../addon/native.js'
+import { claimKindSync } from '../directory/claim-kind.js'
+import { WORKER_LOCK, parseWorkerName, workerPath } from '../directory/claimed.js'
+import { type Layout, isDeleted, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -27,6 +29,9 @@ import { closeFile, namesAt, openFile, readAll, tryLock } from './files.js'
 import { isHidden, isWorkerFileName, partPath } from './layout.js'
 import { type HeldItem, type WorkerLine, type WorkerRecord, parseWorkerLines } from './worker-lines.js'
 
+/** The lock of a worker on the file in its directory in claimed/. */
+const CLAIM_LOCK: LockKind = 'fcntl'
+
 /** An item that a worker has in hand. */
 export interface ItemInHand {
   readonly id: string
@@ -39,7 +44,10 @@ export interface ItemInHand {
 
 /** A worker that lives. */
 export interface WorkerInfo {
-  /** The name of its file in meta/workers/; not set if it has none, as a worker of the first implementation. */
+  /**
+   * The name of its file in meta/workers/, or of its directory in claimed/; not set if it has none, as a worker of the first
+   * implementation.
+   */
   readonly id?: string
   /** Not set if only its locks are known. */
   readonly host?: string
@@ -49,7 +57,7 @@ export interface WorkerInfo {
   readonly concurrency?: number
   readonly state?: WorkerState
   readonly counters?: Counters
-  /** The items that it has in hand. Items that a worker without a file has claimed ahead count, too. */
+  /** The items that it has in hand. Of a loop (`queue.scan()`) and of a worker without a file, all items that it has claimed. */
   readonly items: readonly ItemInHand[]
 }
 
@@ -65,6 +73,7 @@ export async function workersOf(
   await directory.open()
   try {
     const known = knownWorkers(directory.layout, settings)
+    if (claimKindSync(directory.layout) === 'rename') return known
     const pids = new Set(known.map(({ pid }) => pid))
     return [...known, ...(await otherWorkers(directory, settings, pids))]
   } catch (error) {
@@ -73,21 +82,47 @@ export async function workersOf(
   }
 }
 
-/** The workers that have files. @throws As `node:fs`. */
+/** The workers that have files, or directories in claimed/. @throws As `node:fs`. */
 export function knownWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
+  return claimKindSync(layout) === 'rename'
+    ? claimingWorkers(layout, settings)
+    : loggedWorkers(layout, settings)
+}
+
+function claimingWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
+  const infos: WorkerInfo[] = []
+  for (const name of [...namesAt(layout.claimedPath)].sort()) {
+    const named = parseWorkerName(name)
+    if (named === undefined) continue
+    const record = readIfAlive(CLAIM_LOCK, path.join(workerPath(layout, name), WORKER_LOCK))
+    if (record === undefined) continue
+    const { worker, held } = record
+    // A loop writes down nothing: what it has in hand is what it has claimed.
+    if (worker === undefined) infos.push({ id: name, ...named, items: claimedItems(layout, name, settings) })
+    else infos.push(infoOf(name, worker, held, settings))
+  }
+  return infos
+}
+
+function claimedItems(layout: Layout, worker: RawName, settings: Settings): readonly ItemInHand[] {
+  const names = namesAt(workerPath(layout, worker)).filter((raw) => raw !== WORKER_LOCK && !isDeleted(raw))
+  return names.toSorted().map((raw) => namesOf(raw, settings))
+}
+
+function loggedWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
   const meta = new MetaDirectory(layout)
   const workers = partPath(layout, 'workers')
   const infos: WorkerInfo[] = []
   for (const name of [...namesAt(workers)].sort()) {
     if (isHidden(name) || !isWorkerFileName(name)) continue
-    const { worker, held } = readIfAlive(meta, path.join(workers, name)) ?? {}
+    const { worker, held } = readIfAlive(meta.lockKind, path.join(workers, name)) ?? {}
     if (worker !== undefined) infos.push(infoOf(name, worker, held ?? [], settings))
   }
   return infos
 }
 
 /** `undefined`: the worker is dead, or this user may not look. */
-function readIfAlive({ lockKind }: MetaDirectory, file: string): WorkerRecord | undefined {
+function readIfAlive(lockKind: LockKind, file: string): WorkerRecord | undefined {
   let descriptor: number
   try {
     descriptor = openFile(file, 'read')

@@ -91,6 +91,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'install.openroot': ['ENOENT', 'EACCES', 'ENOTDIR', 'EMFILE', 'ENFILE', 'EIO'],
   'install.mkdir': [...MAKING, 'EEXIST', 'EMLINK'],
   'install.marker': [...MAKING, 'EEXIST', 'EMFILE', 'ENFILE'],
+  'install.write': ['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'],
   'install.opendir': OPENING,
   'install.lock': ['ENOLCK', 'ENOSYS', 'EAGAIN'],
   'install.chown': ['EPERM', 'EIO', 'EROFS', 'EINVAL'],

@@ -10,7 +10,7 @@ import { Worker, isMainThread, parentPort, workerData } from 'node:worker_thread
 import { addon, appears, job, say } from '../support/program.mjs'
 
 const ADDON = Object.keys(createRequire(import.meta.url).cache).find((file) => file.endsWith('.node'))
-const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker']
+const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker', 'claims-rename', 'claimed', 'down-rename']
 
 /** The arguments of each function. */
 async function argumentsOf({ root, at }) {
@@ -33,7 +33,7 @@ async function argumentsOf({ root, at }) {
     hidden: `.fsq-${at}`,
     name: `new${at}`,
     directories: ['queue', 'tmp', 'done', 'fail'],
-    marker: '',
+    files: ['marker', ''],
     mode: 0o700,
     user: -1,
     group: -1,
@@ -97,7 +97,7 @@ async function argumentsOf({ root, at }) {
     findFileSystem: [root],
     probe: [root],
     install: [plan],
-    relocate: [root, 'nothing', 'something'],
+    relocate: [root, 'nothing', 'something', false],
     formatTime: ['%s', 1, 1, true],
     parseTime: ['%s', '1', true],
     userId: ['root'],

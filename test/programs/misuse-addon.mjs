@@ -15,7 +15,7 @@ const OTHERS = new Set([
   'stop',
   'setFaults',
 ])
-const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker']
+const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker', 'claims-rename', 'claimed', 'down-rename']
 
 async function thrownBy(name, ...given) {
   try {

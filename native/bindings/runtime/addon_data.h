@@ -13,6 +13,7 @@
 
 #include "files/claimed_descriptor.h"
 #include "queue/item_file.h"
+#include "queue/worker_directory.h"
 
 namespace fsq {
 
@@ -30,14 +31,20 @@ class AddonData {
   using ClaimId = int64_t;
   struct HeldClaim {
     ClaimedDescriptor descriptor;
-    std::string name;                           // of an item: its name in queue/
+    std::string name;                           // of an item: its name in its directory
     std::shared_ptr<QueueDirectory> directory;  // kept open for the finish of the claim
+    // Of an item that was claimed by renaming it: the directory that it is in.
+    std::shared_ptr<WorkerDirectory> holder = nullptr;
   };
   std::unordered_map<ClaimId, HeldClaim> claims;
 
   ClaimId NewClaimId() { return next_claim_++; }
 
   void Hold(ClaimId id, HeldClaim claim) {
+    if (claim.holder) {
+      claims.insert_or_assign(id, std::move(claim));
+      return;
+    }
     const auto [earlier, added] = by_descriptor_.try_emplace(claim.descriptor.get(), id);
     if (!added && earlier->second != id) {
       // The kernel gave the descriptor's number to this claim, so the earlier one has lost it.
@@ -54,12 +61,17 @@ class AddonData {
     if (held == claims.end()) return {};
     HeldClaim claim = std::move(held->second);
     claims.erase(held);
+    if (claim.holder) return claim;
     const auto known = by_descriptor_.find(claim.descriptor.get());
     if (known != by_descriptor_.end() && known->second == id) by_descriptor_.erase(known);
     return claim;
   }
 
   // Null if there is no such claim.
+  const HeldClaim* FindClaim(ClaimId id) const {
+    const auto held = claims.find(id);
+    return held == claims.end() ? nullptr : &held->second;
+  }
   ClaimedDescriptor* Find(ClaimId id) {
     const auto held = claims.find(id);
     return held == claims.end() ? nullptr : &held->second.descriptor;

@@ -22,7 +22,7 @@ export const help = `Usage: fsq down [-v] [-u user] [-g group] [-m mode] queue [
 Forbids scans of queues by any program until 'fsq up'. Workers finish the items
 that they have; producers can still add items.
 
-  -u, --user=USER     owner of the file 'down', by name or id (FSQ_QUEUE_USER)
+  -u, --user=USER     owner of the file that forbids them (FSQ_QUEUE_USER)
   -g, --group=GROUP   its group, by name or id (FSQ_QUEUE_GROUP)
   -m, --mode=MODE     its mode, octal (FSQ_ITEM_MODE, 00640)
   -v, --verbose       say what is done

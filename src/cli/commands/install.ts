@@ -5,6 +5,8 @@
  */
 import { QueueExistsError, SettingError } from '../../errors/classes.js'
 import type { LockKind } from '../../addon/native.js'
+import type { ClaimKind } from '../../directory/claim-kind.js'
+import type { InstallOptions } from '../../directory/install.js'
 import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
@@ -21,12 +23,13 @@ export const options: OptionTable = {
   owner: { short: 'o', value: 'a user' },
   group: { short: 'g', value: 'a group' },
   mode: { short: 'm', value: 'mode bits in octal' },
+  claims: { value: 'lock or rename' },
   'lock-kind': { value: 'flock or fcntl' },
   'add-host': { short: 'a', value: 'a host' },
 }
 
 export const help = `Usage: fsq install [-fidtv] [-o owner] [-g group] [-m mode]
-                   [--lock-kind kind] queue [queue ...]
+                   [--claims kind] [--lock-kind kind] queue [queue ...]
 
 Makes queues. Each appears complete, or not at all.
 
@@ -37,11 +40,12 @@ Makes queues. Each appears complete, or not at all.
   -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)
   -m, --mode=MODE       mode of its directories, octal (FSQ_QUEUE_MODE, 02770)
-      --lock-kind=KIND  flock, the standard's; or fcntl (default on NFS), where
-                        flock holds on one machine only (see 'fsq doctor'):
-                        items need a mode that lets each worker write to them
-  -v, --verbose         say what is done
-  -h, --help            this help
+      --claims=KIND     how workers claim items. lock: by locks; rename (default
+                        on network file systems): workers of several machines
+                        can share the queue, with this package only
+      --lock-kind=KIND  flock, or fcntl, where flock holds on one machine only
+                        (see 'fsq doctor'); each worker must write to items
+  -v, --verbose         say what is done; -h, --help    this help
 
 Example:
   fsq install -g mail -m 2770 outgoing incoming
@@ -54,7 +58,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const names = someOperands(given, 'the name of a queue')
   if (given.has('add-host')) throw new UsageError('-a: host queues are not in this version')
   const mode = given.mode('mode')
-  const lockKind = lockKindOf(given)
+  const kinds = { claims: claimsOf(given), lockKind: lockKindOf(given) }
   const own = withSettings(settings, {
     queueUser: given.account('owner'),
     queueGroup: given.account('group'),
@@ -62,7 +66,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     // The mode of the file 'down'.
     itemMode: mode,
   })
-  for (const name of names) await installOne(name, given, own, lockKind)
+  for (const name of names) await installOne(name, given, own, kinds)
   return SUCCESS
 }
 
@@ -70,12 +74,12 @@ async function installOne(
   name: string,
   given: Arguments,
   settings: SettingOverrides,
-  lockKind: LockKind | undefined,
+  kinds: Pick<InstallOptions, 'claims' | 'lockKind'>,
 ): Promise<void> {
   const queue = new Queue(name, settings)
   if (given.has('verbose')) say(`installing ${name} to ${queue.settings.root}`)
   try {
-    await Queue.install(name, { ...settings, force: given.has('force'), lockKind })
+    await Queue.install(name, { ...settings, force: given.has('force'), ...kinds })
   } catch (error) {
     if (isUnknownAccount(error, given)) throw new UsageError(explain(error, given))
     if (!(error instanceof QueueExistsError && given.has('ignore-exists'))) throw error
@@ -86,6 +90,12 @@ async function installOne(
   }
   if (given.has('down')) await queue.down()
   if (given.has('triggered')) await queue.trigger()
+}
+
+function claimsOf(given: Arguments): ClaimKind | undefined {
+  const kind = given.text('claims')
+  if (kind === undefined || kind === 'lock' || kind === 'rename') return kind
+  return given.refuse('claims', 'lock or rename')
 }
 
 function lockKindOf(given: Arguments): LockKind | undefined {

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import fs from 'node:fs'
-
+import { isDownSync } from '../../directory/claim-kind.js'
 import { type Layout, placePath } from '../../directory/layout.js'
 import { ageText } from '../../inspect/age-text.js'
 import { countFiles } from '../../inspect/entries.js'
@@ -98,7 +97,7 @@ async function* queueRow(layout: Layout, settings: Settings): AsyncGenerator<Row
   const done = await countFiles(placePath(layout, PLACES.done), slices)
   const failed = await countFiles(placePath(layout, PLACES.failed), slices)
   const age = wholeSeconds(oldestAge)
-  const isDown = fs.lstatSync(layout.downPath, { throwIfNoEntry: false }) !== undefined
+  const isDown = isDownSync(layout)
   yield {
     json: {
       queue: layout.name,

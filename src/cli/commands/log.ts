@@ -86,7 +86,7 @@ async function* look(
   const finder = new Finder(directory, settings, new Slices())
   for (const named of ids) {
     const found = await finder.find(named, STATES)
-    const item = found === undefined ? undefined : itemFound(found, directory.layout, settings)
+    const item = found === undefined ? undefined : await itemFound(found, directory.layout, settings)
     yield { named, item, attempts: attemptsOf(directory, settings, named) }
   }
 }

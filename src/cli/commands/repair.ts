@@ -6,15 +6,16 @@
 import { isatty } from 'node:tty'
 
 import type { Fix } from '../../inspect/finding.js'
-import { type Mendable, isMendable, mend } from '../../maintain/repair.js'
+import { type Mendable, convert, isMendable, mend } from '../../maintain/repair.js'
 import { printableText } from '../../name/charset.js'
-import { type SettingOverrides, resolveSettings } from '../../settings.js'
+import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
-import { FAILURE, SUCCESS, UNCHANGED } from '../command.js'
+import { FAILURE, SUCCESS, UNCHANGED, someOperands } from '../command.js'
 import { explain } from '../advice.js'
 import { Audit } from '../findings.js'
-import { Lines, prompt, readSome, say } from '../output.js'
+import { Lines, prompt, readSome, say, write } from '../output.js'
 import { Progress } from '../progress.js'
+import { queueNamed } from '../queues.js'
 
 const STDIN = 0
 // As many as fit on a screen, with the question below.
@@ -23,18 +24,23 @@ const MOST_SHOWN = 20
 export const options: OptionTable = {
   'dry-run': { short: 'n' },
   yes: { short: 'y' },
+  claims: { value: 'rename' },
   verbose: { short: 'v' },
 }
 
 export const help = `Usage: fsq repair [-nvy] [queue ...]
+       fsq repair [-nvy] --claims=rename queue [queue ...]
 
 Makes the fixes that 'fsq audit' proposes, in all queues or in those named. Asks
 before it removes files. Safe beside running workers.
 
-  -n, --dry-run   only print what would be done
-  -y, --yes       remove without asking
-  -v, --verbose   say which fixes are made
-  -h, --help      this help
+      --claims=rename  convert queues, so that workers of several machines can
+                       share them (see 'fsq install'): end their workers first;
+                       a queue is down meanwhile
+  -n, --dry-run        only print what would be done
+  -y, --yes            remove without asking
+  -v, --verbose        say which fixes are made
+  -h, --help           this help
 
 Example:
   fsq repair --dry-run && fsq repair
@@ -45,13 +51,14 @@ Exit codes: 0 success, 100 bad usage, 111 an error, or something was not mended.
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const own = resolveSettings(settings)
+  const areConverted = !given.has('claims') || (await convertAll(given, own))
   const audit = new Audit(given.operands, own)
   const fixable: Mendable[] = []
   let rest = 0
   // All findings first: a directory that changes while it is listed may show a file twice or not at all.
   for await (const finding of audit.findings()) {
     if (isMendable(finding)) fixable.push(finding)
-    else rest++
+    else if (finding.kind !== 'abandoned') rest++
   }
   if (given.has('dry-run')) {
     const lines = new Lines()
@@ -63,7 +70,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const removals = fixable.filter(({ fix }) => isRemoval(fix))
   const mayRemove = given.has('yes') || removals.length === 0 || ask(removals)
   const progress = new Progress('repairs')
-  let isWhole = audit.isWhole
+  let isWhole = audit.isWhole && areConverted
   let done = 0
   for (const finding of fixable) {
     if (isRemoval(finding.fix) && !mayRemove) {
@@ -71,7 +78,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       continue
     }
     try {
-      const problem = mend(finding, own)
+      const problem = await mend(finding, own)
       if (problem === undefined) {
         progress.show(++done)
         if (given.has('verbose')) say(`${finding.fix.action}: ${finding.path}`)
@@ -89,6 +96,26 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   if (rest > 0)
     say(`${rest} ${rest === 1 ? 'finding is' : 'findings are'} not for a program to mend; see fsq audit`)
   return isWhole ? SUCCESS : FAILURE
+}
+
+/** Converts the queues to claims by renaming. @returns Whether all of them claim so now. */
+async function convertAll(given: Arguments, settings: Settings): Promise<boolean> {
+  if (given.text('claims') !== 'rename') given.refuse('claims', 'rename')
+  let areConverted = true
+  for (const name of someOperands(given, 'the name of a queue')) {
+    const found = await convert(queueNamed(name, settings), settings, given.has('dry-run'))
+    if (found === undefined) {
+      if (given.has('verbose')) say(`${name}: its workers claim by renaming already`)
+    } else if (given.has('dry-run'))
+      write(`${printableText(`claim by renaming: ${found.path} (${found.message})`)}\n`)
+    else if (found.reason === undefined) {
+      if (given.has('verbose')) say(`claim by renaming: ${found.path}`)
+    } else {
+      say(`${found.path} is left as it is: ${found.reason}`)
+      areConverted = false
+    }
+  }
+  return areConverted
 }
 
 function isRemoval({ action }: Fix): boolean {

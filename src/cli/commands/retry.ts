@@ -4,7 +4,8 @@
  * @module
  */
 import { Slices } from '../../inspect/slices.js'
-import { type FailedFilter, moveBack, selectFailed } from '../../maintain/redrive.js'
+import { BackMoves } from '../../maintain/back-moves.js'
+import { type FailedFilter, selectFailed } from '../../maintain/redrive.js'
 import { fromRaw, printable } from '../../name/charset.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
@@ -70,29 +71,34 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const isDry = given.has('dry-run')
   let moved = 0
   let isWhole = true
-  for await (const { named, entry } of selected) {
-    if (entry === undefined) {
-      if (named === undefined) continue
-      progress.clear()
-      sayMissing(named, layout)
-      isWhole = false
-      continue
-    }
-    const id = fromRaw(entry.raw, own.charset)
-    if (isDry) write(`${printable(entry.raw)}\n`)
-    else {
-      const to = await moveBack(entry, layout, own, given.has('keep-tries'))
-      if (to === undefined) {
+  const moves = new BackMoves(layout, own, given.has('keep-tries'))
+  try {
+    for await (const { named, entry } of selected) {
+      if (entry === undefined) {
+        if (named === undefined) continue
         progress.clear()
-        say(`${id}: ${UNCHANGED.gone}`)
+        sayMissing(named, layout)
         isWhole = false
         continue
       }
-      progress.show(moved + 1)
-      if (given.has('verbose')) say(`${id}: waits again`)
-      if (given.has('id')) write(`${fromRaw(to, own.charset)}\n`)
+      const id = fromRaw(entry.raw, own.charset)
+      if (isDry) write(`${printable(entry.raw)}\n`)
+      else {
+        const to = await moves.move(entry)
+        if (to === undefined) {
+          progress.clear()
+          say(`${id}: ${UNCHANGED.gone}`)
+          isWhole = false
+          continue
+        }
+        progress.show(moved + 1)
+        if (given.has('verbose')) say(`${id}: waits again`)
+        if (given.has('id')) write(`${fromRaw(to, own.charset)}\n`)
+      }
+      if (++moved === filter.limit) break
     }
-    if (++moved === filter.limit) break
+  } finally {
+    await moves.close()
   }
   progress.clear()
   return isWhole ? SUCCESS : FAILURE

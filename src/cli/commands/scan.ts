@@ -16,6 +16,8 @@ import { timerOption } from '../timer-option.js'
 
 const MOST_JOBS = 1024
 const LARGEST_CODE = 255
+/** A day, in seconds. */
+const LONGEST_LEASE = 86_400
 // No file of a queue has this name: '.fsq-' is for queues under installation.
 const NEVER_DOWN = '.fsq-never-down'
 
@@ -44,6 +46,7 @@ export const options: OptionTable = {
   backoff: { value: 'an age, as 5s, or two, as 1s..1h' },
   'max-crashes': { value: 'how many' },
   'keep-done': { value: 'yes, no, how many, or an age as 7d' },
+  lease: { value: 'seconds' },
 }
 
 export const help = `Usage: fsq scan [option ...] queue program [argument ...]
@@ -65,7 +68,7 @@ contents are its standard input. Exit 0: done; 111: tried again; else failed.
   -k, --empty-ok       without a program: run the item's first argument
   -D, --no-done        leave items where they are, however the program ends
   -i, --ignore-down    scan a queue that is down; -v, --verbose; -h, --help
-  -l, --lock, -L, --no-lock, -e, --env, -E, --no-env    lock; set FSQ_ITEM_*
+  -l, --lock, -L, --no-lock, -e, --env, -E, --no-env, --lease=SECONDS
   -S, --success-code=N, -T, --fail-tmp-code=N, -F, --fail-perm-code=N
 Example:
   fsq scan -j 4 -m 5 mail sh -c 'mail -s "$0" "$1"' Hello
@@ -92,6 +95,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     success: given.number('success-code', 0, LARGEST_CODE),
     failTmp: given.number('fail-tmp-code', 0, LARGEST_CODE),
     failPerm: given.number('fail-perm-code', 0, LARGEST_CODE),
+    lease: given.number('lease', 0, LONGEST_LEASE),
   })
   const scanner = new Scanner((onReport) => new Queue(name, { ...own, onReport }), {
     program,

@@ -12,7 +12,7 @@ import { makeDown, removeDown } from '../../directory/down.js'
 import { placePath } from '../../directory/layout.js'
 import { Place } from '../../addon/native.js'
 import { entryNamed } from '../../inspect/entries.js'
-import { moveBack } from '../../maintain/redrive.js'
+import { BackMoves } from '../../maintain/back-moves.js'
 import type { Settings } from '../../settings.js'
 import { explain } from '../advice.js'
 import { contentsOf, factsOf, titleOf } from './details.js'
@@ -255,11 +255,16 @@ export class App {
       doing: `retrying ${items} of ${layout.name} …`,
       act: async () => {
         let moved = 0
-        for (const { raw } of group.items) {
-          if (this.#isOver) break
-          const entry = entryNamed(placePath(layout, Place.fail), raw)
-          const name = entry && (await moveBack(entry, layout, this.#settings, false))
-          if (name !== undefined) moved++
+        const moves = new BackMoves(layout, this.#settings, false)
+        try {
+          for (const { raw } of group.items) {
+            if (this.#isOver) break
+            const entry = entryNamed(placePath(layout, Place.fail), raw)
+            const name = entry && (await moves.move(entry))
+            if (name !== undefined) moved++
+          }
+        } finally {
+          await moves.close()
         }
         return `${plural(moved, 'item')} of ${layout.name} wait${moved === 1 ? 's' : ''} again`
       },

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import fs from 'node:fs'
 import os from 'node:os'
 
 import { Place } from '../../addon/native.js'
+import { claimKindSync, isDownSync } from '../../directory/claim-kind.js'
+import { claimedIn } from '../../directory/claimed.js'
 import { type Layout, layoutOf, placePath } from '../../directory/layout.js'
 import { type Entry, isDelayed } from '../../inspect/entries.js'
 import { enqueuedAt } from '../../inspect/items.js'
@@ -122,7 +123,7 @@ class FollowedQueue {
   readonly #failed: FollowedDirectory<Failure>
   readonly #rates = new Rates(MINUTES)
   #failures: readonly FailureGroup<Failure>[] = []
-  /** The items that were locked at the last look. */
+  /** The items that workers held at the last look. */
   #locked: readonly RawName[] = []
 
   constructor(layout: Layout, settings: Settings) {
@@ -147,12 +148,26 @@ class FollowedQueue {
     await this.#done.look(slices)
     if (await this.#failed.look(slices)) this.#failures = failuresByReason(this.#failed.facts.values())
     const known = this.#known()
-    const holders = workersOn(placePath(this.#layout, Place.queue))
+    const isRename = claimKindSync(this.#layout) === 'rename'
+    const claimed = isRename ? await claimedIn(this.#layout.claimedPath) : []
+    const holders = isRename
+      ? new Map<number, readonly number[]>()
+      : workersOn(placePath(this.#layout, Place.queue))
     const now = Date.now()
     const counts = { waiting: 0, working: 0, delayed: 0 }
     const locked: RawName[] = []
     let oldest = Number.POSITIVE_INFINITY
+    for (const { raw } of claimed) {
+      const parsed = parseIfItem(raw, this.#settings)
+      if (parsed === undefined) continue
+      oldest = Math.min(oldest, enqueuedAt(parsed, this.#settings))
+      counts.working++
+      locked.push(raw)
+    }
+    const taken = new Set(locked)
     for (const [raw, { inode, enqueuedAt: begin, due }] of this.#waiting.facts) {
+      // It was claimed after queue/ was listed.
+      if (taken.has(raw)) continue
       oldest = Math.min(oldest, begin)
       if (holders?.has(inode) === true) {
         counts.working++
@@ -161,23 +176,19 @@ class FollowedQueue {
       else counts.waiting++
     }
     this.#lookUpReleased(locked)
-    const workers = [...known, ...this.#others(known, holders, locked)]
+    const workers = isRename ? known : [...known, ...this.#others(known, holders, locked)]
     return {
       layout: this.#layout,
       ...counts,
       working: holders === undefined ? undefined : counts.working,
-      oldestAge: this.#waiting.facts.size === 0 ? undefined : Math.max(0, now - oldest),
+      oldestAge: oldest === Number.POSITIVE_INFINITY ? undefined : Math.max(0, now - oldest),
       doneByMinute: this.#rates.until(this.#done.listedAt),
       done: this.#done.facts.size,
       failed: this.#failed.facts.size,
-      state: this.#isDown() ? 'down' : workers.length > 0 ? 'running' : 'up',
+      state: isDownSync(this.#layout) ? 'down' : workers.length > 0 ? 'running' : 'up',
       workers,
       failures: this.#failures,
     }
-  }
-
-  #isDown(): boolean {
-    return fs.lstatSync(this.#layout.downPath, { throwIfNoEntry: false }) !== undefined
   }
 
   /** A release can delay an item, which changes the time of the file, and not that of the directory. */

@@ -7,7 +7,10 @@
  *
  *     queue/NAME: unknown ── comes ──> present ── leaves ──> left ── the same name in done/ or fail/ ──> done, fail
  *                    │                                        ├── its key in queue/ with other tries ──> retry
+ *                    │                                        ├── the same name in claimed/ ──> held ── as for left, at any time
  *                    └── its key has just left fail/: redrive └── none of these in time ──> gone
+ *
+ * A name that comes back from claimed/ is an item that a worker has released, which is not told.
  *
  * @module
  */
@@ -45,6 +48,7 @@ interface Left {
 
 export class Changes {
   readonly #settings: Settings
+  readonly #claimsByRenaming: boolean
   readonly #isThere: Disk
   readonly #tell: (change: Change) => void
   readonly #present: Set<RawName>
@@ -54,17 +58,34 @@ export class Changes {
   readonly #told = new Map<RawName, number>()
   /** Names that have a successor already, and are about to leave queue/. */
   readonly #superseded = new Set<RawName>()
+  /** The names that have left queue/ for claimed/, by key. */
+  readonly #held = new Map<RawName, Left>()
   #isSure = false
 
-  /** @param present - The names in queue/, listed after the watch has begun. */
-  constructor(settings: Settings, present: Iterable<RawName>, isThere: Disk, tell: (change: Change) => void) {
+  /**
+   * @param present - The names in queue/, listed after the watch has begun.
+   * @param claimsByRenaming - Whether workers of the queue claim items by moving them to claimed/.
+   */
+  constructor(
+    settings: Settings,
+    present: Iterable<RawName>,
+    isThere: Disk,
+    tell: (change: Change) => void,
+    claimsByRenaming = false,
+  ) {
     this.#settings = settings
+    this.#claimsByRenaming = claimsByRenaming
     this.#present = new Set(present)
     this.#isThere = isThere
     this.#tell = tell
   }
 
-  /** Whether {@link settle} has something to decide. */
+  /** Whether items are in claimed/, whose ends {@link settle} may have to find. */
+  get isHolding(): boolean {
+    return this.#held.size > 0
+  }
+
+  /** Whether {@link settle} has something to decide soon. */
   get isUnsettled(): boolean {
     return this.#left.size > 0 || this.#told.size > 0
   }
@@ -86,9 +107,10 @@ export class Changes {
   /** A name has come to done/ or fail/ or has left it. */
   inFinished(place: typeof Place.done | typeof Place.fail, raw: RawName, at: number): void {
     const key = this.#keyOf(raw)
-    const left = this.#left.get(key)
+    const left = this.#left.get(key) ?? this.#held.get(key)
     if (left?.raw === raw && left.place === Place.queue) {
       this.#left.delete(key)
+      this.#held.delete(key)
       this.#finish(place, raw, at)
     } else if (this.#isThere(place, raw)) {
       if (at - (this.#told.get(raw) ?? Number.NEGATIVE_INFINITY) > REPEAT_MS) this.#finish(place, raw, at)
@@ -103,12 +125,29 @@ export class Changes {
     this.#isSure = false
   }
 
-  /** Decides about names that left queue/ some time before, and have come to no other place. */
-  settle(now: number): void {
-    for (const [key, { raw, at, place }] of this.#left) {
+  /**
+   * Decides about names that left queue/ some time before, and have come to no other place.
+   *
+   * @param claimed - The names in claimed/; `undefined`: nothing is decided about items that have been there.
+   */
+  settle(now: number, claimed?: ReadonlySet<RawName>): void {
+    if (claimed !== undefined) {
+      for (const [key, left] of this.#held) {
+        if (claimed.has(left.raw)) continue
+        this.#held.delete(key)
+        // The events of its next place may still come.
+        this.#left.set(key, { ...left, at: now })
+      }
+    }
+    for (const [key, left] of this.#left) {
+      const { raw, at, place } = left
       if (now - at < MATCH_MS) continue
       this.#left.delete(key)
       if (place !== Place.queue || this.#superseded.delete(raw)) continue
+      if (claimed?.has(raw) === true) {
+        this.#held.set(key, left)
+        continue
+      }
       const end = ([Place.done, Place.fail] as const).find((other) => this.#isThere(other, raw))
       if (end === undefined) this.#tell({ what: 'gone', raw, at })
       else if (!this.#told.has(raw)) this.#finish(end, raw, at)
@@ -119,8 +158,10 @@ export class Changes {
   #comes(raw: RawName, at: number): void {
     this.#present.add(raw)
     const key = this.#keyOf(raw)
-    const left = this.#left.get(key)
+    const left = this.#left.get(key) ?? this.#held.get(key)
     this.#left.delete(key)
+    this.#held.delete(key)
+    if (left?.place === Place.queue && left.raw === raw && this.#claimsByRenaming) return
     if (left !== undefined) {
       this.#tell({ what: left.place === Place.queue ? 'retry' : 'redrive', raw, at })
       return

@@ -10,11 +10,13 @@ import { basename } from 'node:path'
 import process from 'node:process'
 
 import { Place } from '../../addon/native.js'
+import { claimKindSync, isDownSync } from '../../directory/claim-kind.js'
 import { type Layout, isDeleted, placePath } from '../../directory/layout.js'
 import { failureOf } from '../../errors/errno.js'
 import { fileSystemError } from '../../errors/system-error.js'
 import { entryNamed } from '../../inspect/entries.js'
 import { DirectoryChanges } from '../../meta/directory-changes.js'
+import { namesAt } from '../../meta/files.js'
 import { partPath } from '../../meta/layout.js'
 import { readableLog } from '../../meta/failures.js'
 import type { CrashLine } from '../../meta/log.js'
@@ -54,6 +56,7 @@ export class QueueWatcher {
   #listing: DirectoryChanges
   #inode = 0
   #isDown = false
+  #isRename = false
   #settling: NodeJS.Timeout | undefined
   #correcting: NodeJS.Timeout | undefined
   #nextCorrection = 0
@@ -103,7 +106,8 @@ export class QueueWatcher {
     this.#watch(this.#layout.path, () => {
       this.#lookForDown()
     })
-    this.#isDown = this.#isDownNow()
+    this.#isDown = isDownSync(this.#layout)
+    this.#isRename = claimKindSync(this.#layout) === 'rename'
     // Listed after the watch has begun: a name may be both listed and reported, but is never missed.
     this.#listing.take()
     const changes = new Changes(
@@ -113,6 +117,7 @@ export class QueueWatcher {
       (change) => {
         this.#events.onChange(change)
       },
+      this.#isRename,
     )
     this.#changes = changes
     trustLater(changes)
@@ -164,11 +169,20 @@ export class QueueWatcher {
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined
       this.#guarded(() => {
-        this.#changes?.settle(Date.now())
+        this.#settle()
         this.#tellCrashes()
         if (this.#changes?.isUnsettled === true) this.#settleSoon()
       })
     }, SETTLE_MS)
+  }
+
+  #settle(): void {
+    this.#changes?.settle(Date.now(), this.#isRename ? this.#claimedNames() : undefined)
+  }
+
+  #claimedNames(): ReadonlySet<RawName> {
+    const { claimedPath } = this.#layout
+    return new Set(namesAt(claimedPath).flatMap((worker) => namesAt(`${claimedPath}/${worker}`)))
   }
 
   #tellCrashes(): void {
@@ -195,11 +209,15 @@ export class QueueWatcher {
     if (inode !== this.#inode) this.#begin()
     this.#lookForDown()
     this.#watchLogs(true)
+    if (this.#changes?.isHolding === true) {
+      this.#settle()
+      this.#settleSoon()
+    }
     if (performance.now() >= this.#nextCorrection && this.#listing.take()) this.#correct()
   }
 
   #lookForDown(): void {
-    const isDown = this.#isDownNow()
+    const isDown = isDownSync(this.#layout)
     // A queue that is being removed loses its file, too.
     if (isDown === this.#isDown || this.#inodeNow() !== this.#inode) return
     this.#isDown = isDown
@@ -236,10 +254,6 @@ export class QueueWatcher {
     } catch (error) {
       throw fileSystemError(failureOf(error, 'scandir', path), 'list a directory')
     }
-  }
-
-  #isDownNow(): boolean {
-    return fs.lstatSync(this.#layout.downPath, { throwIfNoEntry: false }) !== undefined
   }
 
   /** 0: there is no such queue. */

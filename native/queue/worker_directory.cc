@@ -1,0 +1,275 @@
+#include "queue/worker_directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "calls/fault_point.h"
+#include "files/file_info.h"
+#include "files/file_lock.h"
+#include "files/made_like.h"
+#include "queue/directory.h"
+
+namespace fsq {
+namespace {
+
+constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+// In a queue that a group may write to, a planted link or FIFO must neither lead elsewhere nor block.
+constexpr int kLockFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+
+// Another worker can lock a new `.lock` before its owner does, and take the directory for one of the dead.
+constexpr int kMostNames = 16;
+
+constexpr size_t kHostBytes = 64;
+constexpr size_t kLineBytes = 512;
+
+std::string NewName() {
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) == -1) host[0] = '\0';
+  std::string name = std::string(host.data()).substr(0, kHostBytes);
+  for (char& byte : name) {
+    const bool is_plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                          (byte >= 'a' && byte <= 'z') || byte == '_' || byte == '.' || byte == '-';
+    if (!is_plain) byte = '_';
+  }
+  // A hidden directory would be overlooked.
+  if (name.empty() || name.front() == '.') name.insert(0, 1, '_');
+  std::array<char, 64> rest;
+  std::snprintf(rest.data(), rest.size(), "-%lld-%016llx", static_cast<long long>(::getpid()),
+                static_cast<unsigned long long>(platform::RandomNumber()));
+  return name.append(rest.data());
+}
+
+// Open-file-description locks, because those of NFS exclude between machines; flock where there are none.
+int TryLockOf(int fd, LockKind* kind) {
+  *kind = LockKind::kDescription;
+  const int locked = TryLock(fd, *kind);
+  if (locked == 0 || errno != EINVAL) return locked;
+  *kind = LockKind::kFlock;
+  return TryLock(fd, *kind);
+}
+
+}  // namespace
+
+WorkerDirectory::WorkerDirectory(const QueueDirectory& queue, std::string name)
+    : name_(std::move(name)), path_(queue.PathOfClaimed(name_)) {}
+
+WorkerDirectory::~WorkerDirectory() {
+  if (fence_) fence_->FreeSoon();
+}
+
+std::shared_ptr<WorkerDirectory> WorkerDirectory::Make(const QueueDirectory& queue, int64_t lease_ms,
+                                                       Failure* failure) {
+  for (int made = 0; made < kMostNames; made++) {
+    auto worker = std::make_shared<WorkerDirectory>(queue, NewName());
+    Descriptor lock;
+    *failure = worker->MakeIn(queue, &lock);
+    if (*failure) return nullptr;
+    LockKind kind = LockKind::kNone;
+    const int64_t begun_ns = platform::SleepingClockNs();
+    const bool is_locked = FSQ_CALL("worker.lock", TryLockOf(lock.get(), &kind)) == 0;
+    if (!is_locked && errno != EAGAIN) {
+      *failure = worker->FailureOf("fcntl", kLockName);
+      (void)worker->Unmake();
+      return nullptr;
+    }
+    if (!is_locked || !worker->HasLock(queue, lock.get())) continue;
+    if (FSQ_CALL("worker.fsync", platform::SyncDirectory(worker->claimed_.get())) == -1) {
+      *failure = worker->FailureOf("fsync");
+      (void)worker->Unmake();
+      return nullptr;
+    }
+    worker->fence_ = Fence::Start(std::move(lock), kind, begun_ns, lease_ms, failure);
+    if (worker->fence_) return worker;
+    (void)worker->Unmake();
+    return nullptr;
+  }
+  *failure = Failure{-EAGAIN, "fcntl", queue.PathOfClaimed(kLockName), {}};
+  return nullptr;
+}
+
+std::shared_ptr<WorkerDirectory> WorkerDirectory::Seize(const QueueDirectory& queue, int claimed,
+                                                        const std::string& name, int64_t lease_ms,
+                                                        Failure* failure) {
+  auto worker = std::make_shared<WorkerDirectory>(queue, name);
+  const std::string lock_path = JoinPath(name, kLockName);
+  const auto open = [&](int flags) {
+    return Descriptor(
+        FSQ_CALL("takeover.open", ::openat(claimed, lock_path.c_str(), kLockFlags | flags, 0660)));
+  };
+  Descriptor lock = open(0);
+  if (!lock.valid() && errno == ENOENT) {
+    // A new directory has no `.lock` yet, and no items either. With items, a worker has died while it removed
+    // the directory, and an item that it had claimed long before arrived late.
+    if (worker->OpenIn(claimed) || !worker->HasItems()) return nullptr;
+    lock = open(O_CREAT | O_EXCL);
+    if (!lock.valid() && errno == EEXIST) return nullptr;
+  }
+  if (!lock.valid()) {
+    // None of the directories of workers, or one that belongs to another user, or removed meanwhile.
+    const bool is_none = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO ||
+                         errno == EISDIR || errno == EACCES || errno == EPERM;
+    if (!is_none) *failure = worker->FailureOf("openat", kLockName);
+    return nullptr;
+  }
+  LockKind kind = LockKind::kNone;
+  const int64_t begun_ns = platform::SleepingClockNs();
+  const int locked = FSQ_CALL("takeover.lock", TryLockOf(lock.get(), &kind));
+  if (FSQ_ANSWER("takeover.lock", locked) == -1) {
+    if (errno != EAGAIN) *failure = worker->FailureOf("fcntl", kLockName);
+    return nullptr;
+  }
+  if (!worker->directory_.valid()) {
+    *failure = worker->OpenIn(claimed);
+    if (failure->error == -ENOENT) *failure = {};
+    if (!worker->directory_.valid()) return nullptr;
+  }
+  if (!worker->HasLock(queue, lock.get())) return nullptr;
+  worker->fence_ = Fence::Start(std::move(lock), kind, begun_ns, lease_ms, failure);
+  return worker->fence_ ? worker : nullptr;
+}
+
+// Opens the directory, which is there.
+Failure WorkerDirectory::OpenIn(int claimed) {
+  claimed_ = Descriptor(FSQ_CALL("worker.open", ::openat(claimed, ".", kOpenFlags)));
+  if (!claimed_.valid()) return FailureOf("openat");
+  directory_ = Descriptor(FSQ_CALL("worker.open", ::openat(claimed, name_.c_str(), kOpenFlags)));
+  return directory_.valid() ? Failure{} : FailureOf("openat");
+}
+
+// Makes the directory and its `.lock`.
+Failure WorkerDirectory::MakeIn(const QueueDirectory& queue, Descriptor* lock) {
+  if (Failure failure = queue.MakeGuard()) return failure;
+  if (Failure failure = queue.OpenClaimed(&claimed_)) return failure;
+  struct stat like;
+  if (RetryInterrupted(::fstat, claimed_.get(), &like) == -1) return FailureOf("fstat");
+  if (const char* const failed = MakeDirectoryLike(claimed_.get(), name_, like, &directory_))
+    return FailureOf(failed);
+  *lock = Descriptor(FSQ_CALL("worker.open", ::openat(directory_.get(), kLockName,
+                                                      kLockFlags | O_CREAT | O_EXCL, like.st_mode & 0666)));
+  Failure failure;
+  if (!lock->valid()) {
+    failure = FailureOf("openat", kLockName);
+  } else if (AdornLike(lock->get(), like, like.st_mode & 0666) == -1) {
+    failure = FailureOf("fchmod", kLockName);
+  } else {
+    std::string line(kLineBytes, ' ');
+    line.back() = '\n';
+    // Short: the disk is full.
+    const ssize_t written = FSQ_CALL("worker.write", ::write(lock->get(), line.data(), line.size()));
+    if (written >= 0 && static_cast<size_t>(written) < line.size()) errno = ENOSPC;
+    if (written != static_cast<ssize_t>(line.size())) failure = FailureOf("write", kLockName);
+  }
+  if (failure) (void)Unmake();
+  return failure;
+}
+
+bool WorkerDirectory::HasVanished() const {
+  struct stat info;
+  return RetryInterrupted(::fstat, directory_.get(), &info) == 0 ? info.st_nlink == 0 : errno == ESTALE;
+}
+
+bool WorkerDirectory::HasItems() const {
+  bool has_items = false;
+  const int visited = Visit([&](const platform::DirectoryEntry&) {
+    has_items = true;
+    return false;
+  });
+  return visited == 0 && has_items;
+}
+
+// Whether `.lock` is still the file that was locked: another worker may have removed it before.
+bool WorkerDirectory::HasLock(const QueueDirectory& queue, int lock) const {
+  struct stat own;
+  struct stat named;
+  return RetryInterrupted(::fstat, lock, &own) == 0 &&
+         queue.Look("worker.look", directory_.get(), kLockName, &named) == 0 && IdOf(named) == IdOf(own);
+}
+
+int WorkerDirectory::OpenStream() const {
+  (void)platform::Refresh(directory_.get());  // a hint where it is not supported
+  return FSQ_CALL("list.open", ::openat(directory_.get(), ".", kOpenFlags));
+}
+
+int WorkerDirectory::RemoveEntry(const char* point, int directory, const char* name, int flags) const {
+  (void)point;
+  const int removed = FSQ_CALL(point, ::unlinkat(directory, name, flags));
+  // ENOENT: an interrupted call has removed it, or another worker has.
+  return removed == 0 || errno == ENOENT ? 0 : -1;
+}
+
+Failure WorkerDirectory::Unmake() {
+  if (RemoveEntry("worker.unlink", directory_.get(), kLockName, 0) == -1)
+    return FailureOf("unlinkat", kLockName);
+  // NFS keeps a removed file under another name in the directory for as long as it is open.
+  if (fence_) fence_->Free();
+  return RemoveEntry("worker.rmdir", claimed_.get(), name_.c_str(), AT_REMOVEDIR) == 0
+             ? Failure{}
+             : FailureOf("unlinkat");
+}
+
+Failure WorkerDirectory::Remove() {
+  bool has_items = false;
+  const int visited = Visit([&](const platform::DirectoryEntry&) {
+    has_items = true;
+    return false;
+  });
+  Failure failure;
+  if (visited == -1) {
+    if (errno != ENOENT) failure = FailureOf("getdents64");
+  } else if (has_items) {
+    failure = Failure{-ENOTEMPTY, "unlinkat", path_, {}};
+  }
+  if (!failure) failure = Unmake();
+  fence_->Free();
+  return failure;
+}
+
+WorkerDirectory::Taken WorkerDirectory::Take(const std::string& name) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (!held_.insert(name).second) return Taken::kHeld;
+  return doubtful_.empty() || doubtful_.erase(name) == 0 ? Taken::kFree : Taken::kInDoubt;
+}
+
+void WorkerDirectory::Drop(const std::string& name) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  held_.erase(name);
+}
+
+void WorkerDirectory::Doubt(const std::string& name) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  held_.erase(name);
+  doubtful_.insert(name);
+}
+
+bool WorkerDirectory::HasDoubts() const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  return !doubtful_.empty();
+}
+
+std::vector<std::string> WorkerDirectory::FindStrays() {
+  std::unordered_set<std::string> doubtful;
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (doubtful_.empty()) return {};
+    // Before the listing: a name that another thread comes to doubt from now on stays in doubt.
+    doubtful.swap(doubtful_);
+  }
+  std::vector<std::string> names;
+  const int visited = Visit([&](const platform::DirectoryEntry& entry) {
+    names.emplace_back(entry.name);
+    return true;
+  });
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (visited == -1) doubtful_.merge(doubtful);
+  std::erase_if(names, [this](const std::string& name) { return held_.contains(name); });
+  doubtful_.insert(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace fsq

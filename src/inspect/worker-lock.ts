@@ -1,0 +1,35 @@
+/**
+ * Whether a worker of a queue with claims by renaming lives.
+ *
+ * @module
+ */
+import fs from 'node:fs'
+
+import { WORKER_LOCK } from '../directory/claimed.js'
+import { codeOf } from '../errors/errno.js'
+import { lockDescriptor, lockRequest } from '../lock/request.js'
+
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+
+/** What is known of a worker by its directory. `unmade`: it has no `.lock`. `unknown`: this user may not open it. */
+export type WorkerLife = 'alive' | 'dead' | 'unmade' | 'unknown'
+
+/**
+ * Looks at the lock of a worker, and takes it shared for a moment: a take-over at that moment comes a second later.
+ *
+ * @param directory - The directory of the worker.
+ */
+export function lifeOfWorker(directory: string): WorkerLife {
+  let descriptor: number
+  try {
+    descriptor = fs.openSync(`${directory}/${WORKER_LOCK}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch (error) {
+    return codeOf(error) === 'ENOENT' ? 'unmade' : 'unknown'
+  }
+  try {
+    const request = lockRequest('lifeOfWorker', descriptor, { kind: 'fcntl' })
+    return lockDescriptor(request, true) === 0 ? 'dead' : 'alive'
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Makes the workers of a queue claim items by renaming them instead of locking them.
+ *
+ *     locks, up ── down file ──> down ── idle ──> claimed/ ── guard ──> marker ──> renames, up
+ *         ^                        │                (the down file becomes the guard; a queue that was down has its new down file before)
+ *         └────── a worker ────────┘
+ *
+ * At each step the queue is either worked by locks, or down for workers that lock. A conversion that was cut short leaves it down, and the
+ * next one completes it.
+ *
+ * @module
+ */
+import type { Buffer } from 'node:buffer'
+import fs from 'node:fs'
+import { lstat, rm } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+
+import { Place } from '../addon/native.js'
+import { claimKindOf } from '../directory/claim-kind.js'
+import { makeDownFile } from '../directory/down.js'
+import { type Layout, placePath } from '../directory/layout.js'
+import { checkQueue } from '../directory/presence.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
+import { FsqError } from '../errors/classes.js'
+import { entriesOf, nameText } from '../inspect/entries.js'
+import { isOfSystem } from '../inspect/queues.js'
+import { Slices } from '../inspect/slices.js'
+import { lockError } from '../lock/failure.js'
+import { lockDescriptor, lockRequest } from '../lock/request.js'
+import { MetaDirectory } from '../meta/directory.js'
+import { knownWorkers } from '../meta/workers.js'
+import { setTimeout } from '../real-timers.js'
+import { LOCK_MARKER, type Settings } from '../settings.js'
+import { hasGuardText, makeClaimed, makeGuard, makeRenameMarker } from './queue-files.js'
+
+/** A worker looks for the down file at least every 10 ms while it claims; the rest is for busy machines. */
+const NOTICED_MS = 1000
+/** How long a worker may take to finish what it holds. */
+const PATIENCE_MS = 3000
+const LOOK_MS = 200
+
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+const { EAGAIN } = os.constants.errno
+
+/** Whether workers of the queue lock items. @throws A file system error. */
+export async function isConvertible(layout: Layout): Promise<boolean> {
+  return (await claimKindOf(layout)) === 'lock'
+}
+
+/**
+ * Converts a queue without workers to claims by renaming.
+ *
+ * @returns Why nothing was changed: a worker holds an item, or is about to.
+ * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error. The queue may be down then.
+ */
+export async function convertToRename(layout: Layout, settings: Settings): Promise<string | undefined> {
+  await checkQueue(layout)
+  try {
+    const down = { ...layout, downPath: layout.renameDownPath }
+    const wasDown =
+      (await isThere(down.downPath)) || ((await isThere(layout.downPath)) && !(await hasGuardText(layout)))
+    if (wasDown) await makeDownFile(down, settings)
+    await makeDownFile(layout, settings)
+    // From now on, a conversion that was cut short is known by the text.
+    if (!wasDown) await makeGuard(layout)
+    const holder = await lastHolder(layout, settings)
+    if (holder !== undefined) {
+      await rm((wasDown ? down : layout).downPath, { force: true })
+      return `${holder}. End the workers of the queue, and try again`
+    }
+    await makeClaimed(layout)
+    await makeGuard(layout)
+    await makeRenameMarker(layout)
+    await rm(path.join(layout.path, LOCK_MARKER), { force: true })
+    return undefined
+  } catch (error) {
+    if (error instanceof FsqError || !isOfSystem(error)) throw error
+    throw fileSystemError(failureOf(error, 'open', layout.path), 'convert the queue')
+  }
+}
+
+/** Waits until workers have finished what they hold. @returns Who still holds an item. */
+async function lastHolder(layout: Layout, settings: Settings): Promise<string | undefined> {
+  const end = performance.now() + NOTICED_MS + PATIENCE_MS
+  await pause(NOTICED_MS)
+  for (;;) {
+    const holder = liveWorker(layout, settings) ?? (await lockedItem(layout))
+    if (holder === undefined || performance.now() >= end) return holder
+    await pause(LOOK_MS)
+  }
+}
+
+function liveWorker(layout: Layout, settings: Settings): string | undefined {
+  const [worker] = knownWorkers(layout, settings)
+  return worker && `The worker ${worker.host ?? '?'}:${worker.pid ?? '?'} lives`
+}
+
+async function lockedItem(layout: Layout): Promise<string | undefined> {
+  const { lockKind } = new MetaDirectory(layout)
+  for await (const { path: file, info } of entriesOf(placePath(layout, Place.queue), new Slices()))
+    if (info.isFile() && isLocked(file, lockKind))
+      return `A worker holds the item ${nameText(file.toString('latin1'))}`
+  return undefined
+}
+
+/** Shared, so that a file that is open for reading will do. */
+function isLocked(file: Buffer, kind: 'flock' | 'fcntl'): boolean {
+  let descriptor: number
+  try {
+    descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
+  try {
+    const request = lockRequest('convertToRename', descriptor, { kind })
+    const errno = lockDescriptor(request, true)
+    if (errno === -EAGAIN) return true
+    if (errno !== 0) throw lockError(request, errno, 'lock')
+    return false
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await lstat(file)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
