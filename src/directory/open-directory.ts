@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { existsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
@@ -12,6 +13,7 @@ import { ownerMeaning } from './owner.js'
 import {
   FileSystemError,
   type FsqError,
+  MountError,
   NetworkFileSystemError,
   NotAQueueError,
   QueueClosedError,
@@ -22,6 +24,7 @@ import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/syste
 import type { Layout } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
+import { leaseOf, leaseOfSync, mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
 import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings, downOfRename } from '../settings.js'
 
@@ -29,6 +32,9 @@ const { EBADF, ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE }
 const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
 const FLOCK_ADVICE =
   "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
+
+/** Where the system does not tell: no server is known that gives locks to others sooner. */
+const USUAL_LEASE_MS = 20_000
 
 /** How often a call opens the queue again, if each time another queue has taken its place. */
 export const MOST_REOPENINGS = 5
@@ -43,6 +49,8 @@ export class QueueDirectory {
   readonly #names: readonly string[]
   readonly #locking: boolean
   readonly #allowNetwork: boolean
+  /** Seconds; 0: as the file system has it. */
+  readonly #lease: number
   #handle: QueueHandle | undefined
   /** The last handle that was found stale. A call that began before may still use it. */
   #forgotten: QueueHandle | undefined
@@ -66,6 +74,7 @@ export class QueueDirectory {
     ]
     this.#locking = settings.lock
     this.#allowNetwork = settings.allowNetwork
+    this.#lease = settings.lease
   }
 
   get closed(): boolean {
@@ -93,8 +102,8 @@ export class QueueDirectory {
   /**
    * The handle. Opens the queue if it is not open yet.
    *
-   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link QueueClosedError} or a
-   * file system error.
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link MountError},
+   * {@link QueueClosedError} or a file system error.
    */
   async open(): Promise<QueueHandle> {
     this.checkOpen()
@@ -109,8 +118,12 @@ export class QueueDirectory {
   /** Synchronous {@link open}. */
   openSync(): QueueHandle {
     this.checkOpen()
-    this.#handle ??= this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
-    return this.#handle
+    if (this.#handle !== undefined) return this.#handle
+    const handle = this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
+    if (!this.#isLocal) this.#checkMount(handle, mountRefusalsSync(this.layout.path))
+    if (this.#claimsByRename) this.#setLease(handle, this.#isLocal ? 0 : leaseOfSync(this.layout.path))
+    this.#handle = handle
+    return handle
   }
 
   /**
@@ -143,15 +156,28 @@ export class QueueDirectory {
    * @throws {@link QueueDownError} or a file system error.
    */
   checkUp(handle: QueueHandle, lately = false): void {
-    const isDown = native.isDownSync(handle, lately)
+    this.#checkUp(native.isDownSync(handle, lately))
+  }
+
+  /** {@link checkUp} beside this thread. */
+  async checkUpLater(handle: QueueHandle, lately = false): Promise<void> {
+    const isDown = await native.isDown(handle, lately)
+    this.checkOpen()
+    this.#checkUp(isDown)
+  }
+
+  #checkUp(isDown: boolean | Failure): void {
     if (isFailure(isDown)) throw this.error(isDown, 'scan')
     if (isDown) throw this.downError()
   }
 
-  /** The down file of a queue whose claims are renames has another name, see {@link downOfRename}. */
+  /** {@link checkUp} of the queue that the path names now. Nothing where the look may wait for a server: the scan looks by itself. */
+  checkUpByPath(): void {
+    if (this.#isLocal && existsSync(this.#downPath)) throw this.downError()
+  }
+
   get #downPath(): string {
-    const { downPath } = this.layout
-    return this.#claimsByRename ? downOfRename(downPath) : downPath
+    return downFileOf(this.layout, this.#claimsByRename ? 'rename' : 'lock')
   }
 
   downError(): QueueDownError {
@@ -200,9 +226,28 @@ export class QueueDirectory {
     }
   }
 
+  /**
+   * In a queue whose claims are renames, makes the directory of this handle in claimed/, so that others see the worker.
+   *
+   * @throws As {@link use}.
+   */
+  async makeWorker(): Promise<void> {
+    if (!this.#claimsByRename) return
+    await this.use(async (handle) => (await native.makeWorker(handle)) ?? true, 'work')
+  }
+
+  /** Removes the directories of this handle in claimed/, unless there are items in them: the lock on those ends with the descriptors. */
+  async retireWorkers(): Promise<void> {
+    for (const handle of this.#handles()) if (native.claimsByRename(handle)) await native.retireWorker(handle)
+  }
+
+  #handles(): readonly QueueHandle[] {
+    const all = new Set([this.#handle, this.#forgotten, ...this.#scans.keys()])
+    return [...all].filter((handle) => handle !== undefined)
+  }
+
   closeDescriptors(): void {
-    for (const handle of new Set([this.#handle, this.#forgotten, ...this.#scans.keys()]))
-      if (handle !== undefined) native.closeQueue(handle)
+    for (const handle of this.#handles()) native.closeQueue(handle)
     this.#handle = undefined
     this.#forgotten = undefined
     this.#scans.clear()
@@ -263,6 +308,8 @@ export class QueueDirectory {
 
   async #openNow(): Promise<QueueHandle> {
     const handle = this.#opened(await native.openQueue(this.layout.path, this.#names, this.#locking))
+    if (!this.#isLocal) this.#checkMount(handle, await mountRefusals(this.layout.path))
+    if (this.#claimsByRename) this.#setLease(handle, this.#isLocal ? 0 : await leaseOf(this.layout.path))
     if (this.#closed) {
       native.closeQueue(handle)
       this.checkOpen()
@@ -282,9 +329,27 @@ export class QueueDirectory {
     }
     this.#isLocal = fileSystem.reach === Reach.local
     this.#claimsByRename = native.claimsByRename(result)
-    if (fileSystem.reach === Reach.network && this.#locking && !this.#claimsByRename)
-      warnOfLocks(this.layout, fileSystem.name)
     return result
+  }
+
+  /**
+   * The worker has to know when its own lock may be lost.
+   *
+   * @param known - The lease as the system tells it, in milliseconds; 0: locks end with their processes only; `undefined`: it is not known.
+   */
+  #setLease(handle: QueueHandle, known = USUAL_LEASE_MS): void {
+    native.setLease(handle, this.#lease > 0 ? this.#lease * 1000 : known)
+  }
+
+  /** @param reasons - Why several machines cannot work a queue on the mount. */
+  #checkMount(handle: QueueHandle, reasons: readonly string[]): void {
+    const byRename = native.claimsByRename(handle)
+    if (byRename && reasons.length > 0) {
+      native.closeQueue(handle)
+      throw new MountError(this.layout.path, reasons)
+    }
+    const { name, reach } = native.fileSystemOf(handle)
+    if (reach === Reach.network && this.#locking && !byRename) warnOfLocks(this.layout, name, reasons)
   }
 
   #openError(failure: Failure): FsqError {
@@ -316,13 +381,16 @@ export class QueueDirectory {
 const warned = new Set<string>()
 
 /** Warns once of each queue. */
-function warnOfLocks({ name, path: queue }: Layout, fileSystem: string): void {
+function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons: readonly string[]): void {
   if (warned.has(queue)) return
   warned.add(queue)
+  const instead =
+    reasons.length === 0
+      ? `Convert it with queue.repair({ claims: 'rename' }), 'fsq repair --claims=rename ${name}', or let one machine alone work it`
+      : `Let one machine alone work it, as its mount is not for several: ${reasons.join('; ')}`
   process.emitWarning(
     `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
-      "machines, items run twice there, although the locks hold. Convert it with queue.repair({ claims: 'rename' }), 'fsq repair " +
-      `--claims=rename ${name}', or let one machine alone work it`,
+      `machines, items run twice there, although the locks hold. ${instead}`,
     { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
   )
 }
