@@ -21,6 +21,7 @@ import {
 } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
+import { downFileOf } from './claim-kind.js'
 import type { Layout } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'

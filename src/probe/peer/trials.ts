@@ -369,7 +369,7 @@ async function renameNoReplaceFailure(session: Session): Promise<string> {
 }
 
 async function relocate(directory: string, from: string, to: string): Promise<string> {
-  const failure = await native.relocate(directory, from, to)
+  const failure = await native.relocate(directory, from, to, true)
   return failure === undefined || failure.moved ? '' : describeErrno(failure.errno)[0]
 }
 
