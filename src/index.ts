@@ -92,6 +92,7 @@ export * from './compat/functions.js'
 export { queues } from './directory/queues.js'
 export {
   AddonMissingError,
+  ClaimLostError,
   ClosingError,
   ContentError,
   DiskFullError,

@@ -41,6 +41,7 @@ import { type ReportListener, Reporter } from './report.js'
 import { type Parsers, parsersOf } from './schema/parsers.js'
 import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
+import { TakeOver } from './scan/take-over.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
 import { enqueueChannel, isTraced } from './tracing.js'
@@ -130,12 +131,13 @@ export class Queue<out T extends Shape = Untyped> {
     checkTimestampFormat(this.#settings)
     this.#layout = layoutOf(name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
-    this.#context = {
+    const parts = {
       directory: this.#directory,
       settings: this.#settings,
       claims: new Claims(this.#directory, this.#settings),
       reporter: new Reporter(this.#layout, onReport),
     }
+    this.#context = { ...parts, takeOver: new TakeOver(parts) }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
     this.#typedEnqueuer =
       this.#parsers === undefined ? undefined : new TypedEnqueuer(this.#enqueuer, this.#parsers)
@@ -652,8 +654,13 @@ export class Queue<out T extends Shape = Untyped> {
     if (force) for (const worker of workers) worker.abandon()
     this.#directory.close()
     await this.#context.claims.close()
+    await this.#directory.retireWorkers()
     if (force || left.length === 0) this.#directory.closeDescriptors()
-    else void Promise.all(workers.map(({ gone }) => gone)).then(() => this.#directory.closeDescriptors())
+    else
+      void Promise.all(workers.map(({ gone }) => gone)).then(async () => {
+        await this.#directory.retireWorkers()
+        this.#directory.closeDescriptors()
+      })
   }
 
   /**

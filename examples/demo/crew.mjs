@@ -67,7 +67,7 @@ export class Crew {
    * @returns Which worker it was, when, and the names of the items that it held.
    */
   async kill(member, queueFolder) {
-    const held = await openFiles(member.pid, queueFolder)
+    const held = await lockedFiles(member.pid, queueFolder)
     member.killed = true
     const at = now()
     member.child.kill('SIGKILL')
@@ -93,12 +93,16 @@ function failureOf(who, code, signal) {
 }
 
 /**
- * The names of the files in a folder that a process has open. Only Linux reports them; elsewhere the result is empty.
+ * The names of the files in a folder on which a process holds locks; a worker has other items open, too, to notice when they are free.
+ * Only Linux reports them; elsewhere the result is empty.
  */
-async function openFiles(pid, folder) {
+async function lockedFiles(pid, folder) {
   const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => [])
   const targets = await Promise.all(
-    descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '')),
+    descriptors.map(async (descriptor) => {
+      const info = await readFile(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8').catch(() => '')
+      return info.includes('\nlock:') ? readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '') : ''
+    }),
   )
   return targets.filter((target) => path.dirname(target) === folder).map((target) => path.basename(target))
 }

@@ -52,6 +52,29 @@ napi_value IsDownSync(napi_env env, napi_callback_info info) {
   return js.Boolean(down == 1);
 }
 
+// The same, on another thread.
+class IsDownTask : public Task {
+ public:
+  explicit IsDownTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])), lately_(arguments[1].Flag()) {}
+
+  void Run() override {
+    down_ = lately_ ? directory_->IsDownLately() : directory_->IsDown();
+    if (down_ == -1) failure_ = Failure{LastError(), "fstatat", "down"};
+  }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return js.Checked(failure_ ? js.FailureObject(failure_) : js.Boolean(down_ == 1));
+  }
+
+ private:
+  std::shared_ptr<QueueDirectory> directory_;
+  bool lately_;
+  int down_ = 0;
+  Failure failure_;
+};
+
 // (): this process has taken a queue down.
 napi_value NoteDown(napi_env, napi_callback_info) {
   QueueDirectory::NoteDown();
@@ -93,7 +116,7 @@ constexpr Binding kFunctions[] = {
     {"closeQueue", Close<QueueBox>}, {"retireQueue", RetireQueue},
     {"usesFcntl", UsesFcntl},        {"claimsByRename", ClaimsByRename},
     {"fileSystemOf", FileSystemOf},  {"isDownSync", IsDownSync},
-    {"noteDown", NoteDown},
+    {"isDown", Start<IsDownTask>},   {"noteDown", NoteDown},
 };
 
 }  // namespace

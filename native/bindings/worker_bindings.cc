@@ -53,6 +53,29 @@ napi_value UndefinedOr(napi_env env, const Failure& failure) {
   return js.Checked(failure ? js.FailureObject(failure) : js.Undefined());
 }
 
+// (claim) -> whether the worker has lost it
+napi_value IsLost(napi_env env, napi_callback_info info) {
+  JsArguments arguments(env, info);
+  const int64_t id = arguments[0].Integer();
+  if (!arguments.ok()) return nullptr;
+  const AddonData::HeldClaim* const claim = DataOf(env).FindClaim(id);
+  return JsBuilder(env).Boolean(claim != nullptr && claim->holder && claim->holder->IsLost());
+}
+
+// (queue): makes its directory.
+class MakeTask : public Task {
+ public:
+  explicit MakeTask(JsArguments& arguments) : directory_(Opened<QueueBox>(arguments[0])) {}
+
+  void Run() override { (void)directory_->Worker(&failure_); }
+
+  napi_value Answer(napi_env env, AddonData&) override { return UndefinedOr(env, failure_); }
+
+ private:
+  std::shared_ptr<QueueDirectory> directory_;
+  Failure failure_;
+};
+
 // (queue): removes its directory.
 class RetireTask : public Task {
  public:
@@ -184,6 +207,8 @@ constexpr Binding kFunctions[] = {
     {"workerName", WorkerName},
     {"setLease", SetLease},
     {"fence", FenceLeft},
+    {"isLost", IsLost},
+    {"makeWorker", Start<MakeTask>},
     {"retireWorker", Start<RetireTask>},
     {"seize", Start<SeizeTask>},
     {"dismiss", Start<DismissTask>},

@@ -22,9 +22,6 @@ const NEXT_RUN = 100
 // microseconds, this thread makes none for so many milliseconds: then fewer than one timer of a millisecond in a hundred is late.
 const NOTICED = 1000
 const REST_MS = 200
-// All users together, in one turn.
-const MOST_ITEMS = 8
-
 /** The items that this thread has handled in this turn of the event loop. */
 let handled = 0
 /** How often this thread had gone to sleep before its first call in this turn. */
@@ -47,10 +44,12 @@ export interface CallLimits {
   readonly slow: number
   /** How many items make the first run. */
   readonly run: number
+  /** This thread makes no more of these calls in a turn of the event loop in which it has handled so many items, by whichever calls. */
+  readonly turn: number
 }
 
 /** For a call of one item, beside no other. */
-export const LONE_CALLS: CallLimits = { quick: 50, slow: 1000, run: 4 }
+export const LONE_CALLS: CallLimits = { quick: 50, slow: 1000, run: 4, turn: 8 }
 
 /** Measures how fast the calls of one kind are. */
 export class CallThread {
@@ -67,12 +66,12 @@ export class CallThread {
 
   /** Whether this thread is to make the next call. */
   get isQuick(): boolean {
-    return this.#missing === 0 && handled < MOST_ITEMS
+    return this.#missing === 0 && handled < this.#limits.turn
   }
 
   /** Whether this thread is to make the next call, but not in this turn of the event loop. */
   get isTurnOver(): boolean {
-    return this.#missing === 0 && handled >= MOST_ITEMS
+    return this.#missing === 0 && handled >= this.#limits.turn
   }
 
   /** To be called before a call on this thread. Returns the time. */

@@ -240,6 +240,10 @@ interface Native {
    * it has not claimed since. The file of the worker is `.lock` in this directory.
    */
   workerName(queue: QueueHandle): RawName | undefined
+  /** Makes the directory of this handle in claimed/, unless it has one. */
+  makeWorker(queue: QueueHandle): Promise<Failure | undefined>
+  /** Whether a claim by rename is lost, because the fence of its worker has fallen. Reads memory only. */
+  isLost(claim: number): boolean
   /**
    * How long the file system keeps the locks of a machine that it no longer hears from, in milliseconds; 0: they end with their
    * process only, and there is no fence. Counts for the directories that the next claims make.
@@ -286,6 +290,8 @@ interface Native {
 
   /** @param lately - A look that is less than 10 ms old, of whichever call on this handle, will do. */
   isDownSync(queue: QueueHandle, lately: boolean): boolean | Failure
+  /** {@link isDownSync} on another thread. */
+  isDown(queue: QueueHandle, lately: boolean): Promise<boolean | Failure>
   /** This process has taken a queue down: no look from before counts. */
   noteDown(): void
   /**

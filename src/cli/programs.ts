@@ -107,7 +107,7 @@ export class Programs {
     const ending = await runChild({
       argv,
       env: hasEnvironment ? itemEnvironment(item) : process.env,
-      stdin: isInputLeft ? STDIN : item.fd,
+      stdin: isInputLeft ? STDIN : await item.openFd(),
       stderr: output?.descriptor ?? STDERR,
       onStart: (child) => {
         started = child

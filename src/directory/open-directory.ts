@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { existsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
@@ -20,10 +21,11 @@ import {
 } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
+import { downFileOf } from './claim-kind.js'
 import type { Layout } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
-import { mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
+import { leaseOf, leaseOfSync, mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
 import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings, downOfRename } from '../settings.js'
 
@@ -31,6 +33,9 @@ const { EBADF, ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE }
 const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
 const FLOCK_ADVICE =
   "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
+
+/** Where the system does not tell: no server is known that gives locks to others sooner. */
+const USUAL_LEASE_MS = 20_000
 
 /** How often a call opens the queue again, if each time another queue has taken its place. */
 export const MOST_REOPENINGS = 5
@@ -45,6 +50,8 @@ export class QueueDirectory {
   readonly #names: readonly string[]
   readonly #locking: boolean
   readonly #allowNetwork: boolean
+  /** Seconds; 0: as the file system has it. */
+  readonly #lease: number
   #handle: QueueHandle | undefined
   /** The last handle that was found stale. A call that began before may still use it. */
   #forgotten: QueueHandle | undefined
@@ -68,6 +75,7 @@ export class QueueDirectory {
     ]
     this.#locking = settings.lock
     this.#allowNetwork = settings.allowNetwork
+    this.#lease = settings.lease
   }
 
   get closed(): boolean {
@@ -114,6 +122,7 @@ export class QueueDirectory {
     if (this.#handle !== undefined) return this.#handle
     const handle = this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
     if (!this.#isLocal) this.#checkMount(handle, mountRefusalsSync(this.layout.path))
+    if (this.#claimsByRename) this.#setLease(handle, this.#isLocal ? 0 : leaseOfSync(this.layout.path))
     this.#handle = handle
     return handle
   }
@@ -148,15 +157,28 @@ export class QueueDirectory {
    * @throws {@link QueueDownError} or a file system error.
    */
   checkUp(handle: QueueHandle, lately = false): void {
-    const isDown = native.isDownSync(handle, lately)
+    this.#checkUp(native.isDownSync(handle, lately))
+  }
+
+  /** {@link checkUp} beside this thread. */
+  async checkUpLater(handle: QueueHandle, lately = false): Promise<void> {
+    const isDown = await native.isDown(handle, lately)
+    this.checkOpen()
+    this.#checkUp(isDown)
+  }
+
+  #checkUp(isDown: boolean | Failure): void {
     if (isFailure(isDown)) throw this.error(isDown, 'scan')
     if (isDown) throw this.downError()
   }
 
-  /** The down file of a queue whose claims are renames has another name, see {@link downOfRename}. */
+  /** {@link checkUp} of the queue that the path names now. Nothing where the look may wait for a server: the scan looks by itself. */
+  checkUpByPath(): void {
+    if (this.#isLocal && existsSync(this.#downPath)) throw this.downError()
+  }
+
   get #downPath(): string {
-    const { downPath } = this.layout
-    return this.#claimsByRename ? downOfRename(downPath) : downPath
+    return downFileOf(this.layout, this.#claimsByRename ? 'rename' : 'lock')
   }
 
   downError(): QueueDownError {
@@ -205,9 +227,28 @@ export class QueueDirectory {
     }
   }
 
+  /**
+   * In a queue whose claims are renames, makes the directory of this handle in claimed/, so that others see the worker.
+   *
+   * @throws As {@link use}.
+   */
+  async makeWorker(): Promise<void> {
+    if (!this.#claimsByRename) return
+    await this.use(async (handle) => (await native.makeWorker(handle)) ?? true, 'work')
+  }
+
+  /** Removes the directories of this handle in claimed/, unless there are items in them: the lock on those ends with the descriptors. */
+  async retireWorkers(): Promise<void> {
+    for (const handle of this.#handles()) if (native.claimsByRename(handle)) await native.retireWorker(handle)
+  }
+
+  #handles(): readonly QueueHandle[] {
+    const all = new Set([this.#handle, this.#forgotten, ...this.#scans.keys()])
+    return [...all].filter((handle) => handle !== undefined)
+  }
+
   closeDescriptors(): void {
-    for (const handle of new Set([this.#handle, this.#forgotten, ...this.#scans.keys()]))
-      if (handle !== undefined) native.closeQueue(handle)
+    for (const handle of this.#handles()) native.closeQueue(handle)
     this.#handle = undefined
     this.#forgotten = undefined
     this.#scans.clear()
@@ -269,6 +310,7 @@ export class QueueDirectory {
   async #openNow(): Promise<QueueHandle> {
     const handle = this.#opened(await native.openQueue(this.layout.path, this.#names, this.#locking))
     if (!this.#isLocal) this.#checkMount(handle, await mountRefusals(this.layout.path))
+    if (this.#claimsByRename) this.#setLease(handle, this.#isLocal ? 0 : await leaseOf(this.layout.path))
     if (this.#closed) {
       native.closeQueue(handle)
       this.checkOpen()
@@ -289,6 +331,15 @@ export class QueueDirectory {
     this.#isLocal = fileSystem.reach === Reach.local
     this.#claimsByRename = native.claimsByRename(result)
     return result
+  }
+
+  /**
+   * The worker has to know when its own lock may be lost.
+   *
+   * @param known - The lease as the system tells it, in milliseconds; 0: locks end with their processes only; `undefined`: it is not known.
+   */
+  #setLease(handle: QueueHandle, known = USUAL_LEASE_MS): void {
+    native.setLease(handle, this.#lease > 0 ? this.#lease * 1000 : known)
   }
 
   /** @param reasons - Why several machines cannot work a queue on the mount. */

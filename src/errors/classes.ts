@@ -419,6 +419,15 @@ export class ItemGoneError extends FsqError {
 }
 
 /**
+ * This worker has lost its claims in a queue that several machines share: for most of the file system's lease, its machine was cut off from
+ * the server or stood still, or the server says that the lock is gone. Another worker has the item, or will have it. `item.signal` is
+ * aborted with this error. Stop the work on the item, and undo what only one worker may do.
+ */
+export class ClaimLostError extends ItemGoneError {
+  static override readonly code: string = 'ERR_FSQ_CLAIM_LOST'
+}
+
+/**
  * Thrown by the handler of a worker: the item fails for good, however many tries it has left. Give the error behind it as `cause`.
  *
  * @example

@@ -10,27 +10,39 @@
  *                                      unfinished
  *     claimed, finishing, unfinished ── close() ──> released  (unless a handler still runs)
  *     claimed ── a reject moves to fail/ ─────────> finished
+ *     claimed, finishing ── the fence has fallen ──> lost    (only where claims are renames: another worker has the item)
  *
- * The kernel releases every claim of a process that dies.
+ * The kernel releases every claim of a process that dies. Where claims are renames, the kernel unlocks the directory of the worker, and
+ * another worker gives the items back (scan/take-over.ts); so a release is a rename, too.
  *
  * @module
  */
 import { inspect } from 'node:util'
 
 import type { QueueDirectory } from '../directory/open-directory.js'
-import { type FinishError, type FsqError, ItemFinishedError, QueueClosedError } from '../errors/classes.js'
+import {
+  ClaimLostError,
+  type FinishError,
+  type FsqError,
+  ItemFinishedError,
+  QueueClosedError,
+} from '../errors/classes.js'
+import type { Failure } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import { InFlight } from '../in-flight.js'
 import { type Charset, type RawName, fromRaw } from '../name/charset.js'
-import { type QueueHandle, native } from '../addon/native.js'
+import { Place, type QueueHandle, isFailure, native } from '../addon/native.js'
 import type { ClaimedFile } from '../addon/packing.js'
 import type { Settings } from '../settings.js'
-import { Moves } from './moves.js'
+import { closeLater } from './descriptors.js'
+import { FenceWatch } from './fence-watch.js'
+import { EOWNERDEAD, Moves, isLost } from './moves.js'
 import { setTimeout } from '../real-timers.js'
 
 /** The state of a claim; the module comment shows the moves between them. */
-export type ClaimState = 'claimed' | 'finishing' | 'unfinished' | 'finished' | 'released'
+export type ClaimState = 'claimed' | 'finishing' | 'unfinished' | 'finished' | 'released' | 'lost'
 
-/** The lock on the file of one item. */
+/** The lock on the file of one item, or its place in the directory of this worker. */
 export class Claim {
   /** The queue through which the item was claimed. */
   readonly handle: QueueHandle
@@ -50,6 +62,8 @@ export class Claim {
   #controller: AbortController | undefined
   /** The reads of the contents that are in flight; a finish and a release wait for them. */
   #reads: InFlight | undefined
+  /** Of a claim by rename, once other code has asked for it. */
+  #lent: number | undefined
 
   constructor(claims: Claims, handle: QueueHandle, file: ClaimedFile) {
     this.#claims = claims
@@ -65,13 +79,50 @@ export class Claim {
 
   /** The descriptor, for code that may close it by mistake: then the lock is gone, and the finish says so. */
   lend(): number {
-    native.lendClaim(this.number)
-    return this.file.descriptor
+    if (!this.isRename) {
+      native.lendClaim(this.number)
+      return this.file.descriptor
+    }
+    this.#lent ??= this.#opened(native.openItemSync(this.number))
+    return this.#lent
+  }
+
+  /** Whether the item was claimed by a rename: then nothing of it is open between calls. */
+  get isRename(): boolean {
+    return this.file.descriptor < 0
+  }
+
+  /** The directory in claimed/ that the item of a claim by rename is in. */
+  get worker(): RawName {
+    return native.workerName(this.handle) ?? ''
+  }
+
+  /** Opens the item of a claim by rename. The caller closes the descriptor. */
+  async open(): Promise<number> {
+    return this.#opened(await native.openItem(this.number))
+  }
+
+  /** {@link lend} beside this thread, which a file server may keep waiting. */
+  async lendLater(): Promise<number> {
+    if (this.isRename) this.#lent ??= await this.open()
+    return this.lend()
+  }
+
+  /** Closes what {@link lend} has opened. */
+  takeBack(): void {
+    if (this.#lent !== undefined) closeLater(this.#lent)
+    this.#lent = undefined
+  }
+
+  #opened(result: number | Failure): number {
+    if (!isFailure(result)) return result
+    if (result.errno === -EOWNERDEAD) throw this.lostError('read')
+    throw fileSystemError({ ...result, path: this.name }, `read the item ${this.#id}`)
   }
 
   /** Whether the item is neither finished nor released. */
   get isOpen(): boolean {
-    return this.state !== 'finished' && this.state !== 'released'
+    return this.state !== 'finished' && this.state !== 'released' && this.state !== 'lost'
   }
 
   /** Whether the item is neither finished nor released, and its queue handle is open, too. */
@@ -118,10 +169,23 @@ export class Claim {
       )
     }
     if (this.state === 'claimed' || this.state === 'unfinished') return undefined
+    if (this.state === 'lost') return this.lostError(doing)
     const what = this.state === 'released' ? 'released' : 'finished'
     return new ItemFinishedError(`Cannot ${doing} the item ${this.#id}: it has been ${what} already`, {
       advice: 'Do so once for each item',
     })
+  }
+
+  /** @param doing - Follows 'Cannot', as `read`. */
+  lostError(doing: string): ClaimLostError {
+    return new ClaimLostError(
+      `Cannot ${doing} the item ${this.#id}: this worker has lost its claim, because its machine had no contact with the file server, or ` +
+        'stood still, for longer than the lease. Another worker has the item, or will have it',
+      {
+        advice:
+          'Stop the work on it when item.signal is aborted, and hand item.claim on to what the work changes',
+      },
+    )
   }
 
   /** {@link check} for a read in flight, which goes on when the queue handle is closed: its descriptor stays open until it has ended. */
@@ -148,9 +212,14 @@ export class Claim {
 
   /** Gives the item back as it was: any worker can claim it at once. Without effect in another state than `claimed`. */
   release(): void {
+    this.releaseUntil(0)
+  }
+
+  /** {@link release}, of an item that is due then: milliseconds since the epoch. Only a claim by rename sets the time itself. */
+  releaseUntil(due: number): void {
     if (this.state !== 'claimed') return
-    this.#claims.unlock(this)
-    this.#claims.notifyReleased(this.name)
+    this.#claims.unlock(this, due)
+    if (!this.isRename) this.#claims.notifyReleased(this.name)
   }
 
   get #id(): string {
@@ -164,6 +233,7 @@ interface Unfinished {
   readonly cancel: () => void
 }
 
+const GIVE_BACK_MS = 1000
 // Most claims end sooner, and registering an item costs more than all else that this thread does for it.
 const REGISTER_MS = 1000
 
@@ -184,6 +254,7 @@ export class Claims {
   readonly inFlight = new InFlight()
   readonly charset: Charset
   readonly #directory: QueueDirectory
+  readonly #fence = new FenceWatch(() => this.#checkFence())
   /** The claims whose descriptors are open and in no finish, by their numbers. */
   readonly #open = new Map<number, Claim>()
   #registersSoon = false
@@ -216,6 +287,7 @@ export class Claims {
   keep(claim: Claim, item: object): void {
     claim.item = item
     this.#open.set(claim.number, claim)
+    if (claim.isRename) this.#fence.begin(claim.handle)
     if (this.#registersSoon) return
     this.#registersSoon = true
     setTimeout(() => {
@@ -229,24 +301,52 @@ export class Claims {
     claim.state = 'finishing'
   }
 
-  /** Unlocks and closes a claim, after the reads in flight: until then its descriptor must not become another file's. */
-  unlock(claim: Claim): void {
+  /**
+   * Unlocks and closes a claim, after the reads in flight: until then its descriptor must not become another file's. The item of a claim by
+   * rename goes back to queue/.
+   *
+   * @param due - When that item is due, in milliseconds since the epoch; 0: at once.
+   */
+  unlock(claim: Claim, due = 0): void {
     this.#drop(claim)
     claim.state = 'released'
     const { reads } = claim
-    if (reads === undefined) native.release([claim.number])
-    else void reads.then(() => native.release([claim.number]))
+    const release = (): void => {
+      if (claim.isRename) this.#giveBack(claim, due)
+      else native.release([claim.number])
+    }
+    if (reads === undefined) release()
+    else void reads.then(release)
+  }
+
+  /** Releases files that were claimed for no item. */
+  discard(handle: QueueHandle, files: readonly ClaimedFile[]): void {
+    for (const file of files) this.unlock(new Claim(this, handle, file))
+  }
+
+  /** The worker has lost the claim: another one has the item. */
+  lost(claim: Claim): void {
+    this.#drop(claim)
+    native.release([claim.number])
+    if (this.#unfinished.size > 0) {
+      this.#unfinished.get(claim)?.cancel()
+      this.#unfinished.delete(claim)
+    }
+    claim.state = 'lost'
+    claim.lose(claim.lostError('go on with'))
   }
 
   /** The finish has succeeded: its descriptor is closed. */
   finished(claim: Claim): void {
     claim.state = 'finished'
+    claim.takeBack()
     if (this.#unfinished.size > 0) this.#unfinished.delete(claim)
   }
 
   /** The finish has found the item gone: closes the descriptor, which native code has given back. */
   gone(claim: Claim): void {
-    this.unlock(claim)
+    this.#drop(claim)
+    native.release([claim.number])
     this.finished(claim)
   }
 
@@ -290,6 +390,35 @@ export class Claims {
       claim.lose(this.#directory.closedError())
     }
     await this.inFlight.idle()
+    this.#fence.end()
+  }
+
+  /** Moves the item of a claim by rename back to queue/. As long as that fails, the item stays with this worker, whose end frees it. */
+  #giveBack(claim: Claim, due: number): void {
+    claim.takeBack()
+    this.inFlight.begin()
+    const end = (): void => this.inFlight.end()
+    this.moves.make({ claim, place: Place.queue, to: claim.name, due }).then(
+      ({ left, name, failure }) => {
+        end()
+        if (left) this.notifyReleased(name)
+        else if (failure !== undefined && !isLost(failure) && !this.isClosed)
+          setTimeout(() => this.#giveBack(claim, due), GIVE_BACK_MS).unref()
+      },
+      // The handle of the queue is closed, and with it the lock on the directory of the worker.
+      end,
+    )
+  }
+
+  /** @returns Whether there is anything left to look after. */
+  #checkFence(): boolean {
+    let isAny = false
+    for (const claim of [...this.#open.values(), ...this.#unfinished.keys()]) {
+      if (!claim.isRename) continue
+      if (native.isLost(claim.number)) this.lost(claim)
+      else isAny = true
+    }
+    return isAny
   }
 
   #drop(claim: Claim): void {

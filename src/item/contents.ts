@@ -14,6 +14,7 @@ import { ContentError } from '../errors/classes.js'
 import { errnoOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { Claim } from './claims.js'
+import { closeLater } from './descriptors.js'
 import { type StreamOptions, contentStream } from './content-stream.js'
 
 const read = promisify(fs.read)
@@ -61,18 +62,40 @@ export class Contents {
   /** See {@link WorkItem.stream}. */
   stream(options: StreamOptions): Readable {
     this.#claim.check('read')
-    const { size } = this.#claim.file
-    return contentStream(size, async (position, length) => this.#readPart(position, length), options)
+    const { size, contents, offset } = this.#claim.file
+    if (offset >= 0) {
+      const readKnown = async (position: number, length: number): Promise<Buffer> => {
+        this.#claim.check('read')
+        return Buffer.from(contents.subarray(offset + position, offset + position + length))
+      }
+      return contentStream(size, readKnown, options)
+    }
+    const descriptor = this.#descriptorOfStream()
+    const stream = contentStream(
+      size,
+      async (position, length) => this.#readPart(descriptor.get, position, length),
+      options,
+    )
+    return stream.once('close', descriptor.close)
   }
 
-  async #readPart(position: number, length: number): Promise<Buffer> {
-    const { contents, offset } = this.#claim.file
-    if (offset >= 0) {
-      this.#claim.check('read')
-      return Buffer.from(contents.subarray(offset + position, offset + position + length))
+  /** Where claims are renames, the item is open from the first read of a stream to its end. */
+  #descriptorOfStream(): { readonly get: () => Promise<number>; readonly close: () => void } {
+    const claim = this.#claim
+    let opening: Promise<number> | undefined
+    return {
+      get: async () => (claim.isRename ? (opening ??= claim.open()) : claim.file.descriptor),
+      close: () => {
+        opening?.then(closeLater, () => undefined)
+      },
     }
+  }
+
+  async #readPart(descriptor: () => Promise<number>, position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.allocUnsafeSlow(length)
-    const { bytesRead } = await this.#claim.read(async () => this.#readAt(buffer, 0, length, position))
+    const { bytesRead } = await this.#claim.read(async () =>
+      this.#readAt(await descriptor(), buffer, 0, length, position),
+    )
     return buffer.subarray(0, bytesRead)
   }
 
@@ -85,17 +108,32 @@ export class Contents {
       )
     }
     const buffer = Buffer.allocUnsafe(size)
-    let filled = 0
-    while (filled < buffer.length) {
-      const length = Math.min(buffer.length - filled, READ_STEP)
-      const { bytesRead } = await this.#readAt(buffer, filled, length, filled)
-      this.#claim.checkNotReleased('read')
-      filled += bytesRead
-    }
+    await this.#withDescriptor(async (descriptor) => {
+      let filled = 0
+      while (filled < buffer.length) {
+        const length = Math.min(buffer.length - filled, READ_STEP)
+        const { bytesRead } = await this.#readAt(descriptor, buffer, filled, length, filled)
+        this.#claim.checkNotReleased('read')
+        filled += bytesRead
+      }
+    })
     return buffer
   }
 
+  /** Where claims are renames, an item is open only as long as it is read. */
+  async #withDescriptor<Result>(use: (descriptor: number) => Promise<Result>): Promise<Result> {
+    const claim = this.#claim
+    if (!claim.isRename) return use(claim.file.descriptor)
+    const descriptor = await claim.open()
+    try {
+      return await use(descriptor)
+    } finally {
+      closeLater(descriptor)
+    }
+  }
+
   async #readAt(
+    descriptor: number,
     buffer: Buffer,
     offset: number,
     length: number,
@@ -104,7 +142,7 @@ export class Contents {
     const { id, path } = this.#item
     try {
       if (isDeno) return await readFrom(path, buffer, offset, length, position)
-      const result = await read(this.#claim.file.descriptor, buffer, offset, length, position)
+      const result = await read(descriptor, buffer, offset, length, position)
       // An item is complete when it is claimed. A shorter file must not pass for the item.
       if (result.bytesRead === 0) throw this.#cutError(position)
       return result

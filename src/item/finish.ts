@@ -27,7 +27,7 @@ import { systemError } from '../errors/system-error.js'
 import type { RawName } from '../name/charset.js'
 import type { Claim } from './claims.js'
 import type { ItemContext } from './context.js'
-import { type Move, type Moved, isGone } from './moves.js'
+import { type Move, type Moved, isGone, isLost } from './moves.js'
 import { RENAME } from './named-item.js'
 import type { Outcome } from './outcome.js'
 import { type FinishContext, type TracedItem, contextOf, finishChannel, isTraced } from '../tracing.js'
@@ -218,6 +218,11 @@ export class Finish {
     const { claims } = this.#context
     const { action } = target
     const cause = failure === undefined ? undefined : systemError(failure)
+    if (failure !== undefined && isLost(failure)) {
+      this.#isGone = true
+      claims.lost(this.#claim)
+      throw this.#claim.lostError(`finish (${action})`)
+    }
     if (failure !== undefined && isGone(failure)) {
       claims.gone(this.#claim)
       this.#isGone = true

@@ -17,6 +17,8 @@ import { freeEntropies } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 
 const { EBADF, EEXIST, ESTALE } = os.constants.errno
+/** The error of a claim that the worker has lost; Node has no name for it. */
+export const EOWNERDEAD = process.platform === 'darwin' ? 105 : 130
 // Moves that are made durable together share an fsync, so their batches are large.
 const DURABLE_BATCH = MOST_MOVES
 const SMALL_BATCH = 8
@@ -24,6 +26,11 @@ const SMALL_BATCH = 8
 /** Whether another process has moved the item, or another part of this one has closed the descriptor of the claim. */
 export function isGone(failure: Failure): boolean {
   return failure.errno === -ESTALE || failure.errno === -EBADF
+}
+
+/** Whether the worker has lost the claim, because its machine was cut off or stood still for too long. */
+export function isLost(failure: Failure): boolean {
+  return failure.errno === -EOWNERDEAD
 }
 
 /** One move of a claimed item. */

@@ -5,6 +5,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 
@@ -24,6 +25,7 @@ import { type RetryDecision, decideRetry } from './retry.js'
 import { Place } from '../addon/native.js'
 import type { LogEntry } from '../addon/packing.js'
 import { checkOptions, dueAfter } from '../options.js'
+import { CLAIMED_DIRECTORY } from '../settings.js'
 import type { Arguments } from '../schema/shape.js'
 import { type FinishContext, contextOf, finishChannel, isTraced } from '../tracing.js'
 
@@ -106,12 +108,26 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
 
   /** The path of the item's file while it is claimed. */
   get path(): string {
-    return placePath(this.#context.directory.layout, Place.queue, pathText(this.parsed.raw))
+    const { layout } = this.#context.directory
+    const name = pathText(this.parsed.raw)
+    if (!this.#claim.isRename) return placePath(layout, Place.queue, name)
+    return path.join(layout.path, CLAIMED_DIRECTORY, pathText(this.#claim.worker), name)
+  }
+
+  /**
+   * A fencing number, of an item in a queue whose claims are renames: each later claim of the item has a greater one. Hand it on to what the
+   * work changes: a database, say, can refuse a smaller number than it has seen for this item, as of a worker whose machine was cut off. It
+   * is the time of the claim in microseconds, by the clock of the file system. `undefined` in other queues, which need none: there
+   * a claim lasts as long as its process.
+   */
+  get claim(): number | undefined {
+    return this.#claim.isRename ? this.#claim.file.claimedAt : undefined
   }
 
   /**
    * The descriptor of the item's file, for the stdin of a child process. Its offset is 0 until a child has read from it. The lock
-   * belongs to this descriptor: do not close it, and do not finish the item before the child has ended.
+   * belongs to this descriptor: do not close it, and do not finish the item before the child has ended. In a queue whose claims are renames,
+   * the first use opens the file, on this thread, and the end of the claim closes it.
    *
    * @throws {@link ItemFinishedError} if the item is no longer claimed.
    */
@@ -120,13 +136,20 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
     return this.#claim.lend()
   }
 
+  /** @internal {@link fd}, beside this thread. */
+  async openFd(): Promise<number> {
+    this.#claim.check('use the descriptor of')
+    return this.#claim.lendLater()
+  }
+
   /** Whether this object still has the claim on the item. */
   get claimed(): boolean {
     return this.#claim.isUsable
   }
 
   /**
-   * Aborted when the claim is lost, because the handle of the queue was closed, and by {@link abort}. A worker ({@link Queue.work}) aborts
+   * Aborted when the claim is lost, because the handle of the queue was closed or this machine was cut off from a shared file system for
+   * too long ({@link ClaimLostError}), and by {@link abort}. A worker ({@link Queue.work}) aborts
    * it at a timeout, and when it closes.
    */
   get signal(): AbortSignal {
@@ -211,6 +234,7 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
    * tried again (after 100 ms, 200 ms ... 30 s) until it succeeds or the queue is closed.
    * @throws {@link ItemFinishedError} if the item was finished or released before.
    * @throws {@link ItemGoneError} if another process has moved or removed the file.
+   * @throws {@link ClaimLostError} if this worker has lost the item, in a queue that several machines share.
    * @throws {@link NotDurableError} at durability 'full', if the item has moved, but a power cut may undo the move.
    */
   done(): Promise<void> {
@@ -298,10 +322,10 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   }
 
   #release(due: number): void {
-    if (due !== 0 && this.#claim.state === 'claimed') this.#delay(due)
+    if (due !== 0 && this.#claim.state === 'claimed' && !this.#claim.isRename) this.#delay(due)
     // Once it is released, another worker may have it.
     if (this.#claim.state === 'claimed') this.heldBy?.end([this])
-    this.#claim.release()
+    this.#claim.releaseUntil(due)
   }
 
   #releaseTraced(due: number): void {

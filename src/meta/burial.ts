@@ -18,10 +18,9 @@ import type { Layout } from '../directory/layout.js'
 import { codeOf } from '../errors/errno.js'
 import type { RawName } from '../name/charset.js'
 import { parseIfItem } from '../inspect/states.js'
-import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
-import { nameText } from '../inspect/entries.js'
 import { BOOT } from './boot.js'
+import { type Crash, crashMark, diesOfItems } from './crash.js'
 import type { MetaDirectory } from './directory.js'
 import { DirectoryChanges } from './directory-changes.js'
 import { closeFile, infoAt, infoOf, isAt, namesAt, openFile, readAll, removeFile, tryLock } from './files.js'
@@ -39,19 +38,6 @@ const LEFTOVER_MS = 3600 * 1000
 const FOREIGN_MS = 24 * 3600 * 1000
 
 const NOT_OPENED: readonly string[] = ['ENOENT', 'EACCES', 'EISDIR', 'ELOOP', 'ENXIO']
-
-/** An item that a dead worker had in hand. */
-export interface Crash {
-  readonly key: string
-  readonly id: string
-  /** Where the worker ran. */
-  readonly host: string
-  readonly pid: number
-  /** How many items the worker had in hand. */
-  readonly together: number
-  /** How long it had had the item in hand when its death was noticed, in milliseconds. */
-  readonly ms: number
-}
 
 /** Watches the files of the other workers of one queue, and buries those that have died. */
 export class Graveyard {
@@ -167,7 +153,7 @@ export class Graveyard {
         if (Date.now() - infoOf(descriptor).mtimeMs < FOREIGN_MS) return
       } else if (worker !== undefined && diesOfItems(worker)) {
         const standing = held.filter(({ id }) => isStanding(this.#meta.layout, id, this.#settings))
-        const marked = standing.map((item) => this.#mark(name, worker, item, standing.length))
+        const marked = standing.map((item) => this.#mark({ ...worker, name }, item, standing.length))
         crashes.push(...marked.filter((crash) => crash !== undefined))
         // A full disk must not lose a mark: the next look tries again.
         if (marked.includes(undefined)) return
@@ -179,35 +165,10 @@ export class Graveyard {
   }
 
   /** @returns `undefined`: it could not be written. */
-  #mark(
-    name: string,
-    { host, pid }: WorkerLine,
-    { id, since }: HeldItem,
-    together: number,
-  ): Crash | undefined {
-    const key = itemKey(id, this.#settings.encode)
-    const crash = {
-      key: nameText(key),
-      id: nameText(id),
-      host,
-      pid,
-      together,
-      ms: Math.max(0, Date.now() - Date.parse(since)) || 0,
-    }
+  #mark(worker: WorkerLine & { readonly name: string }, item: HeldItem, together: number): Crash | undefined {
     return this.#meta.attempt('log', () => {
-      const at = new Date().toISOString()
-      const tries = parseIfItem(id, this.#settings)?.tries ?? 0
-      appendMark(this.#meta, key, {
-        at,
-        crashed: true,
-        together,
-        try: tries + 1,
-        host,
-        pid,
-        id: crash.id,
-        worker: name,
-        since,
-      })
+      const { crash, key, line } = crashMark(worker, item, together, this.#settings)
+      appendMark(this.#meta, key, line)
       return crash
     })
   }
@@ -223,11 +184,6 @@ export class Graveyard {
   }
 }
 
-function diesOfItems({ state, boot }: WorkerLine): boolean {
-  return state !== 'closing' && state !== 'closed' && (boot === undefined || boot === BOOT)
-}
-
-/** A container has a host of its own, and the boot of its machine. */
 function isOfOtherMachine({ host, boot }: WorkerLine, ownHost: string): boolean {
   return host !== ownHost && (boot === undefined || boot !== BOOT)
 }

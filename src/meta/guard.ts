@@ -32,12 +32,13 @@ import {
   noCounts,
 } from '../work/journal.js'
 import { BOOT } from './boot.js'
-import type { Crash } from './burial.js'
+import type { Crash } from './crash.js'
 import { MetaDirectory } from './directory.js'
 import { infoAt, removeFile } from './files.js'
 import { crashedPath, logPath } from './layout.js'
 import { readLog, removeLog } from './log.js'
 import { loggedError } from './logged-error.js'
+import { LockFile } from './lock-file.js'
 import { type Looker, Looks } from './looks.js'
 import { suspicionOf } from './suspicion.js'
 import { WorkerFile } from './worker-file.js'
@@ -70,7 +71,9 @@ export class Guard implements Journal<WorkItem> {
   readonly #options: GuardOptions
   readonly #meta: MetaDirectory
   readonly #lines: WorkerLines
-  readonly #file: WorkerFile
+  readonly #file: WorkerFile | LockFile
+  readonly #context: ItemContext
+  #stopListening: (() => void) | undefined
   readonly #looker: Looker
   /** `undefined`: not open. */
   #looks: Looks | undefined
@@ -85,9 +88,13 @@ export class Guard implements Journal<WorkItem> {
 
   constructor(context: ItemContext, options: GuardOptions) {
     this.#options = options
+    this.#context = context
     this.#meta = new MetaDirectory(context.directory.layout, context.reporter)
-    this.#lines = new WorkerLines(options.concurrency())
-    this.#file = new WorkerFile(this.#meta, this.#lines)
+    const items = options.concurrency()
+    this.#file = context.directory.claimsByRename
+      ? new LockFile(context.directory, this.#meta, items)
+      : new WorkerFile(this.#meta, new WorkerLines(items))
+    this.#lines = this.#file.lines
     this.#settings = context.settings
     const file = this.#file
     this.#looker = {
@@ -107,7 +114,9 @@ export class Guard implements Journal<WorkItem> {
   open(): void {
     closeAtExit()
     open.add(this)
-    this.#looks = Looks.join(this.#looker, this.#meta.layout, this.#settings)
+    const { claimsByRename } = this.#context.directory
+    this.#looks = Looks.join(this.#looker, this.#meta.layout, this.#settings, !claimsByRename)
+    if (claimsByRename) this.#stopListening = this.#context.takeOver.onCrash(this.#options.onCrashed)
     this.#writeWorker()
     this.#looks.look(this.#looker)
   }
@@ -186,7 +195,10 @@ export class Guard implements Journal<WorkItem> {
     open.delete(this)
     clearTimeout(this.#flushes)
     this.#flushes = undefined
+    // The file of a queue whose claims are renames stays, for other workers of the handle.
+    for (const { line } of this.#inHand.values()) this.#lines.drop(line)
     this.#file.close()
+    this.#stopListening?.()
     this.#looks?.leave(this.#looker)
     this.#looks = undefined
     this.#inHand.clear()
@@ -219,7 +231,7 @@ export class Guard implements Journal<WorkItem> {
   }
 
   #writeWorker(): void {
-    this.#lines.worker = {
+    this.#file.tell({
       version: 1,
       pid: process.pid,
       host: this.#meta.host,
@@ -228,7 +240,7 @@ export class Guard implements Journal<WorkItem> {
       concurrency: this.#options.concurrency(),
       state: this.#state,
       counters: this.#counters,
-    }
+    })
     this.#file.flush()
   }
 

@@ -1,13 +1,15 @@
 /**
  * The looks of one process at the meta/ of one queue: for workers that have died, for logs, and for the files of its own workers, which
- * another program may have removed. All workers of the process share them: one timer, one list of files, one burial.
+ * another program may have removed. All workers of the process share them: one timer, one list of files, one burial. In a queue whose
+ * claims are renames, a take-over buries the dead (scan/take-over.ts).
  *
  * @module
  */
 import type { Layout } from '../directory/layout.js'
 import type { RawName } from '../name/charset.js'
 import type { Settings } from '../settings.js'
-import { type Crash, Graveyard } from './burial.js'
+import { Graveyard } from './burial.js'
+import type { Crash } from './crash.js'
 import { DirectoryChanges } from './directory-changes.js'
 import { MetaDirectory } from './directory.js'
 import { hasNames, namesAt } from './files.js'
@@ -37,21 +39,22 @@ export class Looks {
   readonly logs: LogWriter
   readonly #key: string
   readonly #lookers = new Set<Looker>()
-  readonly #graveyard: Graveyard
+  /** `undefined`: the claims of the queue are renames. */
+  readonly #graveyard: Graveyard | undefined
   readonly #presence: LogPresence
   readonly #crashed: CrashedKeys
   #timer: NodeJS.Timeout | undefined
 
   /** The looks at a queue, which last until {@link leave}. */
-  static join(looker: Looker, layout: Layout, settings: Settings): Looks {
-    const key = JSON.stringify([layout.path, settings])
+  static join(looker: Looker, layout: Layout, settings: Settings, buriesDead: boolean): Looks {
+    const key = JSON.stringify([layout.path, settings, buriesDead])
     let looks = shared.get(key)
-    if (looks === undefined) shared.set(key, (looks = new this(key, layout, settings)))
+    if (looks === undefined) shared.set(key, (looks = new this(key, layout, settings, buriesDead)))
     looks.#lookers.add(looker)
     return looks
   }
 
-  private constructor(key: string, layout: Layout, settings: Settings) {
+  private constructor(key: string, layout: Layout, settings: Settings, buriesDead: boolean) {
     this.#key = key
     const meta = new MetaDirectory(layout, {
       reportBeside: (...report) => {
@@ -62,7 +65,7 @@ export class Looks {
     this.logs = new LogWriter(meta)
     this.#presence = new LogPresence(meta)
     this.#crashed = new CrashedKeys(meta)
-    this.#graveyard = new Graveyard(meta, settings, () => this.#ownNames())
+    if (buriesDead) this.#graveyard = new Graveyard(meta, settings, () => this.#ownNames())
   }
 
   leave(looker: Looker): void {
@@ -71,7 +74,7 @@ export class Looks {
     if (shared.get(this.#key) === this) shared.delete(this.#key)
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#graveyard.close()
+    this.#graveyard?.close()
   }
 
   /** Whether meta/log/ has files. */
@@ -90,9 +93,12 @@ export class Looks {
    * @param always - Looks in any case: another worker may have died with one of the items just now.
    */
   lookSoon(looker: Looker, always: boolean): void {
-    if (!always && !this.#graveyard.isDue) return
-    this.#tell(looker, this.#graveyard.lookSoon())
-    if (this.#graveyard.isOwnMissing) this.#ensureFiles()
+    const graveyard = this.#graveyard
+    if (graveyard !== undefined) {
+      if (!always && !graveyard.isDue) return
+      this.#tell(looker, graveyard.lookSoon())
+      if (graveyard.isOwnMissing) this.#ensureFiles()
+    }
     this.#crashed.look()
   }
 
@@ -100,7 +106,7 @@ export class Looks {
   look(looker: Looker): void {
     this.logs.forgetForm()
     this.#ensureFiles()
-    this.#tell(looker, this.#graveyard.look())
+    if (this.#graveyard !== undefined) this.#tell(looker, this.#graveyard.look())
     this.#presence.forget()
     this.#crashed.look()
     this.#plan()

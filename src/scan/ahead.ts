@@ -12,7 +12,7 @@
  */
 import os from 'node:os'
 
-import { type QueueHandle, native } from '../addon/native.js'
+import type { QueueHandle } from '../addon/native.js'
 import type { ClaimBatch } from '../addon/packing.js'
 import type { Cancellation } from '../cancellation.js'
 import { isStale } from '../directory/open-directory.js'
@@ -70,7 +70,7 @@ export class Ahead {
    * @throws As {@link take}.
    */
   tryTake(): WorkItem | undefined {
-    if (this.#isEmpty()) return undefined
+    if (this.#isEmpty() || !this.#context.directory.isLocal) return undefined
     this.#checkUnfinished()
     this.#checkUp()
     return this.#takeFirst()
@@ -85,7 +85,24 @@ export class Ahead {
   take(): Promise<WorkItem | undefined> | WorkItem | undefined {
     this.#isAwaited = true
     const filling = this.#prepare()
+    if (!this.#context.directory.isLocal) return this.#takeFar(filling)
     return filling === undefined ? this.#takePrepared() : this.#takeAfter(filling)
+  }
+
+  /** {@link take} where the look for the down file may wait for a server, so that another thread makes it. */
+  async #takeFar(filling: Promise<void> | undefined): Promise<WorkItem | undefined> {
+    const { directory } = this.#context
+    const { pass } = this.#options
+    for (;;) {
+      for (let next = filling; next !== undefined; next = this.#prepare()) await next
+      const { handle } = pass
+      if (this.#isEmpty() || handle === undefined) return undefined
+      await directory.checkUpLater(handle, true)
+      this.#checkUnfinished()
+      // The items may have gone back meanwhile, as nobody took them.
+      if (!this.#isEmpty()) return this.#takeFirst()
+      filling = this.#prepare()
+    }
   }
 
   async #takeAfter(first: Promise<void>): Promise<WorkItem | undefined> {
@@ -203,7 +220,7 @@ export class Ahead {
     const { pass, claimer } = this.#options
     // The loop was left or the queue closed meanwhile: nothing else knows of these claims.
     if (directory.closed || this.#isClosed) {
-      native.release(batch.files.map(({ number }) => number))
+      this.#context.claims.discard(handle, batch.files)
       directory.checkOpen()
       return undefined
     }

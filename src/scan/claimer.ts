@@ -21,7 +21,8 @@ const READ_LIMIT = 4096
 const ALL_NAMES = 2 ** 31
 // The most names of one call on this thread, where the listing is long.
 const FEW_NAMES = 8
-const CLAIMS = { quick: 10, slow: 20, run: 1 }
+// Four calls a turn: while this thread claims, another one makes the moves of finished items.
+const CLAIMS = { quick: 10, slow: 20, run: 1, turn: 32 }
 
 export interface ClaimerOptions {
   readonly limits: Limits
@@ -109,7 +110,7 @@ export class Claimer {
   accept(handle: QueueHandle, file: ClaimedFile, rejecting: Promise<void>[]): WorkItem | undefined {
     const { claims, settings } = this.#context
     if (this.#unlocked?.get(file.name)?.deref()?.isOpen === true) {
-      native.release([file.number])
+      claims.discard(handle, [file])
       // If its worker forgets it, no event tells that it can be claimed.
       this.#pass.countSkipped()
       return undefined

@@ -13,7 +13,6 @@
  */
 import { isPromise } from '../addon/promises.js'
 import { Cancellation } from '../cancellation.js'
-import type { QueueDirectory } from '../directory/open-directory.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
 import type { Limits } from '../item/limits.js'
@@ -54,18 +53,21 @@ class LoopResources {
   readonly cancellation: Cancellation
   readonly queue: ScannedQueue
   readonly #stopListening: () => void
+  readonly #endWaiting: (() => void) | undefined
 
-  constructor(directory: QueueDirectory, signal: AbortSignal | undefined) {
+  constructor({ directory, takeOver }: ItemContext, signal: AbortSignal | undefined, waits: boolean) {
     this.cancellation = new Cancellation(signal)
     this.queue = new ScannedQueue(directory)
     this.#stopListening = directory.onClose(() => {
       this.cancellation.raise(undefined)
     })
+    this.#endWaiting = waits ? takeOver.beginWaiting() : undefined
   }
 
   release(): void {
     this.cancellation.end()
     this.#stopListening()
+    this.#endWaiting?.()
     this.queue.handle = undefined
   }
 }
@@ -230,9 +232,10 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     const { context, limits, prefetch, relaxed, waits, signal, onSleep, handsOver } = this.#begin()
     this.#handsOver = handsOver === true
     signal?.throwIfAborted()
-    const resources = new LoopResources(context.directory, signal)
+    const resources = new LoopResources(context, signal, waits)
     const { cancellation, queue } = resources
-    const pass = new Pass(context.directory, { relaxed, waits, cancellation, queue })
+    const { directory, takeOver } = context
+    const pass = new Pass(directory, { relaxed, waits, cancellation, queue, takeOver })
     const rejects = new Rejects(context)
     const claimer = new Claimer(context, { limits, waits, cancellation, pass, rejects })
     const ahead = new Ahead(context, { waits, prefetch, cancellation, pass, rejects, claimer })

@@ -22,6 +22,7 @@ import { type QueueDirectory, isStale } from '../directory/open-directory.js'
 import type { Failure } from '../errors/errno.js'
 import type { RawName } from '../name/charset.js'
 import type { ScannedQueue } from './scanned-queue.js'
+import type { TakeOver } from './take-over.js'
 
 const debug = debuglog('fsq')
 
@@ -40,6 +41,7 @@ export interface PassOptions {
   /** Ends the calls into native code, which can take long. */
   readonly cancellation: Cancellation
   readonly queue: ScannedQueue
+  readonly takeOver: TakeOver
 }
 
 /** The handles of a pass in native code. */
@@ -172,7 +174,7 @@ export class Pass {
    */
   begin(maySync = false): Promise<void> | undefined {
     const handle = this.#directory.opened
-    if (handle === undefined) return this.#beginAnew(maySync)
+    if (handle === undefined || this.#directory.claimsByRename) return this.#beginAnew(maySync)
     const listed = this.#list(handle, maySync)
     if (!isPromise(listed)) return this.#begunBy(handle, listed, maySync)
     return listed.then((result) => this.#begunBy(handle, result, maySync))
@@ -184,21 +186,28 @@ export class Pass {
     listed: ListingHandle | Failure,
     maySync: boolean,
   ): Promise<void> | undefined {
-    if (!isFailure(listed)) this.#begun(listed)
-    else if (listed.errno === -ECANCELED) this.#begun(undefined)
-    else if (isStale(listed)) {
+    if (!isFailure(listed)) return this.#begun(listed)
+    if (listed.errno === -ECANCELED) return this.#begun(undefined)
+    if (isStale(listed)) {
       this.#directory.forget(handle)
       return this.#beginAnew(maySync)
-    } else throw this.#directory.error(listed, 'scan')
-    return undefined
+    }
+    throw this.#directory.error(listed, 'scan')
   }
 
   async #beginAnew(maySync: boolean): Promise<void> {
     const listing = await this.#directory.use(async (handle) => {
+      // Before the listing, so that the pass finds what dead workers had.
+      if (native.claimsByRename(handle)) await this.#takeOver(handle)
       const listed = await this.#list(handle, maySync)
       return isFailure(listed) && listed.errno === -ECANCELED ? undefined : listed
     }, 'scan')
-    this.#begun(listing)
+    await this.#begun(listing)
+  }
+
+  async #takeOver(handle: QueueHandle): Promise<void> {
+    const { takeOver, waits } = this.#options
+    await (waits ? takeOver.lookLately(handle) : takeOver.look(handle))
   }
 
   #list(handle: QueueHandle, maySync: boolean): Promise<ListingHandle | Failure> | ListingHandle | Failure {
@@ -212,12 +221,12 @@ export class Pass {
   }
 
   /** @param listing - `undefined`: the scan was cancelled. */
-  #begun(listing: ListingHandle | undefined): void {
+  #begun(listing: ListingHandle | undefined): Promise<void> | undefined {
     if (this.#listing !== undefined) native.closeListing(this.#listing)
     this.#listing = listing
     if (listing === undefined) {
       this.#isEnded = true
-      return
+      return undefined
     }
     const size = native.listingSize(listing)
     this.#restart(size)
@@ -226,8 +235,11 @@ export class Pass {
     this.#isOnlyBusy = true
     this.#cost = native.listingSpent(listing) / 1000
     this.#directory.checkOpen()
-    if (this.handle !== undefined) this.#directory.checkUp(this.handle)
     debug('scan %s: %d names', this.#directory.layout.path, size)
+    if (this.handle === undefined) return undefined
+    if (!this.#directory.isLocal) return this.#directory.checkUpLater(this.handle)
+    this.#directory.checkUp(this.handle)
+    return undefined
   }
 
   /**

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { existsSync } from 'node:fs'
 import process from 'node:process'
 import { inspect } from 'node:util'
 
@@ -187,12 +186,13 @@ class QueueSource implements Source<WorkItem> {
     await directory.open()
     // The handle may have been opened long ago. This looks whether the queue still exists.
     await isQueueDown(directory.layout)
+    await directory.makeWorker()
   }
 
   scan({ signal, onIdle }: SourceScanOptions): SourceScan<WorkItem> {
     const { context, scans } = this.#queue
     // A scan would find that, too, but only after it has listed all items.
-    if (existsSync(context.directory.layout.downPath)) throw context.directory.downError()
+    context.directory.checkUpByPath()
     const options = { ...this.#options, signal, onReport: this.#onReport }
     return scanQueue(context, scans, options, true, { onSleep: onIdle, handsOver: true })
   }

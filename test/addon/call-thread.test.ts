@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from '@jest/globals'
 import { CallThread } from '../../src/addon/call-thread.js'
 import { onLinux } from '../support/needs.js'
 
-const newThread = (): CallThread => new CallThread({ quick: 10, slow: 20, run: 16 })
+const newThread = (): CallThread => new CallThread({ quick: 10, slow: 20, run: 16, turn: 8 })
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function makeHere(thread: CallThread, items: number, spent: number): void {

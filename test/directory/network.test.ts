@@ -195,10 +195,13 @@ describe('flock on NFS', () => {
     })
 
   onLinux.each([
-    [0x6969, {}, true],
+    // Without either option its workers lock no items.
+    [0x6969, {}, false],
+    [0x6969, { claims: 'lock' }, true],
     [0x6969, { lockKind: 'fcntl' }, true],
-    [0x6969, { force: true }, true],
+    [0x6969, { claims: 'lock', force: true }, true],
     [0x00c36400, {}, false],
+    [0x00c36400, { claims: 'lock' }, false],
     [0x65735546, {}, false],
     [0xef53, {}, false],
   ])('file system %i, install with %p: fcntl is taken: %p', async (type, options, isFcntl) => {
