@@ -32,16 +32,7 @@ const KEPT_WITHIN_S = 2
 const TICK_MS = 10
 
 /** The directories that the trials need in the session. */
-export const DIRECTORIES = [
-  'names',
-  'moved',
-  'race',
-  'won-a',
-  'won-b',
-  'taken',
-  'probe-a',
-  'probe-b',
-] as const
+export const DIRECTORIES = ['names', 'moved', 'race', 'won-a', 'won-b', 'taken'] as const
 
 /** The clocks of the two machines, in milliseconds. */
 export interface PeerClocks {
