@@ -153,7 +153,7 @@ export class Queue<out T extends Shape = Untyped> {
    * @returns A handle on the queue.
    * @throws {@link QueueExistsError} if a file or directory has the name, {@link QueueMissingError} if there is no `root`,
    * {@link NotAQueueError} if `force` would replace something other than a queue, {@link NetworkFileSystemError} unless
-   * `allowNetwork` is set, or a file system error.
+   * `allowNetwork` is set, {@link MountError} if several machines cannot work it there, or a file system error.
    */
   static async install<T extends Shape = Untyped>(
     name: string,
@@ -198,8 +198,8 @@ export class Queue<out T extends Shape = Untyped> {
    * @returns The id of the item.
    * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} if data and arguments cannot be an item, or do not
    * fit the parsers of the queue,
-   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, a file system error, or
-   * the signal's reason: nothing has been added. {@link NotDurableError}: the item has been added, so do not add it again.
+   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link MountError}, {@link SettingError}, a file
+   * system error, or the signal's reason: nothing has been added. {@link NotDurableError}: the item has been added, so do not add it again.
    * @example
    * ```ts
    * const id = await queue.enqueue({ json: { to: 'a@example.org' } }, ['mail'], { delay: 60_000 })
