@@ -61,7 +61,8 @@ _fsq_options() {
     list) echo --json --state= --failed --by-error --help ;;
     log) echo --verbose --json --help ;;
     wait) echo --timeout= --json --help ;;
-    doctor | show | stats) echo --json --help ;;
+    doctor) echo --json --peer --help ;;
+    show | stats) echo --json --help ;;
     cat) echo --help ;;
     retry) echo --all --argument= --older-than= --error= --limit= --keep-tries --dry-run --id --verbose --help ;;
     rm) echo --all --argument= --older-than= --state= --dry-run --verbose --help ;;

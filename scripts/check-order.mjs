@@ -17,6 +17,8 @@ const CHAPTERS = [
   'name',
   'settings.ts',
   'options.ts',
+  'probe/mounts.ts',
+  'probe/mount-options.ts',
   'directory',
   'report.ts',
   'lock',

@@ -63,6 +63,10 @@ export type { RepairOptions, Repaired, UnmendedFinding } from './maintain/repair
 export type { Bytes, Payload } from './enqueue/payload.js'
 export type { WebBlob, WebReader, WebStream } from './enqueue/source.js'
 export { probe } from './probe/probe.js'
+export { type PeerOptions, type PeerProbe, probePeer } from './probe/peer/probe-peer.js'
+export type { Peer } from './probe/peer/meeting.js'
+export type { PeerFacts, PeerPromises } from './probe/peer/peer-promises.js'
+export type { PeerClocks, PeerNames, PeerRenames, PeerSight, PeerTargets } from './probe/peer/trials.js'
 export type { Feature, Features, Probe, Promised, Promises } from './probe/promises.js'
 export type { EnqueueContext, FinishContext, ProcessContext } from './tracing.js'
 export type { Report, ReportListener, ReportType } from './report.js'
@@ -104,6 +108,7 @@ export {
   LockNotHeldError,
   LockTimeoutError,
   MalformedNameError,
+  MountError,
   NameTooLongError,
   NetworkFileSystemError,
   NotAQueueError,
@@ -112,6 +117,7 @@ export {
   PayloadError,
   type PayloadErrorOptions,
   type PayloadIssue,
+  PeerError,
   PermanentFailure,
   PermissionError,
   QueueClosedError,

@@ -656,10 +656,11 @@ export class Queue<out T extends Shape = Untyped> {
     await this.#context.claims.close()
     await this.#directory.retireWorkers()
     if (force || left.length === 0) this.#directory.closeDescriptors()
-    else void Promise.all(workers.map(({ gone }) => gone)).then(async () => {
-      await this.#directory.retireWorkers()
-      this.#directory.closeDescriptors()
-    })
+    else
+      void Promise.all(workers.map(({ gone }) => gone)).then(async () => {
+        await this.#directory.retireWorkers()
+        this.#directory.closeDescriptors()
+      })
   }
 
   /**

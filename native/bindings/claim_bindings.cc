@@ -31,7 +31,10 @@ class ClaimTask : public Task {
         skipped_(OpenedIfGiven<SkippedBox>(arguments[6])),
         stop_(OpenedIfGiven<StopBox>(arguments[7])),
         stopping_(DataOf(arguments.env()).stopping) {
-    if (arguments.ok()) listing_->course.KnowOurs(DataOf(arguments.env()).claims.size());
+    if (!arguments.ok()) return;
+    // What this worker has claimed by renaming it is in no listing.
+    const bool are_listed = !directory_->claims_by_rename();
+    listing_->course.KnowOurs(are_listed ? DataOf(arguments.env()).claims.size() : 0);
   }
 
   void Run() override {

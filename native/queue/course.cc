@@ -29,12 +29,11 @@ std::optional<size_t> Course::Next() {
 }
 
 void Course::Note(Outcome outcome, bool quick) {
-  if (outcome == Outcome::kHeld) {
-    held_++;
+  if (outcome == Outcome::kHeld || outcome == Outcome::kTaken) held_++;
+  if (outcome == Outcome::kHeld)
     behind_++;
-  } else {
+  else
     Close(cursor_);
-  }
   cursor_++;
   if (outcome == Outcome::kClaimed) {
     claimed_ = true;

@@ -19,7 +19,8 @@ class Course {
   enum class Outcome {
     kClaimed,
     kHeld,     // another worker holds the item
-    kGone,     // another worker was faster
+    kGone,     // another worker was faster, or an operator has removed the item
+    kTaken,    // the same where claimed items leave the directory: it counts as a sign of another worker
     kSkipped,  // not claimable
   };
 
@@ -65,7 +66,7 @@ class Course {
   size_t cursor_ = 0;
   size_t stride_ = 0;
   size_t lost_ = 0;  // held and gone names in a row
-  size_t held_ = 0;  // held items that were met, in all rounds
+  size_t held_ = 0;  // held and taken items that were met, in all rounds
   std::optional<size_t> ours_;
   bool claimed_ = false;  // an item, in this round
   bool leapt_ = false;    // over names, in this round

@@ -51,6 +51,7 @@ Fence::Fence(Descriptor lock, LockKind kind, int64_t begun_ns, int64_t lease_ms)
       lock_(std::move(lock)) {}
 
 int64_t Fence::LeftMs() {
+  if (fallen_) return 0;
   if (limit_ns_ == 0) return -1;
   const int64_t left_ns = good_ns_ + limit_ns_ - platform::SleepingClockNs();
   // For ever: others may have had the lock since.
@@ -101,6 +102,7 @@ void Fence::Close() {
 void Fence::Free() {
   const std::lock_guard<std::mutex> guard(mutex_);
   is_freed_ = true;
+  fallen_ = true;
   if (!is_reading_) Close();
   changed_.notify_all();
 }

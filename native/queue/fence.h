@@ -6,7 +6,8 @@
 // uncached read through the locked descriptor does: it fails when the lock is lost, and hangs when the server
 // cannot be reached.
 //
-//     up ── a read fails with EIO, or none has succeeded for 0.8 of a lease ──> fallen, for ever
+//     up ── a read fails with EIO, or none has succeeded for 0.8 of a lease, or it is freed ──> fallen, for
+//     ever
 #pragma once
 
 #include <atomic>

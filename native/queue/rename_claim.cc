@@ -30,6 +30,7 @@ bool RenameClaimer::Try(const Listing::Entry& entry, size_t position) {
   }
   const bool goes_on = TryTaken(attempt, taken == WorkerDirectory::Taken::kInDoubt);
   if (!attempt.is_kept) batch_.holder->Drop(attempt.name);
+  if (outcome_ == Course::Outcome::kGone) outcome_ = Course::Outcome::kTaken;
   return goes_on;
 }
 

@@ -17,6 +17,7 @@ import { makeDown, removeDown } from './down.js'
 import {
   FileSystemError,
   type FsqError,
+  MountError,
   NetworkFileSystemError,
   NotAQueueError,
   NotDurableError,
@@ -30,6 +31,7 @@ import { type Layout, isDeleted } from './layout.js'
 import { hasAllPlaces, isDirectory, isMissing, queueMissing, rootMissing } from './presence.js'
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
+import { mountRefusals } from '../probe/mount-options.js'
 import {
   type FileSystem,
   type InstallResult,
@@ -94,6 +96,7 @@ export async function installQueue(
   const owner = ownerOf(settings, 'queue')
   const fileSystem = await findFileSystem(layout, settings)
   const isRename = claimsFor(options, fileSystem) === 'rename'
+  if (isRename && fileSystem.reach !== Reach.local) await checkMount(layout)
   const isFcntl = !isRename && lockKindFor(options.lockKind, fileSystem) === 'fcntl'
   for (let attempt = 1; ; attempt++) {
     const hidden = hiddenName()
@@ -155,6 +158,12 @@ async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promi
   if (fileSystem.reach === Reach.network && !allowNetwork)
     throw new NetworkFileSystemError(layout.root, fileSystem.name)
   return fileSystem
+}
+
+/** @throws {@link MountError} if several machines cannot work a queue there. */
+async function checkMount({ root }: Layout): Promise<void> {
+  const reasons = await mountRefusals(root)
+  if (reasons.length > 0) throw new MountError(root, reasons)
 }
 
 /**

@@ -9,11 +9,11 @@ import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
-import { downFileOf } from './claim-kind.js'
 import { ownerMeaning } from './owner.js'
 import {
   FileSystemError,
   type FsqError,
+  MountError,
   NetworkFileSystemError,
   NotAQueueError,
   QueueClosedError,
@@ -21,9 +21,11 @@ import {
 } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
+import { downFileOf } from './claim-kind.js'
 import type { Layout } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
+import { leaseOf, leaseOfSync, mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
 import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings, downOfRename } from '../settings.js'
 
@@ -31,6 +33,9 @@ const { EBADF, ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE }
 const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
 const FLOCK_ADVICE =
   "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
+
+/** Where the system does not tell: no server is known that gives locks to others sooner. */
+const USUAL_LEASE_MS = 20_000
 
 /** How often a call opens the queue again, if each time another queue has taken its place. */
 export const MOST_REOPENINGS = 5
@@ -45,6 +50,8 @@ export class QueueDirectory {
   readonly #names: readonly string[]
   readonly #locking: boolean
   readonly #allowNetwork: boolean
+  /** Seconds; 0: as the file system has it. */
+  readonly #lease: number
   #handle: QueueHandle | undefined
   /** The last handle that was found stale. A call that began before may still use it. */
   #forgotten: QueueHandle | undefined
@@ -68,6 +75,7 @@ export class QueueDirectory {
     ]
     this.#locking = settings.lock
     this.#allowNetwork = settings.allowNetwork
+    this.#lease = settings.lease
   }
 
   get closed(): boolean {
@@ -95,8 +103,8 @@ export class QueueDirectory {
   /**
    * The handle. Opens the queue if it is not open yet.
    *
-   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link QueueClosedError} or a
-   * file system error.
+   * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link MountError},
+   * {@link QueueClosedError} or a file system error.
    */
   async open(): Promise<QueueHandle> {
     this.checkOpen()
@@ -111,8 +119,12 @@ export class QueueDirectory {
   /** Synchronous {@link open}. */
   openSync(): QueueHandle {
     this.checkOpen()
-    this.#handle ??= this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
-    return this.#handle
+    if (this.#handle !== undefined) return this.#handle
+    const handle = this.#opened(native.openQueueSync(this.layout.path, this.#names, this.#locking))
+    if (!this.#isLocal) this.#checkMount(handle, mountRefusalsSync(this.layout.path))
+    if (this.#claimsByRename) this.#setLease(handle, this.#isLocal ? 0 : leaseOfSync(this.layout.path))
+    this.#handle = handle
+    return handle
   }
 
   /**
@@ -227,8 +239,7 @@ export class QueueDirectory {
 
   /** Removes the directories of this handle in claimed/, unless there are items in them: the lock on those ends with the descriptors. */
   async retireWorkers(): Promise<void> {
-    for (const handle of this.#handles())
-      if (native.claimsByRename(handle)) await native.retireWorker(handle)
+    for (const handle of this.#handles()) if (native.claimsByRename(handle)) await native.retireWorker(handle)
   }
 
   #handles(): readonly QueueHandle[] {
@@ -298,6 +309,8 @@ export class QueueDirectory {
 
   async #openNow(): Promise<QueueHandle> {
     const handle = this.#opened(await native.openQueue(this.layout.path, this.#names, this.#locking))
+    if (!this.#isLocal) this.#checkMount(handle, await mountRefusals(this.layout.path))
+    if (this.#claimsByRename) this.#setLease(handle, this.#isLocal ? 0 : await leaseOf(this.layout.path))
     if (this.#closed) {
       native.closeQueue(handle)
       this.checkOpen()
@@ -317,9 +330,27 @@ export class QueueDirectory {
     }
     this.#isLocal = fileSystem.reach === Reach.local
     this.#claimsByRename = native.claimsByRename(result)
-    if (fileSystem.reach === Reach.network && this.#locking && !this.#claimsByRename)
-      warnOfLocks(this.layout, fileSystem.name)
     return result
+  }
+
+  /**
+   * The worker has to know when its own lock may be lost.
+   *
+   * @param known - The lease as the system tells it, in milliseconds; 0: locks end with their processes only; `undefined`: it is not known.
+   */
+  #setLease(handle: QueueHandle, known = USUAL_LEASE_MS): void {
+    native.setLease(handle, this.#lease > 0 ? this.#lease * 1000 : known)
+  }
+
+  /** @param reasons - Why several machines cannot work a queue on the mount. */
+  #checkMount(handle: QueueHandle, reasons: readonly string[]): void {
+    const byRename = native.claimsByRename(handle)
+    if (byRename && reasons.length > 0) {
+      native.closeQueue(handle)
+      throw new MountError(this.layout.path, reasons)
+    }
+    const { name, reach } = native.fileSystemOf(handle)
+    if (reach === Reach.network && this.#locking && !byRename) warnOfLocks(this.layout, name, reasons)
   }
 
   #openError(failure: Failure): FsqError {
@@ -351,13 +382,16 @@ export class QueueDirectory {
 const warned = new Set<string>()
 
 /** Warns once of each queue. */
-function warnOfLocks({ name, path: queue }: Layout, fileSystem: string): void {
+function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons: readonly string[]): void {
   if (warned.has(queue)) return
   warned.add(queue)
+  const instead =
+    reasons.length === 0
+      ? `Convert it with queue.repair({ claims: 'rename' }), 'fsq repair --claims=rename ${name}', or let one machine alone work it`
+      : `Let one machine alone work it, as its mount is not for several: ${reasons.join('; ')}`
   process.emitWarning(
     `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
-      "machines, items run twice there, although the locks hold. Convert it with queue.repair({ claims: 'rename' }), 'fsq repair " +
-      `--claims=rename ${name}', or let one machine alone work it`,
+      `machines, items run twice there, although the locks hold. ${instead}`,
     { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
   )
 }

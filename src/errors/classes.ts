@@ -19,6 +19,7 @@ export type AdviceKey =
   | 'use-or-replace-queue'
   | 'empty-queue'
   | 'leave-network'
+  | 'mount-otherwise'
   | 'make-trigger'
   | 'replace-trigger'
   | 'wait-for-finish'
@@ -594,6 +595,34 @@ export function networkAdvice(fileSystem: string, see: string, allow: string): s
   return `Put FSQ_ROOT on a local file system. ${unless} (see ${see}), allow it with ${allow}`
 }
 
+/**
+ * Workers of the queue claim items by renaming them, which is for several machines, and several machines cannot work a queue on this mount:
+ * its options allow lost locks or lost answers. Mount the file system as the message says.
+ */
+export class MountError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_MOUNT'
+
+  /** The reasons, each with what to mount instead. */
+  readonly reasons: readonly string[]
+
+  /** @param where - The path of the queue, or of the directory with the queues. */
+  constructor(where: string, reasons: readonly string[]) {
+    super(`Several machines cannot work a queue in ${where}, because of its mount: ${reasons.join('; ')}`, {
+      advice: "If one machine alone works the queue, install it with claims: 'lock'",
+      adviceKey: 'mount-otherwise',
+    })
+    this.reasons = reasons
+  }
+}
+
+/**
+ * `probePeer()` could not compare two machines: no process on the other machine answered, it ended before the end, or the server of the
+ * file system did not answer in time. The message says which.
+ */
+export class PeerError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_PEER'
+}
+
 /** A system call failed. `errno`, `syscall` and `path` say which, and `advice` what to do. */
 export class FileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'
@@ -655,6 +684,8 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   LockNotHeldError,
   NotLockableError,
   NetworkFileSystemError,
+  MountError,
+  PeerError,
   FileSystemError,
   PermissionError,
   ReadOnlyError,

@@ -181,7 +181,10 @@ export class Claim {
     return new ClaimLostError(
       `Cannot ${doing} the item ${this.#id}: this worker has lost its claim, because its machine had no contact with the file server, or ` +
         'stood still, for longer than the lease. Another worker has the item, or will have it',
-      { advice: 'Stop the work on it when item.signal is aborted, and hand item.claim on to what the work changes' },
+      {
+        advice:
+          'Stop the work on it when item.signal is aborted, and hand item.claim on to what the work changes',
+      },
     )
   }
 

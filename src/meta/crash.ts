@@ -53,7 +53,17 @@ export function crashMark(
   const crash = { key: nameText(key), id: nameText(id), host, pid, together, ms }
   const tries = (parseIfItem(id, settings)?.tries ?? 0) + 1
   const at = new Date(now).toISOString()
-  const line = { at, crashed: true, together, try: tries, host, pid, id: crash.id, worker: name, since } as const
+  const line = {
+    at,
+    crashed: true,
+    together,
+    try: tries,
+    host,
+    pid,
+    id: crash.id,
+    worker: name,
+    since,
+  } as const
   return { crash, key, line }
 }
 

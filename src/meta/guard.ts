@@ -90,10 +90,11 @@ export class Guard implements Journal<WorkItem> {
     this.#options = options
     this.#context = context
     this.#meta = new MetaDirectory(context.directory.layout, context.reporter)
-    this.#lines = new WorkerLines(options.concurrency())
+    const items = options.concurrency()
     this.#file = context.directory.claimsByRename
-      ? new LockFile(context.directory, this.#meta, this.#lines)
-      : new WorkerFile(this.#meta, this.#lines)
+      ? new LockFile(context.directory, this.#meta, items)
+      : new WorkerFile(this.#meta, new WorkerLines(items))
+    this.#lines = this.#file.lines
     this.#settings = context.settings
     const file = this.#file
     this.#looker = {
@@ -194,6 +195,8 @@ export class Guard implements Journal<WorkItem> {
     open.delete(this)
     clearTimeout(this.#flushes)
     this.#flushes = undefined
+    // The file of a queue whose claims are renames stays, for other workers of the handle.
+    for (const { line } of this.#inHand.values()) this.#lines.drop(line)
     this.#file.close()
     this.#stopListening?.()
     this.#looks?.leave(this.#looker)
@@ -228,7 +231,7 @@ export class Guard implements Journal<WorkItem> {
   }
 
   #writeWorker(): void {
-    this.#lines.worker = {
+    this.#file.tell({
       version: 1,
       pid: process.pid,
       host: this.#meta.host,
@@ -237,7 +240,7 @@ export class Guard implements Journal<WorkItem> {
       concurrency: this.#options.concurrency(),
       state: this.#state,
       counters: this.#counters,
-    }
+    })
     this.#file.flush()
   }
 

@@ -2,76 +2,186 @@
  * The file in which a worker writes what it has in hand, in a queue whose claims are renames: the `.lock` of its directory in claimed/, which
  * native code has made and holds locked. So no second file has to be locked, and a take-over finds it beside the items.
  *
- * If the fence falls, the worker gets another directory with its next claim, and so another file.
+ * All workers of a queue handle share the directory, and so the file. Its first line tells of all of them together.
+ *
+ * If the fence falls, the handle gets another directory with its next claim, and so another file.
  *
  * @module
  */
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs'
 import path from 'node:path'
+import { promisify } from 'node:util'
 
 import { native } from '../addon/native.js'
+import { WORKER_LOCK, workerPath } from '../directory/claimed.js'
+import { closeLater } from '../item/descriptors.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { pathText } from '../name/charset.js'
-import { CLAIMED_DIRECTORY } from '../settings.js'
+import type { Counters, WorkerState } from '../work/journal.js'
 import type { MetaDirectory } from './directory.js'
-import { closeFile, openFile, writeAt } from './files.js'
-import type { WorkerLines } from './worker-lines.js'
+import { openFile, writeAt } from './files.js'
+import { type WorkerLine, WorkerLines } from './worker-lines.js'
+
+const openLater = promisify(fs.open)
+const write = promisify(fs.write)
+
+/** From the one that claims items to the one that has ended. */
+const STATES: readonly WorkerState[] = [
+  'running',
+  'paused',
+  'unfinished',
+  'down',
+  'missing',
+  'closing',
+  'closed',
+]
 
 interface Open {
   readonly path: string
   readonly descriptor: number
 }
 
-/** As a {@link WorkerFile}. */
+/** The files of this process, by queue handle. */
+const shared = new WeakMap<QueueDirectory, SharedFile>()
+
+/** The part of one worker in the file; as a {@link WorkerFile}. */
 export class LockFile {
   /** It is in claimed/, not in workers/. */
   readonly name = undefined
+  readonly #file: SharedFile
+
+  /** @param items - How many items there is room for at first. */
+  constructor(directory: QueueDirectory, meta: MetaDirectory, items: number) {
+    let file = shared.get(directory)
+    if (file === undefined) shared.set(directory, (file = new SharedFile(directory, meta, items)))
+    this.#file = file
+  }
+
+  get lines(): WorkerLines {
+    return this.#file.lines
+  }
+
+  /** Opens the file of the present directory, unless it is open. Never throws. */
+  ensure(): void {
+    this.#file.flush()
+  }
+
+  /** Tells of the worker with the next {@link flush}. */
+  tell(worker: WorkerLine): void {
+    this.#file.tell(this, worker)
+  }
+
+  /** Writes the lines that have changed. Never throws. */
+  flush(): void {
+    this.#file.flush()
+  }
+
+  /** The worker has closed. Native code removes the file, with the directory. Never throws. */
+  close(): void {
+    this.#file.leave(this)
+  }
+}
+
+class SharedFile {
+  readonly lines: WorkerLines
   readonly #directory: QueueDirectory
   readonly #meta: MetaDirectory
-  readonly #lines: WorkerLines
+  readonly #workers = new Map<LockFile, WorkerLine>()
   #open: Open | undefined
+  #isWriting = false
 
-  constructor(directory: QueueDirectory, meta: MetaDirectory, lines: WorkerLines) {
+  constructor(directory: QueueDirectory, meta: MetaDirectory, items: number) {
     this.#directory = directory
     this.#meta = meta
-    this.#lines = lines
+    this.lines = new WorkerLines(items)
   }
 
-  /** Opens the file of the present directory of this worker. Never throws. */
-  ensure(): void {
-    const at = this.#path
-    if (at === undefined || at === this.#open?.path) return
-    this.close()
-    this.#open = this.#meta.attempt('workers', () => ({ path: at, descriptor: openFile(at, 'write') }))
-    this.#lines.markAll()
+  tell(file: LockFile, worker: WorkerLine): void {
+    this.#workers.set(file, worker)
+    const all = [...this.#workers.values()]
+    this.lines.worker = all.reduce((one, other) => joined(one, other))
   }
 
-  /** Writes the lines that have changed, in one call. Never throws. */
+  leave(file: LockFile): void {
+    const last = this.#workers.get(file)
+    this.#workers.delete(file)
+    if (this.#workers.size > 0 || last === undefined) return
+    this.#close()
+  }
+
   flush(): void {
-    this.ensure()
-    if (this.#open === undefined) return
-    const { descriptor } = this.#open
-    const { start, end } = this.#lines.takeChange()
-    if (start >= end) return
-    const isWritten = this.#meta.attempt('workers', () => {
-      writeAt(descriptor, this.#lines.bytes, start, end)
-      return true
-    })
-    // What is in memory is right, and the next write tells of it.
-    if (isWritten !== true) this.#lines.markAll()
+    if (this.#directory.isLocal) this.#meta.attempt('workers', () => this.#write())
+    else if (!this.#isWriting) void this.#writeLater()
   }
 
-  /** Closes the file. Native code removes it with the directory. Never throws. */
-  close(): void {
-    if (this.#open === undefined) return
-    const { descriptor } = this.#open
-    this.#meta.attempt('workers', () => closeFile(descriptor))
+  #write(): void {
+    const at = this.#path
+    if (at === undefined) return
+    if (at !== this.#open?.path) {
+      this.#close()
+      this.#open = { path: at, descriptor: openFile(at, 'write') }
+    }
+    const { start, end } = this.lines.takeChange()
+    if (start >= end) return
+    try {
+      writeAt(this.#open.descriptor, this.lines.bytes, start, end)
+    } catch (error) {
+      // What is in memory is right, and the next write tells of it.
+      this.lines.markAll()
+      throw error
+    }
+  }
+
+  /** {@link #write} beside this thread, which a file server may keep waiting. */
+  async #writeLater(): Promise<void> {
+    this.#isWriting = true
+    try {
+      for (;;) {
+        const at = this.#path
+        if (at === undefined) return
+        if (at !== this.#open?.path) {
+          this.#close()
+          const { O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants
+          this.#open = { path: at, descriptor: await openLater(at, O_RDWR | O_NOFOLLOW | O_NONBLOCK) }
+        }
+        const { start, end } = this.lines.takeChange()
+        if (start >= end) return
+        const bytes = Buffer.from(this.lines.bytes.subarray(start, end))
+        await write(this.#open.descriptor, bytes, 0, bytes.length, start)
+      }
+    } catch (error) {
+      this.lines.markAll()
+      this.#meta.attempt('workers', () => {
+        throw error
+      })
+    } finally {
+      this.#isWriting = false
+    }
+  }
+
+  #close(): void {
+    if (this.#open !== undefined) closeLater(this.#open.descriptor)
     this.#open = undefined
+    this.lines.markAll()
   }
 
   get #path(): string | undefined {
     const { opened, layout } = this.#directory
     const worker = opened === undefined ? undefined : native.workerName(opened)
-    if (worker === undefined) return undefined
-    return path.join(layout.path, CLAIMED_DIRECTORY, pathText(worker), '.lock')
+    return worker === undefined ? undefined : path.join(workerPath(layout, pathText(worker)), WORKER_LOCK)
   }
+}
+
+/** Two workers of one process, as one. */
+function joined(one: WorkerLine, other: WorkerLine): WorkerLine {
+  const first = one.started <= other.started ? one : other
+  const state = STATES[Math.min(STATES.indexOf(one.state), STATES.indexOf(other.state))] ?? one.state
+  const counters = Object.fromEntries(
+    Object.entries(one.counters).map(([key, count]) => [
+      key,
+      (count as number) + other.counters[key as keyof Counters],
+    ]),
+  ) as unknown as Counters
+  return { ...first, concurrency: one.concurrency + other.concurrency, state, counters }
 }

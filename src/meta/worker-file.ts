@@ -26,7 +26,7 @@ import {
   writeAt,
 } from './files.js'
 import { hiddenName, partPath, workerFileName } from './layout.js'
-import type { WorkerLines } from './worker-lines.js'
+import type { WorkerLine, WorkerLines } from './worker-lines.js'
 
 /** More workers of one process than there will be, and more leftovers of processes with its number. */
 const MOST_NUMBERS = 10_000
@@ -39,12 +39,12 @@ interface Open {
 
 export class WorkerFile {
   readonly #meta: MetaDirectory
-  readonly #lines: WorkerLines
+  readonly lines: WorkerLines
   #open: Open | undefined
 
   constructor(meta: MetaDirectory, lines: WorkerLines) {
     this.#meta = meta
-    this.#lines = lines
+    this.lines = lines
   }
 
   /** The name of the file in workers/; `undefined`: there is none. */
@@ -59,18 +59,23 @@ export class WorkerFile {
     this.#open = this.#meta.attempt('workers', () => this.#make())
   }
 
+  /** Tells of the worker with the next {@link flush}. */
+  tell(worker: WorkerLine): void {
+    this.lines.worker = worker
+  }
+
   /** Writes the lines that have changed, in one call. Never throws. */
   flush(): void {
     if (this.#open === undefined) return
     const { descriptor } = this.#open
-    const { start, end } = this.#lines.takeChange()
+    const { start, end } = this.lines.takeChange()
     if (start >= end) return
     const isWritten = this.#meta.attempt('workers', () => {
-      writeAt(descriptor, this.#lines.bytes, start, end)
+      writeAt(descriptor, this.lines.bytes, start, end)
       return true
     })
     // What is in memory is right, and the next write tells of it.
-    if (isWritten !== true) this.#lines.markAll()
+    if (isWritten !== true) this.lines.markAll()
   }
 
   /** Removes the file. Never throws. */
@@ -112,8 +117,8 @@ export class WorkerFile {
       // With the hidden name taken, no other thread comes to have the name.
       const isFree = infoAt(path) === undefined
       if (isFree && tryLock(descriptor, lockKind)) {
-        writeAt(descriptor, this.#lines.bytes, 0, this.#lines.bytes.length)
-        this.#lines.takeChange()
+        writeAt(descriptor, this.lines.bytes, 0, this.lines.bytes.length)
+        this.lines.takeChange()
         rename(hidden, path)
         return { name, path, descriptor: raised(descriptor) }
       }
@@ -121,7 +126,7 @@ export class WorkerFile {
       closeFile(descriptor)
       return undefined
     } catch (error) {
-      this.#lines.markAll()
+      this.lines.markAll()
       closeFile(descriptor)
       removeFile(hidden)
       throw error

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { constants } from 'node:fs'
-import fs from 'node:fs/promises'
+import fs, { constants } from 'node:fs'
 
 /** The table of Linux. */
 export const MOUNT_TABLE = '/proc/self/mountinfo'
@@ -19,15 +18,18 @@ export interface Mount {
   readonly point: string
   /** Its device, such as `8:1`: on some file systems, not the one that stat(2) reports. */
   readonly device: string
+  /** The options of the mount and of its file system, such as `rw` and `vers=4.2`. */
+  readonly options: readonly string[]
 }
+
+const FLAGS = constants.O_RDONLY | constants.O_DIRECTORY
 
 /** The mount of a directory; `undefined` if the system has no such table (macOS, no /proc). */
 export async function mountOf(directory: string): Promise<Mount | undefined> {
   try {
-    const handle = await fs.open(directory, constants.O_RDONLY | constants.O_DIRECTORY)
+    const handle = await fs.promises.open(directory, FLAGS)
     try {
-      const info = await fs.readFile(`/proc/self/fdinfo/${handle.fd}`, 'utf8')
-      return findMount(await fs.readFile(MOUNT_TABLE, 'utf8'), mountId(info))
+      return mountBehind(handle.fd)
     } finally {
       await handle.close()
     }
@@ -35,6 +37,26 @@ export async function mountOf(directory: string): Promise<Mount | undefined> {
     // The mount only adds detail to the result.
     return undefined
   }
+}
+
+/** Synchronous {@link mountOf}. */
+export function mountOfSync(directory: string): Mount | undefined {
+  try {
+    const descriptor = fs.openSync(directory, FLAGS)
+    try {
+      return mountBehind(descriptor)
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch {
+    return undefined
+  }
+}
+
+// The files of /proc are in memory: reading them never waits for a server.
+function mountBehind(descriptor: number): Mount | undefined {
+  const info = fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8')
+  return findMount(fs.readFileSync(MOUNT_TABLE, 'utf8'), mountId(info))
 }
 
 /** The number of the mount of an open file, from its /proc/self/fdinfo. */
@@ -54,11 +76,17 @@ export function allMounts(table: string): readonly Mount[] {
 }
 
 function mountIn(line: string): Mount | undefined {
-  const [, , device, , point] = line.split(' ')
-  const [, type, source] = / - (\S+) (\S+)/.exec(line) ?? []
-  if (device === undefined || point === undefined || type === undefined || source === undefined)
-    return undefined
-  return { type, source: unescape(source), point: unescape(point), device }
+  const [, , device, , point, options] = line.split(' ')
+  const [, type, source, more = ''] = / - (\S+) (\S+) ?(\S*)/.exec(line) ?? []
+  if (device === undefined || point === undefined || options === undefined) return undefined
+  if (type === undefined || source === undefined) return undefined
+  return {
+    type,
+    source: unescape(source),
+    point: unescape(point),
+    device,
+    options: `${options},${more}`.split(',').filter((option) => option !== ''),
+  }
 }
 
 // The table has spaces and similar characters as \040.

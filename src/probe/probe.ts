@@ -10,10 +10,11 @@ import path from 'node:path'
 import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
-import { FileSystemError, type FsqError, PermissionError, SettingError } from '../errors/classes.js'
+import { FileSystemError, type FsqError, PermissionError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import { removeLeftover } from '../directory/files.js'
+import { checkedDirectory } from './checked-directory.js'
 import { mountOf } from './mounts.js'
 import { type NativeProbe, Reach, isFailure, native, newWatch } from '../addon/native.js'
 import { type Feature, type Features, type Probe, fittingLockKind, promisesOf } from './promises.js'
@@ -50,9 +51,7 @@ const BARREN: ReadonlyMap<number, ErrnoMeaning> = new Map([
  * ```
  */
 export async function probe(directory: string): Promise<Probe> {
-  if (typeof directory !== 'string' || directory === '' || directory.includes('\0'))
-    throw new SettingError('directory', directory, 'the path of a directory, a string without NUL')
-  const where = path.resolve(directory)
+  const where = checkedDirectory(directory)
   const fileSystem = await native.findFileSystem(where)
   if (isFailure(fileSystem)) {
     const meaning = fileSystem.errno === -ENOENT ? MISSING : undefined

@@ -12,7 +12,7 @@
  */
 import os from 'node:os'
 
-import { type QueueHandle, native } from '../addon/native.js'
+import type { QueueHandle } from '../addon/native.js'
 import type { ClaimBatch } from '../addon/packing.js'
 import type { Cancellation } from '../cancellation.js'
 import { isStale } from '../directory/open-directory.js'

@@ -125,12 +125,18 @@ export class TakeOver {
       )
     } catch (error) {
       // Without the marks, the items stay where they are: a full disk must not lose a mark.
-      this.#report(worker.name, fileSystemError(failureOf(error, 'open', ''), 'mark the items of a dead worker'))
+      this.#report(
+        worker.name,
+        fileSystemError(failureOf(error, 'open', ''), 'mark the items of a dead worker'),
+      )
     } finally {
       native.release(worker.claims)
       const failure = await native.dismiss(worker.directory)
       if (failure !== undefined && failure.errno !== -ENOTEMPTY && failure.errno !== -ENOENT)
-        this.#report(worker.name, this.#context.directory.error(failure, 'remove the directory of a dead worker in'))
+        this.#report(
+          worker.name,
+          this.#context.directory.error(failure, 'remove the directory of a dead worker in'),
+        )
     }
   }
 

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 
 import { Place, REGULAR_FILE, isFailure, native } from '../../src/addon/native.js'
 import type { Queue } from '../../src/queue.js'
-import { LOCK_MARKER } from '../../src/settings.js'
+import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER } from '../../src/settings.js'
 import { Child } from '../support/child.js'
 import { type Directory, itemName, names, pathOf, plant, useTestBed } from '../support/queue.js'
 import { compareItemNames } from '../support/fifo-order.js'
@@ -16,7 +16,17 @@ const bed = useTestBed()
 /** The order in which native code lists the names, and that all of them are files. */
 async function listed(queue: Queue, place: Directory): Promise<string[]> {
   const { settings, path } = queue
-  const parts = [settings.queue, settings.tmp, settings.done, settings.fail, settings.down, LOCK_MARKER]
+  const parts = [
+    settings.queue,
+    settings.tmp,
+    settings.done,
+    settings.fail,
+    settings.down,
+    LOCK_MARKER,
+    RENAME_MARKER,
+    CLAIMED_DIRECTORY,
+    'down-rename',
+  ]
   const handle = await native.openQueue(path, parts, true)
   if (isFailure(handle)) throw new Error(handle.syscall)
   const listing = await native.list(handle, Place[place], 0)

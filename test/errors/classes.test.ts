@@ -13,6 +13,7 @@ const {
   FinishError,
   FsqError,
   MalformedNameError,
+  MountError,
   NameTooLongError,
   NetworkFileSystemError,
   NotDurableError,
@@ -53,6 +54,8 @@ const CODES: Readonly<Record<string, string>> = {
   ContentError: 'ERR_FSQ_CONTENT',
   SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
   NetworkFileSystemError: 'ERR_FSQ_NETWORK_FS',
+  MountError: 'ERR_FSQ_MOUNT',
+  PeerError: 'ERR_FSQ_PEER',
   AddonMissingError: 'ERR_FSQ_ADDON_MISSING',
   LockTimeoutError: 'ERR_FSQ_LOCK_TIMEOUT',
   LockNotHeldError: 'ERR_FSQ_LOCK_NOT_HELD',
@@ -72,6 +75,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   SettingError: () => new SettingError('FSQ_TTL', 'x', 'a number'),
   NotDurableError: () => new NotDurableError('_x'),
   NetworkFileSystemError: () => new NetworkFileSystemError('/q', 'nfs'),
+  MountError: () => new MountError('/q', ['with nolock, …: mount it without nolock']),
   EnqueueAbortedError: () => new EnqueueAbortedError(new Error('no time')),
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
@@ -85,6 +89,7 @@ const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   SettingError: undefined,
   NotDurableError: /^Do not repeat it/,
   NetworkFileSystemError: /^Put FSQ_ROOT on a local file system/,
+  MountError: /^If one machine alone works the queue/,
   EnqueueAbortedError: /^Enqueue it again/,
   EnqueueManyError: /^'outcomes' has the result/,
   FinishError: /^It stays claimed/,
@@ -293,6 +298,14 @@ describe('the classes with fields', () => {
       advice: 'Correct it',
     })
     expect(new SettingError('x', 'y'.repeat(1000), 'less').message.length).toBeLessThan(200)
+  })
+
+  test('MountError', () => {
+    const error = new MountError('/mnt/q', ['one: mount it', 'two: mount it'])
+    expect(error.reasons).toEqual(['one: mount it', 'two: mount it'])
+    expect(error.message).toMatch(
+      /^Several machines .* in \/mnt\/q, .*: one: mount it; two: mount it\. If one machine alone .*'lock'$/,
+    )
   })
 
   test('NetworkFileSystemError', () => {

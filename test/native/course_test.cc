@@ -13,7 +13,7 @@ using Outcome = Course::Outcome;
 
 constexpr int64_t kMs = 1'000'000;
 
-enum class Item { kFree, kHeld, kGone };
+enum class Item { kFree, kHeld, kGone, kTaken };
 
 // One try of the next name, in a queue that consists of `items`. False: no name is left.
 bool Step(Course& course, std::vector<Item>& items, std::vector<size_t>& claimed, int64_t now_ns) {
@@ -24,7 +24,8 @@ bool Step(Course& course, std::vector<Item>& items, std::vector<size_t>& claimed
   if (item == Item::kFree) claimed.push_back(*next);
   course.Note(item == Item::kFree   ? Outcome::kClaimed
               : item == Item::kHeld ? Outcome::kHeld
-                                    : Outcome::kGone,
+              : item == Item::kGone ? Outcome::kGone
+                                    : Outcome::kTaken,
               true);
   if (item == Item::kFree) item = Item::kHeld;
   return true;
@@ -42,6 +43,22 @@ void AWorkerAloneLeapsOverNothing() {
   }
   EXPECT(course.Ended() && claimed.size() == 4'000);
   for (size_t at = 1; at < claimed.size(); at++) EXPECT(claimed[at - 1] < claimed[at]);
+}
+
+// Names that others have taken, which have left the directory, are such a sign.
+void AWorkerAmongOthersLeapsOverNamesThatTheyHaveTaken() {
+  std::vector<Item> items(5'000, Item::kFree);
+  for (size_t at = 100; at < 200; at++) items[at] = Item::kTaken;
+  Course course(items.size());
+  std::vector<size_t> claimed;
+  size_t tries = 0;
+  for (; claimed.size() <= 100 && Step(course, items, claimed, 1); tries++) {
+  }
+  EXPECT(claimed.back() > 200 && tries < 110);
+  // It comes back to the names that it has leapt over.
+  while (Step(course, items, claimed, 1)) {
+  }
+  EXPECT(course.Ended() && claimed.size() == 4'900);
 }
 
 // Workers that take turns at random: each item is claimed once, nearly every try is a claim, and each course

@@ -14,6 +14,8 @@ constexpr Test kTests[] = {
     {"names are in FIFO order", fsq::test::NamesAreInFifoOrder},
     {"long listings are sorted", fsq::test::LongListingsAreSorted},
     {"a worker alone leaps over nothing", fsq::test::AWorkerAloneLeapsOverNothing},
+    {"a worker among others leaps over names that they have taken",
+     fsq::test::AWorkerAmongOthersLeapsOverNamesThatTheyHaveTaken},
     {"workers seldom meet", fsq::test::WorkersSeldomMeet},
     {"the front is looked at again", fsq::test::TheFrontIsLookedAtAgain},
     {"a released name is tried again", fsq::test::AReleasedNameIsTriedAgain},
@@ -27,6 +29,8 @@ constexpr Test kTests[] = {
     {"items are built in tmp/ where nothing else works", fsq::test::ItemsAreBuiltInTmpWhereNothingElseWorks},
     {"a move onto itself takes no name", fsq::test::AMoveOntoItselfTakesNoName},
     {"workers on many threads share one queue", fsq::test::WorkersOnManyThreadsShareOneQueue},
+    {"workers on many threads claim by renaming", fsq::test::WorkersOnManyThreadsClaimByRenaming},
+    {"what a closed queue had claimed is taken over", fsq::test::WhatAClosedQueueHadClaimedIsTakenOver},
 };
 
 }  // namespace

@@ -19,22 +19,25 @@
 #include "queue/install.h"
 #include "queue/listing.h"
 #include "queue/skipped.h"
+#include "queue/take_over.h"
 #include "tests.h"
 
 namespace fsq::test {
 namespace {
 
-const QueueDirectory::Layout kLayout{{"queue", "tmp", "done", "fail"}, "down", "lock-fcntl"};
+const QueueDirectory::Layout kLayout{
+    {"queue", "tmp", "done", "fail"}, "down", "lock-fcntl", "claims-rename", "claimed", "down-rename"};
 constexpr size_t kReadLimit = 4096;
 
 // A queue of the test's own, removed with it.
 class TestQueue {
  public:
-  TestQueue() {
+  explicit TestQueue(bool by_rename = false) {
     const char* const base = ::getenv("TMPDIR");
     root_ = std::string(base == nullptr ? "/tmp" : base) + "/fsq-native-XXXXXX";
     EXPECT(::mkdtemp(root_.data()) != nullptr);
     Installation installation{root_, ".fsq-aaaaaa", "q", {"queue", "tmp", "done", "fail"}};
+    if (by_rename) installation.marker = kLayout.rename_marker;
     EXPECT(!Install(installation) && installation.published);
   }
   ~TestQueue() { std::filesystem::remove_all(root_); }
@@ -97,10 +100,11 @@ ClaimBatch ClaimAll(const QueueDirectory& directory, Skipped* skipped = nullptr)
 }
 
 void FinishIt(const QueueDirectory& directory, Claim claim, Place place, const std::string& to,
-              bool discard = false) {
+              bool discard = false, std::shared_ptr<WorkerDirectory> holder = nullptr) {
   std::vector<Finish> finishes;
   finishes.push_back({std::move(claim.descriptor), claim.name, place, to});
   finishes.front().discard = discard;
+  finishes.front().holder = std::move(holder);
   FinishAll(directory, finishes, true);
   EXPECT(finishes.front().moved && !finishes.front().failure);
 }
@@ -189,12 +193,13 @@ void AMoveOntoItselfTakesNoName() {
 
 // The sanitizer of threads looks at what they share: the counter of entropies, what is known of the file
 // system, the descriptors that are kept.
-void WorkersOnManyThreadsShareOneQueue() {
+static void ShareOneQueue(bool by_rename) {
   constexpr int kProducers = 2;
-  constexpr int kWorkers = 3;
+  constexpr int kWorkers = 4;
   constexpr int kItemsEach = 300;
-  const TestQueue queue;
+  const TestQueue queue(by_rename);
   const auto shared = queue.Open();
+  shared->set_lease_ms(10'000);
   std::mutex mutex;
   std::map<std::string, int> runs;
   std::vector<std::thread> threads;
@@ -211,7 +216,7 @@ void WorkersOnManyThreadsShareOneQueue() {
   };
   for (int worker = 0; worker < kWorkers; worker++) {
     threads.emplace_back([&, worker] {
-      const auto own = worker == 0 ? shared : queue.Open();
+      const auto own = worker < 2 ? shared : queue.Open();
       Skipped skipped;
       while (!done()) {
         Failure failure;
@@ -222,13 +227,14 @@ void WorkersOnManyThreadsShareOneQueue() {
               ClaimNext(*own, *listing, 8, listing->size(), kReadLimit, worker == 0 ? nullptr : &skipped, {});
           EXPECT(!batch.failure);
           ended = batch.ended;
+          EXPECT(SeizeDead(*own, {}, &failure).empty() && !failure);
           for (Claim& claim : batch.claims) {
             {
               const std::lock_guard lock(mutex);
               runs[claim.name]++;
             }
             const std::string name = claim.name;
-            FinishIt(*own, std::move(claim), Place::kDone, name);
+            FinishIt(*own, std::move(claim), Place::kDone, name, false, batch.holder);
           }
         }
       }
@@ -238,6 +244,40 @@ void WorkersOnManyThreadsShareOneQueue() {
   for (const auto& [name, times] : runs) EXPECT(times == 1);
   EXPECT(queue.Names(*shared, Place::kDone).size() == kProducers * kItemsEach);
   EXPECT(queue.Names(*shared, Place::kQueue).empty() && queue.Names(*shared, Place::kTmp).empty());
+}
+
+void WorkersOnManyThreadsShareOneQueue() {
+  ShareOneQueue(false);
+}
+
+void WorkersOnManyThreadsClaimByRenaming() {
+  ShareOneQueue(true);
+}
+
+// Also when its fence is watched: the lock must not stay with the thread.
+void WhatAClosedQueueHadClaimedIsTakenOver() {
+  for (const int64_t lease_ms : {0, 50}) {
+    const TestQueue queue(true);
+    auto dead = queue.Open();
+    dead->set_lease_ms(lease_ms);
+    const std::vector<std::string> names = EnqueueThem(*dead, FormOf(false), {ItemOf("a", "one")});
+    ClaimBatch batch = ClaimAll(*dead);
+    EXPECT(batch.claims.size() == 1 && !batch.holder->IsLost());
+    const auto heir = queue.Open();
+    Failure failure;
+    EXPECT(SeizeDead(*heir, {}, &failure).empty() && !failure);
+    dead.reset();
+    batch = {};
+    std::vector<Seized> seized;
+    while (seized.empty()) seized = SeizeDead(*heir, {}, &failure);
+    EXPECT(!failure && seized.size() == 1 && seized[0].items.size() == 1 && seized[0].lines.size() == 512);
+    Claim claim;
+    claim.descriptor.Remember(seized[0].items[0].info);
+    claim.name = seized[0].items[0].name;
+    FinishIt(*heir, std::move(claim), Place::kQueue, names[0], false, seized[0].directory);
+    EXPECT(!seized[0].directory->Remove());
+    EXPECT(queue.Names(*heir, Place::kQueue) == names);
+  }
 }
 
 }  // namespace fsq::test

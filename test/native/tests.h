@@ -7,6 +7,7 @@ void FieldsAreFound();
 void NamesAreInFifoOrder();
 void LongListingsAreSorted();
 void AWorkerAloneLeapsOverNothing();
+void AWorkerAmongOthersLeapsOverNamesThatTheyHaveTaken();
 void WorkersSeldomMeet();
 void TheFrontIsLookedAtAgain();
 void AReleasedNameIsTriedAgain();
@@ -20,5 +21,7 @@ void ItemsGoThroughTheQueue();
 void ItemsAreBuiltInTmpWhereNothingElseWorks();
 void AMoveOntoItselfTakesNoName();
 void WorkersOnManyThreadsShareOneQueue();
+void WorkersOnManyThreadsClaimByRenaming();
+void WhatAClosedQueueHadClaimedIsTakenOver();
 
 }  // namespace fsq::test

@@ -13,7 +13,7 @@ import {
   TooManyFilesError,
 } from '../../src/errors/classes.js'
 import { Queue } from '../../src/index.js'
-import { findMount, mountOf } from '../../src/probe/mounts.js'
+import { findMount, mountOf, mountOfSync } from '../../src/probe/mounts.js'
 import { Reach } from '../../src/addon/native.js'
 import { networkOf, probe } from '../../src/probe/probe.js'
 import type { Features, Probe } from '../../src/probe/promises.js'
@@ -319,8 +319,20 @@ describe('the table of mounts', () => {
   ].join('\n')
 
   test.each([
-    ['22', { type: 'ext4', source: '/dev/vda', point: '/', device: '254:0' }],
-    ['221', { type: 'fuse.sshfs', source: 'me@host:/a b\\c', point: '/mnt/a b', device: '0:52' }],
+    [
+      '22',
+      { type: 'ext4', source: '/dev/vda', point: '/', device: '254:0', options: ['rw', 'relatime', 'rw'] },
+    ],
+    [
+      '221',
+      {
+        type: 'fuse.sshfs',
+        source: 'me@host:/a b\\c',
+        point: '/mnt/a b',
+        device: '0:52',
+        options: ['rw', 'rw', 'user_id=0'],
+      },
+    ],
     ['2', undefined],
     ['', undefined],
     [undefined, undefined],
@@ -330,5 +342,12 @@ describe('the table of mounts', () => {
 
   test('of what cannot be opened', async () => {
     expect(await mountOf(bed.path('missing'))).toBeUndefined()
+    expect(mountOfSync(bed.path('missing'))).toBeUndefined()
+  })
+
+  onLinux('is read alike by both forms', async () => {
+    const mount = await mountOf(bed.root)
+    expect(mount?.options).toContain('rw')
+    expect(mountOfSync(bed.root)).toEqual(mount)
   })
 })

@@ -40,6 +40,10 @@ async function argumentsOf({ root, at }) {
     replace: false,
   }
   const form = addon.newItemForm(values)
+  const dead = path.join(root, 'q', 'claimed', `dead${at}`)
+  fs.mkdirSync(dead, { recursive: true })
+  fs.writeFileSync(path.join(dead, '.lock'), '')
+  const [seized] = await addon.seize(queue)
   const watch = addon.newWatch(at % 2 === 0)
   const draft = await addon.openDraft(queue, form, 'a')
   const many = [queue, form, ['a', 'b'], [Buffer.from('x'), null], [0, 5], [addon.newStop(), undefined]]
@@ -49,7 +53,16 @@ async function argumentsOf({ root, at }) {
     openQueue: [path.join(root, 'q'), NAMES, true],
     openQueueSync: [path.join(root, 'q'), NAMES, true],
     usesFcntl: [queue],
+    claimsByRename: [queue],
     fileSystemOf: [queue],
+    workerName: [queue],
+    setLease: [queue, 1000],
+    fence: [queue],
+    retireWorker: [queue],
+    seize: [queue],
+    dismiss: [seized.directory],
+    openItem: [1e9],
+    openItemSync: [1e9],
     list: [queue, 0, 1, skipped, addon.newStop()],
     listSync: [queue, 0, 1, skipped, addon.newStop()],
     listingSize: [listing()],

@@ -38,7 +38,17 @@ describe('a walk', () => {
   onLinux('opens nothing that is delayed, so that no watch hears it', async () => {
     const queue = await install()
     await enqueueDelayed(queue, 300)
-    const settings = ['queue', 'tmp', 'done', 'fail', 'down', 'lock-fcntl']
+    const settings = [
+      'queue',
+      'tmp',
+      'done',
+      'fail',
+      'down',
+      'lock-fcntl',
+      'claims-rename',
+      'claimed',
+      'down-rename',
+    ]
     const handle = native.openQueueSync(queue.path, settings, true)
     if (isFailure(handle)) throw new Error('not opened')
     const listing = native.listSync(handle, Place.queue, 0)

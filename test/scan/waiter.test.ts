@@ -292,7 +292,7 @@ test('a look that finds a lock free holds it for no longer than the next claims'
   const held = [await takeOne(bed.open()), await takeOne(bed.open())]
   const handle = native.openQueueSync(
     bed.path('q'),
-    ['queue', 'tmp', 'done', 'fail', 'down', 'lock-fcntl'],
+    ['queue', 'tmp', 'done', 'fail', 'down', 'lock-fcntl', 'claims-rename', 'claimed', 'down-rename'],
     true,
   )
   if (isFailure(handle)) throw new Error('not opened')

@@ -1,0 +1,657 @@
+// The native side of queues whose claims are renames, on the addon itself: the protocol must be right on a file system that answers
+// wrongly, dies in the middle, or takes a lock away. Fault points stand in for it.
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+
+import { beforeEach, describe, expect, test } from '@jest/globals'
+
+import { Child, makeDirectory, until } from '../support/child.js'
+import { onLinux } from '../support/needs.js'
+
+const { EINVAL, EEXIST, ENOENT, ENOTEMPTY, EOWNERDEAD, EIO, ESTALE } = {
+  EOWNERDEAD: process.platform === 'linux' ? 130 : 105,
+  ...os.constants.errno,
+}
+const PLACES = ['queue', 'tmp', 'done', 'fail'] as const
+/** Neither claims nor finishes can rename without replacing. */
+const BY_LINK = `claim.rename#1=errno:${EINVAL};finish.rename=errno:${EINVAL};claim.exclusive=errno:${EINVAL}`
+
+let queue = ''
+
+beforeEach(() => {
+  queue = path.join(makeDirectory({ quick: true }), 'q')
+  for (const place of [...PLACES, 'claimed']) fs.mkdirSync(path.join(queue, place), { recursive: true })
+  fs.writeFileSync(path.join(queue, 'claims-rename'), '')
+})
+
+interface ClaimedItem {
+  readonly name: string
+  readonly content: string
+  readonly claimedAt: number
+  readonly descriptor: number
+  readonly position: number
+}
+
+interface Claimed {
+  readonly items: readonly ClaimedItem[]
+  readonly busy: number
+  readonly delayed: number
+  readonly failure?: { readonly errno: number }
+  readonly notes?: readonly { readonly kind: number; readonly name: string }[]
+}
+
+class Worker {
+  readonly child: Child
+  #asked = 0
+
+  constructor(faults = '', job: object = {}) {
+    this.child = new Child('rename-worker.mjs', { queue, ...job }, { faults })
+  }
+
+  async ask<Answer = unknown>(call: string, given: object = {}): Promise<Answer> {
+    const id = this.#asked++
+    this.child.tell({ call, id, ...given })
+    return (await this.child.says(`answer${id}`))[`answer${id}`] as Answer
+  }
+
+  /** Asks for a call during which the process dies. */
+  async dieIn(call: string, given: object = {}): Promise<void> {
+    this.child.tell({ call, id: this.#asked++, ...given })
+    expect(await this.child.ended).toMatchObject({ signal: 'SIGKILL' })
+  }
+
+  async enqueue(content: string): Promise<string> {
+    return this.ask<string>('enqueue', { content })
+  }
+
+  async claim(given: object = {}): Promise<Claimed> {
+    return this.ask<Claimed>('claim', given)
+  }
+
+  async claimOne(): Promise<ClaimedItem> {
+    const { items, failure } = await this.claim({ limit: 1 })
+    expect(failure).toBeUndefined()
+    expect(items).toHaveLength(1)
+    return items[0] as ClaimedItem
+  }
+
+  async finish(name: string, place: string, given: object = {}): Promise<unknown> {
+    return this.ask('finish', { name, place, ...given })
+  }
+
+  /** Takes over, gives all back and removes the directories. */
+  async takeOver(): Promise<string[]> {
+    const seized = await this.ask<{ names: string[] }[]>('seize')
+    for (const name of seized.flatMap(({ names }) => names))
+      expect(await this.finish(name, 'queue')).toBeNull()
+    expect(await this.ask('dismiss')).toEqual(seized.map(() => null))
+    return seized.flatMap(({ names }) => names)
+  }
+}
+
+/** The files in the queue by their places, without those of workers: each as NAME: CONTENT. */
+function files(): Record<string, string[]> {
+  const read = (directory: string): string[] =>
+    fs
+      .readdirSync(path.join(queue, directory))
+      .filter((name) => name !== '.lock')
+      .map((name) => `${name}: ${fs.readFileSync(path.join(queue, directory, name), 'utf8')}`)
+      .sort()
+  const workers = fs.readdirSync(path.join(queue, 'claimed')).flatMap((worker) => read(`claimed/${worker}`))
+  return {
+    ...Object.fromEntries(PLACES.map((place) => [place, read(place)])),
+    claimed: workers.sort(),
+  }
+}
+
+const NONE = { queue: [], tmp: [], done: [], fail: [], claimed: [] }
+
+function plant(name: string, content: string): void {
+  fs.writeFileSync(path.join(queue, 'queue', name), content)
+}
+
+function withTries(name: string, tries: number): string {
+  return name.replace(/_0_a$/, `_${tries}_a`)
+}
+
+describe('an item', () => {
+  test('is claimed, read, and finished, and nothing of it stays open', async () => {
+    const worker = new Worker()
+    // From now on it keeps queue/ open to list it.
+    await worker.claim()
+    const names = [await worker.enqueue('one'), await worker.enqueue('two'), await worker.enqueue('three')]
+    const { open } = await worker.ask<{ open: string[] }>('look')
+    const { items } = await worker.claim()
+    expect(items).toMatchObject([
+      { content: 'one', descriptor: -1, position: 0 },
+      { content: 'two', descriptor: -1 },
+      { content: 'three', descriptor: -1 },
+    ])
+    expect(files()).toMatchObject({
+      queue: [],
+      claimed: [expect.anything(), expect.anything(), expect.anything()],
+    })
+    const {
+      name,
+      byRename,
+      open: after,
+    } = await worker.ask<{ name: string; byRename: boolean; open: string[] }>('look')
+    expect(byRename).toBe(true)
+    expect(name).toMatch(new RegExp(`-${worker.child.pid}-[0-9a-f]{16}$`))
+    const own = path.join(queue, 'claimed', name)
+    const opened = after.slice()
+    for (const file of open) opened.splice(opened.indexOf(file), 1)
+    expect(opened.sort()).toEqual([path.join(queue, 'claimed'), own, path.join(own, '.lock')])
+    expect(await worker.ask('read', { name: names[1] })).toBe('two')
+    expect(await worker.finish(names[0] as string, 'done')).toBeNull()
+    expect(
+      await worker.finish(names[1] as string, 'queue', { to: withTries(names[1] as string, 1) }),
+    ).toBeNull()
+    expect(await worker.finish(names[2] as string, 'discard')).toBeNull()
+    expect(files()).toEqual({
+      ...NONE,
+      done: [`${names[0]}: one`],
+      queue: [`${withTries(names[1] as string, 1)}: two`],
+    })
+    expect(await worker.ask('look')).toMatchObject({ open: after })
+  })
+
+  test('takes an lstat, a rename, an open, an fstat and a read to claim, and a rename to finish', async () => {
+    const worker = new Worker()
+    await worker.ask('claim')
+    for (let count = 0; count < 20; count++) await worker.enqueue(`${count}`)
+    await worker.ask('setFaults', { faults: '' })
+    const { items } = await worker.claim()
+    for (const { name } of items) await worker.finish(name, 'done')
+    const hits = await worker.ask<Record<string, number>>('hits')
+    const perItem = Object.entries(hits).filter(([, count]) => count >= 10)
+    expect(Object.fromEntries(perItem)).toEqual({
+      'claim.look': 20,
+      'claim.rename': 20,
+      'claim.open': 20,
+      'claim.fstat': 20,
+      'claim.read': 20,
+      'finish.rename': 20,
+    })
+  })
+
+  test('has a number that grows from claim to claim', async () => {
+    const worker = new Worker()
+    const name = await worker.enqueue('x')
+    const first = await worker.claimOne()
+    expect(Math.abs(first.claimedAt / 1000 - Date.now())).toBeLessThan(60_000)
+    expect(await worker.finish(name, 'queue')).toBeNull()
+    await until('the clock of the file system has gone on', () => {
+      fs.writeFileSync(path.join(queue, 'tmp', 'clock'), '')
+      return fs.statSync(path.join(queue, 'tmp', 'clock')).ctimeMs * 1000 > first.claimedAt + 1000
+    })
+    expect((await worker.claimOne()).claimedAt).toBeGreaterThan(first.claimedAt)
+  })
+
+  test('gets an entropy that begins at a random number in each process', async () => {
+    const entropies = []
+    for (let count = 0; count < 2; count++) {
+      const worker = new Worker()
+      const [first, second] = [await worker.enqueue('x'), await worker.enqueue('x')].map((name) =>
+        BigInt(name.split('_')[2] as string),
+      ) as [bigint, bigint]
+      expect(second).toBe(first + 1n)
+      entropies.push(first)
+    }
+    expect(entropies[0]).not.toBe(entropies[1])
+    expect(entropies.every((entropy) => entropy > 1_000_000n && entropy < 1n << 63n)).toBe(true)
+  })
+
+  test('that is delayed, foreign or of no file is skipped where it is', async () => {
+    const worker = new Worker()
+    await worker.ask('enqueue', { content: 'later', due: Date.now() + 3_600_000 })
+    fs.mkdirSync(path.join(queue, 'queue', 'directory'))
+    const { items, delayed, notes } = await worker.claim()
+    expect({ items, delayed }).toEqual({ items: [], delayed: 1 })
+    expect(notes).toMatchObject([{ kind: 0, name: 'directory' }])
+    expect(await worker.ask('hits')).toMatchObject({ 'claim.rename': 0 })
+  })
+
+  test('that came to be delayed after the look is given back', async () => {
+    const pause = path.join(queue, 'tmp', 'pause')
+    const worker = new Worker(`claim.rename#1=pause:${pause}`)
+    const name = await worker.enqueue('x')
+    const claiming = worker.ask<Claimed>('claimInPool')
+    await until('the claim has looked', () => fs.existsSync(pause))
+    const due = Date.now() / 1000 + 3600
+    fs.utimesSync(path.join(queue, 'queue', name), due, due)
+    fs.rmSync(pause)
+    expect(await claiming).toMatchObject({ items: [], delayed: 1 })
+    expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
+  })
+})
+
+describe('no file is ever replaced', () => {
+  test.each([
+    ['by a rename', ''],
+    ['by a link', BY_LINK],
+  ])('%s: another item has the name in queue/', async (_, faults) => {
+    const worker = new Worker(faults)
+    const name = await worker.enqueue('first')
+    await worker.claimOne()
+    plant(name, 'second')
+    // It holds one of this name.
+    expect(await worker.claim()).toMatchObject({ items: [], busy: 1 })
+    expect(await worker.finish(name, 'queue')).toMatchObject({ errno: -EEXIST, moved: false })
+    expect(files()).toEqual({ ...NONE, queue: [`${name}: second`], claimed: [`${name}: first`] })
+    expect(await worker.finish(name, 'queue', { to: `${name}-2` })).toBeNull()
+    expect(files()).toEqual({ ...NONE, queue: [`${name}-2: first`, `${name}: second`].sort() })
+    expect((await worker.claim()).items.map(({ content }) => content).sort()).toEqual(['first', 'second'])
+  })
+
+  test.each([
+    ['by a rename', ''],
+    ['by a link', BY_LINK],
+  ])('%s: another item has the name in done/', async (_, faults) => {
+    const worker = new Worker(faults)
+    const name = await worker.enqueue('first')
+    await worker.claimOne()
+    fs.writeFileSync(path.join(queue, 'done', name), 'another')
+    expect(await worker.finish(name, 'done')).toMatchObject({ errno: -EEXIST, moved: false })
+    expect(files()).toEqual({ ...NONE, done: [`${name}: another`], claimed: [`${name}: first`] })
+  })
+
+  test('in the directory of a worker: a claim that had been made unnoticed comes first', async () => {
+    const worker = new Worker(`claim.rename#1=errno-after:${ENOENT}`)
+    const name = await worker.enqueue('first')
+    expect((await worker.claim()).items).toEqual([])
+    plant(name, 'second')
+    const claimed = await worker.claim()
+    expect(claimed.items.map(({ content }) => content)).toEqual(['first'])
+    expect(await worker.finish(name, 'done')).toBeNull()
+    expect((await worker.claimOne()).content).toBe('second')
+  })
+
+  test('where the flag does not work, it is tried once', async () => {
+    const worker = new Worker(BY_LINK)
+    for (let count = 0; count < 5; count++) await worker.enqueue(`${count}`)
+    const { items } = await worker.claim()
+    for (const { name } of items) expect(await worker.finish(name, 'done')).toBeNull()
+    expect(await worker.ask('hits')).toMatchObject({
+      'claim.rename': 6,
+      'finish.rename': 0,
+      'finish.link': 5,
+    })
+    expect(files()['done']).toHaveLength(5)
+  })
+})
+
+describe('a call that was made and has failed', () => {
+  test.each([ENOENT, EIO, ESTALE])('claim, errno %i: the next walk has the item, once', async (errno) => {
+    const worker = new Worker(`claim.rename#1=errno-after:${errno}`)
+    const name = await worker.enqueue('x')
+    expect((await worker.claim()).items).toEqual([])
+    expect(files()).toMatchObject({ queue: [], claimed: [`${name}: x`] })
+    expect(await worker.ask('isQuiet')).toBe(false)
+    expect(await worker.claimOne()).toMatchObject({ name, content: 'x' })
+    expect((await worker.claim()).items).toEqual([])
+    expect(await worker.finish(name, 'done')).toBeNull()
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+
+  test('a claim that was not made: the next walk looks at its directory, and the item of another worker stays', async () => {
+    const [worker, other] = [new Worker(), new Worker()]
+    const name = await worker.enqueue('x')
+    await worker.ask('setFaults', { faults: `claim.rename=errno:${ENOENT}` })
+    expect((await worker.claim()).items).toEqual([])
+    expect(await other.claimOne()).toMatchObject({ name })
+    expect((await worker.claim()).items).toEqual([])
+    expect(await other.finish(name, 'done')).toBeNull()
+  })
+
+  test.each(['done', 'fail'])('finish to %s: it was made', async (place) => {
+    const worker = new Worker(`finish.rename=errno-after:${ENOENT}`)
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    expect(await worker.finish(name, place)).toBeNull()
+    expect(files()).toEqual({ ...NONE, [place]: [`${name}: x`] })
+  })
+
+  test('retry: it was made', async () => {
+    const worker = new Worker(`finish.rename=errno-after:${EEXIST}`)
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    expect(await worker.finish(name, 'queue', { to: withTries(name, 1) })).toBeNull()
+    expect(files()).toEqual({ ...NONE, queue: [`${withTries(name, 1)}: x`] })
+  })
+
+  test.each(['finish.link', 'finish.unlink'])('by a link, at %s: it was made', async (point) => {
+    const errno = point === 'finish.link' ? EEXIST : ENOENT
+    const worker = new Worker(`${BY_LINK};${point}=errno-after:${errno}`)
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    expect(await worker.finish(name, 'done')).toBeNull()
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+})
+
+describe('a worker that dies', () => {
+  const POINTS = [
+    'claim.look',
+    'claim.rename',
+    'claim.open',
+    'claim.fstat',
+    'claim.read',
+    'worker.guard',
+    'worker.mkdir',
+    'worker.open',
+    'worker.write',
+    'worker.lock',
+    'worker.look',
+    'worker.fsync',
+  ]
+  test.each(
+    POINTS.flatMap(
+      (point) =>
+        [
+          [point, 'kill'],
+          [point, 'kill-after'],
+        ] as const,
+    ),
+  )('in the claim at %s (%s): another has the item, once', async (point, action) => {
+    const dying = new Worker()
+    const name = await dying.enqueue('x')
+    await dying.ask('setFaults', { faults: `${point}=${action}` })
+    await dying.dieIn('claim')
+    const worker = new Worker()
+    await worker.takeOver()
+    expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
+    expect(await worker.claimOne()).toMatchObject({ name, content: 'x' })
+    expect(await worker.finish(name, 'done')).toBeNull()
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+
+  const WAYS = { exclusively: '', 'by a link': BY_LINK }
+  const ACTIONS = ['kill', 'kill-after'] as const
+  const POINTS_OF_A_MOVE = { exclusively: ['finish.rename'], 'by a link': ['finish.link', 'finish.unlink'] }
+  type Way = keyof typeof WAYS
+  const moves = (['exclusively', 'by a link'] as const).flatMap((way) =>
+    POINTS_OF_A_MOVE[way].flatMap((point) => ACTIONS.map((action) => [way, point, action] as const)),
+  )
+
+  test.each([
+    ...moves.flatMap((move) => (['done', 'queue'] as const).map((place) => [...move, place] as const)),
+    ...ACTIONS.map((action) => ['exclusively', 'finish.fsyncdir', action, 'done'] as const),
+    ...ACTIONS.map((action) => ['exclusively', 'finish.unlink', action, 'discard'] as const),
+  ])('in a move %s, at %s (%s), to %s: the item is in one place', async (way: Way, point, action, place) => {
+    const dying = new Worker(WAYS[way], { durable: true })
+    const name = await dying.enqueue('x')
+    await dying.claimOne()
+    await dying.ask('setFaults', { faults: `${WAYS[way]};${point}=${action}` })
+    const to = place === 'queue' ? { to: withTries(name, 1) } : {}
+    await dying.dieIn('finish', { name, place, ...to })
+    const worker = new Worker()
+    await worker.takeOver()
+    const { queue: waiting = [], done = [], claimed } = files()
+    expect(claimed).toEqual([])
+    const isGone = place === 'discard' && action === 'kill-after'
+    expect([...waiting, ...done]).toHaveLength(isGone ? 0 : 1)
+    for (const file of fs.readdirSync(path.join(queue, 'queue')))
+      expect(fs.statSync(path.join(queue, 'queue', file)).nlink).toBe(1)
+  })
+
+  test.each([
+    ...[
+      'takeover.open',
+      'takeover.lock',
+      'takeover.look',
+      'takeover.read',
+      'worker.unlink',
+      'worker.rmdir',
+    ].flatMap((point) => ACTIONS.map((action) => ['exclusively', point, action] as const)),
+    ...moves,
+  ])('while it takes over %s, at %s (%s): the next one goes on', async (way: Way, point, action) => {
+    const dead = new Worker()
+    const names = [await dead.enqueue('one'), await dead.enqueue('two')].sort()
+    await dead.claim()
+    dead.child.kill()
+    await dead.child.ended
+    const dying = new Worker(WAYS[way])
+    // By now it knows that it cannot rename exclusively.
+    const other = await dying.enqueue('three')
+    await dying.claimOne()
+    expect(await dying.finish(other, 'done')).toBeNull()
+    await dying.ask('setFaults', { faults: `${WAYS[way]};${point}=${action}` })
+    await Promise.race([dying.takeOver().catch(() => undefined), dying.child.ended])
+    expect(await dying.child.ended).toMatchObject({ signal: 'SIGKILL' })
+    const worker = new Worker()
+    await worker.takeOver()
+    expect(files()).toMatchObject({ queue: [`${names[0]}: one`, `${names[1]}: two`], claimed: [] })
+    expect((await worker.claim()).items).toHaveLength(2)
+    // The directory of the worker itself, and perhaps an empty one without `.lock`.
+    const others = fs
+      .readdirSync(path.join(queue, 'claimed'))
+      .filter((name) => !name.includes(`-${worker.child.pid}-`))
+    for (const name of others) expect(fs.readdirSync(path.join(queue, 'claimed', name))).toEqual([])
+  })
+
+  test('between the link and the unlink of a give-back: the item is claimed from queue/, and the other name goes', async () => {
+    const dying = new Worker(BY_LINK)
+    const name = await dying.enqueue('x')
+    await dying.claimOne()
+    await dying.ask('setFaults', { faults: `${BY_LINK};finish.unlink=kill` })
+    await dying.dieIn('finish', { name, place: 'queue' })
+    expect(files()).toEqual({ ...NONE, queue: [`${name}: x`], claimed: [`${name}: x`] })
+    const worker = new Worker(BY_LINK)
+    expect(await worker.claimOne()).toMatchObject({ name, content: 'x' })
+    expect(files()).toEqual({ ...NONE, claimed: [`${name}: x`] })
+    expect(await worker.finish(name, 'discard')).toBeNull()
+    await worker.takeOver()
+    expect(files()).toEqual(NONE)
+  })
+
+  test('two take over at once: each item goes back once', async () => {
+    const dead = new Worker()
+    const names = []
+    for (let count = 0; count < 20; count++) names.push(await dead.enqueue(`${count}`))
+    await dead.claim()
+    dead.child.kill()
+    await dead.child.ended
+    const workers = [new Worker(), new Worker()]
+    const taken = await Promise.all(workers.map(async (worker) => worker.takeOver()))
+    expect(taken.flat().sort()).toEqual(names.sort())
+    expect(files()['queue']).toHaveLength(20)
+    expect(fs.readdirSync(path.join(queue, 'claimed'))).toEqual([])
+  })
+
+  test('what it wrote into its .lock is there for the one that takes over', async () => {
+    const dead = new Worker()
+    await dead.enqueue('x')
+    await dead.claimOne()
+    const { name } = await dead.ask<{ name: string }>('look')
+    const line = `${JSON.stringify({ pid: dead.child.pid }).padEnd(511)}\n`
+    fs.writeFileSync(path.join(queue, 'claimed', name, '.lock'), line)
+    dead.child.kill()
+    await dead.child.ended
+    expect(await new Worker().ask('seize')).toMatchObject([{ name, lines: line, names: [expect.anything()] }])
+  })
+
+  test('an item that arrives in a directory whose .lock is gone is not lost', async () => {
+    const worker = new Worker()
+    const name = await worker.enqueue('x')
+    fs.mkdirSync(path.join(queue, 'claimed', 'host-1-0123456789abcdef'))
+    expect(await worker.takeOver()).toEqual([])
+    fs.renameSync(
+      path.join(queue, 'queue', name),
+      path.join(queue, 'claimed', 'host-1-0123456789abcdef', name),
+    )
+    expect(await worker.takeOver()).toEqual([name])
+    expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
+  })
+
+  test('the directory of a worker that lives is left alone, as is all that is no directory of a worker', async () => {
+    const [worker, other] = [new Worker(), new Worker()]
+    await worker.enqueue('x')
+    await worker.claimOne()
+    fs.writeFileSync(path.join(queue, 'claimed', 'file'), '')
+    fs.mkdirSync(path.join(queue, 'claimed', 'empty'))
+    fs.symlinkSync(queue, path.join(queue, 'claimed', 'link'))
+    expect(await other.ask('seize')).toEqual([])
+    expect(await worker.ask('seize')).toEqual([])
+    expect(fs.readdirSync(path.join(queue, 'claimed'))).toHaveLength(4)
+  })
+})
+
+describe('the end of a worker', () => {
+  test('its directory goes with it', async () => {
+    const worker = new Worker()
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    expect(await worker.finish(name, 'done')).toBeNull()
+    expect(await worker.ask('retire')).toBeNull()
+    expect(fs.readdirSync(path.join(queue, 'claimed'))).toEqual([])
+    // It can go on.
+    await worker.enqueue('y')
+    expect(await worker.claimOne()).toMatchObject({ content: 'y' })
+  })
+
+  test('with items, the directory stays, and its lock is free', async () => {
+    const worker = new Worker()
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    expect(await worker.ask('retire')).toMatchObject({ errno: -ENOTEMPTY })
+    expect(await worker.finish(name, 'done')).toMatchObject({ errno: -EOWNERDEAD })
+    await worker.ask('release', { name })
+    expect(await new Worker().takeOver()).toEqual([name])
+  })
+})
+
+describe('the fence', () => {
+  const LEASE = 400
+
+  test('stands for as long as reads succeed', async () => {
+    const worker = new Worker('', { lease: LEASE })
+    const name = await worker.enqueue('x')
+    expect(await worker.ask('look')).toMatchObject({ fence: -1 })
+    await worker.claimOne()
+    const begun = Date.now()
+    await until('a lease is over', () => Date.now() - begun > 1.5 * LEASE)
+    const { fence } = await worker.ask<{ fence: number }>('look')
+    expect(fence).toBeGreaterThan(0)
+    expect(fence).toBeLessThanOrEqual(0.8 * LEASE)
+    expect(await worker.finish(name, 'done')).toBeNull()
+  })
+
+  test.each([
+    ['a read fails with EIO', `fence.read=errno:${EIO}`],
+    ['no read succeeds for 0.8 of a lease', `fence.read=errno:${os.constants.errno.ENOMEM}`],
+    ['a read hangs', 'fence.read=delay:60000'],
+  ])(
+    'falls when %s: then nothing is claimed or finished, until the worker begins anew',
+    async (_, faults) => {
+      const worker = new Worker('', { lease: LEASE })
+      const [name] = [await worker.enqueue('x'), await worker.enqueue('y')]
+      await worker.claimOne()
+      const { name: first } = await worker.ask<{ name: string }>('look')
+      await worker.ask('setFaults', { faults })
+      let fence = -1
+      const deadline = Date.now() + 20_000
+      while (fence !== 0 && Date.now() < deadline) ({ fence } = await worker.ask<{ fence: number }>('look'))
+      expect(fence).toBe(0)
+      expect(await worker.finish(name, 'done')).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+      expect(await worker.ask('read', { name })).toMatchObject({ errno: -EOWNERDEAD })
+      expect(await worker.claim()).toMatchObject({ items: [], failure: { errno: -EOWNERDEAD } })
+      await worker.ask('setFaults', { faults: '' })
+      expect(await worker.claimOne()).toMatchObject({ content: 'y' })
+      const { name: second, fence: left } = await worker.ask<{ name: string; fence: number }>('look')
+      expect(second).not.toBe(first)
+      expect(left).toBeGreaterThan(0)
+      await worker.ask('release', { name })
+      expect(files()['claimed']).toHaveLength(2)
+    },
+  )
+
+  test('a worker whose lock another has got cannot finish what that one has given back', async () => {
+    const worker = new Worker()
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    // Stands in for a server that gives the lock to another machine.
+    const other = new Worker('takeover.lock=answer:0')
+    expect(await other.takeOver()).toEqual([name])
+    expect(await other.claimOne()).toMatchObject({ name })
+    expect(await worker.finish(name, 'done')).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+    expect(await worker.finish(name, 'discard')).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+    expect(await worker.ask('read', { name })).toMatchObject({ errno: -EOWNERDEAD })
+    expect(await other.finish(name, 'done')).toBeNull()
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+
+  onLinux('does not keep a process from ending while a read hangs', async () => {
+    const worker = new Worker(`fence.read=delay:600000`, { lease: LEASE })
+    await worker.enqueue('x')
+    await worker.claimOne()
+    await until('a read hangs', () => true)
+    const { fence } = await worker.ask<{ fence: number }>('look')
+    expect(fence).toBeGreaterThan(0)
+    worker.child.kill('SIGTERM')
+    expect(await worker.child.ended).toMatchObject({ signal: 'SIGTERM' })
+  })
+})
+
+describe('the kind of the queue', () => {
+  test('a worker of a queue that has lost the marker claims nothing', async () => {
+    const worker = new Worker()
+    await worker.enqueue('x')
+    fs.rmSync(path.join(queue, 'claims-rename'))
+    expect(await worker.claim()).toMatchObject({ items: [], failure: { errno: -ESTALE } })
+  })
+
+  test('a worker that has opened it before it got the marker claims nothing', async () => {
+    fs.rmSync(path.join(queue, 'claims-rename'))
+    const worker = new Worker()
+    await worker.enqueue('x')
+    fs.writeFileSync(path.join(queue, 'down'), '')
+    expect(await worker.ask('isDown')).toBe(true)
+    fs.writeFileSync(path.join(queue, 'claims-rename'), '')
+    expect(await worker.ask('isDown')).toMatchObject({ errno: -ESTALE })
+    expect(await worker.claim()).toMatchObject({ items: [], failure: { errno: -ESTALE } })
+    expect(files()['claimed']).toEqual([])
+  })
+
+  test('the first claim makes the guard file; the queue is down by another one', async () => {
+    const worker = new Worker()
+    await worker.enqueue('x')
+    expect(await worker.ask('isDown')).toBe(false)
+    await worker.claimOne()
+    expect(fs.readFileSync(path.join(queue, 'down'), 'utf8')).toMatch(
+      /^This queue is worked by renames .*\n$/,
+    )
+    expect(await worker.ask('isDown')).toBe(false)
+    fs.writeFileSync(path.join(queue, 'down-rename'), '')
+    expect(await worker.ask('isDown')).toBe(true)
+    await worker.enqueue('y')
+    const looked = Date.now()
+    await until('the look of the last claim is too old', () => Date.now() - looked > 20)
+    expect((await worker.claim()).items).toEqual([])
+  })
+
+  test('claimed/ is made again, with the mode of the queue', async () => {
+    fs.chmodSync(queue, 0o2770)
+    fs.rmdirSync(path.join(queue, 'claimed'))
+    const worker = new Worker()
+    await worker.enqueue('x')
+    expect(await worker.ask('seize')).toEqual([])
+    await worker.claimOne()
+    const { name } = await worker.ask<{ name: string }>('look')
+    for (const made of ['claimed', `claimed/${name}`])
+      expect(fs.statSync(path.join(queue, made)).mode & 0o7777).toBe(0o2770)
+    expect(fs.statSync(path.join(queue, 'claimed', name, '.lock'))).toMatchObject({ size: 512 })
+  })
+
+  test('a worker whose directory is removed begins anew', async () => {
+    const worker = new Worker()
+    await worker.enqueue('x')
+    await worker.claimOne()
+    fs.rmSync(path.join(queue, 'claimed'), { recursive: true })
+    await worker.enqueue('y')
+    expect(await worker.claim()).toMatchObject({ items: [], failure: { errno: -EOWNERDEAD } })
+    expect(await worker.claimOne()).toMatchObject({ content: 'y' })
+  })
+})
