@@ -391,7 +391,7 @@ function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons:
       : `Let one machine alone work it, as its mount is not for several: ${reasons.join('; ')}`
   process.emitWarning(
     `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
-      `machines, items run twice there, although the locks hold. ${instead}`,
+      `machines, items can run twice there, although the locks hold. ${instead}`,
     { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
   )
 }
