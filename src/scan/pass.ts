@@ -19,10 +19,10 @@ import type { ClaimBatch } from '../addon/packing.js'
 import { isPromise } from '../addon/promises.js'
 import type { Cancellation } from '../cancellation.js'
 import { type QueueDirectory, isStale } from '../directory/open-directory.js'
+import type { DeadWorkers } from '../item/dead-workers.js'
 import type { Failure } from '../errors/errno.js'
 import type { RawName } from '../name/charset.js'
 import type { ScannedQueue } from './scanned-queue.js'
-import type { TakeOver } from './take-over.js'
 
 const debug = debuglog('fsq')
 
@@ -41,7 +41,7 @@ export interface PassOptions {
   /** Ends the calls into native code, which can take long. */
   readonly cancellation: Cancellation
   readonly queue: ScannedQueue
-  readonly takeOver: TakeOver
+  readonly deadWorkers: DeadWorkers
 }
 
 /** The handles of a pass in native code. */
@@ -206,8 +206,8 @@ export class Pass {
   }
 
   async #takeOver(handle: QueueHandle): Promise<void> {
-    const { takeOver, waits } = this.#options
-    await (waits ? takeOver.lookLately(handle) : takeOver.look(handle))
+    const { deadWorkers, waits } = this.#options
+    await (waits ? deadWorkers.lookLately(handle) : deadWorkers.look(handle))
   }
 
   #list(handle: QueueHandle, maySync: boolean): Promise<ListingHandle | Failure> | ListingHandle | Failure {
