@@ -53,7 +53,7 @@ export async function isConvertible(layout: Layout): Promise<boolean> {
 /**
  * Converts a queue without workers to claims by renaming.
  *
- * @returns Why nothing was changed: a worker holds an item, or is about to.
+ * @returns Why nothing was changed: a worker lives, or holds an item. `undefined`: the queue is converted.
  * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link MountError} or a file system error. The queue may be down then.
  */
 export async function convertToRename(layout: Layout, settings: Settings): Promise<string | undefined> {
@@ -84,7 +84,7 @@ export async function convertToRename(layout: Layout, settings: Settings): Promi
   }
 }
 
-/** Waits until workers have finished what they hold. @returns Who still holds an item. */
+/** Waits until workers have finished the items that they hold. @returns The worker that lives, or the item that is held; `undefined`: none. */
 async function lastHolder(layout: Layout, settings: Settings): Promise<string | undefined> {
   const end = performance.now() + NOTICED_MS + PATIENCE_MS
   await pause(NOTICED_MS)
@@ -108,7 +108,7 @@ async function lockedItem(layout: Layout): Promise<string | undefined> {
   return undefined
 }
 
-/** Shared, so that a file that is open for reading will do. */
+/** Tries a shared lock, for which a file that is open for reading is enough. */
 function isLocked(file: Buffer, kind: 'flock' | 'fcntl'): boolean {
   let descriptor: number
   try {

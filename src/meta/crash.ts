@@ -56,9 +56,10 @@ export function crashMark(
 }
 
 /**
- * Whether a dead worker may have died of its items: it had not been told to close, and its machine has not been started anew since.
+ * Whether a dead worker may have died of its items: it was not closing, and its machine has not restarted since.
  *
- * @param isShared - Machines share the queue: whether another one has been started anew, this one does not know.
+ * @param isShared - Several machines share the queue. Whether another machine has restarted is not known, so its workers may have died of their
+ * items.
  */
 export function diesOfItems({ state, boot, host }: WorkerLine, isShared = false): boolean {
   if (state === 'closing' || state === 'closed') return false

@@ -6,7 +6,7 @@
  *                                                  ^                                                      │
  *                                                  └── this process dies, or a move fails ────────────────┘
  *
- * A scan looks at its start, and a loop that waits about every second: nothing tells that a process of another machine has died. A line goes to
+ * A scan looks at its start, and a loop that waits about every second: no event tells of the death of a process on another machine. A line goes to
  * the log of an item ahead of its move, so the worker that claims it next finds the mark.
  *
  * @module
@@ -70,7 +70,7 @@ export class TakeOver implements DeadWorkers {
     }
   }
 
-  /** A loop waits from now on, until the function that this returns is called: then it looks about every second. */
+  /** Looks about every second from now on, for a loop that waits. @returns A function that ends this. */
   beginWaiting(): () => void {
     this.#waiting++
     this.#timer ??= setInterval(() => {
@@ -92,7 +92,7 @@ export class TakeOver implements DeadWorkers {
     if (performance.now() - this.#lookedAt >= LOOK_MS - LOOK_MS / 10) await this.look(queue)
   }
 
-  /** Takes dead workers over. An error is reported, and does not keep the scan from the other items. Never rejects. */
+  /** Takes dead workers over. Reports an error, so that the scan goes on with the other items. Never rejects. */
   look(queue: QueueHandle): Promise<void> {
     this.#looking ??= this.#look(queue).finally(() => {
       this.#looking = undefined
@@ -163,7 +163,7 @@ export class TakeOver implements DeadWorkers {
     }
   }
 
-  /** The items that the worker had in hand, by their names. Those that it had only claimed are no cause of its death. */
+  /** The items that the worker had in hand, by their names. An item that it had only claimed is no cause of its death. */
   #marksOf({ name, lines, names }: Seized): ReadonlyMap<RawName, CrashMark> {
     const { worker, held } = parseWorkerLines(lines)
     if (worker === undefined || !diesOfItems(worker, true)) return new Map()
