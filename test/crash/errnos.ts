@@ -32,7 +32,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'list.getdents': ['EIO', 'ENOENT', 'EACCES'],
   'list.stat': LOOKING,
   'claim.kind': ['EACCES', 'EIO', 'ENOMEM'],
-  'claim.access': ['EACCES', 'EPERM', 'EIO'],
+  'claim.access': ['EACCES', 'EIO'],
   'claim.rename': [
     'ENOENT',
     'EEXIST',
