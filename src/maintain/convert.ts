@@ -23,7 +23,7 @@ import { type Layout, placePath } from '../directory/layout.js'
 import { checkQueue } from '../directory/presence.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { FsqError } from '../errors/classes.js'
+import { FsqError, MountError } from '../errors/classes.js'
 import { entriesOf, nameText } from '../inspect/entries.js'
 import { isOfSystem } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
@@ -31,6 +31,7 @@ import { lockError } from '../lock/failure.js'
 import { lockDescriptor, lockRequest } from '../lock/request.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { knownWorkers } from '../meta/workers.js'
+import { mountRefusals } from '../probe/mount-options.js'
 import { setTimeout } from '../real-timers.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 import { hasGuardText, makeClaimed, makeGuard, makeRenameMarker } from './queue-files.js'
@@ -53,10 +54,12 @@ export async function isConvertible(layout: Layout): Promise<boolean> {
  * Converts a queue without workers to claims by renaming.
  *
  * @returns Why nothing was changed: a worker holds an item, or is about to.
- * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error. The queue may be down then.
+ * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link MountError} or a file system error. The queue may be down then.
  */
 export async function convertToRename(layout: Layout, settings: Settings): Promise<string | undefined> {
   await checkQueue(layout)
+  const reasons = await mountRefusals(layout.path)
+  if (reasons.length > 0) throw new MountError(layout.path, reasons)
   try {
     const down = { ...layout, downPath: layout.renameDownPath }
     const wasDown =

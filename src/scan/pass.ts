@@ -20,10 +20,10 @@ import { isPromise } from '../addon/promises.js'
 import type { Cancellation } from '../cancellation.js'
 import { type QueueDirectory, isStale } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
+import type { DeadWorkers } from '../item/dead-workers.js'
 import type { Failure } from '../errors/errno.js'
 import type { RawName } from '../name/charset.js'
 import type { ScannedQueue } from './scanned-queue.js'
-import type { TakeOver } from './take-over.js'
 
 const debug = debuglog('fsq')
 
@@ -42,7 +42,7 @@ export interface PassOptions {
   /** Ends the calls into native code, which can take long. */
   readonly cancellation: Cancellation
   readonly queue: ScannedQueue
-  readonly takeOver: TakeOver
+  readonly deadWorkers: DeadWorkers
 }
 
 /** The handles of a pass in native code. */
@@ -220,8 +220,8 @@ export class Pass {
   }
 
   async #takeOver(handle: QueueHandle): Promise<void> {
-    const { takeOver, waits } = this.#options
-    await (waits ? takeOver.lookLately(handle) : takeOver.look(handle))
+    const { deadWorkers, waits } = this.#options
+    await (waits ? deadWorkers.lookLately(handle) : deadWorkers.look(handle))
   }
 
   #list(handle: QueueHandle, maySync: boolean): Promise<ListingHandle | Failure> | ListingHandle | Failure {
