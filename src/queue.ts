@@ -30,6 +30,7 @@ import { type RepairOptions, type Repaired, repair } from './maintain/repair.js'
 import { type Attempt, attemptsOf } from './meta/attempts.js'
 import { type Finished, type FinishedOptions, finished } from './meta/finished.js'
 import { Guard, type GuardOptions } from './meta/guard.js'
+import { TakeOver } from './meta/take-over.js'
 import { type WorkerInfo, workersOf } from './meta/workers.js'
 import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
@@ -41,7 +42,6 @@ import { type ReportListener, Reporter } from './report.js'
 import { type Parsers, parsersOf } from './schema/parsers.js'
 import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
-import { TakeOver } from './scan/take-over.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
 import { enqueueChannel, isTraced } from './tracing.js'
@@ -137,7 +137,7 @@ export class Queue<out T extends Shape = Untyped> {
       claims: new Claims(this.#directory, this.#settings),
       reporter: new Reporter(this.#layout, onReport),
     }
-    this.#context = { ...parts, takeOver: new TakeOver(parts) }
+    this.#context = { ...parts, deadWorkers: new TakeOver(parts) }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
     this.#typedEnqueuer =
       this.#parsers === undefined ? undefined : new TypedEnqueuer(this.#enqueuer, this.#parsers)

@@ -13,7 +13,7 @@
  *     claimed, finishing ── the fence has fallen ──> lost    (only where claims are renames: another worker has the item)
  *
  * The kernel releases every claim of a process that dies. Where claims are renames, the kernel unlocks the directory of the worker, and
- * another worker gives the items back (scan/take-over.ts); so a release is a rename, too.
+ * another worker gives the items back (meta/take-over.ts); so a release is a rename, too.
  *
  * @module
  */

@@ -20,11 +20,12 @@ import type { QueueDirectory } from '../directory/open-directory.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { Claims } from '../item/claims.js'
+import type { Crash, DeadWorkers } from '../item/dead-workers.js'
 import { isLost } from '../item/moves.js'
-import { type Crash, type CrashMark, crashMark, diesOfItems } from '../meta/crash.js'
-import { crashedPath, metaPath, partPath, rawLogPath } from '../meta/layout.js'
-import { logForm, textOf } from '../meta/log.js'
-import { parseWorkerLines } from '../meta/worker-lines.js'
+import { type CrashMark, crashMark, diesOfItems } from './crash.js'
+import { crashedPath, metaPath, partPath, rawLogPath } from './layout.js'
+import { logForm, textOf } from './log.js'
+import { parseWorkerLines } from './worker-lines.js'
 import type { RawName } from '../name/charset.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
@@ -44,7 +45,7 @@ interface TakeOverContext {
 }
 
 /** The take-overs of one queue handle. */
-export class TakeOver {
+export class TakeOver implements DeadWorkers {
   readonly #context: TakeOverContext
   readonly #crashListeners = new Set<(crash: Crash) => void>()
   #looking: Promise<void> | undefined
