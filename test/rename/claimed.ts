@@ -75,7 +75,7 @@ export class SharedWorker {
   async ask(command: string, given: object = {}): Promise<Answer> {
     const from = this.child.lines.length
     this.child.tell({ command, ...given })
-    for (let at = from; ; ) {
+    for (let at = from; ;) {
       const line = await this.child.says('answer', at)
       if (line['to'] === command) return line['answer'] as Answer
       at = this.child.lines.indexOf(line) + 1

@@ -22,14 +22,7 @@ import {
   until,
   useTestBed,
 } from '../support/queue.js'
-import {
-  BY_LINK,
-  SharedWorker,
-  claimedNames,
-  installRename,
-  textsIn,
-  workerNames,
-} from './claimed.js'
+import { BY_LINK, SharedWorker, claimedNames, installRename, textsIn, workerNames } from './claimed.js'
 
 const bed = useTestBed()
 const NAME = itemName()
@@ -328,7 +321,10 @@ test('threads that are terminated with items in hand: the items are back', async
       parentPort.postMessage(items.map(({ id }) => id))
       setInterval(() => items, 1000)
     })`
-  const threads = Array.from({ length: 3 }, () => new Worker(code, { eval: true, workerData: { index, root } }))
+  const threads = Array.from(
+    { length: 3 },
+    () => new Worker(code, { eval: true, workerData: { index, root } }),
+  )
   const held = await Promise.all(
     threads.map(async (thread) => ((await once(thread, 'message')) as [string[]])[0]),
   )
