@@ -30,6 +30,7 @@ import { type RepairOptions, type Repaired, repair } from './maintain/repair.js'
 import { type Attempt, attemptsOf } from './meta/attempts.js'
 import { type Finished, type FinishedOptions, finished } from './meta/finished.js'
 import { Guard, type GuardOptions } from './meta/guard.js'
+import { TakeOver } from './meta/take-over.js'
 import { type WorkerInfo, workersOf } from './meta/workers.js'
 import type { NameArgument } from './name/codec.js'
 import { checkTimestampFormat } from './name/timestamp.js'
@@ -41,7 +42,6 @@ import { type ReportListener, Reporter } from './report.js'
 import { type Parsers, parsersOf } from './schema/parsers.js'
 import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
-import { TakeOver } from './scan/take-over.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
 import { enqueueChannel, isTraced } from './tracing.js'
@@ -137,7 +137,7 @@ export class Queue<out T extends Shape = Untyped> {
       claims: new Claims(this.#directory, this.#settings),
       reporter: new Reporter(this.#layout, onReport),
     }
-    this.#context = { ...parts, takeOver: new TakeOver(parts) }
+    this.#context = { ...parts, deadWorkers: new TakeOver(parts) }
     this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
     this.#typedEnqueuer =
       this.#parsers === undefined ? undefined : new TypedEnqueuer(this.#enqueuer, this.#parsers)
@@ -153,7 +153,7 @@ export class Queue<out T extends Shape = Untyped> {
    * @returns A handle on the queue.
    * @throws {@link QueueExistsError} if a file or directory has the name, {@link QueueMissingError} if there is no `root`,
    * {@link NotAQueueError} if `force` would replace something other than a queue, {@link NetworkFileSystemError} unless
-   * `allowNetwork` is set, or a file system error.
+   * `allowNetwork` is set, {@link MountError} if several machines cannot work it there, or a file system error.
    */
   static async install<T extends Shape = Untyped>(
     name: string,
@@ -198,8 +198,8 @@ export class Queue<out T extends Shape = Untyped> {
    * @returns The id of the item.
    * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} if data and arguments cannot be an item, or do not
    * fit the parsers of the queue,
-   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link SettingError}, a file system error, or
-   * the signal's reason: nothing has been added. {@link NotDurableError}: the item has been added, so do not add it again.
+   * {@link QueueMissingError}, {@link NotAQueueError}, {@link NetworkFileSystemError}, {@link MountError}, {@link SettingError}, a file
+   * system error, or the signal's reason: nothing has been added. {@link NotDurableError}: the item has been added, so do not add it again.
    * @example
    * ```ts
    * const id = await queue.enqueue({ json: { to: 'a@example.org' } }, ['mail'], { delay: 60_000 })

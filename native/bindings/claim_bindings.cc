@@ -32,7 +32,7 @@ class ClaimTask : public Task {
         stop_(OpenedIfGiven<StopBox>(arguments[7])),
         stopping_(DataOf(arguments.env()).stopping) {
     if (!arguments.ok()) return;
-    // What this worker has claimed by renaming it is in no listing.
+    // No listing has the items that this worker has claimed by renaming them.
     const bool are_listed = !directory_->claims_by_rename();
     listing_->course.KnowOurs(are_listed ? DataOf(arguments.env()).claims.size() : 0);
   }

@@ -101,7 +101,7 @@ class SeizeTask : public Task {
 
   void Run() override { seized_ = SeizeDead(*directory_, {stopping_.get()}, &failure_); }
 
-  // A failure that came after some were taken over comes again with the next call.
+  // If some were taken over before the failure, the next call reports it.
   napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
     if (failure_ && seized_.empty()) return js.FailureObject(failure_);
@@ -161,7 +161,7 @@ class DismissTask : public Task {
   Failure failure_;
 };
 
-// (claim) -> a descriptor of the claimed file, which is the caller's; or a failure
+// (claim) -> a descriptor of the claimed file, which the caller closes; or a failure
 class OpenItemTask : public Task {
  public:
   explicit OpenItemTask(JsArguments& arguments) {

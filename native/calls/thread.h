@@ -1,4 +1,4 @@
-// Threads of our own.
+// Threads that the addon starts itself.
 #pragma once
 
 #include <pthread.h>

@@ -16,12 +16,12 @@ constexpr mode_t kModeBits = 07777;
 int AdornLike(int fd, const struct stat& like, mode_t mode) {
   struct stat info;
   if (RetryInterrupted(::fstat, fd, &info) == -1) return -1;
-  // Only root gives files away.
+  // Only root may give a file to another user.
   const uid_t user = ::geteuid() == 0 ? like.st_uid : info.st_uid;
   if ((user != info.st_uid || like.st_gid != info.st_gid) &&
       FSQ_CALL("worker.chown", ::fchown(fd, user, like.st_gid)) == -1 && errno != EPERM)
     return -1;
-  // A file system without modes keeps its own.
+  // EPERM: a file system that has no modes.
   if ((info.st_mode & kModeBits) != mode && FSQ_CALL("worker.chmod", ::fchmod(fd, mode)) == -1 &&
       errno != EPERM)
     return -1;

@@ -32,7 +32,7 @@ int LinkUnnamed(int fd, int directory, const char* name, LinkWay way);
 
 // rename(2) that never replaces. EINVAL or ENOSYS if the kernel or the file system does not support it.
 int RenameExclusive(int from_directory, const char* from, int to_directory, const char* to);
-// Whether the error number says that.
+// Whether the error number says that it is not supported.
 bool LacksExclusiveRename(int error);
 
 // Swaps two names atomically. EINVAL or ENOSYS if this is not supported.
@@ -148,7 +148,7 @@ ssize_t ReadUncached(int fd, char* buffer, size_t size);
 // Nanoseconds on a clock that never steps back, and goes on while the machine sleeps.
 int64_t SleepingClockNs();
 
-// Another one in each process.
+// A random number from the kernel, or, where it gives none, a number that other processes hardly have.
 uint64_t RandomNumber();
 
 // How often the calling thread has gone to sleep in the kernel, as it does to wait for a disk; -1 where only

@@ -78,7 +78,7 @@ int Refresh(int directory) {
 ssize_t ReadUncached(int fd, char* buffer, size_t size) {
   const int flags = RetryInterrupted(::fcntl, fd, F_GETFL);
   if (flags == -1) return -1;
-  // Some file systems refuse the flag, others the read.
+  // Some file systems refuse the flag, others the read: these get a plain read.
   if ((flags & O_DIRECT) != 0 || RetryInterrupted(::fcntl, fd, F_SETFL, flags | O_DIRECT) == 0) {
     const ssize_t got = RetryInterrupted(::pread, fd, buffer, size, off_t{0});
     if (got != -1 || errno != EINVAL) return got;

@@ -1,4 +1,4 @@
-// What both kinds of claims have in common: the answer that they fill.
+// The part that claims by locks and claims by renames share: filling the answer.
 #pragma once
 
 #include <sys/stat.h>

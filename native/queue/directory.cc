@@ -137,7 +137,8 @@ int QueueDirectory::IsDown() const {
   struct stat info;
   const std::string& down = claims_by_rename_ ? layout_.rename_down : layout_.down;
   if (FSQ_CALL("claim.down", ::fstatat(root_.get(), down.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0) {
-    // The guard file of a queue whose claims have become renames: to open it again helps.
+    // It may be the guard of a queue that has been converted to claims by renames since it was opened: the
+    // caller opens it again.
     const int marked = claims_by_rename_ ? 0 : HasMarker(layout_.rename_marker);
     if (marked == 1) errno = ESTALE;
     return marked == 0 ? 1 : -1;
@@ -296,7 +297,7 @@ Descriptor QueueDirectory::ListClaimed() const {
 }
 
 Failure QueueDirectory::MakeGuard() const {
-  // `fsq scan -i` looks for a down file that no queue has.
+  // `fsq scan -i` ignores the down file by looking for one that no queue has. That is no guard.
   if (layout_.down.starts_with(".fsq-")) return {};
   constexpr std::string_view kText =
       "This queue is worked by renames (claims-rename): only fsq 0.2 and later may scan it. Take it down and "
@@ -306,7 +307,7 @@ Failure QueueDirectory::MakeGuard() const {
       FSQ_CALL("worker.guard", ::openat(root_.get(), layout_.down.c_str(),
                                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640)));
   if (!made.valid()) return errno == EEXIST ? Failure{} : Failure{LastError(), "openat", layout_.down};
-  // The text is for people, and the existence of the file is the guard.
+  // The file guards by its existence. The text is for people.
   (void)RetryInterrupted(::write, made.get(), kText.data(), kText.size());
   return {};
 }

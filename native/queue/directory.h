@@ -66,7 +66,8 @@ class QueueDirectory {
   // This process has taken a queue down. It may be any: no look from before counts.
   static void NoteDown();
 
-  // 0: items are still claimed as was found when the queue was opened; -1 with ESTALE: in another way now.
+  // 0: workers still claim items in the way that was found when the queue was opened; -1 with ESTALE: they
+  // claim in another way now.
   int CheckClaims() const;
   // For messages: the file that CheckClaims looks for.
   const std::string& marker() const { return claims_by_rename_ ? layout_.rename_marker : layout_.marker; }
@@ -98,7 +99,7 @@ class QueueDirectory {
 
   // Whether RENAME_NOREPLACE works here.
   bool RenamesExclusively() const;
-  // What the last call with that flag has shown.
+  // Whether the file system has refused that flag.
   bool lacks_exclusive_rename() const { return lacks_exclusive_rename_.load(std::memory_order_relaxed); }
   void NoteExclusiveRename(bool lacks) const {
     lacks_exclusive_rename_.store(lacks, std::memory_order_relaxed);
@@ -123,14 +124,14 @@ class QueueDirectory {
   // This process sets its umask. Call it before and after.
   static void NoteUmask();
 
-  // The rest is for queues whose claims are renames.
+  // All below is for queues whose claims are renames.
 
   // The directory of this worker in claimed/. Makes it at first use. Null: `failure`; EOWNERDEAD, once: the
   // lock of the last one may be lost, and with it the items in it.
   std::shared_ptr<WorkerDirectory> Worker(Failure* failure) const;
-  // Null: there is none.
+  // The same, without making one. Null: there is none.
   std::shared_ptr<WorkerDirectory> KnownWorker() const;
-  // The next use makes another directory.
+  // Lets the next use make another directory.
   std::shared_ptr<WorkerDirectory> ForgetWorker() const;
 
   // Whether a claim has failed that may have been made all the same. The next listing finds out.

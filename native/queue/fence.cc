@@ -85,8 +85,8 @@ bool Fence::Read() {
   alignas(platform::kUncachedAlignment) std::array<char, kBytes> bytes;
   const int64_t begun_ns = platform::SleepingClockNs();
   const ssize_t got = FSQ_CALL("fence.read", platform::ReadUncached(lock_.get(), bytes.data(), bytes.size()));
-  // ESTALE: the worker that has taken over has removed the file. After another error, the next read decides,
-  // or the time.
+  // ESTALE: the worker that has taken over has removed the file. Another error decides nothing: the next
+  // read does, or the time.
   if (got == -1) return errno != EIO && errno != ESTALE;
   if (got > 0 && !HasFallen()) good_ns_ = begun_ns;
   return true;

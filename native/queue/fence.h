@@ -6,8 +6,9 @@
 // uncached read through the locked descriptor does: it fails when the lock is lost, and hangs when the server
 // cannot be reached.
 //
-//     up ── a read fails with EIO, or none has succeeded for 0.8 of a lease, or it is freed ──> fallen, for
-//     ever
+//     up ── a read fails with EIO or ESTALE ───────────────> fallen, for ever
+//     up ── no read has succeeded for 0.8 of a lease ──────> fallen, for ever
+//     up ── its worker frees it ───────────────────────────> fallen, for ever
 #pragma once
 
 #include <atomic>
@@ -25,7 +26,7 @@ namespace fsq {
 class Fence {
  public:
   // `lock`: locked by `kind`, by a call that began at `begun_ns` (SleepingClockNs). `lease_ms` 0: the kernel
-  // of this machine alone decides about the lock, so that it cannot be lost; then there is no thread.
+  // of this machine alone decides about the lock, so the lock cannot be lost, and there is no thread.
   static std::shared_ptr<Fence> Start(Descriptor lock, LockKind kind, int64_t begun_ns, int64_t lease_ms,
                                       Failure* failure);
 

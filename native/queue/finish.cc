@@ -70,7 +70,7 @@ class Mover {
   Descriptor target_again_;  // opened again, if the directory was removed and created again
 };
 
-// The directory of a worker holds what this worker has put there, and nothing else: no look is needed.
+// No other process puts files into the directory of this worker, so it needs no look at the file.
 Failure Mover::CheckHeld() const {
   if (!item_.holder->IsLost()) return {};
   errno = EOWNERDEAD;
@@ -114,8 +114,8 @@ int Mover::SetDueTime() const {
                       : SetDue(item_.descriptor.get(), item_.due_ms);
 }
 
-// In a queue whose claims are renames, the flag is not tried again where it does not work: for nothing, the
-// kernel would ask the server for both names.
+// In a queue whose claims are renames, a file system that has refused the flag is not asked again: before it
+// refuses, the kernel asks the server for both names.
 int Mover::RenameExclusive() const {
   if (item_.holder && directory_.lacks_exclusive_rename()) {
     errno = EINVAL;
@@ -238,7 +238,7 @@ void SyncLeft(const QueueDirectory& directory, std::vector<Finish>& items) {
 
 void FinishAll(const QueueDirectory& directory, std::vector<Finish>& items, bool durable) {
   for (Finish& item : items) {
-    // The line would tell of an end of the attempt that is another worker's to tell.
+    // Not for a lost claim: the worker that has taken the item over logs how its attempt ends.
     if (item.log && !(item.holder && item.holder->IsLost())) AppendToLog(*item.log);
     item.failure = Mover(directory, item).Move();
     item.moved = !item.failure;

@@ -101,7 +101,7 @@ int Completer::LookInClaimed() const {
     const Descriptor other(
         FSQ_CALL("worker.open",
                  ::openat(claimed.get(), worker.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)));
-    // Removed meanwhile, or none of a worker.
+    // Removed meanwhile, or not the directory of a worker.
     if (!other.valid()) continue;
     std::string name;
     const int twin = FindByInode(other.get(), {}, &name);

@@ -130,8 +130,8 @@ Failure Installer::MakeFile(const Installation::File& file) {
                                           O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600)));
   if (!made.valid()) return Failure{LastError(), "openat", path};
   made_files_.push_back(file.name);
-  // Of an empty file, its existence is the message. The others have one line for people, so a write that is
-  // cut short does no harm.
+  // An empty file tells by its existence. The others have one line for people, so a short write does no
+  // harm.
   if (!file.contents.empty() &&
       FSQ_CALL("install.write", ::write(made.get(), file.contents.data(), file.contents.size())) == -1)
     return Failure{LastError(), "write", path};

@@ -66,7 +66,7 @@ bool AppendHead(std::string* name, const NameForm& form, Instant now) {
 }  // namespace
 
 uint64_t NewName::RandomStart() {
-  // One bit less than there are: the sum of it and the counter has no overflow.
+  // 63 bits, so that the sum with the counter does not overflow.
   static const uint64_t start = platform::RandomNumber() >> 1;
   return start;
 }

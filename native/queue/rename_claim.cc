@@ -43,7 +43,7 @@ bool RenameClaimer::TryTaken(Attempt& attempt, bool in_doubt) {
   bool skip = false;
   if (!Look(attempt.entry, &skip)) return false;
   if (skip) return true;
-  // The next call tells of it.
+  // No failure yet: the next call finds the fence fallen, and reports it.
   if (batch_.holder->IsLost()) return false;
   // EEXIST: an earlier claim was made although it had failed.
   if (Rename(attempt.name) == -1 && errno != EEXIST) return AfterFailedRename(attempt);
@@ -101,8 +101,8 @@ int RenameClaimer::Rename(const std::string& name) const {
     if (renamed == 0 || !platform::LacksExclusiveRename(errno)) return renamed;
     directory_.NoteExclusiveRename(true);
   }
-  // Replaces nothing: no other process puts files there, and this one knows all that it has put there, and
-  // all that it may have.
+  // Replaces nothing: no other process puts files there, and this one knows the names that it has put there,
+  // and those that it may have put there by a call that has failed.
   return RetryUnlessMade(
       [&] { return FSQ_CALL_ONCE("claim.rename", ::renameat(queue, name.c_str(), mine, name.c_str())); },
       is_made);
@@ -122,7 +122,7 @@ bool RenameClaimer::AfterFailedRename(Attempt& attempt) {
   }
   errno = error;
   if (Gone()) return true;
-  // In a sticky directory only the owner of a file may rename it.
+  // In a sticky directory, only the owner of a file may rename it.
   if (error != EPERM) return Stop("renameat2", attempt.entry);
   NoteUnreadable("renameat2", attempt.entry);
   return true;
@@ -143,7 +143,7 @@ RenameClaimer::Found RenameClaimer::Examine(Attempt& attempt) {
                                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
   if (!opened.valid()) {
     if (errno == ENOENT) return Found::kNothing;
-    // The name got another file after the look.
+    // Another file got this name after the look.
     const bool is_foreign = errno == ELOOP || errno == ENXIO || errno == EISDIR;
     if (!is_foreign && errno != EACCES && errno != EPERM) return FailMine("openat", attempt);
     if (is_foreign)
@@ -192,7 +192,7 @@ RenameClaimer::Found RenameClaimer::Examine(Attempt& attempt) {
   return Found::kFile;
 }
 
-// If that fails, the next listing has the name, and its claim tries again.
+// If that fails, the name is in doubt: the next listing has it, and its claim tries again.
 void RenameClaimer::GiveBack(Attempt& attempt) {
   attempt.is_kept = true;
   std::vector<Finish> moves(1);

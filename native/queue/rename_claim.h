@@ -16,7 +16,7 @@ class RenameClaimer : public Claimer {
   bool Try(const Listing::Entry& entry, size_t position) override;
 
  private:
-  // What is in the directory of this worker under a name. kFailure: batch_.failure has the reason.
+  // The result of a look into the directory of this worker. kFailure: batch_.failure has the reason.
   enum class Found { kNothing, kFile, kFailure };
 
   // A name that this worker is about to claim. It is dropped afterwards, unless its file is, or may be, in

@@ -28,7 +28,7 @@ int ListWorkers(const QueueDirectory& queue, const Descriptor& claimed, std::vec
   });
 }
 
-// What can be read: the lines are for the crash marks, and the items go back without them, too.
+// Reads as much as it can: only the crash marks need the lines. Without them, the items go back all the same.
 std::string ReadLines(int fd) {
   std::string lines;
   std::array<char, 4096> block;

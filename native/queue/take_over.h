@@ -1,4 +1,4 @@
-// The take-over of what dead workers had claimed, in a queue whose claims are renames.
+// The take-over of the items that dead workers had claimed, in a queue whose claims are renames.
 #pragma once
 
 #include <sys/stat.h>
@@ -26,8 +26,8 @@ struct Seized {
   std::vector<Item> items;
 };
 
-// Takes over the directories of all dead workers, and completes their moves that were cut in half. What it
-// has taken over before a failure is good.
+// Takes over the directories of all dead workers, and completes their moves that were cut in half. After a
+// failure, the result has the directories that were taken over before it.
 std::vector<Seized> SeizeDead(const QueueDirectory& queue, Stopping stopping, Failure* failure);
 
 }  // namespace fsq

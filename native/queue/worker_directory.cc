@@ -22,7 +22,8 @@ constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // In a queue that a group may write to, a planted link or FIFO must neither lead elsewhere nor block.
 constexpr int kLockFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 
-// Another worker can lock a new `.lock` before its owner does, and take the directory for one of the dead.
+// Another worker can lock a new `.lock` before its owner does, and take the owner for dead. Then the owner
+// makes another directory, so many times at most.
 constexpr int kMostNames = 16;
 
 constexpr size_t kHostBytes = 64;
@@ -111,7 +112,7 @@ std::shared_ptr<WorkerDirectory> WorkerDirectory::Seize(const QueueDirectory& qu
     if (!lock.valid() && errno == EEXIST) return nullptr;
   }
   if (!lock.valid()) {
-    // None of the directories of workers, or one that belongs to another user, or removed meanwhile.
+    // Not the directory of a worker, or another user's, or removed meanwhile.
     const bool is_none = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO ||
                          errno == EISDIR || errno == EACCES || errno == EPERM;
     if (!is_none) *failure = worker->FailureOf("openat", kLockName);
@@ -134,7 +135,7 @@ std::shared_ptr<WorkerDirectory> WorkerDirectory::Seize(const QueueDirectory& qu
   return worker->fence_ ? worker : nullptr;
 }
 
-// Opens the directory, which is there.
+// Opens the directory of another worker, for a take-over.
 Failure WorkerDirectory::OpenIn(int claimed) {
   claimed_ = Descriptor(FSQ_CALL("worker.open", ::openat(claimed, ".", kOpenFlags)));
   if (!claimed_.valid()) return FailureOf("openat");
@@ -160,7 +161,7 @@ Failure WorkerDirectory::MakeIn(const QueueDirectory& queue, Descriptor* lock) {
   } else {
     std::string line(kLineBytes, ' ');
     line.back() = '\n';
-    // Short: the disk is full.
+    // A short write: the disk is full.
     const ssize_t written = FSQ_CALL("worker.write", ::write(lock->get(), line.data(), line.size()));
     if (written >= 0 && static_cast<size_t>(written) < line.size()) errno = ENOSPC;
     if (written != static_cast<ssize_t>(line.size())) failure = FailureOf("write", kLockName);
@@ -257,7 +258,7 @@ std::vector<std::string> WorkerDirectory::FindStrays() {
   {
     const std::lock_guard<std::mutex> guard(mutex_);
     if (doubtful_.empty()) return {};
-    // Before the listing: a name that another thread comes to doubt from now on stays in doubt.
+    // Before the listing, so that a name that another thread puts in doubt from now on stays in doubt.
     doubtful.swap(doubtful_);
   }
   std::vector<std::string> names;

@@ -53,7 +53,7 @@ class WorkerDirectory {
   bool IsLost() const { return fence_->HasFallen(); }
   int64_t LeftMs() const { return fence_->LeftMs(); }
 
-  // Whether a person has removed it.
+  // Whether the directory was removed, as by a person.
   bool HasVanished() const;
 
   // Calls `visit` for each file but `.lock`. 0, or -1 with errno. Never from a cache of this machine.
@@ -81,8 +81,8 @@ class WorkerDirectory {
   void Doubt(const std::string& name);
 
   bool HasDoubts() const;
-  // Settles the doubts: the names that are here although this worker does not have them in hand. Only these
-  // are in doubt then.
+  // Settles the doubts: returns the names that are here although this worker does not have them in hand.
+  // Afterwards only these are in doubt.
   std::vector<std::string> FindStrays();
 
  private:

@@ -9,4 +9,6 @@ declare global {
   function handle(item: WorkItem): Promise<void>
   function migrate(): Promise<void>
   function read(fd: number): Promise<void>
+  function makeReport(order: unknown, options: { signal: AbortSignal }): Promise<string>
+  const database: { query(sql: string, values: readonly unknown[]): Promise<void> }
 }

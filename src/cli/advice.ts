@@ -29,7 +29,7 @@ const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError)
       "'fsq doctor', and install --lock-kind=fcntl",
       'FSQ_ALLOW_NETWORK=1',
     ),
-  'mount-otherwise': 'If one machine alone works the queue, make it with install --claims=lock',
+  'mount-otherwise': 'If one machine alone works the queue, install it with --claims=lock',
   'make-trigger': ({ path }) => `Make it with 'mkfifo ${path ?? ''}'; 'fsq install -t' makes queues with one`,
   'replace-trigger': 'Remove it, and make one with mkfifo',
   'wait-for-finish': ({ cause }) =>

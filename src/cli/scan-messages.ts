@@ -6,7 +6,7 @@
 import { FinishError } from '../errors/classes.js'
 import { ageText } from '../inspect/age-text.js'
 import type { WorkItem } from '../item/work-item.js'
-import type { Crash } from '../meta/crash.js'
+import type { Crash } from '../item/dead-workers.js'
 import type { Report } from '../report.js'
 import type { WorkerEvents } from '../work/events.js'
 import type { Tell } from '../work/run.js'

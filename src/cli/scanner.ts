@@ -7,7 +7,7 @@
 import { FinishError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { Keep } from '../maintain/prune.js'
-import type { Crash } from '../meta/crash.js'
+import type { Crash } from '../item/dead-workers.js'
 import type { Queue } from '../queue.js'
 import type { ReportListener } from '../report.js'
 import type { BackoffOptions } from '../work/backoff.js'

@@ -1,6 +1,6 @@
 /**
  * How the workers of a queue claim its items: by locks on them, or by renaming them into directories of their own (fsq standard, section
- * 11). A marker file tells.
+ * 11). A marker file in the queue says which.
  *
  * @module
  */

@@ -31,16 +31,19 @@ export interface ClaimedName {
   readonly worker: RawName
 }
 
-/** `undefined`: no worker has made a directory of this name. */
+/** What the name says; `undefined`: no worker gives its directory such a name. */
 export function parseWorkerName(name: RawName): NamedWorker | undefined {
   const [, host = '', pid] = WORKER_NAME.exec(name) ?? []
   return pid === undefined ? undefined : { host, pid: Number(pid) }
 }
 
-/** A host, as names of workers' directories have it: at most 64 characters, letters, digits, `.`, `_` and `-`. Native code does the same. */
+/**
+ * A host, as names of workers' directories have it: at most 64 characters, letters, digits, `.`, `_` and `-`, with a `_` before a leading `.`.
+ * Native code does the same.
+ */
 export function hostInNames(host: string): string {
   const plain = host.slice(0, LONGEST_HOST).replace(/[^\w.-]/g, '_')
-  // A hidden directory would be overlooked.
+  // Listings skip hidden directories.
   return plain === '' || plain.startsWith('.') ? `_${plain}` : plain
 }
 

@@ -68,9 +68,9 @@ export interface InstallOptions {
   /**
    * How its workers claim items. Default: `rename` on a network file system, unless there is a `lockKind`; else `lock`.
    *
-   * - `lock`: they lock items in queue/, as the standard has it. Workers of one machine only, unless the file system is CephFS.
+   * - `lock`: they lock items in queue/, as the standard has it. For workers of one machine only.
    * - `rename`: they move items to directories of their own in claimed/, which the server of the file system decides, so that workers of several
-   *   machines can share the queue. Only for workers of this package. The first implementation and fsq 0.1 can enqueue to such a queue,
+   *   machines can share the queue. Only for workers of this package. The first implementation and fsq 0.1 can add items to such a queue,
    *   and find it down when they scan it.
    */
   readonly claims?: ClaimKind | undefined
@@ -146,7 +146,7 @@ function checkClaims({ claims, lockKind }: InstallOptions): void {
   }
 }
 
-/** Over a network file system, a look after a lock can come from a cache, and so items run twice; a rename is decided by the server. */
+/** Over a network file system, a look after a lock can come from a cache, and then items run twice. The server decides a rename. */
 function claimsFor({ claims, lockKind }: InstallOptions, { reach }: FileSystem): ClaimKind {
   return claims ?? (reach === Reach.network && lockKind === undefined ? 'rename' : 'lock')
 }

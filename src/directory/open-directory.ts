@@ -34,7 +34,7 @@ const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
 const FLOCK_ADVICE =
   "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
 
-/** Where the system does not tell: no server is known that gives locks to others sooner. */
+/** Where the system does not tell the lease: no server is known that gives locks to others sooner. */
 const USUAL_LEASE_MS = 20_000
 
 /** How often a call opens the queue again, if each time another queue has taken its place. */
@@ -378,10 +378,10 @@ export class QueueDirectory {
   }
 }
 
-/** The queues of which {@link warnOfLocks} has told. */
+/** The queues about which {@link warnOfLocks} has warned. */
 const warned = new Set<string>()
 
-/** Warns once of each queue. */
+/** Warns once for each queue. */
 function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons: readonly string[]): void {
   if (warned.has(queue)) return
   warned.add(queue)
@@ -391,7 +391,7 @@ function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons:
       : `Let one machine alone work it, as its mount is not for several: ${reasons.join('; ')}`
   process.emitWarning(
     `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
-      `machines, items run twice there, although the locks hold. ${instead}`,
+      `machines, items can run twice there, although the locks hold. ${instead}`,
     { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
   )
 }

@@ -673,6 +673,7 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   FinishError,
   ItemFinishedError,
   ItemGoneError,
+  ClaimLostError,
   PermanentFailure,
   RetryLater,
   ClosingError,

@@ -44,7 +44,7 @@ const PROBE_MS = 3600 * 1000
 const UNCONVERTED =
   'is left from a conversion to claims by renaming that was cut short: convert the queue again (fsq repair --claims=rename), or remove it'
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}$/
-const PROBED = /^\.fsq-probe-/
+const PROBED = /^\.fsq-(probe-|peer$)/
 
 /**
  * Findings about one queue, which may lack any of its parts.

@@ -124,7 +124,7 @@ export class Finder {
   async #placeOf(state: ItemState, raw: RawName): Promise<PlacedName | undefined> {
     const { layout } = this.#directory
     if (await isFile(placePath(layout, PLACES[state]), raw)) return { raw, worker: undefined }
-    // Not the item is missing, perhaps, but the queue.
+    // Perhaps the queue is missing, not the item.
     await this.#directory.open()
     if (state !== 'waiting' || (await claimKindOf(layout)) === 'lock') return undefined
     for (const worker of await workersIn(layout.claimedPath))

@@ -84,7 +84,7 @@ export function* auditMode(about: About, info: fs.Stats, own: fs.Stats): Generat
   yield { ...about, kind: 'mode', message, fix: { action: 'set mode', mode: wanted } }
 }
 
-/** Whether the mode and the group of a directory that a worker has made are those of the queue. Its user may be any who works the queue. */
+/** Whether the mode and the group of a directory that a worker has made are those of the queue. Its owner may be any user who works the queue. */
 export function* auditAccess(about: About, own: fs.Stats): Generator<LocatedFinding> {
   const info = fs.lstatSync(about.path, { throwIfNoEntry: false })
   if (info === undefined) return

@@ -85,7 +85,7 @@ export async function* namesOf(
   for (let next = first; next.done !== true; next = await names.next()) {
     const raw = next.value
     if (isGivenBack.has(raw)) listed.add(raw)
-    // Claimed after queue/ was listed, unless another item has the same name.
+    // Claimed after queue/ was listed, or another item with the same name.
     if (taken.has(raw) && !(await isFile(placePath(layout, Place.queue), raw))) continue
     yield { raw, worker: undefined }
   }

@@ -15,7 +15,7 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 export type WorkerLife = 'alive' | 'dead' | 'unmade' | 'unknown'
 
 /**
- * Looks at the lock of a worker, and takes it shared for a moment: a take-over at that moment comes a second later.
+ * Finds out whether a worker lives by trying its lock, shared and for a moment. A take-over that meets this try is made a second later.
  *
  * @param directory - The directory of the worker.
  */

@@ -10,10 +10,10 @@
  *                                      unfinished
  *     claimed, finishing, unfinished ── close() ──> released  (unless a handler still runs)
  *     claimed ── a reject moves to fail/ ─────────> finished
- *     claimed, finishing ── the fence has fallen ──> lost    (only where claims are renames: another worker has the item)
+ *     claimed, finishing ── the fence has fallen ──> lost    (only where claims are renames)
  *
  * The kernel releases every claim of a process that dies. Where claims are renames, the kernel unlocks the directory of the worker, and
- * another worker gives the items back (scan/take-over.ts); so a release is a rename, too.
+ * another worker gives the items back (meta/take-over.ts); so a release is a rename, too.
  *
  * @module
  */
@@ -62,7 +62,7 @@ export class Claim {
   #controller: AbortController | undefined
   /** The reads of the contents that are in flight; a finish and a release wait for them. */
   #reads: InFlight | undefined
-  /** Of a claim by rename, once other code has asked for it. */
+  /** The descriptor of a claim by rename, once other code has asked for one. */
   #lent: number | undefined
 
   constructor(claims: Claims, handle: QueueHandle, file: ClaimedFile) {
@@ -108,7 +108,7 @@ export class Claim {
     return this.lend()
   }
 
-  /** Closes what {@link lend} has opened. */
+  /** Closes the descriptor that {@link lend} has opened. */
   takeBack(): void {
     if (this.#lent !== undefined) closeLater(this.#lent)
     this.#lent = undefined
@@ -180,7 +180,7 @@ export class Claim {
   lostError(doing: string): ClaimLostError {
     return new ClaimLostError(
       `Cannot ${doing} the item ${this.#id}: this worker has lost its claim, because its machine had no contact with the file server, or ` +
-        'stood still, for longer than the lease. Another worker has the item, or will have it',
+        'stood still, for most of the lease. Another worker has the item, or will have it',
       {
         advice:
           'Stop the work on it when item.signal is aborted, and hand item.claim on to what the work changes',
@@ -324,7 +324,7 @@ export class Claims {
     for (const file of files) this.unlock(new Claim(this, handle, file))
   }
 
-  /** The worker has lost the claim: another one has the item. */
+  /** The worker has lost the claim: another one has the item, or will have it. */
   lost(claim: Claim): void {
     this.#drop(claim)
     native.release([claim.number])

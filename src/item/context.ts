@@ -6,13 +6,13 @@
 import type { QueueDirectory } from '../directory/open-directory.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
-import type { TakeOver } from '../scan/take-over.js'
 import type { Claims } from './claims.js'
+import type { DeadWorkers } from './dead-workers.js'
 
 export interface ItemContext {
   readonly directory: QueueDirectory
   readonly settings: Settings
   readonly claims: Claims
-  readonly takeOver: TakeOver
+  readonly deadWorkers: DeadWorkers
   readonly reporter: Reporter
 }

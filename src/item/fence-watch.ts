@@ -1,13 +1,13 @@
 /**
  * Looks whether the fence of a worker has fallen, as long as it has claims: where several machines share a queue, a worker whose machine is
- * cut off loses its lock without notice. A thread of native code reads the lock file; this asks for its findings, in memory.
+ * cut off loses its lock without notice. A thread of native code reads the lock file. This class asks for its result, which is in memory.
  *
  * @module
  */
 import { type QueueHandle, native } from '../addon/native.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
-/** The server may say that the lock is gone long before the fence falls by itself. */
+/** Not only when the fence is due to fall: a read may find the lock lost long before. */
 const LOOK_MS = 250
 
 export class FenceWatch {

@@ -28,7 +28,7 @@ export function isGone(failure: Failure): boolean {
   return failure.errno === -ESTALE || failure.errno === -EBADF
 }
 
-/** Whether the worker has lost the claim, because its machine was cut off or stood still for too long. */
+/** Whether the worker has lost the claim: its machine was cut off or stood still for too long, or another worker has taken the item over. */
 export function isLost(failure: Failure): boolean {
   return failure.errno === -EOWNERDEAD
 }

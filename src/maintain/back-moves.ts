@@ -1,7 +1,7 @@
 /**
  * Moves of single items from fail/ to queue/. None replaces another item.
  *
- * Where the file system has a rename that refuses to replace a file, that is the move. Without one:
+ * Where the file system has a rename that refuses to replace a file, the move is that rename. Without one:
  *
  * - In a queue whose workers lock items, a look for the name goes ahead of a plain rename.
  * - In a queue with claims by renaming, the item goes through a directory of this process in claimed/, by a link that fails if the
@@ -110,7 +110,7 @@ export class BackMoves {
     yield* freeEntropies(first, encode)
   }
 
-  /** Before the item moves: a worker that claims it at once must not fail it for the crashes of old. */
+  /** Before the item moves: a worker that claims it at once must not fail it for its earlier crashes. */
   #forgetCrashes(raw: RawName): void {
     const meta = new MetaDirectory(this.#layout)
     meta.attempt('log', () => {

@@ -23,7 +23,7 @@ import { type Layout, placePath } from '../directory/layout.js'
 import { checkQueue } from '../directory/presence.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { FsqError } from '../errors/classes.js'
+import { FsqError, MountError } from '../errors/classes.js'
 import { entriesOf, nameText } from '../inspect/entries.js'
 import { isOfSystem } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
@@ -31,6 +31,7 @@ import { lockError } from '../lock/failure.js'
 import { lockDescriptor, lockRequest } from '../lock/request.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { knownWorkers } from '../meta/workers.js'
+import { mountRefusals } from '../probe/mount-options.js'
 import { setTimeout } from '../real-timers.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 import { hasGuardText, makeClaimed, makeGuard, makeRenameMarker } from './queue-files.js'
@@ -52,11 +53,13 @@ export async function isConvertible(layout: Layout): Promise<boolean> {
 /**
  * Converts a queue without workers to claims by renaming.
  *
- * @returns Why nothing was changed: a worker holds an item, or is about to.
- * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error. The queue may be down then.
+ * @returns Why nothing was changed: a worker lives, or holds an item. `undefined`: the queue is converted.
+ * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link MountError} or a file system error. The queue may be down then.
  */
 export async function convertToRename(layout: Layout, settings: Settings): Promise<string | undefined> {
   await checkQueue(layout)
+  const reasons = await mountRefusals(layout.path)
+  if (reasons.length > 0) throw new MountError(layout.path, reasons)
   try {
     const down = { ...layout, downPath: layout.renameDownPath }
     const wasDown =
@@ -81,7 +84,7 @@ export async function convertToRename(layout: Layout, settings: Settings): Promi
   }
 }
 
-/** Waits until workers have finished what they hold. @returns Who still holds an item. */
+/** Waits until workers have finished the items that they hold. @returns The worker that lives, or the item that is held; `undefined`: none. */
 async function lastHolder(layout: Layout, settings: Settings): Promise<string | undefined> {
   const end = performance.now() + NOTICED_MS + PATIENCE_MS
   await pause(NOTICED_MS)
@@ -105,7 +108,7 @@ async function lockedItem(layout: Layout): Promise<string | undefined> {
   return undefined
 }
 
-/** Shared, so that a file that is open for reading will do. */
+/** Tries a shared lock, for which a file that is open for reading is enough. */
 function isLocked(file: Buffer, kind: 'flock' | 'fcntl'): boolean {
   let descriptor: number
   try {

@@ -19,7 +19,7 @@ import type { RawName } from '../name/charset.js'
 import { makeDirectory, makeWorkerLock } from './queue-files.js'
 
 const RANDOM_BYTES = 8
-/** Another worker can lock a new `.lock` before this process does, and takes the directory for one of the dead. */
+/** Another worker can lock a new `.lock` before this process does, and take this process for dead. */
 const MOST_NAMES = 16
 
 const { EAGAIN } = os.constants.errno
@@ -59,7 +59,7 @@ export class OwnDirectory {
       await fs.unlink(`${this.path}/${WORKER_LOCK}`)
       await fs.rmdir(this.path)
     } catch (error) {
-      // The next worker takes what is in it.
+      // The next worker takes the directory over, with the files in it.
       if (!['ENOENT', 'ENOTEMPTY'].includes(codeOf(error) ?? '')) throw error
     } finally {
       await this.#lock.close()

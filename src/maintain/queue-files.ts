@@ -100,7 +100,7 @@ async function adorn(file: fs.FileHandle, { uid, gid }: Stats, mode: number): Pr
   try {
     await file.chown(os.userInfo().uid === 0 ? uid : -1, gid)
   } catch (error) {
-    // Only root gives files away. Others keep the file, which is usable if its group or the mode permits.
+    // Only root may give a file to another user. For others, the file stays theirs, and the workers can use it if its group or mode permits.
     if (codeOf(error) !== 'EPERM') throw error
   }
   await file.chmod(mode)

@@ -18,7 +18,7 @@ import type { Settings } from '../settings.js'
 import { type Unchanged, underLock } from './under-lock.js'
 
 /**
- * Removes an item and its log, unless a worker holds it. Where workers rename items, the call that is first has the item: the removal, or the
+ * Removes an item and its log, unless a worker holds it. Where workers rename items, the first call has the item: the removal, or the
  * claim of a worker.
  *
  * @returns Why it was not removed.

@@ -167,7 +167,7 @@ export async function mend(
     case 'move to fail/': {
       if (found === undefined || layout === undefined) return undefined
       const fail = placePath(layout, Place.fail)
-      // Where workers rename items, the one that is first has it: the link below fails if a worker has claimed it.
+      // Where workers rename items, no lock is needed: the link below fails if a worker has claimed the item.
       if (claimKindSync(layout) === 'lock')
         return underLock(found.path, layout, () => moveInto(fail, found, settings))
       moveInto(fail, found, settings)

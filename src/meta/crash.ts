@@ -7,25 +7,13 @@ import os from 'node:os'
 
 import { nameText } from '../inspect/entries.js'
 import { parseIfItem } from '../inspect/states.js'
+import type { Crash } from '../item/dead-workers.js'
 import type { RawName } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { BOOT } from './boot.js'
 import type { CrashLine } from './log.js'
 import type { HeldItem, WorkerLine } from './worker-lines.js'
-
-/** An item that a dead worker had in hand. */
-export interface Crash {
-  readonly key: string
-  readonly id: string
-  /** Where the worker ran. */
-  readonly host: string
-  readonly pid: number
-  /** How many items the worker had in hand. */
-  readonly together: number
-  /** How long it had had the item in hand when its death was noticed, in milliseconds. */
-  readonly ms: number
-}
 
 /** A crash, and the line that marks it in the log of the item. */
 export interface CrashMark {
@@ -68,9 +56,10 @@ export function crashMark(
 }
 
 /**
- * Whether a dead worker may have died of its items: it had not been told to close, and its machine has not been started anew since.
+ * Whether a dead worker may have died of its items: it was not closing, and its machine has not restarted since.
  *
- * @param isShared - Machines share the queue: whether another one has been started anew, this one does not know.
+ * @param isShared - Several machines share the queue. Whether another machine has restarted is not known, so its workers may have died of their
+ * items.
  */
 export function diesOfItems({ state, boot, host }: WorkerLine, isShared = false): boolean {
   if (state === 'closing' || state === 'closed') return false

@@ -32,7 +32,7 @@ import {
   noCounts,
 } from '../work/journal.js'
 import { BOOT } from './boot.js'
-import type { Crash } from './crash.js'
+import type { Crash } from '../item/dead-workers.js'
 import { MetaDirectory } from './directory.js'
 import { infoAt, removeFile } from './files.js'
 import { crashedPath, logPath } from './layout.js'
@@ -116,7 +116,7 @@ export class Guard implements Journal<WorkItem> {
     open.add(this)
     const { claimsByRename } = this.#context.directory
     this.#looks = Looks.join(this.#looker, this.#meta.layout, this.#settings, !claimsByRename)
-    if (claimsByRename) this.#stopListening = this.#context.takeOver.onCrash(this.#options.onCrashed)
+    if (claimsByRename) this.#stopListening = this.#context.deadWorkers.onCrash(this.#options.onCrashed)
     this.#writeWorker()
     this.#looks.look(this.#looker)
   }

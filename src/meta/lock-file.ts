@@ -2,7 +2,7 @@
  * The file in which a worker writes what it has in hand, in a queue whose claims are renames: the `.lock` of its directory in claimed/, which
  * native code has made and holds locked. So no second file has to be locked, and a take-over finds it beside the items.
  *
- * All workers of a queue handle share the directory, and so the file. Its first line tells of all of them together.
+ * All workers of a queue handle share the directory, and so the file. Its first line describes all of them together.
  *
  * If the fence falls, the handle gets another directory with its next claim, and so another file.
  *
@@ -26,7 +26,7 @@ import { type WorkerLine, WorkerLines } from './worker-lines.js'
 const openLater = promisify(fs.open)
 const write = promisify(fs.write)
 
-/** From the one that claims items to the one that has ended. */
+/** The states, by how much a worker in them still does. The line of several workers has the first one of theirs. */
 const STATES: readonly WorkerState[] = [
   'running',
   'paused',
@@ -67,7 +67,7 @@ export class LockFile {
     this.#file.flush()
   }
 
-  /** Tells of the worker with the next {@link flush}. */
+  /** Sets the line of the worker, which the next {@link flush} writes. */
   tell(worker: WorkerLine): void {
     this.#file.tell(this, worker)
   }
@@ -127,7 +127,7 @@ class SharedFile {
     try {
       writeAt(this.#open.descriptor, this.lines.bytes, start, end)
     } catch (error) {
-      // What is in memory is right, and the next write tells of it.
+      // The lines in memory are right, and the next write writes all of them.
       this.lines.markAll()
       throw error
     }
@@ -173,7 +173,7 @@ class SharedFile {
   }
 }
 
-/** Two workers of one process, as one. */
+/** The line of two workers of one handle. */
 function joined(one: WorkerLine, other: WorkerLine): WorkerLine {
   const first = one.started <= other.started ? one : other
   const state = STATES[Math.min(STATES.indexOf(one.state), STATES.indexOf(other.state))] ?? one.state

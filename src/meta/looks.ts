@@ -1,7 +1,7 @@
 /**
  * The looks of one process at the meta/ of one queue: for workers that have died, for logs, and for the files of its own workers, which
  * another program may have removed. All workers of the process share them: one timer, one list of files, one burial. In a queue whose
- * claims are renames, a take-over buries the dead (scan/take-over.ts).
+ * claims are renames, a take-over buries the dead (take-over.ts).
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Layout } from '../directory/layout.js'
 import type { RawName } from '../name/charset.js'
 import type { Settings } from '../settings.js'
 import { Graveyard } from './burial.js'
-import type { Crash } from './crash.js'
+import type { Crash } from '../item/dead-workers.js'
 import { DirectoryChanges } from './directory-changes.js'
 import { MetaDirectory } from './directory.js'
 import { hasNames, namesAt } from './files.js'

@@ -59,7 +59,7 @@ export class WorkerFile {
     this.#open = this.#meta.attempt('workers', () => this.#make())
   }
 
-  /** Tells of the worker with the next {@link flush}. */
+  /** Sets the line of the worker, which the next {@link flush} writes. */
   tell(worker: WorkerLine): void {
     this.lines.worker = worker
   }

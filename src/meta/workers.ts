@@ -97,7 +97,7 @@ function claimingWorkers(layout: Layout, settings: Settings): readonly WorkerInf
     const record = readIfAlive(CLAIM_LOCK, path.join(workerPath(layout, name), WORKER_LOCK))
     if (record === undefined) continue
     const { worker, held } = record
-    // A loop writes down nothing: what it has in hand is what it has claimed.
+    // A loop writes nothing down: it has in hand all items that it has claimed.
     if (worker === undefined) infos.push({ id: name, ...named, items: claimedItems(layout, name, settings) })
     else infos.push(infoOf(name, worker, held, settings))
   }

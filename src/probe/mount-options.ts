@@ -118,7 +118,7 @@ export function leaseIn(statistics: string, point: string): number | undefined {
   return seconds === undefined ? undefined : Number(seconds) * 1000
 }
 
-// As the kernel writes it.
+// A path as the kernel writes it in this file.
 function escaped(point: string): string {
   return point.replace(
     /[ \t\n\\]/g,

@@ -99,7 +99,7 @@ export class Ahead {
       if (this.#isEmpty() || handle === undefined) return undefined
       await directory.checkUpLater(handle, true)
       this.#checkUnfinished()
-      // The items may have gone back meanwhile, as nobody took them.
+      // The loop may have released the items meanwhile, as its caller did not take them in time.
       if (!this.#isEmpty()) return this.#takeFirst()
       filling = this.#prepare()
     }

@@ -55,13 +55,13 @@ class LoopResources {
   readonly #stopListening: () => void
   readonly #endWaiting: (() => void) | undefined
 
-  constructor({ directory, takeOver }: ItemContext, signal: AbortSignal | undefined, waits: boolean) {
+  constructor({ directory, deadWorkers }: ItemContext, signal: AbortSignal | undefined, waits: boolean) {
     this.cancellation = new Cancellation(signal)
     this.queue = new ScannedQueue(directory)
     this.#stopListening = directory.onClose(() => {
       this.cancellation.raise(undefined)
     })
-    this.#endWaiting = waits ? takeOver.beginWaiting() : undefined
+    this.#endWaiting = waits ? deadWorkers.beginWaiting() : undefined
   }
 
   release(): void {
@@ -234,8 +234,8 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
     signal?.throwIfAborted()
     const resources = new LoopResources(context, signal, waits)
     const { cancellation, queue } = resources
-    const { directory, takeOver } = context
-    const pass = new Pass(directory, { relaxed, waits, cancellation, queue, takeOver })
+    const { directory, deadWorkers } = context
+    const pass = new Pass(directory, { relaxed, waits, cancellation, queue, deadWorkers })
     const rejects = new Rejects(context)
     const claimer = new Claimer(context, { limits, waits, cancellation, pass, rejects })
     const ahead = new Ahead(context, { waits, prefetch, cancellation, pass, rejects, claimer })

@@ -19,14 +19,15 @@ import type { ClaimBatch } from '../addon/packing.js'
 import { isPromise } from '../addon/promises.js'
 import type { Cancellation } from '../cancellation.js'
 import { type QueueDirectory, isStale } from '../directory/open-directory.js'
+import type { DeadWorkers } from '../item/dead-workers.js'
+import { FsqError } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 import type { RawName } from '../name/charset.js'
 import type { ScannedQueue } from './scanned-queue.js'
-import type { TakeOver } from './take-over.js'
 
 const debug = debuglog('fsq')
 
-const { ECANCELED } = os.constants.errno
+const { ECANCELED, ESTALE } = os.constants.errno
 
 /** Up to this many names are listed and claimed on this thread: a hop to another thread would cost more. */
 export const SHORT_LISTING = 64
@@ -41,7 +42,7 @@ export interface PassOptions {
   /** Ends the calls into native code, which can take long. */
   readonly cancellation: Cancellation
   readonly queue: ScannedQueue
-  readonly takeOver: TakeOver
+  readonly deadWorkers: DeadWorkers
 }
 
 /** The handles of a pass in native code. */
@@ -186,13 +187,26 @@ export class Pass {
     listed: ListingHandle | Failure,
     maySync: boolean,
   ): Promise<void> | undefined {
-    if (!isFailure(listed)) return this.#begun(listed)
+    if (!isFailure(listed)) {
+      try {
+        return this.#begun(listed)?.catch(async (error: unknown) => this.#beginAgain(error, maySync))
+      } catch (error) {
+        return this.#beginAgain(error, maySync)
+      }
+    }
     if (listed.errno === -ECANCELED) return this.#begun(undefined)
     if (isStale(listed)) {
       this.#directory.forget(handle)
       return this.#beginAnew(maySync)
     }
     throw this.#directory.error(listed, 'scan')
+  }
+
+  /** The look for the down file finds out that the queue has been converted to claims by renaming: opens it again. */
+  async #beginAgain(error: unknown, maySync: boolean): Promise<void> {
+    if (this.handle === undefined || !(error instanceof FsqError) || error.errno !== -ESTALE) throw error
+    this.#directory.forget(this.handle)
+    await this.#beginAnew(maySync)
   }
 
   async #beginAnew(maySync: boolean): Promise<void> {
@@ -206,8 +220,8 @@ export class Pass {
   }
 
   async #takeOver(handle: QueueHandle): Promise<void> {
-    const { takeOver, waits } = this.#options
-    await (waits ? takeOver.lookLately(handle) : takeOver.look(handle))
+    const { deadWorkers, waits } = this.#options
+    await (waits ? deadWorkers.lookLately(handle) : deadWorkers.look(handle))
   }
 
   #list(handle: QueueHandle, maySync: boolean): Promise<ListingHandle | Failure> | ListingHandle | Failure {

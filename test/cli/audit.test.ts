@@ -131,7 +131,8 @@ describe('repair', () => {
 
   test('removes what an enqueue and a probe have left, when they cannot be under way any more', async () => {
     fs.writeFileSync(bed.path('q', 'tmp', 'draft'), '')
-    fs.mkdirSync(bed.path('.fsq-probe-abcdef', 'queue'), { recursive: true })
+    for (const left of ['.fsq-probe-abcdef', '.fsq-peer'])
+      fs.mkdirSync(bed.path(left, 'queue'), { recursive: true })
     expect(await kinds()).toEqual([])
     // Times of change cannot be set; but the clock can.
     const later = bed.bed.path('later.cjs')

@@ -130,8 +130,11 @@ onLinux('on NFS the lock kind is fcntl, by itself, and flock is refused', async 
     FSQ_FAULTS: 'open.fstatfs=answer:0x6969',
     FSQ_ALLOW_NETWORK: '1',
   }
-  expect((await bed.sh('fsq install -m 2700 q', { env })).code).toBe(0)
+  expect((await bed.sh('fsq install -m 2700 --claims=lock q', { env })).code).toBe(0)
   expect(bed.state()).toEqual({ 'lock-fcntl': 'file' })
+  // Without either option its workers lock no items.
+  expect((await bed.sh('fsq install -m 2700 r', { env })).code).toBe(0)
+  expect(bed.state('r')).toEqual({ 'claims-rename': 'file', down: 'file' })
   const { code, stderr } = await bed.sh('fsq install --lock-kind=flock p', { env })
   expect(code).toBe(100)
   expect(stderr).toMatch(/--lock-kind is 'flock', expected 'fcntl' on nfs\. .* Leave it out/)

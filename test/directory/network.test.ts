@@ -5,7 +5,12 @@ import path from 'node:path'
 
 import { describe, expect } from '@jest/globals'
 
-import { FileSystemError, NetworkFileSystemError, SettingError } from '../../src/errors/classes.js'
+import {
+  FileSystemError,
+  MountError,
+  NetworkFileSystemError,
+  SettingError,
+} from '../../src/errors/classes.js'
 import { onLinux } from '../support/needs.js'
 import {
   type ProgramOptions,
@@ -190,10 +195,13 @@ describe('flock on NFS', () => {
     })
 
   onLinux.each([
-    [0x6969, {}, true],
+    // Without either option its workers lock no items.
+    [0x6969, {}, false],
+    [0x6969, { claims: 'lock' }, true],
     [0x6969, { lockKind: 'fcntl' }, true],
-    [0x6969, { force: true }, true],
+    [0x6969, { claims: 'lock', force: true }, true],
     [0x00c36400, {}, false],
+    [0x00c36400, { claims: 'lock' }, false],
     [0x65735546, {}, false],
     [0xef53, {}, false],
   ])('file system %i, install with %p: fcntl is taken: %p', async (type, options, isFcntl) => {
@@ -232,5 +240,86 @@ describe('flock on NFS', () => {
     fs.writeFileSync(marker, '')
     expect(await drain(bed.open())).toEqual([id])
     expect(marker).toBe(path.join(queue.path, 'lock-fcntl'))
+  })
+})
+
+// The kernel says nfs, and the table of mounts says which options.
+describe('a mount that is for one machine only', () => {
+  const ODD_MOUNT = path.join(import.meta.dirname, '../support/odd-mount.cjs')
+  const onSoftMount = (options: object = {}): ProgramOptions =>
+    on(0x6969, {
+      given: { root: bed.root, options: { root: bed.root, allowNetwork: true, ...options } },
+      flags: ['--require', FAULT_BUILD, '--require', ODD_MOUNT],
+      env: { FSQ_TEST_MOUNT: 'a soft mount' },
+    })
+  const SAYS =
+    /^Several machines cannot work a queue in .*: on a soft mount, .* mount it with hard\. If one machine/
+
+  onLinux('refuses a queue whose claims are renames at installation, and nothing is made', async () => {
+    const error = await inProgram<ShownError>(
+      "return errorOf(() => Queue.install('q', given.options))",
+      onSoftMount(),
+    )
+    checkError(error, { type: MountError, says: SAYS })
+    expect(fs.readdirSync(bed.root)).toEqual([])
+  })
+
+  onLinux('refuses each use of a queue whose claims are renames, and closes it', async () => {
+    const queue = await bed.install({ claims: 'rename' })
+    const seen = await inProgram<{ errors: ShownError[]; open: string[] }>(
+      `
+      const queue = new Queue('q', given.options)
+      const errors = []
+      for (const use of [() => queue.enqueue('x'), () => queue.enqueueSync('x'), () => queue.scan().next()])
+        errors.push(await errorOf(use))
+      const open = fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          return fs.readlinkSync('/proc/self/fd/' + fd)
+        } catch {
+          return []
+        }
+      })
+      return { errors, open: open.filter((file) => file.startsWith(given.root)) }`,
+      onSoftMount(),
+    )
+    expect(seen.errors).toHaveLength(3)
+    for (const error of seen.errors) checkError(error, { type: MountError, says: SAYS })
+    expect(seen.open).toEqual([])
+    expect(contents(queue)).toEqual({ queue: [], tmp: [], done: [], fail: [] })
+  })
+
+  onLinux('refuses the conversion of a queue, and changes nothing', async () => {
+    const queue = await bed.install()
+    const body = `
+      const queue = new Queue('q', given.options)
+      return errorOf(() => queue.repair({ claims: 'rename' }))`
+    checkError(await inProgram<ShownError>(body, onSoftMount()), { type: MountError, says: SAYS })
+    expect(fs.existsSync(path.join(queue.path, 'claims-rename'))).toBe(false)
+    expect(fs.existsSync(path.join(queue.path, 'down'))).toBe(false)
+  })
+
+  onLinux('takes a queue whose claims are locks, and warns once of what the options mean', async () => {
+    const body = `
+      const warnings = []
+      process.on('warning', ({ code, message }) => warnings.push([code, message]))
+      const queue = await Queue.install('q', { ...given.options, claims: 'lock' })
+      await queue.enqueue('x')
+      new Queue('q', given.options).enqueueSync('y')
+      await new Promise((resolve) => setImmediate(resolve))
+      return warnings`
+    expect(await inProgram<string[][]>(body, onSoftMount({ itemMode: '0660' }))).toEqual([
+      [
+        'FSQ_NETWORK_LOCKS',
+        expect.stringMatching(/Let one machine alone work it.*: on a soft mount.* with hard$/),
+      ],
+    ])
+  })
+
+  onLinux('is no matter on a local file system', async () => {
+    const queue = await bed.install({ claims: 'rename' })
+    const env = { FSQ_TEST_MOUNT: 'a soft mount', FSQ_FAULTS: 'open.fstatfs=answer:0xef53' }
+    const body = "return new Queue('q', given.options).enqueue('x')"
+    const id = await inProgram<string>(body, { ...onSoftMount(), env })
+    expect(contents(queue).queue).toEqual([id])
   })
 })

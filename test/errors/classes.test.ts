@@ -47,6 +47,7 @@ const CODES: Readonly<Record<string, string>> = {
   FinishError: 'ERR_FSQ_FINISH',
   ItemFinishedError: 'ERR_FSQ_ITEM_FINISHED',
   ItemGoneError: 'ERR_FSQ_ITEM_GONE',
+  ClaimLostError: 'ERR_FSQ_CLAIM_LOST',
   PermanentFailure: 'ERR_FSQ_PERMANENT_FAILURE',
   RetryLater: 'ERR_FSQ_RETRY_LATER',
   ClosingError: 'ERR_FSQ_CLOSING',

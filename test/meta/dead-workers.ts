@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 
 import { BOOT } from '../../src/meta/boot.js'
-import type { Crash } from '../../src/meta/burial.js'
+import type { Crash } from '../../src/item/dead-workers.js'
 import type { Guard } from '../../src/meta/guard.js'
 import { type WorkerLine, WorkerLines } from '../../src/meta/worker-lines.js'
 import type { Queue } from '../../src/queue.js'

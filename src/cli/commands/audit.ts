@@ -36,7 +36,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   let found = 0
   async function* rows(): AsyncGenerator<Row, void, undefined> {
     for await (const finding of audit.findings()) {
-      // What the next worker does anyway is no problem.
+      // No problem: the next worker puts these items back.
       if (finding.kind !== 'abandoned') found++
       yield rowOf(finding)
     }

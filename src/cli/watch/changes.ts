@@ -10,7 +10,7 @@
  *                    │                                        ├── the same name in claimed/ ──> held ── as for left, at any time
  *                    └── its key has just left fail/: redrive └── none of these in time ──> gone
  *
- * A name that comes back from claimed/ is an item that a worker has released, which is not told.
+ * A name that comes back from claimed/ is an item that a worker has released: no change is told.
  *
  * @module
  */

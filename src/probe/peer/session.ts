@@ -128,7 +128,7 @@ export class Session {
     await removeLeftover(this.#directory, 'in which two machines were compared')
   }
 
-  /** Waits until the messages are as they are wanted, or have gone. */
+  /** Waits until the messages are as wanted, or their directory is gone. */
   async #seen(patience: number, isWanted: (names: readonly string[]) => boolean): Promise<void> {
     const end = Date.now() + patience
     for (const wait of waits()) {

@@ -32,16 +32,7 @@ const KEPT_WITHIN_S = 2
 const TICK_MS = 10
 
 /** The directories that the trials need in the session. */
-export const DIRECTORIES = [
-  'names',
-  'moved',
-  'race',
-  'won-a',
-  'won-b',
-  'taken',
-  'probe-a',
-  'probe-b',
-] as const
+export const DIRECTORIES = ['names', 'moved', 'race', 'won-a', 'won-b', 'taken'] as const
 
 /** The clocks of the two machines, in milliseconds. */
 export interface PeerClocks {
@@ -349,23 +340,13 @@ async function moveOnto(session: Session, linked: string, renamed: string): Prom
   const directory = session.path('taken')
   const source = `${session.side}-source`
   await makeFile(session.path('taken', source))
-  const unable = await renameNoReplaceFailure(session)
   await countWhere([linked, renamed], async (name) => lstat(session.path('taken', name)))
   await session.say('free')
   await session.hear('taken')
   const link_ = refusal(await codeFrom(link(session.path('taken', source), session.path('taken', linked))))
-  const rename_ = unable === '' ? refusal(await relocate(directory, source, renamed)) : unable
+  const rename_ = refusal(await relocate(directory, source, renamed))
   await session.say('tried', link_, rename_)
   return { link: featureOf(link_), renameNoReplace: featureOf(rename_) }
-}
-
-/** Why this machine cannot rename without replacing; empty: it can. The call of native code would replace there. */
-async function renameNoReplaceFailure(session: Session): Promise<string> {
-  const found = await native.probe(session.path(`probe-${session.side}`))
-  if (isFailure(found)) return describeErrno(found.errno)[0]
-  const outcome = found.features['renameNoReplace'] ?? 0
-  if (outcome === 0) return ''
-  return outcome > 0 ? NO_EFFECT : describeErrno(outcome)[0]
 }
 
 async function relocate(directory: string, from: string, to: string): Promise<string> {

@@ -6,7 +6,7 @@
  *                                                  ^                                                      │
  *                                                  └── this process dies, or a move fails ────────────────┘
  *
- * A scan looks at its start, and a loop that waits about every second: nothing tells that a process of another machine has died. A line goes to
+ * A scan looks at its start, and a loop that waits about every second: no event tells of the death of a process on another machine. A line goes to
  * the log of an item ahead of its move, so the worker that claims it next finds the mark.
  *
  * @module
@@ -20,11 +20,12 @@ import type { QueueDirectory } from '../directory/open-directory.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { Claims } from '../item/claims.js'
+import type { Crash, DeadWorkers } from '../item/dead-workers.js'
 import { isLost } from '../item/moves.js'
-import { type Crash, type CrashMark, crashMark, diesOfItems } from '../meta/crash.js'
-import { crashedPath, metaPath, partPath, rawLogPath } from '../meta/layout.js'
-import { logForm, textOf } from '../meta/log.js'
-import { parseWorkerLines } from '../meta/worker-lines.js'
+import { type CrashMark, crashMark, diesOfItems } from './crash.js'
+import { crashedPath, metaPath, partPath, rawLogPath } from './layout.js'
+import { logForm, textOf } from './log.js'
+import { parseWorkerLines } from './worker-lines.js'
 import type { RawName } from '../name/charset.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
@@ -44,7 +45,7 @@ interface TakeOverContext {
 }
 
 /** The take-overs of one queue handle. */
-export class TakeOver {
+export class TakeOver implements DeadWorkers {
   readonly #context: TakeOverContext
   readonly #crashListeners = new Set<(crash: Crash) => void>()
   #looking: Promise<void> | undefined
@@ -69,7 +70,7 @@ export class TakeOver {
     }
   }
 
-  /** A loop waits from now on, until the function that this returns is called: then it looks about every second. */
+  /** Looks about every second from now on, for a loop that waits. @returns A function that ends this. */
   beginWaiting(): () => void {
     this.#waiting++
     this.#timer ??= setInterval(() => {
@@ -91,7 +92,7 @@ export class TakeOver {
     if (performance.now() - this.#lookedAt >= LOOK_MS - LOOK_MS / 10) await this.look(queue)
   }
 
-  /** Takes dead workers over. An error is reported, and does not keep the scan from the other items. Never rejects. */
+  /** Takes dead workers over. Reports an error, so that the scan goes on with the other items. Never rejects. */
   look(queue: QueueHandle): Promise<void> {
     this.#looking ??= this.#look(queue).finally(() => {
       this.#looking = undefined
@@ -162,7 +163,7 @@ export class TakeOver {
     }
   }
 
-  /** The items that the worker had in hand, by their names. Those that it had only claimed are no cause of its death. */
+  /** The items that the worker had in hand, by their names. An item that it had only claimed is no cause of its death. */
   #marksOf({ name, lines, names }: Seized): ReadonlyMap<RawName, CrashMark> {
     const { worker, held } = parseWorkerLines(lines)
     if (worker === undefined || !diesOfItems(worker, true)) return new Map()
