@@ -213,10 +213,12 @@ Failure Mover::Move() {
   int renamed = RenameExclusive();
   if (renamed == -1 && (errno == ENOENT || errno == EPERM || errno == ESTALE) &&
       directory_.Vanished(item_.to_place)) {
+    // If the whole queue has been removed, there is none, and the item is gone, too.
     target_again_ = directory_.OpenAgain(item_.to_place);
-    if (!target_again_.valid()) return FailureOf("renameat2");
-    target_ = target_again_.get();
-    renamed = RenameExclusive();
+    if (target_again_.valid()) {
+      target_ = target_again_.get();
+      renamed = RenameExclusive();
+    }
   }
   Failure failure;
   if (renamed == -1) {

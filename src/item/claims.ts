@@ -137,7 +137,10 @@ export class Claim {
 
   /** Aborted by {@link abort}. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.state === 'lost') this.#controller.abort(this.lostError('go on with'))
+    }
     return this.#controller.signal
   }
 
@@ -404,9 +407,14 @@ export class Claims {
         if (left) this.notifyReleased(name)
         else if (failure !== undefined && !isLost(failure) && !this.isClosed)
           setTimeout(() => this.#giveBack(claim, due), GIVE_BACK_MS).unref()
+        // The end of this worker frees the item; it is another worker's already if the claim is lost.
+        else native.release([claim.number])
       },
       // The handle of the queue is closed, and with it the lock on the directory of the worker.
-      end,
+      () => {
+        end()
+        native.release([claim.number])
+      },
     )
   }
 

@@ -11,7 +11,7 @@
  * - `failed`: it has failed for good.
  * - `waiting`: it waits for its next try.
  * - `released`: it was given back as it was.
- * - `gone`: another process has moved or removed it.
+ * - `gone`: another process has moved or removed it, or the worker has lost its claim.
  */
 export type Outcome = 'done' | 'failed' | 'waiting' | 'released' | 'gone'
 

@@ -174,6 +174,7 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   /** How the item has left this worker's hands; `undefined`: it has not. */
   get outcome(): Outcome | undefined {
     if (this.#claim.state === 'released') return 'released'
+    if (this.#claim.state === 'lost') return 'gone'
     return this.#claim.state === 'finished' ? this.#finish?.outcome : undefined
   }
 

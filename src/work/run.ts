@@ -22,6 +22,7 @@ import { setTimeout as later } from 'node:timers/promises'
 import { types } from 'node:util'
 
 import {
+  ClaimLostError,
   FinishError,
   type FsqError,
   ItemFinishedError,
@@ -220,7 +221,13 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   }
 
   readonly #returned = (): void => {
-    this.#afterHandlersFinish(() => (this.item.claimed === false ? NONE : DONE))
+    this.#afterHandlersFinish(() => {
+      const { claimed, signal } = this.item
+      if (claimed !== false) return DONE
+      // The work was done, and will be done again: that must not pass in silence.
+      if (isA(signal.reason, ClaimLostError)) this.#desk.tell('error', signal.reason)
+      return NONE
+    })
   }
 
   readonly #thrown = (error: unknown): void => {

@@ -59,8 +59,8 @@ export function openFiles({ path: queue }: { readonly path: string }): string[] 
 
 const EINVAL = os.constants.errno.EINVAL
 
-/** Faults of a process that claims: no rename can be exclusive, as on NFS. Only the first claim finds that out by a call. */
-export const BY_LINK = `claim.rename#1=errno:${EINVAL};finish.rename=errno:${EINVAL};claim.exclusive=errno:${EINVAL}`
+/** Faults: no rename can be exclusive, as on NFS. */
+export const BY_LINK = `claim.exclusive=errno:${EINVAL};finish.rename=errno:${EINVAL}`
 
 export type Answer = Readonly<Record<string, unknown>>
 
