@@ -19,7 +19,7 @@ import { findPeers } from './peers/index.mjs'
 import { among } from './workloads/among.mjs'
 import { backlog } from './workloads/backlog.mjs'
 import { commandStartup } from './workloads/command-startup.mjs'
-import { drainRows } from './workloads/drain.mjs'
+import { drainRows, renameRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
 import { largeRows } from './workloads/large.mjs'
 import { lockRows } from './workloads/lock.mjs'
@@ -42,7 +42,7 @@ const USAGE = `npm run bench [-- [--dir DIR] [--quick] [--json FILE] [--plot PRE
 `
 
 /** Workloads that are rows of the table: contenders that do the same work, in items per second. */
-const ROWS = [enqueueRows, largeRows, drainRows, readRows, workRows, processesRows, lockRows]
+const ROWS = [enqueueRows, largeRows, drainRows, renameRows, readRows, workRows, processesRows, lockRows]
 /**
  * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
  * needed on the file system.

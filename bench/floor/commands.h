@@ -19,7 +19,8 @@ void Enqueue(const EnqueueOrder& order);
 struct DrainOrder {
   const char* queue;
   long processes;
-  long steps;  // computed for each item
+  long steps;   // computed for each item
+  long rename;  // 1: items are claimed by renaming them into claimed/floor-PID
 };
 void Drain(const DrainOrder& order);
 

@@ -1,4 +1,4 @@
-// fsq standard, sections 4 and 5: claims, checks, reads, moves to done/ and unlocks each item.
+// fsq standard, sections 4, 5 and 11: claims, checks, reads, moves to done/ and unlocks each item.
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "calls.h"
@@ -33,16 +34,24 @@ struct Tally {
 
 class Worker {
  public:
-  Worker(const char* queue, uint64_t steps)
-      : queue_(OpenDirectory(queue, "queue")), done_(OpenDirectory(queue, "done")), steps_(steps) {}
+  Worker(const char* queue, uint64_t steps, bool renames)
+      : queue_(OpenDirectory(queue, "queue")),
+        done_(OpenDirectory(queue, "done")),
+        mine_(renames ? MakeOwn(queue) : -1),
+        steps_(steps) {}
 
   void Run(Tally& tally);
 
  private:
+  static int MakeOwn(const char* queue);
   bool Take(const char* name, Tally& tally);
+  bool TakeByRename(const char* name, Tally& tally);
+  void Read(int fd, const struct stat& info, const char* name);
+  void Count(Tally& tally) const;
 
   const Descriptor queue_;
   const Descriptor done_;
+  const Descriptor mine_;  // -1: items are locked
   const uint64_t steps_;
   std::vector<char> buffer_;
 };
@@ -65,26 +74,62 @@ bool Worker::Take(const char* name, Tally& tally) {
     Check(::flock(fd, LOCK_UN), "flock", name);
     return false;
   }
+  Read(fd, info, name);
+  Count(tally);
+  Check(RenameExclusive(queue_.get(), name, done_.get(), name), "renameat2", name);
+  Check(::flock(fd, LOCK_UN), "flock", name);
+  return true;
+}
+
+// A directory of this process, below claimed/. There is one worker and no other, so it has no lock.
+int Worker::MakeOwn(const char* queue) {
+  const std::string name = "claimed/floor-" + std::to_string(::getpid());
+  Check(::mkdir((std::string(queue) + "/" + name).c_str(), 0700), "mkdir", name.c_str());
+  return OpenDirectory(queue, name.c_str());
+}
+
+bool Worker::TakeByRename(const char* name, Tally& tally) {
+  struct stat info;
+  const bool here = ::fstatat(queue_.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!here && errno != ENOENT) Die("fstatat", name);
+  if (!here || info.st_mtime > ::time(nullptr)) return false;
+  if (RenameExclusive(queue_.get(), name, mine_.get(), name) == -1) {
+    if (errno != ENOENT) Die("renameat2", name);
+    return false;
+  }
+  {
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    const Descriptor item(Check(::openat(mine_.get(), name, flags), "openat", name));
+    Check(::fstat(item.get(), &info), "fstat", name);
+    Read(item.get(), info, name);
+  }
+  Count(tally);
+  Check(RenameExclusive(mine_.get(), name, done_.get(), name), "renameat2", name);
+  return true;
+}
+
+void Worker::Read(int fd, const struct stat& info, const char* name) {
   buffer_.resize(static_cast<size_t>(info.st_size));
   for (size_t got = 0; got < buffer_.size();) {
     const ssize_t step = ::pread(fd, buffer_.data() + got, buffer_.size() - got, static_cast<off_t>(got));
     if (step <= 0) Die("pread", name);
     got += static_cast<size_t>(step);
   }
+}
+
+void Worker::Count(Tally& tally) const {
   if (tally.taken == 0) tally.first = Now();
   if (steps_ > 0) Compute(steps_);
-  Check(RenameExclusive(queue_.get(), name, done_.get(), name), "renameat2", name);
-  Check(::flock(fd, LOCK_UN), "flock", name);
   tally.taken++;
   tally.bytes += buffer_.size();
-  return true;
 }
 
 void Worker::Run(Tally& tally) {
   tally.begin = Now();
   const Listing listing(queue_.get());
   for (const Listing::Entry& entry : listing.entries()) {
-    if (Take(listing.NameOf(entry), tally)) tally.numbers += entry.entropy;
+    const char* const name = listing.NameOf(entry);
+    if (mine_.get() == -1 ? Take(name, tally) : TakeByRename(name, tally)) tally.numbers += entry.entropy;
   }
   tally.end = Now();
 }
@@ -105,7 +150,7 @@ void Drain(const DrainOrder& order) {
   for (size_t index = 0; index < count; index++) {
     if (Check(::fork(), "fork") != 0) continue;
     EndWithParent();
-    Worker worker(order.queue, steps);
+    Worker worker(order.queue, steps, order.rename != 0);
     ::close(gate[1]);
     char byte;
     if (::read(gate[0], &byte, 1) == -1) Die("read");

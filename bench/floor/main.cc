@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     fsq_floor::Enqueue({queue, value("count", 1), value("size", 0), value("durable", 0), value("group", 1),
                         value("batch", 1), value("threads", 1), value("delay", 0), value("first", 0)});
   } else if (command == "drain") {
-    fsq_floor::Drain({queue, value("processes", 1), value("steps", 0)});
+    fsq_floor::Drain({queue, value("processes", 1), value("steps", 0), value("rename", 0)});
   } else if (command == "calibrate") {
     fsq_floor::Calibrate(atol(argv[2]));
   } else if (command == "hold") {

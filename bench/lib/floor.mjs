@@ -36,7 +36,7 @@ export async function floorEnqueue(folder, order) {
 /**
  * Lets the floor drain the queue in this folder.
  *
- * @param order - `processes`; `steps`: computed for each item.
+ * @param order - `processes`; `steps`: computed for each item; `rename`: items are claimed by renaming them.
  * @returns `{ milliseconds, firstMs, taken, bytes, numbers }` of all processes together; `numbers` is the sum of the
  * numbers in the names.
  */

@@ -70,6 +70,7 @@ const RATIOS = [
   { name: 'drain concurrency 16', against: 'BullMQ, no persistence', least: BOTH(1.4) },
   { name: 'drain concurrency 16', against: 'BullMQ, fsync always', least: { ext4: 8 } },
   { name: 'drain concurrency 1', against: 'floor', least: { ext4: 0.6, tmpfs: 0.5 } },
+  { name: 'claims by rename, 16', against: 'floor', least: { ext4: 0.8 } },
   { name: 'work, 16 in flight', against: 'loop', least: BOTH(0.9) },
   { name: 'retry, 16 in flight', against: 'loop', least: BOTH(0.8) },
   { name: '2 processes', against: 'floor, 2 processes', least: BOTH(0.85) },

@@ -5,8 +5,13 @@ import { Queue } from '../lib/fsq.mjs'
 import { Slots } from '../lib/lanes.mjs'
 
 /** This package. */
-export async function openFsq(folder, { durability = 'none' } = {}) {
-  const queue = await Queue.install(basename(folder), { root: dirname(folder), force: true, durability })
+export async function openFsq(folder, { durability = 'none', claims = 'lock' } = {}) {
+  const queue = await Queue.install(basename(folder), {
+    root: dirname(folder),
+    force: true,
+    durability,
+    claims,
+  })
   return new FsqStore(folder, queue)
 }
 

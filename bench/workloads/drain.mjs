@@ -37,6 +37,29 @@ export function drainRows({ counts, sizes, peers }) {
   )
 }
 
+/** The same where claims are renames, which is meant for shared file systems: against the same calls, and against locks. */
+export function renameRows({ counts, sizes }) {
+  const openRename = (folder) => openFsq(folder, { claims: 'rename' })
+  return [1, 16].flatMap((width) =>
+    sizes
+      .filter((size) => size === 64)
+      .map((size) => {
+        const run = (store, count) => store.drain(width, count)
+        return {
+          name: `claims by rename, ${width}`,
+          size,
+          durability: 'none',
+          items: counts.items,
+          contenders: [
+            contender('fsq', openRename, run, size),
+            floorContender(size, openRename, { rename: 1 }),
+            contender('fsq, locks', openFsq, run, size),
+          ],
+        }
+      }),
+  )
+}
+
 function contender(name, open, run, size) {
   return {
     name,
@@ -52,14 +75,14 @@ function contender(name, open, run, size) {
   }
 }
 
-function floorContender(size) {
+function floorContender(size, open = openFsq, order = {}) {
   return {
     name: 'floor',
     async measure(folder, count) {
-      await (await openFsq(folder)).close()
+      await (await open(folder)).close()
       await floorEnqueue(folder, { count, size })
       settle(folder)
-      const tally = await floorDrain(folder)
+      const tally = await floorDrain(folder, order)
       checkTallies(folder, [tally], { count, size })
       return tally.milliseconds
     },
