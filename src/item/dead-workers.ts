@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { QueueHandle } from '../addon/native.js'
+import type { QueueHandle, RawName } from '../addon/native.js'
 
 /** An item that a dead worker had in hand. */
 export interface Crash {
@@ -25,6 +25,20 @@ export interface DeadWorkers {
   lookLately(queue: QueueHandle): Promise<void>
   /** A loop waits from now on, until the function that this returns is called: then it looks about every second. */
   beginWaiting(): () => void
+  /**
+   * Reads the crash marks of items that were just claimed, before they are handed out. Where a file server may keep a call waiting, a worker
+   * cannot read them at the moment when it begins with an item.
+   *
+   * @returns Never rejects. `undefined`: nothing is to be read.
+   */
+  readMarks(names: readonly RawName[]): Promise<void> | undefined
+  /**
+   * Has the marks of claimed items read by a worker.
+   *
+   * @param read - Never rejects.
+   * @returns A function that ends that.
+   */
+  onClaims(read: (names: readonly RawName[]) => Promise<void>): () => void
   /**
    * Calls back with each item that a dead worker had in hand.
    *

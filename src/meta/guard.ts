@@ -21,7 +21,7 @@
 
 import type { ItemContext } from '../item/context.js'
 import type { WorkItem } from '../item/work-item.js'
-import type { RawName } from '../name/charset.js'
+import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import {
   type Counters,
@@ -74,6 +74,7 @@ export class Guard implements Journal<WorkItem> {
   readonly #file: WorkerFile | LockFile
   readonly #context: ItemContext
   #stopListening: (() => void) | undefined
+  #stopReading: (() => void) | undefined
   readonly #looker: Looker
   /** `undefined`: not open. */
   #looks: Looks | undefined
@@ -115,8 +116,15 @@ export class Guard implements Journal<WorkItem> {
     closeAtExit()
     open.add(this)
     const { claimsByRename } = this.#context.directory
-    this.#looks = Looks.join(this.#looker, this.#meta.layout, this.#settings, !claimsByRename)
-    if (claimsByRename) this.#stopListening = this.#context.deadWorkers.onCrash(this.#options.onCrashed)
+    const place = { buriesDead: !claimsByRename, isFar: this.#isFar }
+    const looks = Looks.join(this.#looker, this.#meta.layout, this.#settings, place)
+    this.#looks = looks
+    const { deadWorkers } = this.#context
+    if (claimsByRename) this.#stopListening = deadWorkers.onCrash(this.#options.onCrashed)
+    if (this.#isFar)
+      this.#stopReading = deadWorkers.onClaims((names) =>
+        looks.readMarks(names.map((name) => itemKey(name, this.#settings.encode))),
+      )
     this.#writeWorker()
     this.#looks.look(this.#looker)
   }
@@ -152,9 +160,10 @@ export class Guard implements Journal<WorkItem> {
   #forget(item: WorkItem): void {
     const looks = this.#looks
     if (looks === undefined) return
-    if (item.isDiscarded && looks.areLogs) this.#forgetLog(item.rawKey)
-    else if (looks.crashed.size > 0 && isOver(item) && looks.crashed.has(item.rawKey))
-      this.#meta.attempt('log', () => removeFile(crashedPath(this.#meta.layout, item.rawKey)))
+    if (item.isDiscarded) {
+      // Without a failed try or a crash it has no log.
+      if (!this.#isFar || item.tries > 0 || looks.crashed.size > 0) looks.forgetLog(item.rawKey)
+    } else if (looks.crashed.size > 0 && isOver(item)) looks.forgetMarks(item.rawKey)
   }
 
   failed(item: WorkItem, { error, ms, due, reason }: FailedAttempt): void {
@@ -199,6 +208,7 @@ export class Guard implements Journal<WorkItem> {
     for (const { line } of this.#inHand.values()) this.#lines.drop(line)
     this.#file.close()
     this.#stopListening?.()
+    this.#stopReading?.()
     this.#looks?.leave(this.#looker)
     this.#looks = undefined
     this.#inHand.clear()
@@ -220,14 +230,13 @@ export class Guard implements Journal<WorkItem> {
   }
 
   #suspicion(item: WorkItem): Suspicion {
-    const lines = this.#meta.attempt('log', () => readLog(this.#meta.layout, item.rawKey))
-    return suspicionOf(lines ?? [], this.#options.maxCrashes)
+    return suspicionOf(this.#looks?.logOf(item.rawKey) ?? [], this.#options.maxCrashes)
   }
 
-  #forgetLog(key: RawName): void {
-    this.#meta.attempt('log', () => {
-      if (infoAt(logPath(this.#meta.layout, key)) !== undefined) removeLog(this.#meta.layout, key)
-    })
+  /** Whether a file server may keep a call waiting, so that this thread makes none. */
+  get #isFar(): boolean {
+    const { claimsByRename, isLocal } = this.#context.directory
+    return claimsByRename && !isLocal
   }
 
   #writeWorker(): void {

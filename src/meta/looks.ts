@@ -5,6 +5,8 @@
  *
  * @module
  */
+import fs from 'node:fs/promises'
+
 import type { Layout } from '../directory/layout.js'
 import type { RawName } from '../name/charset.js'
 import type { Settings } from '../settings.js'
@@ -12,8 +14,9 @@ import { Graveyard } from './burial.js'
 import type { Crash } from '../item/dead-workers.js'
 import { DirectoryChanges } from './directory-changes.js'
 import { MetaDirectory } from './directory.js'
-import { hasNames, namesAt } from './files.js'
-import { partPath } from './layout.js'
+import { hasNames, infoAt, isMissing, namesAt, removeFile } from './files.js'
+import { crashedPath, logPath, partPath } from './layout.js'
+import { type LogLine, parseLog, readLog, removeLog } from './log.js'
 import { LogWriter } from './log-writer.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
@@ -31,6 +34,14 @@ export interface Looker {
   onCrashed(crash: Crash): void
 }
 
+/** What the looks at a queue depend on. */
+export interface LooksPlace {
+  /** Workers lock items, and files in meta/workers/. */
+  readonly buriesDead: boolean
+  /** Claims are renames, and a file server may keep a call waiting: this thread makes none. */
+  readonly isFar: boolean
+}
+
 /** The looks of this process, by queue. */
 const shared = new Map<string, Looks>()
 
@@ -41,21 +52,23 @@ export class Looks {
   readonly #lookers = new Set<Looker>()
   /** `undefined`: the claims of the queue are renames. */
   readonly #graveyard: Graveyard | undefined
+  readonly #isFar: boolean
   readonly #presence: LogPresence
   readonly #crashed: CrashedKeys
   #timer: NodeJS.Timeout | undefined
 
   /** The looks at a queue, which last until {@link leave}. */
-  static join(looker: Looker, layout: Layout, settings: Settings, buriesDead: boolean): Looks {
-    const key = JSON.stringify([layout.path, settings, buriesDead])
+  static join(looker: Looker, layout: Layout, settings: Settings, place: LooksPlace): Looks {
+    const key = JSON.stringify([layout.path, settings, place])
     let looks = shared.get(key)
-    if (looks === undefined) shared.set(key, (looks = new this(key, layout, settings, buriesDead)))
+    if (looks === undefined) shared.set(key, (looks = new this(key, layout, settings, place)))
     looks.#lookers.add(looker)
     return looks
   }
 
-  private constructor(key: string, layout: Layout, settings: Settings, buriesDead: boolean) {
+  private constructor(key: string, layout: Layout, settings: Settings, { buriesDead, isFar }: LooksPlace) {
     this.#key = key
+    this.#isFar = isFar
     const meta = new MetaDirectory(layout, {
       reportBeside: (...report) => {
         const [first] = this.#lookers
@@ -87,12 +100,38 @@ export class Looks {
     return this.#crashed.keys
   }
 
+  /** The log of an item of {@link crashed}, as it was when the item was claimed or, on a local file system, is now. Never throws. */
+  logOf(key: RawName): readonly LogLine[] {
+    if (this.#isFar) return this.#crashed.linesOf(key)
+    return this.#crashed.readNow(key)
+  }
+
+  /** {@link crashed} and {@link logOf} are those of now, for these keys. Never rejects. */
+  async readMarks(keys: readonly RawName[]): Promise<void> {
+    await this.#crashed.lookLater()
+    await Promise.all(keys.map(async (key) => this.#crashed.readLater(key)))
+  }
+
+  /** Nothing is kept of a discarded item. Never throws. */
+  forgetLog(key: RawName): void {
+    if (this.#isFar) this.#crashed.removeLater(key, true)
+    else if (this.areLogs) this.#crashed.removeNow(key, true)
+  }
+
+  /** The marks of an item that is finished no longer count. Never throws. */
+  forgetMarks(key: RawName): void {
+    if (!this.crashed.has(key)) return
+    if (this.#isFar) this.#crashed.removeLater(key, false)
+    else this.#crashed.removeNow(key, false)
+  }
+
   /**
    * For a worker that is about to run items: looks unless the last look was a moment ago. Never throws.
    *
    * @param always - Looks in any case: another worker may have died with one of the items just now.
    */
   lookSoon(looker: Looker, always: boolean): void {
+    if (this.#isFar) return
     const graveyard = this.#graveyard
     if (graveyard !== undefined) {
       if (!always && !graveyard.isDue) return
@@ -108,7 +147,7 @@ export class Looks {
     this.#ensureFiles()
     if (this.#graveyard !== undefined) this.#tell(looker, this.#graveyard.look())
     this.#presence.forget()
-    this.#crashed.look()
+    if (!this.#isFar) this.#crashed.look()
     this.#plan()
   }
 
@@ -168,12 +207,16 @@ class LogPresence {
 
 const NO_KEYS: ReadonlySet<RawName> = new Set()
 
-/** The names in meta/crashed/. */
+/** The names in meta/crashed/, and the logs of these items. */
 class CrashedKeys {
   readonly #meta: MetaDirectory
   readonly #directory: string
   readonly #changes: DirectoryChanges
   #keys = NO_KEYS
+  /** When meta/crashed/ was changed, as {@link lookLater} has found it. */
+  #changedAt = Number.NaN
+  /** The logs that {@link readLater} has read. */
+  readonly #lines = new Map<RawName, readonly LogLine[]>()
 
   constructor(meta: MetaDirectory) {
     this.#meta = meta
@@ -191,5 +234,64 @@ class CrashedKeys {
     this.#meta.attempt('log', () => {
       if (this.#changes.take()) this.#keys = new Set(namesAt(this.#directory))
     })
+  }
+
+  /** {@link look} beside this thread. Never rejects. */
+  async lookLater(): Promise<void> {
+    await this.#attemptLater(async () => {
+      const { mtimeMs } = await fs.stat(this.#directory)
+      if (mtimeMs === this.#changedAt) return
+      this.#keys = new Set(await fs.readdir(this.#directory, 'latin1'))
+      this.#changedAt = mtimeMs
+      for (const key of this.#lines.keys()) if (!this.#keys.has(key)) this.#lines.delete(key)
+    })
+  }
+
+  /** What {@link readLater} has read. */
+  linesOf(key: RawName): readonly LogLine[] {
+    return this.#lines.get(key) ?? []
+  }
+
+  /** Never throws. */
+  readNow(key: RawName): readonly LogLine[] {
+    return this.#meta.attempt('log', () => readLog(this.#meta.layout, key)) ?? []
+  }
+
+  /** Reads the log of an item with marks, beside this thread. Never rejects. */
+  async readLater(key: RawName): Promise<void> {
+    if (!this.#keys.has(key)) return
+    await this.#attemptLater(async () => {
+      this.#lines.set(key, parseLog(await fs.readFile(logPath(this.#meta.layout, key))))
+    })
+  }
+
+  /** Never throws. @param withLog - Removes the log, too. */
+  removeNow(key: RawName, withLog: boolean): void {
+    const { layout } = this.#meta
+    this.#meta.attempt('log', () => {
+      if (!withLog) removeFile(crashedPath(layout, key))
+      else if (infoAt(logPath(layout, key)) !== undefined) removeLog(layout, key)
+    })
+  }
+
+  /** {@link removeNow} beside this thread. */
+  removeLater(key: RawName, withLog: boolean): void {
+    const { layout } = this.#meta
+    this.#lines.delete(key)
+    void this.#attemptLater(async () => {
+      if (withLog) await fs.rm(logPath(layout, key), { force: true })
+      await fs.rm(crashedPath(layout, key), { force: true })
+    })
+  }
+
+  async #attemptLater(operation: () => Promise<void>): Promise<void> {
+    try {
+      await operation()
+    } catch (error) {
+      if (isMissing(error)) return
+      this.#meta.attempt('log', () => {
+        throw error
+      })
+    }
   }
 }

@@ -48,6 +48,7 @@ interface TakeOverContext {
 export class TakeOver implements DeadWorkers {
   readonly #context: TakeOverContext
   readonly #crashListeners = new Set<(crash: Crash) => void>()
+  readonly #markReaders = new Set<(names: readonly RawName[]) => Promise<void>>()
   #looking: Promise<void> | undefined
   #lookedAt = -LOOK_MS
   /** How many loops wait. */
@@ -56,6 +57,18 @@ export class TakeOver implements DeadWorkers {
 
   constructor(context: TakeOverContext) {
     this.#context = context
+  }
+
+  readMarks(names: readonly RawName[]): Promise<void> | undefined {
+    if (this.#markReaders.size === 0 || names.length === 0) return undefined
+    return Promise.all([...this.#markReaders].map(async (read) => read(names))).then(() => undefined)
+  }
+
+  onClaims(read: (names: readonly RawName[]) => Promise<void>): () => void {
+    this.#markReaders.add(read)
+    return () => {
+      this.#markReaders.delete(read)
+    }
   }
 
   /**

@@ -87,7 +87,8 @@ export class Claimer {
         this.#thread.noteInPool(batch.looked, batch.spent)
         // Where this finds none, many names are to be skipped.
         if (batch.files.length === 0) this.#thread.leave()
-        return receive(batch)
+        const reading = this.#context.deadWorkers.readMarks(batch.files.map(({ name }) => name))
+        return reading === undefined ? receive(batch) : reading.then(() => receive(batch))
       })
   }
 
