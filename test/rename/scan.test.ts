@@ -37,7 +37,10 @@ describe('a scan', () => {
     const ids = await queue.enqueueMany(Array.from({ length: 100 }, (_, index) => ({ data: String(index) })))
     expect(await drain(queue)).toEqual(ids)
     expect(contents(queue)).toEqual({ ...EMPTY, done: ids.toSorted() })
-    expect([workerNames(queue), claimedNames(queue)]).toEqual([[expect.stringMatching(/^.+-\d+-[0-9a-f]{16}$/)], []])
+    expect([workerNames(queue), claimedNames(queue)]).toEqual([
+      [expect.stringMatching(/^.+-\d+-[0-9a-f]{16}$/)],
+      [],
+    ])
     await queue.close()
     expect(workerNames(queue)).toEqual([])
   })
@@ -250,7 +253,9 @@ describe('the contents of an item', () => {
     expect((await item.bytes()).toString()).toBe('{"a":"b"}')
     expect((await item.stream({ start: 2, end: 4 }).toArray()).join('')).toBe('a":')
     expect(fs.readFileSync(item.path, 'utf8')).toBe('{"a":"b"}')
-    expect(path.relative(queue.path, item.path)).toBe(path.join('claimed', workerNames(queue)[0] ?? '', item.id))
+    expect(path.relative(queue.path, item.path)).toBe(
+      path.join('claimed', workerNames(queue)[0] ?? '', item.id),
+    )
     expect(fs.readFileSync(item.fd, 'utf8')).toBe('{"a":"b"}')
     await item.done()
   })
