@@ -47,6 +47,7 @@ export type {
   StandardSchemaV1,
 } from './schema/standard-schema.js'
 export type { LockKind } from './addon/native.js'
+export type { ClaimKind } from './directory/claim-kind.js'
 export type { InstallOptions, UninstallOptions } from './directory/install.js'
 export type { NamedItem } from './item/named-item.js'
 export { ListedItem, type Counts, type ItemsOptions } from './inspect/lister.js'

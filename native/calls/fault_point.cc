@@ -38,11 +38,11 @@ constexpr const char* kPoints[] = {
     "watch.init",       "watch.add",        "watch.read",        "look.refresh",      "finish.look",
     "list.stat",        "log.open",         "log.lock",          "log.stat",          "log.look",
     "log.chown",        "log.chmod",        "log.read",          "log.write",         "finish.fstat",
-    "claim.kind",       "enqueue.fstat",    "claim.access",      "claim.rename",      "worker.mkdir",
-    "worker.chown",     "worker.chmod",     "worker.open",       "worker.write",      "worker.guard",
-    "worker.lock",      "worker.look",      "worker.fsync",      "worker.unlink",     "worker.rmdir",
-    "takeover.open",    "takeover.lock",    "takeover.look",     "takeover.read",     "fence.read",
-    "item.open",        "install.write",
+    "claim.kind",       "enqueue.fstat",    "enqueue.delayed",   "finish.delayed",    "claim.access",
+    "claim.rename",     "worker.mkdir",     "worker.chown",      "worker.chmod",      "worker.open",
+    "worker.write",     "worker.guard",     "worker.lock",       "worker.look",       "worker.fsync",
+    "worker.unlink",    "worker.rmdir",     "takeover.open",     "takeover.lock",     "takeover.look",
+    "takeover.read",    "fence.read",       "item.open",         "install.write",
 };
 
 struct Rule {

@@ -45,6 +45,10 @@ bool IsDelayed(const struct stat& info) {
   return IsLater(modified, now);
 }
 
+bool KeepsDue(const struct stat& info) {
+  return IsLater(platform::ModifiedAt(info), platform::ChangedAt(info));
+}
+
 int64_t DueOf(const struct stat& info) {
   const timespec& modified = platform::ModifiedAt(info);
   return int64_t{modified.tv_sec} * 1000 + (modified.tv_nsec + 999'999) / 1'000'000;

@@ -15,6 +15,9 @@ int SetDueAt(int directory, const std::string& name, int64_t due_ms);
 
 bool IsDelayed(const struct stat& info);
 
+// Whether the file system has kept a due time that was set a moment ago. CephFS keeps none.
+bool KeepsDue(const struct stat& info);
+
 // Milliseconds since the epoch, rounded up, so that the item is due at that millisecond.
 int64_t DueOf(const struct stat& info);
 

@@ -62,6 +62,7 @@ class Mover {
   bool HasTwoNames() const;
   int Stat(struct stat* info) const;
   int SetDueTime() const;
+  bool KeepsDueTime() const;
 
   const QueueDirectory& directory_;
   Finish& item_;
@@ -107,6 +108,14 @@ int Mover::Stat(struct stat* info) const {
 bool Mover::HasTwoNames() const {
   struct stat own;
   return Stat(&own) == 0 && own.st_nlink > 1;
+}
+
+// CephFS keeps no time in the future: there an item is due at once.
+bool Mover::KeepsDueTime() const {
+  if (directory_.file_system().reach == platform::FileSystem::Reach::kLocal) return true;
+  struct stat info;
+  const int looked = FSQ_CALL("finish.delayed", Stat(&info));
+  return FSQ_ANSWER("finish.delayed", looked == -1 || KeepsDue(info)) != 0;
 }
 
 int Mover::SetDueTime() const {
@@ -200,6 +209,7 @@ Failure Mover::Move() {
     if (errno != EPERM) return FailureOf("futimens");
     item_.undelayed = true;
   }
+  if (item_.due_ms != 0 && !item_.undelayed) item_.undelayed = !KeepsDueTime();
   int renamed = RenameExclusive();
   if (renamed == -1 && (errno == ENOENT || errno == EPERM || errno == ESTALE) &&
       directory_.Vanished(item_.to_place)) {

@@ -214,6 +214,12 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
   if (due_ms != 0 && FSQ_CALL("enqueue.utimens", SetDue(fd, due_ms)) == -1) {
     return Failure{LastError(), "futimens", Path()};
   }
+  if (due_ms != 0 && directory_->file_system().reach != platform::FileSystem::Reach::kLocal) {
+    struct stat info;
+    const int looked = FSQ_CALL("enqueue.delayed", ::fstat(fd, &info));
+    if (looked == -1) return Failure{LastError(), "fstat", Path()};
+    if (FSQ_ANSWER("enqueue.delayed", KeepsDue(info)) == 0) return Failure{-ENOTSUP, "futimens", Path(), {}};
+  }
   return {};
 }
 

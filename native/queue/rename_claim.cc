@@ -21,6 +21,11 @@ bool RenameClaimer::Try(const Listing::Entry& entry, size_t position) {
   if (!batch_.holder) batch_.holder = directory_.Worker(&batch_.failure);
   if (!batch_.holder) return false;
   Attempt attempt{entry, position, std::string(entry.view())};
+  if (attempt.name == WorkerDirectory::kLockName) {
+    errno = EEXIST;
+    NoteUnreadable("renameat2", entry);
+    return true;
+  }
   const WorkerDirectory::Taken taken = batch_.holder->Take(attempt.name);
   if (taken == WorkerDirectory::Taken::kHeld) {
     batch_.busy++;
@@ -28,8 +33,13 @@ bool RenameClaimer::Try(const Listing::Entry& entry, size_t position) {
     if (skipped_ != nullptr) skipped_->KeepBusyName(entry.view());
     return true;
   }
-  const bool goes_on = TryTaken(attempt, taken == WorkerDirectory::Taken::kInDoubt);
-  if (!attempt.is_kept) batch_.holder->Drop(attempt.name);
+  const bool in_doubt = taken == WorkerDirectory::Taken::kInDoubt;
+  const bool goes_on = TryTaken(attempt, in_doubt);
+  // Only a listing settles a doubt: a look at one name can come from a cache.
+  if (!attempt.is_kept && in_doubt)
+    batch_.holder->Doubt(attempt.name);
+  else if (!attempt.is_kept)
+    batch_.holder->Drop(attempt.name);
   if (outcome_ == Course::Outcome::kGone) outcome_ = Course::Outcome::kTaken;
   return goes_on;
 }
@@ -80,8 +90,7 @@ bool RenameClaimer::MayRead(const Listing::Entry& entry, const struct stat& name
   if (user == 0 && directory_.file_system().reach == Reach::kLocal) return true;
   if (user == named.st_uid && (named.st_mode & S_IRUSR) != 0) return true;
   const int queue = directory_.fd(Place::kQueue);
-  return FSQ_CALL("claim.access", ::faccessat(queue, entry.name, R_OK, AT_EACCESS)) == 0 ||
-         (errno != EACCES && errno != EPERM);
+  return FSQ_CALL("claim.access", ::faccessat(queue, entry.name, R_OK, AT_EACCESS)) == 0 || errno != EACCES;
 }
 
 int RenameClaimer::Rename(const std::string& name) const {

@@ -37,6 +37,9 @@ const FLOCK_ADVICE =
 /** Where the system does not tell the lease: no server is known that gives locks to others sooner. */
 const USUAL_LEASE_MS = 20_000
 
+const NO_DELAYS =
+  'This file system keeps no time in the future (CephFS is one), and an item is due at the time of its file: enqueue it without a delay'
+
 /** How often a call opens the queue again, if each time another queue has taken its place. */
 export const MOST_REOPENINGS = 5
 
@@ -264,7 +267,7 @@ export class QueueDirectory {
     return fileSystemError(
       this.located(failure),
       `${doing} the queue ${inspect(this.layout.name)}`,
-      this.#lockMeaning(failure) ?? ownerMeaning(failure, 'item'),
+      this.#lockMeaning(failure) ?? delayMeaning(failure) ?? ownerMeaning(failure, 'item'),
     )
   }
 
@@ -394,6 +397,10 @@ function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons:
       `machines, items can run twice there, although the locks hold. ${instead}`,
     { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
   )
+}
+
+function delayMeaning({ errno, syscall }: Failure): ErrnoMeaning | undefined {
+  return syscall === 'futimens' && errno === -ENOTSUP ? [FileSystemError, NO_DELAYS] : undefined
 }
 
 function notDirectory(errno: number): string {

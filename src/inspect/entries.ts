@@ -6,7 +6,7 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
-import { opendir, readdir } from 'node:fs/promises'
+import { lstat, opendir, readdir } from 'node:fs/promises'
 
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -41,7 +41,8 @@ export async function* entriesOf(
   const names = await listing(directory, async () => namesIn(directory, mayVanish))
   for (const name of names) {
     if (slices.isOver) await slices.next()
-    const entry = isDeleted(name) ? undefined : entryNamed(directory, name)
+    if (isDeleted(name)) continue
+    const entry = slices.isLocal ? entryNamed(directory, name) : await entryNamedLater(directory, name)
     if (entry !== undefined) yield entry
   }
 }
@@ -79,6 +80,17 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
   const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
   const info = fs.lstatSync(path, { throwIfNoEntry: false })
   return info === undefined ? undefined : { raw, path, info }
+}
+
+/** {@link entryNamed} beside this thread. */
+export async function entryNamedLater(directory: string, raw: RawName): Promise<Entry | undefined> {
+  const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
+  try {
+    return { raw, path, info: await lstat(path) }
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined
+    throw error
+  }
 }
 
 /**

@@ -34,6 +34,8 @@ import { type FinishContext, type TracedItem, contextOf, finishChannel, isTraced
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 const { EBADF } = os.constants.errno
+const DUE_AT_ONCE = 'is due at once: only its owner may set its time'
+const DUE_AT_ONCE_FAR = `${DUE_AT_ONCE}, or the file system keeps no time in the future (CephFS is one)`
 const FIRST_BACKOFF = 100
 const LONGEST_BACKOFF = 30_000
 
@@ -200,14 +202,14 @@ export class Finish {
   }
 
   #settleMoved({ action, place, due }: Target, { name, failure, undelayed }: Moved): void {
-    const { claims, reporter } = this.#context
+    const { claims, directory, reporter } = this.#context
     claims.finished(this.#claim)
     if (name !== this.#claim.name) {
       this.#claim.name = name
       this.#item[RENAME](name)
     }
     if (undelayed && place === Place.queue && due !== 0) {
-      reporter.reportBeside('undelayed', name, 'is due at once: only its owner may set its time')
+      reporter.reportBeside('undelayed', name, directory.isLocal ? DUE_AT_ONCE : DUE_AT_ONCE_FAR)
     }
     if (failure === undefined) return
     throw new NotDurableError(this.#item.id, { cause: systemError(failure) }, action)

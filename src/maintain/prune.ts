@@ -4,6 +4,7 @@
  * @module
  */
 import fs from 'node:fs'
+import { unlink as unlinkFile } from 'node:fs/promises'
 
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { SettingError } from '../errors/classes.js'
@@ -12,7 +13,7 @@ import { fileSystemError } from '../errors/system-error.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { Logs } from '../meta/logs.js'
 import type { Settings } from '../settings.js'
-import { entriesOf, entryNamed, isStillWaiting } from '../inspect/entries.js'
+import { entriesOf, entryNamed, entryNamedLater, isStillWaiting } from '../inspect/entries.js'
 import { Slices } from '../inspect/slices.js'
 import { type ItemState, PLACES } from '../inspect/states.js'
 import type { RawName } from '../name/charset.js'
@@ -57,7 +58,7 @@ export async function prune(
   await directory.open()
   const slices = new Slices(() => {
     directory.checkOpen()
-  })
+  }, directory.isLocal)
   let removed = 0
   for (const [state, limits] of states) {
     const files = await surplusIn(directory.layout, state, limits, slices)
@@ -133,8 +134,9 @@ export async function removeFinished(
   let removed = 0
   for (const { raw } of files) {
     if (slices.isOver) await slices.next()
-    const entry = entryNamed(directory, raw)
-    if (entry === undefined || isStillWaiting(layout, entry) || !unlink(entry.path)) continue
+    const entry = slices.isLocal ? entryNamed(directory, raw) : await entryNamedLater(directory, raw)
+    if (entry === undefined || isStillWaiting(layout, entry)) continue
+    if (!(slices.isLocal ? unlink(entry.path) : await unlinkLater(entry.path))) continue
     logs.removeOf(raw, settings)
     onRemoved(++removed)
   }
@@ -146,7 +148,20 @@ function unlink(file: Buffer): boolean {
     fs.unlinkSync(file)
     return true
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
-    throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove a finished item')
+    return notUnlinked(error, file)
   }
+}
+
+async function unlinkLater(file: Buffer): Promise<boolean> {
+  try {
+    await unlinkFile(file)
+    return true
+  } catch (error) {
+    return notUnlinked(error, file)
+  }
+}
+
+function notUnlinked(error: unknown, file: Buffer): false {
+  if (codeOf(error) === 'ENOENT') return false
+  throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove a finished item')
 }

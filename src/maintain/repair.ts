@@ -19,6 +19,7 @@ import { Slices } from '../inspect/slices.js'
 import type { RawName } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
 import { checkFlag, checkOptions } from '../options.js'
+import { mountRefusals } from '../probe/mount-options.js'
 import type { Settings } from '../settings.js'
 import { convertToRename, isConvertible } from './convert.js'
 import { makeClaimed, makeGuard } from './queue-files.js'
@@ -104,6 +105,9 @@ export async function convert(
   dryRun: boolean,
 ): Promise<(LocatedFinding & { readonly reason: string | undefined }) | undefined> {
   if (!(await isConvertible(layout))) return undefined
+  const refusals = await mountRefusals(layout.path)
+  const refusal =
+    refusals.length === 0 ? undefined : `Its mount is not for several machines: ${refusals.join('; ')}`
   return {
     queue: layout.name,
     layout,
@@ -111,7 +115,7 @@ export async function convert(
     path: layout.path,
     message: 'has workers that lock items',
     fix: { action: 'claim by renaming' },
-    reason: dryRun ? undefined : await convertToRename(layout, settings),
+    reason: refusal ?? (dryRun ? undefined : await convertToRename(layout, settings)),
   }
 }
 

@@ -90,7 +90,7 @@ export class Retention {
         return
       const slices = new Slices(() => {
         this.#directory.checkOpen()
-      })
+      }, this.#directory.isLocal)
       const surplus = await surplusIn(layout, state, keep, slices)
       for (let start = 0; start < surplus.length; start += STEP_FILES) {
         await removeFinished(layout, this.#settings, state, surplus.slice(start, start + STEP_FILES), slices)

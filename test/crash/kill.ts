@@ -259,8 +259,11 @@ const isHidden = (entry: string): boolean => entry.startsWith('.fsq-')
 
 function expectComplete(queue: string, scenario: Scenario): void {
   const marker = scenario.options['lockKind'] === 'fcntl' ? ['lock-fcntl'] : []
-  expect(fs.readdirSync(queue).toSorted()).toEqual([...DIRECTORIES, ...marker].toSorted())
-  for (const directory of ['', ...DIRECTORIES])
+  const isRename = scenario.options['claims'] === 'rename'
+  const directories = isRename ? [...DIRECTORIES, 'claimed'] : DIRECTORIES
+  const files = isRename ? ['claims-rename', 'down'] : marker
+  expect(fs.readdirSync(queue).toSorted()).toEqual([...directories, ...files].toSorted())
+  for (const directory of ['', ...directories])
     expect(fs.statSync(path.join(queue, directory)).mode & 0o7777).toBe(0o2770)
 }
 

@@ -12,7 +12,7 @@ const ELSEWHERE: readonly string[] = [
   // Only root gives files away.
   'log.chown',
   // Of queues whose claims are renames: test/rename.
-  ...['claim.access', 'claim.rename', 'item.open', 'fence.read'],
+  ...['enqueue.delayed', 'finish.delayed', 'claim.access', 'claim.rename', 'item.open', 'fence.read'],
   ...['guard', 'mkdir', 'chown', 'chmod', 'open', 'write', 'lock', 'look', 'fsync', 'unlink', 'rmdir'].map(
     (call) => `worker.${call}`,
   ),

@@ -269,6 +269,20 @@ describe('no file is ever replaced', () => {
     expect((await worker.claimOne()).content).toBe('second')
   })
 
+  test.each([
+    ['by a rename', ''],
+    ['by a link', BY_LINK],
+  ])('%s: a file in queue/ that is called as the lock of a worker', async (_, faults) => {
+    const worker = new Worker(faults)
+    await worker.enqueue('x')
+    await worker.claimOne()
+    plant('.lock', 'y')
+    expect(await worker.claim()).toMatchObject({ items: [], notes: [{ kind: 1, name: '.lock' }] })
+    expect(fs.readFileSync(path.join(queue, 'queue', '.lock'), 'utf8')).toBe('y')
+    const { name } = await worker.ask<{ name: string }>('look')
+    expect(fs.statSync(path.join(queue, 'claimed', name, '.lock')).size).toBe(512)
+  })
+
   test('where the flag does not work, it is tried once', async () => {
     const worker = new Worker(BY_LINK)
     for (let count = 0; count < 5; count++) await worker.enqueue(`${count}`)
@@ -294,6 +308,14 @@ describe('a call that was made and has failed', () => {
     expect((await worker.claim()).items).toEqual([])
     expect(await worker.finish(name, 'done')).toBeNull()
     expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+
+  test('a claim: a look at the name alone does not settle the doubt', async () => {
+    const worker = new Worker(`claim.rename#1=errno-after:${ENOENT};claim.open#1=errno:${ENOENT}`)
+    const name = await worker.enqueue('x')
+    expect((await worker.claim()).items).toEqual([])
+    expect((await worker.claim()).items).toEqual([])
+    expect(await worker.claimOne()).toMatchObject({ name, content: 'x' })
   })
 
   test('a claim that was not made: the next walk looks at its directory, and the item of another worker stays', async () => {

@@ -1,4 +1,5 @@
-/** The warning of queues on network file systems whose workers lock items. The fault build has the kernel answer with such a type. */
+/** Queues on network file systems: the warning of those whose workers lock items, and the thread of looks. The fault build has the kernel answer with such a type. */
+import fs from 'node:fs'
 import path from 'node:path'
 
 import { expect } from '@jest/globals'
@@ -63,3 +64,24 @@ onLinux(
     expect(await warningsOf("await open('r').counts()", 0xef53)).toEqual([])
   },
 )
+
+onLinux('on a network file system, stats and prune look at files beside this thread', async () => {
+  const queue = await bed.install({ claims: 'rename' })
+  const [done, waiting] = [await queue.enqueue('1'), await queue.enqueue('2')]
+  fs.renameSync(path.join(queue.paths.queue, done), path.join(queue.paths.done, done))
+  const seen = await inProgram<Record<string, unknown>>(
+    `
+    const queue = new Queue('q', { root: given.root, allowNetwork: true })
+    await queue.counts()
+    fs.lstatSync = fs.unlinkSync = () => { throw new Error('on this thread') }
+    const stats = await queue.stats()
+    return { waiting: stats.waiting, done: stats.done.total, ...(await queue.prune({ done: { count: 0 } })) }`,
+    {
+      given: { root: bed.root },
+      flags: ['--require', FAULT_BUILD],
+      env: { FSQ_FAULTS: `open.fstatfs=answer:${NFS}` },
+    },
+  )
+  expect(seen).toEqual({ waiting: 1, done: 1, removed: 1 })
+  expect(fs.readdirSync(queue.paths.queue)).toEqual([waiting])
+})

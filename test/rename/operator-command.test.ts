@@ -10,10 +10,11 @@ import { Model } from '../../src/cli/top/model.js'
 import type { Queue } from '../../src/queue.js'
 import { resolveSettings } from '../../src/settings.js'
 import { type Shell, useCommandBed } from '../support/command.js'
-import { until } from '../support/queue.js'
+import { names, until } from '../support/queue.js'
 import { HandWorker } from './by-hand.js'
 
 const bed = useCommandBed()
+const ODD_MOUNT = fileURLToPath(new URL('../support/odd-mount.cjs', import.meta.url))
 const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 /** The file system seems to have no rename that refuses to replace a file. */
 const NO_EXCLUSIVE = { FSQ_FAULTS: 'retire.rename=errno:22', NODE_OPTIONS: `--require ${FAULT_BUILD}` }
@@ -120,8 +121,12 @@ describe('retry', () => {
     const { code, stdout, stderr } = await bed.sh('fsq retry --id -a q', { env })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toBe(`${idOfA()}\n`)
-    const { queue: waiting = [], claimed: workers } = bed.state()
-    expect([[...waiting].sort(), workers]).toEqual([['0_a', '0_b'], [worker.name]])
+    expect(
+      names(queue, 'queue')
+        .map((name) => name.slice(-3))
+        .sort(),
+    ).toEqual(['0_a', '0_b'])
+    expect(fs.readdirSync(path.join(queue.path, 'claimed'))).toEqual([worker.name])
   })
 
   test.each([
@@ -190,6 +195,15 @@ describe('audit and repair', () => {
     const { code, stderr } = await bed.sh(command)
     expect(code).toBe(100)
     expect(stderr).toContain(message)
+  })
+
+  test.each(['-n', ''])('--claims=rename %s leaves a queue on an unfit mount as it is', async (dry) => {
+    await bed.sh('fsq install l')
+    const env = { NODE_OPTIONS: `--require ${ODD_MOUNT}`, FSQ_TEST_MOUNT: 'a soft mount' }
+    const { code, stderr } = await bed.sh(`fsq repair ${dry} --claims=rename l`, { env })
+    expect(code).toBe(111)
+    expect(stderr).toMatch(/l is left as it is: Its mount is not for several machines: .*soft mount/)
+    expect(bed.state('l')).toEqual({})
   })
 
   test('a queue that a scan works is left as it is, and is up afterwards', async () => {

@@ -312,6 +312,7 @@ export const scenarios = {
     options: { queueUser: process.getuid(), queueGroup: process.getgid() },
   }),
   'install with fcntl locks': installing({ options: { lockKind: 'fcntl', itemMode: '0660' } }),
+  'install with claims by renaming': installing({ options: { claims: 'rename' } }),
   'install by force': installing({ force: true, before: true }),
   'install by force, no exchange': installing({
     force: true,

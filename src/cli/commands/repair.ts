@@ -65,7 +65,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     for (const { path: file, message, fix } of fixable)
       lines.add(printableText(`${fix.action}: ${file} (${message})`))
     lines.flush()
-    return audit.isWhole ? SUCCESS : FAILURE
+    return audit.isWhole && areConverted ? SUCCESS : FAILURE
   }
   const removals = fixable.filter(({ fix }) => isRemoval(fix))
   const mayRemove = given.has('yes') || removals.length === 0 || ask(removals)
@@ -106,14 +106,12 @@ async function convertAll(given: Arguments, settings: Settings): Promise<boolean
     const found = await convert(queueNamed(name, settings), settings, given.has('dry-run'))
     if (found === undefined) {
       if (given.has('verbose')) say(`${name}: its workers claim by renaming already`)
-    } else if (given.has('dry-run'))
-      write(`${printableText(`claim by renaming: ${found.path} (${found.message})`)}\n`)
-    else if (found.reason === undefined) {
-      if (given.has('verbose')) say(`claim by renaming: ${found.path}`)
-    } else {
+    } else if (found.reason !== undefined) {
       say(`${found.path} is left as it is: ${found.reason}`)
       areConverted = false
-    }
+    } else if (given.has('dry-run'))
+      write(`${printableText(`claim by renaming: ${found.path} (${found.message})`)}\n`)
+    else if (given.has('verbose')) say(`claim by renaming: ${found.path}`)
   }
   return areConverted
 }
