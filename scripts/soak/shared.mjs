@@ -45,7 +45,7 @@ const base = values.links ? LINKS : ''
 const root = fs.realpathSync(fs.mkdtempSync(path.join(values.dir, 'fsq-shared-')))
 const logs = path.join(root, 'logs')
 fs.mkdirSync(logs)
-const queue = await Queue.install('q', { root, claims: 'rename', durability: 'none' })
+let queue = await Queue.install('q', { root, claims: 'rename', durability: 'none' })
 
 const until = performance.now() + 1000 * seconds
 const isOver = () => performance.now() >= until
@@ -159,7 +159,9 @@ check()
 for await (const item of queue.scan()) problems.push(`${item.id} was not finished`)
 await queue.close()
 for (const name of fs.readdirSync(path.join(queue.path, 'claimed'))) problems.push(`claimed/${name} stays`)
+queue = new Queue('q', { root })
 for await (const finding of queue.audit()) problems.push(`audit: ${finding.kind} ${finding.path}`)
+await queue.close()
 report()
 
 function itemsLeft() {

@@ -45,7 +45,7 @@ describe('a worker whose lock the server takes away', () => {
     expect(await worker.ask('read', { id: first })).toMatchObject({ error: LOST })
     for (const action of ['done', 'retry', 'fail', 'discard'])
       expect(await worker.finish(first, action)).toMatchObject({ error: LOST })
-    expect(await worker.finish(second, 'release')).toEqual({ id: second, outcome: null })
+    expect(await worker.finish(second, 'release')).toEqual({ id: second, outcome: 'gone' })
     expect([names(queue, 'done'), names(queue, 'fail')]).toEqual([[], []])
   })
 
