@@ -194,7 +194,9 @@ Failure Mover::Resolve(const Failure& failure) const {
     return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
   }
   if (at_source == 1) return as(ENOENT);  // the target directory has been removed
-  if (at_target == 1) return {};
+  // Where the directory of this worker is gone, too, another one has taken it over and finished the item.
+  const bool is_lost = is_held && (item_.holder->IsLost() || item_.holder->HasVanished());
+  if (at_target == 1 && !is_lost) return {};
   if (is_held) return as(EOWNERDEAD);
   struct stat info;
   const bool nothing_left =

@@ -19,7 +19,12 @@ constexpr size_t kMostBytes = size_t{16} << 20;
 
 // The directories in claimed/, but for our own. 0, or -1 with errno.
 int ListWorkers(const QueueDirectory& queue, const Descriptor& claimed, std::vector<std::string>* names) {
-  const std::shared_ptr<WorkerDirectory> own = queue.KnownWorker();
+  std::shared_ptr<WorkerDirectory> own = queue.KnownWorker();
+  // The server may have kept the lock, and then no other worker can free the items.
+  if (own && own->IsLost()) {
+    (void)queue.ForgetWorker();
+    own = nullptr;
+  }
   return platform::ReadEntries(claimed.get(), [&](const platform::DirectoryEntry& entry) {
     const bool may_be =
         entry.type == platform::EntryType::kDirectory || entry.type == platform::EntryType::kUnknown;

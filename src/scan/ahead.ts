@@ -18,6 +18,7 @@ import type { Cancellation } from '../cancellation.js'
 import { isStale } from '../directory/open-directory.js'
 import type { Failure } from '../errors/errno.js'
 import type { ItemContext } from '../item/context.js'
+import { isLost } from '../item/moves.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { Claimer } from './claimer.js'
 import type { Pass } from './pass.js'
@@ -252,6 +253,11 @@ export class Ahead {
     const { pass, waits } = this.#options
     if (isOutOfDescriptors(failure) && this.#ready.length > 0) {
       this.#claimLess()
+      return
+    }
+    if (isLost(failure)) {
+      // The items know of it. The next claim makes another directory in claimed/; a loop looks for all names again.
+      if (waits) pass.endStale()
       return
     }
     if (isStale(failure)) {

@@ -1,0 +1,236 @@
+// Chaos in a queue whose claims are renames: two feeders and four workers in processes of their own, which are killed, stopped and
+// closed, and whose locks are taken away, as a server does with a machine that it no longer hears from.
+//
+//     npm run soak:shared [-- --seconds 60] [--dir /tmp] [--workers 4] [--links]
+//
+// `--links`: no rename can be exclusive, as on NFS. Needs the fault-point build (npm run build:faults).
+//
+// Afterwards each item that a feeder knows of is in exactly one place, with its contents, and at most one worker has ever been told that
+// it has finished the item, however often it ran. Prints one line; the exit code says whether all of that holds. A
+// directory in which something does not hold stays.
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { setTimeout as later } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+import { Queue } from 'fsq'
+
+const WORKER = fileURLToPath(new URL('shared-worker.mjs', import.meta.url))
+const FAULT_BUILD = fileURLToPath(new URL('../../test/support/fault-build.cjs', import.meta.url))
+const FEEDERS = 2
+const LEASE_MS = 1000
+const PATIENCE_MS = 60_000
+const { EINVAL, EIO } = os.constants.errno
+
+const LINKS = `claim.exclusive=errno:${EINVAL};finish.rename=errno:${EINVAL}`
+/** The server says that the lock is lost. */
+const REVOKED = `fence.read#1=errno:${EIO}`
+/** The server gives the locks of all others away. */
+const GRANTED = 'takeover.lock=answer:0'
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    dir: { type: 'string', default: os.tmpdir() },
+    workers: { type: 'string', default: '4' },
+    links: { type: 'boolean', default: false },
+  },
+})
+const seconds = Number(values.seconds)
+const base = values.links ? LINKS : ''
+const root = fs.realpathSync(fs.mkdtempSync(path.join(values.dir, 'fsq-shared-')))
+const logs = path.join(root, 'logs')
+fs.mkdirSync(logs)
+let queue = await Queue.install('q', { root, claims: 'rename', durability: 'none' })
+
+const until = performance.now() + 1000 * seconds
+const isOver = () => performance.now() >= until
+const random = (most) => Math.random() * most
+const counts = { kills: 0, stops: 0, closes: 0, revocations: 0, grants: 0 }
+const killed = new Set()
+const problems = []
+const exits = []
+
+function start(role) {
+  const job = { root, logs, role, lease: LEASE_MS / 1000 }
+  const child = spawn(process.execPath, ['--require', FAULT_BUILD, WORKER, JSON.stringify(job)], {
+    stdio: ['pipe', 'inherit', 'pipe'],
+    env: { ...process.env, FSQ_FAULTS: base },
+  })
+  child.stdin.on('error', () => undefined)
+  child.stderr.setEncoding('utf8').on('data', (text) => problems.push(`stderr of ${child.pid}: ${text}`))
+  exits.push(
+    new Promise((resolve) => {
+      child.once('close', (code, signal) => {
+        if (code !== 0 && !killed.has(child.pid)) problems.push(`${child.pid} ended by ${code ?? signal}`)
+        resolve()
+      })
+    }),
+  )
+  return child
+}
+
+const feeders = Array.from({ length: FEEDERS }, () => start('feeder'))
+const fleet = Array.from({ length: Number(values.workers) }, () => start('worker'))
+
+function end(children, index, signal) {
+  const [child] = children.splice(index, 1, start(children === feeders ? 'feeder' : 'worker'))
+  // SIGTERM ends a worker that has not yet begun to listen to it, as a kill does.
+  killed.add(child.pid)
+  child.kill(signal)
+  // A stopped process ends by SIGTERM only once it goes on.
+  child.kill('SIGCONT')
+}
+
+const set = (child, faults) => child.stdin.write(`${[base, faults].join(';')}\n`)
+
+const CHAOS = {
+  kill(index) {
+    end(fleet, index, 'SIGKILL')
+    counts.kills++
+  },
+  killFeeder() {
+    end(feeders, Math.floor(random(FEEDERS)), 'SIGKILL')
+    counts.kills++
+  },
+  close(index) {
+    end(fleet, index, 'SIGTERM')
+    counts.closes++
+  },
+  async stop(index) {
+    fleet[index].kill('SIGSTOP')
+    counts.stops++
+    await later(random(200))
+    fleet[index].kill('SIGCONT')
+  },
+  /** Another worker takes over while one stands still, for longer than the lease or not. */
+  async stopAndGrant(index) {
+    const stopped = fleet[index]
+    const taker = fleet[(index + 1) % fleet.length]
+    stopped.kill('SIGSTOP')
+    set(taker, GRANTED)
+    counts.stops++
+    counts.grants++
+    await later(random(2 * LEASE_MS))
+    stopped.kill('SIGCONT')
+    set(taker, '')
+  },
+  /** Another worker takes over while the others work on, whose fences are too late. */
+  async grant(index) {
+    set(fleet[index], GRANTED)
+    counts.grants++
+    await later(random(300))
+    set(fleet[index], '')
+  },
+  revoke(index) {
+    set(fleet[index], REVOKED)
+    counts.revocations++
+  },
+}
+
+async function makeChaos() {
+  const names = Object.keys(CHAOS)
+  while (!isOver()) {
+    await later(random(150))
+    await CHAOS[names[Math.floor(random(names.length))]](Math.floor(random(fleet.length)))
+  }
+}
+
+/** Two kinds of trouble can come at once. */
+await Promise.all([makeChaos(), makeChaos()])
+
+// Calm: all that waits is finished.
+for (const feeder of feeders) {
+  killed.add(feeder.pid)
+  feeder.kill('SIGKILL')
+}
+for (const child of fleet) set(child, '')
+const deadline = performance.now() + PATIENCE_MS
+while (itemsLeft() > 0 && performance.now() < deadline) await later(50)
+for (const child of fleet) child.kill('SIGTERM')
+await Promise.all(exits)
+
+check()
+// A look for dead workers, which may have left nothing but their directories.
+for await (const item of queue.scan()) problems.push(`${item.id} was not finished`)
+await queue.close()
+for (const name of fs.readdirSync(path.join(queue.path, 'claimed'))) problems.push(`claimed/${name} stays`)
+queue = new Queue('q', { root })
+for await (const finding of queue.audit()) problems.push(`audit: ${finding.kind} ${finding.path}`)
+await queue.close()
+report()
+
+function itemsLeft() {
+  const claimed = path.join(queue.path, 'claimed')
+  const workers = fs.readdirSync(claimed).map((name) => path.join(claimed, name))
+  return [queue.paths.queue, ...workers].flatMap((where) => namesIn(where)).length
+}
+
+function namesIn(directory) {
+  try {
+    return fs.readdirSync(directory).filter((name) => name !== '.lock')
+  } catch (error) {
+    if (error.code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** The name without the tries. */
+function keyOf(name) {
+  return name.split('_').toSpliced(5, 1).join('_')
+}
+
+/** Compares the directories with the logs. */
+function check() {
+  const places = new Map()
+  for (const place of ['queue', 'tmp', 'done', 'fail']) {
+    for (const name of fs.readdirSync(queue.paths[place])) {
+      // A feeder that was killed leaves what it was about to link.
+      if (place === 'tmp') continue
+      places.set(keyOf(name), [...(places.get(keyOf(name)) ?? []), place])
+      const file = path.join(queue.paths[place], name)
+      const text = fs.readFileSync(file, 'utf8')
+      if (text !== `text of ${name.split('_').at(-1)}`) problems.push(`${name} has the text '${text}'`)
+      if (fs.statSync(file).nlink !== 1) problems.push(`${name} has two names`)
+    }
+  }
+  const fed = new Set()
+  const finishes = new Map()
+  const runs = { started: 0, lost: 0 }
+  for (const name of fs.readdirSync(logs)) {
+    for (const line of fs.readFileSync(path.join(logs, name), 'utf8').split('\n')) {
+      const [what, key, ...rest] = line.split(' ')
+      if (what === 'fed') fed.add(key)
+      if (what === 'finished') finishes.set(key, (finishes.get(key) ?? 0) + 1)
+      if (what === 'started' || what === 'lost') runs[what]++
+      if (what === 'problem') problems.push(`${name}: ${[key, ...rest].join(' ')}`)
+    }
+  }
+  for (const [key, list] of places) {
+    if (list.length !== 1 || !['done', 'fail'].includes(list[0]))
+      problems.push(`${key} is in ${list.join(' and ')}`)
+  }
+  for (const key of fed) if (!places.has(key)) problems.push(`${key} is lost`)
+  for (const [key, count] of finishes) if (count > 1) problems.push(`${key} was finished ${count} times`)
+  if (fed.size === 0) problems.push('nothing was fed')
+  Object.assign(counts, { items: places.size, finished: finishes.size, ...runs })
+}
+
+function report() {
+  const { items, started, lost, kills, stops, closes, revocations, grants } = counts
+  process.stdout.write(
+    `shared: ${seconds} s in ${values.dir}${values.links ? ' by links' : ''}: ${items} items, each finished once; ${started} runs, ` +
+      `${lost} claims lost; ${kills} kills, ${stops} stops, ${closes} closes, ${revocations} revocations, ${grants} grants; ` +
+      `${problems.length} problems\n`,
+  )
+  if (problems.length > 0) {
+    process.stdout.write(`${problems.slice(0, 20).join('\n')}\nsee ${root}\n`)
+    process.exitCode = 1
+    return
+  }
+  fs.rmSync(root, { recursive: true })
+}
