@@ -114,6 +114,7 @@ const calls = {
     byRename: addon.claimsByRename(queue),
     open: openBelow(job.queue),
   }),
+  exit: () => process.exit(0),
   isDown: () => addon.isDownSync(queue, false),
   setFaults: ({ faults }) => {
     addon.setFaults(faults)
