@@ -104,9 +104,8 @@ int RenameClaimer::Rename(const std::string& name) const {
     const int renamed = RetryUnlessMade(
         [&] {
           return FSQ_CALL_ONCE(
-              "claim.rename",
-              FSQ_CALL_ONCE("claim.exclusive",
-                            platform::RenameExclusive(queue, name.c_str(), mine, name.c_str())));
+              "claim.rename", FSQ_CALL_ONCE("claim.exclusive", platform::RenameExclusive(
+                                                                   queue, name.c_str(), mine, name.c_str())));
         },
         is_made);
     if (renamed == 0 || !platform::LacksExclusiveRename(errno)) return renamed;
