@@ -16,9 +16,9 @@ test.each([
   'workers that are killed, stopped and closed, and whose locks are taken away, where %s: each item is finished once',
   async (_, options) => {
     const directory = makeDirectory({ quick: true })
-    const args = [PROGRAM, '--seconds', '8', '--dir', directory, ...options]
+    const args = [PROGRAM, '--seconds', '6', '--dir', directory, ...options]
     const { code, stdout, stderr } = await run(process.execPath, args)
-    expect([stderr, stdout]).toEqual(['', expect.stringMatching(/^shared: 8 s .* 0 problems\n$/)])
+    expect([stderr, stdout]).toEqual(['', expect.stringMatching(/^shared: 6 s .* 0 problems\n$/)])
     expect(code).toBe(0)
   },
 )
