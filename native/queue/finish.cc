@@ -208,6 +208,8 @@ Failure Mover::Move() {
   if (Failure failure = item_.holder ? CheckHeld() : CheckOurs()) return failure;
   if (item_.discard) return Remove();
   if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDueTime()) == -1) {
+    const bool has_left = item_.holder && (errno == ENOENT || errno == ESTALE);
+    if (has_left) return Resolve(FailureOf("utimensat"));
     if (errno != EPERM) return FailureOf("futimens");
     item_.undelayed = true;
   }

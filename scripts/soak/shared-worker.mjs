@@ -10,7 +10,7 @@ import process from 'node:process'
 import readline from 'node:readline'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { ClaimLostError, Queue } from 'fsq'
+import { ClaimLostError, ItemFinishedError, Queue } from 'fsq'
 
 const addon = createRequire(import.meta.url)('../../binding.cjs')
 const { root, logs, role, lease } = JSON.parse(process.argv[2])
@@ -64,6 +64,8 @@ async function run(item) {
     await chooseEnding()(item)
   } catch (error) {
     if (error instanceof ClaimLostError) note('lost', key)
+    // The end of the loop releases the item that it has handed out last.
+    else if (stop.signal.aborted && error instanceof ItemFinishedError) note('released', key)
     else note('problem', error.code, JSON.stringify(String(error)))
   }
 }

@@ -59,7 +59,8 @@ function start(role) {
   const job = { root, logs, role, lease: LEASE_MS / 1000 }
   const child = spawn(process.execPath, ['--require', FAULT_BUILD, WORKER, JSON.stringify(job)], {
     stdio: ['pipe', 'inherit', 'pipe'],
-    env: { ...process.env, FSQ_FAULTS: base },
+    // The worker looks at its warnings itself.
+    env: { ...process.env, FSQ_FAULTS: base, NODE_NO_WARNINGS: '1' },
   })
   child.stdin.on('error', () => undefined)
   child.stderr.setEncoding('utf8').on('data', (text) => problems.push(`stderr of ${child.pid}: ${text}`))

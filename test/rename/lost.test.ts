@@ -133,15 +133,19 @@ describe.each([
     const queue = await installRename(bed, { maxTries: 9 })
     const worker = new SharedWorker(bed.root, faults, { maxTries: 9 })
     const taker = new SharedWorker(bed.root, [faults, GRANTED].join(';'), { maxTries: 9 })
-    for (const action of ACTIONS) {
+    // The due time of a delayed retry is set ahead of the move.
+    for (const [action, options] of [
+      ...ACTIONS.map((one) => [one] as const),
+      ['retry', { delay: 50 }] as const,
+    ]) {
       for (const end of ['nothing', ...ACTIONS]) {
-        const name = itemName({ args: [action, end] })
+        const name = itemName({ args: [action, String(options?.delay), end] })
         plant(queue, name, 'text')
         expect(await nextOf(worker)).toBe(name)
         expect(await taker.claim()).toBe(name)
         if (end !== 'nothing') expect(await taker.finish(name, end)).not.toHaveProperty('error')
         const before = all(queue)
-        expect({ end, ...(await worker.finish(name, action)) }).toMatchObject({ end, error: LOST })
+        expect({ end, ...(await worker.finish(name, action, options)) }).toMatchObject({ end, error: LOST })
         expect(all(queue)).toEqual(before)
         if (end === 'nothing') await taker.finish(name, 'done')
         for (const waiting of names(queue, 'queue')) fs.unlinkSync(pathOf(queue, 'queue', waiting))
