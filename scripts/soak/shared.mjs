@@ -205,11 +205,13 @@ function check() {
   }
   const fed = new Set()
   const finishes = new Map()
+  const ran = new Set()
   const runs = { started: 0, lost: 0 }
   for (const name of fs.readdirSync(logs)) {
     for (const line of fs.readFileSync(path.join(logs, name), 'utf8').split('\n')) {
       const [what, key, ...rest] = line.split(' ')
       if (what === 'fed') fed.add(key)
+      if (what === 'started') ran.add(key)
       if (what === 'finished') finishes.set(key, (finishes.get(key) ?? 0) + 1)
       if (what === 'started' || what === 'lost') runs[what]++
       if (what === 'problem') problems.push(`${name}: ${[key, ...rest].join(' ')}`)
@@ -219,6 +221,7 @@ function check() {
     if (list.length !== 1 || !['done', 'fail'].includes(list[0]))
       problems.push(`${key} is in ${list.join(' and ')}`)
   }
+  for (const key of places.keys()) if (!ran.has(key)) problems.push(`${key} has never run`)
   for (const key of fed) if (!places.has(key)) problems.push(`${key} is lost`)
   for (const [key, count] of finishes) if (count > 1) problems.push(`${key} was finished ${count} times`)
   if (fed.size === 0) problems.push('nothing was fed')
