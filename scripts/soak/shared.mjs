@@ -67,7 +67,9 @@ function start(role) {
   exits.push(
     new Promise((resolve) => {
       child.once('close', (code, signal) => {
-        if (code !== 0 && !killed.has(child.pid)) problems.push(`${child.pid} ended by ${code ?? signal}`)
+        // SIGTERM ends a worker that has not yet begun to listen to it.
+        if (code !== 0 && signal !== 'SIGTERM' && !killed.has(child.pid))
+          problems.push(`${child.pid} ended by ${code ?? signal}`)
         resolve()
       })
     }),
