@@ -85,6 +85,7 @@ onLinux('a worker makes no call on files in the JavaScript thread', async () => 
     }
     syncBuiltinESMExports()
     for (let index = 0; index < 20; index++) await queue.enqueue('x')
+    for (const part of ['', '/log', '/crashed', '/crashed/another']) fs.mkdirSync(queue.path + '/meta' + part)
     const worker = await queue.work(async (item) => {
       isWorking = true
       if ((await item.text()) !== 'x') throw new Error('not its contents')
