@@ -116,14 +116,16 @@ int Completer::LookInClaimed() const {
 int Completer::Run() {
   const int building = HasTwin(directory_.fd(Place::kTmp), item_.name);
   if (building != 0) return building == 1 ? 0 : -1;
+  // First: a worker that has lost its lock may just be finishing. Once its name is gone, it cannot, and the
+  // looks after that see what it has done.
+  if (item_.holder != nullptr) {
+    if (const int known = LookInClaimed(); known != 0) return known;
+  }
   for (const Place place : {Place::kDone, Place::kFail}) {
     const int twin = HasTwin(directory_.fd(place), item_.name);
     if (twin != 0) return twin == 1 ? RemoveOurs() : -1;
   }
   if (const int known = LookInQueue(); known != 0) return known;
-  if (item_.holder != nullptr) {
-    if (const int known = LookInClaimed(); known != 0) return known;
-  }
   // After a collision the other name differs in more than its directory. Only a move by link can have been
   // cut in half then, so if renames are exclusive, there is no need to search directories of any size.
   if (directory_.RenamesExclusively()) return 0;
