@@ -28,7 +28,8 @@ const { EINVAL, EIO } = os.constants.errno
 
 const LINKS = `claim.exclusive=errno:${EINVAL};finish.rename=errno:${EINVAL}`
 /** The server says that the lock is lost. */
-const REVOKED = `fence.read#1=errno:${EIO}`
+const REVOKED = `fence.read=errno:${EIO}`
+const REVOKED_ONCE = `fence.read#1=errno:${EIO}`
 /** The server gives the locks of all others away. */
 const GRANTED = 'takeover.lock=answer:0'
 
@@ -110,41 +111,42 @@ const CHAOS = {
     await later(random(200))
     fleet[index].kill('SIGCONT')
   },
-  /** Another worker takes over while one stands still, for longer than the lease or not. */
+  /** One stands still for longer than the lease, and another takes over. */
   async stopAndGrant(index) {
-    const stopped = fleet[index]
-    const taker = fleet[(index + 1) % fleet.length]
-    stopped.kill('SIGSTOP')
-    set(taker, GRANTED)
+    fleet[index].kill('SIGSTOP')
     counts.stops++
-    counts.grants++
-    await later(random(2 * LEASE_MS))
-    stopped.kill('SIGCONT')
-    set(taker, '')
+    await later(LEASE_MS)
+    await CHAOS.grant((index + 1) % fleet.length)
+    fleet[index].kill('SIGCONT')
   },
-  /** Another worker takes over while the others work on, whose fences are too late. */
+  /** The server takes the locks of all others away, whose fences fall, and then gives them to this one. */
   async grant(index) {
+    const others = fleet.toSpliced(index, 1)
+    for (const other of others) set(other, REVOKED)
+    await later((2 * LEASE_MS) / 5)
     set(fleet[index], GRANTED)
     counts.grants++
     await later(random(300))
-    set(fleet[index], '')
+    for (const child of fleet) set(child, '')
   },
+  /** One loses its lock, which no other gets. */
   revoke(index) {
-    set(fleet[index], REVOKED)
+    set(fleet[index], REVOKED_ONCE)
     counts.revocations++
   },
 }
 
 async function makeChaos() {
-  const names = Object.keys(CHAOS)
+  // A grant takes as long as several of the others.
+  const quick = ['kill', 'killFeeder', 'close', 'stop', 'revoke']
+  const names = [...Object.keys(CHAOS), ...quick, ...quick]
   while (!isOver()) {
-    await later(random(150))
+    await later(random(80))
     await CHAOS[names[Math.floor(random(names.length))]](Math.floor(random(fleet.length)))
   }
 }
 
-/** Two kinds of trouble can come at once. */
-await Promise.all([makeChaos(), makeChaos()])
+await makeChaos()
 
 // Calm: all that waits is finished.
 for (const feeder of feeders) {
