@@ -11,8 +11,10 @@
  *
  * @module
  */
+import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 import os from 'node:os'
+import { debuglog } from 'node:util'
 
 import { Place, type QueueHandle, type Seized, isFailure, native } from '../addon/native.js'
 import type { LogEntry, LogForm } from '../addon/packing.js'
@@ -34,6 +36,10 @@ import { clearInterval, performance, setInterval } from '../real-timers.js'
 const { ENOENT, ENOTEMPTY } = os.constants.errno
 const LOOK_MS = 1000
 const READ_WRITE = 0o666
+const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
+// In a queue that a group may write to, a planted link must not lead elsewhere.
+const MAKE = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK
+const debug = debuglog('fsq')
 const MODE_BITS = 0o7777
 
 /** The parts of a queue handle that a take-over uses. */
@@ -83,13 +89,8 @@ export class TakeOver implements DeadWorkers {
     }
   }
 
-  /** Looks about every second from now on, for a loop that waits. @returns A function that ends this. */
   beginWaiting(): () => void {
     this.#waiting++
-    this.#timer ??= setInterval(() => {
-      const { opened, claimsByRename } = this.#context.directory
-      if (opened !== undefined && claimsByRename) void this.lookLately(opened)
-    }, LOOK_MS).unref()
     let isOver = false
     return () => {
       if (isOver) return
@@ -107,10 +108,19 @@ export class TakeOver implements DeadWorkers {
 
   /** Takes dead workers over. Reports an error, so that the scan goes on with the other items. Never rejects. */
   look(queue: QueueHandle): Promise<void> {
+    if (this.#waiting > 0) this.#plan()
     this.#looking ??= this.#look(queue).finally(() => {
       this.#looking = undefined
     })
     return this.#looking
+  }
+
+  /** Only the first look begins this, so that loops in queues with locks have no timer. */
+  #plan(): void {
+    this.#timer ??= setInterval(() => {
+      const { opened, claimsByRename } = this.#context.directory
+      if (opened !== undefined && claimsByRename) void this.lookLately(opened)
+    }, LOOK_MS).unref()
   }
 
   async #look(queue: QueueHandle): Promise<void> {
@@ -122,6 +132,9 @@ export class TakeOver implements DeadWorkers {
       const seized = await native.seize(queue)
       if (isFailure(seized)) this.#report('', directory.error(seized, 'look for dead workers of'))
       else for (const worker of seized) await this.#bury(queue, worker)
+    } catch (error) {
+      // The handle of the queue was closed meanwhile; the locks on what was seized are free, so another worker goes on.
+      debug('take-over: %O', error)
     } finally {
       claims.inFlight.end()
     }
@@ -207,7 +220,7 @@ export class TakeOver implements DeadWorkers {
     for (const directory of directories) await makeDirectory(directory, mode & MODE_BITS, gid)
     const fileMode = mode & READ_WRITE
     for (const { key } of marks) {
-      const file = await fs.open(crashedPath(layout, key), 'a', fileMode)
+      const file = await fs.open(crashedPath(layout, key), MAKE, fileMode)
       await file.chmod(fileMode).catch(() => undefined)
       await file.close()
     }

@@ -165,7 +165,10 @@ describe('an item', () => {
     const { items } = await worker.claim()
     for (const { name } of items) await worker.finish(name, 'done')
     const hits = await worker.ask<Record<string, number>>('hits')
-    const perItem = Object.entries(hits).filter(([, count]) => count >= 10)
+    // `claim.exclusive` is the same call as `claim.rename`, so that a test can refuse one or the other.
+    const perItem = Object.entries(hits).filter(
+      ([point, count]) => count >= 10 && point !== 'claim.exclusive',
+    )
     expect(Object.fromEntries(perItem)).toEqual({
       'claim.look': 20,
       'claim.rename': 20,
