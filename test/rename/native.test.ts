@@ -172,8 +172,6 @@ describe('an item', () => {
     expect(Object.fromEntries(perItem)).toEqual({
       'claim.look': 20,
       'claim.rename': 20,
-      // The same call.
-      'claim.exclusive': 20,
       'claim.open': 20,
       'claim.fstat': 20,
       'claim.read': 20,
