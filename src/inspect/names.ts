@@ -68,6 +68,8 @@ export async function* namesOf(
   slices: Slices,
 ): AsyncGenerator<PlacedName, void, undefined> {
   const { layout } = directory
+  // Its errors tell what is wrong with a queue that cannot be opened.
+  await directory.open()
   const names = namesIn(directory, PLACES[state], slices)
   if (state !== 'waiting' || (await claimKindOf(layout)) === 'lock') {
     for await (const raw of names) yield { raw, worker: undefined }
