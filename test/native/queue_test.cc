@@ -37,7 +37,7 @@ class TestQueue {
     root_ = std::string(base == nullptr ? "/tmp" : base) + "/fsq-native-XXXXXX";
     EXPECT(::mkdtemp(root_.data()) != nullptr);
     Installation installation{root_, ".fsq-aaaaaa", "q", {"queue", "tmp", "done", "fail"}};
-    if (by_rename) installation.marker = kLayout.rename_marker;
+    if (by_rename) installation.files.push_back({kLayout.rename_marker, ""});
     EXPECT(!Install(installation) && installation.published);
   }
   ~TestQueue() { std::filesystem::remove_all(root_); }
