@@ -268,11 +268,12 @@ ifPython.describe('on a terminal (needs python3)', () => {
 
   test.each(['SIGTERM', 'SIGHUP'] as const)('%s ends it, and the terminal is restored', async (signal) => {
     await bed.sh('fsq install q')
-    const { problem, output, code, isRestored } = await terminal('fsq top; echo code $?', [
+    // The signal is for the shell, too. If the shell died first, the kernel would take the terminal away from the command.
+    const script = `trap : ${signal.slice(3)}; fsq top; exit $?`
+    const { problem, output, code, isRestored } = await terminal(script, [
       { wait: 'QUEUE' },
       { kill: signal },
     ])
-    // The signal is for the shell, too.
     expect({ problem, isRestored }).toEqual({ problem: null, isRestored: true })
     expect(code).not.toBe(0)
     expect(output).toContain(LEFT)
