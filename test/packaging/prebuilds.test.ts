@@ -129,7 +129,7 @@ given(BUILT.toString('latin1', 1, 4) === 'ELF').describe('an ELF binary', () => 
   })
 
   test('that is too large is refused', () => {
-    expect(judge(host, Buffer.concat([BUILT, Buffer.alloc(250_000)]))).toMatch(/the limit is 250000/)
+    expect(judge(host, Buffer.concat([BUILT, Buffer.alloc(300_000)]))).toMatch(/the limit is 300000/)
   })
 
   test('is no binary for macOS', () => {
