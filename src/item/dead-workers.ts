@@ -31,7 +31,7 @@ export interface DeadWorkers {
    *
    * @returns Never rejects. `undefined`: nothing is to be read.
    */
-  readMarks(names: readonly RawName[]): Promise<void> | undefined
+  readMarks(items: readonly { readonly name: RawName }[]): Promise<void> | undefined
   /**
    * Has the marks of claimed items read by a worker.
    *

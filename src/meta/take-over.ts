@@ -65,8 +65,9 @@ export class TakeOver implements DeadWorkers {
     this.#context = context
   }
 
-  readMarks(names: readonly RawName[]): Promise<void> | undefined {
-    if (this.#markReaders.size === 0 || names.length === 0) return undefined
+  readMarks(items: readonly { readonly name: RawName }[]): Promise<void> | undefined {
+    if (this.#markReaders.size === 0 || items.length === 0) return undefined
+    const names = items.map(({ name }) => name)
     return Promise.all([...this.#markReaders].map(async (read) => read(names))).then(() => undefined)
   }
 

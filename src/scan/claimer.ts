@@ -87,7 +87,7 @@ export class Claimer {
         this.#thread.noteInPool(batch.looked, batch.spent)
         // Where this finds none, many names are to be skipped.
         if (batch.files.length === 0) this.#thread.leave()
-        const reading = this.#context.deadWorkers.readMarks(batch.files.map(({ name }) => name))
+        const reading = this.#context.deadWorkers.readMarks(batch.files)
         return reading === undefined ? receive(batch) : reading.then(() => receive(batch))
       })
   }
