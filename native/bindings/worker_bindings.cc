@@ -48,10 +48,17 @@ napi_value FenceLeft(napi_env env, napi_callback_info info) {
   return JsBuilder(env).Number(worker ? static_cast<double>(worker->LeftMs()) : -1);
 }
 
-napi_value UndefinedOr(napi_env env, const Failure& failure) {
-  JsBuilder js(env);
-  return js.Checked(failure ? js.FailureObject(failure) : js.Undefined());
-}
+// Answers with undefined, or with the failure.
+class FailureTask : public Task {
+ public:
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return js.Checked(failure_ ? js.FailureObject(failure_) : js.Undefined());
+  }
+
+ protected:
+  Failure failure_;
+};
 
 // (claim) -> whether the worker has lost it
 napi_value IsLost(napi_env env, napi_callback_info info) {
@@ -63,21 +70,18 @@ napi_value IsLost(napi_env env, napi_callback_info info) {
 }
 
 // (queue): makes its directory.
-class MakeTask : public Task {
+class MakeTask : public FailureTask {
  public:
   explicit MakeTask(JsArguments& arguments) : directory_(Opened<QueueBox>(arguments[0])) {}
 
   void Run() override { (void)directory_->Worker(&failure_); }
 
-  napi_value Answer(napi_env env, AddonData&) override { return UndefinedOr(env, failure_); }
-
  private:
   std::shared_ptr<QueueDirectory> directory_;
-  Failure failure_;
 };
 
 // (queue): removes its directory.
-class RetireTask : public Task {
+class RetireTask : public FailureTask {
  public:
   explicit RetireTask(JsArguments& arguments) : directory_(Opened<QueueBox>(arguments[0])) {}
 
@@ -86,11 +90,8 @@ class RetireTask : public Task {
     if (worker && !worker->IsLost()) failure_ = worker->Remove();
   }
 
-  napi_value Answer(napi_env env, AddonData&) override { return UndefinedOr(env, failure_); }
-
  private:
   std::shared_ptr<QueueDirectory> directory_;
-  Failure failure_;
 };
 
 // (queue) -> the dead workers
@@ -145,7 +146,7 @@ class SeizeTask : public Task {
 };
 
 // (directory of a dead worker): removes it. The handle is closed.
-class DismissTask : public Task {
+class DismissTask : public FailureTask {
  public:
   explicit DismissTask(JsArguments& arguments) {
     SeizedBox* const box = OpenBoxOf<SeizedBox>(arguments[0]);
@@ -154,11 +155,8 @@ class DismissTask : public Task {
 
   void Run() override { failure_ = directory_->Remove(); }
 
-  napi_value Answer(napi_env env, AddonData&) override { return UndefinedOr(env, failure_); }
-
  private:
   std::shared_ptr<WorkerDirectory> directory_;
-  Failure failure_;
 };
 
 // (claim) -> a descriptor of the claimed file, which the caller closes; or a failure
