@@ -34,6 +34,8 @@ const CHAPTERS = [
   'maintain',
   'work',
   'queue.ts',
+  'forward',
+  'receive',
   'compat',
   'lock.ts',
   'index.ts',
