@@ -10,6 +10,11 @@ export type { WorkOptions } from './work/local.js'
 export type { ProcessOptions } from './work/processes/options.js'
 export type { RemoteItem } from './work/processes/messages.js'
 export { work } from './work/work.js'
+export { forward } from './forward/forward.js'
+export { Forwarder } from './forward/forwarder.js'
+export type { ForwardOptions } from './forward/options.js'
+export type { ForwarderEvents, ForwarderNumbers, ForwarderState } from './forward/events.js'
+export type { OutgoingItem, PutOptions, PutOutcome, Sink } from './forward/sink.js'
 export { Worker, type CloseOptions, type IdleOptions } from './work/handle.js'
 export type { Handler, HandlerContext } from './work/run.js'
 export type { FailureReason, WorkerEvents } from './work/events.js'
@@ -104,6 +109,7 @@ export {
   FinishError,
   FsqError,
   type FsqErrorOptions,
+  InDoubtError,
   ItemFinishedError,
   ItemGoneError,
   LockNotHeldError,

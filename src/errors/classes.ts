@@ -478,6 +478,33 @@ export class ClosingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_CLOSING'
 }
 
+/**
+ * A forwarder may have put the item before, longer ago than the target remembers ids. Put again, it may arrive twice. So it is in fail/. Find
+ * out whether the target has it: remove it then. Otherwise retry it; a retry ends the doubt.
+ */
+export class InDoubtError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_IN_DOUBT'
+
+  /** Since when the target may have the item, by the clock of the forwarder that put it. */
+  readonly since: Date
+
+  /**
+   * @param id - The item.
+   * @param sink - The name of the target.
+   */
+  constructor(id: string, sink: string, since: Date, options?: ErrorOptions) {
+    const at = Number.isNaN(since.getTime()) ? 'before' : `at ${since.toISOString()}`
+    super(
+      `The item ${inspect(id)} may have been put into ${sink} ${at}, without an answer, and ${sink} may have forgotten its id since`,
+      {
+        ...options,
+        advice: 'Remove it if it has arrived there; otherwise put it again, by fsq retry or queue.redrive()',
+      },
+    )
+    this.since = since
+  }
+}
+
 /** Details of a {@link WorkerProcessError}. */
 export interface WorkerProcessErrorOptions extends FsqErrorOptions {
   readonly pid?: number | undefined
@@ -739,6 +766,7 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   PermanentFailure,
   RetryLater,
   ClosingError,
+  InDoubtError,
   WorkerProcessError,
   ContentError,
   AddonMissingError,
