@@ -458,7 +458,6 @@ function timeOf(name: string): number {
 
 function escaped(field: string): string {
   return field.replace(
-    // eslint-disable-next-line no-control-regex
     /[\0- \\\x7f]/g,
     (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
   )
