@@ -28,6 +28,9 @@ export type {
   SourceScan,
   SourceScanOptions,
 } from './work/source.js'
+export { receive, type ReceiveOptions } from './receive/receive.js'
+export type { Receiver, ReceiverNumbers } from './receive/receiver.js'
+export type { Delivery, DeliverySource } from './receive/delivery.js'
 export type { Outcome, RetryLimit } from './item/outcome.js'
 export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/options.js'
@@ -137,6 +140,7 @@ export {
   QueueNameError,
   QueueNotEmptyError,
   ReadOnlyError,
+  ReceivingError,
   RetryLater,
   type RetryLaterOptions,
   SeparateMountsError,

@@ -505,6 +505,14 @@ export class InDoubtError extends FsqError {
   }
 }
 
+/**
+ * Another receiver of this source fills the queue already. Two of them would need one ledger. Close the other one first, or give each
+ * source a name of its own.
+ */
+export class ReceivingError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_RECEIVING'
+}
+
 /** Details of a {@link WorkerProcessError}. */
 export interface WorkerProcessErrorOptions extends FsqErrorOptions {
   readonly pid?: number | undefined
@@ -767,6 +775,7 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   RetryLater,
   ClosingError,
   InDoubtError,
+  ReceivingError,
   WorkerProcessError,
   ContentError,
   AddonMissingError,

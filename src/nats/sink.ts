@@ -171,7 +171,7 @@ export class NatsSink implements Sink {
       // All in one tick and in their order: the client sends them together.
       return await this.#publishAll(messages, signal)
     } catch (error) {
-      return items.map(() => again(error))
+      return items.map(() => unsent(error))
     }
   }
 
@@ -238,7 +238,7 @@ export class NatsSink implements Sink {
       const uploaded = await upload(session, this.#bucket, item)
       return { item, subject, headers: { ...headers, ...headersOfObject(uploaded) }, body: EMPTY, uploaded }
     } catch (error) {
-      return again(error)
+      return unsent(error)
     }
   }
 
@@ -278,12 +278,14 @@ export class NatsSink implements Sink {
       const answer = JSON.parse(Buffer.from(data).toString()) as PublishAnswer
       if (answer.error !== undefined) return this.#outcomeOf(answer.error, message, doing)
       if (answer.stream === undefined)
-        throw new NatsError(`${doing} was answered by a program that is no stream`, 'missing')
+        throw new NatsError(`${doing} was answered by a program that is no stream`, 'other')
       if (answer.duplicate !== true) return { outcome: 'stored' }
       await this.#removeAgain(session, message)
       return { outcome: 'duplicate' }
-    } catch (error) {
-      return again(error, doing)
+    } catch (thrown) {
+      const error = asError(thrown, doing)
+      // No stream takes the subject. A link that is cut, and no answer, tell nothing.
+      return { outcome: 'again', error, isUnsent: error instanceof NatsError && error.reason === 'missing' }
     }
   }
 
@@ -291,7 +293,7 @@ export class NatsSink implements Sink {
     if (this.#strict && error.err_code === WRONG_LAST_SEQUENCE) return { outcome: 'duplicate' }
     // Only after the limit of the stream was lowered: the next put knows it.
     if (error.err_code === MESSAGE_TOO_LARGE) this.#recheck()
-    return again(apiError(error, doing))
+    return unsent(apiError(error, doing))
   }
 
   /**
@@ -336,11 +338,13 @@ function encode({ peers }: Session, headers: Headers): MsgHdrs {
   return encoded
 }
 
-function again(error: unknown, doing = 'Publishing'): PutOutcome {
-  return {
-    outcome: 'again',
-    error: error instanceof Error && 'code' in error ? error : natsError(error, doing),
-  }
+/** The stream has certainly not stored it. */
+function unsent(error: unknown): PutOutcome {
+  return { outcome: 'again', error: asError(error, 'Publishing'), isUnsent: true }
+}
+
+function asError(error: unknown, doing: string): Error {
+  return error instanceof Error && 'code' in error ? error : natsError(error, doing)
 }
 
 function refused(error: unknown): PutOutcome {

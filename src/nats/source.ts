@@ -90,7 +90,8 @@ export class JetstreamSource implements DeliverySource<JetstreamItem>, AsyncDisp
   readonly #pulls = new Set<Pull>()
   readonly #delivery: DeliveryOwner
   readonly #pull: PullOwner
-  #keepObjects = false
+  #keepObjects = true
+  #repeatsFor: number | undefined
   /** The consumer as the server has last described it. */
   #info: ConsumerInfo | undefined
   /** What comes from the server now, it has sent after this. */
@@ -154,6 +155,11 @@ export class JetstreamSource implements DeliverySource<JetstreamItem>, AsyncDisp
     return this.#pending
   }
 
+  /** The `max_age` of the stream in milliseconds. `undefined` until the stream has been read. */
+  get repeatsFor(): number | undefined {
+    return this.#repeatsFor
+  }
+
   /** Whether there is a connection to a server. */
   get connected(): boolean {
     return this.#connection.session !== undefined
@@ -161,6 +167,8 @@ export class JetstreamSource implements DeliverySource<JetstreamItem>, AsyncDisp
 
   async open(): Promise<void> {
     await this.#connection.open(PATIENCE)
+    // An error is that of the first scan, if it lasts.
+    if (this.connected) await this.#look().catch(() => undefined)
   }
 
   scan(options: SourceScanOptions): SourceScan<JetstreamItem> {
@@ -234,16 +242,17 @@ export class JetstreamSource implements DeliverySource<JetstreamItem>, AsyncDisp
           advice: 'Make one as consumerConfig() describes it',
         },
       )
-    this.#keepObjects = this.#keepGiven ?? (await this.#hasOtherConsumers())
+    await this.#readStream()
   }
 
-  /** Whether the objects may be needed by another consumer. Kept if the credentials do not allow to ask. */
-  async #hasOtherConsumers(): Promise<boolean> {
+  /** The credentials need not allow it. The objects are kept then. */
+  async #readStream(): Promise<void> {
     try {
-      const { state } = await this.#connection.demand().jsm.streams.info(this.#stream)
-      return state.consumer_count > 1
+      const { config, state } = await this.#connection.demand().jsm.streams.info(this.#stream)
+      this.#repeatsFor = config.max_age === 0 ? Infinity : config.max_age / NANOS
+      this.#keepObjects = this.#keepGiven ?? state.consumer_count > 1
     } catch {
-      return true
+      this.#keepObjects = this.#keepGiven ?? true
     }
   }
 
