@@ -14,6 +14,7 @@ export default {
   moduleNameMapper: {
     '^fsq$': '<rootDir>/src/index.ts',
     '^fsq/lock$': '<rootDir>/src/lock.ts',
+    '^fsq/nats$': '<rootDir>/src/nats.ts',
     '^fsq/testing$': '<rootDir>/src/testing.ts',
     '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'],
   },

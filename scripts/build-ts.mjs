@@ -1,6 +1,6 @@
 // Builds dist/ from src/, incrementally, and removes files whose source no longer exists.
 //
-// The library is bundled into two ES modules and a shared one (and its testing helpers into one above them): forty modules took twice as long to load. The command
+// The library is bundled into two ES modules and a shared one (and its testing helpers and fsq/nats into one each, above them): forty modules took twice as long to load. The command
 // is built separately, together with the parts of the library that it uses, as CommonJS modules: these load in less
 // than half the time, and a command is loaded every time it runs.
 import { spawnSync } from 'node:child_process'
@@ -18,8 +18,8 @@ process.chdir(resolve(import.meta.dirname, '..'))
 const COMMAND = 'command/'
 const ENTRIES = ['index', 'lock'] // of `exports` in package.json
 const SHARED = 'shared'
-// They use only what index.js exports, and a program in production does not load the one for tests: worker-process.cjs leads to the other.
-const ABOVE = ['testing', 'worker-process']
+// They use only what index.js exports, and a program loads them only if it needs them: worker-process.cjs leads to the last one.
+const ABOVE = ['testing', 'nats', 'worker-process']
 
 const produced = /(\.d\.ts|\.js|\.js\.map)$/
 for (const file of existsSync('dist') ? readdirSync('dist', { recursive: true, encoding: 'utf8' }) : []) {
@@ -39,6 +39,17 @@ const COMMON = {
   plugins: [builtins('src', (file) => !file.startsWith('cli/'))],
   sourcemap: true,
   logLevel: 'warning',
+}
+/**
+ * The library is beside them, from whatever folder of src/ they import it.
+ *
+ * @type {import('esbuild').Plugin}
+ */
+const FROM_INDEX = {
+  name: 'from-index',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.{1,2}\/index\.js$/ }, () => ({ path: './index.js', external: true }))
+  },
 }
 await bundleLibrary()
 for (const name of ABOVE) await bundleAbove(name)
@@ -83,7 +94,8 @@ async function bundleAbove(name) {
     entryPoints: [join('src', `${name}.ts`)],
     outdir: 'dist',
     bundle: true,
-    external: ['./index.js'],
+    external: ['@nats-io/*'],
     ...COMMON,
+    plugins: [...COMMON.plugins, FROM_INDEX],
   })
 }

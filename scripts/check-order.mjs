@@ -41,6 +41,8 @@ const CHAPTERS = [
   'index.ts',
   'worker-process.ts',
   'testing.ts',
+  'nats',
+  'nats.ts',
   'cli',
 ]
 

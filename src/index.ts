@@ -10,6 +10,11 @@ export type { WorkOptions } from './work/local.js'
 export type { ProcessOptions } from './work/processes/options.js'
 export type { RemoteItem } from './work/processes/messages.js'
 export { work } from './work/work.js'
+export { forward } from './forward/forward.js'
+export { Forwarder } from './forward/forwarder.js'
+export type { ForwardOptions } from './forward/options.js'
+export type { ForwarderEvents, ForwarderNumbers, ForwarderState } from './forward/events.js'
+export type { OutgoingItem, PutOptions, PutOutcome, Sink } from './forward/sink.js'
 export { Worker, type CloseOptions, type IdleOptions } from './work/handle.js'
 export type { Handler, HandlerContext } from './work/run.js'
 export type { FailureReason, WorkerEvents } from './work/events.js'
@@ -23,6 +28,9 @@ export type {
   SourceScan,
   SourceScanOptions,
 } from './work/source.js'
+export { receive, type ReceiveOptions } from './receive/receive.js'
+export type { Receiver, ReceiverNumbers } from './receive/receiver.js'
+export type { Delivery, DeliverySource } from './receive/delivery.js'
 export type { Outcome, RetryLimit } from './item/outcome.js'
 export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/options.js'
@@ -104,13 +112,17 @@ export {
   FinishError,
   FsqError,
   type FsqErrorOptions,
+  InDoubtError,
   ItemFinishedError,
   ItemGoneError,
   LockNotHeldError,
   LockTimeoutError,
   MalformedNameError,
+  MissingPeerError,
   MountError,
   NameTooLongError,
+  NatsError,
+  type NatsReason,
   NetworkFileSystemError,
   NotAQueueError,
   NotDurableError,
@@ -128,10 +140,12 @@ export {
   QueueNameError,
   QueueNotEmptyError,
   ReadOnlyError,
+  ReceivingError,
   RetryLater,
   type RetryLaterOptions,
   SeparateMountsError,
   SettingError,
+  TooLargeError,
   TooManyFilesError,
   TriggerError,
   WorkerProcessError,

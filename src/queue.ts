@@ -45,7 +45,7 @@ import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/opt
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
 import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
 import { enqueueChannel, isTraced } from './tracing.js'
-import { type WorkOptions, workQueue } from './work/local.js'
+import { type WorkOptions, type WorkedQueue, workQueue } from './work/local.js'
 import type { Handler } from './work/run.js'
 import type { RemoteItem } from './work/processes/messages.js'
 import type { ProcessOptions } from './work/processes/options.js'
@@ -375,13 +375,7 @@ export class Queue<out T extends Shape = Untyped> {
     options: WorkOptions<ItemOf<T>> | ProcessOptions = {},
   ): Promise<Worker<ItemOf<T>> | Worker<RemoteItem>> {
     checkGoTogether(handler, options)
-    const queue = {
-      context: this.#context,
-      scans: this.#scans,
-      hasMaxTries: this.#hasMaxTries,
-      parsers: this.#parsers,
-      register: (worker: Worker<unknown>) => this.#register(worker),
-    }
+    const queue = this.worked
     // checkGoTogether() has found that a module has the options of one.
     if (isModule(handler)) return workInProcesses(queue, handler, options as ProcessOptions)
     // The engine knows items, not their shapes.
@@ -480,6 +474,17 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async finished(idOrKey: string, options: FinishedOptions = {}): Promise<Finished> {
     return finished(this.#directory, this.#settings, idOrKey, options)
+  }
+
+  /** @internal The parts of this handle that a worker uses. */
+  get worked(): WorkedQueue {
+    return {
+      context: this.#context,
+      scans: this.#scans,
+      hasMaxTries: this.#hasMaxTries,
+      parsers: this.#parsers,
+      register: (worker: Worker<unknown>) => this.#register(worker),
+    }
   }
 
   /** @internal A journal of a worker of this queue, open: what the worker has in hand is marked if it dies. */
@@ -682,6 +687,16 @@ export class Queue<out T extends Shape = Untyped> {
 
   get #traced(): { readonly layout: Layout; readonly settings: Settings } {
     return { layout: this.#layout, settings: this.#settings }
+  }
+
+  /** @internal The parts of this handle, for the bridge. */
+  get itemContext(): ItemContext {
+    return this.#context
+  }
+
+  /** @internal Closes the worker with this handle. */
+  registerWorker(worker: Worker<unknown>): void {
+    this.#register(worker)
   }
 
   #register(worker: Worker<unknown>): void {

@@ -15,6 +15,7 @@
 #include "calls/fault_point.h"
 #include "files/pipe_source.h"
 #include "queue/enqueue.h"
+#include "queue/transfer.h"
 
 namespace fsq {
 namespace {
@@ -293,6 +294,34 @@ class ReadPipeTask : public Task {
   Failure failure_;
 };
 
+// (queue, from, to, names) -> one number for each name: 0, or a negative error number
+class TransferTask : public Task {
+ public:
+  explicit TransferTask(JsArguments& arguments)
+      : directory_(Opened<QueueBox>(arguments[0])),
+        from_(static_cast<Place>(arguments[1].Integer())),
+        to_(static_cast<Place>(arguments[2].Integer())),
+        files_(arguments[3].Length()) {
+    const JsArgument names = arguments[3];
+    for (size_t at = 0; at < files_.size(); at++) files_[at].name = names.Element(at).Bytes();
+  }
+
+  void Run() override { TransferAll(*directory_, from_, to_, files_); }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    napi_value errors = js.Array(files_.size());
+    for (size_t at = 0; at < files_.size(); at++) js.Set(errors, at, js.Number(files_[at].error));
+    return js.Checked(errors);
+  }
+
+ private:
+  std::shared_ptr<QueueDirectory> directory_;
+  Place from_;
+  Place to_;
+  std::vector<Transfer> files_;
+};
+
 // () -> a flag that cancels one operation
 napi_value NewStop(napi_env env, napi_callback_info) {
   return NewHandle<StopBox>(env, std::make_shared<std::atomic<bool>>(false));
@@ -343,6 +372,7 @@ constexpr Binding kFunctions[] = {
     {"writeDraft", Start<WriteDraftTask>},
     {"discardDraft", Start<DiscardDraftTask>},
     {"readPipe", Start<ReadPipeTask>},
+    {"transfer", Start<TransferTask>},
     {"newStop", NewStop},
     {"setStop", SetStop},
 };

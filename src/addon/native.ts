@@ -396,6 +396,12 @@ interface Native {
     dues?: readonly number[],
     stops?: readonly (StopHandle | undefined)[],
   ): Promise<EnqueueAnswer>
+  /**
+   * Moves files to the same names in another directory of the queue. None replaces another file. For files that no worker can claim.
+   *
+   * @returns For each file 0, or a negative error number. ESTALE: the path names another queue now, and no file was moved.
+   */
+  transfer(queue: QueueHandle, from: Place, to: Place, names: readonly RawName[]): Promise<readonly number[]>
   /** {@link enqueue} for small items: one call after the other, on one thread. Call it through `addon/lane.ts`. */
   enqueueInLane: Native['enqueue']
   /** {@link enqueue} for many items at once: one call after the other, on another thread. */

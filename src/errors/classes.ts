@@ -420,8 +420,9 @@ export class ItemGoneError extends FsqError {
 
 /**
  * This worker has lost its claims in a queue that several machines share: for most of the file system's lease, its machine was cut off from
- * the server or stood still, or the server says that the lock is gone. Another worker has the item, or will have it. `item.signal` is
- * aborted with this error. Stop the work on the item, and undo what only one worker may do.
+ * the server or stood still, or the server says that the lock is gone. Or it has lost a delivery of a message: see `jetstreamSource()` of
+ * `fsq/nats`. Another worker has the item, or will have it. `item.signal` is aborted with this error. Stop the work on the item, and undo
+ * what only one worker may do.
  */
 export class ClaimLostError extends ItemGoneError {
   static override readonly code: string = 'ERR_FSQ_CLAIM_LOST'
@@ -475,6 +476,41 @@ export class RetryLater extends FsqError {
  */
 export class ClosingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_CLOSING'
+}
+
+/**
+ * A forwarder may have put the item before, longer ago than the target remembers ids. Put again, it may arrive twice. So it is in fail/. Find
+ * out whether the target has it: remove it then. Otherwise retry it; a retry ends the doubt.
+ */
+export class InDoubtError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_IN_DOUBT'
+
+  /** Since when the target may have the item, by the clock of the forwarder that put it. */
+  readonly since: Date
+
+  /**
+   * @param id - The item.
+   * @param sink - The name of the target.
+   */
+  constructor(id: string, sink: string, since: Date, options?: ErrorOptions) {
+    const at = Number.isNaN(since.getTime()) ? 'before' : `at ${since.toISOString()}`
+    super(
+      `The item ${inspect(id)} may have been put into ${sink} ${at}, without an answer, and ${sink} may have forgotten its id since`,
+      {
+        ...options,
+        advice: 'Remove it if it has arrived there; otherwise put it again, by fsq retry or queue.redrive()',
+      },
+    )
+    this.since = since
+  }
+}
+
+/**
+ * Another receiver of this source fills the queue already. Two of them would need one ledger. Close the other one first, or give each
+ * source a name of its own.
+ */
+export class ReceivingError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_RECEIVING'
 }
 
 /** Details of a {@link WorkerProcessError}. */
@@ -623,6 +659,67 @@ export class PeerError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_PEER'
 }
 
+/** A package that a part of this package needs is not installed. The message has the command that installs it. */
+export class MissingPeerError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_MISSING_PEER'
+
+  /** The name of the missing package. */
+  readonly peer: string
+
+  /**
+   * @param user - The part that needs it: `fsq/nats`.
+   * @param all - All packages that this part may need.
+   */
+  constructor(peer: string, user: string, all: readonly string[], options?: ErrorOptions) {
+    super(`${user} needs the package ${peer}, which is not installed`, {
+      ...options,
+      advice: `Install it: npm install ${all.join(' ')}`,
+    })
+    this.peer = peer
+  }
+}
+
+/** The contents of an item are larger than its target takes. The item is not forwarded. */
+export class TooLargeError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_TOO_LARGE'
+
+  /** The size of the contents, in bytes. */
+  readonly bytes: number
+  /** The greatest size that the target takes, in bytes. */
+  readonly limit: number
+
+  /** @param target - Names the target in the message. */
+  constructor(target: string, bytes: number, limit: number, options?: FsqErrorOptions) {
+    super(`The item has ${bytes} bytes, and ${target} takes at most ${limit}`, options)
+    this.bytes = bytes
+    this.limit = limit
+  }
+}
+
+/**
+ * Why a {@link NatsError} has happened.
+ *
+ * - `away`: no server can be reached.
+ * - `timeout`: the server has not answered in time. It may have done what was asked.
+ * - `missing`: the stream, the consumer or the object does not exist, or no stream takes the subject.
+ * - `denied`: the server refuses the credentials, or they lack a right.
+ * - `full`: a limit of the stream or of the server is reached.
+ * - `other`: as the message says.
+ */
+export type NatsReason = 'away' | 'timeout' | 'missing' | 'denied' | 'full' | 'other'
+
+/** A NATS server cannot be reached, or has refused a request. `reason` says which, and `cause` has the error of the client, if there is one. */
+export class NatsError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_NATS'
+
+  readonly reason: NatsReason
+
+  constructor(message: string, reason: NatsReason, options?: FsqErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
 /** A system call failed. `errno`, `syscall` and `path` say which, and `advice` what to do. */
 export class FileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'
@@ -677,6 +774,8 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   PermanentFailure,
   RetryLater,
   ClosingError,
+  InDoubtError,
+  ReceivingError,
   WorkerProcessError,
   ContentError,
   AddonMissingError,
@@ -687,6 +786,9 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   NetworkFileSystemError,
   MountError,
   PeerError,
+  MissingPeerError,
+  TooLargeError,
+  NatsError,
   FileSystemError,
   PermissionError,
   ReadOnlyError,

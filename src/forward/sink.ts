@@ -16,9 +16,9 @@ export interface OutgoingItem {
   readonly id: string
   /** The name of the item without its tries, as {@link WorkItem.key}. */
   readonly key: string
-  /** The arguments as text. Where {@link argBytes} is not UTF-8, each bad byte is U+FFFD here. */
+  /** The arguments as text. */
   readonly args: readonly string[]
-  /** The arguments byte for byte. */
+  /** The arguments byte for byte: in a queue whose charset is latin-1, they need not be UTF-8. */
   readonly argBytes: readonly Uint8Array[]
   readonly enqueuedAt: Date
   readonly tries: number
@@ -40,7 +40,16 @@ export interface OutgoingItem {
  */
 export type PutOutcome =
   | { readonly outcome: 'stored' | 'duplicate' }
-  | { readonly outcome: 'refused' | 'again'; readonly error: Error }
+  | { readonly outcome: 'refused'; readonly error: Error }
+  | {
+      readonly outcome: 'again'
+      readonly error: Error
+      /**
+       * `true`: the target has certainly not stored the item, for example because there was no connection, or because it has answered with an
+       * error. Then an outage leaves no item in doubt, however long it lasts. Default: false.
+       */
+      readonly isUnsent?: boolean | undefined
+    }
 
 /** Options of {@link Sink.put}. */
 export interface PutOptions {
@@ -66,9 +75,12 @@ export interface Sink {
    */
   open?(): Promise<void>
   /**
-   * Hands items over, in their order.
+   * Hands items over, in their order. Several puts can be in flight at once, each with items of its own.
    *
-   * @returns One outcome for each item, in their order. A rejection counts as `again` for all of them.
+   * No item may reach the target later than half a minute after the call: a client that keeps messages while it connects again would bring
+   * them to a target that has forgotten their ids. Answer `again` then; the forwarder repeats the put.
+   *
+   * @returns One outcome for each item, in their order. A rejection, and an answer of another length, count as `again` for all of them.
    */
   put(items: readonly OutgoingItem[], options: PutOptions): Promise<readonly PutOutcome[]>
   /** Called once, when no put is in flight any more. */

@@ -18,6 +18,7 @@ import { pathText } from '../name/charset.js'
 import { Place } from '../addon/native.js'
 import {
   CLAIMED_DIRECTORY,
+  FORWARDED_DIRECTORY,
   LOCK_MARKER,
   META_DIRECTORY,
   RENAME_MARKER,
@@ -160,7 +161,9 @@ async function* auditOthers(
     } else if (name === down || (isRename && name === downOfRename(down))) {
       if (!info.isFile()) yield { ...about, message: 'is no regular file, and forbids scans all the same' }
     } else if (name === META_DIRECTORY) yield* auditMeta(layout, settings, slices)
-    else if (ofRename.includes(name)) {
+    else if (name === FORWARDED_DIRECTORY) {
+      if (!info.isDirectory()) yield { ...about, message: 'is no directory, so nothing can be forwarded' }
+    } else if (ofRename.includes(name)) {
       if (!isRename) yield { ...about, kind: 'half-installed', message: UNCONVERTED }
     } else if (name !== LOCK_MARKER) yield { ...about, message: 'is no part of a queue, and is left alone' }
   }

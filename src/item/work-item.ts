@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import path from 'node:path'
+import process from 'node:process'
 import type { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 
@@ -159,6 +160,18 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   /** Aborts {@link signal}, and does nothing else: the item stays claimed. */
   abort(reason: unknown): void {
     this.#claim.abort(reason)
+  }
+
+  /** @internal The inode of the file, and when it was made. */
+  async fileInfo(): Promise<fs.BigIntStats> {
+    this.#claim.check('look at')
+    const { descriptor } = this.#claim.file
+    // The node:fs of Deno knows only descriptors that it has opened itself.
+    if (descriptor >= 0 && !('deno' in process.versions)) return fs.fstatSync(descriptor, { bigint: true })
+    const directory = Buffer.from(`${path.dirname(this.path)}/`)
+    return fs.promises.lstat(Buffer.concat([directory, Buffer.from(this.parsed.raw, 'latin1')]), {
+      bigint: true,
+    })
   }
 
   /** @internal Whether the item was claimed because of an event: another worker may have died with it. */

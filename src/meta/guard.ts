@@ -49,6 +49,8 @@ const FLUSH_MS = 250
 export interface GuardOptions {
   /** How many crashes an item may cause before it fails unrun. At least 1. */
   readonly maxCrashes: number
+  /** Whether marks have consequences for this worker: items with marks run alone, or fail unrun. Default: true. */
+  readonly suspects?: boolean | undefined
   /** How many items the worker runs at a time, at the moment. */
   readonly concurrency: () => number
   /** Called with each mark that this guard has made. An error that it throws ends the look. */
@@ -222,7 +224,7 @@ export class Guard implements Journal<WorkItem> {
   /** `undefined`: no item has a mark. */
   #suspicions(items: readonly WorkItem[]): readonly Suspicion[] | undefined {
     const crashed = this.#looks?.crashed
-    if (crashed === undefined || crashed.size === 0) return undefined
+    if (crashed === undefined || crashed.size === 0 || this.#options.suspects === false) return undefined
     return items.map((item) => (crashed.has(item.rawKey) ? this.#suspicion(item) : 'none'))
   }
 

@@ -29,6 +29,11 @@ export interface DeliverySource<Item extends Delivery = Delivery> extends Source
    * `.`, `_` and `-`; not a leading `.`; at most 200 bytes.
    */
   readonly name: string
+  /**
+   * For how many milliseconds the source may deliver a message again, such as the `max_age` of a stream. Not set: not known. A receiver
+   * that keeps its ledger for a shorter time warns.
+   */
+  readonly repeatsFor?: number | undefined
   /** How many messages wait at the source, for the numbers. Not set: not known. */
   readonly pending?: number | undefined
   /** Called once, when the receiver has closed. */

@@ -149,7 +149,11 @@ export class Feed<Item extends WorkableItem> {
     session.isClean = pool.isEmpty
     session.isAsleep = false
     const { signal } = session
-    const items = this.#source.scan({ signal, onIdle: () => this.#fallAsleep(session) })
+    const items = this.#source.scan({
+      signal,
+      onIdle: () => this.#fallAsleep(session),
+      demand: () => pool.room,
+    })
     const iterator = items[Symbol.asyncIterator]()
     session.leave = () => this.#leave(iterator)
     for (;;) {

@@ -101,15 +101,26 @@ export function checkQueueOptions(context: ItemContext, options: WorkOptions): C
   return { checked, scan, limits, maxCrashes, keep, keepsAllDone }
 }
 
-/** {@link Queue.work}. */
+/** What a worker of this package has and no other: the forwarder, which takes no crash and no try for a fault of an item. */
+export interface OwnWork {
+  /** Called with each event, before its listeners. Must not throw. */
+  readonly onEvent: (name: keyof WorkerEvents<WorkItem>, event: readonly unknown[]) => void
+}
+
+/**
+ * {@link Queue.work}.
+ *
+ * @param own - `undefined`: the worker is a caller's.
+ */
 export async function workQueue(
   queue: WorkedQueue,
   handler: Handler<WorkItem>,
   options: WorkOptions,
+  own?: OwnWork,
 ): Promise<Worker> {
   checkHandler(handler)
   const { checked, scan, limits, maxCrashes, keep, keepsAllDone } = checkQueueOptions(queue.context, options)
-  const tries = new TriesAdvice(queue, scan.maxTries, limits.maxTries)
+  const tries = own === undefined ? new TriesAdvice(queue, scan.maxTries, limits.maxTries) : undefined
   const hear = (report: Report): void => passOn(report, worker, queue.context)
   const source = new QueueSource(queue, scan, hear)
   await source.open()
@@ -120,6 +131,7 @@ export async function workQueue(
   let current: { readonly concurrency: number } = checked
   const guard = guardOf(queue.context, hear, {
     maxCrashes,
+    suspects: own === undefined,
     concurrency: () => current.concurrency,
     onCrashed: (crash) => {
       worker.count('crashed')
@@ -135,11 +147,12 @@ export async function workQueue(
     parse: parserOf(queue),
     onEvent: (name, event) => {
       if (name === 'done' || name === 'failed') retention.count()
-      if (name === 'failed') tries.failed(event[0] as WorkerEvents<WorkItem>['failed'][0])
+      if (name === 'failed') tries?.failed(event[0] as WorkerEvents<WorkItem>['failed'][0])
       if (name === 'state' && worker.state === 'closed') {
         retention.end()
         backlog?.end()
       }
+      own?.onEvent(name, event)
     },
   })
   current = worker

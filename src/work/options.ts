@@ -74,9 +74,12 @@ export function checkWorkerOptions<Item>(options: WorkerOptions<Item>): CheckedO
 }
 
 /** @throws {@link SettingError} */
-export function checkConcurrency(concurrency: unknown): asserts concurrency is number {
+export function checkConcurrency(
+  concurrency: unknown,
+  option = 'concurrency',
+): asserts concurrency is number {
   if (Number.isSafeInteger(concurrency) && (concurrency as number) >= 1) return
-  throw new SettingError('concurrency', concurrency, 'a whole number of 1 or more')
+  throw new SettingError(option, concurrency, 'a whole number of 1 or more')
 }
 
 /** @throws {@link SettingError} */

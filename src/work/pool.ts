@@ -74,10 +74,15 @@ export class Pool<Item extends WorkableItem> {
     return this.#runs.size + this.#starting.length + this.#suspects.length + this.#ended.length === 0
   }
 
+  /** How many more items there is a place for. */
+  get room(): number {
+    if (this.#suspects.length > 0 || this.#alone !== undefined) return 0
+    return Math.max(0, this.#concurrency - this.#runs.size - this.#starting.length)
+  }
+
   /** Whether there is no place for another item. */
   get isFull(): boolean {
-    if (this.#suspects.length > 0 || this.#alone !== undefined) return true
-    return this.#runs.size + this.#starting.length >= this.#concurrency
+    return this.room === 0
   }
 
   /** Resolves when there may be a place again, or at {@link giveUp}. */

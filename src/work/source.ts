@@ -82,6 +82,11 @@ export interface SourceScanOptions {
    * it has workers whose `idle()` never resolves.
    */
   readonly onIdle: () => void
+  /**
+   * How many items the worker could start at the moment. For a source that asks a server for several at a time: items that wait for a place
+   * here could run elsewhere. Not set: 1.
+   */
+  readonly demand?: (() => number) | undefined
 }
 
 /** The items of a scan, as they come. */

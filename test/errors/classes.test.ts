@@ -12,6 +12,7 @@ const {
   EnqueueManyError,
   FinishError,
   FsqError,
+  InDoubtError,
   MalformedNameError,
   MountError,
   NameTooLongError,
@@ -51,6 +52,7 @@ const CODES: Readonly<Record<string, string>> = {
   PermanentFailure: 'ERR_FSQ_PERMANENT_FAILURE',
   RetryLater: 'ERR_FSQ_RETRY_LATER',
   ClosingError: 'ERR_FSQ_CLOSING',
+  InDoubtError: 'ERR_FSQ_IN_DOUBT',
   WorkerProcessError: 'ERR_FSQ_WORKER_PROCESS',
   ContentError: 'ERR_FSQ_CONTENT',
   SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
@@ -81,6 +83,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
   RetryLater: () => new RetryLater({ after: 1000 }),
+  InDoubtError: () => new InDoubtError('_x', 'nats-ORDERS', new Date(0)),
 }
 
 /** The advice of these classes. All others have the advice that they are given. */
@@ -94,6 +97,7 @@ const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   EnqueueAbortedError: /^Enqueue it again/,
   EnqueueManyError: /^'outcomes' has the result/,
   FinishError: /^It stays claimed/,
+  InDoubtError: /^Remove it if it has arrived there/,
   RetryLater: undefined,
 }
 

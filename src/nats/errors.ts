@@ -1,0 +1,105 @@
+/**
+ * What the errors of the client and the server mean.
+ *
+ * @module
+ */
+import { NatsError, type NatsReason } from '../index.js'
+
+/** An error in the answer to a request of JetStream. */
+export interface ApiError {
+  readonly code: number
+  readonly err_code: number
+  readonly description: string
+}
+
+// The numbers of the server's errors (server/errors.json).
+export const WRONG_LAST_SEQUENCE = 10071
+export const MESSAGE_TOO_LARGE = 10054
+const NOT_FOUND = [10059, 10014]
+const FULL = [10077, 10023, 10028, 10047, 10122]
+const WRONG_STREAM = 10060
+
+const ADVICE: Readonly<Record<NatsReason, string>> = {
+  away: 'It is tried again until the server is back',
+  timeout: 'The server may have done it nevertheless. It is tried again',
+  missing: 'Create the stream or the consumer, or correct its name and its subjects',
+  denied: 'Give the user of these credentials the right, or use other credentials',
+  full: 'Raise max_bytes or max_msgs of the stream, or make room on its disk',
+  other: 'See the log of the server',
+}
+
+/** The error of a link that is down. */
+export function awayError(cause: unknown): NatsError {
+  const reason = cause === undefined ? 'away' : reasonOf(cause)
+  return new NatsError(
+    `There is no connection to the NATS server${textOf(cause)}`,
+    reason === 'denied' ? 'denied' : 'away',
+    { cause, advice: reason === 'denied' ? ADVICE.denied : ADVICE.away },
+  )
+}
+
+/** @param doing - What has failed: `Publishing to …`. */
+export function natsError(error: unknown, doing: string): NatsError {
+  if (error instanceof NatsError) return error
+  const reason = reasonOf(error)
+  return new NatsError(`${doing} has failed${textOf(error)}`, reason, {
+    cause: error,
+    advice: ADVICE[reason],
+  })
+}
+
+/** The error in an answer of JetStream. */
+export function apiError({ err_code, description }: ApiError, doing: string): NatsError {
+  const reason = reasonOfCode(err_code)
+  const hint =
+    err_code === WRONG_STREAM
+      ? 'Another stream takes the subject. Correct the subjects of the streams'
+      : undefined
+  return new NatsError(`${doing} has failed: ${description} (${err_code})`, reason, {
+    advice: hint ?? ADVICE[reason],
+  })
+}
+
+/** The answer has the form of JetStream's answers. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof NatsError && error.reason === 'missing'
+}
+
+function reasonOfCode(code: number): NatsReason {
+  if (NOT_FOUND.includes(code) || code === WRONG_STREAM) return 'missing'
+  return FULL.includes(code) ? 'full' : 'other'
+}
+
+/** By names and not by classes: the client is loaded late, and there may be several copies of it. */
+function reasonOf(error: unknown): NatsReason {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    switch (cause.name) {
+      case 'TimeoutError':
+        return 'timeout'
+      case 'NoResponders':
+      case 'JetStreamNotEnabled':
+        return 'missing'
+      case 'PermissionViolationError':
+      case 'AuthorizationError':
+      case 'UserAuthenticationExpiredError':
+        return 'denied'
+      case 'StreamNotFoundError':
+      case 'ConsumerNotFoundError':
+        return 'missing'
+      case 'JetStreamApiError':
+        return reasonOfCode((cause as Error & { code?: number }).code ?? 0)
+      case 'ClosedConnectionError':
+      case 'DrainingConnectionError':
+      case 'ConnectionError':
+        return 'away'
+      default:
+    }
+  }
+  // The client rejects requests that are in flight when the link is cut with a bare RequestError.
+  return error instanceof Error && error.name === 'RequestError' ? 'away' : 'other'
+}
+
+function textOf(error: unknown): string {
+  if (!(error instanceof Error) || error.message === '') return ''
+  return `: ${error.message.split('\n', 1)[0] ?? ''}`
+}
