@@ -88,7 +88,7 @@ async function printConsumer(given: Arguments): Promise<number> {
   return SUCCESS
 }
 
-function speak(receiver: Receiver<Delivery>, handOver: HandOver, isVerbose: boolean): void {
+function speak(receiver: Receiver, handOver: HandOver, isVerbose: boolean): void {
   receiver.on('state', ({ state, was, error }) => {
     if (state === 'down' || state === 'missing') {
       const why = error === undefined ? 'the queue is down' : reasonOf(error)
