@@ -40,7 +40,13 @@ test.each(['lock', 'rename'] as const)('each message becomes one item (claims: %
   await stream.has(320)
   await receiver.close()
   expect(await argsIn(queue)).toEqual(ids.toSorted())
-  expect(receiver.numbers).toMatchObject({ taken: 300, known: 20, redelivered: 20, recovered: 0, inFlight: 0 })
+  expect(receiver.numbers).toMatchObject({
+    taken: 300,
+    known: 20,
+    redelivered: 20,
+    recovered: 0,
+    inFlight: 0,
+  })
   expect(fs.readdirSync(receivedPath(queue, 'staged'))).toEqual([])
   expect(stream.closed).toBe(1)
 
