@@ -263,6 +263,8 @@ export const RENAME_MARKER = 'claims-rename'
 export const CLAIMED_DIRECTORY = 'claimed'
 /** The directory of what workers write beside the items (fsq standard, section 10). */
 export const META_DIRECTORY = 'meta'
+/** The directory of what receivers keep (fsq standard, section 13). */
+export const RECEIVED_DIRECTORY = 'received'
 
 /**
  * The down file of a queue whose claims are renames. Its `down` always exists: a worker that does not know such queues does not scan a
@@ -419,6 +421,7 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
     [CLAIMED_DIRECTORY, 'the directory of claimed items'],
     [downOfRename(settings.down), 'the down file of a queue whose claims are renames'],
     [META_DIRECTORY, 'the directory of the workers'],
+    [RECEIVED_DIRECTORY, 'the directory of the receivers'],
   ])
   for (const key of ENTRY_KEYS) {
     const name = settings[key]

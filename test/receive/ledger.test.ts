@@ -4,7 +4,8 @@ import path from 'node:path'
 
 import { expect, test } from '@jest/globals'
 
-import { Ledger, type LedgerOptions, isSegmentName } from '../../src/receive/ledger.js'
+import { isSegmentName } from '../../src/directory/received.js'
+import { Ledger, type LedgerOptions } from '../../src/receive/ledger.js'
 import { LedgerTable, hashOf } from '../../src/receive/ledger-table.js'
 import { makeDirectory } from '../support/child.js'
 
