@@ -91,6 +91,8 @@ export class Spool {
   readonly #enqueuer: Enqueuer
   readonly #finder: Finder
   readonly #moves: Batcher<RawName, number>
+  /** The items on their way from staged/ to queue/. */
+  readonly #moving = new Set<Promise<boolean>>()
   #ledger: Ledger | undefined
 
   private constructor(context: ItemContext, received: ReceivedLayout, lock: number) {
@@ -157,16 +159,18 @@ export class Spool {
   async take(delivery: Delivery): Promise<'taken' | 'known'> {
     const ledger = this.#opened
     const entry = await ledger.find(delivery.id)
-    if (entry !== undefined && (await this.#complete(entry))) return 'known'
-    while (!(await this.#publish(await ledger.add(delivery.id, [await this.#stage(delivery)])))) {
-      // Another program removes what is staged.
+    if (entry !== undefined && (await this.#tracked(this.#complete(entry)))) return 'known'
+    for (;;) {
+      const added = await ledger.add(delivery.id, [await this.#stage(delivery)])
+      if (await this.#tracked(this.#publish(added))) return 'taken'
+      // Another program has removed the staged file.
     }
-    return 'taken'
   }
 
-  /** Closes everything, and frees the lock. No call may be in flight. Never rejects. */
+  /** Closes everything, and frees the lock. No item moves after that; {@link take} rejects. Never rejects. */
   async close(): Promise<void> {
     await this.#ledger?.close()
+    await Promise.allSettled(this.#moving)
     this.#directory.close()
     this.#directory.closeDescriptors()
     fs.closeSync(this.#lock)
@@ -187,6 +191,16 @@ export class Spool {
     })
     await this.#directory.open()
     for (const name of names) await this.#recover(name, ids.get(name))
+  }
+
+  /** Contents that never end are not waited for, when this is closed; a move always is. */
+  async #tracked(moving: Promise<boolean>): Promise<boolean> {
+    this.#moving.add(moving)
+    try {
+      return await moving
+    } finally {
+      this.#moving.delete(moving)
+    }
   }
 
   async #stagedNames(): Promise<ReadonlySet<RawName>> {

@@ -324,7 +324,10 @@ test.each([
   ['the directory of staged items cannot be written', 'enqueue.link#2=errno:13;enqueue.link#3=errno:13'],
   ['a staged item cannot be made durable', 'enqueue.fsyncdir#1=errno:5;enqueue.fsync#1=errno:5'],
   ['the queue refuses the rename', 'receive.rename#2=errno:13;receive.rename#5=errno:28'],
-  ['a signal interrupts the rename after its effect', 'receive.rename#2=errno-after:4;receive.rename#9=errno:4'],
+  [
+    'a signal interrupts the rename after its effect',
+    'receive.rename#2=errno-after:4;receive.rename#9=errno:4',
+  ],
   ['a server loses the answer of a rename', 'receive.rename#2=errno-after:2'],
 ])('while %s, nothing is lost and nothing comes twice', async (_name, faults) => {
   const place = await site('lock')
