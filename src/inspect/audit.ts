@@ -21,6 +21,7 @@ import {
   FORWARDED_DIRECTORY,
   LOCK_MARKER,
   META_DIRECTORY,
+  RECEIVED_DIRECTORY,
   RENAME_MARKER,
   type Settings,
   downOfRename,
@@ -28,6 +29,7 @@ import {
 import { ageText } from './age-text.js'
 import { auditClaimed } from './audit-claimed.js'
 import { auditMeta } from './audit-meta.js'
+import { auditReceived } from './audit-received.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './entries.js'
 import { enqueuedAt } from './items.js'
 import { type About, type Finding, type LocatedFinding, auditMode } from './finding.js'
@@ -161,6 +163,7 @@ async function* auditOthers(
     } else if (name === down || (isRename && name === downOfRename(down))) {
       if (!info.isFile()) yield { ...about, message: 'is no regular file, and forbids scans all the same' }
     } else if (name === META_DIRECTORY) yield* auditMeta(layout, settings, slices)
+    else if (name === RECEIVED_DIRECTORY) yield* auditReceived(layout, slices)
     else if (name === FORWARDED_DIRECTORY) {
       if (!info.isDirectory()) yield { ...about, message: 'is no directory, so nothing can be forwarded' }
     } else if (ofRename.includes(name)) {

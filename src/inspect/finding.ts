@@ -30,7 +30,8 @@ export type Fix =
  * - `expired`: an item is older than the TTL; a scan fails it unrun.
  * - `ungrowable`: an item fails at its next retry, as its name would be too long.
  * - `half-installed`: an installation, a removal or a conversion was cut short.
- * - `abandoned`: a worker that has died holds items in claimed/. No problem: the next worker puts them back.
+ * - `abandoned`: a worker that has died holds items in claimed/, or a receiver in received/. No problem: the next worker puts them back, and the
+ *   next receiver brings them into queue/.
  * - `claims`: the workers of the queue lock items. Found only by a repair that is to change that.
  */
 export type FindingKind =

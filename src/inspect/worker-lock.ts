@@ -20,9 +20,14 @@ export type WorkerLife = 'alive' | 'dead' | 'unmade' | 'unknown'
  * @param directory - The directory of the worker.
  */
 export function lifeOfWorker(directory: string): WorkerLife {
+  return lifeOfHolder(`${directory}/${WORKER_LOCK}`)
+}
+
+/** {@link lifeOfWorker} of the process that locks a file while it lives. */
+export function lifeOfHolder(file: string): WorkerLife {
   let descriptor: number
   try {
-    descriptor = fs.openSync(`${directory}/${WORKER_LOCK}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     return codeOf(error) === 'ENOENT' ? 'unmade' : 'unknown'
   }

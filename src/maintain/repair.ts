@@ -9,6 +9,7 @@ import { rmdir } from 'node:fs/promises'
 import { Place } from '../addon/native.js'
 import { claimKindSync } from '../directory/claim-kind.js'
 import { type Layout, placePath } from '../directory/layout.js'
+import { receivedPath } from '../directory/received.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError, SettingError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
@@ -125,7 +126,7 @@ async function reasonNotToMend(
   settings: Settings,
   dryRun: boolean,
 ): Promise<string | undefined> {
-  if (finding.kind === 'abandoned') return 'The next worker does so'
+  if (finding.kind === 'abandoned') return `The next ${isOfReceiver(finding) ? 'receiver' : 'worker'} does so`
   if (!isMendable(finding)) return 'Only a person can mend it'
   if (dryRun) return undefined
   try {
@@ -135,6 +136,10 @@ async function reasonNotToMend(
     if (!isOfSystem(error)) throw error
     return codeOf(error) === 'ENOENT' ? REASONS.gone : error.message
   }
+}
+
+function isOfReceiver({ path: file, layout }: LocatedFinding): boolean {
+  return layout !== undefined && file.startsWith(`${receivedPath(layout)}/`)
 }
 
 /** A finding that can be mended. */

@@ -108,6 +108,7 @@ async function argumentsOf({ root, at }) {
     writeDraft: [draft, Buffer.from('x')],
     discardDraft: [draft],
     readPipe: [0, Buffer.alloc(1)],
+    transfer: [queue, 0, 2, ['nothing']],
     newStop: [],
     setStop: [addon.newStop()],
     findFileSystem: [root],
