@@ -277,3 +277,21 @@ test('a receiver can be paused, and is idle when nothing waits at its source', a
   expect(receiver.numbers).toMatchObject({ taken: 2, pending: 0, inFlight: 0, lastTaken: expect.any(Date) })
   await receiver.close()
 })
+
+test('a receiver that is closed while it opens its ledger again frees the lock', async () => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  const receiver = await receive(stream, queue)
+  receiver.on('error', () => undefined)
+  fs.renameSync(receivedPath(queue, 'lock'), receivedPath(queue, 'old'))
+  receiver.pause()
+  for (let round = 0; round < 5; round++) {
+    receiver.resume()
+    await new Promise((resolve) => setImmediate(resolve))
+    receiver.pause()
+  }
+  receiver.resume()
+  await new Promise((resolve) => setImmediate(resolve))
+  await receiver.close()
+  await (await receive(new MemoryStream(), queue)).close()
+})
