@@ -245,7 +245,7 @@ test.each(['waiting', 'done', 'failed', 'claimed'] as const)(
     }
     expect(await redeliver(place)).toMatchObject({ recovered: 0, known: 1, taken: 0 })
     expect(linesOf(place.received).map((line) => line[0])).toEqual(['+', '='])
-    await items.return?.()
+    await items.return()
     expect(await arrivedIn(place)).toBe(1)
   },
 )

@@ -73,7 +73,7 @@ test('an item has the contents and the arguments of its message, and tries 0', a
       id: 'streamed',
       args: ['streamed'],
       size: big.length,
-      chunks: async function* () {
+      async *chunks() {
         yield big.subarray(0, 100_000)
         yield big.subarray(100_000)
       },
@@ -250,7 +250,7 @@ test('a delivery whose contents never end holds up neither the others nor a ledg
   stream.publish({
     id: 'endless',
     size: 1_000_000,
-    chunks: async function* () {
+    async *chunks() {
       yield Buffer.from('x')
       await new Promise(() => undefined)
     },
