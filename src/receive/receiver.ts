@@ -74,6 +74,7 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
   readonly #parts: ReceiverParts<Item>
   readonly #guarded: GuardedSource<Item>
   #spool: Spool | undefined
+  #opening: Promise<void> | undefined
   /** The messages in hand. A repeat waits for the delivery before it. */
   readonly #open = new Map<string, Promise<void>>()
   #taken = 0
@@ -142,17 +143,27 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
     } catch (error) {
       this.tell('error', error)
     }
+    // A scan that was left may still be opening it.
+    await this.#opening?.catch(() => undefined)
     await this.#spool?.close()
   }
 
   /** Ahead of each scan: the queue must be up, and everything in its place. */
   async #enter(): Promise<void> {
     if (this.#trouble !== undefined && performance.now() < this.#trouble.until) throw this.#trouble.error
-    if (this.#spool?.isSound() !== true) await this.#openSpool()
+    if (this.#opening !== undefined || this.#spool?.isSound() !== true) await this.#openSpool()
     await this.#spool?.checkUp()
   }
 
+  /** Opens the spool, or opens it again. Scans that begin meanwhile share this. */
   async #openSpool(): Promise<void> {
+    this.#opening ??= this.#openAnew().finally(() => {
+      this.#opening = undefined
+    })
+    await this.#opening
+  }
+
+  async #openAnew(): Promise<void> {
     const { context, source, keep } = this.#parts
     const old = this.#spool
     this.#spool = undefined

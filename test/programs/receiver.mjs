@@ -131,10 +131,11 @@ if (job.forgetful) {
 } else {
   const receiver = await receive(stream, queue, { inFlight: job.inFlight })
   say({ ready: true, recovered: receiver.numbers.recovered })
-  process.on('SIGTERM', async () => {
+  const end = async () => {
     await receiver.close()
     await queue.close()
     say({ numbers: receiver.numbers })
     process.exit(0)
-  })
+  }
+  process.on('SIGTERM', () => void end())
 }

@@ -73,7 +73,7 @@ test('an item has the contents and the arguments of its message, and tries 0', a
       id: 'streamed',
       args: ['streamed'],
       size: big.length,
-      chunks: async function* () {
+      async *chunks() {
         yield big.subarray(0, 100_000)
         yield big.subarray(100_000)
       },
@@ -250,7 +250,7 @@ test('a delivery whose contents never end holds up neither the others nor a ledg
   stream.publish({
     id: 'endless',
     size: 1_000_000,
-    chunks: async function* () {
+    async *chunks() {
       yield Buffer.from('x')
       await new Promise(() => undefined)
     },
@@ -276,4 +276,22 @@ test('a receiver can be paused, and is idle when nothing waits at its source', a
   await receiver.idle()
   expect(receiver.numbers).toMatchObject({ taken: 2, pending: 0, inFlight: 0, lastTaken: expect.any(Date) })
   await receiver.close()
+})
+
+test('a receiver that is closed while it opens its ledger again frees the lock', async () => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  const receiver = await receive(stream, queue)
+  receiver.on('error', () => undefined)
+  fs.renameSync(receivedPath(queue, 'lock'), receivedPath(queue, 'old'))
+  receiver.pause()
+  for (let round = 0; round < 5; round++) {
+    receiver.resume()
+    await new Promise((resolve) => setImmediate(resolve))
+    receiver.pause()
+  }
+  receiver.resume()
+  await new Promise((resolve) => setImmediate(resolve))
+  await receiver.close()
+  await (await receive(new MemoryStream(), queue)).close()
 })
