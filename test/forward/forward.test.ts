@@ -83,6 +83,23 @@ describe('A forwarder', () => {
     expect(fs.readdirSync(path.join(queue.path, 'forwarded', 'test'))).toEqual([])
   })
 
+  test.each([{ claims: 'rename' }, { lockKind: 'fcntl' }] as const)(
+    'works a queue of the kind %j',
+    async (kind) => {
+      const queue = await bed.install(kind)
+      const sink = new TestSink()
+      sink.answers.push(again)
+      await queue.enqueueMany(Array.from({ length: 100 }, (_, index) => ({ data: `${index}` })))
+      const forwarder = await start(queue, sink)
+      await forwarder.idle()
+      expect(sink.arrived).toHaveLength(100)
+      const name = contents(queue).done[0] ?? ''
+      fs.renameSync(path.join(queue.paths.done, name), path.join(queue.paths.queue, name))
+      await next(forwarder, 'forwarded')
+      expect(forwarder.numbers).toMatchObject({ forwarded: 101, duplicates: 1 })
+    },
+  )
+
   test('keeps the order with one item in flight', async () => {
     const queue = await bed.install()
     const sink = new TestSink()
