@@ -119,8 +119,7 @@ describe('A forwarder', () => {
     const forwarder = await start(queue, sink)
     await forwarder.idle()
     const done = contents(queue).done
-    for (const name of done)
-      fs.renameSync(path.join(queue.paths.done, name), path.join(queue.paths.queue, name))
+    expect(await queue.redrive('all', { from: 'done' })).toEqual({ moved: 2, gone: 0 })
     await next(forwarder, 'forwarded')
     await forwarder.idle()
     expect(sink.arrived).toHaveLength(2)
