@@ -53,7 +53,7 @@ export interface RedriveOptions {
   /**
    * Where the items are. `done`: items of done/, which run again, or are forwarded again with the ids that they had. Default: `failed`.
    */
-  readonly from?: FinishedState | undefined
+  readonly from?: 'failed' | 'done' | undefined
   /** Milliseconds, counted from the call, until they are due. Default: 0, at once. */
   readonly delay?: number | undefined
   /** Ends the call between two items. */
