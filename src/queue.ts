@@ -499,7 +499,7 @@ export class Queue<out T extends Shape = Untyped> {
    * item moves once, and never replaces another one.
    *
    * @param filter - The items that meet all given conditions, or `'all'`.
-   * @param options - `tries: 'keep'` keeps the number of tries; the default, `'reset'`, sets it to 0. `delay`: milliseconds until the items
+   * @param options - `from: 'done'` moves done items instead. `tries: 'keep'` keeps the number of tries; the default, `'reset'`, sets it to 0. `delay`: milliseconds until the items
    * are due; an item that belongs to another user is due at once, and reported as `undelayed`. `signal`: its abort ends the call
    * between two items.
    * @returns How many items have moved, and how many had left fail/ meanwhile.

@@ -1,5 +1,5 @@
 /**
- * Moves of single items from fail/ to queue/. None replaces another item.
+ * Moves of single items from fail/ or done/ to queue/. None replaces another item.
  *
  * Where the file system has a rename that refuses to replace a file, the move is that rename. Without one:
  *
@@ -25,12 +25,14 @@ import { codeOf, failureOf } from '../errors/errno.js'
 import { systemError } from '../errors/system-error.js'
 import { type Entry, isStillWaiting } from '../inspect/entries.js'
 import { isFile } from '../inspect/names.js'
+import { PLACES } from '../inspect/states.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { forgetMarks } from '../meta/log.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
 import { freeEntropies, itemKey, withTries } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { OwnDirectory } from './own-directory.js'
+import type { FinishedState } from './prune.js'
 
 const { EEXIST, EINVAL, ENOENT, ENOSYS } = os.constants.errno
 
@@ -38,11 +40,16 @@ export class BackMoves {
   readonly #layout: Layout
   readonly #settings: Settings
   readonly #isKept: boolean
+  readonly #from: Place
   #kind: ClaimKind | undefined
   #own: OwnDirectory | undefined
 
-  /** @param isKept - Whether the tries of items stay as they are. Otherwise they become 0. */
-  constructor(layout: Layout, settings: Settings, isKept: boolean) {
+  /**
+   * @param isKept - Whether the tries of items stay as they are. Otherwise they become 0.
+   * @param from - Where the items are.
+   */
+  constructor(layout: Layout, settings: Settings, isKept: boolean, from: FinishedState = 'failed') {
+    this.#from = PLACES[from]
     this.#layout = layout
     this.#settings = settings
     this.#isKept = isKept
@@ -51,7 +58,7 @@ export class BackMoves {
   /**
    * Moves an item.
    *
-   * @returns Its new name; `undefined`: it is not in fail/ any more.
+   * @returns Its new name; `undefined`: it is not there any more.
    * @throws {@link FsqError}
    */
   async move(entry: Entry): Promise<RawName | undefined> {
@@ -60,7 +67,7 @@ export class BackMoves {
     if (isStillWaiting(this.#layout, entry)) return undefined
     this.#kind ??= await claimKindOf(this.#layout)
     this.#forgetCrashes(raw)
-    const from = path.join(this.#settings.fail, nameOf(raw))
+    const from = path.join(this.#layout.directories[this.#from] ?? '', nameOf(raw))
     for (const to of this.#candidates(raw)) {
       const target = path.join(this.#settings.queue, nameOf(to))
       if (await isFile(placePath(this.#layout, Place.queue), to)) continue
@@ -81,7 +88,7 @@ export class BackMoves {
 
   async #moveByLink(raw: RawName): Promise<RawName | undefined> {
     this.#own ??= await OwnDirectory.make(this.#layout)
-    const from = bytesOf(placePath(this.#layout, Place.fail), raw)
+    const from = bytesOf(placePath(this.#layout, this.#from), raw)
     const held = this.#own.of(raw)
     try {
       await fs.rename(from, held)
