@@ -50,6 +50,27 @@ export const maintenance = async (queue: fsq.Queue): Promise<number> => {
   const reasons: string[] = unmended.map(({ reason }) => reason)
   return (working ?? 0) + (oldestAge ?? 0) + (nextDue?.getTime() ?? 0) + done.total + moved + gone + removed + mended.length + reasons.length
 }
+export const forwarding = async (queue: fsq.Queue<{ body: number }>): Promise<fsq.ForwarderNumbers> => {
+  const sink: fsq.Sink = {
+    name: 'test',
+    remembers: Infinity,
+    async put(items, { signal }) {
+      signal.throwIfAborted()
+      const outcomes: fsq.PutOutcome[] = []
+      for (const { id, args, argBytes, size } of items) console.log(id, args.length, argBytes[0]?.length, size)
+      for (const item of items) for await (const part of item.stream()) outcomes.push({ outcome: part.length > 0 ? 'stored' : 'duplicate' })
+      return [...outcomes, { outcome: 'again', error: new Error(), isUnsent: true }, { outcome: 'refused', error: new Error() }]
+    },
+  }
+  await using forwarder: fsq.Forwarder = await fsq.forward(queue, sink, { inFlight: 1, keep: Infinity, inDoubt: 'publish', closeOn: ['SIGTERM'] })
+  forwarder.on('held', ({ item, since, error }) => console.log(item.id, since.getTime(), error.message))
+  forwarder.on('state', ({ state }) => state === 'away')
+  // @ts-expect-error: there is no such event
+  forwarder.on('stuck', () => undefined)
+  return forwarder.numbers
+}
+// @ts-expect-error: an outcome says why
+export const outcome: fsq.PutOutcome = { outcome: 'refused' }
 // @ts-expect-error: all of them are 'all'
 export const redriven = (queue: fsq.Queue): Promise<unknown> => queue.redrive()
 // @ts-expect-error: limits are those of done or of failed

@@ -135,7 +135,7 @@ export class Doubts {
     for (const item of items) {
       const own = this.#held.get(item.key)
       if (own === undefined || own === item) continue
-      this.#held.delete(item.key)
+      this.#held.set(item.key, item)
       item.line = own.line
       if (own.since !== undefined) await this.#mayHaveBeenPut(item, own.since, now)
     }

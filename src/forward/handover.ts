@@ -81,6 +81,8 @@ export class Handover {
   #waiting: Put[] = []
   /** The sizes of the items that are written down or in flight. */
   #bytes = 0
+  /** There was no room for the contents of the next item. */
+  #isFull = false
   #isPlanned = false
   #isPumping = false
   #timer: NodeJS.Timeout | undefined
@@ -256,11 +258,11 @@ export class Handover {
     const most = this.isAway ? MOST_ITEMS : Infinity
     const taken: Put[] = []
     const left: Put[] = []
-    let isFull = false
+    this.#isFull = false
     for (const put of this.#waiting) {
       const { size } = put.item
-      isFull ||= taken.length >= most || (this.#bytes > 0 && this.#bytes + size > MOST_BYTES)
-      if (isFull || (!this.isAway && put.notBefore > now)) {
+      this.#isFull ||= taken.length >= most || (this.#bytes > 0 && this.#bytes + size > MOST_BYTES)
+      if (this.#isFull || (!this.isAway && put.notBefore > now)) {
         left.push(put)
         continue
       }
@@ -282,10 +284,9 @@ export class Handover {
     const next = this.isAway
       ? this.#nextTry
       : this.#waiting.reduce((least, { notBefore }) => Math.min(least, notBefore), Infinity)
-    const now = performance.now()
-    // Without a turn to wait for, the end of a put wakes it.
-    if (next === Infinity || next <= now) return
-    this.#timer = setTimeout(() => void this.#pump(), Math.ceil(next - now))
+    // The end of a put wakes it.
+    if (next === Infinity || this.#isFull) return
+    this.#timer = setTimeout(() => void this.#pump(), Math.max(1, Math.ceil(next - performance.now())))
   }
 
   /**
