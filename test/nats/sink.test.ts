@@ -71,7 +71,12 @@ function reasonOf(outcome: PutOutcome | undefined): string | undefined {
   return outcome?.outcome === 'again' && outcome.error instanceof NatsError ? outcome.error.reason : undefined
 }
 
-const codes = (): string[] => warnings.map(({ code }) => code).sort()
+/** A defect of the server is no news to the tests: Debian 12 has one that loses messages. */
+const codes = (): string[] =>
+  warnings
+    .map(({ code }) => code)
+    .filter((code) => code !== 'leaky-limit')
+    .sort()
 
 suite('with a server', () => {
   beforeEach(async () => {
@@ -179,18 +184,15 @@ suite('with a server', () => {
   })
 
   test('warns the process once, without a listener', async () => {
-    await addStream({ storage: 'memory' })
+    await addStream({ deny_delete: false })
     const emitted = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
       await openSink({ onWarning: undefined })
       await server.stop()
       await server.start()
-      await addStream({ storage: 'memory' })
       await putUntilStored(sinks[0] as NatsSink, 'one')
-      expect(emitted.mock.calls.map(([, options]) => (options as { code: string }).code).sort()).toEqual([
-        'FSQ_NATS_memory',
-        'FSQ_NATS_one-replica',
-      ])
+      const emittedCodes = emitted.mock.calls.map(([, options]) => (options as { code: string }).code)
+      expect(emittedCodes.filter((code) => code === 'FSQ_NATS_deletable')).toHaveLength(1)
     } finally {
       emitted.mockRestore()
     }
@@ -222,17 +224,32 @@ suite('with a server', () => {
   })
 
   test('a stream that is full: again, and stored when it has room', async () => {
-    await addStream({ max_bytes: 2000 })
+    await addStream({ max_msgs: 13 })
     const sink = await openSink()
     const outcomes = await put(sink, ...Array.from({ length: 20 }, (_, index) => `id-${index}`))
     const full = outcomes.filter(({ outcome }) => outcome === 'again')
-    expect(full.length).toBeGreaterThan(0)
+    expect(full).toHaveLength(7)
     expect(full.map(reasonOf)).toEqual(full.map(() => 'full'))
     expect((await jsm.streams.info('S')).state.messages).toBe(20 - full.length)
-    await jsm.streams.update('S', { max_bytes: 100_000 })
+    await jsm.streams.update('S', { max_msgs: -1 })
     const again = await put(sink, ...Array.from({ length: 20 }, (_, index) => `id-${index}`))
     expect(again.filter(({ outcome }) => outcome === 'stored')).toHaveLength(full.length)
     expect(again.filter(({ outcome }) => outcome === 'duplicate')).toHaveLength(20 - full.length)
+  })
+
+  test('warns about a server that loses messages of a full stream', async () => {
+    const { info } = await server.connect()
+    const [major = 0, minor = 0, patch = 0] = info?.version.split('.').map(Number) ?? []
+    await addStream({ max_bytes: 2000 })
+    const sink = await openSink()
+    const isOld = major < 2 || (major === 2 && (minor < 10 || (minor === 10 && patch < 5)))
+    expect(warnings.some(({ code }) => code === 'leaky-limit')).toBe(isOld)
+    const outcomes = []
+    for (let index = 0; index < 30; index++) outcomes.push(await putOne(sink, `id-${index}`))
+    const { messages } = (await jsm.streams.info('S')).state
+    const stored = outcomes.filter(({ outcome }) => outcome === 'stored').length
+    if (isOld) expect(messages).toBeLessThanOrEqual(stored)
+    else expect(messages).toBe(stored)
   })
 
   test('a server that does not answer: again, and a duplicate if it had stored it', async () => {
