@@ -48,6 +48,7 @@ export class Connection {
   /** Set while the link is up. */
   #session: Session | undefined
   #down = new AbortController()
+  #nc: NatsConnection | undefined
   #running: Promise<void> | undefined
   #waiters = new Set<() => void>()
   #lastError: unknown
@@ -147,9 +148,11 @@ export class Connection {
     if (!this.isClosed) {
       this.#closing.abort()
       this.#wake()
-      await this.#session?.nc.close()
+      // Also while the link is down: the client would go on to connect.
+      await this.#nc?.close()
     }
-    await this.#running
+    // A first connect that hangs closes what it has made when it ends.
+    if (this.#nc !== undefined) await this.#running
   }
 
   async #run(peers: Peers): Promise<void> {
@@ -172,6 +175,7 @@ export class Connection {
       await nc.close()
       return undefined
     }
+    this.#nc = nc
     const { domain, timeout } = this.options
     // A new object for each: the client changes it. Nothing is asked here, as the credentials need not allow it.
     const own = (): object => ({ timeout, checkAPI: false, ...(domain !== undefined && { domain }) })
@@ -188,6 +192,7 @@ export class Connection {
       else if (status.type === 'error') this.#lastError = status.error
     }
     const error = await nc.closed()
+    this.#nc = undefined
     this.#setDown()
     return error
   }
@@ -196,6 +201,7 @@ export class Connection {
     this.#down = new AbortController()
     const session = { ...parts, down: this.#down.signal }
     this.#session = session
+    this.#lastError = undefined
     this.#wake()
     this.#listener.onUp?.(session)
   }

@@ -198,10 +198,11 @@ export class NatsSink implements Sink {
   }
 
   async #readStream(): Promise<Checked> {
-    const { jsm } = this.#connection.demand()
+    const { jsm, nc } = this.#connection.demand()
     try {
       const { config } = await jsm.streams.info(this.#stream)
-      for (const warning of warningsOfStream(config, this.#strict)) this.#connection.warn(warning)
+      for (const warning of warningsOfStream(config, this.#strict, nc.info?.version ?? ''))
+        this.#connection.warn(warning)
       const { max_msg_size: size } = config
       this.#checked = {
         remembers: rememberedBy(config, this.#strict),

@@ -137,8 +137,26 @@ export function rememberedBy(config: StreamConfig, strict: boolean): number {
   return config.max_age === 0 ? Infinity : Math.max(window, config.max_age / NANOS)
 }
 
-/** What of a stream cannot keep what is promised. */
-export function warningsOfStream(config: StreamConfig, strict: boolean): readonly NatsWarning[] {
+// The first server that does not: https://github.com/nats-io/nats-server/issues/4771.
+const NO_LEAK = [2, 10, 5] as const
+
+/** Whether a server of this version removes old messages of a stream that is full by max_bytes, although it is to discard new ones. */
+function leaks(version: string): boolean {
+  const numbers = version.split('.').map((part) => parseInt(part, 10))
+  const index = NO_LEAK.findIndex((number, at) => numbers[at] !== number)
+  return index >= 0 && (numbers[index] ?? 0) < (NO_LEAK[index] ?? 0)
+}
+
+/**
+ * What of a stream cannot keep what is promised.
+ *
+ * @param version - That of the server.
+ */
+export function warningsOfStream(
+  config: StreamConfig,
+  strict: boolean,
+  version: string,
+): readonly NatsWarning[] {
   const { name } = config
   const window = config.duplicate_window / NANOS
   const found: NatsWarning[] = []
@@ -174,6 +192,11 @@ export function warningsOfStream(config: StreamConfig, strict: boolean): readonl
     warn(
       'discard-old',
       'removes old messages when it is full, also those that no receiver has taken. Set discard to new, so that the queue keeps what does not fit',
+    )
+  if (config.discard === 'new' && config.max_bytes > 0 && leaks(version))
+    warn(
+      'leaky-limit',
+      `may lose its oldest messages when it is full (max_bytes), although it is to discard new ones: a defect of nats-server ${version}. Use 2.10.5 or newer, or limit the stream by max_msgs alone`,
     )
   if (config.max_msgs_per_subject > 0 && (config.max_msgs_per_subject > 1 || !strict))
     warn('per-subject', 'keeps only the last messages of each subject (max_msgs_per_subject). Set it to -1')
