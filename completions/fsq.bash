@@ -64,7 +64,7 @@ _fsq_options() {
     doctor) echo --json --peer --help ;;
     show | stats) echo --json --help ;;
     cat) echo --help ;;
-    retry) echo --all --argument= --older-than= --error= --limit= --keep-tries --dry-run --id --verbose --help ;;
+    retry) echo --all --argument= --older-than= --error= --limit= --done --keep-tries --dry-run --id --verbose --help ;;
     rm) echo --all --argument= --older-than= --state= --dry-run --verbose --help ;;
     prune) echo --older-than= --keep= --done --failed --dry-run --verbose --help ;;
     top) echo --interval= --json --help ;;
