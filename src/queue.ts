@@ -590,13 +590,13 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async trigger(): Promise<void> {
     this.#directory.checkOpen()
-    await makeTrigger(this.#layout, this.#settings)
+    await makeTrigger(this.#layout, this.#settings, this.#directory.calls)
   }
 
   /** Removes the trigger, if there is one. */
   async untrigger(): Promise<void> {
     this.#directory.checkOpen()
-    await removeTrigger(this.#layout)
+    await removeTrigger(this.#layout, this.#directory.calls)
   }
 
   /**
@@ -608,7 +608,7 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async triggerPull(options: PullOptions = {}): Promise<void> {
     this.#directory.checkOpen()
-    await pullTrigger(this.#layout, options)
+    await pullTrigger(this.#layout, options, this.#directory.calls)
   }
 
   /**
