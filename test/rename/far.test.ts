@@ -7,7 +7,7 @@ import path from 'node:path'
 import { expect } from '@jest/globals'
 
 import { onLinux } from '../support/needs.js'
-import { inProgram, useTestBed } from '../support/queue.js'
+import { inProgram, run, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
@@ -66,6 +66,21 @@ onLinux('a delay is kept where the file system keeps it', async () => {
     await queue.close()
     return delayed`)
   expect(due).toBe(1)
+})
+
+onLinux('no asynchronous function of the API makes a call on files in the JavaScript thread', async () => {
+  await bed.install({ claims: 'rename' })
+  await bed.install({ claims: 'lock' }, 'locks')
+  const far = `open.fstatfs=answer:${NFS}`
+  const program = path.join(import.meta.dirname, '../programs/far-calls.mjs')
+  const job = JSON.stringify({ root: bed.root, far })
+  const env = { ...process.env, FSQ_FAULTS: far }
+  const ended = await run(process.execPath, ['--require', FAULT_BUILD, program, job], env)
+  expect(ended).toMatchObject({ code: 0, stderr: expect.not.stringContaining('rror') })
+  const [untried, ...calls] = ended.stdout.trimEnd().split('\n')
+  expect(JSON.parse(untried ?? '')).toEqual({ untried: [] })
+  expect(calls.length).toBeGreaterThan(20)
+  for (const line of calls) expect(JSON.parse(line)).toEqual({ name: expect.any(String), made: [] })
 })
 
 // Of calls in this thread, node:fs shows those by name; native code has asynchronous functions of its own.
