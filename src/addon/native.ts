@@ -336,12 +336,7 @@ interface Native {
    *
    * @param queue - The open queue: its directories are watched without a look at their paths (on Linux), as that look can wait for a file server.
    */
-  armWatch(
-    watch: WatchHandle,
-    queuePath: string,
-    itemsPath: string,
-    queue?: QueueHandle,
-  ): Failure | undefined
+  armWatch(watch: WatchHandle, queuePath: string, itemsPath: string, queue?: QueueHandle): Failure | undefined
   disarmWatch(watch: WatchHandle): void
   /**
    * The bits of {@link Happened} since the last call. If nothing has happened, calls `callback` once with them when something does.

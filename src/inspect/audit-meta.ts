@@ -57,7 +57,8 @@ export async function* auditMeta(
     const at = { ...about, path: nameText(file.toString('latin1')) }
     if (part === undefined)
       yield { ...at, kind: 'foreign', message: 'is no part of meta/, and is left alone' }
-    else if (!(await isDirectoryBy(calls, at.path))) yield { ...at, kind: 'foreign', message: 'is no directory' }
+    else if (!(await isDirectoryBy(calls, at.path)))
+      yield { ...at, kind: 'foreign', message: 'is no directory' }
     else {
       yield* auditAccess(at, own, calls)
       yield* auditPart(part, at, layout, settings, slices)

@@ -86,11 +86,7 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
 }
 
 /** {@link entryNamed} by these calls. */
-export async function lookAt(
-  directory: string,
-  raw: RawName,
-  calls: FileCalls,
-): Promise<Entry | undefined> {
+export async function lookAt(directory: string, raw: RawName, calls: FileCalls): Promise<Entry | undefined> {
   const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
   const info = await calls.lstat(path)
   return info === undefined ? undefined : { raw, path, info }

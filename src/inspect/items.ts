@@ -100,11 +100,7 @@ async function claimersIn(layout: Layout): Promise<readonly RawName[]> {
 }
 
 /** Who holds the items that are in the directory of a state. In a queue with claims by renaming, held items are elsewhere. */
-async function holdersOf(
-  layout: Layout,
-  state: ItemState,
-  calls: FileCalls,
-): Promise<Workers | undefined> {
+async function holdersOf(layout: Layout, state: ItemState, calls: FileCalls): Promise<Workers | undefined> {
   if (state !== 'waiting' || (await claimKindOf(layout)) === 'rename') return new Map()
   return workersOn(pathOf(layout, state, undefined), calls)
 }

@@ -90,11 +90,7 @@ export async function convertToRename(
 }
 
 /** Waits until workers have finished the items that they hold. @returns The worker that lives, or the item that is held; `undefined`: none. */
-async function lastHolder(
-  layout: Layout,
-  settings: Settings,
-  calls: FileCalls,
-): Promise<string | undefined> {
+async function lastHolder(layout: Layout, settings: Settings, calls: FileCalls): Promise<string | undefined> {
   const end = performance.now() + NOTICED_MS + PATIENCE_MS
   await pause(NOTICED_MS)
   for (;;) {
@@ -104,11 +100,7 @@ async function lastHolder(
   }
 }
 
-async function liveWorker(
-  layout: Layout,
-  settings: Settings,
-  calls: FileCalls,
-): Promise<string | undefined> {
+async function liveWorker(layout: Layout, settings: Settings, calls: FileCalls): Promise<string | undefined> {
   const [worker] = await knownWorkers(layout, settings, calls)
   return worker && `The worker ${worker.host ?? '?'}:${worker.pid ?? '?'} lives`
 }

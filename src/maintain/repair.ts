@@ -76,7 +76,8 @@ export async function repair(
     throw new SettingError('claims', claims, "'rename'")
   directory.checkOpen()
   const calls = await directory.findCalls()
-  const converted = claims === undefined ? undefined : await convert(directory.layout, settings, dryRun, calls)
+  const converted =
+    claims === undefined ? undefined : await convert(directory.layout, settings, dryRun, calls)
   const findings: LocatedFinding[] = []
   // All of them first: a directory that changes while it is listed may show a file twice or not at all.
   for await (const finding of findingsIn(directory, settings)) findings.push(finding)

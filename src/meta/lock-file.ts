@@ -162,6 +162,11 @@ class SharedFile {
         const { O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants
         this.#open = { path: at, descriptor: await openLater(at, O_RDWR | O_NOFOLLOW | O_NONBLOCK) }
       }
+      // The last worker has closed meanwhile.
+      if (this.#workers.size === 0) {
+        this.#close()
+        return
+      }
       const { start, end } = this.lines.takeChange()
       if (start >= end) return
       const bytes = Buffer.from(this.lines.bytes.subarray(start, end))
@@ -175,8 +180,13 @@ class SharedFile {
   }
 
   #close(): void {
-    if (this.#open !== undefined) closeLater(this.#open.descriptor)
+    const { descriptor } = this.#open ?? {}
     this.#open = undefined
+    if (descriptor !== undefined) {
+      // Another file could have the descriptor by the time of a write in flight.
+      if (this.#writing === undefined) closeLater(descriptor)
+      else void this.#writing.then(() => closeLater(descriptor))
+    }
     this.lines.markAll()
   }
 

@@ -12,7 +12,7 @@ import path from 'node:path'
 
 import { type LockKind, Place } from '../addon/native.js'
 import type { FileCalls } from '../directory/calls.js'
-import { claimKindOf } from '../directory/claim-kind.js'
+import { claimKindBy } from '../directory/claim-kind.js'
 import { WORKER_LOCK, parseWorkerName, workerPath } from '../directory/claimed.js'
 import { type Layout, isDeleted, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -94,7 +94,7 @@ export async function knownWorkers(
   settings: Settings,
   calls: FileCalls,
 ): Promise<readonly WorkerInfo[]> {
-  return (await claimKindOf(layout)) === 'rename'
+  return (await claimKindBy(layout, calls)) === 'rename'
     ? claimingWorkers(layout, settings, calls)
     : loggedWorkers(layout, settings, calls)
 }

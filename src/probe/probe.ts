@@ -65,7 +65,10 @@ export async function probe(directory: string): Promise<Probe> {
     const result = await native.probe(scratch)
     if (isFailure(result)) throw fileSystemError({ ...result, path: scratch }, doing(where))
     found = result
-    const tried = await Promise.all([tryWatch(scratch, fileSystem.reach === Reach.local), tryReflink(scratch)])
+    const tried = await Promise.all([
+      tryWatch(scratch, fileSystem.reach === Reach.local),
+      tryReflink(scratch),
+    ])
     features = featuresOf(found, ...tried)
   } finally {
     await removeLeftover(scratch, 'in which the file system was probed')

@@ -35,12 +35,14 @@ for (const name of [...Object.keys(ofNode).filter((key) => key.endsWith('Sync'))
 }
 syncBuiltinESMExports()
 for (const name of Object.keys(addon)) {
-  if (typeof addon[name] !== 'function' || !(name.endsWith('Sync') || name in NATIVE || name === 'armWatch')) continue
+  if (typeof addon[name] !== 'function' || !(name.endsWith('Sync') || name in NATIVE || name === 'armWatch'))
+    continue
   const call = addon[name]
   addon[name] = (...args) => {
     // With the handle of a queue, it looks up no path.
     if (name !== 'armWatch' || (args[3] === undefined && isBelow(args[1]))) {
-      if (!(name in NATIVE) || isBelow(name.endsWith('Descriptor') ? Math.floor(args[0] / 8) : args[0])) note(name, '')
+      if (!(name in NATIVE) || isBelow(name.endsWith('Descriptor') ? Math.floor(args[0] / 8) : args[0]))
+        note(name, '')
     }
     return call(...args)
   }
@@ -48,7 +50,13 @@ for (const name of Object.keys(addon)) {
 
 const fsq = await import('../../dist/index.js')
 const { Queue } = fsq
-const options = { root: job.root, allowNetwork: true, maxTries: 2, durability: 'none', onReport: () => undefined }
+const options = {
+  root: job.root,
+  allowNetwork: true,
+  maxTries: 2,
+  durability: 'none',
+  onReport: () => undefined,
+}
 const queue = new Queue('q', options)
 const LONG = 'x'.repeat(66_000)
 
@@ -166,7 +174,9 @@ const FUNCTIONS = {
   },
   async scanForever() {
     const stop = new AbortController()
-    const ended = each(queue.scanForever({ signal: stop.signal }), (item) => item.done()).catch(() => undefined)
+    const ended = each(queue.scanForever({ signal: stop.signal }), (item) => item.done()).catch(
+      () => undefined,
+    )
     const id = await queue.enqueue('x')
     await until(async () => (await queue.find(id))?.state === 'done')
     stop.abort()
@@ -235,7 +245,14 @@ const FUNCTIONS = {
     own(() => {
       const dead = 'claimed/host-1-0123456789abcdef'
       for (const name of ['meta/log/gone', 'meta/crashed/gone', 'tmp/old']) put(name, 1)
-      for (const name of [`${dead}/.lock`, `${dead}/x`, 'meta/workers/x', 'queue/malformed', 'foreign', 'lock-fcntl'])
+      for (const name of [
+        `${dead}/.lock`,
+        `${dead}/x`,
+        'meta/workers/x',
+        'queue/malformed',
+        'foreign',
+        'lock-fcntl',
+      ])
         put(name)
       for (const name of ['meta/log', 'done']) fs.chmodSync(path.join(queue.path, name), 0o777)
       fs.rmSync(path.join(queue.path, 'down'))
