@@ -141,12 +141,9 @@ napi_value RaiseDescriptor(napi_env env, napi_callback_info info) {
 }
 
 constexpr Binding kFunctions[] = {
-    {"lockPath", Start<LockPathTask>},
-    {"lockPathSync", StartSync<LockPathTask>},
-    {"lockDescriptor", LockDescriptor},
-    {"lockDescriptorLater", Start<LockDescriptorTask>},
-    {"unlockDescriptor", UnlockDescriptor},
-    {"lockClaim", LockClaim},
+    {"lockPath", Start<LockPathTask>},      {"lockPathSync", StartSync<LockPathTask>},
+    {"lockDescriptor", LockDescriptor},     {"lockDescriptorLater", Start<LockDescriptorTask>},
+    {"unlockDescriptor", UnlockDescriptor}, {"lockClaim", LockClaim},
     {"raiseDescriptor", RaiseDescriptor},
 };
 

@@ -11,7 +11,7 @@ import { type FileCalls, HERE } from '../directory/calls.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { Logs } from '../meta/logs.js'
 import type { Settings } from '../settings.js'
-import { entriesOf, isStillWaiting, lookAt } from '../inspect/entries.js'
+import { entriesOf, entryNamed, isStillWaiting, lookAt } from '../inspect/entries.js'
 import { Slices } from '../inspect/slices.js'
 import { type ItemState, PLACES } from '../inspect/states.js'
 import type { RawName } from '../name/charset.js'
@@ -133,10 +133,12 @@ export async function removeFinished(
   let removed = 0
   for (const { raw } of files) {
     if (slices.isOver) await slices.next()
-    const entry = await lookAt(directory, raw, calls)
-    if (entry === undefined || (await isStillWaiting(layout, entry, calls))) continue
+    // As few promises as possible: very many items are removed.
+    const entry = calls === HERE ? entryNamed(directory, raw) : await lookAt(directory, raw, calls)
+    if (entry === undefined) continue
+    if (entry.info.nlink > 1 && (await isStillWaiting(layout, entry, calls))) continue
     if (!(await unlink(entry.path, calls))) continue
-    await logs.removeOf(raw, settings)
+    if (logs.areAny) await logs.removeOf(raw, settings)
     onRemoved(++removed)
   }
   return removed

@@ -31,9 +31,13 @@ export class Logs {
     return new this(meta, isLocal, new Set(keys))
   }
 
+  /** Whether any item has a log. */
+  get areAny(): boolean {
+    return this.#keys.size > 0
+  }
+
   /** Removes the log of an item, if it has one. A log that cannot be removed keeps no item from being removed, so this never rejects. */
   async removeOf(raw: RawName, { encode }: { readonly encode: string }): Promise<void> {
-    if (this.#keys.size === 0) return
     const key = itemKey(raw, encode)
     if (!this.#keys.has(key)) return
     const { layout } = this.#meta
