@@ -421,7 +421,7 @@ export class Queue<out T extends Shape = Untyped> {
 
   /**
    * Counts the items of the queue, their ages, and the items that were done and have failed lately. Looks at every file, which takes
-   * seconds for a million files, without blocking the event loop. Locks nothing.
+   * seconds for a million files, without blocking the event loop. Locks nothing. On a network file system, other threads look.
    *
    * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
    * @example
