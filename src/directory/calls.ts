@@ -91,7 +91,7 @@ export const BESIDE: FileCalls = {
   fchown: promisify(fs.fchown),
   futimes: promisify(fs.futimes),
   lock: async (...lock) => (await native.lockDescriptorLater(packed(...lock))) ?? 0,
-  makeFifo: native.makeFifo,
+  makeFifo: async (path, mode) => native.makeFifo(path, mode),
 }
 
 /**

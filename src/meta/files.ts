@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import os from 'node:os'
 

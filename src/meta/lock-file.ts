@@ -131,7 +131,7 @@ class SharedFile {
     this.#writing = this.#next
     this.#next = undefined
     await this.#writeLater()
-    if (this.#next === undefined) this.#writing = undefined
+    this.#writing = undefined
   }
 
   #write(): void {

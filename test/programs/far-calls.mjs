@@ -5,7 +5,6 @@
 import fs from 'node:fs'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import path from 'node:path'
-import process from 'node:process'
 
 import { addon, job, say } from '../support/program.mjs'
 
