@@ -4,7 +4,7 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import type { Stats } from 'node:fs'
 import path from 'node:path'
 
 import type { Layout } from '../directory/layout.js'
@@ -12,7 +12,7 @@ import { RECEIVER_LOCK, STAGED_DIRECTORY, isSegmentName, receivedPath } from '..
 import { ageText } from './age-text.js'
 import { type Entry, entriesOf, nameText } from './entries.js'
 import { type About, type LocatedFinding, auditAccess } from './finding.js'
-import { isDirectory } from './queues.js'
+import { isDirectoryBy } from './queues.js'
 import type { Slices } from './slices.js'
 import { lifeOfHolder } from './worker-lock.js'
 
@@ -21,16 +21,16 @@ const LEFT_ALONE = 'is no part of received/, and is left alone'
 /** What is wrong with the received/ of one queue, which exists. */
 export async function* auditReceived(
   layout: Layout,
+  own: Stats,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
-  const own = fs.statSync(layout.path)
   const received = receivedPath(layout)
   const about = { queue: layout.name, path: received, layout }
-  if (!isDirectory(received)) {
+  if (!(await isDirectoryBy(slices.calls, received))) {
     yield { ...about, kind: 'foreign', message: 'is no directory, so that nothing can be received' }
     return
   }
-  yield* auditAccess(about, own)
+  yield* auditAccess(about, own, slices.calls)
   for await (const entry of entriesOf(received, slices)) {
     const at = atEntry(about, entry)
     if (entry.info.isDirectory()) yield* auditReceiver(at, own, slices)
@@ -40,10 +40,10 @@ export async function* auditReceived(
 
 async function* auditReceiver(
   about: About,
-  own: fs.Stats,
+  own: Stats,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
-  yield* auditAccess(about, own)
+  yield* auditAccess(about, own, slices.calls)
   for await (const entry of entriesOf(about.path, slices)) {
     const { raw, info } = entry
     const at = atEntry(about, entry)
@@ -56,10 +56,10 @@ async function* auditReceiver(
 async function* auditStaged(
   about: About,
   receiver: string,
-  own: fs.Stats,
+  own: Stats,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
-  yield* auditAccess(about, own)
+  yield* auditAccess(about, own, slices.calls)
   let items = 0
   let oldest = Infinity
   for await (const entry of entriesOf(about.path, slices)) {
@@ -69,7 +69,7 @@ async function* auditStaged(
     } else
       yield { ...atEntry(about, entry), kind: 'foreign', message: 'is no regular file, and is never an item' }
   }
-  const life = lifeOfHolder(path.join(receiver, RECEIVER_LOCK))
+  const life = await lifeOfHolder(path.join(receiver, RECEIVER_LOCK), slices.calls)
   if (items === 0 || (life !== 'dead' && life !== 'unmade')) return
   const age = ageText((Date.now() - oldest) / 1000)
   const waiting = items === 1 ? `1 item, ${age} old, waits` : `${items} items, up to ${age} old, wait`

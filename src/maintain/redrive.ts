@@ -3,14 +3,15 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import { constants } from 'node:fs'
 
+import type { FileCalls } from '../directory/calls.js'
 import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { SettingError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { type Entry, entryNamed } from '../inspect/entries.js'
+import { type Entry, lookAt } from '../inspect/entries.js'
 import { Finder } from '../inspect/find.js'
 import { namesIn } from '../inspect/names.js'
 import { Slices } from '../inspect/slices.js'
@@ -24,7 +25,7 @@ import type { Settings } from '../settings.js'
 import { BackMoves } from './back-moves.js'
 import type { FinishedState } from './prune.js'
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 const CONDITIONS = ['ids', 'argument', 'olderThan', 'error', 'limit'] as const
 
 /** Selects the failed items that match every given criterion. */
@@ -97,12 +98,14 @@ export async function redrive(
   let moved = 0
   let gone = 0
   const wanted = filter === 'all' ? {} : filter
-  const moves = new BackMoves(directory.layout, settings, tries === 'keep', from)
+  await directory.open()
+  const { layout, calls } = directory
+  const moves = new BackMoves(layout, settings, tries === 'keep', calls, from)
   try {
-    for await (const { entry } of selectFailed(directory, settings, wanted, new Slices(check), from)) {
+    for await (const { entry } of selectFailed(directory, settings, wanted, new Slices(check, calls), from)) {
       check()
       if (moved === wanted.limit) break
-      const timing = entry === undefined || due === 0 ? undefined : setDue(entry, due)
+      const timing = entry === undefined || due === 0 ? undefined : await setDue(entry, due, calls)
       const isThere = entry !== undefined && timing !== 'gone'
       const name = isThere ? await moves.move(entry) : undefined
       if (name === undefined) {
@@ -176,11 +179,11 @@ export async function* selectFailed(
     }
     if (argument !== undefined && !parsed.args.includes(argument)) continue
     if (error !== undefined) {
-      attempts ??= new LastAttempts(directory, settings)
-      const last = attempts.of(parsed.raw)
+      attempts ??= await LastAttempts.list(directory, settings)
+      const last = await attempts.of(parsed.raw)
       if (last?.error === undefined || !errorText(last.error).includes(error)) continue
     }
-    const entry = entryNamed(path, parsed.raw)
+    const entry = await lookAt(path, parsed.raw, slices.calls)
     if (entry === undefined || entry.info.ctimeMs <= latest) yield { named, entry }
   }
 }
@@ -225,24 +228,28 @@ async function* failedNamed(
 }
 
 /** Sets when an item is due. Before it moves: in queue/ a worker could claim it at once. */
-function setDue({ path: file, info }: Entry, due: number): 'set' | 'refused' | 'gone' {
+async function setDue(
+  { path: file, info }: Entry,
+  due: number,
+  calls: FileCalls,
+): Promise<'set' | 'refused' | 'gone'> {
   let descriptor: number
   try {
-    descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    descriptor = await calls.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return 'gone'
     if (codeOf(error) === 'EACCES') return 'refused'
     throw fileSystemError(failureOf(error, 'open', file.toString()), 'delay an item')
   }
   try {
-    const { dev, ino } = fs.fstatSync(descriptor)
+    const { dev, ino } = await calls.fstat(descriptor)
     if (dev !== info.dev || ino !== info.ino) return 'gone'
-    fs.futimesSync(descriptor, info.atime, new Date(due))
+    await calls.futimes(descriptor, info.atime, new Date(due))
     return 'set'
   } catch (error) {
     if (codeOf(error) === 'EPERM') return 'refused'
     throw fileSystemError(failureOf(error, 'futime', file.toString()), 'delay an item')
   } finally {
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { HERE } from '../../directory/calls.js'
 import { Slices } from '../../inspect/slices.js'
 import { BackMoves } from '../../maintain/back-moves.js'
 import { type FailedFilter, selectFailed } from '../../maintain/redrive.js'
@@ -74,7 +75,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const isDry = given.has('dry-run')
   let moved = 0
   let isWhole = true
-  const moves = new BackMoves(layout, own, given.has('keep-tries'), from)
+  const moves = new BackMoves(layout, own, given.has('keep-tries'), HERE, from)
   try {
     for await (const { named, entry } of selected) {
       if (entry === undefined) {
