@@ -96,6 +96,25 @@ onLinux('a handler begins when the file of its worker names the item', async () 
   expect(answers).toEqual(['one', 'two', 'three'].map((arg) => ({ arg, isNamed: true })))
 })
 
+onLinux('a delay that is over before its file gets its time is none that was not kept', async () => {
+  const [tries, reports] = await onNfs<[number[], string[][]]>(
+    `
+    const queue = open()
+    await queue.enqueue('x', [], { delay: 1 })
+    const tries = []
+    for (let round = 0; round < 2; round++)
+      for await (const item of queue.scan()) {
+        tries.push(item.tries)
+        if (round === 0) await item.retry({ delay: 1 })
+      }
+    await queue.close()
+    return [tries, reports]`,
+    'enqueue.utimens=delay:50;finish.utimens=delay:50',
+  )
+  expect(tries).toEqual([0, 1])
+  expect(reports).toEqual([])
+})
+
 // Of calls in this thread, node:fs shows those by name; native code has asynchronous functions of its own.
 onLinux('a worker makes no call on files in the JavaScript thread', async () => {
   const calls = await onNfs<string[]>(`
