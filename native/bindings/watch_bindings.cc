@@ -174,15 +174,17 @@ napi_value ListenTrigger(napi_env env, napi_callback_info info) {
   return arguments.ok() ? ResultOf(env, waiter->watch.Listen(path)) : nullptr;
 }
 
-// (watch, path of the queue, path of its queue/) -> undefined, or a failure, after which only the trigger is
-// watched
+// (watch, path of the queue, path of its queue/, path of its parent) -> undefined, or a failure, after which
+// only the trigger is watched
 napi_value ArmWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto waiter = Opened<WaiterBox>(arguments[0]);
   const std::string queue_path = arguments[1].Text();
   const std::string items_path = arguments[2].Text();
+  std::string parent_path;
+  if (const JsArgument parent = arguments[3]; !parent.omitted()) parent_path = parent.Text();
   if (!arguments.ok() || waiter->wake_ups->closed()) return nullptr;
-  return ResultOf(env, waiter->watch.Arm(queue_path, items_path));
+  return ResultOf(env, waiter->watch.Arm(queue_path, items_path, parent_path));
 }
 
 // (watch)

@@ -11,6 +11,7 @@
 
 #include "calls/descriptor.h"
 #include "calls/failure.h"
+#include "files/file_info.h"
 #include "waiting/poller.h"
 
 namespace fsq {
@@ -43,8 +44,8 @@ class Watch {
 
   // From now on reports everything that happens in `root` (the directory of the queue) and `queue`, which
   // replace earlier ones, and pulls of the trigger. If it fails, for example because no inotify watches are
-  // left, it still reports pulls.
-  Failure Arm(const std::string& root, const std::string& queue);
+  // left, it still reports pulls. `parent`: the directory of the queue whose host queue this is; empty: none.
+  Failure Arm(const std::string& root, const std::string& queue, const std::string& parent = {});
   void Disarm();
 
   // The events since the last call. If there are none, `wake` will be called after the next one. `closes`:
@@ -62,6 +63,8 @@ class Watch {
   const std::function<void()> wake_;
   // The watcher uses everything below, under its mutex.
   Descriptor trigger_;
+  FileId trigger_id_;
+  bool shares_trigger_ = false;  // with the watches of the other host queues of its parent
   bool armed_ = false;
   bool awaited_ = false;
   bool closes_ = false;
@@ -88,7 +91,7 @@ class Watcher {
     Role role;
   };
 
-  Failure Arm(Watch& watch, const std::string& root, const std::string& queue);
+  Failure Arm(Watch& watch, const std::string& root, const std::string& queue, const std::string& parent);
   void Disarm(Watch& watch);
   Failure Listen(Watch& watch, const std::string& trigger);
   WatchEvents Take(Watch& watch, bool await, bool closes);
@@ -118,8 +121,8 @@ inline Failure Watch::Listen(const std::string& trigger) {
   return watcher_.Listen(*this, trigger);
 }
 
-inline Failure Watch::Arm(const std::string& root, const std::string& queue) {
-  return watcher_.Arm(*this, root, queue);
+inline Failure Watch::Arm(const std::string& root, const std::string& queue, const std::string& parent) {
+  return watcher_.Arm(*this, root, queue, parent);
 }
 
 inline void Watch::Disarm() {

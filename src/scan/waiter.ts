@@ -187,7 +187,8 @@ export class Waiter {
   #arm(): boolean {
     const { handle } = this.#pass
     const { layout } = this.#context.directory
-    const failure = native.armWatch(this.#watch, layout.path, placePath(layout, Place.queue))
+    const items = placePath(layout, Place.queue)
+    const failure = native.armWatch(this.#watch, layout.path, items, layout.parent?.path)
     this.#watched = failure === undefined ? handle : undefined
     this.#isShared = handle !== undefined && native.fileSystemOf(handle).reach !== Reach.local
     if (failure !== undefined) warnOnce(failure)

@@ -1,0 +1,198 @@
+/**
+ * Gives items to one host: copies, or hard links, under the names that they have.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { inspect } from 'node:util'
+
+import { type ItemForm, type NativePayload, Place, isFailure, native } from '../addon/native.js'
+import { type Layout, placePath, shownName } from '../directory/layout.js'
+import { QueueDirectory, isStale } from '../directory/open-directory.js'
+import { ownerOf } from '../directory/owner.js'
+import { isMissing } from '../directory/presence.js'
+import { ContentError, FsqError } from '../errors/classes.js'
+import { errnoOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
+import type { WorkItem } from '../item/work-item.js'
+import type { RawName } from '../name/charset.js'
+import type { Settings } from '../settings.js'
+
+const { EEXIST } = os.constants.errno
+/** Contents of up to so many bytes are read once for all hosts. */
+const MOST_IN_MEMORY = 65_536
+const COMPARED_AT_ONCE = 1024 * 1024
+
+/** An item on its way to the hosts. */
+export interface Outgoing {
+  readonly item: WorkItem
+  readonly raw: RawName
+  /** Its contents, or its descriptor. */
+  readonly payload: NativePayload
+}
+
+export async function outgoingOf(item: WorkItem, isLinked: boolean): Promise<Outgoing> {
+  const raw = item.rawId
+  if (isLinked) return { item, raw, payload: null }
+  return { item, raw, payload: item.size <= MOST_IN_MEMORY ? await item.bytes() : await item.openFd() }
+}
+
+/** The queue of one host. */
+export class Copier {
+  readonly layout: Layout
+  readonly #directory: QueueDirectory
+  readonly #settings: Settings
+  readonly #isLinked: boolean
+  #form: ItemForm | undefined
+
+  /** @param isLinked - The host gets another name of the same file instead of a copy. */
+  constructor(layout: Layout, settings: Settings, isLinked: boolean) {
+    this.layout = layout
+    this.#settings = settings
+    this.#directory = new QueueDirectory(layout, settings)
+    this.#isLinked = isLinked
+  }
+
+  /** @returns For each item what keeps the host from having it; `undefined`: the host has it, as durable as the settings say. */
+  async give(items: readonly Outgoing[]): Promise<readonly (FsqError | undefined)[]> {
+    if (items.length === 0) return []
+    try {
+      return await (this.#isLinked ? this.#link(items) : this.#copy(items))
+    } catch (error) {
+      if (!(error instanceof FsqError)) throw error
+      return items.map(() => error)
+    }
+  }
+
+  close(): void {
+    this.#directory.close()
+    this.#directory.closeDescriptors()
+  }
+
+  async #copy(items: readonly Outgoing[]): Promise<readonly (FsqError | undefined)[]> {
+    const handle = await this.#directory.open()
+    const [results] = await native.enqueueBulk(
+      handle,
+      this.#itemForm(),
+      items.map(({ raw }) => raw),
+      items.map(({ payload }) => payload),
+    )
+    return Promise.all(
+      results.map(async (result, index) => {
+        if (!isFailure(result)) return undefined
+        if (isStale(result)) this.#directory.forget(handle)
+        return result.errno === -EEXIST
+          ? this.#compare(items[index] as Outgoing)
+          : this.#directory.error(result, 'give an item to')
+      }),
+    )
+  }
+
+  async #link(items: readonly Outgoing[]): Promise<readonly (FsqError | undefined)[]> {
+    const problems: (FsqError | undefined)[] = []
+    for (const outgoing of items) problems.push(await this.#linkOne(outgoing))
+    if (this.#settings.durability !== 'none') await this.#sync()
+    return problems
+  }
+
+  async #linkOne(outgoing: Outgoing): Promise<FsqError | undefined> {
+    const { item, raw } = outgoing
+    const to = this.#pathOf(Place.queue, raw)
+    try {
+      for (const place of [Place.done, Place.fail]) if (await isThere(this.#pathOf(place, raw))) return undefined
+      await fs.link(bytePath(path.dirname(item.path), raw), to)
+      return undefined
+    } catch (error) {
+      if (errnoOf(error) === -EEXIST) return this.#compare(outgoing)
+      const failure = failureOf(error, 'link', to.toString())
+      return fileSystemError(failure, `give an item to the ${shownName(this.layout)}`)
+    }
+  }
+
+  async #sync(): Promise<void> {
+    const directory = placePath(this.layout, Place.queue)
+    try {
+      const handle = await fs.open(directory)
+      await handle.sync().finally(async () => handle.close())
+    } catch (error) {
+      throw fileSystemError(failureOf(error, 'fsync', directory), `give items to the ${shownName(this.layout)}`)
+    }
+  }
+
+  /** The host has an item of this name: it must be the same one. */
+  async #compare({ item, raw }: Outgoing): Promise<FsqError | undefined> {
+    const there = this.#pathOf(Place.queue, raw)
+    try {
+      if (await hasContents(there, item)) return undefined
+    } catch (error) {
+      // It is worked on or finished.
+      if (isMissing(error)) return undefined
+      if (error instanceof FsqError) return error
+      return fileSystemError(failureOf(error, 'read', there.toString()), 'compare an item')
+    }
+    return new ContentError(
+      `The ${shownName(this.layout)} has another item with the name ${inspect(item.id)}, whose contents differ`,
+      { path: there.toString(), advice: 'Look at both of them, and remove one' },
+    )
+  }
+
+  #pathOf(place: Place, raw: RawName): Buffer {
+    return bytePath(placePath(this.layout, place), raw)
+  }
+
+  #itemForm(): ItemForm {
+    const settings = this.#settings
+    this.#form ??= native.newItemForm({
+      delimiter: settings.delimiter.charCodeAt(0),
+      escape: settings.encode.charCodeAt(0),
+      timeFormat: settings.timefmt,
+      utc: settings.utc,
+      ...ownerOf(settings, 'item'),
+      mode: settings.itemMode,
+      durable: settings.durability !== 'none',
+      plainSync: settings.sync === 'plain',
+      exact: true,
+    })
+    return this.#form
+  }
+}
+
+function bytePath(directory: string, raw: RawName): Buffer {
+  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
+}
+
+async function isThere(file: Buffer): Promise<boolean> {
+  return fs.lstat(file).then(
+    () => true,
+    (error: unknown) => {
+      if (isMissing(error)) return false
+      throw error
+    },
+  )
+}
+
+/** Whether a file has the contents of an item. @throws The error of a system call. */
+async function hasContents(file: Buffer, item: WorkItem): Promise<boolean> {
+  const handle = await fs.open(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK)
+  try {
+    const info = await handle.stat()
+    if (!info.isFile() || info.size !== item.size) return false
+    for await (const part of item.stream({ highWaterMark: COMPARED_AT_ONCE })) {
+      const expected = part as Buffer
+      const buffer = Buffer.allocUnsafe(expected.length)
+      let filled = 0
+      while (filled < buffer.length) {
+        const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled)
+        if (bytesRead === 0) return false
+        filled += bytesRead
+      }
+      if (!buffer.equals(expected)) return false
+    }
+    return true
+  } finally {
+    await handle.close()
+  }
+}
