@@ -21,7 +21,12 @@ import { parseItem } from './item/parse.js'
 import { WorkItem } from './item/work-item.js'
 import { type AddHostOptions, addHost, hostsOf, removeHost } from './directory/hosts.js'
 import { type Layout, type QueuePaths, hostLayoutOf, layoutOf, pathsOf } from './directory/layout.js'
-import { type DistributeHooks, type DistributeOptions, type Distributed, distribute } from './hosts/distribute.js'
+import {
+  type DistributeHooks,
+  type DistributeOptions,
+  type Distributed,
+  distribute,
+} from './hosts/distribute.js'
 import { audit } from './inspect/audit.js'
 import type { Finding } from './inspect/finding.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
@@ -81,6 +86,14 @@ export type ItemOf<T extends Shape> = WorkItem<BodyOf<T>, ArgsOf<T>>
 export const suspend = Symbol('suspend')
 export const suspendLater = Symbol('suspendLater')
 
+// By a symbol, as only {@link Queue.host} gives it.
+const PARENT = Symbol('parent')
+
+/** What the handle of a host has besides its options: the queue whose items the host gets. */
+interface HostOptions {
+  readonly [PARENT]?: Layout
+}
+
 /** Options of {@link Queue.close}. */
 export interface QueueCloseOptions {
   /** Whether to release even the items whose handlers still run. Another worker may then run them at the same time. Default: false. */
@@ -125,12 +138,10 @@ export class Queue<out T extends Shape = Untyped> {
    * @param name - Not empty, without `/` and NUL, at most 255 bytes, and not starting with `.`.
    * @throws {@link QueueNameError} or {@link SettingError}. Whether the queue exists shows at the first use.
    */
-  constructor(name: string, options?: QueueOptions<T>)
-  /** @internal The queue of a host of `parent`. */
-  constructor(name: string, options: QueueOptions<T>, parent: Layout)
-  constructor(name: string, options: QueueOptions<T> = {} as QueueOptions<T>, parent?: Layout) {
+  constructor(name: string, options: QueueOptions<T> = {} as QueueOptions<T>) {
     checkAreSettings(options)
     this.#options = options
+    const { [PARENT]: parent } = options as HostOptions
     const { onReport, body, args, ...overrides }: QueueOptions<Shape> = options
     this.#parsers = parsersOf(body, args)
     this.#settings = resolveSettings(overrides)
@@ -148,11 +159,7 @@ export class Queue<out T extends Shape = Untyped> {
     this.#context = { ...parts, deadWorkers: new TakeOver(parts) }
     // The variable makes an installation create the trigger. Scripts that set it have never asked for pulls.
     const useTrigger = overrides.useTrigger !== undefined && this.#settings.useTrigger
-    this.#enqueuer = new Enqueuer(
-      this.#directory,
-      { ...this.#settings, useTrigger },
-      this.#context.reporter,
-    )
+    this.#enqueuer = new Enqueuer(this.#directory, { ...this.#settings, useTrigger }, this.#context.reporter)
     this.#typedEnqueuer =
       this.#parsers === undefined ? undefined : new TypedEnqueuer(this.#enqueuer, this.#parsers)
     this.#lister = new Lister(this.#directory, this.#settings)
@@ -640,7 +647,8 @@ export class Queue<out T extends Shape = Untyped> {
    * ```
    */
   host(name: string): Queue<T> {
-    return newQueue(name, this.#options, this.#layout)
+    const options: QueueOptions<T> & HostOptions = { ...this.#options, [PARENT]: this.#layout }
+    return newQueue<T>(name, options)
   }
 
   /**
@@ -792,8 +800,8 @@ export class Queue<out T extends Shape = Untyped> {
 }
 
 // Bundlers rename a class that refers to itself by its name.
-function newQueue<T extends Shape>(name: string, options: QueueOptions<T>, parent?: Layout): Queue<T> {
-  return parent === undefined ? new Queue<T>(name, options) : new Queue<T>(name, options, parent)
+function newQueue<T extends Shape>(name: string, options: QueueOptions<T>): Queue<T> {
+  return new Queue<T>(name, options)
 }
 
 function checkAreSettings(options: unknown): void {

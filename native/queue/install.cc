@@ -45,7 +45,7 @@ class Installer {
   Descriptor OpenMade(int parent, const std::string& name) const;
   Failure MakeSubdirectory(const std::string& name);
   Failure MakeFile(const Installation::File& file);
-  Failure MakeFifo(const std::string& name);
+  Failure MakeFifo(const Installation::Fifo& fifo);
   Failure SetAttributes(int fd, const std::string& path, mode_t mode) const;
   Failure Publish();
   Failure Replace();
@@ -140,8 +140,9 @@ Failure Installer::MakeFile(const Installation::File& file) {
 }
 
 // By its path: macOS has mkfifoat only from version 13. Nothing else uses the hidden directory, so that the
-// name stays that of the FIFO. Whoever may write to the directories of the queue may listen and pull.
-Failure Installer::MakeFifo(const std::string& name) {
+// name stays that of the FIFO.
+Failure Installer::MakeFifo(const Installation::Fifo& fifo) {
+  const std::string& name = fifo.name;
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
   const auto is_made = [&] { return IsThere(hidden_.get(), name); };
   if (RetryUnlessMade([&] { return FSQ_CALL_ONCE("install.fifo", ::mkfifo(path.c_str(), 0600)); }, is_made) == -1)
@@ -152,7 +153,7 @@ Failure Installer::MakeFifo(const std::string& name) {
                                                            static_cast<gid_t>(plan_.group), AT_SYMLINK_NOFOLLOW));
     if (owned == -1) return Failure{LastError(), "fchown", path};
   }
-  if (FSQ_CALL("install.chmod", ::fchmodat(hidden_.get(), name.c_str(), plan_.mode & 0777, 0)) == -1)
+  if (FSQ_CALL("install.chmod", ::fchmodat(hidden_.get(), name.c_str(), fifo.mode, 0)) == -1)
     return Failure{LastError(), "fchmod", path};
   return {};
 }
@@ -171,7 +172,7 @@ Failure Installer::BuildHidden() {
   for (const Installation::File& file : plan_.files) {
     if (Failure failure = MakeFile(file)) return failure;
   }
-  for (const std::string& fifo : plan_.fifos) {
+  for (const Installation::Fifo& fifo : plan_.fifos) {
     if (Failure failure = MakeFifo(fifo)) return failure;
   }
   return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden), plan_.mode);

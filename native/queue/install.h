@@ -22,7 +22,11 @@ struct Installation {
   std::string name;
   std::vector<std::string> directories;  // a parent comes before what is in it
   std::vector<File> files;               // markers and guards
-  std::vector<std::string> fifos;        // triggers
+  struct Fifo {
+    std::string name;
+    mode_t mode;
+  };
+  std::vector<Fifo> fifos;  // triggers
   mode_t mode = 02770;
   int64_t user = -1;   // uid; -1: unchanged
   int64_t group = -1;  // gid; -1: unchanged

@@ -204,8 +204,8 @@ export interface InstallPlan {
   readonly directories: readonly string[]
   /** The names of markers and guards and their contents, alternating. */
   readonly files: readonly string[]
-  /** The names of triggers. */
-  readonly fifos?: readonly string[]
+  /** Triggers. */
+  readonly fifos?: readonly { readonly name: string; readonly mode: number }[]
   readonly mode: number
   readonly user: number
   readonly group: number

@@ -9,7 +9,7 @@ import path from 'node:path'
 import { inspect } from 'node:util'
 
 import { codeOf, errnoOf, failureOf } from '../errors/errno.js'
-import { QueueMissingError } from '../errors/classes.js'
+import { FsqError, QueueMissingError } from '../errors/classes.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 import { claimKindOf } from './claim-kind.js'
@@ -20,7 +20,7 @@ import {
   makeHostsDirectory,
   uninstallQueue,
 } from './install.js'
-import { type Layout, hostLayoutOf, hostsPath } from './layout.js'
+import { type Layout, hostLayoutOf, hostsPath, shownName } from './layout.js'
 import { checkQueue } from './presence.js'
 
 const { ENOENT } = os.constants.errno
@@ -91,7 +91,11 @@ export async function hostLayouts(
     missing === undefined
       ? `The queue ${shown} has no hosts (${hostsPath(queue, settings)})`
       : `The queue ${shown} has no host ${inspect(missing.name)} (${missing.path})`,
-    { path: missing?.path ?? hostsPath(queue, settings), advice: 'Add it with queue.addHost()', adviceKey: 'add-host' },
+    {
+      path: missing?.path ?? hostsPath(queue, settings),
+      advice: 'Add it with queue.addHost()',
+      adviceKey: 'add-host',
+    },
   )
 }
 
@@ -107,6 +111,10 @@ export async function addHost(
   { force }: AddHostOptions,
 ): Promise<void> {
   const layout = hostLayoutOf(queue, host, settings)
+  if (queue.parent !== undefined)
+    throw new FsqError(`The ${shownName(queue)} is a host itself, and can have no hosts`, {
+      advice: 'Add hosts to the queue that it belongs to',
+    })
   await checkQueue(queue)
   const claims = await claimKindOf(queue)
   const lockKind = claims === 'lock' && (await hasLockMarker(queue)) ? 'fcntl' : undefined

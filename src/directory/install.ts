@@ -124,10 +124,14 @@ export async function installQueue(
       ...(queue === '' && hosts.length > 0 ? [settings.hosts] : []),
     ]),
     files: queues.flatMap((queue) => markers.flatMap(([name, text]) => [path.join(queue, name), text])),
+    // Their modes are those of the first implementation.
     fifos:
       !triggered || layout.parent !== undefined
         ? []
-        : [settings.trigger, ...(hosts.length > 0 ? [settings.hostsTrigger] : [])],
+        : [
+            { name: settings.trigger, mode: settings.itemMode },
+            ...(hosts.length > 0 ? [{ name: settings.hostsTrigger, mode: settings.queueMode }] : []),
+          ],
     mode: settings.queueMode,
     ...owner,
     replace,
@@ -176,7 +180,7 @@ function checkHosts(hosts: readonly string[] | undefined): readonly string[] {
   if (hosts === undefined) return []
   if (!Array.isArray(hosts)) throw new SettingError('addHosts', hosts, 'an array of the names of hosts')
   for (const host of hosts) checkQueueName(host)
-  return [...new Set(hosts)]
+  return [...new Set<string>(hosts as readonly string[])]
 }
 
 function checkLockKind(lockKind: LockKind | undefined): void {
@@ -396,7 +400,9 @@ async function claimedPlaces(
 ): Promise<readonly string[]> {
   const names = await entriesOf(path.join(directory, hosts), 'look for items of hosts in', layout)
   const claimed = path.basename(layout.claimedPath)
-  return ['', ...names.map((host) => path.join(hosts, host))].map((queue) => path.join(directory, queue, claimed))
+  return ['', ...names.map((host) => path.join(hosts, host))].map((queue) =>
+    path.join(directory, queue, claimed),
+  )
 }
 
 /** The directories with waiting items, relative to the queue: its queue/, and the queues of its hosts. */

@@ -106,7 +106,9 @@ export function hostLayoutOf(parent: Layout, host: string, settings: Settings): 
 
 /** The queue and, of a host queue, its host, as messages name them. */
 export function shownName({ name, parent }: Layout): string {
-  return parent === undefined ? `queue ${inspect(name)}` : `host ${inspect(name)} of the queue ${inspect(parent.name)}`
+  return parent === undefined
+    ? `queue ${inspect(name)}`
+    : `host ${inspect(name)} of the queue ${inspect(parent.name)}`
 }
 
 /** The absolute paths of the directories of a queue. */

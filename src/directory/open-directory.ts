@@ -201,7 +201,7 @@ export class QueueDirectory {
 
   downError(): QueueDownError {
     const own = { layout: this.layout, downPath: this.#downPath }
-    const { layout, downPath } = existsSync(own.downPath) ? own : (this.#parentDown ?? own)
+    const { layout, downPath } = this.#parentDown ?? own
     return new QueueDownError(`The ${shownName(layout)} is down (${downPath} exists), so it is not scanned`, {
       path: downPath,
       advice: 'Take it up again with queue.up()',

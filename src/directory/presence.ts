@@ -63,7 +63,10 @@ export function isMissing(error: unknown): boolean {
  *
  * @param syscall - The call that found this out.
  */
-export function queueMissing({ name, root, path: queue, parent }: Layout, syscall: string): QueueMissingError {
+export function queueMissing(
+  { name, root, path: queue, parent }: Layout,
+  syscall: string,
+): QueueMissingError {
   const shown = inspect(name)
   if (parent !== undefined) {
     return new QueueMissingError(`The queue ${inspect(parent.name)} has no host ${shown} (${queue})`, {

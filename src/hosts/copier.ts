@@ -102,7 +102,8 @@ export class Copier {
     const { item, raw } = outgoing
     const to = this.#pathOf(Place.queue, raw)
     try {
-      for (const place of [Place.done, Place.fail]) if (await isThere(this.#pathOf(place, raw))) return undefined
+      for (const place of [Place.done, Place.fail])
+        if (await isThere(this.#pathOf(place, raw))) return undefined
       await fs.link(bytePath(path.dirname(item.path), raw), to)
       return undefined
     } catch (error) {
@@ -118,7 +119,10 @@ export class Copier {
       const handle = await fs.open(directory)
       await handle.sync().finally(async () => handle.close())
     } catch (error) {
-      throw fileSystemError(failureOf(error, 'fsync', directory), `give items to the ${shownName(this.layout)}`)
+      throw fileSystemError(
+        failureOf(error, 'fsync', directory),
+        `give items to the ${shownName(this.layout)}`,
+      )
     }
   }
 
@@ -176,7 +180,10 @@ async function isThere(file: Buffer): Promise<boolean> {
 
 /** Whether a file has the contents of an item. @throws The error of a system call. */
 async function hasContents(file: Buffer, item: WorkItem): Promise<boolean> {
-  const handle = await fs.open(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK)
+  const handle = await fs.open(
+    file,
+    fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK,
+  )
   try {
     const info = await handle.stat()
     if (!info.isFile() || info.size !== item.size) return false

@@ -15,7 +15,6 @@ import { type Layout, placePath } from '../directory/layout.js'
 import { isMissing } from '../directory/presence.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import type { RawName } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 
@@ -66,7 +65,7 @@ async function keysIn(
   const directory = placePath(layout, place)
   try {
     const names = await fs.opendir(directory, { encoding: 'latin1', bufferSize: PAGE })
-    for await (const { name } of names) note(itemKey(name as RawName, encode))
+    for await (const { name } of names) note(itemKey(name, encode))
   } catch (error) {
     if (!isMissing(error))
       throw fileSystemError(failureOf(error, 'scandir', directory), 'look for delivered items')

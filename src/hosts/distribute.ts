@@ -142,11 +142,11 @@ class Run {
     )
     const inFlight = new Set<Promise<void>>()
     const held = new Set<WorkItem>()
-    let failure: { readonly error: unknown } | undefined
+    const failures: unknown[] = []
     const send = async (batch: readonly WorkItem[]): Promise<void> => {
       const sending: Promise<void> = this.#give(batch)
         .catch((error: unknown) => {
-          failure ??= { error }
+          failures.push(error)
         })
         .finally(() => {
           inFlight.delete(sending)
@@ -154,7 +154,7 @@ class Run {
         })
       inFlight.add(sending)
       if (inFlight.size >= BATCHES_IN_FLIGHT) await Promise.race(inFlight)
-      if (failure !== undefined) throw failure.error
+      if (failures.length > 0) throw failures[0]
     }
     let batch: WorkItem[] = []
     try {
@@ -171,7 +171,7 @@ class Run {
       await Promise.all(inFlight)
       for (const item of held) item.release()
     }
-    if (failure !== undefined) throw (failure as { readonly error: unknown }).error
+    if (failures.length > 0) throw failures[0]
     return {
       distributed: this.#distributed,
       left: this.#left,
@@ -182,9 +182,11 @@ class Run {
 
   async #give(batch: readonly WorkItem[]): Promise<void> {
     const delivered = await this.#findDelivered()
-    const outgoing = await Promise.all(batch.map(async (item) => outgoingOf(item, this.#options.link === true)))
+    const outgoing = await Promise.all(
+      batch.map(async (item) => outgoingOf(item, this.#options.link === true)),
+    )
     const isLeft = new Set<WorkItem>()
-    let isNews = false
+    const given: number[] = []
     await Promise.all(
       this.#copiers.map(async (copier) => {
         const known = delivered.get(copier.layout.path)
@@ -194,8 +196,10 @@ class Run {
           : outgoing.filter(({ item }) => !known.has(item.rawKey))
         const problems = await copier.give(missing)
         problems.forEach((problem, index) => {
-          isNews ||= problem === undefined
-          if (problem === undefined) return
+          if (problem === undefined) {
+            given.push(index)
+            return
+          }
           isLeft.add((missing[index] as Outgoing).item)
           const { name } = copier.layout
           if (!this.#errors.has(name)) this.#errors.set(name, problem)
@@ -203,7 +207,7 @@ class Run {
       }),
     )
     await Promise.all(batch.map(async (item) => this.#settle(item, isLeft.has(item))))
-    if (isNews && this.#options.trigger === true) this.#pull()
+    if (given.length > 0 && this.#options.trigger === true) this.#pull()
   }
 
   async #settle(item: WorkItem, isLeft: boolean): Promise<void> {

@@ -74,6 +74,11 @@ export class Pool<Item extends WorkableItem> {
     return this.#runs.size + this.#starting.length + this.#suspects.length + this.#ended.length === 0
   }
 
+  /** How many items it has taken that are not gone. */
+  get size(): number {
+    return this.#runs.size + this.#starting.length + this.#suspects.length
+  }
+
   /** Whether there is no place for another item. */
   get isFull(): boolean {
     if (this.#suspects.length > 0 || this.#alone !== undefined) return true
