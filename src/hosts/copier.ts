@@ -26,21 +26,28 @@ const { EEXIST } = os.constants.errno
 const MOST_IN_MEMORY = 65_536
 const COMPARED_AT_ONCE = 1024 * 1024
 
-/** An item on its way to the hosts. */
+/** An item on its way to another queue, where it gets the same name. */
 export interface Outgoing {
-  readonly item: WorkItem
+  readonly id: string
   readonly raw: RawName
+  readonly size: number
   /** Its contents, or its descriptor. */
   readonly payload: NativePayload
+  /** The directory that its file is in; for hard links. */
+  readonly directory: string | undefined
+  /** Reads the contents, to compare them. */
+  readonly read: () => AsyncIterable<Uint8Array>
 }
 
+/** A claimed item on its way. */
 export async function outgoingOf(item: WorkItem, isLinked: boolean): Promise<Outgoing> {
-  const raw = item.rawId
-  if (isLinked) return { item, raw, payload: null }
-  return { item, raw, payload: item.size <= MOST_IN_MEMORY ? await item.bytes() : await item.openFd() }
+  const { id, rawId: raw, size } = item
+  const payload = isLinked ? null : size <= MOST_IN_MEMORY ? await item.bytes() : await item.openFd()
+  const read = (): AsyncIterable<Uint8Array> => item.stream({ highWaterMark: COMPARED_AT_ONCE })
+  return { id, raw, size, payload, directory: isLinked ? path.dirname(item.path) : undefined, read }
 }
 
-/** The queue of one host. */
+/** One queue that gets items: that of a host, mostly. */
 export class Copier {
   readonly layout: Layout
   readonly #directory: QueueDirectory
@@ -54,6 +61,11 @@ export class Copier {
     this.#settings = settings
     this.#directory = new QueueDirectory(layout, settings)
     this.#isLinked = isLinked
+  }
+
+  /** @throws If the queue is missing or cannot be used. */
+  async open(): Promise<void> {
+    await this.#directory.open()
   }
 
   /** @returns For each item what keeps the host from having it; `undefined`: the host has it, as durable as the settings say. */
@@ -99,12 +111,12 @@ export class Copier {
   }
 
   async #linkOne(outgoing: Outgoing): Promise<FsqError | undefined> {
-    const { item, raw } = outgoing
+    const { directory = '', raw } = outgoing
     const to = this.#pathOf(Place.queue, raw)
     try {
       for (const place of [Place.done, Place.fail])
         if (await isThere(this.#pathOf(place, raw))) return undefined
-      await fs.link(bytePath(path.dirname(item.path), raw), to)
+      await fs.link(bytePath(directory, raw), to)
       return undefined
     } catch (error) {
       if (errnoOf(error) === -EEXIST) return this.#compare(outgoing)
@@ -127,10 +139,10 @@ export class Copier {
   }
 
   /** The host has an item of this name: it must be the same one. */
-  async #compare({ item, raw }: Outgoing): Promise<FsqError | undefined> {
-    const there = this.#pathOf(Place.queue, raw)
+  async #compare(outgoing: Outgoing): Promise<FsqError | undefined> {
+    const there = this.#pathOf(Place.queue, outgoing.raw)
     try {
-      if (await hasContents(there, item)) return undefined
+      if (await hasContents(there, outgoing)) return undefined
     } catch (error) {
       // It is worked on or finished.
       if (isMissing(error)) return undefined
@@ -138,7 +150,7 @@ export class Copier {
       return fileSystemError(failureOf(error, 'read', there.toString()), 'compare an item')
     }
     return new ContentError(
-      `The ${shownName(this.layout)} has another item with the name ${inspect(item.id)}, whose contents differ`,
+      `The ${shownName(this.layout)} has another item with the name ${inspect(outgoing.id)}, whose contents differ`,
       { path: there.toString(), advice: 'Look at both of them, and remove one' },
     )
   }
@@ -179,16 +191,15 @@ async function isThere(file: Buffer): Promise<boolean> {
 }
 
 /** Whether a file has the contents of an item. @throws The error of a system call. */
-async function hasContents(file: Buffer, item: WorkItem): Promise<boolean> {
+async function hasContents(file: Buffer, { size, read }: Outgoing): Promise<boolean> {
   const handle = await fs.open(
     file,
     fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK,
   )
   try {
     const info = await handle.stat()
-    if (!info.isFile() || info.size !== item.size) return false
-    for await (const part of item.stream({ highWaterMark: COMPARED_AT_ONCE })) {
-      const expected = part as Buffer
+    if (!info.isFile() || info.size !== size) return false
+    for await (const expected of read()) {
       const buffer = Buffer.allocUnsafe(expected.length)
       let filled = 0
       while (filled < buffer.length) {

@@ -98,6 +98,9 @@ function checked(options: DistributeOptions): DistributeOptions {
   return options
 }
 
+/** An item of the queue on its way. */
+type Sent = Outgoing & { readonly item: WorkItem }
+
 /** One distribution. */
 class Run {
   readonly #context: ItemContext
@@ -107,7 +110,7 @@ class Run {
   readonly #copiers: readonly Copier[]
   readonly #isAlone: boolean
   readonly #errors = new Map<string, FsqError>()
-  #delivered: Delivered | undefined
+  #delivered: Promise<Delivered> | undefined
   #distributed = 0
   #left = 0
   #triggerError: FsqError | undefined
@@ -182,8 +185,8 @@ class Run {
 
   async #give(batch: readonly WorkItem[]): Promise<void> {
     const delivered = await this.#findDelivered()
-    const outgoing = await Promise.all(
-      batch.map(async (item) => outgoingOf(item, this.#options.link === true)),
+    const outgoing: readonly Sent[] = await Promise.all(
+      batch.map(async (item) => ({ item, ...(await outgoingOf(item, this.#options.link === true)) })),
     )
     const isLeft = new Set<WorkItem>()
     const given: number[] = []
@@ -191,7 +194,7 @@ class Run {
       this.#copiers.map(async (copier) => {
         const known = delivered.get(copier.layout.path)
         const hasNone = known === undefined || known.size === 0
-        const missing: readonly Outgoing[] = hasNone
+        const missing: readonly Sent[] = hasNone
           ? outgoing
           : outgoing.filter(({ item }) => !known.has(item.rawKey))
         const problems = await copier.give(missing)
@@ -200,7 +203,7 @@ class Run {
             given.push(index)
             return
           }
-          isLeft.add((missing[index] as Outgoing).item)
+          isLeft.add((missing[index] as Sent).item)
           const { name } = copier.layout
           if (!this.#errors.has(name)) this.#errors.set(name, problem)
         })
@@ -223,7 +226,7 @@ class Run {
   async #findDelivered(): Promise<Delivered> {
     const { directory, settings } = this.#context
     if (!this.#isAlone) return findDelivered(directory.layout, this.#hosts, settings)
-    return (this.#delivered ??= await findDelivered(directory.layout, this.#hosts, settings))
+    return (this.#delivered ??= findDelivered(directory.layout, this.#hosts, settings))
   }
 
   #pull(): void {
