@@ -97,7 +97,7 @@ export class Copier {
         if (!isFailure(result)) return undefined
         if (isStale(result)) this.#directory.forget(handle)
         return result.errno === -EEXIST
-          ? this.#compare(items[index] as Outgoing)
+          ? this.compare(items[index] as Outgoing)
           : this.#directory.error(result, 'give an item to')
       }),
     )
@@ -119,7 +119,7 @@ export class Copier {
       await fs.link(bytePath(directory, raw), to)
       return undefined
     } catch (error) {
-      if (errnoOf(error) === -EEXIST) return this.#compare(outgoing)
+      if (errnoOf(error) === -EEXIST) return this.compare(outgoing)
       const failure = failureOf(error, 'link', to.toString())
       return fileSystemError(failure, `give an item to the ${shownName(this.layout)}`)
     }
@@ -138,8 +138,12 @@ export class Copier {
     }
   }
 
-  /** The host has an item of this name: it must be the same one. */
-  async #compare(outgoing: Outgoing): Promise<FsqError | undefined> {
+  /**
+   * Looks whether an item that the host has under this name is the same one.
+   *
+   * @returns The error if it is not. `undefined`: it is, or it does not wait any more.
+   */
+  async compare(outgoing: Outgoing): Promise<FsqError | undefined> {
     const there = this.#pathOf(Place.queue, outgoing.raw)
     try {
       if (await hasContents(there, outgoing)) return undefined

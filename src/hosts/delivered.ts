@@ -15,14 +15,18 @@ import { type Layout, placePath } from '../directory/layout.js'
 import { isMissing } from '../directory/presence.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
+import type { RawName } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 
 // Names that one call into the kernel's directory stream fetches.
 const PAGE = 4096
 
-/** The keys of the waiting items that a host has had, by the path of the host. */
-export type Delivered = ReadonlyMap<string, ReadonlySet<string>>
+/**
+ * The keys of the waiting items that a host has or has had, by the path of the host. `true`: an item waits there under the same name,
+ * and may be another one.
+ */
+export type Delivered = ReadonlyMap<string, ReadonlyMap<string, boolean>>
 
 /**
  * Looks which of the items that wait in the queue each host has or has had. Costs memory for those alone, however many items the hosts
@@ -35,37 +39,44 @@ export async function findDelivered(
   hosts: readonly Layout[],
   settings: Settings,
 ): Promise<Delivered> {
-  const waiting = new Set<string>()
-  await keysIn(queue, Place.queue, settings, (key) => waiting.add(key))
-  for (const { raw } of await claimedIn(queue.claimedPath)) waiting.add(itemKey(raw, settings.encode))
-  const delivered = new Map<string, ReadonlySet<string>>()
+  const { encode } = settings
+  const waiting = new Map<string, RawName>()
+  const wait = (raw: RawName): void => {
+    waiting.set(itemKey(raw, encode), raw)
+  }
+  await namesIn(queue, Place.queue, wait)
+  for (const { raw } of await claimedIn(queue.claimedPath)) wait(raw)
+  const delivered = new Map<string, ReadonlyMap<string, boolean>>()
   for (const host of hosts) {
-    const found = new Set<string>()
+    const found = new Map<string, boolean>()
     delivered.set(host.path, found)
     if (waiting.size === 0) continue
-    const note = (key: string): void => {
-      if (waiting.has(key)) found.add(key)
+    const note = (raw: RawName, waits: boolean): void => {
+      const key = itemKey(raw, encode)
+      const name = waiting.get(key)
+      if (name !== undefined && !found.has(key)) found.set(key, waits && name === raw)
+    }
+    const noteWaiting = (raw: RawName): void => {
+      note(raw, true)
+    }
+    const noteOther = (raw: RawName): void => {
+      note(raw, false)
     }
     // In the direction in which items move. A claimed item may also go back to queue/, so that is read twice.
-    await keysIn(host, Place.queue, settings, note)
-    for (const { raw } of await claimedIn(host.claimedPath)) note(itemKey(raw, settings.encode))
-    await keysIn(host, Place.queue, settings, note)
-    await keysIn(host, Place.done, settings, note)
-    await keysIn(host, Place.fail, settings, note)
+    await namesIn(host, Place.queue, noteWaiting)
+    for (const { raw } of await claimedIn(host.claimedPath)) noteOther(raw)
+    await namesIn(host, Place.queue, noteWaiting)
+    await namesIn(host, Place.done, noteOther)
+    await namesIn(host, Place.fail, noteOther)
   }
   return delivered
 }
 
-async function keysIn(
-  layout: Layout,
-  place: Place,
-  { encode }: Settings,
-  note: (key: string) => void,
-): Promise<void> {
+async function namesIn(layout: Layout, place: Place, note: (raw: RawName) => void): Promise<void> {
   const directory = placePath(layout, place)
   try {
     const names = await fs.opendir(directory, { encoding: 'latin1', bufferSize: PAGE })
-    for await (const { name } of names) note(itemKey(name, encode))
+    for await (const { name } of names) note(name)
   } catch (error) {
     if (!isMissing(error))
       throw fileSystemError(failureOf(error, 'scandir', directory), 'look for delivered items')

@@ -189,28 +189,31 @@ class Run {
       batch.map(async (item) => ({ item, ...(await outgoingOf(item, this.#options.link === true)) })),
     )
     const isLeft = new Set<WorkItem>()
-    const given: number[] = []
+    let given = 0
     await Promise.all(
       this.#copiers.map(async (copier) => {
         const known = delivered.get(copier.layout.path)
-        const hasNone = known === undefined || known.size === 0
-        const missing: readonly Sent[] = hasNone
-          ? outgoing
-          : outgoing.filter(({ item }) => !known.has(item.rawKey))
-        const problems = await copier.give(missing)
-        problems.forEach((problem, index) => {
-          if (problem === undefined) {
-            given.push(index)
-            return
-          }
-          isLeft.add((missing[index] as Sent).item)
+        const isKnown = ({ item }: Sent): boolean => known?.has(item.rawKey) === true
+        const missing =
+          known === undefined || known.size === 0 ? outgoing : outgoing.filter((one) => !isKnown(one))
+        const keep = (sent: Sent | undefined, problem: FsqError): void => {
+          if (sent !== undefined) isLeft.add(sent.item)
           const { name } = copier.layout
           if (!this.#errors.has(name)) this.#errors.set(name, problem)
+        }
+        const problems = await copier.give(missing)
+        problems.forEach((problem, index) => {
+          if (problem === undefined) given++
+          else keep(missing[index], problem)
         })
+        for (const one of outgoing) {
+          const problem = known?.get(one.item.rawKey) === true ? await copier.compare(one) : undefined
+          if (problem !== undefined) keep(one, problem)
+        }
       }),
     )
     await Promise.all(batch.map(async (item) => this.#settle(item, isLeft.has(item))))
-    if (given.length > 0 && this.#options.trigger === true) this.#pull()
+    if (given > 0 && this.#options.trigger === true) this.#pull()
   }
 
   async #settle(item: WorkItem, isLeft: boolean): Promise<void> {
