@@ -306,8 +306,8 @@ napi_value SetStop(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync, exact?}) -> a handle, so that the
-// properties are read only once
+// ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync, exact?}) -> a handle, so that
+// the properties are read only once
 napi_value NewItemForm(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const JsArgument values = arguments[0];

@@ -161,8 +161,8 @@ void Batch::EnqueueEmpty(Building& building) {
   }
 }
 
-// If the file needs a name in tmp/, its timestamp may differ from the one of the name in queue/. An exact name
-// never stands in tmp/: other programs truncate the file of that name there.
+// If the file needs a name in tmp/, its timestamp may differ from the one of the name in queue/. An exact
+// name never stands in tmp/: other programs truncate the file of that name there.
 Failure Batch::OpenFile(Building& building, platform::LinkWay way, mode_t mode) {
   for (int collisions = 0;; collisions++) {
     if (form_.exact) (void)building.name.At(AboutNow(), form_.names, private_suffix_);

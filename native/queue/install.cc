@@ -145,12 +145,14 @@ Failure Installer::MakeFifo(const Installation::Fifo& fifo) {
   const std::string& name = fifo.name;
   const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
   const auto is_made = [&] { return IsThere(hidden_.get(), name); };
-  if (RetryUnlessMade([&] { return FSQ_CALL_ONCE("install.fifo", ::mkfifo(path.c_str(), 0600)); }, is_made) == -1)
+  if (RetryUnlessMade([&] { return FSQ_CALL_ONCE("install.fifo", ::mkfifo(path.c_str(), 0600)); }, is_made) ==
+      -1)
     return Failure{LastError(), "mkfifo", path};
   made_files_.push_back(name);
   if (plan_.user != -1 || plan_.group != -1) {
-    const int owned = FSQ_CALL("install.chown", ::fchownat(hidden_.get(), name.c_str(), static_cast<uid_t>(plan_.user),
-                                                           static_cast<gid_t>(plan_.group), AT_SYMLINK_NOFOLLOW));
+    const int owned =
+        FSQ_CALL("install.chown", ::fchownat(hidden_.get(), name.c_str(), static_cast<uid_t>(plan_.user),
+                                             static_cast<gid_t>(plan_.group), AT_SYMLINK_NOFOLLOW));
     if (owned == -1) return Failure{LastError(), "fchown", path};
   }
   if (FSQ_CALL("install.chmod", ::fchmodat(hidden_.get(), name.c_str(), fifo.mode, 0)) == -1)

@@ -244,7 +244,7 @@ export async function vsreenqueue(
     size: payload.length,
     payload,
     directory: undefined,
-    async *read () {
+    async *read() {
       yield payload
     },
   }

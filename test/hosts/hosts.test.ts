@@ -4,8 +4,7 @@ import path from 'node:path'
 import { expect, test } from '@jest/globals'
 
 import * as fsq from '../../src/index.js'
-import type {
-  Queue} from '../../src/index.js';
+import type { Queue } from '../../src/index.js'
 import {
   QueueDownError,
   QueueExistsError,
