@@ -7,6 +7,8 @@ import { type ScenarioName, trace } from './kill.js'
 // Reached by what the other tests of this folder do, and by no scenario.
 const ELSEWHERE: readonly string[] = [
   'install.cleanup',
+  // Of queues with a trigger: test/hosts.
+  'install.fifo',
   // Only of an item whose descriptor was asked for.
   'finish.fstat',
   // Only root gives files away.
