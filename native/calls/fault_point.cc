@@ -42,7 +42,8 @@ constexpr const char* kPoints[] = {
     "claim.rename",     "worker.mkdir",     "worker.chown",      "worker.chmod",      "worker.open",
     "worker.write",     "worker.guard",     "worker.lock",       "worker.look",       "worker.fsync",
     "worker.unlink",    "worker.rmdir",     "takeover.open",     "takeover.lock",     "takeover.look",
-    "takeover.read",    "fence.read",       "item.open",         "install.write",
+    "takeover.read",    "fence.read",       "item.open",         "install.write",     "worker.own",
+    "worker.disown",    "takeover.disown",  "finish.disown",
 };
 
 struct Rule {

@@ -21,7 +21,7 @@ bool RenameClaimer::Try(const Listing::Entry& entry, size_t position) {
   if (!batch_.holder) batch_.holder = directory_.Worker(&batch_.failure);
   if (!batch_.holder) return false;
   Attempt attempt{entry, position, std::string(entry.view())};
-  if (attempt.name == WorkerDirectory::kLockName) {
+  if (!WorkerDirectory::IsItem(attempt.name)) {
     errno = EEXIST;
     NoteUnreadable("renameat2", entry);
     return true;

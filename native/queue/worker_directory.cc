@@ -131,6 +131,11 @@ std::shared_ptr<WorkerDirectory> WorkerDirectory::Seize(const QueueDirectory& qu
     if (!worker->directory_.valid()) return nullptr;
   }
   if (!worker->HasLock(queue, lock.get())) return nullptr;
+  // Before any item moves: from now on, its worker cannot take the moves of others for its own.
+  if (worker->RemoveEntry("takeover.disown", worker->directory_.get(), kOwnedName, 0) == -1) {
+    if (errno != EACCES && errno != EPERM) *failure = worker->FailureOf("unlinkat", kOwnedName);
+    return nullptr;
+  }
   worker->fence_ = Fence::Start(std::move(lock), kind, begun_ns, lease_ms, failure);
   return worker->fence_ ? worker : nullptr;
 }
@@ -151,10 +156,18 @@ Failure WorkerDirectory::MakeIn(const QueueDirectory& queue, Descriptor* lock) {
   if (RetryInterrupted(::fstat, claimed_.get(), &like) == -1) return FailureOf("fstat");
   if (const char* const failed = MakeDirectoryLike(claimed_.get(), name_, like, &directory_))
     return FailureOf(failed);
-  *lock = Descriptor(FSQ_CALL("worker.open", ::openat(directory_.get(), kLockName,
-                                                      kLockFlags | O_CREAT | O_EXCL, like.st_mode & 0666)));
+  constexpr int kMake = kLockFlags | O_CREAT | O_EXCL;
+  // First, so that a worker that finds `.lock` finds it, too.
+  const bool is_owned =
+      Descriptor(FSQ_CALL("worker.own", ::openat(directory_.get(), kOwnedName, kMake, like.st_mode & 0666)))
+          .valid();
+  if (is_owned)
+    *lock = Descriptor(
+        FSQ_CALL("worker.open", ::openat(directory_.get(), kLockName, kMake, like.st_mode & 0666)));
   Failure failure;
-  if (!lock->valid()) {
+  if (!is_owned) {
+    failure = FailureOf("openat", kOwnedName);
+  } else if (!lock->valid()) {
     failure = FailureOf("openat", kLockName);
   } else if (AdornLike(lock->get(), like, like.st_mode & 0666) == -1) {
     failure = FailureOf("fchmod", kLockName);
@@ -204,7 +217,18 @@ int WorkerDirectory::RemoveEntry(const char* point, int directory, const char* n
   return removed == 0 || errno == ENOENT ? 0 : -1;
 }
 
+int WorkerDirectory::ProveOwned() {
+  if (IsLost()) return 0;
+  if (FSQ_CALL("finish.disown", ::unlinkat(directory_.get(), kOwnedName, 0)) == 0) return 1;
+  if (errno != ENOENT && errno != ESTALE) return -1;
+  fence_->Fall();
+  return 0;
+}
+
+// `.lock` comes last: a directory without it looks like one that its worker is still making.
 Failure WorkerDirectory::Unmake() {
+  if (RemoveEntry("worker.disown", directory_.get(), kOwnedName, 0) == -1)
+    return FailureOf("unlinkat", kOwnedName);
   if (RemoveEntry("worker.unlink", directory_.get(), kLockName, 0) == -1)
     return FailureOf("unlinkat", kLockName);
   // NFS keeps a removed file under another name in the directory for as long as it is open.

@@ -50,6 +50,7 @@ function chooseEnding() {
 }
 
 async function finish(item, action) {
+  note('finishing', item.key)
   await item[action]()
   note('finished', item.key)
 }

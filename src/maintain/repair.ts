@@ -4,10 +4,12 @@
  * @module
  */
 import fs from 'node:fs'
-import { rmdir } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
+import path from 'node:path'
 
 import { Place } from '../addon/native.js'
 import { claimKindSync } from '../directory/claim-kind.js'
+import { WORKER_OWNED } from '../directory/claimed.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError, SettingError } from '../errors/classes.js'
@@ -178,6 +180,7 @@ export async function mend(
       return undefined
     }
     case 'remove empty directory':
+      await rm(path.join(file, WORKER_OWNED), { force: true })
       await rmdir(file)
       return undefined
     case 'make directory':

@@ -10,8 +10,8 @@ import path from 'node:path'
 
 import { type LockKind, Place } from '../addon/native.js'
 import { claimKindSync } from '../directory/claim-kind.js'
-import { WORKER_LOCK, parseWorkerName, workerPath } from '../directory/claimed.js'
-import { type Layout, isDeleted, placePath } from '../directory/layout.js'
+import { WORKER_LOCK, isClaimedName, parseWorkerName, workerPath } from '../directory/claimed.js'
+import { type Layout, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -105,7 +105,7 @@ function claimingWorkers(layout: Layout, settings: Settings): readonly WorkerInf
 }
 
 function claimedItems(layout: Layout, worker: RawName, settings: Settings): readonly ItemInHand[] {
-  const names = namesAt(workerPath(layout, worker)).filter((raw) => raw !== WORKER_LOCK && !isDeleted(raw))
+  const names = namesAt(workerPath(layout, worker)).filter(isClaimedName)
   return names.toSorted().map((raw) => namesOf(raw, settings))
 }
 
