@@ -114,6 +114,7 @@ class SeizeTask : public Task {
       for (Seized::Item& item : seized.items) {
         ClaimedDescriptor descriptor;
         descriptor.Remember(item.info);
+        descriptor.RememberClaim(ChangedUs(item.info));
         data.Hold(ids_[next++], {std::move(descriptor), std::move(item.name), directory_, seized.directory});
       }
     }

@@ -229,6 +229,8 @@ Failure Mover::Resolve(const Failure& failure) const {
 Failure Mover::Move() {
   if (Failure failure = item_.holder ? CheckHeld() : CheckOurs()) return failure;
   if (item_.discard) return Remove();
+  if (item_.holder && item_.to_place == Place::kQueue)
+    item_.holder->AwaitClock(item_.descriptor.claimed_us());
   if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDueTime()) == -1) {
     const bool has_left = item_.holder && (errno == ENOENT || errno == ESTALE);
     if (has_left) return Resolve(FailureOf("utimensat"));

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -223,6 +224,23 @@ int WorkerDirectory::ProveOwned() {
   if (errno != ENOENT && errno != ESTALE) return -1;
   fence_->Fall();
   return 0;
+}
+
+// A change of `.lock` reads the clock: no call tells it otherwise, and only that of the server counts.
+void WorkerDirectory::AwaitClock(int64_t claimed_us) {
+  constexpr timespec kPause{0, 1'000'000};
+  // The clock of an old file system counts in seconds. One that was set back must keep nothing waiting.
+  constexpr int kMostPauses = 1100;
+  for (int pauses = 0; clock_us_ <= claimed_us; pauses++) {
+    if (pauses > 0) ::nanosleep(&kPause, nullptr);
+    struct stat info;
+    // If another worker has taken over, the move finds that out.
+    if (FSQ_CALL("worker.clock", ::utimensat(directory_.get(), kLockName, nullptr, AT_SYMLINK_NOFOLLOW)) ==
+            -1 ||
+        LookAt(directory_.get(), kLockName, &info) == -1)
+      return;
+    clock_us_ = pauses == kMostPauses ? claimed_us + 1 : FSQ_ANSWER("worker.clock", ChangedUs(info));
+  }
 }
 
 // `.lock` comes last: a directory without it looks like one that its worker is still making.

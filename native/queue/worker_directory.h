@@ -11,6 +11,7 @@
 //     left by a dead worker ── another worker gets the lock ──> seized ── Remove() ──> removed
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -69,6 +70,10 @@ class WorkerDirectory {
   // this works once. The second time, the worker loses its claims, and begins anew with another directory.
   int ProveOwned();
 
+  // Waits until the clock of the file system is past a claim, given by its number. An item that goes back to
+  // queue/ after that gets a greater number by its next claim. Many clocks stand still for some milliseconds.
+  void AwaitClock(int64_t claimed_us);
+
   // Calls `visit` for each item. 0, or -1 with errno. Never from a cache of this machine.
   template <typename Callback>
   int Visit(Callback visit) const {
@@ -115,6 +120,7 @@ class WorkerDirectory {
   Descriptor claimed_;    // claimed/
   Descriptor directory_;  // claimed/NAME
   std::shared_ptr<Fence> fence_;
+  std::atomic<int64_t> clock_us_{0};  // the latest reading
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.

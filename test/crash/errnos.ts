@@ -94,6 +94,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'worker.write': ['ENOSPC', 'EDQUOT', 'EIO'],
   'worker.own': [...OPENING, 'EEXIST'],
   'worker.disown': ['EIO', 'EACCES', 'EROFS', 'ENOENT'],
+  'worker.clock': ['EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOENT'],
   'worker.lock': ['EAGAIN', 'ENOLCK', 'EIO'],
   'worker.look': LOOKING,
   'worker.fsync': SYNCING,

@@ -183,14 +183,64 @@ describe('an item', () => {
   test('has a number that grows from claim to claim', async () => {
     const worker = new Worker()
     const name = await worker.enqueue('x')
-    const first = await worker.claimOne()
-    expect(Math.abs(first.claimedAt / 1000 - Date.now())).toBeLessThan(60_000)
-    expect(await worker.finish(name, 'queue')).toBeNull()
-    await until('the clock of the file system has gone on', () => {
-      fs.writeFileSync(path.join(queue, 'tmp', 'clock'), '')
-      return fs.statSync(path.join(queue, 'tmp', 'clock')).ctimeMs * 1000 > first.claimedAt + 1000
+    let last = 0
+    for (let count = 0; count < 20; count++) {
+      const { claimedAt } = await worker.claimOne()
+      expect(claimedAt).toBeGreaterThan(last)
+      last = claimedAt
+      expect(await worker.finish(name, 'queue')).toBeNull()
+    }
+    expect(Math.abs(last / 1000 - Date.now())).toBeLessThan(60_000)
+  })
+
+  describe('goes back only after the clock of the file system has gone on since its claim', () => {
+    /** The first two looks find that it has not. */
+    const standing = (claimedAt: number, then: string): string =>
+      `worker.clock#1=answer:${claimedAt};worker.clock#2=answer:${claimedAt};worker.clock#3=${then}`
+
+    test('to be retried', async () => {
+      const worker = new Worker()
+      const name = await worker.enqueue('x')
+      const { claimedAt } = await worker.claimOne()
+      await worker.ask('setFaults', { faults: standing(claimedAt, `answer:${claimedAt + 1}`) })
+      expect(await worker.finish(name, 'queue', { to: withTries(name, 1) })).toBeNull()
+      expect(await worker.ask('hits')).toMatchObject({ 'worker.clock': 3 })
+      const again = await worker.claimOne()
+      await worker.ask('setFaults', { faults: standing(again.claimedAt, 'kill') })
+      await worker.dieIn('finish', { name: again.name, place: 'queue' })
+      expect(files()).toEqual({ ...NONE, claimed: [`${again.name}: x`] })
     })
-    expect((await worker.claimOne()).claimedAt).toBeGreaterThan(first.claimedAt)
+
+    test('of a worker that has died', async () => {
+      const dead = new Worker()
+      const name = await dead.enqueue('x')
+      const { claimedAt } = await dead.claimOne()
+      dead.child.kill()
+      await dead.child.ended
+      const dying = new Worker(standing(claimedAt, 'kill'))
+      await dying.ask('seize')
+      await dying.dieIn('finish', { name, place: 'queue' })
+      expect(files()).toEqual({ ...NONE, claimed: [`${name}: x`] })
+      expect(await new Worker().takeOver()).toEqual([name])
+    })
+
+    test('but does not wait for a clock that was set back', async () => {
+      const worker = new Worker('worker.clock=answer:0')
+      const [name, other] = [await worker.enqueue('x'), await worker.enqueue('y')]
+      await worker.claim()
+      expect(await worker.finish(name, 'queue')).toBeNull()
+      const { 'worker.clock': looks } = await worker.ask<Record<string, number>>('hits')
+      expect(looks).toBeGreaterThan(1000)
+      expect(await worker.finish(other, 'queue', { to: withTries(other, 1) })).toBeNull()
+    })
+
+    test('and is finished without a look at the clock', async () => {
+      const worker = new Worker()
+      const name = await worker.enqueue('x')
+      await worker.claimOne()
+      expect(await worker.finish(name, 'done')).toBeNull()
+      expect(await worker.ask('hits')).toMatchObject({ 'worker.clock': 0 })
+    })
   })
 
   test('gets an entropy that begins at a random number in each process', async () => {
