@@ -215,6 +215,8 @@ Failure Mover::Resolve(const Failure& failure) const {
   }
   if (at_source == 1) return as(ENOENT);  // the target directory has been removed
   if (is_held) {
+    // Nothing is left of the item, neither here nor with another worker.
+    if (directory_.Vanished(Place::kQueue)) return as(ESTALE);
     // In queue/, another worker may have claimed it since.
     const bool may_be_made = at_target == 1 || item_.discard || item_.to_place == Place::kQueue;
     return may_be_made ? ProveMoved() : as(EOWNERDEAD);
