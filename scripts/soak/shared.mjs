@@ -25,7 +25,7 @@ const FAULT_BUILD = fileURLToPath(new URL('../../test/support/fault-build.cjs', 
 const FEEDERS = 2
 const LEASE_MS = 1000
 const PATIENCE_MS = 60_000
-const { EINVAL, EIO } = os.constants.errno
+const { EINVAL, EIO, ENOTEMPTY } = os.constants.errno
 
 const LINKS = `claim.exclusive=errno:${EINVAL};finish.rename=errno:${EINVAL}`
 /** The server says that the lock is lost. */
@@ -33,8 +33,8 @@ const REVOKED = `fence.read=errno:${EIO}`
 const REVOKED_ONCE = `fence.read#1=errno:${EIO}`
 /** The server gives the locks of all others away. */
 const GRANTED = 'takeover.lock=answer:0'
-/** It gives items back long before it removes the directories that they were in: so their first owners do not find these gone. */
-const SLOWLY = 'worker.disown=delay:100'
+/** It gives items back, and cannot remove the directories that they were in yet: so their first owners do not find these gone. */
+const KEPT = `worker.disown=errno:${ENOTEMPTY}`
 
 const { values } = parseArgs({
   options: {
@@ -51,8 +51,6 @@ const logs = path.join(root, 'logs')
 fs.mkdirSync(logs)
 let queue = await Queue.install('q', { root, claims: 'rename', durability: 'none' })
 
-const until = performance.now() + 1000 * seconds
-const isOver = () => performance.now() >= until
 const random = (most) => Math.random() * most
 const counts = { kills: 0, stops: 0, closes: 0, revocations: 0, grants: 0, thefts: 0 }
 const killed = new Set()
@@ -132,11 +130,19 @@ const CHAOS = {
     await later(random(300))
     for (const child of fleet) set(child, '')
   },
-  /** The server gives the locks of all others to this one, although their fences stand. */
+  /**
+   * The server gives the locks of all others to this one. They stand still for less than the lease: their fences stand, and this one
+   * finishes their items.
+   */
   async steal(index) {
-    set(fleet[index], `${GRANTED};${SLOWLY}`)
+    const others = fleet.toSpliced(index, 1)
+    set(fleet[index], `${GRANTED};${KEPT}`)
     counts.thefts++
-    await later(random(500))
+    // It looks for dead workers about every second.
+    await later(random(1000))
+    for (const other of others) other.kill('SIGSTOP')
+    await later(LEASE_MS / 2)
+    for (const other of others) other.kill('SIGCONT')
     set(fleet[index], '')
   },
   /** One loses its lock, which no other gets. */
@@ -156,6 +162,11 @@ async function makeChaos() {
   }
 }
 
+// On a machine with much to do, processes take seconds to start.
+const patience = performance.now() + PATIENCE_MS
+while (itemsLeft() === 0 && performance.now() < patience) await later(20)
+const until = performance.now() + 1000 * seconds
+const isOver = () => performance.now() >= until
 await makeChaos()
 
 // Calm: all that waits is finished.
