@@ -59,8 +59,8 @@ class Mover {
         [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(source_, item_.from.c_str(), 0)); },
         [&] { return HasLeft(); });
   }
-  // Whether an interrupted call has already taken effect. Without a lock, another worker may have moved the
-  // item: then the call is made again, and Resolve looks who has.
+  // Whether an interrupted call has already taken effect. Where claims are renames, another worker may have
+  // moved the item instead: so the call is repeated, and Resolve finds out which of the two it was.
   bool HasLeft() const { return !item_.holder && IsOurs(source_, item_.from) == 0; }
   bool HasTwoNames() const;
   int Stat(struct stat* info) const;
@@ -172,8 +172,8 @@ Failure Mover::RemoveLinked() const {
   return is_gone && item_.holder ? ProveMoved() : FailureOf("unlinkat");
 }
 
-// In a queue whose claims are renames, the item is where this move was to bring it, or nowhere. If another
-// worker has taken this one's directory over, that one has moved it.
+// In a queue whose claims are renames, the item has left the directory of this worker. Unless another worker
+// has taken the directory over, this move has done that, and its answer was lost.
 Failure Mover::ProveMoved() const {
   const int proved = item_.holder->ProveOwned();
   if (proved == 0) errno = EOWNERDEAD;

@@ -226,7 +226,7 @@ int WorkerDirectory::ProveOwned() {
   return 0;
 }
 
-// A change of `.lock` reads the clock: no call tells it otherwise, and only that of the server counts.
+// Changes `.lock` to read the clock of the file system from its change time: no call asks for that clock.
 void WorkerDirectory::AwaitClock(int64_t claimed_us) {
   constexpr timespec kPause{0, 1'000'000};
   // The clock of an old file system counts in seconds. One that was set back must keep nothing waiting.
