@@ -43,7 +43,8 @@ constexpr const char* kPoints[] = {
     "worker.write",     "worker.guard",     "worker.lock",       "worker.look",       "worker.fsync",
     "worker.unlink",    "worker.rmdir",     "takeover.open",     "takeover.lock",     "takeover.look",
     "takeover.read",    "fence.read",       "item.open",         "install.write",     "install.fifo",
-    "receive.look",     "receive.rename",
+    "receive.look",     "receive.rename",   "worker.own",        "worker.disown",     "takeover.disown",
+    "finish.disown",    "worker.clock",
 };
 
 struct Rule {

@@ -21,7 +21,7 @@ bool RenameClaimer::Try(const Listing::Entry& entry, size_t position) {
   if (!batch_.holder) batch_.holder = directory_.Worker(&batch_.failure);
   if (!batch_.holder) return false;
   Attempt attempt{entry, position, std::string(entry.view())};
-  if (attempt.name == WorkerDirectory::kLockName) {
+  if (!WorkerDirectory::IsItem(attempt.name)) {
     errno = EEXIST;
     NoteUnreadable("renameat2", entry);
     return true;
@@ -193,8 +193,8 @@ RenameClaimer::Found RenameClaimer::Examine(Attempt& attempt) {
   claim.descriptor.Remember(info);
   claim.size = info.st_size;
   claim.position = attempt.position;
-  const timespec& changed = platform::ChangedAt(info);
-  claim.claimed_us = int64_t{changed.tv_sec} * 1'000'000 + changed.tv_nsec / 1000;
+  claim.claimed_us = ChangedUs(info);
+  claim.descriptor.RememberClaim(claim.claimed_us);
   Read(claim, opened.get());
   batch_.claims.push_back(std::move(claim));
   attempt.is_kept = true;

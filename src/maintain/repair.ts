@@ -4,11 +4,13 @@
  * @module
  */
 import { constants } from 'node:fs'
-import { rmdir } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
+import path from 'node:path'
 
 import { Place } from '../addon/native.js'
 import type { FileCalls } from '../directory/calls.js'
 import { claimKindBy } from '../directory/claim-kind.js'
+import { WORKER_OWNED } from '../directory/claimed.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { receivedPath } from '../directory/received.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -199,6 +201,7 @@ export async function mend(
       return undefined
     }
     case 'remove empty directory':
+      await rm(path.join(file, WORKER_OWNED), { force: true })
       await rmdir(file)
       return undefined
     case 'make directory':

@@ -15,10 +15,11 @@ const ELSEWHERE: readonly string[] = [
   'log.chown',
   // Of queues whose claims are renames: test/rename.
   ...['enqueue.delayed', 'finish.delayed', 'claim.access', 'claim.rename', 'item.open', 'fence.read'],
-  ...['guard', 'mkdir', 'chown', 'chmod', 'open', 'write', 'lock', 'look', 'fsync', 'unlink', 'rmdir'].map(
+  ...['guard', 'mkdir', 'chown', 'chmod', 'own', 'open', 'write', 'lock', 'look', 'fsync'].map(
     (call) => `worker.${call}`,
   ),
-  ...['open', 'lock', 'look', 'read'].map((call) => `takeover.${call}`),
+  ...['worker.disown', 'worker.unlink', 'worker.rmdir', 'finish.disown'],
+  ...['open', 'lock', 'disown', 'look', 'read'].map((call) => `takeover.${call}`),
   // Of a receiver: test/receive.
   ...['receive.look', 'receive.rename'],
   ...['lock.look', 'lock.open', 'lock.fstat', 'lock.lock', 'lock.stat'],
