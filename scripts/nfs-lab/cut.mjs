@@ -10,7 +10,7 @@ const AWAY_MS = 2500 * LEASE_S
 async function lose({ server, a, b }, bar, queue, away, back) {
   const journal = new Journal()
   await install(a, queue)
-  const victim = journal.start(a, 'work', queue, 3 * AWAY_MS)
+  const victim = journal.start(a, 'work', queue, 1.4 * AWAY_MS)
   await journal.first(a, 'ready')
   await journal.start(b, 'feed', queue, 'x', 1).ended
   await journal.first(a, 'begin')

@@ -33,7 +33,7 @@ const ROLES = {
       const [label] = item.args
       say('begin', label)
       item.signal.addEventListener('abort', () => say('told', label))
-      await later(Number(ms) * (0.5 + Math.random()))
+      await later(Number(ms))
       await item.done().then(
         () => say('done', label),
         (error) => say('refused', label, error.name),
