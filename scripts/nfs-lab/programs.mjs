@@ -7,7 +7,8 @@ export const FSQ = 'node /repo/dist/command/cli/main.js'
 const WORKER = 'exec node /repo/scripts/nfs-lab/worker.mjs'
 
 /** What the programs of one trial have told: [what, label, ...]. `at` is the time on the host, the one clock of all machines. */
-export class Journal extends EventEmitter {
+export class Journal {
+  #news = new EventEmitter()
   lines = []
 
   /** Starts a program (see worker.mjs) in a machine. */
@@ -15,10 +16,11 @@ export class Journal extends EventEmitter {
     return machine.start(`${WORKER} ${words.join(' ')}`, (line) => {
       const [what, label, ...rest] = line.split(' ')
       this.lines.push({ at: performance.now(), machine, what, label, rest, text: `${machine.name}: ${line}` })
-      this.emit('line')
+      this.#news.emit('line')
     })
   }
 
+  /** All lines of one kind. */
   all(what) {
     return this.lines.filter((line) => line.what === what)
   }
@@ -28,13 +30,13 @@ export class Journal extends EventEmitter {
     for (;;) {
       const found = this.lines.find((line) => line.machine === machine && line.what === what)
       if (found !== undefined) return found
-      await once(this, 'line')
+      await once(this.#news, 'line')
     }
   }
 
   /** Waits until `count` different items are done. */
   async done(count) {
-    while (new Set(this.all('done').map(({ label }) => label)).size < count) await once(this, 'line')
+    while (new Set(this.all('done').map(({ label }) => label)).size < count) await once(this.#news, 'line')
   }
 
   /** The items that a handler began with more than once. */
