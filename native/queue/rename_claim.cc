@@ -149,8 +149,9 @@ RenameClaimer::Found RenameClaimer::Examine(Attempt& attempt) {
   WorkerDirectory& worker = *batch_.holder;
   const Listing::Entry& entry = attempt.entry;
   const Descriptor opened(
-      FSQ_CALL("claim.open", ::openat(worker.fd(), attempt.name.c_str(),
-                                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
+      FSQ_CALL("claim.open", platform::OpenBriefly(worker.fd(), attempt.name.c_str(),
+                                                   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+                                                   directory_.file_system())));
   if (!opened.valid()) {
     if (errno == ENOENT) return Found::kNothing;
     // Another file got this name after the look.

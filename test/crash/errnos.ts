@@ -105,7 +105,7 @@ const ERRNOS: Readonly<Record<string, readonly Code[]>> = {
   'takeover.disown': ['EIO', 'EACCES', 'EROFS', 'ENOENT'],
   'takeover.look': LOOKING,
   'takeover.read': ['EIO', 'ESTALE'],
-  'fence.read': ['EIO', 'ESTALE', 'ENOMEM'],
+  'fence.read': ['EIO', 'ESTALE', 'EBADF', 'ENOMEM'],
   'item.open': OPENING,
   // Of a worker's file in meta/.
   'lock.lock': ['ENOLCK', 'EINVAL'],

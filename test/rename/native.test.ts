@@ -10,7 +10,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals'
 import { Child, makeDirectory, until } from '../support/child.js'
 import { WORKER_FILES } from './claimed.js'
 
-const { EINTR, EINVAL, EEXIST, ENOENT, ENOTEMPTY, EOWNERDEAD, EIO, ESTALE } = {
+const { EBADF, EINTR, EINVAL, EEXIST, ENOENT, ENOTEMPTY, EOWNERDEAD, EIO, ESTALE } = {
   EOWNERDEAD: process.platform === 'linux' ? 130 : 105,
   ...os.constants.errno,
 }
@@ -800,6 +800,7 @@ describe('the fence', () => {
 
   test.each([
     ['a read fails with EIO, at once', `fence.read=errno:${EIO}`, 5000, 1000],
+    ['a read fails with EBADF, at once', `fence.read=errno:${EBADF}`, 5000, 1000],
     ['no read succeeds for 0.8 of a lease', `fence.read=errno:${os.constants.errno.ENOMEM}`, LEASE, 0],
     ['a read hangs', 'fence.read=delay:60000', LEASE, 0],
   ])(
