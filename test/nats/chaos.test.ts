@@ -65,7 +65,7 @@ suite('chaos', () => {
   ])(
     'it notices what is missing: %s',
     async (variant, parts) => {
-      await using chain = await Chain.start(variant, 0.05)
+      await using chain = await Chain.start(variant, 0.2)
       const patience = performance.now() + PATIENCE_MS
       await rage(chain, () => chain.twice().length > 0 || performance.now() > patience, parts, 2000)
       expect(chain.twice().length).toBeGreaterThan(0)
