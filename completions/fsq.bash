@@ -33,7 +33,7 @@ _fsq_read() {
           command=$word long=" $(_fsq_options "$command") "
           case $command in
             install) short=ogm ;; enqueue) short=ugmf ;; scan) short=tmSTFrj ;; down) short=ugm ;; list) short=s ;;
-            retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; top) short=i ;; *) short='' ;;
+            retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; top) short=i ;; forward | receive) short=ji ;; *) short='' ;;
           esac
         else
           operands+=("$word")
@@ -64,10 +64,12 @@ _fsq_options() {
     doctor) echo --json --peer --help ;;
     show | stats) echo --json --help ;;
     cat) echo --help ;;
-    retry) echo --all --argument= --older-than= --error= --limit= --keep-tries --dry-run --id --verbose --help ;;
+    retry) echo --all --argument= --older-than= --error= --limit= --done --keep-tries --dry-run --id --verbose --help ;;
     rm) echo --all --argument= --older-than= --state= --dry-run --verbose --help ;;
     prune) echo --older-than= --keep= --done --failed --dry-run --verbose --help ;;
     top) echo --interval= --json --help ;;
+    forward) echo --to= --stream= --domain= --subject= --strict --object-bucket= --once --jobs= --keep= --in-doubt= --name= --creds= --tls-ca= --tls-cert= --tls-key= --json --interval= --print-stream --replicas= --verbose --help ;;
+    receive) echo --from= --stream= --domain= --consumer= --jobs= --keep= --name= --creds= --tls-ca= --tls-cert= --tls-key= --json --interval= --print-consumer --verbose --help ;;
     watch) echo --json --verbose --help ;;
     audit) echo --json --exit-code --help ;;
     repair) echo --dry-run --yes --claims= --verbose --help ;;
@@ -96,7 +98,7 @@ _fsq() {
       # Where a command has the option -r, it is a rate.
       [[ -z $command ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); }
       return ;;
-    -f | --file)
+    -f | --file | --creds | --tls-ca | --tls-cert | --tls-key)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return ;;
@@ -105,6 +107,7 @@ _fsq() {
       [[ $command == list ]] && states+=' all'
       COMPREPLY=($(compgen -W "$states" -- "$cur"))
       return ;;
+    --in-doubt) COMPREPLY=($(compgen -W 'hold publish' -- "$cur")); return ;;
     --keep-done) COMPREPLY=($(compgen -W 'yes no' -- "$cur")); return ;;
     --claims)
       local kinds=rename
@@ -126,12 +129,12 @@ _fsq() {
   fi
   case $command:${#operands[@]} in
     :*)
-      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue install list log prune repair retry rm scan show stats top uninstall up wait watch' -- "$cur")) ;;
+      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue forward install list log prune receive repair retry rm scan show stats top uninstall up wait watch' -- "$cur")) ;;
     doctor:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     retry:[1-9]*) _fsq_names "$root/${operands[0]}/${FSQ_FAIL:-fail}/$cur"* ;;
     show:[1-9]* | cat:[1-9]* | rm:[1-9]* | log:[1-9]* | wait:[1-9]*)
       _fsq_names "$root/${operands[0]}"/{"${FSQ_QUEUE:-queue}","${FSQ_DONE:-done}","${FSQ_FAIL:-fail}"}/"$cur"* ;;
-    enqueue:0 | scan:0 | show:0 | cat:0 | log:0 | wait:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | top:* | watch:* | audit:* | repair:* | prune:*)
+    enqueue:0 | scan:0 | forward:0 | receive:0 | show:0 | cat:0 | log:0 | wait:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | top:* | watch:* | audit:* | repair:* | prune:*)
       _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
     scan:1) COMPREPLY=($(compgen -c -- "$cur")) ;;
     scan:* | enqueue:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;

@@ -415,7 +415,7 @@ export class Queue<out T extends Shape = Untyped> {
 
   /**
    * Counts the items of the queue, their ages, and the items that were done and have failed lately. Looks at every file, which takes
-   * seconds for a million files, without blocking the event loop. Locks nothing.
+   * seconds for a million files, without blocking the event loop. Locks nothing. On a network file system, other threads look.
    *
    * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link QueueClosedError} or a file system error.
    * @example
@@ -499,7 +499,7 @@ export class Queue<out T extends Shape = Untyped> {
    * item moves once, and never replaces another one.
    *
    * @param filter - The items that meet all given conditions, or `'all'`.
-   * @param options - `tries: 'keep'` keeps the number of tries; the default, `'reset'`, sets it to 0. `delay`: milliseconds until the items
+   * @param options - `from: 'done'` moves done items instead. `tries: 'keep'` keeps the number of tries; the default, `'reset'`, sets it to 0. `delay`: milliseconds until the items
    * are due; an item that belongs to another user is due at once, and reported as `undelayed`. `signal`: its abort ends the call
    * between two items.
    * @returns How many items have moved, and how many had left fail/ meanwhile.
@@ -595,13 +595,13 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async trigger(): Promise<void> {
     this.#directory.checkOpen()
-    await makeTrigger(this.#layout, this.#settings)
+    await makeTrigger(this.#layout, this.#settings, this.#directory.calls)
   }
 
   /** Removes the trigger, if there is one. */
   async untrigger(): Promise<void> {
     this.#directory.checkOpen()
-    await removeTrigger(this.#layout)
+    await removeTrigger(this.#layout, this.#directory.calls)
   }
 
   /**
@@ -613,7 +613,7 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async triggerPull(options: PullOptions = {}): Promise<void> {
     this.#directory.checkOpen()
-    await pullTrigger(this.#layout, options)
+    await pullTrigger(this.#layout, options, this.#directory.calls)
   }
 
   /**

@@ -263,8 +263,10 @@ export const RENAME_MARKER = 'claims-rename'
 export const CLAIMED_DIRECTORY = 'claimed'
 /** The directory of what workers write beside the items (fsq standard, section 10). */
 export const META_DIRECTORY = 'meta'
-/** The directory of what forwarders must know of items that they put (fsq standard, section 12). */
+/** The directory of what forwarders must know of items that they put (fsq standard, section 14). */
 export const FORWARDED_DIRECTORY = 'forwarded'
+/** The directory of what receivers keep (fsq standard, section 13). */
+export const RECEIVED_DIRECTORY = 'received'
 
 /**
  * The down file of a queue whose claims are renames. Its `down` always exists: a worker that does not know such queues does not scan a
@@ -422,6 +424,7 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
     [downOfRename(settings.down), 'the down file of a queue whose claims are renames'],
     [META_DIRECTORY, 'the directory of the workers'],
     [FORWARDED_DIRECTORY, 'the directory of the forwarders'],
+    [RECEIVED_DIRECTORY, 'the directory of the receivers'],
   ])
   for (const key of ENTRY_KEYS) {
     const name = settings[key]

@@ -125,6 +125,25 @@ export const enqueued = ({ ids = [], count, args, size }: fsq.EnqueueContext): u
 export const worksAny = (source: fsq.Source): Promise<fsq.Worker<fsq.SourceItem>> =>
   fsq.work(source, async (item) => { await item.text() }, { backoff: { delay: 1, jitter: 0 } })
 export const ofQueue = (queue: fsq.Queue): fsq.Source<fsq.WorkItem> => ({ scan: ({ signal }) => queue.scanForever({ signal }) })
+export const received = async (source: fsq.DeliverySource, queue: fsq.Queue): Promise<number> => {
+  const options: fsq.ReceiveOptions = { inFlight: 8, keep: 1, grace: 1, closeOn: ['SIGTERM'], paused: false }
+  const receiver: fsq.Receiver = await fsq.receive(source, queue, options)
+  receiver.on('done', ({ item }) => console.log(item.id, item.argBytes, item.stream?.()))
+  const { taken, known, pending = 0 }: fsq.ReceiverNumbers = receiver.numbers
+  await receiver.close()
+  return taken + known + pending
+}
+interface Stamped extends fsq.Delivery { readonly stamp: number }
+export const stamped = async (source: fsq.DeliverySource<Stamped>, queue: fsq.Queue<{ body: { a: 1 } }>): Promise<void> => {
+  const receiver = await fsq.receive(source, queue)
+  receiver.on('failed', ({ item }) => item?.stamp)
+}
+export const sameHandler = (source: fsq.DeliverySource, handler: fsq.Handler<fsq.SourceItem>): Promise<unknown> =>
+  fsq.work(source, handler)
+// @ts-expect-error: a receiver retries by itself
+export const limited = (source: fsq.DeliverySource, queue: fsq.Queue): Promise<unknown> => fsq.receive(source, queue, { backoff: 1 })
+// @ts-expect-error: its items need ids that name their messages for ever
+export const nameless = (source: fsq.Source, queue: fsq.Queue): Promise<unknown> => fsq.receive(source, queue)
 // @ts-expect-error: a worker needs a handler
 export const unhandled = (queue: fsq.Queue): Promise<unknown> => queue.work({ concurrency: 1 })
 // @ts-expect-error: failed items are never discarded

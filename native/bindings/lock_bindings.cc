@@ -89,6 +89,25 @@ napi_value LockDescriptor(napi_env env, napi_callback_info info) {
   return arguments.ok() ? ErrorNumber(env, TryLockWith(static_cast<int>(lock.target), lock)) : nullptr;
 }
 
+// The same on another thread, for a file whose server may keep the call waiting.
+class LockDescriptorTask : public Task {
+ public:
+  explicit LockDescriptorTask(JsArguments& arguments) : lock_(arguments) {}
+
+  void Run() override {
+    if (TryLockWith(static_cast<int>(lock_.target), lock_) == -1) error_ = LastError();
+  }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return js.Checked(error_ == 0 ? js.Undefined() : js.Number(error_));
+  }
+
+ private:
+  LockArguments lock_;
+  int error_ = 0;
+};
+
 napi_value UnlockDescriptor(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const LockArguments lock(arguments);
@@ -122,9 +141,10 @@ napi_value RaiseDescriptor(napi_env env, napi_callback_info info) {
 }
 
 constexpr Binding kFunctions[] = {
-    {"lockPath", Start<LockPathTask>},  {"lockPathSync", StartSync<LockPathTask>},
-    {"lockDescriptor", LockDescriptor}, {"unlockDescriptor", UnlockDescriptor},
-    {"lockClaim", LockClaim},           {"raiseDescriptor", RaiseDescriptor},
+    {"lockPath", Start<LockPathTask>},      {"lockPathSync", StartSync<LockPathTask>},
+    {"lockDescriptor", LockDescriptor},     {"lockDescriptorLater", Start<LockDescriptorTask>},
+    {"unlockDescriptor", UnlockDescriptor}, {"lockClaim", LockClaim},
+    {"raiseDescriptor", RaiseDescriptor},
 };
 
 }  // namespace

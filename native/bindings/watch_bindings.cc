@@ -4,6 +4,7 @@
 #include <atomic>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -17,6 +18,9 @@
 #include "bindings/runtime/task.h"
 #include "bindings/runtime/threadsafe_function.h"
 #include "calls/fault_point.h"
+#include "files/file_info.h"
+#include "platform/platform.h"
+#include "queue/directory.h"
 #include "waiting/watcher.h"
 
 namespace fsq {
@@ -167,20 +171,41 @@ napi_value NewWatch(napi_env env, napi_callback_info info) {
 }
 
 // (watch, path of the FIFO) -> undefined or a failure
-napi_value ListenTrigger(napi_env env, napi_callback_info info) {
-  JsArguments arguments(env, info);
-  const auto waiter = Opened<WaiterBox>(arguments[0]);
-  const std::string path = arguments[1].Text();
-  return arguments.ok() ? ResultOf(env, waiter->watch.Listen(path)) : nullptr;
-}
+class ListenTriggerTask : public Task {
+ public:
+  explicit ListenTriggerTask(JsArguments& arguments)
+      : waiter_(Opened<WaiterBox>(arguments[0])), path_(arguments[1].Text()) {
+    if (waiter_) known_ = waiter_->watch.trigger();
+  }
 
-// (watch, path of the queue, path of its queue/) -> undefined, or a failure, after which only the trigger is
-// watched
+  void Run() override { trigger_ = FindTrigger(path_, known_); }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    const Failure failure = waiter_->watch.Listen(std::move(trigger_));
+    JsBuilder js(env);
+    return js.Checked(failure ? js.FailureObject(failure) : js.Undefined());
+  }
+
+ private:
+  std::shared_ptr<Waiter> waiter_;
+  std::string path_;
+  std::optional<FileId> known_;
+  FoundTrigger trigger_;
+};
+
+// (watch, path of the queue, path of its queue/, the queue?) -> undefined, or a failure, after which only the
+// trigger is watched. With a queue, the watch is on its open directories, and no path is looked up (Linux).
 napi_value ArmWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto waiter = Opened<WaiterBox>(arguments[0]);
-  const std::string queue_path = arguments[1].Text();
-  const std::string items_path = arguments[2].Text();
+  std::string queue_path = arguments[1].Text();
+  std::string items_path = arguments[2].Text();
+  if (const JsArgument given = arguments[3]; !given.omitted()) {
+    if (const auto directory = Opened<QueueBox>(given)) {
+      queue_path = platform::PathOfOpen(directory->root(), std::move(queue_path));
+      items_path = platform::PathOfOpen(directory->fd(Place::kQueue), std::move(items_path));
+    }
+  }
   if (!arguments.ok() || waiter->wake_ups->closed()) return nullptr;
   return ResultOf(env, waiter->watch.Arm(queue_path, items_path));
 }
@@ -240,19 +265,39 @@ napi_value ListNews(napi_env env, napi_callback_info info) {
 }
 
 // (path, mode) -> undefined or a failure; the umask applies
-napi_value MakeFifo(napi_env env, napi_callback_info info) {
-  JsArguments arguments(env, info);
-  const std::string path = arguments[0].Text();
-  const auto mode = static_cast<mode_t>(arguments[1].Integer());
-  if (!arguments.ok()) return nullptr;
-  if (FSQ_CALL("trigger.mkfifo", ::mkfifo(path.c_str(), mode)) == 0) return nullptr;
-  return ResultOf(env, Failure{LastError(), "mkfifo", path});
-}
+class MakeFifoTask : public Task {
+ public:
+  explicit MakeFifoTask(JsArguments& arguments)
+      : path_(arguments[0].Text()), mode_(static_cast<mode_t>(arguments[1].Integer())) {}
+
+  void Run() override {
+    if (FSQ_CALL("trigger.mkfifo", ::mkfifo(path_.c_str(), mode_)) == -1)
+      failure_ = {LastError(), "mkfifo", path_};
+  }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return js.Checked(failure_ ? js.FailureObject(failure_) : js.Undefined());
+  }
+
+ private:
+  std::string path_;
+  mode_t mode_;
+  Failure failure_;
+};
 
 constexpr Binding kFunctions[] = {
-    {"newWatch", NewWatch},       {"closeWatch", Close<WaiterBox>}, {"listenTrigger", ListenTrigger},
-    {"armWatch", ArmWatch},       {"disarmWatch", DisarmWatch},     {"awaitWatch", AwaitWatch},
-    {"cancelWatch", CancelWatch}, {"listNews", ListNews},           {"makeFifo", MakeFifo},
+    {"newWatch", NewWatch},
+    {"closeWatch", Close<WaiterBox>},
+    {"listenTrigger", Start<ListenTriggerTask>},
+    {"listenTriggerSync", StartSync<ListenTriggerTask>},
+    {"armWatch", ArmWatch},
+    {"disarmWatch", DisarmWatch},
+    {"awaitWatch", AwaitWatch},
+    {"cancelWatch", CancelWatch},
+    {"listNews", ListNews},
+    {"makeFifo", Start<MakeFifoTask>},
+    {"makeFifoSync", StartSync<MakeFifoTask>},
 };
 
 }  // namespace

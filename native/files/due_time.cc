@@ -11,9 +11,10 @@
 namespace fsq {
 namespace {
 
+// The access time is set, too: FUSE file systems on libfuse 2 ignore a call that omits one of the times.
 std::array<timespec, 2> TimesOf(int64_t due_ms) {
   std::array<timespec, 2> times{};
-  times[0].tv_nsec = UTIME_OMIT;
+  times[0].tv_nsec = UTIME_NOW;
   times[1].tv_sec = static_cast<time_t>(due_ms / 1000);
   times[1].tv_nsec = static_cast<long>(due_ms % 1000) * 1'000'000;
   return times;
@@ -45,8 +46,10 @@ bool IsDelayed(const struct stat& info) {
   return IsLater(modified, now);
 }
 
-bool KeepsDue(const struct stat& info) {
-  return IsLater(platform::ModifiedAt(info), platform::ChangedAt(info));
+// After a short delay, or where the clock of the server is ahead, the time has passed by now: it is kept if
+// it is exactly the one that was set.
+bool KeepsDue(const struct stat& info, int64_t due_ms) {
+  return IsLater(platform::ModifiedAt(info), platform::ChangedAt(info)) || DueOf(info) == due_ms;
 }
 
 int64_t DueOf(const struct stat& info) {

@@ -8,15 +8,15 @@
 
 namespace fsq {
 
-// Sets only the mtime, in milliseconds since the epoch. 0 or -1 with errno.
+// Sets the mtime, in milliseconds since the epoch. 0 or -1 with errno.
 int SetDue(int fd, int64_t due_ms);
 // The same for a name, without following a symlink.
 int SetDueAt(int directory, const std::string& name, int64_t due_ms);
 
 bool IsDelayed(const struct stat& info);
 
-// Whether the file system has kept a due time that was set a moment ago. CephFS keeps none.
-bool KeepsDue(const struct stat& info);
+// Whether the file system has kept the due time that was set a moment ago. CephFS keeps none.
+bool KeepsDue(const struct stat& info, int64_t due_ms);
 
 // Milliseconds since the epoch, rounded up, so that the item is due at that millisecond.
 int64_t DueOf(const struct stat& info);

@@ -199,7 +199,7 @@ int Prober::Delay() const {
 int64_t Prober::TimestampStep() const {
   const Descriptor file = Open(kTwo, O_WRONLY);
   constexpr timespec kTime{1'000'000'001, 123'456'789};
-  const timespec times[2] = {{0, UTIME_OMIT}, kTime};
+  const timespec times[2] = {{0, UTIME_NOW}, kTime};  // not UTIME_OMIT: see SetDue
   struct stat info;
   if (!file.valid() || RetryInterrupted(::futimens, file.get(), times) == -1 ||
       RetryInterrupted(::fstat, file.get(), &info) == -1) {

@@ -129,6 +129,9 @@ int OpenWatcher();
 // removed.
 int AddWatch(int watcher, const char* directory, bool files);
 void RemoveWatch(int watcher, int watch);
+// A path by which AddWatch reaches an open directory without a look at its file system. On macOS there is
+// none: returns `path`.
+std::string PathOfOpen(int directory, std::string path);
 // Reads the events that have arrived so far, without waiting.
 int ReadWatcher(int watcher, const std::function<void(const WatchEvent&)>& visit);
 

@@ -286,6 +286,10 @@ int AddWatch(int watcher, const char* directory, bool files) {
   return RetryInterrupted(::inotify_add_watch, watcher, directory, mask | IN_ONLYDIR | IN_MASK_ADD);
 }
 
+std::string PathOfOpen(int directory, std::string) {
+  return "/proc/self/fd/" + std::to_string(directory);
+}
+
 void RemoveWatch(int watcher, int watch) {
   (void)RetryInterrupted(::inotify_rm_watch, watcher, watch);  // EINVAL: the kernel removed the watch
                                                                // together with its directory

@@ -47,6 +47,8 @@ class QueueDirectory {
                                               Failure* failure);
 
   int fd(Place place) const { return places_[static_cast<size_t>(place)].get(); }
+  // Of the directory that has the others.
+  int root() const { return root_.get(); }
   LockKind lock_kind() const { return lock_kind_; }
   // Whether workers claim an item by renaming it into their own directory, without a lock on it.
   bool claims_by_rename() const { return claims_by_rename_; }

@@ -115,7 +115,7 @@ bool Mover::KeepsDueTime() const {
   if (directory_.file_system().reach == platform::FileSystem::Reach::kLocal) return true;
   struct stat info;
   const int looked = FSQ_CALL("finish.delayed", Stat(&info));
-  return FSQ_ANSWER("finish.delayed", looked == -1 || KeepsDue(info)) != 0;
+  return FSQ_ANSWER("finish.delayed", looked == -1 || KeepsDue(info, item_.due_ms)) != 0;
 }
 
 int Mover::SetDueTime() const {

@@ -218,7 +218,8 @@ Failure ItemFile::SetAttributes(const ItemForm& form, int64_t due_ms) const {
     struct stat info;
     const int looked = FSQ_CALL("enqueue.delayed", ::fstat(fd, &info));
     if (looked == -1) return Failure{LastError(), "fstat", Path()};
-    if (FSQ_ANSWER("enqueue.delayed", KeepsDue(info)) == 0) return Failure{-ENOTSUP, "futimens", Path(), {}};
+    if (FSQ_ANSWER("enqueue.delayed", KeepsDue(info, due_ms)) == 0)
+      return Failure{-ENOTSUP, "futimens", Path(), {}};
   }
   return {};
 }

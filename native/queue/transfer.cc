@@ -36,8 +36,8 @@ class Mover {
 };
 
 // A link and an unlink would leave both names after a crash between them, and a worker could finish the item
-// in the meantime. So without an exclusive rename, a look for the name comes first. Only another producer with
-// the same host, pid, time and entropy could make the name between the two calls.
+// in the meantime. So without an exclusive rename, a look for the name comes first. Only another producer
+// with the same host, pid, time and entropy could make the name between the two calls.
 int Mover::MovePlainly(const std::string& name) const {
   const int taken = IsThere(to_, name);
   if (taken == 1) errno = EEXIST;

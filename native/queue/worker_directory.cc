@@ -172,7 +172,9 @@ Failure WorkerDirectory::MakeIn(const QueueDirectory& queue, Descriptor* lock) {
 
 bool WorkerDirectory::HasVanished() const {
   struct stat info;
-  return RetryInterrupted(::fstat, directory_.get(), &info) == 0 ? info.st_nlink == 0 : errno == ESTALE;
+  if (RetryInterrupted(::fstat, directory_.get(), &info) == 0) return info.st_nlink == 0;
+  // ENOENT: FUSE file systems may look it up by its path.
+  return errno == ESTALE || errno == ENOENT;
 }
 
 bool WorkerDirectory::HasItems() const {

@@ -123,28 +123,38 @@ void Watcher::ForgetTrigger(Watch& watch) {
   watch.trigger_.Reset();
 }
 
-Failure Watcher::Listen(Watch& watch, const std::string& trigger) {
-  struct stat named;
-  const bool is_there = RetryInterrupted(::lstat, trigger.c_str(), &named) == 0;
-  if (!is_there && errno != ENOENT) return Failure{LastError(), "lstat", trigger};
+FoundTrigger FindTrigger(const std::string& path, const std::optional<FileId>& known) {
   struct stat info;
-  const bool is_open = watch.trigger_.valid() && RetryInterrupted(::fstat, watch.trigger_.get(), &info) == 0;
-  if (is_there && is_open && IdOf(named) == IdOf(info)) return {};
-  if (!is_there && !is_open) return {};
-  Descriptor opened;
-  if (is_there && S_ISFIFO(named.st_mode)) {
-    // Opened for writing, too: a FIFO without a writer is always readable.
-    opened = Descriptor(
-        FSQ_CALL("trigger.open", ::open(trigger.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)));
-    if (!opened.valid() && errno != ENOENT) return Failure{LastError(), "open", trigger};
-    if (opened.valid() && (RetryInterrupted(::fstat, opened.get(), &info) == -1 || !S_ISFIFO(info.st_mode)))
-      opened.Reset();
+  if (RetryInterrupted(::lstat, path.c_str(), &info) == -1) {
+    if (errno == ENOENT) return {};
+    return {.failure = {LastError(), "lstat", path}};
   }
+  if (known == IdOf(info)) return {.is_known = true};
+  if (!S_ISFIFO(info.st_mode)) return {};
+  // Opened for writing, too: a FIFO without a writer is always readable.
+  Descriptor opened(
+      FSQ_CALL("trigger.open", ::open(path.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)));
+  if (!opened.valid() && errno != ENOENT) return {.failure = {LastError(), "open", path}};
+  if (!opened.valid() || RetryInterrupted(::fstat, opened.get(), &info) == -1 || !S_ISFIFO(info.st_mode))
+    return {};
+  return {.opened = std::move(opened), .id = IdOf(info)};
+}
+
+Failure Watcher::Listen(Watch& watch, FoundTrigger trigger) {
+  if (trigger.failure) return std::move(trigger.failure);
+  if (trigger.is_known) return {};
   const std::lock_guard<std::mutex> life(life_);
   const std::lock_guard<std::mutex> guard(mutex_);
   ForgetTrigger(watch);
-  watch.trigger_ = std::move(opened);
+  watch.trigger_ = std::move(trigger.opened);
+  watch.trigger_id_ = trigger.id;
   return watch.armed_ ? PollTrigger(watch) : Failure{};
+}
+
+std::optional<FileId> Watcher::TriggerOf(const Watch& watch) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (!watch.trigger_.valid()) return {};
+  return watch.trigger_id_;
 }
 
 WatchEvents Watcher::Take(Watch& watch, bool await, bool closes) {

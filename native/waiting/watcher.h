@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "calls/descriptor.h"
 #include "calls/failure.h"
+#include "files/file_info.h"
 #include "waiting/poller.h"
 
 namespace fsq {
@@ -26,6 +28,17 @@ struct WatchEvents {
   bool any(bool closes) const { return (closes && closed) || look || pulled || lost || !names.empty(); }
 };
 
+// A trigger, as a look has found it.
+struct FoundTrigger {
+  Failure failure;
+  bool is_known = false;  // it is the FIFO that the watch listens to
+  Descriptor opened;      // not valid: there is no FIFO
+  FileId id;
+};
+
+// Looks for the FIFO, and opens it unless it is `known`.
+FoundTrigger FindTrigger(const std::string& path, const std::optional<FileId>& known);
+
 class Watcher;
 
 // The events of one waiter. One thread calls its functions.
@@ -37,9 +50,10 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
   ~Watch() { Disarm(); }
 
-  // Opens the FIFO until this watch ends, so that a pull of the trigger finds a listener. Does nothing if
-  // there is no FIFO, or if it is already open.
-  Failure Listen(const std::string& trigger);
+  // Keeps the FIFO open until this watch ends, so that a pull of the trigger finds a listener.
+  Failure Listen(FoundTrigger trigger);
+  // The FIFO that is open. Asks no file system.
+  std::optional<FileId> trigger();
 
   // From now on reports everything that happens in `root` (the directory of the queue) and `queue`, which
   // replace earlier ones, and pulls of the trigger. If it fails, for example because no inotify watches are
@@ -62,6 +76,7 @@ class Watch {
   const std::function<void()> wake_;
   // The watcher uses everything below, under its mutex.
   Descriptor trigger_;
+  FileId trigger_id_;
   bool armed_ = false;
   bool awaited_ = false;
   bool closes_ = false;
@@ -90,7 +105,8 @@ class Watcher {
 
   Failure Arm(Watch& watch, const std::string& root, const std::string& queue);
   void Disarm(Watch& watch);
-  Failure Listen(Watch& watch, const std::string& trigger);
+  Failure Listen(Watch& watch, FoundTrigger trigger);
+  std::optional<FileId> TriggerOf(const Watch& watch);
   WatchEvents Take(Watch& watch, bool await, bool closes);
   WatchEvents TakeRead(Watch& watch);
 
@@ -114,8 +130,12 @@ class Watcher {
   std::unique_ptr<Poller> poller_;  // last, because its destructor may still poll the descriptors
 };
 
-inline Failure Watch::Listen(const std::string& trigger) {
-  return watcher_.Listen(*this, trigger);
+inline Failure Watch::Listen(FoundTrigger trigger) {
+  return watcher_.Listen(*this, std::move(trigger));
+}
+
+inline std::optional<FileId> Watch::trigger() {
+  return watcher_.TriggerOf(*this);
 }
 
 inline Failure Watch::Arm(const std::string& root, const std::string& queue) {

@@ -15,8 +15,16 @@ const SIZE_LIMIT = 300_000
 const INIT = 'napi_register_module_v1'
 const { sourceHash } = createRequire(import.meta.url)('../../native/source-hash.cjs')
 
-/** The reasons, as text, why the binary of `target` in `folder` must not be released; empty if it may be. */
-export function faultsOf(target, folder = join(ROOT, 'prebuilds'), { anySize = false } = {}) {
+/**
+ * The reasons, as text, why the binary of `target` in `folder` must not be released; empty if it may be.
+ *
+ * @param anyVersions - Whether it may need newer libraries than its users have.
+ */
+export function faultsOf(
+  target,
+  folder = join(ROOT, 'prebuilds'),
+  { anySize = false, anyVersions = false } = {},
+) {
   const file = join(folder, target.file)
   if (!existsSync(file)) return [`prebuilds/${target.file} is missing: npm run prebuilds -- ${target.name}`]
   const bytes = readFileSync(file)
@@ -41,7 +49,7 @@ export function faultsOf(target, folder = join(ROOT, 'prebuilds'), { anySize = f
   for (const library of found.libraries)
     must(target.libraries.test(library), `needs the library ${library}, which its users may not have`)
   for (const version of found.versions)
-    must(isWithin(version, target.versions), `needs ${version}, which is above the floor`)
+    must(anyVersions || isWithin(version, target.versions), `needs ${version}, which is above the floor`)
   must(anySize || bytes.length <= SIZE_LIMIT, `is ${bytes.length} bytes long, the limit is ${SIZE_LIMIT}`)
   for (const path of buildPaths(bytes)) must(false, `names a path of the machine it was built on: ${path}`)
   must(bytes.includes(sourceHash()), 'is stale: native/ has changed since it was built: npm run prebuilds')

@@ -1,6 +1,6 @@
 // Fills prebuilds/: `node scripts/cross/prebuilds.mjs [--any-size] [TARGET...]`. Default: all six targets; `host` is
 // the one of this machine. prebuildify makes the binary of this machine, and cmake-js with zig the others. Without
-// zig, they are skipped with a message.
+// zig, they are skipped with a message. Exit code 3: this machine cannot build its own binary for others, and nothing else is wrong.
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
@@ -14,7 +14,12 @@ import { hostTarget, TARGETS } from './targets.mjs'
 import { compilerFor, findZig } from './zig.mjs'
 
 const { resolve: resolvePackage } = createRequire(import.meta.url)
+const UNFIT = 3
 const host = hostTarget()
+if (!host && process.argv.includes('host')) {
+  console.log(`SKIPPED host: there is no target for ${process.platform} on ${process.arch}`)
+  process.exit(UNFIT)
+}
 // For checking whether a target compiles; a release must also be small.
 const anySize = process.argv.includes('--any-size')
 const named = process.argv.slice(2).filter((name) => name !== '--any-size')
@@ -39,7 +44,9 @@ for (const target of wanted) {
 
   const faults = faultsOf(target, undefined, { anySize })
   for (const fault of faults) console.error(`${target.name}: ${fault}`)
-  if (faults.length > 0) process.exitCode = 1
+  // Only zig makes binaries that are small, and fit for older systems.
+  const isUnfit = !zig && faultsOf(target, undefined, { anySize: true, anyVersions: true }).length === 0
+  if (faults.length > 0) process.exitCode = isUnfit ? UNFIT : 1
   else console.log(`built   ${target.name} in ${Math.round((Date.now() - started) / 1000)} s`)
 }
 

@@ -2,6 +2,7 @@
 import type { Queue as QueueClass, WorkItem } from 'fsq'
 
 declare global {
+  const sink: import('fsq').Sink
   const queue: QueueClass
   const item: WorkItem
   const signal: AbortSignal

@@ -328,12 +328,15 @@ interface Native {
   newWatch(inLoop: boolean): WatchHandle
   closeWatch(watch: WatchHandle): void
   /** Opens the FIFO, if it exists and is not open yet. */
-  listenTrigger(watch: WatchHandle, path: string): Failure | undefined
+  listenTrigger(watch: WatchHandle, path: string): Promise<Failure | undefined>
+  listenTriggerSync(watch: WatchHandle, path: string): Failure | undefined
   /**
    * Watches the directory of the queue and its queue/, instead of those watched before. After a failure, the watch tells only of pulls of
    * the trigger.
+   *
+   * @param queue - The open queue: its directories are watched without a look at their paths (on Linux), as that look can wait for a file server.
    */
-  armWatch(watch: WatchHandle, queuePath: string, itemsPath: string): Failure | undefined
+  armWatch(watch: WatchHandle, queuePath: string, itemsPath: string, queue?: QueueHandle): Failure | undefined
   disarmWatch(watch: WatchHandle): void
   /**
    * The bits of {@link Happened} since the last call. If nothing has happened, calls `callback` once with them when something does.
@@ -358,7 +361,8 @@ interface Native {
     now: number,
   ): number
   /** mkfifo(2); the umask applies. */
-  makeFifo(path: string, mode: number): Failure | undefined
+  makeFifo(path: string, mode: number): Promise<Failure | undefined>
+  makeFifoSync(path: string, mode: number): Failure | undefined
 
   /**
    * Takes claims and moves their items. When it resolves, the claims that could not be moved are held again. Native code makes one such
@@ -481,14 +485,15 @@ interface Native {
    * @param line - With its newline.
    * @returns The size of the log. ENOENT: its directory is missing.
    */
-  appendLogSync(
+  appendLog(
     path: RawName,
     line: string,
     lock: number,
     mode: number,
     user: number,
     group: number,
-  ): LogResult
+  ): Promise<LogResult>
+  appendLogSync: (...args: Parameters<Native['appendLog']>) => LogResult
 
   /**
    * Opens the file or directory at a path, locks it without waiting (EAGAIN: another holder has the lock), and holds it as a claim.
@@ -518,6 +523,8 @@ interface Native {
    * @param packed - The descriptor and the operation, by `packLock` of `addon/packing.ts`.
    */
   lockDescriptor(packed: number, start?: number, length?: number): number | undefined
+  /** {@link lockDescriptor} on another thread. */
+  lockDescriptorLater(packed: number, start?: number, length?: number): Promise<number | undefined>
   /** Another descriptor of the same open file, not below `least`. */
   raiseDescriptor(descriptor: number, least: number): number | Failure
   unlockDescriptor(packed: number, start?: number, length?: number): number | undefined

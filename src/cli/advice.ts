@@ -6,7 +6,6 @@
 import {
   type AdviceKey,
   FsqError,
-  NetworkFileSystemError,
   SettingError,
   finishAdvice,
   messageOf,
@@ -23,12 +22,7 @@ const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError)
   'take-up': "Take it up again with 'fsq up', or scan it anyway with -i",
   'use-or-replace-queue': 'Use it as it is (install -i), or replace it with all its items (install -f)',
   'empty-queue': 'Let them be worked, or remove them with the queue (uninstall -f)',
-  'leave-network': (error) =>
-    networkAdvice(
-      error instanceof NetworkFileSystemError ? error.fileSystem : '',
-      "'fsq doctor', and install --lock-kind=fcntl",
-      'FSQ_ALLOW_NETWORK=1',
-    ),
+  'leave-network': networkAdvice('fsq doctor --peer', 'FSQ_ALLOW_NETWORK=1'),
   'mount-otherwise': 'If one machine alone works the queue, install it with --claims=lock',
   'make-trigger': ({ path }) => `Make it with 'mkfifo ${path ?? ''}'; 'fsq install -t' makes queues with one`,
   'replace-trigger': 'Remove it, and make one with mkfifo',

@@ -61,6 +61,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     mixed: true,
   },
   watch: { summary: 'print what happens in queues', load: () => import('./commands/watch.js'), mixed: true },
+  forward: {
+    summary: 'hand the items of a queue over to NATS JetStream',
+    load: () => import('./commands/forward.js'),
+    mixed: true,
+  },
+  receive: {
+    summary: 'make messages of NATS JetStream items of a queue',
+    load: () => import('./commands/receive.js'),
+    mixed: true,
+  },
   doctor: {
     summary: 'tell what a file system can do, and what it promises',
     load: () => import('./commands/doctor.js'),
@@ -101,6 +111,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   stats, top, watch   numbers and ages of items, once or live; what happens
   retry, rm, prune    move failed items back; remove items; remove old ones
   audit, repair       check queues for problems; fix them
+  forward, receive    hand items over to NATS JetStream; make messages items
   doctor              tell what a file system can do, and what it promises
 
   -r, --root-dir=PATH    where the queues are (FSQ_ROOT, /var/fsq)
@@ -108,7 +119,6 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   -q, --queue-dir=NAME, -t, --tmp-dir=NAME, -d, --done-dir=NAME,
   -D, --down-file=NAME, -T, --trigger-fifo=NAME    names of what is in a queue
   -l, --list, -h, --help  list the commands; this help
-
 Example:
   fsq install mail && echo hello | fsq enqueue mail bob && fsq scan mail ./send
 Exit codes: 0 success, 100 bad usage, 111 an error. See fsq(1), fsq(7).

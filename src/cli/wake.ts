@@ -6,6 +6,7 @@
 import os from 'node:os'
 
 import { FsqError } from '../errors/classes.js'
+import { HERE } from '../directory/calls.js'
 import type { Layout } from '../directory/layout.js'
 import { pullTrigger } from '../directory/trigger.js'
 import { say } from './output.js'
@@ -37,7 +38,7 @@ export class Waker {
    */
   async pull(added: string): Promise<void> {
     try {
-      await pullTrigger(this.#layout, {})
+      await pullTrigger(this.#layout, {}, HERE)
     } catch (error) {
       if (!(error instanceof FsqError)) throw error
       const isUnheard = error.errno === -ENXIO

@@ -11,6 +11,7 @@ import { inspect } from 'node:util'
 
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
+import type { FileCalls } from './calls.js'
 import { RENAME_MARKER } from '../settings.js'
 import type { Layout } from './layout.js'
 
@@ -39,6 +40,15 @@ export async function claimKindOf(layout: Layout): Promise<ClaimKind> {
   try {
     await lstat(renameMarkerPath(layout))
     return 'rename'
+  } catch (error) {
+    return kindAfter(error, layout)
+  }
+}
+
+/** {@link claimKindOf} by these calls. @throws A file system error. */
+export async function claimKindBy(layout: Layout, calls: FileCalls): Promise<ClaimKind> {
+  try {
+    return (await calls.lstat(renameMarkerPath(layout))) === undefined ? 'lock' : 'rename'
   } catch (error) {
     return kindAfter(error, layout)
   }

@@ -21,6 +21,7 @@ import {
 } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
+import { BESIDE, type FileCalls, HERE } from './calls.js'
 import { downFileOf } from './claim-kind.js'
 import type { Layout } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
@@ -91,6 +92,18 @@ export class QueueDirectory {
    */
   get isLocal(): boolean {
     return this.#isLocal
+  }
+
+  /** The calls on files of the {@link opened} queue. */
+  get calls(): FileCalls {
+    return this.#isLocal ? HERE : BESIDE
+  }
+
+  /** {@link calls} for a queue that may lack a part, and so cannot be opened. */
+  async findCalls(): Promise<FileCalls> {
+    if (this.#handle !== undefined) return this.calls
+    const fileSystem = await native.findFileSystem(this.layout.path)
+    return isFailure(fileSystem) || fileSystem.reach !== Reach.local ? BESIDE : HERE
   }
 
   /** Whether workers claim items of the {@link opened} queue by renaming them. */

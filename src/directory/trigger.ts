@@ -1,7 +1,7 @@
 /**
  * The trigger of a queue (fsq standard, section 7): a FIFO. A byte written to it asks a listener to scan.
  *
- * All calls are synchronous: none of them waits, and a FIFO must never block the thread pool.
+ * No call waits for the other end of the FIFO: a FIFO must never block this thread or one of the pool.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import fs, { constants } from 'node:fs'
 import os from 'node:os'
 import { inspect } from 'node:util'
 
+import { BESIDE, type FileCalls } from './calls.js'
 import { ownerOf } from './owner.js'
 import { checkQueue } from './presence.js'
 import { type FsqError, TriggerError } from '../errors/classes.js'
 import { errnoOf, failureOf } from '../errors/errno.js'
 import { fileSystemError, systemError } from '../errors/system-error.js'
 import type { Layout } from './layout.js'
-import { native } from '../addon/native.js'
 import { checkFlag, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
 
@@ -28,6 +28,7 @@ export interface PullOptions {
 
 const { EAGAIN, EEXIST, EISDIR, ELOOP, ENOENT, ENXIO } = os.constants.errno
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
+const SAFELY = O_NONBLOCK | O_NOFOLLOW
 const OWNER_ONLY = 0o600
 // A user who may read and write the directories of the queue may listen and pull.
 const PERMISSIONS = 0o777
@@ -40,31 +41,31 @@ const BYTE = Buffer.of(0)
  * @throws {@link TriggerError} if the path is not a FIFO, {@link QueueMissingError}, {@link NotAQueueError}, or a
  * file system error.
  */
-export async function makeTrigger(layout: Layout, settings: Settings): Promise<void> {
+export async function makeTrigger(layout: Layout, settings: Settings, calls: FileCalls): Promise<void> {
   await checkQueue(layout)
   const { user, group } = ownerOf(settings, 'queue')
-  const failure = native.makeFifo(layout.triggerPath, OWNER_ONLY)
+  const failure = await calls.makeFifo(layout.triggerPath, OWNER_ONLY)
   const made = failure === undefined
   if (!made && failure.errno !== -EEXIST) throw triggerError(failure, layout, 'make')
   try {
-    withFifo(layout, O_RDONLY, (descriptor, { uid, gid }) => {
+    await withFifo(layout, calls, O_RDONLY, async (descriptor, { uid, gid }) => {
       if (user !== -1 || group !== -1)
-        fs.fchownSync(descriptor, user === -1 ? uid : user, group === -1 ? gid : group)
-      fs.fchmodSync(descriptor, settings.queueMode & PERMISSIONS)
+        await calls.fchown(descriptor, user === -1 ? uid : user, group === -1 ? gid : group)
+      await calls.fchmod(descriptor, settings.queueMode & PERMISSIONS)
     })
   } catch (error) {
     // A FIFO whose mode or owner could not be set must not stay.
-    if (made) fs.rmSync(layout.triggerPath, { force: true })
+    if (made) await calls.removeAll(layout.triggerPath)
     throw triggerError(error, layout, 'make')
   }
 }
 
 /** Removes the FIFO. Does nothing if it does not exist. Throws the errors of {@link makeTrigger}. */
-export async function removeTrigger(layout: Layout): Promise<void> {
+export async function removeTrigger(layout: Layout, calls: FileCalls): Promise<void> {
   await checkQueue(layout)
   try {
-    if (!fs.lstatSync(layout.triggerPath).isFIFO()) throw notFifo(layout)
-    fs.unlinkSync(layout.triggerPath)
+    if ((await calls.lstat(layout.triggerPath))?.isFIFO() === false) throw notFifo(layout)
+    await calls.unlink(layout.triggerPath)
   } catch (error) {
     if (errnoOf(error) !== -ENOENT) throw triggerError(error, layout, 'remove')
   }
@@ -75,48 +76,82 @@ export async function removeTrigger(layout: Layout): Promise<void> {
  *
  * @throws {@link TriggerError}, also if the trigger is missing or has no listener.
  */
-export async function pullTrigger(layout: Layout, options: PullOptions): Promise<void> {
+export async function pullTrigger(layout: Layout, options: PullOptions, calls: FileCalls): Promise<void> {
   checkOptions('triggerPull', options, ['ignoreListener'])
   const { ignoreListener = false } = options
   checkFlag('ignoreListener', ignoreListener)
   await checkQueue(layout)
-  const error = pull(layout)
+  const error = await pullBy(layout, calls)
   if (error === undefined || (ignoreListener && isUnheard(error))) return
   throw error
 }
 
 /** Pulls the trigger if it has a listener. Returns the error instead of throwing it. */
 export function pullQuietly(layout: Layout): FsqError | undefined {
-  const error = pull(layout)
+  return unlessUnheard(pull(layout))
+}
+
+/** {@link pullQuietly} beside this thread. */
+export async function pullQuietlyLater(layout: Layout): Promise<FsqError | undefined> {
+  return unlessUnheard(await pullBy(layout, BESIDE))
+}
+
+function unlessUnheard(error: FsqError | undefined): FsqError | undefined {
   return error !== undefined && isUnheard(error) ? undefined : error
 }
 
 function pull(layout: Layout): FsqError | undefined {
   try {
-    withFifo(layout, O_WRONLY, (descriptor) => fs.writeSync(descriptor, BYTE))
+    const descriptor = fs.openSync(layout.triggerPath, O_WRONLY | SAFELY)
+    try {
+      checkFifo(fs.fstatSync(descriptor), layout)
+      fs.writeSync(descriptor, BYTE)
+      return undefined
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch (error) {
+    return pullError(error, layout)
+  }
+}
+
+async function pullBy(layout: Layout, calls: FileCalls): Promise<FsqError | undefined> {
+  try {
+    await withFifo(layout, calls, O_WRONLY, async (descriptor) => calls.write(descriptor, BYTE))
     return undefined
   } catch (error) {
-    // The FIFO is full, so enough bytes are waiting for the listener.
-    if (errnoOf(error) === -EAGAIN) return undefined
-    return triggerError(error, layout, 'pull')
+    return pullError(error, layout)
   }
+}
+
+/** `undefined`: the FIFO is full, so enough bytes are waiting for the listener. */
+function pullError(error: unknown, layout: Layout): FsqError | undefined {
+  return errnoOf(error) === -EAGAIN ? undefined : triggerError(error, layout, 'pull')
 }
 
 function isUnheard({ errno }: FsqError): boolean {
   return errno === -ENXIO
 }
 
-function withFifo(layout: Layout, flags: number, use: (descriptor: number, info: fs.Stats) => void): void {
-  const descriptor = fs.openSync(layout.triggerPath, flags | O_NONBLOCK | O_NOFOLLOW)
+async function withFifo(
+  layout: Layout,
+  calls: FileCalls,
+  flags: number,
+  use: (descriptor: number, info: fs.Stats) => Promise<unknown>,
+): Promise<void> {
+  const descriptor = await calls.open(layout.triggerPath, flags | SAFELY)
   try {
-    const info = fs.fstatSync(descriptor)
-    // If root runs this in a queue that a group may write to, a planted link must not redirect it to another user's
-    // FIFO.
-    if (!info.isFIFO() || info.nlink > 1) throw notFifo(layout)
-    use(descriptor, info)
+    const info = await calls.fstat(descriptor)
+    checkFifo(info, layout)
+    await use(descriptor, info)
   } finally {
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
+}
+
+/** If root runs this in a queue that a group may write to, a planted link must not redirect it to another user's FIFO. */
+function checkFifo(info: fs.Stats, layout: Layout): void {
+  if (!info.isFIFO() || info.nlink > 1) throw notFifo(layout)
 }
 
 function notFifo(layout: Layout): TriggerError {

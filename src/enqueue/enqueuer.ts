@@ -26,7 +26,7 @@ import {
   isSmall,
   isStreamed,
 } from './entry.js'
-import { PayloadError } from '../errors/classes.js'
+import { type FsqError, PayloadError } from '../errors/classes.js'
 import { toRaw } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
 import {
@@ -50,7 +50,7 @@ import type { Payload } from './payload.js'
 import type { Settings } from '../settings.js'
 import { Cancellation } from '../cancellation.js'
 import type { Reporter } from '../report.js'
-import { pullQuietly } from '../directory/trigger.js'
+import { pullQuietly, pullQuietlyLater } from '../directory/trigger.js'
 
 /** The native functions that add any number of entries. A number: the lane that has written their contents. */
 type NativeCall = 'enqueue' | 'enqueueInLane' | 'enqueueBulk' | number
@@ -168,7 +168,7 @@ export class Enqueuer {
       const handle = this.#directory.openSync()
       const result = native.enqueueSync(handle, this.#itemForm(), entry.suffix, entry.payload, entry.due)
       if (!isLost(result) || attempt === MOST_REOPENINGS) {
-        if (entry.trigger) this.#pullTrigger([entry], [result])
+        if (isPulled([entry], [result])) this.#reportPull(pullQuietly(this.#directory.layout))
         return this.outcomes.idOf(result, entry)
       }
       this.#directory.forget(handle)
@@ -387,9 +387,18 @@ export class Enqueuer {
     return this.#end(entries, results)
   }
 
-  #end(entries: readonly ReadyEntry[], results: Result[]): Result[] {
+  /** One pull for all items that were added: the loop that it wakes scans them all. */
+  #end(entries: readonly ReadyEntry[], results: Result[]): Result[] | Promise<Result[]> {
     for (const { payload } of entries) this.#pool.giveBack(payload)
-    this.#pullTrigger(entries, results)
+    if (!isPulled(entries, results)) return results
+    const { isLocal, layout } = this.#directory
+    if (!isLocal) return this.#pullLater(results)
+    this.#reportPull(pullQuietly(layout))
+    return results
+  }
+
+  async #pullLater(results: Result[]): Promise<Result[]> {
+    this.#reportPull(await pullQuietlyLater(this.#directory.layout))
     return results
   }
 
@@ -455,14 +464,16 @@ export class Enqueuer {
     return this.#form
   }
 
-  /** One pull for all items that were added: the loop that it wakes scans them all. */
-  #pullTrigger(entries: readonly ReadyEntry[], results: readonly Result[]): void {
-    if (!entries.some(({ trigger }, index) => trigger && isAdded(results[index] as Result))) return
-    const error = pullQuietly(this.#directory.layout)
+  #reportPull(error: FsqError | undefined): void {
     if (error === undefined) return
     const name = toRaw(this.#settings.trigger, 'utf8')
     this.#reporter.reportBeside('trigger', name, `was not pulled: ${error.message}`, error)
   }
+}
+
+/** Whether the entries that were added ask for a pull of the trigger. */
+function isPulled(entries: readonly ReadyEntry[], results: readonly Result[]): boolean {
+  return entries.some(({ trigger }, index) => trigger && isAdded(results[index] as Result))
 }
 
 /** Whether this thread may add the entry, if that is quick. */

@@ -587,8 +587,9 @@ export class NotLockableError extends FsqError {
 }
 
 /**
- * The queue is on a network file system, which does not guarantee on its own that locks work. Use a local file
- * system, or set the option `allowNetwork` if the conditions in the message hold.
+ * The queue is on a network file system, which does not guarantee on its own that locks and renames work. Use a local file
+ * system, or check it with `probePeer()` (`fsq doctor --peer`), and set the option `allowNetwork`. A queue that is installed then has claims
+ * by rename, which several machines may work.
  */
 export class NetworkFileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_NETWORK_FS'
@@ -604,8 +605,7 @@ export class NetworkFileSystemError extends FsqError {
       {
         ...options,
         advice: networkAdvice(
-          fileSystem,
-          "probe(), and lockKind: 'fcntl'",
+          'probePeer() (fsq doctor --peer)',
           'the option allowNetwork (FSQ_ALLOW_NETWORK=1)',
         ),
         adviceKey: 'leave-network',
@@ -615,20 +615,18 @@ export class NetworkFileSystemError extends FsqError {
   }
 }
 
-// The names of SMB in the table of file systems by statfs(2) type.
-const SMB = ['cifs', 'smb2', 'smbfs']
-
 /**
  * The advice of a {@link NetworkFileSystemError}.
  *
- * @param see - Where to learn more.
+ * @param check - What tells whether two machines can work a queue there.
  * @param allow - How to allow it.
  */
-export function networkAdvice(fileSystem: string, see: string, allow: string): string {
-  const unless = SMB.includes(fileSystem)
-    ? 'With several machines items run twice there, although their locks hold: if only one machine works the queue'
-    : 'If only one machine works the queue, or its file system was tested with several'
-  return `Put FSQ_ROOT on a local file system. ${unless} (see ${see}), allow it with ${allow}`
+export function networkAdvice(check: string, allow: string): string {
+  return (
+    `Put FSQ_ROOT on a local file system. Or run ${check} on two machines, and set ${allow}: a queue that is installed then has claims by ` +
+    'rename, which several machines may work, and fsq repair --claims=rename converts an older one. One machine alone may work a queue ' +
+    'whose claims are locks'
+  )
 }
 
 /**

@@ -205,7 +205,7 @@ export class Handover {
       const end = (): void => this.#settle(put, () => put.reject(signal.reason))
       if (put.item.claimed) {
         this.#abort.abort(signal.reason)
-        setTimeout(end, LAST_ANSWER_MS)
+        setTimeout(end, LAST_ANSWER_MS).unref()
       } else {
         this.#parts.doubts.released(put)
         end()

@@ -13,7 +13,6 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
 import { createHash, randomBytes } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import fs from 'node:fs/promises'
@@ -105,9 +104,4 @@ function parsed(text: string): QueueIdentity | undefined {
   } catch {
     return undefined
   }
-}
-
-/** The arguments of an item byte for byte. */
-export function bytesOfArguments(raw: readonly RawName[]): readonly Uint8Array[] {
-  return raw.map((one) => Buffer.from(one, 'latin1'))
 }

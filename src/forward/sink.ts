@@ -14,7 +14,7 @@ export interface OutgoingItem {
    * digits, `.`, `_` and `-`; at most 200 bytes. The same in each repeat of the put, also by another process and after a crash.
    */
   readonly id: string
-  /** The name of the item without its tries, as {@link WorkItem.key}. */
+  /** The name of the item without its tries, as `item.key`. */
   readonly key: string
   /** The arguments as text. */
   readonly args: readonly string[]

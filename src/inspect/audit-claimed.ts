@@ -3,7 +3,7 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import type { Stats } from 'node:fs'
 import path from 'node:path'
 
 import { WORKER_LOCK, parseWorkerName } from '../directory/claimed.js'
@@ -12,34 +12,39 @@ import { LOCK_MARKER } from '../settings.js'
 import { ageText } from './age-text.js'
 import { type Entry, entriesOf, nameText } from './entries.js'
 import { type About, type LocatedFinding, auditAccess } from './finding.js'
-import { isDirectory } from './queues.js'
+import { isDirectoryBy } from './queues.js'
 import type { Slices } from './slices.js'
 import { lifeOfWorker } from './worker-lock.js'
 
 /** A worker makes its `.lock` milliseconds after its directory. */
 const MADE_MS = 3600 * 1000
 
-/** What is wrong with the guard and with claimed/ of one queue with claims by renaming. */
+/**
+ * What is wrong with the guard and with claimed/ of one queue with claims by renaming.
+ *
+ * @param own - Of the queue.
+ */
 export async function* auditClaimed(
   layout: Layout,
+  own: Stats,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
+  const { calls } = slices
   const { claimedPath, downPath } = layout
-  const own = fs.statSync(layout.path)
   const about = { queue: layout.name, layout }
-  if (fs.lstatSync(downPath, { throwIfNoEntry: false }) === undefined) {
+  if ((await calls.lstat(downPath)) === undefined) {
     const message =
       'is missing: it keeps workers that do not know claims by renaming from running items twice'
     yield { ...about, path: downPath, kind: 'missing', message, fix: { action: 'make guard' } }
   }
   const marker = path.join(layout.path, LOCK_MARKER)
-  if (fs.lstatSync(marker, { throwIfNoEntry: false }) !== undefined) {
+  if ((await calls.lstat(marker)) !== undefined) {
     const message = 'has no effect: workers claim items by renaming them'
     const file = { raw: LOCK_MARKER, path: Buffer.from(marker) }
     yield { ...about, path: marker, file, kind: 'foreign', message, fix: { action: 'remove' } }
   }
-  if (!isDirectory(claimedPath)) {
-    const isThere = fs.lstatSync(claimedPath, { throwIfNoEntry: false }) !== undefined
+  if (!(await isDirectoryBy(calls, claimedPath))) {
+    const isThere = (await calls.lstat(claimedPath)) !== undefined
     yield {
       ...about,
       path: claimedPath,
@@ -54,7 +59,7 @@ export async function* auditClaimed(
     if (!info.isDirectory() || parseWorkerName(raw) === undefined)
       yield { ...at, kind: 'foreign', message: 'is no directory of a worker, and is left alone' }
     else {
-      yield* auditAccess(at, own)
+      yield* auditAccess(at, own, calls)
       yield* auditWorker(at, info, slices)
     }
   }
@@ -62,7 +67,7 @@ export async function* auditClaimed(
 
 async function* auditWorker(
   about: About,
-  info: fs.Stats,
+  info: Stats,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
   let items = 0
@@ -71,7 +76,7 @@ async function* auditWorker(
     if (entry.info.isFile()) items++
     else yield foreignItem(about, entry)
   }
-  const life = lifeOfWorker(about.path)
+  const life = await lifeOfWorker(about.path, slices.calls)
   if (items > 0 && (life === 'dead' || life === 'unmade')) {
     const [held, wait, them] =
       items === 1 ? (['1 item', 'waits', 'it'] as const) : ([`${items} items`, 'wait', 'them'] as const)

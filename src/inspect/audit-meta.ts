@@ -3,7 +3,7 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import type { Stats } from 'node:fs'
 import path from 'node:path'
 
 import { Place } from '../addon/native.js'
@@ -15,7 +15,7 @@ import type { Settings } from '../settings.js'
 import { ageText } from './age-text.js'
 import { type Entry, entriesOf, nameText } from './entries.js'
 import { type About, type LocatedFinding, auditAccess } from './finding.js'
-import { isDirectory } from './queues.js'
+import { isDirectoryBy } from './queues.js'
 import type { Slices } from './slices.js'
 
 /** As for a file in tmp/: a person who restores or moves items by hand has that long. */
@@ -29,16 +29,21 @@ const FILES: Readonly<Record<MetaPart, string>> = {
   crashed: 'crash mark',
 }
 
-/** What is wrong with the meta/ of one queue, which exists. */
+/**
+ * What is wrong with the meta/ of one queue, which exists.
+ *
+ * @param own - Of the queue.
+ */
 export async function* auditMeta(
   layout: Layout,
   settings: Settings,
+  own: Stats,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
-  const own = fs.statSync(layout.path)
+  const { calls } = slices
   const meta = metaPath(layout)
   const about = { queue: layout.name, path: meta, layout }
-  if (!isDirectory(meta)) {
+  if (!(await isDirectoryBy(calls, meta))) {
     yield {
       ...about,
       kind: 'foreign',
@@ -46,15 +51,16 @@ export async function* auditMeta(
     }
     return
   }
-  yield* auditAccess(about, own)
+  yield* auditAccess(about, own, calls)
   for await (const { raw, path: file } of entriesOf(meta, slices)) {
     const part = META_PARTS.find((known) => known === raw)
     const at = { ...about, path: nameText(file.toString('latin1')) }
     if (part === undefined)
       yield { ...at, kind: 'foreign', message: 'is no part of meta/, and is left alone' }
-    else if (!isDirectory(at.path)) yield { ...at, kind: 'foreign', message: 'is no directory' }
+    else if (!(await isDirectoryBy(calls, at.path)))
+      yield { ...at, kind: 'foreign', message: 'is no directory' }
     else {
-      yield* auditAccess(at, own)
+      yield* auditAccess(at, own, calls)
       yield* auditPart(part, at, layout, settings, slices)
     }
   }
@@ -99,7 +105,7 @@ async function* auditOrphans(
   const orphans = new Map<RawName, Entry>(old.map((entry) => [entry.raw, entry]))
   for (const place of [Place.queue, Place.done, Place.fail]) {
     const directory = placePath(layout, place)
-    if (orphans.size === 0 || !isDirectory(directory)) continue
+    if (orphans.size === 0 || !(await isDirectoryBy(slices.calls, directory))) continue
     for await (const { raw } of entriesOf(directory, slices)) orphans.delete(itemKey(raw, settings.encode))
   }
   for (const { raw, path: file } of orphans.values()) {

@@ -4,14 +4,16 @@
  * @module
  */
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
-import { claimKindSync } from '../directory/claim-kind.js'
+import type { FileCalls } from '../directory/calls.js'
+import { claimKindOf } from '../directory/claim-kind.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { queueMissing } from '../directory/presence.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { failureOf } from '../errors/errno.js'
-import { fileSystemError } from '../errors/system-error.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import { FsqError } from '../errors/classes.js'
 import { isExpired, nameAfterTry } from '../item/limits.js'
 import { pathText } from '../name/charset.js'
@@ -21,6 +23,7 @@ import {
   FORWARDED_DIRECTORY,
   LOCK_MARKER,
   META_DIRECTORY,
+  RECEIVED_DIRECTORY,
   RENAME_MARKER,
   type Settings,
   downOfRename,
@@ -28,11 +31,12 @@ import {
 import { ageText } from './age-text.js'
 import { auditClaimed } from './audit-claimed.js'
 import { auditMeta } from './audit-meta.js'
+import { auditReceived } from './audit-received.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './entries.js'
 import { enqueuedAt } from './items.js'
 import { type About, type Finding, type LocatedFinding, auditMode } from './finding.js'
 import { mountsIn } from './lock-holders.js'
-import { entriesIn, isDirectory, isOfSystem } from './queues.js'
+import { entriesIn, isDirectory, isDirectoryBy, isOfSystem } from './queues.js'
 import { Slices } from './slices.js'
 import { parseIfItem } from './states.js'
 
@@ -57,11 +61,13 @@ export async function* findingsIn(
   settings: Settings,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
   const { layout } = directory
+  directory.checkOpen()
+  const calls = await directory.findCalls()
   const slices = new Slices(() => {
     directory.checkOpen()
-  })
+  }, calls)
   directory.checkOpen()
-  if (!isDirectory(layout.path, true)) throw queueMissing(layout, 'stat')
+  if (!(await isDirectoryBy(calls, layout.path, true))) throw queueMissing(layout, 'stat')
   try {
     yield* auditQueue(layout, settings, slices)
   } catch (error) {
@@ -116,22 +122,23 @@ export async function* auditQueue(
   settings: Settings,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
-  const mounts = mountsIn(fs.realpathSync(layout.path))
-  const own = fs.statSync(layout.path)
-  const isRename = claimKindSync(layout) === 'rename'
-  const isFcntl = !isRename && fs.existsSync(path.join(layout.path, LOCK_MARKER))
-  yield* auditOthers(layout, settings, isRename, slices)
-  if (isRename) yield* auditClaimed(layout, slices)
-  if (isRename && isDirectory(layout.claimedPath))
-    yield* auditDirectory({ queue: layout.name, path: layout.claimedPath, layout }, own, mounts)
+  const { calls } = slices
+  const mounts = mountsIn(await calls.realpath(layout.path))
+  const own = there(await calls.stat(layout.path), 'stat', layout.path)
+  const isRename = (await claimKindOf(layout)) === 'rename'
+  const isFcntl = !isRename && (await calls.lstat(path.join(layout.path, LOCK_MARKER))) !== undefined
+  yield* auditOthers(layout, settings, own, isRename, slices)
+  if (isRename) yield* auditClaimed(layout, own, slices)
+  if (isRename && (await isDirectoryBy(calls, layout.claimedPath)))
+    yield* auditDirectory({ queue: layout.name, path: layout.claimedPath, layout }, own, mounts, calls)
   for (const place of [Place.queue, Place.tmp, Place.done, Place.fail]) {
     const directory = placePath(layout, place)
     const about = { queue: layout.name, path: directory, layout }
-    if (!isDirectory(directory)) {
+    if (!(await isDirectoryBy(calls, directory))) {
       yield { ...about, kind: 'missing', message: 'is no directory: install the queue anew' }
       continue
     }
-    yield* auditDirectory(about, own, mounts)
+    yield* auditDirectory(about, own, mounts, calls)
     for await (const entry of entriesOf(directory, slices)) {
       const { raw, path: bytes } = entry
       const file = { ...about, path: path.join(directory, nameText(raw)), file: { raw, path: bytes } }
@@ -147,6 +154,7 @@ export async function* auditQueue(
 async function* auditOthers(
   layout: Layout,
   settings: Settings,
+  own: fs.Stats,
   isRename: boolean,
   slices: Slices,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
@@ -160,7 +168,8 @@ async function* auditOthers(
       if (!info.isFIFO()) yield { ...about, message: 'is no FIFO, and so no trigger' }
     } else if (name === down || (isRename && name === downOfRename(down))) {
       if (!info.isFile()) yield { ...about, message: 'is no regular file, and forbids scans all the same' }
-    } else if (name === META_DIRECTORY) yield* auditMeta(layout, settings, slices)
+    } else if (name === META_DIRECTORY) yield* auditMeta(layout, settings, own, slices)
+    else if (name === RECEIVED_DIRECTORY) yield* auditReceived(layout, own, slices)
     else if (name === FORWARDED_DIRECTORY) {
       if (!info.isDirectory()) yield { ...about, message: 'is no directory, so nothing can be forwarded' }
     } else if (ofRename.includes(name)) {
@@ -169,9 +178,14 @@ async function* auditOthers(
   }
 }
 
-function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[]): Generator<LocatedFinding> {
-  const info = fs.lstatSync(about.path)
-  if (info.dev !== own.dev || mounts.includes(fs.realpathSync(about.path))) {
+async function* auditDirectory(
+  about: About,
+  own: fs.Stats,
+  mounts: readonly string[],
+  calls: FileCalls,
+): AsyncGenerator<LocatedFinding, void, undefined> {
+  const info = there(await calls.lstat(about.path), 'lstat', about.path)
+  if (info.dev !== own.dev || mounts.includes(await calls.realpath(about.path))) {
     yield {
       ...about,
       kind: 'mount',
@@ -183,6 +197,12 @@ function* auditDirectory(about: About, own: fs.Stats, mounts: readonly string[])
     const message = `belongs to ${info.uid}:${info.gid}, and the queue to ${own.uid}:${own.gid}`
     yield { ...about, kind: 'owner', message, fix: { action: 'set owner', user: own.uid, group: own.gid } }
   }
+}
+
+/** @throws ENOENT if the directory has just been removed. */
+function there(info: fs.Stats | undefined, syscall: string, directory: string): fs.Stats {
+  if (info !== undefined) return info
+  throw systemError({ errno: -os.constants.errno.ENOENT, syscall, path: directory })
 }
 
 function* auditDraft(about: About, { info }: Entry): Generator<LocatedFinding> {

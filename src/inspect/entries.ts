@@ -6,11 +6,12 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
-import { lstat, opendir, readdir } from 'node:fs/promises'
+import { opendir, readdir } from 'node:fs/promises'
 
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
+import { type FileCalls, HERE } from '../directory/calls.js'
 import { type Layout, isDeleted, placePath } from '../directory/layout.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
 import { Place } from '../addon/native.js'
@@ -42,7 +43,9 @@ export async function* entriesOf(
   for (const name of names) {
     if (slices.isOver) await slices.next()
     if (isDeleted(name)) continue
-    const entry = slices.isLocal ? entryNamed(directory, name) : await entryNamedLater(directory, name)
+    // Nothing is awaited that is there: very many entries are looked at.
+    const entry =
+      slices.calls === HERE ? entryNamed(directory, name) : await lookAt(directory, name, slices.calls)
     if (entry !== undefined) yield entry
   }
 }
@@ -82,34 +85,34 @@ export function entryNamed(directory: string, raw: RawName): Entry | undefined {
   return info === undefined ? undefined : { raw, path, info }
 }
 
-/** {@link entryNamed} beside this thread. */
-export async function entryNamedLater(directory: string, raw: RawName): Promise<Entry | undefined> {
+/** {@link entryNamed} by these calls. */
+export async function lookAt(directory: string, raw: RawName, calls: FileCalls): Promise<Entry | undefined> {
   const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
-  try {
-    return { raw, path, info: await lstat(path) }
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined
-    throw error
-  }
+  const info = await calls.lstat(path)
+  return info === undefined ? undefined : { raw, path, info }
 }
 
 /**
  * Whether a file of done/ or fail/ is also in queue/ or in claimed/ under the same name: its move was cut in half, and the next claim or
  * take-over completes it. If its name here were removed before that, the item would run again.
  */
-export function isStillWaiting(layout: Layout, { raw, info }: Entry): boolean {
+export async function isStillWaiting(
+  layout: Layout,
+  { raw, info }: Entry,
+  calls: FileCalls,
+): Promise<boolean> {
   if (info.nlink === 1) return false
-  const directories = [placePath(layout, Place.queue), ...workersNow(layout)]
-  return directories.some((directory) => {
-    const twin = entryNamed(directory, raw)
-    return twin?.info.ino === info.ino && twin.info.dev === info.dev
-  })
+  for (const directory of [placePath(layout, Place.queue), ...(await workersNow(layout, calls))]) {
+    const twin = await lookAt(directory, raw, calls)
+    if (twin?.info.ino === info.ino && twin.info.dev === info.dev) return true
+  }
+  return false
 }
 
 /** The directories of workers in claimed/; none if there is no claimed/. */
-function workersNow({ claimedPath }: Layout): readonly string[] {
+async function workersNow({ claimedPath }: Layout, calls: FileCalls): Promise<readonly string[]> {
   try {
-    return fs.readdirSync(claimedPath, 'latin1').map((worker) => `${claimedPath}/${worker}`)
+    return (await calls.names(claimedPath)).map((worker) => `${claimedPath}/${worker}`)
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return []
     throw fileSystemError(failureOf(error, 'scandir', claimedPath), 'list a directory')

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import type { Stats } from 'node:fs'
 
+import type { FileCalls } from '../directory/calls.js'
 import type { Layout } from '../directory/layout.js'
 import type { RawName } from '../name/charset.js'
 
@@ -30,7 +31,8 @@ export type Fix =
  * - `expired`: an item is older than the TTL; a scan fails it unrun.
  * - `ungrowable`: an item fails at its next retry, as its name would be too long.
  * - `half-installed`: an installation, a removal or a conversion was cut short.
- * - `abandoned`: a worker that has died holds items in claimed/. No problem: the next worker puts them back.
+ * - `abandoned`: a worker that has died holds items in claimed/, or a receiver in received/. No problem: the next worker puts them back, and the
+ *   next receiver brings them into queue/.
  * - `claims`: the workers of the queue lock items. Found only by a repair that is to change that.
  */
 export type FindingKind =
@@ -77,7 +79,7 @@ export interface FoundFile {
 export type About = Pick<LocatedFinding, 'queue' | 'path' | 'file' | 'layout'>
 
 /** Whether the mode of a directory is that of the queue. */
-export function* auditMode(about: About, info: fs.Stats, own: fs.Stats): Generator<LocatedFinding> {
+export function* auditMode(about: About, info: Stats, own: Stats): Generator<LocatedFinding> {
   const [mode, wanted] = [info.mode & 0o7777, own.mode & 0o7777]
   if (mode === wanted) return
   const message = `has mode ${mode.toString(8)}, and the queue has ${wanted.toString(8)}`
@@ -85,8 +87,12 @@ export function* auditMode(about: About, info: fs.Stats, own: fs.Stats): Generat
 }
 
 /** Whether the mode and the group of a directory that a worker has made are those of the queue. Its owner may be any user who works the queue. */
-export function* auditAccess(about: About, own: fs.Stats): Generator<LocatedFinding> {
-  const info = fs.lstatSync(about.path, { throwIfNoEntry: false })
+export async function* auditAccess(
+  about: About,
+  own: Stats,
+  calls: FileCalls,
+): AsyncGenerator<LocatedFinding, void, undefined> {
+  const info = await calls.lstat(about.path)
   if (info === undefined) return
   yield* auditMode(about, info, own)
   if (info.gid === own.gid) return

@@ -5,6 +5,7 @@
  */
 import os from 'node:os'
 
+import { type FileCalls, HERE } from '../directory/calls.js'
 import { claimKindOf } from '../directory/claim-kind.js'
 import { hostInNames, parseWorkerName, workersIn } from '../directory/claimed.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -50,7 +51,7 @@ export async function* itemsOf(
   onOther: () => void = () => undefined,
 ): AsyncGenerator<Item, void, undefined> {
   const { layout } = directory
-  const workers = await holdersOf(layout, state)
+  const workers = await holdersOf(layout, state, slices.calls)
   const now = Date.now()
   for await (const { raw, worker } of namesOf(directory, state, slices)) {
     const parsed = parseIfItem(raw, settings)
@@ -69,7 +70,7 @@ export async function itemFound(
   layout: Layout,
   settings: Settings,
 ): Promise<Item | undefined> {
-  const holder = worker ?? (await holdersOf(layout, state))
+  const holder = worker ?? (await holdersOf(layout, state, HERE))
   const entry = entryNamed(pathOf(layout, state, worker), parsed.raw)
   if (entry?.info.isFile() !== true) return undefined
   return itemOf(entry, state, parsed, settings, holder, Date.now())
@@ -82,7 +83,7 @@ export async function* unsortedItemsOf(
   state: ItemState,
   slices: Slices,
 ): AsyncGenerator<Item, void, undefined> {
-  const workers = await holdersOf(layout, state)
+  const workers = await holdersOf(layout, state, slices.calls)
   const now = Date.now()
   const claimers = state === 'waiting' ? await claimersIn(layout) : []
   for (const worker of [...claimers, undefined]) {
@@ -99,9 +100,9 @@ async function claimersIn(layout: Layout): Promise<readonly RawName[]> {
 }
 
 /** Who holds the items that are in the directory of a state. In a queue with claims by renaming, held items are elsewhere. */
-async function holdersOf(layout: Layout, state: ItemState): Promise<Workers | undefined> {
+async function holdersOf(layout: Layout, state: ItemState, calls: FileCalls): Promise<Workers | undefined> {
   if (state !== 'waiting' || (await claimKindOf(layout)) === 'rename') return new Map()
-  return workersOn(pathOf(layout, state, undefined))
+  return workersOn(pathOf(layout, state, undefined), calls)
 }
 
 /** A worker, by the name of its directory: its process id, or `HOST:PID` of another host. */

@@ -6,6 +6,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
+import type { FileCalls } from '../directory/calls.js'
 import { MOUNT_TABLE, allMounts, findMount, mountId } from '../probe/mounts.js'
 
 // 1: FLOCK  ADVISORY  WRITE 1234 fd:01:131145 0 EOF
@@ -18,12 +19,12 @@ export type Workers = ReadonlyMap<number, readonly number[]>
  * The lock holders on the file system of a directory; `undefined`: this system does not list them. Processes of other containers
  * are missing.
  */
-export function workersOn(directory: string): Workers | undefined {
+export async function workersOn(directory: string, calls: FileCalls): Promise<Workers | undefined> {
   let locks: string
   let device: string | undefined
   try {
     locks = fs.readFileSync('/proc/locks', 'utf8')
-    device = deviceOf(directory)
+    device = await deviceOf(directory, calls)
   } catch {
     return undefined
   }
@@ -39,13 +40,13 @@ export function workersOn(directory: string): Workers | undefined {
 }
 
 /** The device of a directory, as /proc/locks writes it. */
-function deviceOf(directory: string): string | undefined {
-  const descriptor = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+async function deviceOf(directory: string, calls: FileCalls): Promise<string | undefined> {
+  const descriptor = await calls.open(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
   try {
     const id = mountId(fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))
     return findMount(fs.readFileSync(MOUNT_TABLE, 'utf8'), id)?.device
   } finally {
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
 }
 

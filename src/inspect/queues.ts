@@ -9,6 +9,7 @@ import path from 'node:path'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
+import type { FileCalls } from '../directory/calls.js'
 import { type Layout, layoutOf } from '../directory/layout.js'
 import { rootMissing } from '../directory/presence.js'
 import type { Settings } from '../settings.js'
@@ -103,7 +104,20 @@ export function isDirectory(file: string, mayBeLink = false): boolean {
   try {
     return look(file, { throwIfNoEntry: false })?.isDirectory() ?? false
   } catch (error) {
-    if (codeOf(error) === 'ENOTDIR') return false
-    throw fileSystemError(failureOf(error, 'lstat', file), 'look at a queue')
+    return falseIfMissing(error, file)
   }
+}
+
+/** {@link isDirectory} by these calls. */
+export async function isDirectoryBy(calls: FileCalls, file: string, mayBeLink = false): Promise<boolean> {
+  try {
+    return (await (mayBeLink ? calls.stat : calls.lstat)(file))?.isDirectory() ?? false
+  } catch (error) {
+    return falseIfMissing(error, file)
+  }
+}
+
+function falseIfMissing(error: unknown, file: string): false {
+  if (codeOf(error) === 'ENOTDIR') return false
+  throw fileSystemError(failureOf(error, 'lstat', file), 'look at a queue')
 }

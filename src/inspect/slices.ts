@@ -3,23 +3,24 @@
  *
  * @module
  */
+import { type FileCalls, HERE } from '../directory/calls.js'
 import { setImmediate } from '../real-timers.js'
 
 const SLICE_MS = 10
 
 /** The slices of one piece of work: `if (slices.isOver) await slices.next()`, as often as possible. */
 export class Slices {
-  /** Whether files are looked at on this thread. Elsewhere a call can take minutes, and a worker must be able to abort its items meanwhile. */
-  readonly isLocal: boolean
+  /** The calls on the files. Without those of this thread, each slice is short, however long a file server takes. */
+  readonly calls: FileCalls
   readonly #check: () => void
   #end = performance.now() + SLICE_MS
 
   /**
    * @param check - Called at the beginning of each slice but the first. What it throws ends the work.
-   * @param isLocal - Whether the files are on a file system of this machine alone.
+   * @param calls - For a program that has nothing else to do, those of this thread.
    */
-  constructor(check: () => void = () => undefined, isLocal = true) {
-    this.isLocal = isLocal
+  constructor(check: () => void = () => undefined, calls = HERE) {
+    this.calls = calls
     this.#check = check
   }
 

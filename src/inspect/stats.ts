@@ -57,7 +57,7 @@ export async function statsOf(directory: QueueDirectory, settings: Settings): Pr
   await directory.open()
   const slices = new Slices(() => {
     directory.checkOpen()
-  }, directory.isLocal)
+  }, directory.calls)
   return {
     ...(await waitingStats(layout, settings, slices)),
     done: await finishedStats(layout, 'done', slices),

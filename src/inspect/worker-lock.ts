@@ -3,13 +3,13 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import { constants } from 'node:fs'
 
+import type { FileCalls } from '../directory/calls.js'
 import { WORKER_LOCK } from '../directory/claimed.js'
 import { codeOf } from '../errors/errno.js'
-import { lockDescriptor, lockRequest } from '../lock/request.js'
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 
 /** What is known of a worker by its directory. `unmade`: it has no `.lock`. `unknown`: this user may not open it. */
 export type WorkerLife = 'alive' | 'dead' | 'unmade' | 'unknown'
@@ -19,17 +19,21 @@ export type WorkerLife = 'alive' | 'dead' | 'unmade' | 'unknown'
  *
  * @param directory - The directory of the worker.
  */
-export function lifeOfWorker(directory: string): WorkerLife {
+export async function lifeOfWorker(directory: string, calls: FileCalls): Promise<WorkerLife> {
+  return lifeOfHolder(`${directory}/${WORKER_LOCK}`, calls)
+}
+
+/** {@link lifeOfWorker} of the process that locks a file while it lives. */
+export async function lifeOfHolder(file: string, calls: FileCalls): Promise<WorkerLife> {
   let descriptor: number
   try {
-    descriptor = fs.openSync(`${directory}/${WORKER_LOCK}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    descriptor = await calls.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     return codeOf(error) === 'ENOENT' ? 'unmade' : 'unknown'
   }
   try {
-    const request = lockRequest('lifeOfWorker', descriptor, { kind: 'fcntl' })
-    return lockDescriptor(request, true) === 0 ? 'dead' : 'alive'
+    return (await calls.lock(descriptor, 'fcntl', true)) === 0 ? 'dead' : 'alive'
   } finally {
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Moves of single items from fail/ to queue/. None replaces another item.
+ * Moves of single items from fail/ or done/ to queue/. None replaces another item.
  *
  * Where the file system has a rename that refuses to replace a file, the move is that rename. Without one:
  *
@@ -18,6 +18,7 @@ import os from 'node:os'
 import path from 'node:path'
 
 import { Place, native } from '../addon/native.js'
+import { type FileCalls, HERE } from '../directory/calls.js'
 import { type ClaimKind, claimKindOf } from '../directory/claim-kind.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { FsqError } from '../errors/classes.js'
@@ -25,12 +26,15 @@ import { codeOf, failureOf } from '../errors/errno.js'
 import { systemError } from '../errors/system-error.js'
 import { type Entry, isStillWaiting } from '../inspect/entries.js'
 import { isFile } from '../inspect/names.js'
+import { PLACES } from '../inspect/states.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { forgetMarks } from '../meta/log.js'
+import { forgetMarksLater } from '../meta/log-later.js'
 import { type RawName, pathText, printable } from '../name/charset.js'
 import { freeEntropies, itemKey, withTries } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { OwnDirectory } from './own-directory.js'
+import type { FinishedState } from './prune.js'
 
 const { EEXIST, EINVAL, ENOENT, ENOSYS } = os.constants.errno
 
@@ -38,11 +42,25 @@ export class BackMoves {
   readonly #layout: Layout
   readonly #settings: Settings
   readonly #isKept: boolean
+  readonly #calls: FileCalls
+  readonly #from: Place
   #kind: ClaimKind | undefined
   #own: OwnDirectory | undefined
 
-  /** @param isKept - Whether the tries of items stay as they are. Otherwise they become 0. */
-  constructor(layout: Layout, settings: Settings, isKept: boolean) {
+  /**
+   * @param isKept - Whether the tries of items stay as they are. Otherwise they become 0.
+   * @param calls - For a program that has nothing else to do, those of this thread.
+   * @param from - Where the items are.
+   */
+  constructor(
+    layout: Layout,
+    settings: Settings,
+    isKept: boolean,
+    calls = HERE,
+    from: FinishedState = 'failed',
+  ) {
+    this.#calls = calls
+    this.#from = PLACES[from]
     this.#layout = layout
     this.#settings = settings
     this.#isKept = isKept
@@ -51,16 +69,16 @@ export class BackMoves {
   /**
    * Moves an item.
    *
-   * @returns Its new name; `undefined`: it is not in fail/ any more.
+   * @returns Its new name; `undefined`: it is not there any more.
    * @throws {@link FsqError}
    */
   async move(entry: Entry): Promise<RawName | undefined> {
     const { raw } = entry
     // A worker died halfway: the item is still in queue/, and the next claim completes its move to fail/.
-    if (isStillWaiting(this.#layout, entry)) return undefined
+    if (await isStillWaiting(this.#layout, entry, this.#calls)) return undefined
     this.#kind ??= await claimKindOf(this.#layout)
-    this.#forgetCrashes(raw)
-    const from = path.join(this.#settings.fail, nameOf(raw))
+    await this.#forgetCrashes(raw)
+    const from = path.join(this.#layout.directories[this.#from] ?? '', nameOf(raw))
     for (const to of this.#candidates(raw)) {
       const target = path.join(this.#settings.queue, nameOf(to))
       if (await isFile(placePath(this.#layout, Place.queue), to)) continue
@@ -81,7 +99,7 @@ export class BackMoves {
 
   async #moveByLink(raw: RawName): Promise<RawName | undefined> {
     this.#own ??= await OwnDirectory.make(this.#layout)
-    const from = bytesOf(placePath(this.#layout, Place.fail), raw)
+    const from = bytesOf(placePath(this.#layout, this.#from), raw)
     const held = this.#own.of(raw)
     try {
       await fs.rename(from, held)
@@ -111,11 +129,11 @@ export class BackMoves {
   }
 
   /** Before the item moves: a worker that claims it at once must not fail it for its earlier crashes. */
-  #forgetCrashes(raw: RawName): void {
+  async #forgetCrashes(raw: RawName): Promise<void> {
     const meta = new MetaDirectory(this.#layout)
-    meta.attempt('log', () => {
-      forgetMarks(meta, itemKey(raw, this.#settings.encode))
-    })
+    const key = itemKey(raw, this.#settings.encode)
+    if (this.#calls === HERE) meta.attempt('log', () => forgetMarks(meta, key))
+    else await meta.attemptLater('log', async () => forgetMarksLater(meta, key))
   }
 }
 

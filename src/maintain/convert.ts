@@ -11,12 +11,13 @@
  * @module
  */
 import type { Buffer } from 'node:buffer'
-import fs from 'node:fs'
+import { constants } from 'node:fs'
 import { lstat, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 
-import { Place } from '../addon/native.js'
+import { type LockKind, Place } from '../addon/native.js'
+import type { FileCalls } from '../directory/calls.js'
 import { claimKindOf } from '../directory/claim-kind.js'
 import { makeDownFile } from '../directory/down.js'
 import { type Layout, placePath } from '../directory/layout.js'
@@ -28,7 +29,7 @@ import { entriesOf, nameText } from '../inspect/entries.js'
 import { isOfSystem } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
 import { lockError } from '../lock/failure.js'
-import { lockDescriptor, lockRequest } from '../lock/request.js'
+import { lockRequest } from '../lock/request.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { knownWorkers } from '../meta/workers.js'
 import { mountRefusals } from '../probe/mount-options.js'
@@ -42,7 +43,7 @@ const NOTICED_MS = 1000
 const PATIENCE_MS = 3000
 const LOOK_MS = 200
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 const { EAGAIN } = os.constants.errno
 
 /** Whether workers of the queue lock items. @throws A file system error. */
@@ -56,7 +57,11 @@ export async function isConvertible(layout: Layout): Promise<boolean> {
  * @returns Why nothing was changed: a worker lives, or holds an item. `undefined`: the queue is converted.
  * @throws {@link QueueMissingError}, {@link NotAQueueError}, {@link MountError} or a file system error. The queue may be down then.
  */
-export async function convertToRename(layout: Layout, settings: Settings): Promise<string | undefined> {
+export async function convertToRename(
+  layout: Layout,
+  settings: Settings,
+  calls: FileCalls,
+): Promise<string | undefined> {
   await checkQueue(layout)
   const reasons = await mountRefusals(layout.path)
   if (reasons.length > 0) throw new MountError(layout.path, reasons)
@@ -68,7 +73,7 @@ export async function convertToRename(layout: Layout, settings: Settings): Promi
     await makeDownFile(layout, settings)
     // From now on, a conversion that was cut short is known by the text.
     if (!wasDown) await makeGuard(layout)
-    const holder = await lastHolder(layout, settings)
+    const holder = await lastHolder(layout, settings, calls)
     if (holder !== undefined) {
       await rm((wasDown ? down : layout).downPath, { force: true })
       return `${holder}. End the workers of the queue, and try again`
@@ -85,46 +90,46 @@ export async function convertToRename(layout: Layout, settings: Settings): Promi
 }
 
 /** Waits until workers have finished the items that they hold. @returns The worker that lives, or the item that is held; `undefined`: none. */
-async function lastHolder(layout: Layout, settings: Settings): Promise<string | undefined> {
+async function lastHolder(layout: Layout, settings: Settings, calls: FileCalls): Promise<string | undefined> {
   const end = performance.now() + NOTICED_MS + PATIENCE_MS
   await pause(NOTICED_MS)
   for (;;) {
-    const holder = liveWorker(layout, settings) ?? (await lockedItem(layout))
+    const holder = (await liveWorker(layout, settings, calls)) ?? (await lockedItem(layout, calls))
     if (holder === undefined || performance.now() >= end) return holder
     await pause(LOOK_MS)
   }
 }
 
-function liveWorker(layout: Layout, settings: Settings): string | undefined {
-  const [worker] = knownWorkers(layout, settings)
+async function liveWorker(layout: Layout, settings: Settings, calls: FileCalls): Promise<string | undefined> {
+  const [worker] = await knownWorkers(layout, settings, calls)
   return worker && `The worker ${worker.host ?? '?'}:${worker.pid ?? '?'} lives`
 }
 
-async function lockedItem(layout: Layout): Promise<string | undefined> {
-  const { lockKind } = new MetaDirectory(layout)
-  for await (const { path: file, info } of entriesOf(placePath(layout, Place.queue), new Slices()))
-    if (info.isFile() && isLocked(file, lockKind))
+async function lockedItem(layout: Layout, calls: FileCalls): Promise<string | undefined> {
+  const lockKind = await new MetaDirectory(layout).findLockKind(calls)
+  const slices = new Slices(undefined, calls)
+  for await (const { path: file, info } of entriesOf(placePath(layout, Place.queue), slices))
+    if (info.isFile() && (await isLocked(file, lockKind, calls)))
       return `A worker holds the item ${nameText(file.toString('latin1'))}`
   return undefined
 }
 
 /** Tries a shared lock, for which a file that is open for reading is enough. */
-function isLocked(file: Buffer, kind: 'flock' | 'fcntl'): boolean {
+async function isLocked(file: Buffer, kind: LockKind, calls: FileCalls): Promise<boolean> {
   let descriptor: number
   try {
-    descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    descriptor = await calls.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return false
     throw error
   }
   try {
-    const request = lockRequest('convertToRename', descriptor, { kind })
-    const errno = lockDescriptor(request, true)
+    const errno = await calls.lock(descriptor, kind, true)
     if (errno === -EAGAIN) return true
-    if (errno !== 0) throw lockError(request, errno, 'lock')
+    if (errno !== 0) throw lockError(lockRequest('convertToRename', descriptor, { kind }), errno, 'lock')
     return false
   } finally {
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
 }
 

@@ -9,12 +9,13 @@ import { randomBytes } from 'node:crypto'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 
+import { BESIDE } from '../directory/calls.js'
 import { WORKER_LOCK, hostInNames, workerPath } from '../directory/claimed.js'
 import type { Layout } from '../directory/layout.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import { lockError } from '../lock/failure.js'
-import { lockDescriptor, lockRequest } from '../lock/request.js'
+import { lockRequest } from '../lock/request.js'
 import type { RawName } from '../name/charset.js'
 import { makeDirectory, makeWorkerLock } from './queue-files.js'
 
@@ -69,7 +70,7 @@ export class OwnDirectory {
 
 async function isLocked(directory: string, lock: fs.FileHandle): Promise<boolean> {
   const request = lockRequest('OwnDirectory.make', lock.fd, { kind: 'fcntl' })
-  const errno = lockDescriptor(request, false)
+  const errno = await BESIDE.lock(lock.fd, 'fcntl', false)
   if (errno === -EAGAIN) return false
   if (errno !== 0) {
     await lock.close()

@@ -3,17 +3,15 @@
  *
  * @module
  */
-import fs from 'node:fs'
-import { unlink as unlinkFile } from 'node:fs/promises'
-
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { SettingError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
+import { type FileCalls, HERE } from '../directory/calls.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { Logs } from '../meta/logs.js'
 import type { Settings } from '../settings.js'
-import { entriesOf, entryNamed, entryNamedLater, isStillWaiting } from '../inspect/entries.js'
+import { entriesOf, entryNamed, isStillWaiting, lookAt } from '../inspect/entries.js'
 import { Slices } from '../inspect/slices.js'
 import { type ItemState, PLACES } from '../inspect/states.js'
 import type { RawName } from '../name/charset.js'
@@ -58,7 +56,7 @@ export async function prune(
   await directory.open()
   const slices = new Slices(() => {
     directory.checkOpen()
-  }, directory.isLocal)
+  }, directory.calls)
   let removed = 0
   for (const [state, limits] of states) {
     const files = await surplusIn(directory.layout, state, limits, slices)
@@ -130,38 +128,29 @@ export async function removeFinished(
   onRemoved: (removed: number) => void = () => undefined,
 ): Promise<number> {
   const directory = placePath(layout, PLACES[state])
-  const logs = new Logs(layout)
+  const { calls } = slices
+  const logs = await Logs.list(layout, calls === HERE)
   let removed = 0
   for (const { raw } of files) {
     if (slices.isOver) await slices.next()
-    const entry = slices.isLocal ? entryNamed(directory, raw) : await entryNamedLater(directory, raw)
-    if (entry === undefined || isStillWaiting(layout, entry)) continue
-    if (!(slices.isLocal ? unlink(entry.path) : await unlinkLater(entry.path))) continue
-    logs.removeOf(raw, settings)
+    // As few promises as possible: very many items are removed.
+    const entry = calls === HERE ? entryNamed(directory, raw) : await lookAt(directory, raw, calls)
+    if (entry === undefined) continue
+    if (entry.info.nlink > 1 && (await isStillWaiting(layout, entry, calls))) continue
+    if (!(await unlink(entry.path, calls))) continue
+    if (logs.areAny) await logs.removeOf(raw, settings)
     onRemoved(++removed)
   }
   return removed
 }
 
-function unlink(file: Buffer): boolean {
+/** @returns Whether there was a file to remove. */
+async function unlink(file: Buffer, calls: FileCalls): Promise<boolean> {
   try {
-    fs.unlinkSync(file)
+    await calls.unlink(file)
     return true
   } catch (error) {
-    return notUnlinked(error, file)
+    if (codeOf(error) === 'ENOENT') return false
+    throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove a finished item')
   }
-}
-
-async function unlinkLater(file: Buffer): Promise<boolean> {
-  try {
-    await unlinkFile(file)
-    return true
-  } catch (error) {
-    return notUnlinked(error, file)
-  }
-}
-
-function notUnlinked(error: unknown, file: Buffer): false {
-  if (codeOf(error) === 'ENOENT') return false
-  throw fileSystemError(failureOf(error, 'unlink', file.toString()), 'remove a finished item')
 }

@@ -3,19 +3,19 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import { constants } from 'node:fs'
 
-import { Place } from '../addon/native.js'
+import type { FileCalls } from '../directory/calls.js'
 import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { SettingError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { type Entry, entryNamed } from '../inspect/entries.js'
+import { type Entry, lookAt } from '../inspect/entries.js'
 import { Finder } from '../inspect/find.js'
 import { namesIn } from '../inspect/names.js'
 import { Slices } from '../inspect/slices.js'
-import { parseIfItem } from '../inspect/states.js'
+import { PLACES, parseIfItem } from '../inspect/states.js'
 import { LastAttempts, errorText } from '../meta/attempts.js'
 import type { RawName } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
@@ -23,8 +23,9 @@ import { checkMilliseconds, checkOptions, checkSignal, dueAfter } from '../optio
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
 import { BackMoves } from './back-moves.js'
+import type { FinishedState } from './prune.js'
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 const CONDITIONS = ['ids', 'argument', 'olderThan', 'error', 'limit'] as const
 
 /** Selects the failed items that match every given criterion. */
@@ -50,6 +51,10 @@ export interface RedriveOptions {
    * them again, unrun. Default: `reset`.
    */
   readonly tries?: 'reset' | 'keep' | undefined
+  /**
+   * Where the items are. `done`: items of done/, which run again, or are forwarded again with the ids that they had. Default: `failed`.
+   */
+  readonly from?: 'failed' | 'done' | undefined
   /** Milliseconds, counted from the call, until they are due. Default: 0, at once. */
   readonly delay?: number | undefined
   /** Ends the call between two items. */
@@ -79,9 +84,10 @@ export async function redrive(
   options: RedriveOptions,
 ): Promise<Redriven> {
   checkFilter(filter)
-  checkOptions('redrive', options, ['tries', 'delay', 'signal'])
-  const { tries = 'reset', delay, signal } = options
+  checkOptions('redrive', options, ['tries', 'from', 'delay', 'signal'])
+  const { tries = 'reset', from = 'failed', delay, signal } = options
   if (!['reset', 'keep'].includes(tries)) throw new SettingError('tries', tries, "'reset' or 'keep'")
+  if (!['failed', 'done'].includes(from)) throw new SettingError('from', from, "'failed' or 'done'")
   checkSignal(signal)
   const due = dueAfter(delay)
   const check = (): void => {
@@ -92,12 +98,14 @@ export async function redrive(
   let moved = 0
   let gone = 0
   const wanted = filter === 'all' ? {} : filter
-  const moves = new BackMoves(directory.layout, settings, tries === 'keep')
+  await directory.open()
+  const { layout, calls } = directory
+  const moves = new BackMoves(layout, settings, tries === 'keep', calls, from)
   try {
-    for await (const { entry } of selectFailed(directory, settings, wanted, new Slices(check))) {
+    for await (const { entry } of selectFailed(directory, settings, wanted, new Slices(check, calls), from)) {
       check()
       if (moved === wanted.limit) break
-      const timing = entry === undefined || due === 0 ? undefined : setDue(entry, due)
+      const timing = entry === undefined || due === 0 ? undefined : await setDue(entry, due, calls)
       const isThere = entry !== undefined && timing !== 'gone'
       const name = isThere ? await moves.move(entry) : undefined
       if (name === undefined) {
@@ -146,7 +154,7 @@ export interface SelectedItem {
 }
 
 /**
- * The items in fail/ that fit the filter, whatever its limit, in FIFO order or in that of the ids.
+ * The items in fail/, or in done/, that fit the filter, whatever its limit, in FIFO order or in that of the ids.
  *
  * @throws {@link EncodingError} for an id that no item can have; as {@link QueueDirectory.open}, or a file system error.
  */
@@ -155,13 +163,14 @@ export async function* selectFailed(
   settings: Settings,
   { ids, argument, olderThan, error }: FailedFilter,
   slices: Slices,
+  from: FinishedState = 'failed',
 ): AsyncGenerator<SelectedItem, void, undefined> {
-  const path = placePath(directory.layout, Place.fail)
+  const path = placePath(directory.layout, PLACES[from])
   const latest = olderThan === undefined ? Number.POSITIVE_INFINITY : Date.now() - olderThan
   const names =
     ids === undefined
-      ? allFailed(directory, settings, slices)
-      : failedNamed(directory, settings, new Set(ids), slices)
+      ? allFailed(directory, settings, slices, from)
+      : failedNamed(directory, settings, new Set(ids), slices, from)
   let attempts: LastAttempts | undefined
   for await (const { named, parsed } of names) {
     if (parsed === undefined) {
@@ -170,11 +179,11 @@ export async function* selectFailed(
     }
     if (argument !== undefined && !parsed.args.includes(argument)) continue
     if (error !== undefined) {
-      attempts ??= new LastAttempts(directory, settings)
-      const last = attempts.of(parsed.raw)
+      attempts ??= await LastAttempts.list(directory, settings)
+      const last = await attempts.of(parsed.raw)
       if (last?.error === undefined || !errorText(last.error).includes(error)) continue
     }
-    const entry = entryNamed(path, parsed.raw)
+    const entry = await lookAt(path, parsed.raw, slices.calls)
     if (entry === undefined || entry.info.ctimeMs <= latest) yield { named, entry }
   }
 }
@@ -189,8 +198,9 @@ async function* allFailed(
   directory: QueueDirectory,
   settings: Settings,
   slices: Slices,
+  from: FinishedState,
 ): AsyncGenerator<Named, void, undefined> {
-  for await (const name of namesIn(directory, Place.fail, slices)) {
+  for await (const name of namesIn(directory, PLACES[from], slices)) {
     const parsed = parseIfItem(name, settings)
     if (parsed !== undefined) yield { named: undefined, parsed }
   }
@@ -201,9 +211,10 @@ async function* failedNamed(
   settings: Settings,
   ids: ReadonlySet<string>,
   slices: Slices,
+  from: FinishedState,
 ): AsyncGenerator<Named, void, undefined> {
   await directory.open()
-  const found = await new Finder(directory, settings, slices).findAll([...ids], ['failed'])
+  const found = await new Finder(directory, settings, slices).findAll([...ids], [from])
   // Several ids may mean one item.
   const seen = new Set<RawName>()
   for (const [named, items] of found) {
@@ -217,24 +228,28 @@ async function* failedNamed(
 }
 
 /** Sets when an item is due. Before it moves: in queue/ a worker could claim it at once. */
-function setDue({ path: file, info }: Entry, due: number): 'set' | 'refused' | 'gone' {
+async function setDue(
+  { path: file, info }: Entry,
+  due: number,
+  calls: FileCalls,
+): Promise<'set' | 'refused' | 'gone'> {
   let descriptor: number
   try {
-    descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    descriptor = await calls.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return 'gone'
     if (codeOf(error) === 'EACCES') return 'refused'
     throw fileSystemError(failureOf(error, 'open', file.toString()), 'delay an item')
   }
   try {
-    const { dev, ino } = fs.fstatSync(descriptor)
+    const { dev, ino } = await calls.fstat(descriptor)
     if (dev !== info.dev || ino !== info.ino) return 'gone'
-    fs.futimesSync(descriptor, info.atime, new Date(due))
+    await calls.futimes(descriptor, info.atime, new Date(due))
     return 'set'
   } catch (error) {
     if (codeOf(error) === 'EPERM') return 'refused'
     throw fileSystemError(failureOf(error, 'futime', file.toString()), 'delay an item')
   } finally {
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
 }

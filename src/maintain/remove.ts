@@ -8,7 +8,8 @@ import fs from 'node:fs'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { claimKindSync } from '../directory/claim-kind.js'
+import { HERE } from '../directory/calls.js'
+import { claimKindOf } from '../directory/claim-kind.js'
 import type { Layout } from '../directory/layout.js'
 import type { Item } from '../inspect/items.js'
 import { MetaDirectory } from '../meta/directory.js'
@@ -23,11 +24,15 @@ import { type Unchanged, underLock } from './under-lock.js'
  *
  * @returns Why it was not removed.
  */
-export function removeItem(item: Item, layout: Layout, settings: Settings): Unchanged | undefined {
+export async function removeItem(
+  item: Item,
+  layout: Layout,
+  settings: Settings,
+): Promise<Unchanged | undefined> {
   const { entry, parsed, state, workers } = item
-  const isRename = state === 'waiting' && claimKindSync(layout) === 'rename'
+  const isRename = state === 'waiting' && (await claimKindOf(layout)) === 'rename'
   if (isRename && workers !== undefined && workers.length > 0) return 'busy'
-  const unchanged = removeFile(entry.path, state === 'waiting' && !isRename ? layout : undefined)
+  const unchanged = await removeFile(entry.path, state === 'waiting' && !isRename ? layout : undefined)
   if (unchanged === undefined) {
     const meta = new MetaDirectory(layout)
     meta.attempt('log', () => {
@@ -38,9 +43,9 @@ export function removeItem(item: Item, layout: Layout, settings: Settings): Unch
 }
 
 /** @param layout - Of an item that a worker may hold. */
-function removeFile(file: Buffer, layout: Layout | undefined): Unchanged | undefined {
+async function removeFile(file: Buffer, layout: Layout | undefined): Promise<Unchanged | undefined> {
   try {
-    if (layout !== undefined) return underLock(file, layout, () => fs.unlinkSync(file))
+    if (layout !== undefined) return await underLock(file, layout, HERE, () => fs.unlinkSync(file))
     fs.unlinkSync(file)
     return undefined
   } catch (error) {

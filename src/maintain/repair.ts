@@ -3,12 +3,14 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import { constants } from 'node:fs'
 import { rmdir } from 'node:fs/promises'
 
 import { Place } from '../addon/native.js'
-import { claimKindSync } from '../directory/claim-kind.js'
+import type { FileCalls } from '../directory/calls.js'
+import { claimKindBy } from '../directory/claim-kind.js'
 import { type Layout, placePath } from '../directory/layout.js'
+import { receivedPath } from '../directory/received.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError, SettingError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
@@ -24,6 +26,8 @@ import type { Settings } from '../settings.js'
 import { convertToRename, isConvertible } from './convert.js'
 import { makeClaimed, makeGuard } from './queue-files.js'
 import { type Unchanged, underLock } from './under-lock.js'
+
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 
 const REASONS: Readonly<Record<Unchanged, string>> = {
   busy: 'A worker holds it',
@@ -72,7 +76,9 @@ export async function repair(
   if (claims !== undefined && (claims as string) !== 'rename')
     throw new SettingError('claims', claims, "'rename'")
   directory.checkOpen()
-  const converted = claims === undefined ? undefined : await convert(directory.layout, settings, dryRun)
+  const calls = await directory.findCalls()
+  const converted =
+    claims === undefined ? undefined : await convert(directory.layout, settings, dryRun, calls)
   const findings: LocatedFinding[] = []
   // All of them first: a directory that changes while it is listed may show a file twice or not at all.
   for await (const finding of findingsIn(directory, settings)) findings.push(finding)
@@ -86,7 +92,7 @@ export async function repair(
   })
   for (const finding of findings) {
     if (slices.isOver) await slices.next()
-    const reason = await reasonNotToMend(finding, settings, dryRun)
+    const reason = await reasonNotToMend(finding, settings, dryRun, calls)
     if (reason === undefined) mended.push(plainFinding(finding))
     else unmended.push({ ...plainFinding(finding), reason })
   }
@@ -103,6 +109,7 @@ export async function convert(
   layout: Layout,
   settings: Settings,
   dryRun: boolean,
+  calls: FileCalls,
 ): Promise<(LocatedFinding & { readonly reason: string | undefined }) | undefined> {
   if (!(await isConvertible(layout))) return undefined
   const refusals = await mountRefusals(layout.path)
@@ -115,7 +122,7 @@ export async function convert(
     path: layout.path,
     message: 'has workers that lock items',
     fix: { action: 'claim by renaming' },
-    reason: refusal ?? (dryRun ? undefined : await convertToRename(layout, settings)),
+    reason: refusal ?? (dryRun ? undefined : await convertToRename(layout, settings, calls)),
   }
 }
 
@@ -124,17 +131,22 @@ async function reasonNotToMend(
   finding: LocatedFinding,
   settings: Settings,
   dryRun: boolean,
+  calls: FileCalls,
 ): Promise<string | undefined> {
-  if (finding.kind === 'abandoned') return 'The next worker does so'
+  if (finding.kind === 'abandoned') return `The next ${isOfReceiver(finding) ? 'receiver' : 'worker'} does so`
   if (!isMendable(finding)) return 'Only a person can mend it'
   if (dryRun) return undefined
   try {
-    const unchanged = await mend(finding, settings)
+    const unchanged = await mend(finding, settings, calls)
     return unchanged && REASONS[unchanged]
   } catch (error) {
     if (!isOfSystem(error)) throw error
     return codeOf(error) === 'ENOENT' ? REASONS.gone : error.message
   }
+}
+
+function isOfReceiver({ path: file, layout }: LocatedFinding): boolean {
+  return layout !== undefined && file.startsWith(`${receivedPath(layout)}/`)
 }
 
 /** A finding that can be mended. */
@@ -155,26 +167,27 @@ export function isMendable(finding: LocatedFinding): finding is Mendable {
 export async function mend(
   { path: file, fix, file: found, layout }: Mendable,
   settings: Settings,
+  calls: FileCalls,
 ): Promise<Unchanged | undefined> {
   switch (fix.action) {
     case 'set mode':
-      change(found?.path ?? file, (descriptor) => fs.fchmodSync(descriptor, fix.mode))
+      await change(found?.path ?? file, calls, (descriptor) => calls.fchmod(descriptor, fix.mode))
       return undefined
     case 'set owner':
-      change(file, (descriptor) => fs.fchownSync(descriptor, fix.user, fix.group))
+      await change(file, calls, (descriptor) => calls.fchown(descriptor, fix.user, fix.group))
       return undefined
     case 'remove':
-      if (found !== undefined) fs.unlinkSync(found.path)
+      if (found !== undefined) await calls.unlink(found.path)
       return undefined
     case 'remove directory':
-      return underLock(file, undefined, () => fs.rmSync(file, { recursive: true, force: true }))
+      return underLock(file, undefined, calls, () => calls.removeAll(file))
     case 'move to fail/': {
       if (found === undefined || layout === undefined) return undefined
       const fail = placePath(layout, Place.fail)
       // Where workers rename items, no lock is needed: the link below fails if a worker has claimed the item.
-      if (claimKindSync(layout) === 'lock')
-        return underLock(found.path, layout, () => moveInto(fail, found, settings))
-      moveInto(fail, found, settings)
+      if ((await claimKindBy(layout, calls)) === 'lock')
+        return underLock(found.path, layout, calls, async () => moveInto(fail, found, settings, calls))
+      await moveInto(fail, found, settings, calls)
       return undefined
     }
     case 'remove empty directory':
@@ -190,10 +203,15 @@ export async function mend(
 }
 
 /** Moves a file into a directory. Never replaces another file. */
-function moveInto(directory: string, { raw, path: from }: FoundFile, { encode }: Settings): void {
+async function moveInto(
+  directory: string,
+  { raw, path: from }: FoundFile,
+  { encode }: Settings,
+  calls: FileCalls,
+): Promise<void> {
   for (const name of namesFor(raw, encode)) {
     const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
-    if (move(from, to)) return
+    if (await move(from, to, calls)) return
   }
   throw new FsqError(`There is no free name for it in ${directory}`, { advice: 'Move it by hand' })
 }
@@ -204,36 +222,39 @@ function* namesFor(raw: RawName, encode: string): Generator<RawName> {
 }
 
 /** @returns Whether the file has been moved. Otherwise another file has the name. */
-function move(from: Buffer, to: Buffer): boolean {
+async function move(from: Buffer, to: Buffer, calls: FileCalls): Promise<boolean> {
   try {
     // A link never replaces a file. A worker that sees both names completes the move.
-    fs.linkSync(from, to)
+    await calls.link(from, to)
   } catch (error) {
     const code = codeOf(error)
     if (code !== 'EEXIST' && code !== 'EPERM') throw error
-    const there = fs.lstatSync(to, { throwIfNoEntry: false })
-    const isItself = there !== undefined && there.ino === fs.lstatSync(from).ino
+    const there = await calls.lstat(to)
+    const isItself = there !== undefined && there.ino === (await calls.lstat(from))?.ino
     if (there !== undefined && !isItself) return false
     // Linux lets a user link only files that the user owns, or may read and write.
     if (there === undefined) {
-      fs.renameSync(from, to)
+      await calls.rename(from, to)
       return true
     }
   }
-  fs.rmSync(from, { force: true })
+  await calls.removeAll(from)
   return true
 }
 
 /** By descriptor: in a queue that a group may write to, a planted link must not lead root to another file. */
-function change(file: string | Buffer, call: (descriptor: number) => void): void {
-  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
-  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+async function change(
+  file: string | Buffer,
+  calls: FileCalls,
+  call: (descriptor: number) => void | Promise<void>,
+): Promise<void> {
+  const descriptor = await calls.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   try {
-    const info = fs.fstatSync(descriptor)
+    const info = await calls.fstat(descriptor)
     if (info.isFile() && info.nlink > 1)
       throw new FsqError('has more than one name, perhaps planted; look at it')
-    call(descriptor)
+    await call(descriptor)
   } finally {
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
 }

@@ -3,16 +3,17 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import { constants } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
+import type { FileCalls } from '../directory/calls.js'
 import type { Layout } from '../directory/layout.js'
 import { lockError } from '../lock/failure.js'
-import { lockDescriptor, lockRequest, unlockDescriptor } from '../lock/request.js'
+import { lockRequest } from '../lock/request.js'
 import { LOCK_MARKER } from '../settings.js'
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants
 const { EAGAIN } = os.constants.errno
 
 /** Why nothing was changed. `busy`: a worker holds it. `gone`: it is not there any more. */
@@ -25,26 +26,28 @@ export type Unchanged = 'busy' | 'gone'
  * @param layout - The queue that contains it, if one does.
  * @returns Why nothing was changed.
  */
-export function underLock(
+export async function underLock(
   file: string | Buffer,
   layout: Layout | undefined,
-  change: (descriptor: number) => void,
-): Unchanged | undefined {
-  const isFcntl = layout !== undefined && fs.existsSync(path.join(layout.path, LOCK_MARKER))
-  const descriptor = fs.openSync(file, (isFcntl ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK)
-  const request = lockRequest('underLock', descriptor, { kind: isFcntl ? 'fcntl' : 'flock' })
+  calls: FileCalls,
+  change: () => void | Promise<void>,
+): Promise<Unchanged | undefined> {
+  const isFcntl =
+    layout !== undefined && (await calls.lstat(path.join(layout.path, LOCK_MARKER))) !== undefined
+  const kind = isFcntl ? 'fcntl' : 'flock'
+  // Its close ends the lock.
+  const descriptor = await calls.open(file, (isFcntl ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK)
   try {
-    const errno = lockDescriptor(request, false)
+    const errno = await calls.lock(descriptor, kind, false)
     if (errno === -EAGAIN) return 'busy'
-    if (errno !== 0) throw lockError(request, errno, 'lock')
+    if (errno !== 0) throw lockError(lockRequest('underLock', descriptor, { kind }), errno, 'lock')
     // Another process may have moved it between the open and the lock, and another file may have its name now.
-    const { dev, ino } = fs.fstatSync(descriptor)
-    const named = fs.lstatSync(file, { throwIfNoEntry: false })
+    const { dev, ino } = await calls.fstat(descriptor)
+    const named = await calls.lstat(file)
     if (named?.dev !== dev || named.ino !== ino) return 'gone'
-    change(descriptor)
+    await change()
     return undefined
   } finally {
-    unlockDescriptor(request)
-    fs.closeSync(descriptor)
+    await calls.close(descriptor)
   }
 }

@@ -14,6 +14,7 @@ import { checkIdOrKey } from '../options.js'
 import { parseIfItem } from '../inspect/states.js'
 import type { Settings } from '../settings.js'
 import { type CrashLine, type FailedLine, type LogLine, loggedKeys, readLog } from './log.js'
+import { loggedKeysLater, readLogLater } from './log-later.js'
 
 /** What is known of the error of an attempt. */
 export interface AttemptError {
@@ -59,17 +60,16 @@ export interface Attempt {
  *
  * @throws {@link SettingError}, {@link EncodingError} for a text that no name can have, or a file system error.
  */
-export function attemptsOf(
+export async function attemptsOf(
   directory: QueueDirectory,
   settings: Settings,
   idOrKey: unknown,
-): readonly Attempt[] {
+): Promise<readonly Attempt[]> {
   checkIdOrKey(idOrKey)
   const key = keysOf(toRaw(idOrKey, settings.charset), settings)
   for (const candidate of key) {
-    const attempts = read(directory, candidate).flatMap((line) =>
-      'redriven' in line ? [] : [attemptIn(line)],
-    )
+    const lines = await read(directory, candidate)
+    const attempts = lines.flatMap((line) => ('redriven' in line ? [] : [attemptIn(line)]))
     if (attempts.length > 0) return attempts
   }
   return []
@@ -81,18 +81,25 @@ export class LastAttempts {
   readonly #encode: string
   readonly #keys: ReadonlySet<RawName>
 
-  /** @throws A file system error. */
-  constructor(directory: QueueDirectory, { encode }: Settings) {
+  private constructor(directory: QueueDirectory, { encode }: Settings, keys: ReadonlySet<RawName>) {
     this.#directory = directory
     this.#encode = encode
-    this.#keys = new Set(reading(directory, () => loggedKeys(directory.layout)))
+    this.#keys = keys
+  }
+
+  /** @throws A file system error. */
+  static async list(directory: QueueDirectory, settings: Settings): Promise<LastAttempts> {
+    const { isLocal, layout } = directory
+    const keys = await reading(directory, () => (isLocal ? loggedKeys(layout) : loggedKeysLater(layout)))
+    return new this(directory, settings, new Set(keys))
   }
 
   /** The last attempt of an item; `undefined`: none was written down. @throws A file system error. */
-  of(raw: RawName): Attempt | undefined {
+  async of(raw: RawName): Promise<Attempt | undefined> {
     const key = itemKey(raw, this.#encode)
     if (!this.#keys.has(key)) return undefined
-    const line = read(this.#directory, key).findLast((one) => !('redriven' in one))
+    const lines = await read(this.#directory, key)
+    const line = lines.findLast((one) => !('redriven' in one))
     return line === undefined || 'redriven' in line ? undefined : attemptIn(line)
   }
 }
@@ -106,13 +113,14 @@ export function errorText(error: { readonly name: unknown; readonly message: unk
   return text === '' ? title : `${title}: ${text}`
 }
 
-function read(directory: QueueDirectory, key: RawName): readonly LogLine[] {
-  return reading(directory, () => readLog(directory.layout, key))
+async function read(directory: QueueDirectory, key: RawName): Promise<readonly LogLine[]> {
+  const { isLocal, layout } = directory
+  return reading(directory, () => (isLocal ? readLog(layout, key) : readLogLater(layout, key)))
 }
 
-function reading<T>({ layout }: QueueDirectory, reads: () => T): T {
+async function reading<T>({ layout }: QueueDirectory, reads: () => T | Promise<T>): Promise<T> {
   try {
-    return reads()
+    return await reads()
   } catch (error) {
     if (error instanceof FsqError) throw error
     throw fileSystemError(failureOf(error, 'open', layout.path), 'read the log of an item')

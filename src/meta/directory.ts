@@ -4,11 +4,13 @@
  *
  * @module
  */
+import type { Stats } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
 import type { LockKind } from '../addon/native.js'
+import type { FileCalls } from '../directory/calls.js'
 import type { Layout } from '../directory/layout.js'
 import { FsqError, NotAQueueError } from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
@@ -53,19 +55,26 @@ export class MetaDirectory {
 
   /** The kind of lock that the workers of this queue use. A file system may have only one of the two. */
   get lockKind(): LockKind {
-    return infoAt(path.join(this.layout.path, LOCK_MARKER)) === undefined ? 'flock' : 'fcntl'
+    return kindBy(infoAt(this.#marker))
   }
 
   /** @throws As `node:fs`: ENOENT if there is no queue. */
   get access(): MetaAccess {
-    const info = infoAt(`${this.layout.path}/.`)
-    if (info === undefined) throw new MissingQueue()
-    const { mode, uid, gid } = info
-    return {
-      directoryMode: mode & MODE_BITS,
-      fileMode: mode & READ_WRITE,
-      owner: { user: os.userInfo().uid === 0 ? uid : -1, group: gid },
-    }
+    return accessBy(infoAt(`${this.layout.path}/.`))
+  }
+
+  /** {@link lockKind} by these calls. */
+  async findLockKind(calls: FileCalls): Promise<LockKind> {
+    return kindBy(await calls.lstat(this.#marker))
+  }
+
+  /** {@link access} by these calls. */
+  async findAccess(calls: FileCalls): Promise<MetaAccess> {
+    return accessBy(await calls.lstat(`${this.layout.path}/.`))
+  }
+
+  get #marker(): string {
+    return path.join(this.layout.path, LOCK_MARKER)
   }
 
   /** Makes meta/ and a directory in it. Harmless if they exist. */
@@ -96,11 +105,40 @@ export class MetaDirectory {
     }
   }
 
+  /** {@link attempt} of an operation beside this thread. Never rejects. */
+  async attemptLater<Result>(
+    part: ReportedPart,
+    operation: () => Promise<Result>,
+  ): Promise<Result | undefined> {
+    try {
+      return await operation()
+    } catch (error) {
+      return this.attempt(part, () => {
+        throw error
+      })
+    }
+  }
+
   #report(part: ReportedPart, error: unknown): void {
     const name = `${META_DIRECTORY}/${part}`
     const cause = errorOf(error, partPath(this.layout, part))
     const message = `cannot be used, ${CONSEQUENCES[part]}: ${cause.message}`
     this.reporter?.reportBeside('meta', name, message, cause)
+  }
+}
+
+function kindBy(marker: Stats | undefined): LockKind {
+  return marker === undefined ? 'flock' : 'fcntl'
+}
+
+/** @param queue - Of the directory of the queue. */
+function accessBy(queue: Stats | undefined): MetaAccess {
+  if (queue === undefined) throw new MissingQueue()
+  const { mode, uid, gid } = queue
+  return {
+    directoryMode: mode & MODE_BITS,
+    fileMode: mode & READ_WRITE,
+    owner: { user: os.userInfo().uid === 0 ? uid : -1, group: gid },
   }
 }
 

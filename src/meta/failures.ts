@@ -114,8 +114,8 @@ export async function* summarizeFailures(
       onOther()
       continue
     }
-    attempts ??= new LastAttempts(directory, settings)
-    const { error, reason, at } = attempts.of(raw) ?? {}
+    attempts ??= await LastAttempts.list(directory, settings)
+    const { error, reason, at } = (await attempts.of(raw)) ?? {}
     const text = error === undefined ? NO_REASON : kindOf(error)
     const group = groups.get(text)
     const count = (group?.count ?? 0) + 1

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import os from 'node:os'
 
@@ -18,7 +18,7 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, 
 const { EAGAIN } = os.constants.errno
 
 // In a queue that a group may write to, a planted link or FIFO must neither lead elsewhere nor block.
-const SAFELY = O_NOFOLLOW | O_NONBLOCK
+export const SAFELY = O_NOFOLLOW | O_NONBLOCK
 
 /** Where the limit of open files permits; a table of descriptors with a thousand entries takes 8 KiB. */
 const HIGH_DESCRIPTORS = [1000, 200]
@@ -77,18 +77,7 @@ export function append(descriptor: number, bytes: Buffer): void {
   while (at < bytes.length) at += fs.writeSync(descriptor, bytes, at, bytes.length - at, null)
 }
 
-/** Reads a file to its end. */
-export function readAll(descriptor: number): Buffer {
-  const { size } = fs.fstatSync(descriptor)
-  const bytes = Buffer.alloc(size)
-  let filled = 0
-  while (filled < size) {
-    const count = fs.readSync(descriptor, bytes, filled, size - filled, filled)
-    if (count === 0) break
-    filled += count
-  }
-  return bytes.subarray(0, filled)
-}
+export { readAll } from '../directory/calls.js'
 
 export function infoOf(descriptor: number): fs.Stats {
   return fs.fstatSync(descriptor)

@@ -10,6 +10,7 @@
 import fs from 'node:fs'
 
 import { Place } from '../addon/native.js'
+import { withOpenPath } from '../directory/calls.js'
 import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { Finder, type FoundItem } from '../inspect/find.js'
@@ -65,12 +66,13 @@ export async function finished(
   let key: RawName | undefined
   const bell = new Bell(directory, signal, (name) => itemKey(name, settings.encode) === key)
   try {
+    if (!directory.isLocal) await bell.watchLater()
     const finder = new Finder(directory, settings, new Slices())
     let name = idOrKey
     for (;;) {
       const item = await finder.find(name, STATES)
       if (item === undefined) return { state: 'gone' }
-      if (item.state !== 'waiting') return ended(directory, settings, item)
+      if (item.state !== 'waiting') return await ended(directory, settings, item)
       const isKnown = key !== undefined
       key = itemKey(item.parsed.raw, settings.encode)
       // By its id it is found without a listing.
@@ -86,10 +88,14 @@ export async function finished(
   }
 }
 
-function ended(directory: QueueDirectory, settings: Settings, { state, parsed }: FoundItem): Finished {
+async function ended(
+  directory: QueueDirectory,
+  settings: Settings,
+  { state, parsed }: FoundItem,
+): Promise<Finished> {
   const id = fromRaw(parsed.raw, settings.charset)
   if (state === 'done') return { state: 'done', id }
-  return { state: 'failed', id, attempts: attemptsOf(directory, settings, id) }
+  return { state: 'failed', id, attempts: await attemptsOf(directory, settings, id) }
 }
 
 /** Rings when an item may have been finished, when the wait is aborted, and when the queue handle is closed. */
@@ -97,6 +103,8 @@ class Bell {
   readonly #watches: fs.FSWatcher[] = []
   readonly #stopListening: () => void
   readonly #signal: AbortSignal | undefined
+  readonly #isMeant: (name: RawName) => boolean
+  readonly #paths: readonly string[]
   readonly #ring = (): void => {
     this.#isRung = true
     this.#answer?.()
@@ -114,7 +122,15 @@ class Bell {
     this.#signal = signal
     signal?.addEventListener('abort', this.#ring)
     this.#stopListening = directory.onClose(this.#ring)
-    for (const place of [Place.done, Place.fail]) this.#watch(placePath(directory.layout, place), isMeant)
+    this.#isMeant = isMeant
+    this.#paths = [Place.done, Place.fail].map((place) => placePath(directory.layout, place))
+    if (directory.isLocal) for (const path of this.#paths) this.#watch(path)
+  }
+
+  /** Watches where a file server may keep a look at a path waiting. Never rejects. */
+  async watchLater(): Promise<void> {
+    for (const path of this.#paths)
+      await withOpenPath(path, (opened) => this.#watch(opened)).catch(() => undefined)
   }
 
   /** Resolves when it has rung since the last call, and after a while in any case. */
@@ -140,10 +156,10 @@ class Bell {
   }
 
   /** Without a watch, as where the system has no room for one more, the looks are enough. */
-  #watch(path: string, isMeant: (name: RawName) => boolean): void {
+  #watch(path: string): void {
     try {
       const watch = fs.watch(path, { encoding: 'buffer' }, (_event, name) => {
-        if (name === null || isMeant(name.toString('latin1'))) this.#ring()
+        if (name === null || this.#isMeant(name.toString('latin1'))) this.#ring()
       })
       watch.on('error', () => {
         watch.close()

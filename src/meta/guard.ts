@@ -139,6 +139,10 @@ export class Guard implements Journal<WorkItem> {
     return suspicions ?? allUnsuspected(items.length)
   }
 
+  get written(): Promise<void> | undefined {
+    return this.#file.written
+  }
+
   end(items: readonly WorkItem[]): void {
     this.#drop(items)
     this.#file.flush()

@@ -77,6 +77,11 @@ export class LockFile {
     this.#file.flush()
   }
 
+  /** Resolves when the changes so far are written, or cannot be. Never rejects. `undefined`: at once. */
+  get written(): Promise<void> | undefined {
+    return this.#file.written
+  }
+
   /** The worker has closed. Native code removes the file, with the directory. Never throws. */
   close(): void {
     this.#file.leave(this)
@@ -89,7 +94,9 @@ class SharedFile {
   readonly #meta: MetaDirectory
   readonly #workers = new Map<LockFile, WorkerLine>()
   #open: Open | undefined
-  #isWriting = false
+  /** The write that has begun, and the one that comes after it, with the changes from now on. */
+  #writing: Promise<void> | undefined
+  #next: Promise<void> | undefined
 
   constructor(directory: QueueDirectory, meta: MetaDirectory, items: number) {
     this.#directory = directory
@@ -112,7 +119,19 @@ class SharedFile {
 
   flush(): void {
     if (this.#directory.isLocal) this.#meta.attempt('workers', () => this.#write())
-    else if (!this.#isWriting) void this.#writeLater()
+    else this.#next ??= this.#writeNext()
+  }
+
+  get written(): Promise<void> | undefined {
+    return this.#next ?? this.#writing
+  }
+
+  async #writeNext(): Promise<void> {
+    await this.#writing
+    this.#writing = this.#next
+    this.#next = undefined
+    await this.#writeLater()
+    this.#writing = undefined
   }
 
   #write(): void {
@@ -135,34 +154,39 @@ class SharedFile {
 
   /** {@link #write} beside this thread, which a file server may keep waiting. */
   async #writeLater(): Promise<void> {
-    this.#isWriting = true
     try {
-      for (;;) {
-        const at = this.#path
-        if (at === undefined) return
-        if (at !== this.#open?.path) {
-          this.#close()
-          const { O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants
-          this.#open = { path: at, descriptor: await openLater(at, O_RDWR | O_NOFOLLOW | O_NONBLOCK) }
-        }
-        const { start, end } = this.lines.takeChange()
-        if (start >= end) return
-        const bytes = Buffer.from(this.lines.bytes.subarray(start, end))
-        await write(this.#open.descriptor, bytes, 0, bytes.length, start)
+      const at = this.#path
+      if (at === undefined) return
+      if (at !== this.#open?.path) {
+        this.#close()
+        const { O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants
+        this.#open = { path: at, descriptor: await openLater(at, O_RDWR | O_NOFOLLOW | O_NONBLOCK) }
       }
+      // The last worker has closed meanwhile.
+      if (this.#workers.size === 0) {
+        this.#close()
+        return
+      }
+      const { start, end } = this.lines.takeChange()
+      if (start >= end) return
+      const bytes = Buffer.from(this.lines.bytes.subarray(start, end))
+      await write(this.#open.descriptor, bytes, 0, bytes.length, start)
     } catch (error) {
       this.lines.markAll()
       this.#meta.attempt('workers', () => {
         throw error
       })
-    } finally {
-      this.#isWriting = false
     }
   }
 
   #close(): void {
-    if (this.#open !== undefined) closeLater(this.#open.descriptor)
+    const { descriptor } = this.#open ?? {}
     this.#open = undefined
+    if (descriptor !== undefined) {
+      // Another file could have the descriptor by the time of a write in flight.
+      if (this.#writing === undefined) closeLater(descriptor)
+      else void this.#writing.then(() => closeLater(descriptor))
+    }
     this.lines.markAll()
   }
 

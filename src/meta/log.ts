@@ -34,7 +34,7 @@ import {
 } from './files.js'
 import { crashedPath, hiddenName, isHidden, logPath, partPath, rawLogPath } from './layout.js'
 
-const MOST_BYTES = 64 * 1024
+export const MOST_BYTES = 64 * 1024
 const NEWLINE = 0x0a
 const { ENOENT } = os.constants.errno
 

@@ -16,7 +16,8 @@ import { DirectoryChanges } from './directory-changes.js'
 import { MetaDirectory } from './directory.js'
 import { hasNames, infoAt, isMissing, namesAt, removeFile } from './files.js'
 import { crashedPath, logPath, partPath } from './layout.js'
-import { type LogLine, parseLog, readLog, removeLog } from './log.js'
+import { type LogLine, readLog, removeLog } from './log.js'
+import { readLogLater, removeLogLater } from './log-later.js'
 import { LogWriter } from './log-writer.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
@@ -75,7 +76,7 @@ export class Looks {
         first?.meta.reporter?.reportBeside(...report)
       },
     })
-    this.logs = new LogWriter(meta)
+    this.logs = new LogWriter(meta, isFar)
     this.#presence = new LogPresence(meta)
     this.#crashed = new CrashedKeys(meta)
     if (buriesDead) this.#graveyard = new Graveyard(meta, settings, () => this.#ownNames())
@@ -106,9 +107,9 @@ export class Looks {
     return this.#crashed.readNow(key)
   }
 
-  /** {@link crashed} and {@link logOf} are those of now, for these keys. Never rejects. */
+  /** For items that are about to be in hand: {@link crashed} and {@link logOf} are those of now, and {@link logs} is ready. Never rejects. */
   async readMarks(keys: readonly RawName[]): Promise<void> {
-    await this.#crashed.lookLater()
+    await Promise.all([this.#crashed.lookLater(), this.logs.prepareLater()])
     await Promise.all(keys.map(async (key) => this.#crashed.readLater(key)))
   }
 
@@ -261,7 +262,7 @@ class CrashedKeys {
   async readLater(key: RawName): Promise<void> {
     if (!this.#keys.has(key)) return
     await this.#attemptLater(async () => {
-      this.#lines.set(key, parseLog(await fs.readFile(logPath(this.#meta.layout, key))))
+      this.#lines.set(key, await readLogLater(this.#meta.layout, key))
     })
   }
 
@@ -279,8 +280,8 @@ class CrashedKeys {
     const { layout } = this.#meta
     this.#lines.delete(key)
     void this.#attemptLater(async () => {
-      if (withLog) await fs.rm(logPath(layout, key), { force: true })
-      await fs.rm(crashedPath(layout, key), { force: true })
+      if (withLog) await removeLogLater(layout, key)
+      else await fs.rm(crashedPath(layout, key), { force: true })
     })
   }
 

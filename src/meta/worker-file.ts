@@ -59,6 +59,9 @@ export class WorkerFile {
     this.#open = this.#meta.attempt('workers', () => this.#make())
   }
 
+  /** Its writes are over when {@link flush} returns. */
+  readonly written = undefined
+
   /** Sets the line of the worker, which the next {@link flush} writes. */
   tell(worker: WorkerLine): void {
     this.lines.worker = worker

@@ -6,16 +6,19 @@
  *
  * @module
  */
+import { constants } from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
 import { type LockKind, Place } from '../addon/native.js'
-import { claimKindSync } from '../directory/claim-kind.js'
+import type { FileCalls } from '../directory/calls.js'
+import { claimKindBy } from '../directory/claim-kind.js'
 import { WORKER_LOCK, parseWorkerName, workerPath } from '../directory/claimed.js'
 import { type Layout, isDeleted, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
-import { fileSystemError } from '../errors/system-error.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import { entriesOf, nameText } from '../inspect/entries.js'
 import { workersOn } from '../inspect/lock-holders.js'
 import { Slices } from '../inspect/slices.js'
@@ -25,9 +28,12 @@ import { itemKey } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import type { Counters, WorkerState } from '../work/journal.js'
 import { MetaDirectory } from './directory.js'
-import { closeFile, namesAt, openFile, readAll, tryLock } from './files.js'
+import { SAFELY, isMissing } from './files.js'
 import { isHidden, isWorkerFileName, partPath } from './layout.js'
 import { type HeldItem, type WorkerLine, type WorkerRecord, parseWorkerLines } from './worker-lines.js'
+
+const { O_RDONLY } = constants
+const { EAGAIN } = os.constants.errno
 
 /** The lock of a worker on the file in its directory in claimed/. */
 const CLAIM_LOCK: LockKind = 'fcntl'
@@ -72,8 +78,8 @@ export async function workersOf(
 ): Promise<readonly WorkerInfo[]> {
   await directory.open()
   try {
-    const known = knownWorkers(directory.layout, settings)
-    if (claimKindSync(directory.layout) === 'rename') return known
+    const known = await knownWorkers(directory.layout, settings, directory.calls)
+    if (directory.claimsByRename) return known
     const pids = new Set(known.map(({ pid }) => pid))
     return [...known, ...(await otherWorkers(directory, settings, pids))]
   } catch (error) {
@@ -83,58 +89,93 @@ export async function workersOf(
 }
 
 /** The workers that have files, or directories in claimed/. @throws As `node:fs`. */
-export function knownWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
-  return claimKindSync(layout) === 'rename'
-    ? claimingWorkers(layout, settings)
-    : loggedWorkers(layout, settings)
+export async function knownWorkers(
+  layout: Layout,
+  settings: Settings,
+  calls: FileCalls,
+): Promise<readonly WorkerInfo[]> {
+  return (await claimKindBy(layout, calls)) === 'rename'
+    ? claimingWorkers(layout, settings, calls)
+    : loggedWorkers(layout, settings, calls)
 }
 
-function claimingWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
+async function claimingWorkers(
+  layout: Layout,
+  settings: Settings,
+  calls: FileCalls,
+): Promise<readonly WorkerInfo[]> {
   const infos: WorkerInfo[] = []
-  for (const name of [...namesAt(layout.claimedPath)].sort()) {
+  for (const name of (await namesIn(layout.claimedPath, calls)).toSorted()) {
     const named = parseWorkerName(name)
     if (named === undefined) continue
-    const record = readIfAlive(CLAIM_LOCK, path.join(workerPath(layout, name), WORKER_LOCK))
+    const record = await readIfAlive(CLAIM_LOCK, path.join(workerPath(layout, name), WORKER_LOCK), calls)
     if (record === undefined) continue
     const { worker, held } = record
     // A loop writes nothing down: it has in hand all items that it has claimed.
-    if (worker === undefined) infos.push({ id: name, ...named, items: claimedItems(layout, name, settings) })
+    if (worker === undefined)
+      infos.push({ id: name, ...named, items: await claimedItems(layout, name, settings, calls) })
     else infos.push(infoOf(name, worker, held, settings))
   }
   return infos
 }
 
-function claimedItems(layout: Layout, worker: RawName, settings: Settings): readonly ItemInHand[] {
-  const names = namesAt(workerPath(layout, worker)).filter((raw) => raw !== WORKER_LOCK && !isDeleted(raw))
-  return names.toSorted().map((raw) => namesOf(raw, settings))
+async function claimedItems(
+  layout: Layout,
+  worker: RawName,
+  settings: Settings,
+  calls: FileCalls,
+): Promise<readonly ItemInHand[]> {
+  const names = await namesIn(workerPath(layout, worker), calls)
+  const items = names.filter((raw) => raw !== WORKER_LOCK && !isDeleted(raw))
+  return items.toSorted().map((raw) => namesOf(raw, settings))
 }
 
-function loggedWorkers(layout: Layout, settings: Settings): readonly WorkerInfo[] {
-  const meta = new MetaDirectory(layout)
+async function loggedWorkers(
+  layout: Layout,
+  settings: Settings,
+  calls: FileCalls,
+): Promise<readonly WorkerInfo[]> {
+  const lockKind = await new MetaDirectory(layout).findLockKind(calls)
   const workers = partPath(layout, 'workers')
   const infos: WorkerInfo[] = []
-  for (const name of [...namesAt(workers)].sort()) {
+  for (const name of (await namesIn(workers, calls)).toSorted()) {
     if (isHidden(name) || !isWorkerFileName(name)) continue
-    const { worker, held } = readIfAlive(meta.lockKind, path.join(workers, name)) ?? {}
+    const { worker, held } = (await readIfAlive(lockKind, path.join(workers, name), calls)) ?? {}
     if (worker !== undefined) infos.push(infoOf(name, worker, held ?? [], settings))
   }
   return infos
 }
 
+/** None if there is no such directory. */
+async function namesIn(directory: string, calls: FileCalls): Promise<readonly string[]> {
+  try {
+    return await calls.names(directory)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
 /** `undefined`: the worker is dead, or this user may not look. */
-function readIfAlive(lockKind: LockKind, file: string): WorkerRecord | undefined {
+async function readIfAlive(
+  lockKind: LockKind,
+  file: string,
+  calls: FileCalls,
+): Promise<WorkerRecord | undefined> {
   let descriptor: number
   try {
-    descriptor = openFile(file, 'read')
+    descriptor = await calls.open(file, O_RDONLY | SAFELY)
   } catch (error) {
     if (['ENOENT', 'EACCES', 'ELOOP'].includes(codeOf(error) ?? '')) return undefined
     throw error
   }
   try {
     // Shared: two that look do not take each other for the worker.
-    return tryLock(descriptor, lockKind, true) ? undefined : parseWorkerLines(readAll(descriptor))
+    const errno = await calls.lock(descriptor, lockKind, true)
+    if (errno !== 0 && errno !== -EAGAIN) throw systemError({ errno, syscall: lockKind })
+    return errno === 0 ? undefined : parseWorkerLines(await calls.readAll(descriptor))
   } finally {
-    closeFile(descriptor)
+    await calls.close(descriptor)
   }
 }
 
@@ -146,19 +187,19 @@ function infoOf(name: string, worker: WorkerLine, held: readonly HeldItem[], set
 
 /** The processes that hold locks on items and have no file. */
 async function otherWorkers(
-  { layout }: QueueDirectory,
+  { layout, calls }: QueueDirectory,
   settings: Settings,
   known: ReadonlySet<number | undefined>,
 ): Promise<readonly WorkerInfo[]> {
   const queue = placePath(layout, Place.queue)
-  const holders = workersOn(queue)
+  const holders = await workersOn(queue, calls)
   if (holders === undefined) return []
   const unknown = new Set(
     [...holders].filter(([, pids]) => pids.some((pid) => !known.has(pid))).map(([inode]) => inode),
   )
   if (unknown.size === 0) return []
   const locked: LockedItem[] = []
-  for await (const { raw, info } of entriesOf(queue, new Slices())) {
+  for await (const { raw, info } of entriesOf(queue, new Slices(undefined, calls))) {
     if (!unknown.has(info.ino) || parseIfItem(raw, settings) === undefined) continue
     locked.push({ raw, pids: holders.get(info.ino) ?? [] })
   }

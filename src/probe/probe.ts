@@ -11,8 +11,9 @@ import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
 import { FileSystemError, type FsqError, PermissionError } from '../errors/classes.js'
-import { codeOf, failureOf } from '../errors/errno.js'
+import { type Failure, codeOf, failureOf } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
+import { withOpenPath } from '../directory/calls.js'
 import { removeLeftover } from '../directory/files.js'
 import { checkedDirectory } from './checked-directory.js'
 import { mountOf } from './mounts.js'
@@ -64,7 +65,10 @@ export async function probe(directory: string): Promise<Probe> {
     const result = await native.probe(scratch)
     if (isFailure(result)) throw fileSystemError({ ...result, path: scratch }, doing(where))
     found = result
-    const tried = await Promise.all([tryWatch(scratch), tryReflink(scratch)])
+    const tried = await Promise.all([
+      tryWatch(scratch, fileSystem.reach === Reach.local),
+      tryReflink(scratch),
+    ])
     features = featuresOf(found, ...tried)
   } finally {
     await removeLeftover(scratch, 'in which the file system was probed')
@@ -133,12 +137,13 @@ function failed(error: unknown): Feature {
 }
 
 /** Tries the watch that wakes a waiting scan. */
-async function tryWatch(scratch: string): Promise<Feature> {
+async function tryWatch(scratch: string, isLocal: boolean): Promise<Feature> {
   const watch = newWatch()
   const timer = new AbortController()
   try {
     // EMFILE: this user has no watcher left, see fs.inotify.max_user_instances.
-    const failure = native.armWatch(watch, scratch, scratch)
+    const arm = (at: string): Failure | undefined => native.armWatch(watch, at, at)
+    const failure = isLocal ? arm(scratch) : await withOpenPath(scratch, arm)
     if (failure !== undefined) return featureOf(failure.errno)
     const notified = new Promise<number>((resolve) => {
       const notify = (): void => {

@@ -36,6 +36,4 @@ export interface DeliverySource<Item extends Delivery = Delivery> extends Source
   readonly repeatsFor?: number | undefined
   /** How many messages wait at the source, for the numbers. Not set: not known. */
   readonly pending?: number | undefined
-  /** Called once, when the receiver has closed. */
-  close?(): Promise<void>
 }

@@ -12,7 +12,7 @@
 import path from 'node:path'
 
 import type { Layout } from '../directory/layout.js'
-import { LEDGER_LOCK, RECEIVED_DIRECTORY, STAGED_DIRECTORY } from '../directory/received.js'
+import { RECEIVER_LOCK, STAGED_DIRECTORY, receivedPath } from '../directory/received.js'
 
 /** The paths of the receiver of one source. */
 export interface ReceivedLayout {
@@ -26,7 +26,7 @@ export interface ReceivedLayout {
 }
 
 export function receivedLayout(layout: Layout, source: string): ReceivedLayout {
-  const received = path.join(layout.path, RECEIVED_DIRECTORY)
+  const received = receivedPath(layout)
   const own = path.join(received, source)
   const stagedPath = path.join(own, STAGED_DIRECTORY)
   const staged = path.relative(layout.path, stagedPath)
@@ -34,7 +34,7 @@ export function receivedLayout(layout: Layout, source: string): ReceivedLayout {
   return {
     directories: [received, own, stagedPath],
     path: own,
-    lockPath: path.join(own, LEDGER_LOCK),
+    lockPath: path.join(own, RECEIVER_LOCK),
     stagedPath,
     // In the place of done/, which an enqueue does not use, stands the directory to which the items move on.
     staging: { ...layout, directories: [staged, tmp, queue, fail] },

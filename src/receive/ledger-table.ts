@@ -7,6 +7,7 @@
  * @module
  */
 
+const { imul } = Math
 const FIRST_SLOTS = 1024
 const MOST_FULL = 0.75
 /** Set in the second number of a slot: the entry is settled. */
@@ -81,9 +82,9 @@ export class LedgerTable {
 /** A hash of 32 bits: FNV-1a, with the bits of the last characters spread over all of them. */
 export function hashOf(id: string): number {
   let hash = 0x811c9dc5
-  for (let at = 0; at < id.length; at++) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  for (let at = 0; at < id.length; at++) hash = imul(hash ^ id.charCodeAt(at), 0x01000193)
+  hash = imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) >>> 0
 }
 

@@ -27,6 +27,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
+import { isSegmentName, segmentName, segmentTime } from '../directory/received.js'
 import { FsqError } from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
@@ -36,7 +37,6 @@ import { clearTimeout, nextTick, setTimeout } from '../real-timers.js'
 import { isRemoved, readAt, syncDirectory, syncFile, writeAt } from './files.js'
 import { LONGEST_SEGMENT, LedgerTable, hashOf } from './ledger-table.js'
 
-const SEGMENT_NAME = /^ledger-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z$/
 const SEGMENTS_OF_AN_AGE = 16
 const MOST_PRUNED = 2
 /** Half of what a table can address, so that one batch never exceeds that. */
@@ -103,11 +103,6 @@ interface Written {
 /** Whether a ledger can have this id. */
 export function isLedgerId(id: unknown): id is string {
   return typeof id === 'string' && ID.test(id)
-}
-
-/** Whether a file of this name is a segment. */
-export function isSegmentName(name: string): boolean {
-  return SEGMENT_NAME.test(name)
 }
 
 /** One ledger. The caller has the lock of its directory. */
@@ -338,8 +333,8 @@ export class Ledger {
 
   async #begin(last: Segment | undefined): Promise<Segment> {
     // A clock that was set back must not bring the names out of order.
-    const time = Math.max(Date.now(), last === undefined ? 0 : timeOf(last.name) + 1)
-    const name = nameOf(time)
+    const time = Math.max(Date.now(), last === undefined ? 0 : segmentTime(last.name) + 1)
+    const name = segmentName(time)
     const descriptor = makeFile(path.join(this.#directory, name), this.#access.fileMode, this.#access.owner)
     const segment = { name, descriptor, table: new LedgerTable(), size: 0, isDirty: false }
     this.#segments.push(segment)
@@ -351,7 +346,7 @@ export class Ledger {
 
   /** Forgets segments whose last line is too old: the next segment begins after that line. */
   #prune(): void {
-    const oldest = nameOf(Date.now() - this.#keep)
+    const oldest = segmentName(Date.now() - this.#keep)
     for (const descriptor of this.#pruned.splice(0)) fs.closeSync(descriptor)
     for (let pruned = 0; pruned < MOST_PRUNED; pruned++) {
       const [first, second] = this.#segments
@@ -377,7 +372,7 @@ export class Ledger {
     fs.ftruncateSync(last.descriptor, last.size)
     for (const segment of this.#segments.slice(-MOST_PRUNED)) await syncFile(segment.descriptor)
     for (const segment of this.#segments) segment.isDirty = false
-    this.#begun = performance.now() - Math.max(0, Date.now() - timeOf(last.name))
+    this.#begun = performance.now() - Math.max(0, Date.now() - segmentTime(last.name))
   }
 
   async #lineAt({ descriptor }: Segment, position: number): Promise<string> {
@@ -444,16 +439,6 @@ function loadLine(
     place.segment.table.settle(place.hash, place.position)
     open.delete(id)
   }
-}
-
-function nameOf(time: number): string {
-  return `ledger-${new Date(time).toISOString().replace(/[-:]/g, '')}`
-}
-
-function timeOf(name: string): number {
-  const [, ...parts] = SEGMENT_NAME.exec(name) ?? []
-  const [year = 0, month = 1, day, hour, minute, second, ms] = parts.map(Number)
-  return Date.UTC(year, month - 1, day, hour, minute, second, ms)
 }
 
 function escaped(field: string): string {

@@ -20,7 +20,8 @@ export interface ReceiveOptions extends Pick<
   /** How many deliveries the receiver has in hand at once. They share their fsyncs, so more of them are faster. Default: 256. */
   readonly inFlight?: number | undefined
   /**
-   * Milliseconds until the ledger may forget a message. Longer than the source can repeat one. Default: 345,600,000, four days.
+   * Milliseconds until the ledger may forget a message. Set it to more than the time for which the source can repeat one. At least 1000. Default:
+   * 345,600,000, four days.
    */
   readonly keep?: number | undefined
 }
@@ -28,6 +29,7 @@ export interface ReceiveOptions extends Pick<
 const OPTIONS = ['inFlight', 'keep', 'grace', 'closeOn', 'signal', 'paused'] as const
 const IN_FLIGHT = 256
 const KEEP_MS = 96 * 3600 * 1000
+const SHORTEST_KEEP = 1000
 
 /**
  * Receives the messages of a source: each becomes one item of the queue, also if the source delivers it again, and whenever this process
@@ -63,6 +65,7 @@ export async function receive<Item extends Delivery>(
   if (!(Number.isSafeInteger(inFlight) && inFlight >= 1))
     throw new SettingError('inFlight', inFlight, 'a whole number of 1 or more')
   checkMilliseconds('keep', keep)
+  if (keep < SHORTEST_KEEP) throw new SettingError('keep', keep, `milliseconds, ${SHORTEST_KEEP} or more`)
   if (!isSourceName(source.name))
     throw new SettingError(
       'the name of the source',
@@ -74,6 +77,7 @@ export async function receive<Item extends Delivery>(
   const receiver = new ReceiverWorker({ source, context: queue.itemContext, options: checked, keep })
   await receiver.open()
   try {
+    checked.signal?.throwIfAborted()
     queue.registerWorker(receiver)
   } catch (error) {
     await receiver.close()

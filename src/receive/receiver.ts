@@ -10,6 +10,7 @@ import {
   EncodingError,
   NameTooLongError,
   PermanentFailure,
+  QueueDownError,
   RetryLater,
   SettingError,
 } from '../errors/classes.js'
@@ -25,6 +26,7 @@ import { Spool, UnreadableDelivery } from './spool.js'
 
 /** How long a delivery waits at its source that the queue could not take. */
 const PAUSE_MS = 1000
+const LONGEST_PAUSE_MS = 30_000
 
 /** The numbers of a receiver since its start. */
 export interface ReceiverNumbers {
@@ -72,6 +74,7 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
   readonly #parts: ReceiverParts<Item>
   readonly #guarded: GuardedSource<Item>
   #spool: Spool | undefined
+  #opening: Promise<void> | undefined
   /** The messages in hand. A repeat waits for the delivery before it. */
   readonly #open = new Map<string, Promise<void>>()
   #taken = 0
@@ -80,6 +83,9 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
   #recovered = 0
   #refused = 0
   #lastTaken: Date | undefined
+  /** Why the queue takes nothing until a time of `performance.now()`, and how long the next such pause is. */
+  #trouble: { readonly error: unknown; readonly until: number } | undefined
+  #pause = PAUSE_MS
   #end: Promise<void> | undefined
 
   constructor(parts: ReceiverParts<Item>) {
@@ -137,21 +143,30 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
     } catch (error) {
       this.tell('error', error)
     }
+    // A scan that was left may still be opening it.
+    await this.#opening?.catch(() => undefined)
     await this.#spool?.close()
   }
 
   /** Ahead of each scan: the queue must be up, and everything in its place. */
   async #enter(): Promise<void> {
-    if (this.#spool?.isSound() !== true) await this.#openSpool()
+    if (this.#trouble !== undefined && performance.now() < this.#trouble.until) throw this.#trouble.error
+    if (this.#opening !== undefined || this.#spool?.isSound() !== true) await this.#openSpool()
     await this.#spool?.checkUp()
   }
 
+  /** Opens the spool, or opens it again. Scans that begin meanwhile share this. */
   async #openSpool(): Promise<void> {
+    this.#opening ??= this.#openAnew().finally(() => {
+      this.#opening = undefined
+    })
+    await this.#opening
+  }
+
+  async #openAnew(): Promise<void> {
     const { context, source, keep } = this.#parts
     const old = this.#spool
     this.#spool = undefined
-    // What is in hand may still move an item.
-    await Promise.allSettled(this.#open.values())
     await old?.close()
     this.#spool = await Spool.open(context, source.name, keep)
     this.#recovered += this.#spool.recovered
@@ -184,16 +199,16 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
         return
       }
     } catch (error) {
-      throw this.#meaningOf(error, delivery)
+      throw this.#meaningOf(error, delivery, spool)
     }
     this.#taken++
     this.#lastTaken = new Date()
-    const { concurrency } = this.#parts.options
-    if (this.concurrency !== concurrency) this.concurrency = concurrency
+    this.#trouble = undefined
+    this.#pause = PAUSE_MS
   }
 
   /** What the worker is to make of an error. */
-  #meaningOf(error: unknown, { id, signal }: Item): unknown {
+  #meaningOf(error: unknown, { id, signal }: Item, spool: Spool): unknown {
     if (error instanceof UnreadableDelivery) return error.cause
     if (error instanceof EncodingError || error instanceof NameTooLongError) {
       this.#refused++
@@ -202,10 +217,19 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
       })
     }
     if (signal.aborted) return error
-    // One delivery at a time finds out when the queue takes items again.
-    this.concurrency = 1
-    this.#guarded.fail(error)
+    // Otherwise the spool has been opened again meanwhile, and its closing is the cause.
+    if (spool === this.#spool) this.#stop(error)
     return new RetryLater({ after: PAUSE_MS, cause: error })
+  }
+
+  /** The queue takes nothing for now. All that is in hand fails at the same time, and makes one pause. */
+  #stop(error: unknown): void {
+    const now = performance.now()
+    if (!(error instanceof QueueDownError) && (this.#trouble === undefined || now >= this.#trouble.until)) {
+      this.#trouble = { error, until: now + this.#pause }
+      this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MS)
+    }
+    this.#guarded.fail(error)
   }
 }
 

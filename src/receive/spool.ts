@@ -40,11 +40,11 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import path from 'node:path'
 import os from 'node:os'
+import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
 import { Batcher } from '../addon/batcher.js'
 import { Place, native } from '../addon/native.js'
-import { claimKindOf } from '../directory/claim-kind.js'
 import { isQueueDown } from '../directory/down.js'
 import { checkQueue } from '../directory/presence.js'
 import { isDeleted, placePath } from '../directory/layout.js'
@@ -77,6 +77,8 @@ const WAITING = Place.done
 /** Above this, contents are read as they come. */
 const IN_MEMORY = 65_536
 const MOST_MOVES = 256
+const MOST_TRIES = 10
+const TRY_MS = 50
 
 /** The open directory of a receiver: its lock, its ledger and its staged items. */
 export class Spool {
@@ -89,6 +91,8 @@ export class Spool {
   readonly #enqueuer: Enqueuer
   readonly #finder: Finder
   readonly #moves: Batcher<RawName, number>
+  /** The items on their way from staged/ to queue/. */
+  readonly #moving = new Set<Promise<boolean>>()
   #ledger: Ledger | undefined
 
   private constructor(context: ItemContext, received: ReceivedLayout, lock: number) {
@@ -113,16 +117,14 @@ export class Spool {
     const { layout } = context.directory
     await checkQueue(layout)
     await context.directory.open()
-    const meta = new MetaDirectory(layout)
-    const { access } = meta
+    const { access } = new MetaDirectory(layout)
     const received = receivedLayout(layout, source)
     for (const directory of received.directories) await makeDurably(directory, access)
-    const kind = (await claimKindOf(layout)) === 'rename' ? 'fcntl' : meta.lockKind
     const lock = openLock(received.lockPath, access)
     const spool = new Spool(context, received, lock)
     try {
       // A lock on a file that was removed excludes no other receiver.
-      if (!tryLock(lock, kind) || !isAt(received.lockPath, lock)) throw receiving(layout.name, source)
+      if (!(await isLocked(lock)) || !isAt(received.lockPath, lock)) throw receiving(layout.name, source)
       await spool.#open(access, keep)
       return spool
     } catch (error) {
@@ -157,16 +159,18 @@ export class Spool {
   async take(delivery: Delivery): Promise<'taken' | 'known'> {
     const ledger = this.#opened
     const entry = await ledger.find(delivery.id)
-    if (entry !== undefined && (await this.#complete(entry))) return 'known'
-    while (!(await this.#publish(await ledger.add(delivery.id, [await this.#stage(delivery)])))) {
-      // Another program removes what is staged.
+    if (entry !== undefined && (await this.#tracked(this.#complete(entry)))) return 'known'
+    for (;;) {
+      const added = await ledger.add(delivery.id, [await this.#stage(delivery)])
+      if (await this.#tracked(this.#publish(added))) return 'taken'
+      // Another program has removed the staged file.
     }
-    return 'taken'
   }
 
-  /** Closes everything, and frees the lock. No call may be in flight. Never rejects. */
+  /** Closes everything, and frees the lock. No item moves after that; {@link take} rejects. Never rejects. */
   async close(): Promise<void> {
     await this.#ledger?.close()
+    await Promise.allSettled(this.#moving)
     this.#directory.close()
     this.#directory.closeDescriptors()
     fs.closeSync(this.#lock)
@@ -187,6 +191,16 @@ export class Spool {
     })
     await this.#directory.open()
     for (const name of names) await this.#recover(name, ids.get(name))
+  }
+
+  /** Contents that never end are not waited for, when this is closed; a move always is. */
+  async #tracked(moving: Promise<boolean>): Promise<boolean> {
+    this.#moving.add(moving)
+    try {
+      return await moving
+    } finally {
+      this.#moving.delete(moving)
+    }
   }
 
   async #stagedNames(): Promise<ReadonlySet<RawName>> {
@@ -370,6 +384,15 @@ function openLock(file: string, { fileMode, owner }: MetaAccess): number {
     if (isTaken(error)) return openFile(file, 'write')
     throw fileSystemError(failureOf(error, 'open', file), 'receive items')
   }
+}
+
+/** Waits for a moment: the receiver before this one may just be ending, and an audit tries the lock. */
+async function isLocked(descriptor: number): Promise<boolean> {
+  for (let tried = 1; !tryLock(descriptor, 'fcntl'); tried++) {
+    if (tried === MOST_TRIES) return false
+    await later(TRY_MS)
+  }
+  return true
 }
 
 function receiving(queue: string, source: string): ReceivingError {

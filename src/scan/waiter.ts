@@ -155,7 +155,13 @@ export class Waiter {
    * @param maySync - Whether this thread may list, if the queue is watched and few names are to be expected.
    */
   async #list(maySync: boolean): Promise<void> {
-    this.#listenToTrigger()
+    const { isLocal, layout } = this.#context.directory
+    // Before each listing, so that no pull is lost.
+    this.#reportDeafness(
+      isLocal
+        ? native.listenTriggerSync(this.#watch, layout.triggerPath)
+        : await native.listenTrigger(this.#watch, layout.triggerPath),
+    )
     this.#looks.restart()
     this.#released.clear()
     await this.#pass.begin(maySync && this.#watched !== undefined)
@@ -173,12 +179,10 @@ export class Waiter {
     return this.#pass.revisit(this.#watch, { released, kept, unkept })
   }
 
-  /** Before each listing, so that no pull is lost. */
-  #listenToTrigger(): void {
-    const { triggerPath } = this.#context.directory.layout
-    const failure = native.listenTrigger(this.#watch, triggerPath)
+  #reportDeafness(failure: Failure | undefined): void {
     if (failure === undefined) return
-    const { reporter, settings } = this.#context
+    const { reporter, settings, directory } = this.#context
+    const { triggerPath } = directory.layout
     const error = fileSystemError({ ...failure, path: triggerPath }, 'listen to the trigger')
     reporter.report('trigger', toRaw(settings.trigger, 'utf8'), `is not listened to: ${error.message}`, error)
   }
@@ -186,8 +190,13 @@ export class Waiter {
   /** @returns Whether the queue is watched now. */
   #arm(): boolean {
     const { handle } = this.#pass
-    const { layout } = this.#context.directory
-    const failure = native.armWatch(this.#watch, layout.path, placePath(layout, Place.queue))
+    const { layout, isLocal } = this.#context.directory
+    const failure = native.armWatch(
+      this.#watch,
+      layout.path,
+      placePath(layout, Place.queue),
+      isLocal ? undefined : handle,
+    )
     this.#watched = failure === undefined ? handle : undefined
     this.#isShared = handle !== undefined && native.fileSystemOf(handle).reach !== Reach.local
     if (failure !== undefined) warnOnce(failure)

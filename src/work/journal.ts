@@ -7,7 +7,8 @@
  *     begin ──> [progress ...] ──> [failed] ──> the item is finished ──> end
  *                                               end ──> the item is released
  *
- * No call throws, and none returns a promise: a journal that cannot write reports that by itself, and the work goes on.
+ * No call throws, and none returns a promise: a journal that cannot write reports that by itself, and the work goes on. Where a file server
+ * may keep the write of `begin` waiting, {@link Journal.written} tells when it is over.
  *
  * @module
  */
@@ -78,6 +79,11 @@ export interface Journal<Item> {
    * @returns One answer for each of `items`, in their order.
    */
   begin(items: readonly Item[], ended?: readonly Item[]): readonly Suspicion[]
+  /**
+   * Resolves when all that {@link begin} has been told so far is written, or cannot be: the handlers begin after that. Never rejects.
+   * `undefined`: it is written already.
+   */
+  readonly written?: Promise<void> | undefined
   /**
    * Called after items have been finished, and before items are released: a worker that dies in between has not died of an item that
    * is finished, because that item has left queue/, nor of one that another worker may have by then.

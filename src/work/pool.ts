@@ -145,14 +145,29 @@ export class Pool<Item extends WorkableItem> {
     this.#starting = []
     const runs = starting.length > 0 ? this.#runsOf(starting, journal.begin(starting, ended)) : []
     if (starting.length === 0 && ended.length > 0) journal.end(ended)
+    this.#startWritten(runs)
+    if (ended.length > 0) this.#desk.counted()
+    this.#runSuspect()
+    if (this.isEmpty) this.#onEmpty()
+  }
+
+  /** Starts runs as soon as the journal has written down their items. */
+  #startWritten(runs: readonly Run<Item>[]): void {
+    const { written } = this.#desk.journal
+    if (written === undefined || runs.length === 0) this.#start(runs)
+    else
+      void written.then(() => {
+        this.#start(runs)
+        if (this.isEmpty) this.#onEmpty()
+      })
+  }
+
+  #start(runs: readonly Run<Item>[]): void {
     for (const run of runs) {
       // A handler of this tick may have closed the worker.
       if (this.#desk.closing.begun) this.#giveBackUnrun(run)
       else run.start()
     }
-    if (ended.length > 0) this.#desk.counted()
-    this.#runSuspect()
-    if (this.isEmpty) this.#onEmpty()
   }
 
   /** The runs of the items that are to run now. */
@@ -222,7 +237,7 @@ export class Pool<Item extends WorkableItem> {
     this.#alone = item
     const [suspicion] = this.#desk.journal.begin([item])
     if (suspicion === 'crashed') this.#reject(item)
-    else this.#runOf(item).start()
+    else this.#startWritten([this.#runOf(item)])
   }
 
   #notifyQueue(): void {

@@ -6,12 +6,10 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import { constants } from 'node:fs'
 import os from 'node:os'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { native } from '../addon/native.js'
-import { LockOperation, packLock } from '../addon/packing.js'
 import { placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import type { ItemContext } from '../item/context.js'
@@ -88,16 +86,13 @@ export class Retention {
   }
 
   async #cleanState(state: FinishedState, keep: Keep): Promise<void> {
-    const { layout } = this.#directory
-    const descriptor = fs.openSync(placePath(layout, PLACES[state]), fs.constants.O_RDONLY)
+    const { layout, calls } = this.#directory
+    const descriptor = await calls.open(placePath(layout, PLACES[state]), constants.O_RDONLY)
     try {
-      if (
-        native.lockDescriptor(packLock(descriptor, LockOperation.flock | LockOperation.exclusive)) === -EAGAIN
-      )
-        return
+      if ((await calls.lock(descriptor, 'flock', false)) === -EAGAIN) return
       const slices = new Slices(() => {
         this.#directory.checkOpen()
-      }, this.#directory.isLocal)
+      }, calls)
       const surplus = await surplusIn(layout, state, keep, slices)
       for (let start = 0; start < surplus.length; start += STEP_FILES) {
         await removeFinished(layout, this.#settings, state, surplus.slice(start, start + STEP_FILES), slices)
@@ -105,7 +100,7 @@ export class Retention {
         await later(STEP_PAUSE_MS, undefined, { ref: false })
       }
     } finally {
-      fs.closeSync(descriptor)
+      await calls.close(descriptor)
     }
   }
 }

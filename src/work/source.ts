@@ -109,4 +109,6 @@ export interface Source<Item extends WorkableItem = SourceItem> {
    * otherwise. `closed`: the worker closes. Default: `missing`.
    */
   outageOf?(error: unknown): Outage | 'closed'
+  /** Called once, when the worker has closed and no handler runs any more. A source with a connection ends it, so that the process can end. */
+  close?(): Promise<void>
 }

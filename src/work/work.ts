@@ -14,6 +14,7 @@ import { HandlerWorker } from './worker.js'
  * Works the items of any source, as {@link Queue.work} works those of a queue. Crash marks, the reasons of failures and progress are not
  * kept, as they need the files of a queue.
  *
+ * @param source - Belongs to this worker, which opens it and closes it.
  * @param handler - Called for each item. The item is done when it returns, and retried when it throws.
  * @returns A worker that runs.
  * @throws {@link SettingError}; the reason of the signal, if that is aborted already; the error with which the source cannot be opened.
@@ -27,7 +28,9 @@ export async function work<Item extends WorkableItem>(
   const checked = checkWorkerOptions(options)
   checked.signal?.throwIfAborted()
   await source.open?.()
-  return new HandlerWorker({ source, handler, options: checked, journal: NO_JOURNAL }).start()
+  const worker = new HandlerWorker({ source, handler, options: checked, journal: NO_JOURNAL })
+  void worker.gone.then(async () => source.close?.()).catch((error: unknown) => worker.tell('error', error))
+  return worker.start()
 }
 
 /** Keeps nothing. */

@@ -160,9 +160,7 @@ describe('nothing is queued, and that is an error', () => {
     const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: `open.fstatfs=answer:26985` }
     const { code, stderr } = await bed.sh('fsq enqueue -e q a', { env })
     expect(code).toBe(111)
-    expect(stderr).toContain(
-      "(see 'fsq doctor', and install --lock-kind=fcntl), allow it with FSQ_ALLOW_NETWORK=1",
-    )
+    expect(stderr).toContain('Or run fsq doctor --peer on two machines, and set FSQ_ALLOW_NETWORK=1')
     expect(bed.state()).toEqual({})
     expect((await bed.sh('FSQ_ALLOW_NETWORK=1 fsq enqueue -e q a', { env })).code).toBe(0)
     expect((await bed.sh('fsq list q', { env })).stdout).toContain('_a\n')
@@ -398,17 +396,17 @@ describe('a batch', () => {
   })
 })
 
-test('a thousand enqueues of shell loops, and two scans beside each other', async () => {
+test('hundreds of enqueues of shell loops, and two scans beside each other', async () => {
   const loops = ['a', 'b', 'c', 'd'].map(
     (name) =>
-      `(i=0; while [ $i -lt 250 ]; do fsq enqueue -e q ${name}$i || exit 1; i=$((i+1)); done) & p="$p $!"\n`,
+      `(i=0; while [ $i -lt 75 ]; do fsq enqueue -e q ${name}$i || exit 1; i=$((i+1)); done) & p="$p $!"\n`,
   )
   const { code, stderr } = await bed.sh(`${loops.join('')} for i in $p; do wait $i || exit 1; done`)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(fs.readdirSync(bed.path('q', 'queue')).length).toBe(1000)
+  expect(fs.readdirSync(bed.path('q', 'queue')).length).toBe(300)
   const outcomes = await Promise.all([1, 2].map(async () => bed.sh('fsq scan -j 2 q echo')))
   expect(outcomes.map((outcome) => outcome.code)).toEqual([0, 0])
   const ran = outcomes.flatMap(({ stdout }) => stdout.trim().split('\n'))
-  expect([ran.length, new Set(ran).size]).toEqual([1000, 1000])
+  expect([ran.length, new Set(ran).size]).toEqual([300, 300])
   expect(bed.state()['queue']).toBeUndefined()
 }, 600_000)

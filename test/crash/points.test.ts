@@ -17,6 +17,8 @@ const ELSEWHERE: readonly string[] = [
     (call) => `worker.${call}`,
   ),
   ...['open', 'lock', 'look', 'read'].map((call) => `takeover.${call}`),
+  // Of a receiver: test/receive.
+  ...['receive.look', 'receive.rename'],
   ...['lock.look', 'lock.open', 'lock.fstat', 'lock.lock', 'lock.stat'],
 ]
 // On the way of no item: they fail in the tests of waiting and of the trigger.

@@ -76,7 +76,9 @@ onLinux.each([
   for (const [use, error] of Object.entries(seen.errors)) {
     checkError(error, {
       type: NetworkFileSystemError,
-      says: new RegExp(`is on a network file system \\(${name}\\).*local file system.*FSQ_ALLOW_NETWORK=1`),
+      says: new RegExp(
+        `is on a network file system \\(${name}\\).*local file system.*fsq doctor --peer.* claims by rename.*FSQ_ALLOW_NETWORK=1`,
+      ),
     })
     expect(error.message.startsWith(`${use.startsWith('install') ? bed.root : queue.path} is on`)).toBe(true)
   }
@@ -142,7 +144,7 @@ onLinux.each([
     on(type),
   )
   expect(error.message).toMatch(
-    /With several machines items run twice there, although their locks hold: if only one machine works the queue .*FSQ_ALLOW_NETWORK=1/,
+    /FSQ_ALLOW_NETWORK=1.*One machine alone may work a queue whose claims are locks/,
   )
 })
 

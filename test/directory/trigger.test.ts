@@ -112,7 +112,7 @@ describe('trigger', () => {
 
   test('leaves a FIFO of two names alone', async () => {
     const queue = await bed.install()
-    expect(native.makeFifo(bed.path('precious'), 0o600)).toBeUndefined()
+    expect(native.makeFifoSync(bed.path('precious'), 0o600)).toBeUndefined()
     fs.linkSync(bed.path('precious'), fifo())
     checkError(await errorOf(async () => queue.trigger()), {
       type: TriggerError,

@@ -50,6 +50,7 @@ const CODES: Readonly<Record<string, string>> = {
   ItemGoneError: 'ERR_FSQ_ITEM_GONE',
   ClaimLostError: 'ERR_FSQ_CLAIM_LOST',
   PermanentFailure: 'ERR_FSQ_PERMANENT_FAILURE',
+  ReceivingError: 'ERR_FSQ_RECEIVING',
   RetryLater: 'ERR_FSQ_RETRY_LATER',
   ClosingError: 'ERR_FSQ_CLOSING',
   InDoubtError: 'ERR_FSQ_IN_DOUBT',

@@ -1,5 +1,5 @@
 // Forwarding within one process, to a target in memory.
-import { EventEmitter, once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 
@@ -83,6 +83,23 @@ describe('A forwarder', () => {
     expect(fs.readdirSync(path.join(queue.path, 'forwarded', 'test'))).toEqual([])
   })
 
+  test.each([{ claims: 'rename' }, { lockKind: 'fcntl' }] as const)(
+    'works a queue of the kind %j',
+    async (kind) => {
+      const queue = await bed.install(kind)
+      const sink = new TestSink()
+      sink.answers.push(again)
+      await queue.enqueueMany(Array.from({ length: 100 }, (_, index) => ({ data: `${index}` })))
+      const forwarder = await start(queue, sink)
+      await forwarder.idle()
+      expect(sink.arrived).toHaveLength(100)
+      const name = contents(queue).done[0] ?? ''
+      fs.renameSync(path.join(queue.paths.done, name), path.join(queue.paths.queue, name))
+      await next(forwarder, 'forwarded')
+      expect(forwarder.numbers).toMatchObject({ forwarded: 101, duplicates: 1 })
+    },
+  )
+
   test('keeps the order with one item in flight', async () => {
     const queue = await bed.install()
     const sink = new TestSink()
@@ -102,8 +119,7 @@ describe('A forwarder', () => {
     const forwarder = await start(queue, sink)
     await forwarder.idle()
     const done = contents(queue).done
-    for (const name of done)
-      fs.renameSync(path.join(queue.paths.done, name), path.join(queue.paths.queue, name))
+    expect(await queue.redrive('all', { from: 'done' })).toEqual({ moved: 2, gone: 0 })
     await next(forwarder, 'forwarded')
     await forwarder.idle()
     expect(sink.arrived).toHaveLength(2)
@@ -254,7 +270,13 @@ describe('While the target is away, a forwarder', () => {
     ['too few outcomes', async () => []],
     ['no array', async () => undefined],
     ['unknown outcomes', async (items: readonly unknown[]) => items.map(() => ({ outcome: 'perhaps' }))],
-    ['a text that it throws', async () => Promise.reject('no')],
+    [
+      'a text that it throws',
+      () => {
+        // eslint-disable-next-line @typescript-eslint/only-throw-error
+        throw 'no'
+      },
+    ],
   ])('takes %s for no answer', async (_, answer) => {
     const queue = await bed.install()
     const sink = new TestSink()

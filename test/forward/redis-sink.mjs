@@ -7,11 +7,14 @@ return 1`
 /**
  * A sink that adds items to a stream of Redis.
  *
- * @param client - Of the package redis, with `disableOfflineQueue: true`: a client that keeps commands while it connects again would bring items too late.
- * @param stream - The key of the stream.
- * @param remembers - For how many milliseconds ids are known.
+ * @param {{ sendCommand(command: (string | Buffer)[]): Promise<unknown>, quit(): Promise<unknown> }} client - Of the package redis, with
+ * `disableOfflineQueue: true`: a client that keeps commands while it connects again would bring items too late.
+ * @param {string} stream - The key of the stream.
+ * @param {number} remembers - For how many milliseconds ids are known.
+ * @returns {import('fsq').Sink}
  */
 export function redisSink(client, stream, remembers = 3_600_000) {
+  /** @type {(item: import('fsq').OutgoingItem) => Promise<import('fsq').PutOutcome>} */
   const store = async (item) => {
     try {
       const stored = await client.sendCommand([
@@ -26,8 +29,9 @@ export function redisSink(client, stream, remembers = 3_600_000) {
         Buffer.from(await item.bytes()),
       ])
       return { outcome: stored === 1 ? 'stored' : 'duplicate' }
-    } catch (error) {
-      // Redis has answered: it has stored nothing. Without an answer, it may have.
+    } catch (thrown) {
+      const error = /** @type {Error} */ (thrown)
+      // With these answers, it has stored nothing. Without an answer, it may have.
       const isUnsent = /^(OOM|READONLY|LOADING|MISCONF|NOAUTH|NOPERM) /.test(error.message)
       return { outcome: 'again', error, isUnsent }
     }
@@ -37,6 +41,6 @@ export function redisSink(client, stream, remembers = 3_600_000) {
     remembers,
     maxSize: 64 * 1024 * 1024,
     put: (items) => Promise.all(items.map(store)),
-    close: () => client.quit(),
+    close: async () => void (await client.quit()),
   }
 }

@@ -9,9 +9,7 @@ import { setTimeout as later } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from '@jest/globals'
 
 import { forward } from '../../src/forward/forward.js'
-import type { Sink } from '../../src/forward/sink.js'
 import { useTestBed } from '../support/queue.js'
-// eslint-disable-next-line import/extensions
 import { redisSink } from './redis-sink.mjs'
 
 const PROJECT = path.resolve(import.meta.dirname, '../..')
@@ -134,7 +132,7 @@ ifThere('A forwarder to a stream of Redis (redis-server)', () => {
     const client = await serve(socket)
     const look = new Client(socket)
     await queue.enqueueMany(Array.from({ length: 200 }, (_, index) => ({ data: bytes, args: ['a', index] })))
-    const sink = redisSink(client, 'items') as unknown as Sink
+    const sink = redisSink(client, 'items')
     const forwarder = await forward(queue, sink)
     await forwarder.idle()
     for (const name of fs.readdirSync(queue.paths.done).slice(0, 10))
@@ -155,7 +153,7 @@ ifThere('A forwarder to a stream of Redis (redis-server)', () => {
     const client = await serve(socket, '--maxmemory', '1', '--maxmemory-policy', 'noeviction')
     const look = new Client(socket)
     await queue.enqueue('a')
-    const sink = redisSink(client, 'items', 1) as unknown as Sink
+    const sink = redisSink(client, 'items', 1)
     const forwarder = await forward(queue, sink)
     const [{ error }] = (await once(forwarder, 'away')) as [{ error: Error }]
     expect(error.message).toMatch(/^OOM /)

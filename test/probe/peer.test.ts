@@ -111,6 +111,13 @@ describe('the promises', () => {
       { lockClaims: 'no', ...BY_RENAME },
       'ENOLCK',
     ],
+    [
+      'fcntl locks have no effect',
+      { locks: { fcntl: fails('no effect'), flock: works } },
+      BY_RENAME,
+      'take live workers for dead',
+    ],
+    ['there are no fcntl locks', { locks: { fcntl: fails('EINVAL'), flock: works } }, {}, ''],
     ['a refused mount', { refusals: ['why'] }, { lockClaims: 'no', ...BY_RENAME }, 'why'],
     [
       'a refused mount of the other',

@@ -84,7 +84,8 @@ async function argumentsOf({ root, at }) {
     skippedDue: [skipped],
     newWatch: [true],
     listenTrigger: [watch, path.join(root, 'trigger')],
-    armWatch: [watch, path.join(root, 'q'), path.join(root, 'q', 'queue')],
+    listenTriggerSync: [watch, path.join(root, 'trigger')],
+    armWatch: [watch, path.join(root, 'q'), path.join(root, 'q', 'queue'), queue],
     disarmWatch: [watch],
     awaitWatch: [watch, true, () => undefined],
     cancelWatch: [watch],
@@ -94,6 +95,7 @@ async function argumentsOf({ root, at }) {
     openPipe: [],
     raiseDescriptor: [0, 100],
     modifiedAt: [root],
+    appendLog: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
     appendLogSync: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
     lendClaim: [1e9],
     release: [[1e9]],
@@ -108,6 +110,7 @@ async function argumentsOf({ root, at }) {
     writeDraft: [draft, Buffer.from('x')],
     discardDraft: [draft],
     readPipe: [0, Buffer.alloc(1)],
+    transfer: [queue, 0, 2, ['nothing']],
     newStop: [],
     setStop: [addon.newStop()],
     findFileSystem: [root],
@@ -121,6 +124,7 @@ async function argumentsOf({ root, at }) {
     lockPath: lock,
     lockPathSync: lock,
     lockDescriptor: [0, 1, 1],
+    lockDescriptorLater: [0, 1, 1],
     unlockDescriptor: [0, 1, 1],
     lockClaim: [1e9, 1, 1],
     heldClaims: [],
@@ -130,6 +134,7 @@ async function argumentsOf({ root, at }) {
     faultPoints: [],
     faultHits: [],
     makeFifo: [path.join(root, `fifo${at}`), 0o600],
+    makeFifoSync: [path.join(root, `fifo${at}`), 0o600],
     closeQueue: [queue],
     retireQueue: [queue],
     closeListing: [listing()],
@@ -166,7 +171,7 @@ if (isMainThread) {
   // The first call pauses, the last one can be seen from outside.
   const call = new Function(
     'addon, receiver, queue, given, reached',
-    `addon.isDownSync(queue, false); receiver.${name}(${list}); addon.makeFifo(reached, 0o600)`,
+    `addon.isDownSync(queue, false); receiver.${name}(${list}); addon.makeFifoSync(reached, 0o600)`,
   )
   const receiver = name === 'dlopen' ? process : addon
   parentPort.once('message', () => call(addon, receiver, queue, given, reached))

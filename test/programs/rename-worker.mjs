@@ -21,8 +21,13 @@ const PLACES = { queue: 0, done: 2, fail: 3 }
 const NUMBERS_A_BATCH = 6
 const NUMBERS_A_CLAIM = 7
 
-const queue = addon.openQueueSync(job.queue, NAMES, true)
-addon.setLease(queue, job.lease ?? 0)
+function openQueue(file) {
+  const opened = addon.openQueueSync(file, NAMES, true)
+  addon.setLease(opened, job.lease ?? 0)
+  return opened
+}
+
+let queue = openQueue(job.queue)
 const form = addon.newItemForm({
   delimiter: 95,
   escape: 37,
@@ -34,7 +39,7 @@ const form = addon.newItemForm({
   durable: false,
   plainSync: false,
 })
-const skipped = addon.newSkipped()
+let skipped = addon.newSkipped()
 /** The numbers of the claims, by the names of their items. */
 const claims = new Map()
 let seized = []
@@ -66,6 +71,12 @@ function move({ name, to, place, due = 0 }) {
 }
 
 const calls = {
+  /** From now on it works another queue. */
+  switch: ({ queue: file }) => {
+    queue = openQueue(file)
+    skipped = addon.newSkipped()
+    return null
+  },
   enqueue: ({ content = 'x', due = 0, argument = 'a' }) =>
     addon.enqueueSync(queue, form, `_1_host_0_${argument}`, Buffer.from(content), due),
   claim: ({ limit = 100 }) => claimed(addon.claimSync(queue, listed(), limit, 1000, 4096, 37, skipped)),

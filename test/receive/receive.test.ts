@@ -1,8 +1,9 @@
 // A receiver in this process: what becomes of messages, repeats, and a queue that cannot take items.
 import fs from 'node:fs'
 import path from 'node:path'
+import process from 'node:process'
 
-import { expect, test } from '@jest/globals'
+import { expect, jest, test } from '@jest/globals'
 
 import { ReceivingError, SettingError } from '../../src/errors/classes.js'
 import { receive } from '../../src/receive/receive.js'
@@ -40,7 +41,13 @@ test.each(['lock', 'rename'] as const)('each message becomes one item (claims: %
   await stream.has(320)
   await receiver.close()
   expect(await argsIn(queue)).toEqual(ids.toSorted())
-  expect(receiver.numbers).toMatchObject({ taken: 300, known: 20, redelivered: 20, recovered: 0, inFlight: 0 })
+  expect(receiver.numbers).toMatchObject({
+    taken: 300,
+    known: 20,
+    redelivered: 20,
+    recovered: 0,
+    inFlight: 0,
+  })
   expect(fs.readdirSync(receivedPath(queue, 'staged'))).toEqual([])
   expect(stream.closed).toBe(1)
 
@@ -66,7 +73,7 @@ test('an item has the contents and the arguments of its message, and tries 0', a
       id: 'streamed',
       args: ['streamed'],
       size: big.length,
-      chunks: async function* () {
+      async *chunks() {
         yield big.subarray(0, 100_000)
         yield big.subarray(100_000)
       },
@@ -199,7 +206,7 @@ test('bad options and names are refused', async () => {
   const queue = await newQueue()
   const stream = new MemoryStream()
   await expect(receive(stream, queue, { inFlight: 0 })).rejects.toThrow(SettingError)
-  await expect(receive(stream, queue, { keep: -1 })).rejects.toThrow(SettingError)
+  await expect(receive(stream, queue, { keep: 999 })).rejects.toThrow(SettingError)
   await expect(receive(stream, queue, { grace: -1 })).rejects.toThrow(SettingError)
   await expect(receive(new MemoryStream('../x'), queue)).rejects.toThrow(SettingError)
   await expect(receive(new MemoryStream('.x'), queue)).rejects.toThrow(SettingError)
@@ -207,4 +214,84 @@ test('bad options and names are refused', async () => {
   await expect(receive(stream, new Queue('none', { root: queue.settings.root }))).rejects.toMatchObject({
     code: 'ERR_FSQ_QUEUE_MISSING',
   })
+})
+
+test('a receiver warns if its source repeats messages for longer than the ledger knows them', async () => {
+  const queue = await newQueue()
+  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  const stream = new MemoryStream()
+  stream.repeatsFor = 2000
+  await (await receive(stream, queue, { keep: 2000 })).close()
+  expect(warn).not.toHaveBeenCalled()
+  stream.repeatsFor = 2001
+  await (await receive(stream, queue, { keep: 2000 })).close()
+  const [message, options] = warn.mock.lastCall ?? []
+  warn.mockRestore()
+  expect(message).toContain('for 2001 ms, and the ledger of its receiver forgets it after 2000 ms')
+  expect(options).toMatchObject({ code: 'FSQ_SHORT_LEDGER' })
+})
+
+test('a source that cannot be opened leaves nothing open, and one that is aborted meanwhile is closed', async () => {
+  const queue = await newQueue()
+  const refusing = Object.assign(new MemoryStream(), { open: () => Promise.reject(new Error('no server')) })
+  await expect(receive(refusing, queue)).rejects.toThrow('no server')
+  const stop = new AbortController()
+  const slow = Object.assign(new MemoryStream(), { open: async () => stop.abort(new Error('stopped')) })
+  await expect(receive(slow, queue, { signal: stop.signal })).rejects.toThrow('stopped')
+  expect(slow.closed).toBe(1)
+  await (await receive(new MemoryStream(), queue)).close()
+})
+
+test('a delivery whose contents never end holds up neither the others nor a ledger that is opened again', async () => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  const receiver = await receive(stream, queue, { grace: 0 })
+  receiver.on('error', () => undefined)
+  stream.publish({
+    id: 'endless',
+    size: 1_000_000,
+    async *chunks() {
+      yield Buffer.from('x')
+      await new Promise(() => undefined)
+    },
+  })
+  stream.publish('first')
+  await stream.has(1)
+  for (const name of fs.readdirSync(receivedPath(queue)))
+    if (name.startsWith('ledger-')) fs.rmSync(receivedPath(queue, name))
+  stream.publish('second')
+  await stream.has(2)
+  await receiver.close()
+  expect(await argsIn(queue)).toEqual(['first', 'second'])
+})
+
+test('a receiver can be paused, and is idle when nothing waits at its source', async () => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  stream.publish('a', 'b')
+  const receiver = await receive(stream, queue, { paused: true })
+  expect(receiver.state).toBe('paused')
+  expect(receiver.numbers).toMatchObject({ taken: 0, pending: 2, lastTaken: undefined })
+  receiver.resume()
+  await receiver.idle()
+  expect(receiver.numbers).toMatchObject({ taken: 2, pending: 0, inFlight: 0, lastTaken: expect.any(Date) })
+  await receiver.close()
+})
+
+test('a receiver that is closed while it opens its ledger again frees the lock', async () => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  const receiver = await receive(stream, queue)
+  receiver.on('error', () => undefined)
+  fs.renameSync(receivedPath(queue, 'lock'), receivedPath(queue, 'old'))
+  receiver.pause()
+  for (let round = 0; round < 5; round++) {
+    receiver.resume()
+    await new Promise((resolve) => setImmediate(resolve))
+    receiver.pause()
+  }
+  receiver.resume()
+  await new Promise((resolve) => setImmediate(resolve))
+  await receiver.close()
+  await (await receive(new MemoryStream(), queue)).close()
 })

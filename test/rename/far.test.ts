@@ -7,7 +7,7 @@ import path from 'node:path'
 import { expect } from '@jest/globals'
 
 import { onLinux } from '../support/needs.js'
-import { inProgram, useTestBed } from '../support/queue.js'
+import { inProgram, run, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
@@ -66,6 +66,53 @@ onLinux('a delay is kept where the file system keeps it', async () => {
     await queue.close()
     return delayed`)
   expect(due).toBe(1)
+})
+
+/** The answers of a program in test/programs. */
+async function answersOf(program: string): Promise<unknown[]> {
+  const far = `open.fstatfs=answer:${NFS}`
+  const file = path.join(import.meta.dirname, '../programs', program)
+  const args = ['--require', FAULT_BUILD, file, JSON.stringify({ root: bed.root, far })]
+  const ended = await run(process.execPath, args, { ...process.env, FSQ_FAULTS: far })
+  expect(ended).toMatchObject({ code: 0, stderr: expect.not.stringContaining('rror') })
+  return ended.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown)
+}
+
+onLinux('no asynchronous function of the API makes a call on files in the JavaScript thread', async () => {
+  await bed.install({ claims: 'rename' })
+  await bed.install({ claims: 'lock' }, 'locks')
+  const [untried, ...calls] = await answersOf('far-calls.mjs')
+  expect(untried).toEqual({ untried: [] })
+  expect(calls.length).toBeGreaterThan(20)
+  for (const one of calls) expect(one).toEqual({ name: expect.any(String), made: [] })
+})
+
+onLinux('a handler begins when the file of its worker names the item', async () => {
+  await bed.install({ claims: 'rename' })
+  const answers = await answersOf('far-order.mjs')
+  expect(answers).toEqual(['one', 'two', 'three'].map((arg) => ({ arg, isNamed: true })))
+})
+
+onLinux('a delay that is over before its file gets its time is none that was not kept', async () => {
+  const [tries, reports] = await onNfs<[number[], string[][]]>(
+    `
+    const queue = open()
+    await queue.enqueue('x', [], { delay: 1 })
+    const tries = []
+    for (let round = 0; round < 2; round++)
+      for await (const item of queue.scan()) {
+        tries.push(item.tries)
+        if (round === 0) await item.retry({ delay: 1 })
+      }
+    await queue.close()
+    return [tries, reports]`,
+    'enqueue.utimens=delay:50;finish.utimens=delay:50',
+  )
+  expect(tries).toEqual([0, 1])
+  expect(reports).toEqual([])
 })
 
 // Of calls in this thread, node:fs shows those by name; native code has asynchronous functions of its own.

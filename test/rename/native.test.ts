@@ -19,11 +19,13 @@ const BY_LINK = `claim.rename#1=errno:${EINVAL};finish.rename=errno:${EINVAL};cl
 
 let queue = ''
 
-beforeEach(() => {
+function makeQueue(): void {
   queue = path.join(makeDirectory({ quick: true }), 'q')
   for (const place of [...PLACES, 'claimed']) fs.mkdirSync(path.join(queue, place), { recursive: true })
   fs.writeFileSync(path.join(queue, 'claims-rename'), '')
-})
+}
+
+beforeEach(makeQueue)
 
 interface ClaimedItem {
   readonly name: string
@@ -357,12 +359,25 @@ describe('a call that was made and has failed', () => {
 })
 
 describe('a worker that dies', () => {
+  /** For each crash, a new queue, a worker that dies in it, and one worker for all of them that goes on afterwards. */
+  async function forEachCrash<Crash>(
+    crashes: readonly Crash[],
+    run: (crash: Crash, next: Worker) => Promise<void>,
+  ): Promise<void> {
+    const next = new Worker()
+    for (const crash of crashes) {
+      makeQueue()
+      await next.ask('switch', { queue })
+      try {
+        await run(crash, next)
+      } catch (error) {
+        throw new Error(`after ${JSON.stringify(crash)}`, { cause: error })
+      }
+    }
+  }
+
+  // In the order of the calls. After one of them, the files are as before the next one.
   const POINTS = [
-    'claim.look',
-    'claim.rename',
-    'claim.open',
-    'claim.fstat',
-    'claim.read',
     'worker.guard',
     'worker.mkdir',
     'worker.open',
@@ -370,90 +385,92 @@ describe('a worker that dies', () => {
     'worker.lock',
     'worker.look',
     'worker.fsync',
+    'claim.look',
+    'claim.rename',
+    'claim.open',
+    'claim.fstat',
+    'claim.read',
   ]
-  test.each(
-    POINTS.flatMap(
-      (point) =>
-        [
-          [point, 'kill'],
-          [point, 'kill-after'],
-        ] as const,
-    ),
-  )('in the claim at %s (%s): another has the item, once', async (point, action) => {
-    const dying = new Worker()
-    const name = await dying.enqueue('x')
-    await dying.ask('setFaults', { faults: `${point}=${action}` })
-    await dying.dieIn('claim')
-    const worker = new Worker()
-    await worker.takeOver()
-    expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
-    expect(await worker.claimOne()).toMatchObject({ name, content: 'x' })
-    expect(await worker.finish(name, 'done')).toBeNull()
-    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  test('in any call of the claim: another has the item, once', async () => {
+    await forEachCrash(POINTS, async (point, next) => {
+      const dying = new Worker()
+      const name = await dying.enqueue('x')
+      await dying.ask('setFaults', { faults: `${point}=kill` })
+      await dying.dieIn('claim')
+      await next.takeOver()
+      expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
+      expect(await next.claimOne()).toMatchObject({ name, content: 'x' })
+      expect(await next.finish(name, 'done')).toBeNull()
+      expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+    })
   })
 
   const WAYS = { exclusively: '', 'by a link': BY_LINK }
-  const ACTIONS = ['kill', 'kill-after'] as const
-  const POINTS_OF_A_MOVE = { exclusively: ['finish.rename'], 'by a link': ['finish.link', 'finish.unlink'] }
   type Way = keyof typeof WAYS
-  const moves = (['exclusively', 'by a link'] as const).flatMap((way) =>
-    POINTS_OF_A_MOVE[way].flatMap((point) => ACTIONS.map((action) => [way, point, action] as const)),
-  )
+  const MOVES: readonly (readonly [way: Way, point: string, action: string])[] = [
+    ['exclusively', 'finish.rename', 'kill'],
+    ['exclusively', 'finish.rename', 'kill-after'],
+    ['by a link', 'finish.link', 'kill'],
+    ['by a link', 'finish.unlink', 'kill'],
+    ['by a link', 'finish.unlink', 'kill-after'],
+  ]
 
-  test.each([
-    ...moves.flatMap((move) => (['done', 'queue'] as const).map((place) => [...move, place] as const)),
-    ...ACTIONS.map((action) => ['exclusively', 'finish.fsyncdir', action, 'done'] as const),
-    ...ACTIONS.map((action) => ['exclusively', 'finish.unlink', action, 'discard'] as const),
-  ])('in a move %s, at %s (%s), to %s: the item is in one place', async (way: Way, point, action, place) => {
-    const dying = new Worker(WAYS[way], { durable: true })
-    const name = await dying.enqueue('x')
-    await dying.claimOne()
-    await dying.ask('setFaults', { faults: `${WAYS[way]};${point}=${action}` })
-    const to = place === 'queue' ? { to: withTries(name, 1) } : {}
-    await dying.dieIn('finish', { name, place, ...to })
-    const worker = new Worker()
-    await worker.takeOver()
-    const { queue: waiting = [], done = [], claimed } = files()
-    expect(claimed).toEqual([])
-    const isGone = place === 'discard' && action === 'kill-after'
-    expect([...waiting, ...done]).toHaveLength(isGone ? 0 : 1)
-    for (const file of fs.readdirSync(path.join(queue, 'queue')))
-      expect(fs.statSync(path.join(queue, 'queue', file)).nlink).toBe(1)
+  test('in any call of a move: the item is in one place', async () => {
+    const crashes = [
+      ...MOVES.flatMap((move) => (['done', 'queue'] as const).map((place) => [...move, place] as const)),
+      ['exclusively', 'finish.fsyncdir', 'kill', 'done'] as const,
+      ...['kill', 'kill-after'].map((action) => ['exclusively', 'finish.unlink', action, 'discard'] as const),
+    ]
+    await forEachCrash(crashes, async ([way, point, action, place], next) => {
+      const dying = new Worker(WAYS[way], { durable: true })
+      const name = await dying.enqueue('x')
+      await dying.claimOne()
+      await dying.ask('setFaults', { faults: `${WAYS[way]};${point}=${action}` })
+      const to = place === 'queue' ? { to: withTries(name, 1) } : {}
+      await dying.dieIn('finish', { name, place, ...to })
+      await next.takeOver()
+      const { queue: waiting = [], done = [], claimed } = files()
+      expect(claimed).toEqual([])
+      const isGone = place === 'discard' && action === 'kill-after'
+      expect([...waiting, ...done]).toHaveLength(isGone ? 0 : 1)
+      for (const file of fs.readdirSync(path.join(queue, 'queue')))
+        expect(fs.statSync(path.join(queue, 'queue', file)).nlink).toBe(1)
+    })
   })
 
-  test.each([
-    ...[
-      'takeover.open',
-      'takeover.lock',
-      'takeover.look',
-      'takeover.read',
-      'worker.unlink',
-      'worker.rmdir',
-    ].flatMap((point) => ACTIONS.map((action) => ['exclusively', point, action] as const)),
-    ...moves,
-  ])('while it takes over %s, at %s (%s): the next one goes on', async (way: Way, point, action) => {
-    const dead = new Worker()
-    const names = [await dead.enqueue('one'), await dead.enqueue('two')].sort()
-    await dead.claim()
-    dead.child.kill()
-    await dead.child.ended
-    const dying = new Worker(WAYS[way])
-    // By now it knows that it cannot rename exclusively.
-    const other = await dying.enqueue('three')
-    await dying.claimOne()
-    expect(await dying.finish(other, 'done')).toBeNull()
-    await dying.ask('setFaults', { faults: `${WAYS[way]};${point}=${action}` })
-    await Promise.race([dying.takeOver().catch(() => undefined), dying.child.ended])
-    expect(await dying.child.ended).toMatchObject({ signal: 'SIGKILL' })
-    const worker = new Worker()
-    await worker.takeOver()
-    expect(files()).toMatchObject({ queue: [`${names[0]}: one`, `${names[1]}: two`], claimed: [] })
-    expect((await worker.claim()).items).toHaveLength(2)
-    // The directory of the worker itself, and perhaps an empty one without `.lock`.
-    const others = fs
-      .readdirSync(path.join(queue, 'claimed'))
-      .filter((name) => !name.includes(`-${worker.child.pid}-`))
-    for (const name of others) expect(fs.readdirSync(path.join(queue, 'claimed', name))).toEqual([])
+  test('in any call of a take-over: the next one goes on', async () => {
+    const crashes = [
+      ...['takeover.open', 'takeover.lock', 'takeover.read', 'takeover.look'].map(
+        (point) => ['exclusively', point, 'kill'] as const,
+      ),
+      ...MOVES,
+      ['exclusively', 'worker.unlink', 'kill'] as const,
+      ['exclusively', 'worker.rmdir', 'kill'] as const,
+      ['exclusively', 'worker.rmdir', 'kill-after'] as const,
+    ]
+    await forEachCrash(crashes, async ([way, point, action], next) => {
+      const dead = new Worker()
+      const dying = new Worker(WAYS[way])
+      const names = [await dead.enqueue('one'), await dead.enqueue('two')].sort()
+      await dead.claim()
+      dead.child.kill()
+      await dead.child.ended
+      // By now it knows that it cannot rename exclusively.
+      const other = await dying.enqueue('three')
+      await dying.claimOne()
+      expect(await dying.finish(other, 'done')).toBeNull()
+      await dying.ask('setFaults', { faults: `${WAYS[way]};${point}=${action}` })
+      await Promise.race([dying.takeOver().catch(() => undefined), dying.child.ended])
+      expect(await dying.child.ended).toMatchObject({ signal: 'SIGKILL' })
+      await next.takeOver()
+      expect(files()).toMatchObject({ queue: [`${names[0]}: one`, `${names[1]}: two`], claimed: [] })
+      expect((await next.claim()).items).toHaveLength(2)
+      // The directory of the worker itself, and perhaps an empty one without `.lock`.
+      const others = fs
+        .readdirSync(path.join(queue, 'claimed'))
+        .filter((name) => !name.includes(`-${next.child.pid}-`))
+      for (const name of others) expect(fs.readdirSync(path.join(queue, 'claimed', name))).toEqual([])
+    })
   })
 
   test('between the link and the unlink of a give-back: the item is claimed from queue/, and the other name goes', async () => {

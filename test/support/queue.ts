@@ -295,13 +295,24 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Run before node, by sh: `ulimit -n 64`. */
   readonly shell?: string
-  /** In a user and a mount namespace of its own, as their root. */
-  readonly namespace?: boolean
+  /** In a user and a mount namespace of its own, as their root; with `processes`, in a PID namespace, too: all processes that it leaves end with it. */
+  readonly namespace?: boolean | 'processes'
   /** Gives up root before anything else, if it is root. */
   readonly nobody?: boolean
   /** Where dist/ is. */
   readonly distribution?: string
 }
+
+/** The command that makes a user, a mount and a PID namespace, and ends all processes in there with the first one. */
+export const OWN_PROCESSES = [
+  'unshare',
+  '--map-root-user',
+  '--mount',
+  '--pid',
+  '--fork',
+  '--kill-child',
+  '--mount-proc',
+] as const
 
 const PROJECT = path.resolve(import.meta.dirname, '../..')
 
@@ -378,7 +389,8 @@ export async function inProgram<Answer>(body: string, options: ProgramOptions = 
   const source = PRELUDE + body + EPILOGUE
   let command = [process.execPath, ...flags, '--input-type=module', '--eval', source]
   if (shell !== undefined) command = ['sh', '-c', `${shell}; exec "$@"`, 'sh', ...command]
-  if (namespace) command = ['unshare', '--map-root-user', '--mount', ...command]
+  if (namespace === true) command = ['unshare', '--map-root-user', '--mount', ...command]
+  if (namespace === 'processes') command = [...OWN_PROCESSES, ...command]
   const [file = '', ...args] = command
   const ended = await run(file, args, {
     ...process.env,

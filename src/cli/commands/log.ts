@@ -87,7 +87,7 @@ async function* look(
   for (const named of ids) {
     const found = await finder.find(named, STATES)
     const item = found === undefined ? undefined : await itemFound(found, directory.layout, settings)
-    yield { named, item, attempts: attemptsOf(directory, settings, named) }
+    yield { named, item, attempts: await attemptsOf(directory, settings, named) }
   }
 }
 

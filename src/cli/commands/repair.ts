@@ -5,6 +5,7 @@
  */
 import { isatty } from 'node:tty'
 
+import { HERE } from '../../directory/calls.js'
 import type { Fix } from '../../inspect/finding.js'
 import { type Mendable, convert, isMendable, mend } from '../../maintain/repair.js'
 import { printableText } from '../../name/charset.js'
@@ -78,7 +79,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       continue
     }
     try {
-      const problem = await mend(finding, own)
+      const problem = await mend(finding, own, HERE)
       if (problem === undefined) {
         progress.show(++done)
         if (given.has('verbose')) say(`${finding.fix.action}: ${finding.path}`)
@@ -103,7 +104,7 @@ async function convertAll(given: Arguments, settings: Settings): Promise<boolean
   if (given.text('claims') !== 'rename') given.refuse('claims', 'rename')
   let areConverted = true
   for (const name of someOperands(given, 'the name of a queue')) {
-    const found = await convert(queueNamed(name, settings), settings, given.has('dry-run'))
+    const found = await convert(queueNamed(name, settings), settings, given.has('dry-run'), HERE)
     if (found === undefined) {
       if (given.has('verbose')) say(`${name}: its workers claim by renaming already`)
     } else if (found.reason !== undefined) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { HERE } from '../../directory/calls.js'
 import { Slices } from '../../inspect/slices.js'
 import { BackMoves } from '../../maintain/back-moves.js'
 import { type FailedFilter, selectFailed } from '../../maintain/redrive.js'
@@ -21,15 +22,16 @@ export const options: OptionTable = {
   ...SELECT_OPTIONS,
   error: { short: 'e', value: 'a part of an error' },
   limit: { short: 'l', value: 'how many' },
+  done: { short: 'd' },
   'keep-tries': { short: 'k' },
   'dry-run': { short: 'n' },
   id: {},
   verbose: { short: 'v' },
 }
 
-export const help = `Usage: fsq retry [-knv] [--id] [-l limit] queue item [item ...]
-       fsq retry [-knv] [--id] [-A argument] [-o age] [-e text] [-l limit] queue
-       fsq retry [-knv] [--id] -a queue
+export const help = `Usage: fsq retry [-dknv] [--id] [-l limit] queue item [item ...]
+       fsq retry [-dknv] [--id] [-A argument] [-o age] [-e text] [-l limit] queue
+       fsq retry [-dknv] [--id] -a queue
 
 Moves failed items back to queue/, as if they had never been tried.
 
@@ -40,15 +42,14 @@ Moves failed items back to queue/, as if they had never been tried.
   -e, --error=TEXT      move the items whose last error has TEXT in it, as
                         'fsq list --by-error' shows it
   -l, --limit=N         move at most N items, the oldest first
+  -d, --done            move done items instead: to run or to forward them again
   -k, --keep-tries      keep the tries; a scan fails an item again if its tries
                         have reached the limit
   -n, --dry-run         only print what would be moved
       --id              print the new ids, one per line
   -v, --verbose         say which items are moved; -h, --help    this help
-
 Example:
   fsq retry --error='connection refused' --limit=10 mail
-
 Exit codes: 0 success, 100 bad usage, 111 an error, or an item is not there.
 `
 
@@ -66,12 +67,15 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     limit: given.number('limit', 1, MOST),
   }
   const layout = queueNamed(name, own)
-  const selected = lookInto(layout, own, (directory) => selectFailed(directory, own, filter, new Slices()))
+  const from = given.has('done') ? 'done' : 'failed'
+  const selected = lookInto(layout, own, (directory) =>
+    selectFailed(directory, own, filter, new Slices(), from),
+  )
   const progress = new Progress('items moved')
   const isDry = given.has('dry-run')
   let moved = 0
   let isWhole = true
-  const moves = new BackMoves(layout, own, given.has('keep-tries'))
+  const moves = new BackMoves(layout, own, given.has('keep-tries'), HERE, from)
   try {
     for await (const { named, entry } of selected) {
       if (entry === undefined) {

@@ -61,7 +61,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       write(`${id}\n`)
       continue
     }
-    const problem = removeItem(item, layout, own)
+    const problem = await removeItem(item, layout, own)
     if (problem === undefined) progress.show(++removed)
     else isDone = false
     if (problem !== undefined) {

@@ -6,6 +6,7 @@
  */
 import os from 'node:os'
 
+import { HERE } from '../../directory/calls.js'
 import { Place } from '../../addon/native.js'
 import { claimKindSync, isDownSync } from '../../directory/claim-kind.js'
 import { claimedIn } from '../../directory/claimed.js'
@@ -147,12 +148,12 @@ class FollowedQueue {
     await this.#waiting.look(slices)
     await this.#done.look(slices)
     if (await this.#failed.look(slices)) this.#failures = failuresByReason(this.#failed.facts.values())
-    const known = this.#known()
+    const known = await this.#known()
     const isRename = claimKindSync(this.#layout) === 'rename'
     const claimed = isRename ? await claimedIn(this.#layout.claimedPath) : []
     const holders = isRename
       ? new Map<number, readonly number[]>()
-      : workersOn(placePath(this.#layout, Place.queue))
+      : await workersOn(placePath(this.#layout, Place.queue), HERE)
     const now = Date.now()
     const counts = { waiting: 0, working: 0, delayed: 0 }
     const locked: RawName[] = []
@@ -200,9 +201,9 @@ class FollowedQueue {
   }
 
   /** None if this user may not look into meta/. */
-  #known(): readonly WorkerInfo[] {
-    const look = (): readonly WorkerInfo[] => knownWorkers(this.#layout, this.#settings)
-    return new MetaDirectory(this.#layout).attempt('workers', look) ?? []
+  async #known(): Promise<readonly WorkerInfo[]> {
+    const look = async (): Promise<readonly WorkerInfo[]> => knownWorkers(this.#layout, this.#settings, HERE)
+    return (await new MetaDirectory(this.#layout).attemptLater('workers', look)) ?? []
   }
 
   /** The processes that hold locks on items and have no file in meta/workers/. */

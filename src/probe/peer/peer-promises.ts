@@ -87,6 +87,13 @@ function obstacle({
   return lost > 0 ? `of ${races} renames that both machines made at a time, ${lost} succeeded in neither` : ''
 }
 
+/** Why a worker could take the lock of a live one, in a queue whose claims are renames; empty: it could not. */
+function stolen({ locks: { fcntl, flock } }: PeerFacts): string {
+  // Workers use flock only where fcntl locks are refused.
+  if (fcntl.works || (fcntl.reason === 'EINVAL' && flock.works)) return ''
+  return `fcntl locks${why(fcntl)} do not exclude the other machine, so it would take live workers for dead ones`
+}
+
 function locks(facts: PeerFacts): Promised {
   const { looks, staleAfterAsking } = facts.names
   const reason = obstacle(facts)
@@ -105,7 +112,7 @@ function locks(facts: PeerFacts): Promised {
 
 function renames(facts: PeerFacts): Promised {
   const { looks, renamed } = facts.names
-  const reason = obstacle(facts)
+  const reason = obstacle(facts) || stolen(facts)
   if (reason !== '') return no(reason)
   if (renamed > 0)
     return no(

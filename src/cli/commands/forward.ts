@@ -1,0 +1,122 @@
+/**
+ * `fsq forward`: hands the items of a queue over to an engine.
+ *
+ * @module
+ */
+import { forward } from '../../forward/forward.js'
+import type { Forwarder } from '../../forward/forwarder.js'
+import { ageText } from '../../inspect/age-text.js'
+import { Queue } from '../../queue.js'
+import type { SettingOverrides } from '../../settings.js'
+import { explain } from '../advice.js'
+import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
+import { FAILURE, SUCCESS, someOperands } from '../command.js'
+import { NATS_OPTIONS, checkNatsUrl, natsTarget, needed, subjectOf } from '../engines.js'
+import { HandOver, reasonOf } from '../hand-over.js'
+import { write } from '../output.js'
+import { ageOption } from '../select.js'
+
+const MOST_IN_FLIGHT = 65_536
+
+export const options: OptionTable = {
+  ...NATS_OPTIONS,
+  to: { value: 'a URL' },
+  subject: { value: 'a subject' },
+  strict: {},
+  'object-bucket': { value: 'the name of a bucket' },
+  name: { value: 'a name for the target' },
+  jobs: { short: 'j', value: 'how many at once' },
+  keep: { value: 'an age, as 10m' },
+  'in-doubt': { value: 'hold or publish' },
+  once: { short: '1' },
+  json: {},
+  interval: { short: 'i', value: 'seconds' },
+  'print-stream': {},
+  replicas: { value: 'on how many servers' },
+  verbose: { short: 'v' },
+}
+
+export const help = `Usage: fsq forward [option ...] queue --to=URL --stream=STREAM
+
+Hands items over to a stream of NATS JetStream as they come: none is lost, none
+is stored twice while the stream knows its id. Runs until SIGTERM or SIGINT.
+
+      --to=URL          nats://host:4222 or tls://..., with commas (NATS_URL)
+      --stream=NAME     the stream, which must exist; --domain=NAME of JetStream
+      --subject=TEXT    of the messages (fsq.QUEUE)
+      --strict          a subject for each item: ids last as long as messages
+      --object-bucket=NAME  where contents go that do not fit into a message
+  -1, --once            end when no item is left to forward
+  -j, --jobs=N          at most N items in flight (256); 1 keeps the order
+      --keep=AGE        how long forwarded items stay in done/ (10m)
+      --in-doubt=...    items that the stream may have and may have forgotten:
+                        'hold' them in fail/ (the default), or 'publish' them
+      --name=NAME       of the target, for forwarded/NAME/ (nats-STREAM)
+      --creds=FILE (NATS_CREDS), --tls-ca=FILE, --tls-cert=FILE, --tls-key=FILE
+      --json            print numbers as JSON, each 10 s; -i, --interval=SECONDS
+      --print-stream    print a configuration of the stream; --replicas=N (3)
+  -v, --verbose         a line for each item; -h, --help  this help
+Example:
+  fsq forward orders --to nats://localhost --stream ORDERS
+Exit codes: 0; 100 bad usage; 111 an error, or --once and an item has failed.
+`
+
+/** See `help`. */
+export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
+  const [name, ...more] = someOperands(given, 'the name of a queue')
+  if (more.length > 0) throw new UsageError('one queue at a time')
+  if (given.has('print-stream')) return printStream(given, name)
+  checkNatsUrl(given, 'to')
+  const interval = given.number('interval', 1, 86_400) ?? 10
+  const handOver = new HandOver({
+    doing: 'items forwarded',
+    interval: given.has('json') ? interval * 1000 : undefined,
+  })
+  const inDoubt = given.text('in-doubt') ?? 'hold'
+  if (inDoubt !== 'hold' && inDoubt !== 'publish') return given.refuse('in-doubt', 'hold or publish')
+  const inFlight = given.number('jobs', 1, MOST_IN_FLIGHT) ?? 256
+  const keep = ageOption(given, 'keep') ?? 600_000
+  await using queue = new Queue(name, { ...settings, onReport: ({ message }) => handOver.tell(message) })
+  const sink = await natsTarget(given, name, handOver)
+  const forwarder = await forward(queue, sink, { inFlight, keep, inDoubt, paused: true })
+  speak(forwarder, handOver, given.has('verbose'))
+  forwarder.resume()
+  await handOver.run(
+    {
+      numbers: () => forwarder.numbers,
+      count: () => forwarder.numbers.forwarded,
+      close: async () => forwarder.close(),
+    },
+    given.has('once') ? forwarder.idle() : undefined,
+  )
+  return given.has('once') && handOver.hasFailed ? FAILURE : SUCCESS
+}
+
+async function printStream(given: Arguments, queue: string): Promise<number> {
+  const { streamConfig } = await import('../../nats.js')
+  const config = streamConfig({
+    stream: needed(given, 'stream'),
+    subject: subjectOf(given, queue),
+    strict: given.has('strict'),
+    replicas: given.number('replicas', 1, 5) ?? 3,
+  })
+  write(`${JSON.stringify(config, null, 2)}\n`)
+  return SUCCESS
+}
+
+function speak(forwarder: Forwarder, handOver: HandOver, isVerbose: boolean): void {
+  forwarder.on('away', ({ error }) =>
+    handOver.note(`the target takes nothing: ${reasonOf(error)}. Trying again`),
+  )
+  forwarder.on('back', ({ ms }) => handOver.note(`the target takes items again, after ${ageText(ms / 1000)}`))
+  forwarder.on('refused', ({ item, error }) =>
+    handOver.tell(`${item.id}: refused, in fail/: ${reasonOf(error)}`),
+  )
+  forwarder.on('held', ({ error }) => handOver.tell(explain(error)))
+  forwarder.on('failed', ({ id, error }) => handOver.tell(`${id}: in fail/: ${explain(error)}`))
+  forwarder.on('error', (error) => handOver.tell(explain(error)))
+  if (isVerbose)
+    forwarder.on('forwarded', ({ item, duplicate }) =>
+      handOver.note(`${item.id}: ${duplicate ? 'was there' : 'forwarded'}`),
+    )
+}

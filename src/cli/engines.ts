@@ -1,0 +1,87 @@
+/**
+ * The engines that `fsq forward` and `fsq receive` reach, by the scheme of a URL. The module of an engine is loaded when a URL names it.
+ *
+ * @module
+ */
+import process from 'node:process'
+
+import type { Sink } from '../forward/sink.js'
+import type { NatsOptions } from '../nats/options.js'
+import type { DeliverySource } from '../receive/delivery.js'
+import { type Arguments, type OptionTable, UsageError } from './arguments.js'
+import type { HandOver } from './hand-over.js'
+
+/** The options of a connection to NATS. */
+export const NATS_OPTIONS: OptionTable = {
+  stream: { value: 'the name of a stream' },
+  creds: { value: 'a file' },
+  'tls-ca': { value: 'a file' },
+  'tls-cert': { value: 'a file' },
+  'tls-key': { value: 'a file' },
+  domain: { value: 'a JetStream domain' },
+}
+
+/** @throws {@link UsageError} unless each URL is one of a server of NATS. */
+export function checkNatsUrl(given: Arguments, option: string): string {
+  const url = given.text(option) ?? process.env['NATS_URL'] ?? ''
+  if (url === '') throw new UsageError(`--${option} is missing`)
+  if (url.split(',').every((one) => /^(nats|tls):\/\/[^/]/.test(one.trim()))) return url
+  return given.refuse(option, 'nats://host:port, or tls://host:port to refuse connections without TLS')
+}
+
+/** A sink that puts items into a stream. */
+export async function natsTarget(given: Arguments, queue: string, handOver: HandOver): Promise<Sink> {
+  const { natsSink } = await import('../nats.js')
+  const objectBucket = given.text('object-bucket')
+  const name = given.text('name')
+  return natsSink({
+    ...natsOptions(given, 'to', handOver),
+    stream: needed(given, 'stream'),
+    subject: subjectOf(given, queue),
+    strict: given.has('strict'),
+    ...(objectBucket !== undefined && { objectBucket }),
+    ...(name !== undefined && { name }),
+  })
+}
+
+/** The messages of a consumer. */
+export async function natsOrigin(given: Arguments, handOver: HandOver): Promise<DeliverySource> {
+  const { jetstreamSource } = await import('../nats.js')
+  const name = given.text('name')
+  return jetstreamSource({
+    ...natsOptions(given, 'from', handOver),
+    stream: needed(given, 'stream'),
+    consumer: needed(given, 'consumer'),
+    ...(name !== undefined && { name }),
+  })
+}
+
+/** The subject of the messages of a queue. */
+export function subjectOf(given: Arguments, queue: string): string {
+  return given.text('subject') ?? `fsq.${queue}`
+}
+
+/** The value of an option that has to be there. */
+export function needed(given: Arguments, option: string): string {
+  const text = given.text(option)
+  if (text === undefined || text === '') throw new UsageError(`--${option} is missing`)
+  return text
+}
+
+function natsOptions(given: Arguments, urls: string, handOver: HandOver): NatsOptions {
+  const files = {
+    caFile: given.text('tls-ca'),
+    certFile: given.text('tls-cert'),
+    keyFile: given.text('tls-key'),
+  }
+  const tls = Object.fromEntries(Object.entries(files).filter(([, file]) => file !== undefined))
+  const creds = given.text('creds')
+  const domain = given.text('domain')
+  return {
+    servers: checkNatsUrl(given, urls),
+    ...(creds !== undefined && { creds }),
+    ...(domain !== undefined && { domain }),
+    ...(Object.keys(tls).length > 0 && { connection: { tls } }),
+    onWarning: ({ message }) => handOver.note(message),
+  }
+}
