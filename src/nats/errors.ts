@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { types } from 'node:util'
+
 import { NatsError, type NatsReason } from '../index.js'
 
 /** An error in the answer to a request of JetStream. */
@@ -60,9 +62,9 @@ export function apiError({ err_code, description }: ApiError, doing: string): Na
   })
 }
 
-/** The answer has the form of JetStream's answers. */
-export function isNotFound(error: unknown): boolean {
-  return error instanceof NatsError && error.reason === 'missing'
+/** Also for errors of another realm, such as that of a test runner. */
+export function isError(error: unknown): error is Error {
+  return types.isNativeError(error)
 }
 
 function reasonOfCode(code: number): NatsReason {
@@ -72,7 +74,7 @@ function reasonOfCode(code: number): NatsReason {
 
 /** By names and not by classes: the client is loaded late, and there may be several copies of it. */
 function reasonOf(error: unknown): NatsReason {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+  for (let cause = error, depth = 0; isError(cause) && depth < 5; cause = cause.cause, depth++) {
     switch (cause.name) {
       case 'TimeoutError':
         return 'timeout'
@@ -96,10 +98,10 @@ function reasonOf(error: unknown): NatsReason {
     }
   }
   // The client rejects requests that are in flight when the link is cut with a bare RequestError.
-  return error instanceof Error && error.name === 'RequestError' ? 'away' : 'other'
+  return isError(error) && error.name === 'RequestError' ? 'away' : 'other'
 }
 
 function textOf(error: unknown): string {
-  if (!(error instanceof Error) || error.message === '') return ''
+  if (!isError(error) || error.message === '') return ''
   return `: ${error.message.split('\n', 1)[0] ?? ''}`
 }

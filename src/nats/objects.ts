@@ -12,7 +12,7 @@ import type { ObjectStore } from '@nats-io/obj'
 import type { OutgoingItem } from '../forward/sink.js'
 import { NatsError } from '../index.js'
 import type { Connection, Session } from './connection.js'
-import { natsError } from './errors.js'
+import { isError, natsError } from './errors.js'
 import type { StoredObject } from './headers.js'
 import { loadObjectStores } from './peers.js'
 
@@ -132,7 +132,7 @@ function isFresh(mtime: string): boolean {
 
 /** The errors of reading an item have a code of this package or of a system call. */
 function isOfClient(error: unknown): boolean {
-  return !(error instanceof Error) || typeof (error as NodeJS.ErrnoException).code !== 'string'
+  return !isError(error) || typeof (error as NodeJS.ErrnoException).code !== 'string'
 }
 
 function withoutPadding(digest: string): string {

@@ -17,6 +17,7 @@ import {
   WRONG_LAST_SEQUENCE,
   apiError,
   awayError,
+  isError,
   natsError,
 } from './errors.js'
 import { type Headers, headersOf, headersOfObject, sizeOf } from './headers.js'
@@ -345,11 +346,11 @@ function unsent(error: unknown): PutOutcome {
 }
 
 function asError(error: unknown, doing: string): Error {
-  return error instanceof Error && 'code' in error ? error : natsError(error, doing)
+  return isError(error) && 'code' in error ? error : natsError(error, doing)
 }
 
 function refused(error: unknown): PutOutcome {
-  return { outcome: 'refused', error: error instanceof Error ? error : new Error(String(error)) }
+  return { outcome: 'refused', error: isError(error) ? error : new Error(String(error)) }
 }
 
 function isSubject(subject: unknown): subject is string {

@@ -21,7 +21,7 @@ export function outgoing(
     tries: 2,
     size: body.length,
     bytes: async () => body,
-    stream: async function* () {
+    async *stream() {
       for (let from = 0; from < body.length; from += 65_536) yield body.subarray(from, from + 65_536)
     },
   }

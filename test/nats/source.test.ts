@@ -456,7 +456,7 @@ suite('with a server', () => {
   })
 
   test('a consumer without acknowledgements is an error', async () => {
-    await addConsumer({ ack_policy: 'none', ack_wait: 0 as never, max_ack_pending: 0 as never })
+    await addConsumer({ ack_policy: 'none', ack_wait: 0, max_ack_pending: 0 })
     const { errors } = await start(source(), () => undefined)
     await until('the worker says so', () => errors.length > 0)
     expect(errors[0]).toMatchObject({ code: 'ERR_FSQ_NATS', reason: 'other' })
@@ -470,5 +470,5 @@ test.each<[string, object]>([
   ['keepObjects', { keepObjects: 'no' }],
   ['an unknown one', { batch: 1 }],
 ])('refuses a wrong option: %s', (_, option) => {
-  expect(() => jetstreamSource({ stream: 'S', consumer: 'C', ...option } as never)).toThrow(SettingError)
+  expect(() => jetstreamSource({ stream: 'S', consumer: 'C', ...option })).toThrow(SettingError)
 })
