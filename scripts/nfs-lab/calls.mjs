@@ -22,5 +22,4 @@ export async function calls({ a, b }, bar) {
   const list = each.map(([call, count]) => `${call} ${count}`).join(', ')
   const sum = each.reduce((total, [, count]) => total + count, 0)
   bar(`calls to the server for an item (${list})`, Number(sum.toFixed(1)), 9)
-  bar('problems that a program told', journal.problems, 0)
 }

@@ -23,20 +23,14 @@ const TRIALS = { race, calls, killed, doctor: doctors, cut, frozen, resets }
 const PATIENCE_MS = 900_000
 const PACKAGES = ['qemu-system-x86', 'busybox-static', 'cpio', 'e2fsprogs']
 
-function complain(text) {
-  process.stderr.write(`lab:nfs: ${text}\n`)
-  process.exit(1)
-}
-
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(TRIALS)
 const unknown = names.find((name) => !Object.hasOwn(TRIALS, name))
-if (unknown !== undefined) complain(`there is no trial '${unknown}', but ${Object.keys(TRIALS).join(', ')}`)
+if (unknown !== undefined) throw new Error(`no trial '${unknown}', but ${Object.keys(TRIALS).join(', ')}`)
 const isFit = process.platform === 'linux' && process.arch === 'x64' && process.getuid() === 0
 if (!isFit || spawnSync('dpkg', ['--status', ...PACKAGES]).status !== 0) {
-  complain(
-    'needs root on Debian 12 or newer on x64, and these packages:\n' +
-      `apt-get update && apt-get install --no-install-recommends ${PACKAGES.join(' ')}`,
-  )
+  const install = `apt-get update && apt-get install --no-install-recommends ${PACKAGES.join(' ')}`
+  console.error(`lab:nfs needs root on Debian 12 or newer on x64, and these packages:\n${install}`)
+  process.exit(1)
 }
 if (!fs.existsSync(`${FOLDER}/built`)) run(fileURLToPath(new URL('build.sh', import.meta.url)), [FOLDER])
 
@@ -53,10 +47,8 @@ for (const name of names) {
     if (!holds && Array.isArray(details)) console.log(details.slice(0, 5).join('\n'))
   }
   try {
-    const end = later(PATIENCE_MS, undefined, { ref: false }).then(() =>
-      Promise.reject(new Error('it takes too long')),
-    )
-    await Promise.race([TRIALS[name](lab, bar), end])
+    const isLate = await Promise.race([TRIALS[name](lab, bar), later(PATIENCE_MS, true, { ref: false })])
+    if (isLate) throw new Error('it takes too long')
   } catch (error) {
     failed++
     console.log(`FAIL  ${name}: ${error.stack}`)
