@@ -792,16 +792,6 @@ export class Queue<out T extends Shape = Untyped> {
     return { layout: this.#layout, settings: this.#settings }
   }
 
-  /** @internal The parts of this handle, for the bridge. */
-  get itemContext(): ItemContext {
-    return this.#context
-  }
-
-  /** @internal Closes the worker with this handle. */
-  registerWorker(worker: Worker<unknown>): void {
-    this.#register(worker)
-  }
-
   #register(worker: Worker<unknown>): void {
     if (this.#isClosing) throw this.#directory.closedError()
     this.#workers.add(worker)

@@ -13,10 +13,12 @@ const REPEATS_ONCE = ['FSQ_CALL_ONCE', 'RetryUnlessMade']
 // close(2) is never repeated: the descriptor is gone already. Others answer no EINTR, or touch no file.
 const NEVER_INTERRUPTED =
   /^(close|closedir|fdopendir|readdir|dlopen|dladdr|arc4random_buf|get\w+|pthread_\w+|sched_yield|nanosleep|clock_gettime|\w*time(_r)?|timegm)$/
-// The callers of LinkUnnamed, RenameExclusive or RenameExchange repeat them, so does Mover::Rename with what it is given, and a FIFO
+// The callers of LinkUnnamed, RenameExclusive, RenameExchange or OpenBriefly repeat them, so does Mover::Rename with what it is given, and a FIFO
 // that is there already is no failure.
 const REPEATED_BY_CALLER: readonly string[] = [
   'platform_linux.cc: linkat',
+  'platform_linux.cc: openat',
+  'platform_darwin.cc: openat',
   'platform_linux.cc: syscall',
   'platform_darwin.cc: renameatx_np',
   'finish.cc: renameat',

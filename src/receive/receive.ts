@@ -74,11 +74,11 @@ export async function receive<Item extends Delivery>(
     )
   const checked = checkWorkerOptions<Item>({ ...rest, concurrency: inFlight })
   checked.signal?.throwIfAborted()
-  const receiver = new ReceiverWorker({ source, context: queue.itemContext, options: checked, keep })
+  const receiver = new ReceiverWorker({ source, context: queue.worked.context, options: checked, keep })
   await receiver.open()
   try {
     checked.signal?.throwIfAborted()
-    queue.registerWorker(receiver)
+    queue.worked.register(receiver)
   } catch (error) {
     await receiver.close()
     throw error

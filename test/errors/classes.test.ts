@@ -58,7 +58,10 @@ const CODES: Readonly<Record<string, string>> = {
   ContentError: 'ERR_FSQ_CONTENT',
   SeparateMountsError: 'ERR_FSQ_SEPARATE_MOUNTS',
   NetworkFileSystemError: 'ERR_FSQ_NETWORK_FS',
+  MissingPeerError: 'ERR_FSQ_MISSING_PEER',
   MountError: 'ERR_FSQ_MOUNT',
+  NatsError: 'ERR_FSQ_NATS',
+  TooLargeError: 'ERR_FSQ_TOO_LARGE',
   PeerError: 'ERR_FSQ_PEER',
   AddonMissingError: 'ERR_FSQ_ADDON_MISSING',
   LockTimeoutError: 'ERR_FSQ_LOCK_TIMEOUT',
@@ -84,6 +87,10 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   EnqueueManyError: () => new EnqueueManyError([{ id: '_x' }, { error: new FsqError('no') }]),
   FinishError: () => new FinishError('_x', 'done'),
   RetryLater: () => new RetryLater({ after: 1000 }),
+  MissingPeerError: () =>
+    new errors.MissingPeerError('@nats-io/jetstream', 'fsq/nats', ['@nats-io/jetstream']),
+  NatsError: () => new errors.NatsError('no server', 'away'),
+  TooLargeError: () => new errors.TooLargeError('the stream', 10, 5),
   InDoubtError: () => new InDoubtError('_x', 'nats-ORDERS', new Date(0)),
 }
 
@@ -94,6 +101,9 @@ const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   SettingError: undefined,
   NotDurableError: /^Do not repeat it/,
   NetworkFileSystemError: /^Put FSQ_ROOT on a local file system/,
+  MissingPeerError: /^Install it: npm install/,
+  NatsError: undefined,
+  TooLargeError: undefined,
   MountError: /^If one machine alone works the queue/,
   EnqueueAbortedError: /^Enqueue it again/,
   EnqueueManyError: /^'outcomes' has the result/,

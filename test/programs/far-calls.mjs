@@ -216,6 +216,22 @@ const FUNCTIONS = {
     await scan.return()
     await other.close()
   },
+  async addHost() {
+    await queue.addHost('h1')
+    await queue.addHost('h2')
+  },
+  async hosts() {
+    await queue.hosts()
+  },
+  async distribute() {
+    await queue.enqueue('x')
+    await queue.distribute()
+    await each(queue.host('h1').scan(), (item) => item.done())
+  },
+  async removeHost() {
+    await queue.removeHost('h1')
+    await queue.removeHost('h2', { force: true })
+  },
   async finished() {
     const id = await queue.enqueue('x')
     const end = queue.finished(id)
@@ -277,7 +293,11 @@ const FUNCTIONS = {
 }
 
 /** They touch no file, or are made to block. */
-const OTHERS = ['constructor', 'name', 'path', 'paths', 'settings', 'parse', 'openGuard', 'enqueueSync']
+const OTHERS = [
+  ...['constructor', 'name', 'path', 'paths', 'settings', 'parse', 'openGuard', 'enqueueSync', 'host'],
+  // Of `fsq forward`, `fsq receive` and `fsq host-dist`.
+  ...['worked', 'distributeFor'],
+]
 
 const known = [...Object.keys(FUNCTIONS), ...OTHERS]
 say({ untried: Object.getOwnPropertyNames(Queue.prototype).filter((name) => !known.includes(name)) })
