@@ -32,7 +32,8 @@ _fsq_read() {
         if [[ -z $command ]]; then
           command=$word long=" $(_fsq_options "$command") "
           case $command in
-            install) short=ogm ;; enqueue) short=ugmf ;; scan) short=tmSTFrj ;; down) short=ugm ;; list) short=s ;;
+            install) short=aogm ;; enqueue) short=ugmf ;; scan) short=AtmSTFrj ;; down) short=ugm ;; list) short=As ;;
+            add-host) short=ogm ;; down-host) short=ougm ;; host-dist) short=tmSTF ;;
             retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; top) short=i ;; forward | receive) short=ji ;; *) short='' ;;
           esac
         else
@@ -52,13 +53,17 @@ _fsq_read() {
 _fsq_options() {
   case $1 in
     '') echo --help --list --charset= --exec-dir= --root-dir= --queue-dir= --tmp-dir= --done-dir= --down-file= --trigger-fifo= ;;
-    install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --claims= --lock-kind= --help ;;
+    install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --claims= --lock-kind= --add-host= --help ;;
     uninstall) echo --force --verbose --help ;;
     enqueue) echo --verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id --help ;;
-    scan) echo --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --timeout= --backoff= --max-crashes= --keep-done= --lease= --help ;;
+    scan) echo --all-hosts --host= --verbose --env --no-env --no-open --ignore-down --empty-ok --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --max-rate= --jobs= --follow --exit-code --timeout= --backoff= --max-crashes= --keep-done= --lease= --help ;;
     down) echo --verbose --user= --group= --mode= --help ;;
-    up) echo --verbose --help ;;
-    list) echo --json --state= --failed --by-error --help ;;
+    up | up-host) echo --verbose --help ;;
+    add-host) echo --verbose --force --ignore-exists --owner= --group= --mode= --help ;;
+    rm-host) echo --force --verbose --help ;;
+    down-host) echo --verbose --owner= --user= --group= --mode= --help ;;
+    host-dist) echo --verbose --link --trigger --no-open --ignore-down --no-done --lock --no-lock --ttl= --max-tries= --success-code= --fail-tmp-code= --fail-perm-code= --help ;;
+    list) echo --json --state= --failed --by-error --all-hosts --host= --help ;;
     log) echo --verbose --json --help ;;
     wait) echo --timeout= --json --help ;;
     doctor) echo --json --peer --help ;;
@@ -116,12 +121,12 @@ _fsq() {
       return ;;
     --lock-kind) COMPREPLY=($(compgen -W 'flock fcntl' -- "$cur")); return ;;
     -c | --charset) COMPREPLY=($(compgen -W 'utf8 ascii latin-1' -- "$cur")); return ;;
-    -o | -u | --owner | --user) [[ $command == @(install|enqueue|down) ]] && COMPREPLY=($(compgen -u -- "$cur")); return ;;
+    -o | -u | --owner | --user) [[ $command == @(install|enqueue|down|add-host|down-host) ]] && COMPREPLY=($(compgen -u -- "$cur")); return ;;
     -g | --group) COMPREPLY=($(compgen -g -- "$cur")); return ;;
     *) return ;;
   esac
   # In these the first operand ends the options.
-  [[ $command == @(install|enqueue|scan|down|up) && ${#operands[@]} -gt 0 ]] && end=1
+  [[ $command == @(install|enqueue|scan|down|up|add-host|rm-host|down-host|up-host|host-dist) && ${#operands[@]} -gt 0 ]] && end=1
   if [[ $cur == -* && -z $end ]]; then
     COMPREPLY=($(compgen -W "$(_fsq_options "$command")" -- "$cur"))
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
@@ -129,7 +134,11 @@ _fsq() {
   fi
   case $command:${#operands[@]} in
     :*)
-      COMPREPLY=($(compgen -W 'audit cat doctor down enqueue forward install list log prune receive repair retry rm scan show stats top uninstall up wait watch' -- "$cur")) ;;
+      COMPREPLY=($(compgen -W 'add-host audit cat doctor down down-host enqueue forward host-dist install list log prune receive repair retry rm rm-host scan show stats top uninstall up up-host wait watch' -- "$cur")) ;;
+    add-host:0) ;;
+    rm-host:0 | down-host:0 | up-host:0) _fsq_names "$root"/*/"${FSQ_HOSTS:-hosts}"/"$cur"*/"${FSQ_QUEUE:-queue}" ;;
+    add-host:* | rm-host:* | down-host:* | up-host:* | host-dist:0) _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
+    host-dist:*) _fsq_names "$root/${operands[0]}/${FSQ_HOSTS:-hosts}/$cur"*/"${FSQ_QUEUE:-queue}" ;;
     doctor:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     retry:[1-9]*) _fsq_names "$root/${operands[0]}/${FSQ_FAIL:-fail}/$cur"* ;;
     show:[1-9]* | cat:[1-9]* | rm:[1-9]* | log:[1-9]* | wait:[1-9]*)

@@ -57,6 +57,8 @@ export type {
 export type { LockKind } from './addon/native.js'
 export type { ClaimKind } from './directory/claim-kind.js'
 export type { InstallOptions, UninstallOptions } from './directory/install.js'
+export type { AddHostOptions } from './directory/hosts.js'
+export type { DistributeOptions, Distributed } from './hosts/distribute.js'
 export type { NamedItem } from './item/named-item.js'
 export { ListedItem, type Counts, type ItemsOptions } from './inspect/lister.js'
 export type { ItemState } from './inspect/states.js'
@@ -97,7 +99,31 @@ export {
   decode,
   encode,
 } from './compat/names.js'
-export * from './compat/functions.js'
+export {
+  type FilePayload,
+  type VenqueueOptions,
+  done,
+  down,
+  enqueue,
+  fail,
+  failPerm,
+  failTmp,
+  install,
+  isDown,
+  retry,
+  scan,
+  scanForever,
+  senqueue,
+  success,
+  trigger,
+  triggerPull,
+  uninstall,
+  untrigger,
+  up,
+  venqueue,
+  vsenqueue,
+} from './compat/functions.js'
+export * from './compat/hosts.js'
 export { queues } from './directory/queues.js'
 export {
   AddonMissingError,

@@ -19,7 +19,14 @@ import {
 import type { ItemContext } from './item/context.js'
 import { parseItem } from './item/parse.js'
 import { WorkItem } from './item/work-item.js'
-import { type Layout, type QueuePaths, layoutOf, pathsOf } from './directory/layout.js'
+import { type AddHostOptions, addHost, hostsOf, removeHost } from './directory/hosts.js'
+import { type Layout, type QueuePaths, hostLayoutOf, layoutOf, pathsOf } from './directory/layout.js'
+import {
+  type DistributeHooks,
+  type DistributeOptions,
+  type Distributed,
+  distribute,
+} from './hosts/distribute.js'
 import { audit } from './inspect/audit.js'
 import type { Finding } from './inspect/finding.js'
 import { type Counts, type ItemsOptions, type ListedItem, Lister } from './inspect/lister.js'
@@ -79,6 +86,14 @@ export type ItemOf<T extends Shape> = WorkItem<BodyOf<T>, ArgsOf<T>>
 export const suspend = Symbol('suspend')
 export const suspendLater = Symbol('suspendLater')
 
+// By a symbol, as only {@link Queue.host} gives it.
+const PARENT = Symbol('parent')
+
+/** What the handle of a host has besides its options: the queue whose items the host gets. */
+interface HostOptions {
+  readonly [PARENT]?: Layout
+}
+
 /** Options of {@link Queue.close}. */
 export interface QueueCloseOptions {
   /** Whether to release even the items whose handlers still run. Another worker may then run them at the same time. Default: false. */
@@ -112,6 +127,7 @@ export class Queue<out T extends Shape = Untyped> {
   readonly #workers = new Set<Worker<unknown>>()
   #isClosing = false
   readonly #hasMaxTries: boolean
+  readonly #options: QueueOptions<T>
   readonly #enqueuer: Enqueuer
   /** `undefined`: the queue has no parsers. */
   readonly #parsers: Parsers | undefined
@@ -124,12 +140,15 @@ export class Queue<out T extends Shape = Untyped> {
    */
   constructor(name: string, options: QueueOptions<T> = {} as QueueOptions<T>) {
     checkAreSettings(options)
+    this.#options = options
+    const { [PARENT]: parent } = options as HostOptions
     const { onReport, body, args, ...overrides }: QueueOptions<Shape> = options
     this.#parsers = parsersOf(body, args)
     this.#settings = resolveSettings(overrides)
     this.#hasMaxTries = overrides.maxTries !== undefined
     checkTimestampFormat(this.#settings)
-    this.#layout = layoutOf(name, this.#settings)
+    this.#layout =
+      parent === undefined ? layoutOf(name, this.#settings) : hostLayoutOf(parent, name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
     const parts = {
       directory: this.#directory,
@@ -138,7 +157,9 @@ export class Queue<out T extends Shape = Untyped> {
       reporter: new Reporter(this.#layout, onReport),
     }
     this.#context = { ...parts, deadWorkers: new TakeOver(parts) }
-    this.#enqueuer = new Enqueuer(this.#directory, this.#settings, this.#context.reporter)
+    // The variable makes an installation create the trigger. Scripts that set it have never asked for pulls.
+    const useTrigger = overrides.useTrigger !== undefined && this.#settings.useTrigger
+    this.#enqueuer = new Enqueuer(this.#directory, { ...this.#settings, useTrigger }, this.#context.reporter)
     this.#typedEnqueuer =
       this.#parsers === undefined ? undefined : new TypedEnqueuer(this.#enqueuer, this.#parsers)
     this.#lister = new Lister(this.#directory, this.#settings)
@@ -149,7 +170,8 @@ export class Queue<out T extends Shape = Untyped> {
    * standard, section 1).
    *
    * @param options - `force: true` replaces an existing queue, with all its items. `claims: 'rename'` makes a queue that workers of several
-   * machines can share. `lockKind: 'fcntl'` makes workers lock items by fcntl instead of flock.
+   * machines can share. `lockKind: 'fcntl'` makes workers lock items by fcntl instead of flock. `triggered: true` makes it with a trigger,
+   * and `addHosts` with hosts.
    * @returns A handle on the queue.
    * @throws {@link QueueExistsError} if a file or directory has the name, {@link QueueMissingError} if there is no `root`,
    * {@link NotAQueueError} if `force` would replace something other than a queue, {@link NetworkFileSystemError} unless
@@ -160,9 +182,9 @@ export class Queue<out T extends Shape = Untyped> {
     options: QueueOptions<T> & InstallOptions = {} as QueueOptions<T>,
   ): Promise<Queue<T>> {
     checkAreSettings(options)
-    const { force, lockKind, claims, ...rest } = options
+    const { force, lockKind, claims, triggered, addHosts, ...rest } = options
     const queue = newQueue(name, rest as QueueOptions<T>)
-    await installQueue(queue.#layout, queue.#settings, { force, lockKind, claims })
+    await installQueue(queue.#layout, queue.#settings, { force, lockKind, claims, triggered, addHosts })
     return queue
   }
 
@@ -194,7 +216,7 @@ export class Queue<out T extends Shape = Untyped> {
    * settles. A stream is read to its end, and destroyed if that fails.
    * @param args - The arguments. They share the 255 bytes of a file name: keep them short.
    * @param options - `delay`: milliseconds until the item is due. `signal`: its abort cancels the call, and nothing of the item stays.
-   * `trigger`: whether to pull the trigger after the item is in the queue (default: the setting `useTrigger`).
+   * `trigger`: whether to pull the trigger after the item is in the queue (default: the option `useTrigger` of this handle).
    * @returns The id of the item.
    * @throws {@link PayloadError}, {@link EncodingError} or {@link NameTooLongError} if data and arguments cannot be an item, or do not
    * fit the parsers of the queue,
@@ -580,10 +602,11 @@ export class Queue<out T extends Shape = Untyped> {
     await removeDown(this.#layout)
   }
 
-  /** Whether scans of the queue are forbidden, which means that the file `down` exists. */
+  /** Whether scans of the queue are forbidden, which means that the file `down` exists, in the queue of a host or in the queue itself. */
   async isDown(): Promise<boolean> {
     this.#directory.checkOpen()
-    return isQueueDown(this.#layout)
+    const { parent } = this.#layout
+    return (await isQueueDown(this.#layout)) || (parent !== undefined && (await isQueueDown(parent)))
   }
 
   /**
@@ -614,6 +637,86 @@ export class Queue<out T extends Shape = Untyped> {
   async triggerPull(options: PullOptions = {}): Promise<void> {
     this.#directory.checkOpen()
     await pullTrigger(this.#layout, options, this.#directory.calls)
+  }
+
+  /**
+   * The queue of a host: a queue like any other, below this one. {@link distribute} gives each host a copy of each item. While
+   * this queue is down, those of its hosts are not scanned either. Its trigger is that of all hosts of this queue.
+   *
+   * @param name - The name of the host, which is a label only. Whether there is such a host shows at the first use.
+   * @returns A handle of its own, with the options of this one. Close it, too.
+   * @throws {@link QueueNameError}
+   * @example
+   * ```ts
+   * const worker = await queue.host('berlin').work(async (item) => console.log(await item.text()))
+   * ```
+   */
+  host(name: string): Queue<T> {
+    const options: QueueOptions<T> & HostOptions = { ...this.#options, [PARENT]: this.#layout }
+    return newQueue<T>(name, options)
+  }
+
+  /**
+   * The names of the hosts of this queue, sorted.
+   *
+   * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error.
+   */
+  async hosts(): Promise<string[]> {
+    return hostsOf(this.#layout, this.#settings)
+  }
+
+  /**
+   * Adds a host. Its queue appears complete, or not at all; its workers claim items as those of this queue do.
+   *
+   * @param options - `force: true` replaces an existing host with all its items.
+   * @returns A handle on its queue, as {@link host} gives it.
+   * @throws {@link QueueNameError}; {@link QueueExistsError} if there is such a host; {@link QueueMissingError}, {@link NotAQueueError} or a
+   * file system error.
+   */
+  async addHost(name: string, options: AddHostOptions = {}): Promise<Queue<T>> {
+    checkOptions('addHost', options, ['force'])
+    await addHost(this.#layout, name, this.#settings, options)
+    return this.host(name)
+  }
+
+  /**
+   * Removes a host with its done and failed items.
+   *
+   * @param options - `force: true` removes waiting items, too.
+   * @throws {@link QueueNotEmptyError} if items wait there or are worked on: the host stays as it was. {@link QueueMissingError},
+   * {@link NotAQueueError} or a file system error. {@link NotDurableError}: the host has been removed, but a power cut may undo that.
+   */
+  async removeHost(name: string, options: UninstallOptions = {}): Promise<void> {
+    checkOptions('removeHost', options, ['force'])
+    await removeHost(this.#layout, name, this.#settings, options)
+  }
+
+  /**
+   * Gives each waiting item to all hosts, under the same name: a copy for each. An item moves to done/ when every host has it; until then it
+   * stays in queue/, and no try is counted. Hosts that are down get their items, too.
+   *
+   * A call that dies half-way does no harm: the next one gives each host what it lacks. A host that has an item in queue/, done/ or fail/ does
+   * not get it again, whatever its tries; so do not prune a host to nothing while items wait here. One call at a time distributes a queue,
+   * and others wait for it.
+   *
+   * @param options - `hosts`: some hosts only. `link`: hard links instead of copies. `keep`: leaves the items in queue/. `trigger`: pulls the
+   * trigger of the hosts. `maxTries`, `ttl` and `onReport` are those of {@link scan}.
+   * @returns How many items all hosts have, how many are left, and what kept hosts from taking them.
+   * @throws {@link QueueMissingError} if there is no host, or not one of these; {@link QueueDownError}; {@link SettingError}; the reason of the
+   * `signal`; {@link FinishError} or a file system error.
+   * @example
+   * ```ts
+   * const { left, errors } = await queue.distribute({ trigger: true })
+   * for (const [host, error] of errors) console.error(`${host}: ${error.message} (${left} items wait)`)
+   * ```
+   */
+  async distribute(options: DistributeOptions = {}): Promise<Distributed> {
+    return distribute(this.#context, this.#scans, options)
+  }
+
+  /** @internal {@link distribute} for the command, which tells of each item. */
+  async distributeFor(options: DistributeOptions, hooks: DistributeHooks): Promise<Distributed> {
+    return distribute(this.#context, this.#scans, options, hooks)
   }
 
   /**

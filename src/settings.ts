@@ -57,7 +57,10 @@ export interface Settings {
   readonly failTmp: number
   /** `FSQ_FAIL_PERM` (100): the exit code of a program that failed permanently. */
   readonly failPerm: number
-  /** `FSQ_USE_TRIGGER` (0): whether an enqueue pulls the trigger. */
+  /**
+   * `FSQ_USE_TRIGGER` (0): whether a queue is installed with a trigger. As an option of a handle, it also makes each enqueue of that handle
+   * pull the trigger; the variable alone does not.
+   */
   readonly useTrigger: boolean
   /** `FSQ_LOCK` (1): whether a scan locks items. */
   readonly lock: boolean

@@ -125,7 +125,8 @@ class WorkerProcess {
       return
     }
     try {
-      this.#queue = new Queue(job.queue, { ...job.settings, ...this.#parsers })
+      const queue = new Queue(job.queue, { ...job.settings, ...this.#parsers })
+      this.#queue = job.host === undefined ? queue : queue.host(job.host)
       this.#outbox.send({ type: 'ready' })
     } catch (error) {
       this.#fail('work', error)

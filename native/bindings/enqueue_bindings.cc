@@ -335,8 +335,8 @@ napi_value SetStop(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync}) -> a handle, so that the
-// properties are read only once
+// ({delimiter, escape, timeFormat, utc, user, group, mode, durable, plainSync, exact?}) -> a handle, so that
+// the properties are read only once
 napi_value NewItemForm(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const JsArgument values = arguments[0];
@@ -350,6 +350,7 @@ napi_value NewItemForm(napi_env env, napi_callback_info info) {
   form->mode = static_cast<mode_t>(values.Property("mode").Integer());
   form->durable = values.Property("durable").Flag();
   form->plain_sync = values.Property("plainSync").Flag();
+  if (const JsArgument exact = values.Property("exact"); !exact.omitted()) form->exact = exact.Flag();
   return arguments.ok() ? NewHandle<FormBox>(env, std::move(form)) : nullptr;
 }
 

@@ -23,6 +23,14 @@ class InstallTask : public Task {
     const size_t texts = files.Length();
     for (size_t at = 0; at + 1 < texts; at += 2)
       installation_.files.push_back({files.Element(at).Text(), files.Element(at + 1).Text()});
+    if (const JsArgument fifos = plan.Property("fifos"); !fifos.omitted()) {
+      const size_t pipes = fifos.Length();
+      for (size_t at = 0; at < pipes; at++) {
+        const JsArgument fifo = fifos.Element(at);
+        installation_.fifos.push_back(
+            {fifo.Property("name").Text(), static_cast<mode_t>(fifo.Property("mode").Integer())});
+      }
+    }
     installation_.mode = static_cast<mode_t>(plan.Property("mode").Integer());
     installation_.user = plan.Property("user").Integer();
     installation_.group = plan.Property("group").Integer();

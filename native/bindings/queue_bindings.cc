@@ -22,6 +22,8 @@ class OpenTask : public Task {
     layout_.rename_marker = names.Element(kPlaces + 2).Text();
     layout_.claimed = names.Element(kPlaces + 3).Text();
     layout_.rename_down = names.Element(kPlaces + 4).Text();
+    if (const JsArgument parent = names.Element(kPlaces + 5); !parent.omitted())
+      layout_.parent = parent.Text();
   }
 
   void Run() override { directory_ = QueueDirectory::Open(path_, layout_, locking_, &failure_); }

@@ -193,21 +193,23 @@ class ListenTriggerTask : public Task {
   FoundTrigger trigger_;
 };
 
-// (watch, path of the queue, path of its queue/, the queue?) -> undefined, or a failure, after which only the
-// trigger is watched. With a queue, the watch is on its open directories, and no path is looked up (Linux).
+// (watch, path of the queue, path of its queue/, path of its parent?, the queue?) -> undefined, or a failure,
+// after which only the trigger is watched. With a queue, the watch is on its open directories, and no path is looked up (Linux).
 napi_value ArmWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto waiter = Opened<WaiterBox>(arguments[0]);
   std::string queue_path = arguments[1].Text();
   std::string items_path = arguments[2].Text();
-  if (const JsArgument given = arguments[3]; !given.omitted()) {
+  std::string parent_path;
+  if (const JsArgument parent = arguments[3]; !parent.omitted()) parent_path = parent.Text();
+  if (const JsArgument given = arguments[4]; !given.omitted()) {
     if (const auto directory = Opened<QueueBox>(given)) {
       queue_path = platform::PathOfOpen(directory->root(), std::move(queue_path));
       items_path = platform::PathOfOpen(directory->fd(Place::kQueue), std::move(items_path));
     }
   }
   if (!arguments.ok() || waiter->wake_ups->closed()) return nullptr;
-  return ResultOf(env, waiter->watch.Arm(queue_path, items_path));
+  return ResultOf(env, waiter->watch.Arm(queue_path, items_path, parent_path));
 }
 
 // (watch)

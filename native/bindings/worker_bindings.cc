@@ -114,6 +114,7 @@ class SeizeTask : public Task {
       for (Seized::Item& item : seized.items) {
         ClaimedDescriptor descriptor;
         descriptor.Remember(item.info);
+        descriptor.RememberClaim(ChangedUs(item.info));
         data.Hold(ids_[next++], {std::move(descriptor), std::move(item.name), directory_, seized.directory});
       }
     }
@@ -166,6 +167,7 @@ class OpenItemTask : public Task {
     const int64_t id = arguments[0].Integer();
     const AddonData::HeldClaim* const claim = DataOf(arguments.env()).FindClaim(id);
     if (claim == nullptr) return;
+    directory_ = claim->directory;
     holder_ = claim->holder;
     name_ = claim->name;
   }
@@ -181,7 +183,8 @@ class OpenItemTask : public Task {
       opened_ = Descriptor(FSQ_CALL(
           "item.open",
           ::openat(holder_->fd(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
-      if (!opened_.valid() && errno == ENOENT) errno = EOWNERDEAD;
+      if (!opened_.valid() && (errno == ENOENT || errno == ESTALE))
+        errno = directory_->Vanished(Place::kQueue) ? ESTALE : EOWNERDEAD;
     }
     if (!opened_.valid()) failure_ = Failure{LastError(), "openat", holder_->PathOf(name_), {}};
   }
@@ -195,6 +198,7 @@ class OpenItemTask : public Task {
   }
 
  private:
+  std::shared_ptr<QueueDirectory> directory_;
   std::shared_ptr<WorkerDirectory> holder_;
   std::string name_;
   Descriptor opened_;

@@ -42,8 +42,9 @@ constexpr const char* kPoints[] = {
     "claim.rename",     "worker.mkdir",     "worker.chown",      "worker.chmod",      "worker.open",
     "worker.write",     "worker.guard",     "worker.lock",       "worker.look",       "worker.fsync",
     "worker.unlink",    "worker.rmdir",     "takeover.open",     "takeover.lock",     "takeover.look",
-    "takeover.read",    "fence.read",       "item.open",         "install.write",     "receive.look",
-    "receive.rename",
+    "takeover.read",    "fence.read",       "item.open",         "install.write",     "install.fifo",
+    "receive.look",     "receive.rename",   "worker.own",        "worker.disown",     "takeover.disown",
+    "finish.disown",    "worker.clock",
 };
 
 struct Rule {

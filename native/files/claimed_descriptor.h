@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <utility>
 
 #include "calls/failure.h"
@@ -20,13 +21,18 @@ class ClaimedDescriptor {
   ClaimedDescriptor() = default;
   ClaimedDescriptor(int fd, LockKind kind) : fd_(fd), kind_(kind) {}
   ClaimedDescriptor(ClaimedDescriptor&& other) noexcept
-      : fd_(other.Release()), kind_(other.kind_), lent_(other.lent_), id_(other.id_) {}
+      : fd_(other.Release()),
+        kind_(other.kind_),
+        lent_(other.lent_),
+        id_(other.id_),
+        claimed_us_(other.claimed_us_) {}
   ClaimedDescriptor& operator=(ClaimedDescriptor&& other) noexcept {
     if (this != &other) {
       Reset();
       kind_ = other.kind_;
       lent_ = other.lent_;
       id_ = other.id_;
+      claimed_us_ = other.claimed_us_;
       fd_ = other.Release();
     }
     return *this;
@@ -39,6 +45,10 @@ class ClaimedDescriptor {
   bool valid() const { return fd_ >= 0; }
   void Remember(const struct stat& info) { id_ = IdOf(info); }
   bool Is(const struct stat& info) const { return IdOf(info) == id_; }
+
+  // Of a claim by rename: its number.
+  void RememberClaim(int64_t claimed_us) { claimed_us_ = claimed_us; }
+  int64_t claimed_us() const { return claimed_us_; }
 
   // Call this, after Remember(), when other code learns the number.
   void Lend() { lent_ = true; }
@@ -70,6 +80,7 @@ class ClaimedDescriptor {
   LockKind kind_ = LockKind::kNone;
   bool lent_ = false;
   FileId id_;
+  int64_t claimed_us_ = 0;
 };
 
 }  // namespace fsq

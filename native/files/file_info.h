@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 
 #include "calls/failure.h"
+#include "platform/platform.h"
 
 namespace fsq {
 
@@ -21,6 +23,12 @@ struct FileId {
 
 inline FileId IdOf(const struct stat& info) {
   return {info.st_dev, info.st_ino};
+}
+
+// The change time in microseconds: a reading of the clock of the file system.
+inline int64_t ChangedUs(const struct stat& info) {
+  const timespec& changed = platform::ChangedAt(info);
+  return int64_t{changed.tv_sec} * 1'000'000 + changed.tv_nsec / 1000;
 }
 
 // fstatat(2) that does not follow a symlink.

@@ -77,6 +77,11 @@ struct FileSystem {
 };
 int FindFileSystem(int fd, FileSystem* found);
 
+// Opens a file that this process closes before it moves the file. On NFS, it asks the server for no
+// delegation of the file: the client would have to return it ahead of the move, which is one more call to the
+// server.
+int OpenBriefly(int directory, const char* name, int flags, const FileSystem& system);
+
 // Whether, on this file system, data written by WriteOut survives together with a later directory change that
 // SyncDirectory makes durable. Simulated power cuts have shown this for ext4 (with a journal, in data=ordered
 // mode, without fast commits) and xfs. It does not hold on btrfs. Other file systems are untested and count

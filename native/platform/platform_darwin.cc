@@ -57,6 +57,10 @@ int Refresh(int directory) {
   return RetryInterrupted(::fstat, directory, &info);
 }
 
+int OpenBriefly(int directory, const char* name, int flags, const FileSystem&) {
+  return ::openat(directory, name, flags);
+}
+
 // On macOS fsync(2) leaves the data in the drive's cache. F_FULLFSYNC flushes it, if the file system supports
 // that.
 int SyncFile(int fd) {

@@ -75,6 +75,16 @@ int Refresh(int directory) {
       ::syscall(SYS_statx, directory, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, kBasicStats, answer.data()));
 }
 
+int OpenBriefly(int directory, const char* name, int flags, const FileSystem& system) {
+  if (system.name != "nfs") return ::openat(directory, name, flags);
+  // The client of NFSv4.1 and later wants no delegation of a file that is opened with this flag.
+  const int fd = ::openat(directory, name, flags | O_DIRECT);
+  if (fd == -1) return errno == EINVAL ? ::openat(directory, name, flags) : -1;
+  // Reads must need no alignment.
+  (void)RetryInterrupted(::fcntl, fd, F_SETFL, flags & O_NONBLOCK);
+  return fd;
+}
+
 ssize_t ReadUncached(int fd, char* buffer, size_t size) {
   const int flags = RetryInterrupted(::fcntl, fd, F_GETFL);
   if (flags == -1) return -1;

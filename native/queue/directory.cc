@@ -43,6 +43,13 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
     *failure = Failure{LastError(), "open", directory->path_};
     return nullptr;
   }
+  if (const std::string& parent = directory->layout_.parent; !parent.empty()) {
+    directory->parent_ = Descriptor(FSQ_CALL("open.directory", ::open(parent.c_str(), kOpenFlags)));
+    if (!directory->parent_.valid()) {
+      *failure = Failure{LastError(), "open", parent};
+      return nullptr;
+    }
+  }
   for (size_t place = 0; place < kPlaces; place++) {
     const char* const name = directory->layout_.names[place].c_str();
     // O_NOFOLLOW: the queue may be a symlink, but its four directories may not.
@@ -90,10 +97,20 @@ std::shared_ptr<QueueDirectory> QueueDirectory::Open(std::string path, Layout la
 
 // 1: the queue has the marker; 0: it has not; -1 errno.
 int QueueDirectory::HasMarker(const std::string& marker) const {
+  return HasFile(root_.get(), marker);
+}
+
+int QueueDirectory::HasFile(int directory, const std::string& name) const {
   struct stat info;
-  if (FSQ_CALL("claim.kind", ::fstatat(root_.get(), marker.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0)
-    return 1;
+  if (FSQ_CALL("claim.kind", ::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0) return 1;
   return errno == ENOENT ? 0 : -1;
+}
+
+// The kind of the parent is not remembered: a conversion of the parent does not open its host queues again.
+int QueueDirectory::IsParentDown() const {
+  if (!parent_.valid()) return 0;
+  const int marked = HasFile(parent_.get(), layout_.rename_marker);
+  return marked == -1 ? -1 : HasFile(parent_.get(), marked == 1 ? layout_.rename_down : layout_.down);
 }
 
 // The kind of claim that the other workers make must be known, not guessed: locks of the two kinds do not
@@ -144,8 +161,9 @@ int QueueDirectory::IsDown() const {
     return marked == 0 ? 1 : -1;
   }
   if (errno != ENOENT) return -1;
-  up_at_ns_ = begun;
-  return 0;
+  const int parent = IsParentDown();
+  if (parent == 0) up_at_ns_ = begun;
+  return parent;
 }
 
 int QueueDirectory::IsDownLately() const {

@@ -33,7 +33,8 @@ class QueueDirectory {
   // `names`: of queue/, tmp/, done/ and fail/. `down`: the file that stops scans. `marker`: the file that
   // asks for fcntl locks. `rename_marker`: the file that asks for claims by renaming; such a queue has a
   // directory `claimed`, and its scans stop at `rename_down`. Its `down` always exists, as a guard: a worker
-  // that does not know such queues does not scan them.
+  // that does not know such queues does not scan them. `parent`: the path of the queue whose host queue this
+  // is, and which stops the scans of this one, too, while it is down; empty: none.
   struct Layout {
     std::array<std::string, kPlaces> names;
     std::string down;
@@ -41,6 +42,7 @@ class QueueDirectory {
     std::string rename_marker;
     std::string claimed;
     std::string rename_down;
+    std::string parent;
   };
 
   static std::shared_ptr<QueueDirectory> Open(std::string path, Layout layout, bool locking,
@@ -58,7 +60,7 @@ class QueueDirectory {
   std::string PathOf(Place place, std::string_view name) const { return JoinPath(NameOf(place), name); }
   const std::string& NameOf(Place place) const { return layout_.names[static_cast<size_t>(place)]; }
 
-  // Looks whether the down file exists. 1: it does; 0: it does not; -1: errno.
+  // Looks whether the down file exists, here or in the parent. 1: it does; 0: it does not; -1: errno.
   int IsDown() const;
 
   // The same, without a look if the last one is less than 10 ms old and found no down file: a look before
@@ -155,6 +157,8 @@ class QueueDirectory {
 
  private:
   int HasMarker(const std::string& marker) const;
+  int HasFile(int directory, const std::string& name) const;
+  int IsParentDown() const;
   int FindLockKind(LockKind* kind) const;
 
   std::string path_;
@@ -162,6 +166,7 @@ class QueueDirectory {
   Layout layout_;
   bool locking_ = true;
   Descriptor root_;
+  Descriptor parent_;
   std::array<Descriptor, kPlaces> places_;
   std::array<FileId, kPlaces> ids_;
   int umask_ = -1;

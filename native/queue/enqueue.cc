@@ -32,13 +32,19 @@ struct Building {
   ItemFile file;
 };
 
+// Of the names in tmp/ that no other process makes.
+std::string PrivateSuffix(const ItemForm& form) {
+  return form.names.delimiter + std::to_string(NewName::RandomStart());
+}
+
 class Batch {
  public:
   Batch(QueueDirectory& directory, const ItemForm& form, const std::atomic<bool>* stopping)
       : directory_(directory),
         form_(form),
         stopping_(stopping),
-        write_out_(form.durable && !form.plain_sync && directory.WritesOut()) {}
+        write_out_(form.durable && !form.plain_sync && directory.WritesOut()),
+        private_suffix_(form.exact ? PrivateSuffix(form) : std::string()) {}
 
   void Run(std::span<NewItem> items);
   void RunLone(NewItem& item);
@@ -55,6 +61,7 @@ class Batch {
   Failure Build(Building& building, platform::LinkWay way);
   Failure Prepare(Building& building);
   void KeepOrder(Building& building) const;
+  int CheckFinished(const std::string& name) const;
   void SetLinked(Building& building);
   void EnqueueEmpty(Building& building);
   void Link(Building& building);
@@ -67,13 +74,27 @@ class Batch {
   const ItemForm& form_;
   const std::atomic<bool>* const stopping_;
   const bool write_out_;
+  const std::string private_suffix_;
   bool checked_ = false;
   uint64_t next_ = 0;  // greater than the entropy of every item linked so far
 };
 
 // Called twice: before the file is made, and just before the link, with the time of that moment.
 const std::string& Batch::NameOf(Building& building, Instant now) const {
-  return building.name.At(now, form_.names, building.item->suffix);
+  return form_.exact ? building.item->suffix : building.name.At(now, form_.names, building.item->suffix);
+}
+
+// 0: done/ and fail/ lack the exact name; -1: errno.
+int Batch::CheckFinished(const std::string& name) const {
+  for (const Place place : {Place::kDone, Place::kFail}) {
+    struct stat info;
+    if (directory_.Look("enqueue.stat", directory_.fd(place), name.c_str(), &info) == 0) {
+      errno = EEXIST;
+      return -1;
+    }
+    if (errno != ENOENT) return -1;
+  }
+  return 0;
 }
 
 bool Batch::FitsOrFails(NewItem& item, const std::string& name) const {
@@ -117,7 +138,7 @@ void Batch::KeepOrder(Building& building) const {
 }
 
 void Batch::SetLinked(Building& building) {
-  building.item->name = building.name.Release();
+  building.item->name = form_.exact ? building.item->suffix : building.name.Release();
   building.item->linked = true;
   next_ = building.name.entropy() + 1;
 }
@@ -129,8 +150,9 @@ void Batch::EnqueueEmpty(Building& building) {
   for (int collisions = 0;; collisions++) {
     const std::string& name = NameOf(building, Now());
     if (!FitsOrFails(item, name)) return;
-    if (CreateEmpty(directory_, name, form_.mode) == 0) return SetLinked(building);
-    if (errno != EEXIST || collisions == kMaxCollisions) {
+    if ((!form_.exact || CheckFinished(name) == 0) && CreateEmpty(directory_, name, form_.mode) == 0)
+      return SetLinked(building);
+    if (errno != EEXIST || collisions == kMaxCollisions || form_.exact) {
       if ((errno == ENOENT || errno == EPERM) && directory_.Vanished(Place::kQueue)) errno = ESTALE;
       item.failure = Failure{LastError(), "open", directory_.PathOf(Place::kQueue, name)};
       return;
@@ -139,9 +161,11 @@ void Batch::EnqueueEmpty(Building& building) {
   }
 }
 
-// If the file needs a name in tmp/, its timestamp may differ from the one of the name in queue/.
+// If the file needs a name in tmp/, its timestamp may differ from the one of the name in queue/. An exact
+// name never stands in tmp/: other programs truncate the file of that name there.
 Failure Batch::OpenFile(Building& building, platform::LinkWay way, mode_t mode) {
   for (int collisions = 0;; collisions++) {
+    if (form_.exact) (void)building.name.At(AboutNow(), form_.names, private_suffix_);
     Failure failure = ItemFile::Open(directory_, way, building.name.text(), mode, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
     building.name.JumpEntropy(collisions);
@@ -186,7 +210,7 @@ void Batch::Link(Building& building) {
   for (int collisions = 0;;) {
     const std::string& name = NameOf(building, Now());
     if (!FitsOrFails(item, name)) return;
-    if (building.file.Link(name) == 0) {
+    if ((!form_.exact || CheckFinished(name) == 0) && building.file.Link(name) == 0) {
       // Remembered only after it has worked: the first way may have failed for another reason.
       if (rebuilt) directory_.set_link_way(platform::LinkWay::kTemporary);
       return SetLinked(building);
@@ -194,7 +218,7 @@ void Batch::Link(Building& building) {
     if (errno == ENOTSUP && !rebuilt) {
       rebuilt = true;
       if (!Rebuild(building)) return;
-    } else if (errno == EEXIST && collisions < kMaxCollisions) {
+    } else if (errno == EEXIST && collisions < kMaxCollisions && !form_.exact) {
       building.name.JumpEntropy(collisions++);
     } else {
       item.failure = Failure{LastError(), "linkat", directory_.NameOf(Place::kTmp),

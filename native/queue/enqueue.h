@@ -14,7 +14,8 @@
 namespace fsq {
 
 struct NewItem {
-  std::string suffix;  // the name after its entropy: "_PID_HOST_0_ARGS", encoded
+  std::string suffix;  // the name after its entropy: "_PID_HOST_0_ARGS", encoded. The whole name, if the form
+                       // is exact
   Payload payload;
   int64_t due_ms = 0;  // when a delayed item is due, in milliseconds since the epoch; 0: not delayed
   std::shared_ptr<std::atomic<bool>> unwanted;  // Set to cancel the item, which then fails with ECANCELED

@@ -85,9 +85,9 @@ bool Fence::Read() {
   alignas(platform::kUncachedAlignment) std::array<char, kBytes> bytes;
   const int64_t begun_ns = platform::SleepingClockNs();
   const ssize_t got = FSQ_CALL("fence.read", platform::ReadUncached(lock_.get(), bytes.data(), bytes.size()));
-  // ESTALE: the worker that has taken over has removed the file. Another error decides nothing: the next
-  // read does, or the time.
-  if (got == -1) return errno != EIO && errno != ESTALE;
+  // ESTALE, and EBADF if the client of NFS has tried to open the file again: the worker that has taken over
+  // has removed it. Another error decides nothing: the next read does, or the time.
+  if (got == -1) return errno != EIO && errno != ESTALE && errno != EBADF;
   if (got > 0 && !HasFallen()) good_ns_ = begun_ns;
   return true;
 }

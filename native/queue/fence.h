@@ -9,6 +9,7 @@
 //     up ── a read fails with EIO or ESTALE ───────────────> fallen, for ever
 //     up ── no read has succeeded for 0.8 of a lease ──────> fallen, for ever
 //     up ── its worker frees it ───────────────────────────> fallen, for ever
+//     up ── another worker has taken the directory over ───> fallen, for ever
 #pragma once
 
 #include <atomic>
@@ -38,6 +39,9 @@ class Fence {
   bool HasFallen() { return LeftMs() == 0; }
   // How many milliseconds are left until it falls; -1: it never does.
   int64_t LeftMs();
+
+  // The worker has found out that another one has its lock.
+  void Fall() { fallen_ = true; }
 
   // Unlocks and closes, unless a read is hanging; then its thread does it after the read.
   void Free();

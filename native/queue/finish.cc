@@ -29,6 +29,7 @@ class Mover {
   Failure CheckOurs() const;
   Failure Remove() const;
   Failure MoveByLink() const;
+  Failure RemoveLinked() const;
   int IsOurs(int directory, const std::string& name) const;
   Failure Resolve(const Failure& failure) const;
   Failure FailureOf(const char* syscall) const {
@@ -43,6 +44,7 @@ class Mover {
     return RetryUnlessMade([&] { return FSQ_CALL_ONCE("finish.rename", call()); },
                            [&] { return HasLeft() && IsOurs(target_, item_.to) == 1; });
   }
+  Failure ProveMoved() const;
   int RenameExclusive() const;
   int Link() const {
     return RetryUnlessMade(
@@ -57,8 +59,9 @@ class Mover {
         [&] { return FSQ_CALL_ONCE("finish.unlink", ::unlinkat(source_, item_.from.c_str(), 0)); },
         [&] { return HasLeft(); });
   }
-  // Whether an interrupted call has already taken effect.
-  bool HasLeft() const { return IsOurs(source_, item_.from) == 0; }
+  // Whether an interrupted call has already taken effect. Where claims are renames, another worker may have
+  // moved the item instead: so the call is repeated, and Resolve finds out which of the two it was.
+  bool HasLeft() const { return !item_.holder && IsOurs(source_, item_.from) == 0; }
   bool HasTwoNames() const;
   int Stat(struct stat* info) const;
   int SetDueTime() const;
@@ -157,7 +160,24 @@ Failure Mover::MoveByLink() const {
         Rename([&] { return ::renameat(source_, item_.from.c_str(), target_, item_.to.c_str()); });
     return renamed == 0 ? Failure{} : FailureOf("renameat");
   }
-  return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+  return RemoveLinked();
+}
+
+// The item has its new name.
+Failure Mover::RemoveLinked() const {
+  if (RemoveSource() == 0) return {};
+  const bool is_gone = errno == ENOENT || errno == ESTALE;
+  // A worker that claimed the new name has completed this move.
+  if (is_gone && item_.holder && item_.to_place == Place::kQueue) return {};
+  return is_gone && item_.holder ? ProveMoved() : FailureOf("unlinkat");
+}
+
+// In a queue whose claims are renames, the item has left the directory of this worker. Unless another worker
+// has taken the directory over, this move has done that, and its answer was lost.
+Failure Mover::ProveMoved() const {
+  const int proved = item_.holder->ProveOwned();
+  if (proved == 0) errno = EOWNERDEAD;
+  return proved == 1 ? Failure{} : FailureOf("unlinkat");
 }
 
 // Whether `name` is a name of the item: 1 yes, 0 no or it does not exist, -1 errno.
@@ -186,18 +206,22 @@ Failure Mover::Resolve(const Failure& failure) const {
   if (collided) {
     if (at_target == 0) return failure;
     // Only the holder of the lock moves an item. Since it was not us, another worker has worked on it, too.
-    if (at_source == 0) return is_held ? Failure{} : as(ESTALE);
+    if (at_source == 0) return is_held ? ProveMoved() : as(ESTALE);
     // Both names exist: a move was cut in half. rename(2) would do nothing and report success.
     struct stat info;
     if (Stat(&info) == -1) return FailureOf("fstat");
     if (info.st_nlink < 2) return as(EINVAL);
-    return RemoveSource() == 0 ? Failure{} : FailureOf("unlinkat");
+    return RemoveLinked();
   }
   if (at_source == 1) return as(ENOENT);  // the target directory has been removed
-  // Where the directory of this worker is gone, too, another one has taken it over and finished the item.
-  const bool is_lost = is_held && (item_.holder->IsLost() || item_.holder->HasVanished());
-  if (at_target == 1 && !is_lost) return {};
-  if (is_held) return as(EOWNERDEAD);
+  if (is_held) {
+    // Nothing is left of the item, neither here nor with another worker.
+    if (directory_.Vanished(Place::kQueue)) return as(ESTALE);
+    // In queue/, another worker may have claimed it since.
+    const bool may_be_made = at_target == 1 || item_.discard || item_.to_place == Place::kQueue;
+    return may_be_made ? ProveMoved() : as(EOWNERDEAD);
+  }
+  if (at_target == 1) return {};
   struct stat info;
   const bool nothing_left =
       RetryInterrupted(::fstat, item_.descriptor.get(), &info) == -1 ? errno == ESTALE : info.st_nlink == 0;
@@ -207,6 +231,8 @@ Failure Mover::Resolve(const Failure& failure) const {
 Failure Mover::Move() {
   if (Failure failure = item_.holder ? CheckHeld() : CheckOurs()) return failure;
   if (item_.discard) return Remove();
+  if (item_.holder && item_.to_place == Place::kQueue)
+    item_.holder->AwaitClock(item_.descriptor.claimed_us());
   if (item_.due_ms != 0 && FSQ_CALL("finish.utimens", SetDueTime()) == -1) {
     const bool has_left = item_.holder && (errno == ENOENT || errno == ESTALE);
     if (has_left) return Resolve(FailureOf("utimensat"));

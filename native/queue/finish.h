@@ -28,8 +28,9 @@ struct Finish {
 
   std::shared_ptr<WorkerDirectory> holder;  // the directory that the item is in; null: queue/
 
-  Failure failure;  // out. ESTALE: this inode no longer has this name in queue/. EEXIST: `to` belongs to
-                    // another item. EOWNERDEAD: the claim is lost, or the worker's lock may be.
+  Failure failure;  // out. ESTALE: this inode no longer has this name in queue/; with a `holder`: the queue
+                    // was removed. EEXIST: `to` belongs to another item. EOWNERDEAD: the claim is lost, or
+                    // the worker's lock may be.
   bool undelayed = false;  // out: moved, but `due_ms` could not be set (only the owner of a file may set its
                            // times)
   bool moved =

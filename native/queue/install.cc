@@ -45,6 +45,7 @@ class Installer {
   Descriptor OpenMade(int parent, const std::string& name) const;
   Failure MakeSubdirectory(const std::string& name);
   Failure MakeFile(const Installation::File& file);
+  Failure MakeFifo(const Installation::Fifo& fifo);
   Failure SetAttributes(int fd, const std::string& path, mode_t mode) const;
   Failure Publish();
   Failure Replace();
@@ -138,6 +139,27 @@ Failure Installer::MakeFile(const Installation::File& file) {
   return SetAttributes(made.get(), path, plan_.mode & 0666);
 }
 
+// By its path: macOS has mkfifoat only from version 13. Nothing else uses the hidden directory, so that the
+// name stays that of the FIFO.
+Failure Installer::MakeFifo(const Installation::Fifo& fifo) {
+  const std::string& name = fifo.name;
+  const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), name);
+  const auto is_made = [&] { return IsThere(hidden_.get(), name); };
+  if (RetryUnlessMade([&] { return FSQ_CALL_ONCE("install.fifo", ::mkfifo(path.c_str(), 0600)); }, is_made) ==
+      -1)
+    return Failure{LastError(), "mkfifo", path};
+  made_files_.push_back(name);
+  if (plan_.user != -1 || plan_.group != -1) {
+    const int owned =
+        FSQ_CALL("install.chown", ::fchownat(hidden_.get(), name.c_str(), static_cast<uid_t>(plan_.user),
+                                             static_cast<gid_t>(plan_.group), AT_SYMLINK_NOFOLLOW));
+    if (owned == -1) return Failure{LastError(), "fchown", path};
+  }
+  if (FSQ_CALL("install.chmod", ::fchmodat(hidden_.get(), name.c_str(), fifo.mode, 0)) == -1)
+    return Failure{LastError(), "fchmod", path};
+  return {};
+}
+
 Failure Installer::BuildHidden() {
   hidden_ = OpenMade(root_.get(), plan_.hidden);
   if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
@@ -151,6 +173,9 @@ Failure Installer::BuildHidden() {
   }
   for (const Installation::File& file : plan_.files) {
     if (Failure failure = MakeFile(file)) return failure;
+  }
+  for (const Installation::Fifo& fifo : plan_.fifos) {
+    if (Failure failure = MakeFifo(fifo)) return failure;
   }
   return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden), plan_.mode);
 }
@@ -209,8 +234,8 @@ void Installer::RemoveHidden() {
         return;
     }
   };
-  for (const std::string& name : made_) remove(hidden_.get(), name, AT_REMOVEDIR);
   for (const std::string& name : made_files_) remove(hidden_.get(), name, 0);
+  for (auto name = made_.rbegin(); name != made_.rend(); name++) remove(hidden_.get(), *name, AT_REMOVEDIR);
   remove(root_.get(), plan_.hidden, AT_REMOVEDIR);
 }
 

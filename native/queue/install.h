@@ -20,8 +20,13 @@ struct Installation {
   std::string root;    // FSQ_ROOT
   std::string hidden;  // the sibling directory in which it is built; on EEXIST from mkdirat, try another name
   std::string name;
-  std::vector<std::string> directories;
-  std::vector<File> files;  // markers and guards
+  std::vector<std::string> directories;  // a parent comes before what is in it
+  std::vector<File> files;               // markers and guards
+  struct Fifo {
+    std::string name;
+    mode_t mode;
+  };
+  std::vector<Fifo> fifos;  // triggers
   mode_t mode = 02770;
   int64_t user = -1;   // uid; -1: unchanged
   int64_t group = -1;  // gid; -1: unchanged

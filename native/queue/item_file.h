@@ -43,6 +43,7 @@ struct ItemForm {
   mode_t mode = 0640;
   bool durable = true;
   bool plain_sync = false;  // fsync only, even if the file system supports WriteOut
+  bool exact = false;  // the suffix of an item is its whole name: EEXIST if queue/, done/ or fail/ has it
 
   bool has_owner() const { return user != kLeave || group != kLeave; }
 };

@@ -21,7 +21,7 @@ bool RenameClaimer::Try(const Listing::Entry& entry, size_t position) {
   if (!batch_.holder) batch_.holder = directory_.Worker(&batch_.failure);
   if (!batch_.holder) return false;
   Attempt attempt{entry, position, std::string(entry.view())};
-  if (attempt.name == WorkerDirectory::kLockName) {
+  if (!WorkerDirectory::IsItem(attempt.name)) {
     errno = EEXIST;
     NoteUnreadable("renameat2", entry);
     return true;
@@ -149,8 +149,9 @@ RenameClaimer::Found RenameClaimer::Examine(Attempt& attempt) {
   WorkerDirectory& worker = *batch_.holder;
   const Listing::Entry& entry = attempt.entry;
   const Descriptor opened(
-      FSQ_CALL("claim.open", ::openat(worker.fd(), attempt.name.c_str(),
-                                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
+      FSQ_CALL("claim.open", platform::OpenBriefly(worker.fd(), attempt.name.c_str(),
+                                                   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+                                                   directory_.file_system())));
   if (!opened.valid()) {
     if (errno == ENOENT) return Found::kNothing;
     // Another file got this name after the look.
@@ -193,8 +194,8 @@ RenameClaimer::Found RenameClaimer::Examine(Attempt& attempt) {
   claim.descriptor.Remember(info);
   claim.size = info.st_size;
   claim.position = attempt.position;
-  const timespec& changed = platform::ChangedAt(info);
-  claim.claimed_us = int64_t{changed.tv_sec} * 1'000'000 + changed.tv_nsec / 1000;
+  claim.claimed_us = ChangedUs(info);
+  claim.descriptor.RememberClaim(claim.claimed_us);
   Read(claim, opened.get());
   batch_.claims.push_back(std::move(claim));
   attempt.is_kept = true;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -131,6 +132,11 @@ std::shared_ptr<WorkerDirectory> WorkerDirectory::Seize(const QueueDirectory& qu
     if (!worker->directory_.valid()) return nullptr;
   }
   if (!worker->HasLock(queue, lock.get())) return nullptr;
+  // Before any item moves: from now on, its worker cannot take the moves of others for its own.
+  if (worker->RemoveEntry("takeover.disown", worker->directory_.get(), kOwnedName, 0) == -1) {
+    if (errno != EACCES && errno != EPERM) *failure = worker->FailureOf("unlinkat", kOwnedName);
+    return nullptr;
+  }
   worker->fence_ = Fence::Start(std::move(lock), kind, begun_ns, lease_ms, failure);
   return worker->fence_ ? worker : nullptr;
 }
@@ -151,10 +157,18 @@ Failure WorkerDirectory::MakeIn(const QueueDirectory& queue, Descriptor* lock) {
   if (RetryInterrupted(::fstat, claimed_.get(), &like) == -1) return FailureOf("fstat");
   if (const char* const failed = MakeDirectoryLike(claimed_.get(), name_, like, &directory_))
     return FailureOf(failed);
-  *lock = Descriptor(FSQ_CALL("worker.open", ::openat(directory_.get(), kLockName,
-                                                      kLockFlags | O_CREAT | O_EXCL, like.st_mode & 0666)));
+  constexpr int kMake = kLockFlags | O_CREAT | O_EXCL;
+  // First, so that a worker that finds `.lock` finds it, too.
+  const bool is_owned =
+      Descriptor(FSQ_CALL("worker.own", ::openat(directory_.get(), kOwnedName, kMake, like.st_mode & 0666)))
+          .valid();
+  if (is_owned)
+    *lock = Descriptor(
+        FSQ_CALL("worker.open", ::openat(directory_.get(), kLockName, kMake, like.st_mode & 0666)));
   Failure failure;
-  if (!lock->valid()) {
+  if (!is_owned) {
+    failure = FailureOf("openat", kOwnedName);
+  } else if (!lock->valid()) {
     failure = FailureOf("openat", kLockName);
   } else if (AdornLike(lock->get(), like, like.st_mode & 0666) == -1) {
     failure = FailureOf("fchmod", kLockName);
@@ -206,7 +220,35 @@ int WorkerDirectory::RemoveEntry(const char* point, int directory, const char* n
   return removed == 0 || errno == ENOENT ? 0 : -1;
 }
 
+int WorkerDirectory::ProveOwned() {
+  if (IsLost()) return 0;
+  if (FSQ_CALL("finish.disown", ::unlinkat(directory_.get(), kOwnedName, 0)) == 0) return 1;
+  if (errno != ENOENT && errno != ESTALE) return -1;
+  fence_->Fall();
+  return 0;
+}
+
+// Changes `.lock` to read the clock of the file system from its change time: no call asks for that clock.
+void WorkerDirectory::AwaitClock(int64_t claimed_us) {
+  constexpr timespec kPause{0, 1'000'000};
+  // The clock of an old file system counts in seconds. One that was set back must keep nothing waiting.
+  constexpr int kMostPauses = 1100;
+  for (int pauses = 0; clock_us_ <= claimed_us; pauses++) {
+    if (pauses > 0) ::nanosleep(&kPause, nullptr);
+    struct stat info;
+    // If another worker has taken over, the move finds that out.
+    if (FSQ_CALL("worker.clock", ::utimensat(directory_.get(), kLockName, nullptr, AT_SYMLINK_NOFOLLOW)) ==
+            -1 ||
+        LookAt(directory_.get(), kLockName, &info) == -1)
+      return;
+    clock_us_ = pauses == kMostPauses ? claimed_us + 1 : FSQ_ANSWER("worker.clock", ChangedUs(info));
+  }
+}
+
+// `.lock` comes last: a directory without it looks like one that its worker is still making.
 Failure WorkerDirectory::Unmake() {
+  if (RemoveEntry("worker.disown", directory_.get(), kOwnedName, 0) == -1)
+    return FailureOf("unlinkat", kOwnedName);
   if (RemoveEntry("worker.unlink", directory_.get(), kLockName, 0) == -1)
     return FailureOf("unlinkat", kLockName);
   // NFS keeps a removed file under another name in the directory for as long as it is open.

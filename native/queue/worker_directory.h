@@ -1,12 +1,17 @@
 // The directory of one worker in claimed/, of a queue whose claims are renames: the items that it has
 // claimed, and `.lock`, which is locked for as long as the worker lives.
 //
+// A server can give the lock away while the worker still works. So the directory also has `.owned`, which a
+// worker that takes the directory over removes before it moves any item. As long as it is there, no other
+// worker has moved one. It is made before `.lock`, and never again.
+//
 //     made ── the first claim of a queue handle ──> its own ── Remove() ──> removed
 //                                                     │
 //                                                     └── the worker ends: its lock is free
 //     left by a dead worker ── another worker gets the lock ──> seized ── Remove() ──> removed
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -27,6 +32,8 @@ class QueueDirectory;
 class WorkerDirectory {
  public:
   static constexpr const char* kLockName = ".lock";
+  static constexpr const char* kOwnedName = ".owned";
+  static bool IsItem(std::string_view name) { return name != kLockName && name != kOwnedName; }
 
   // Makes a directory of a new name, and locks it.
   static std::shared_ptr<WorkerDirectory> Make(const QueueDirectory& queue, int64_t lease_ms,
@@ -56,13 +63,24 @@ class WorkerDirectory {
   // Whether the directory was removed, as by a person.
   bool HasVanished() const;
 
-  // Calls `visit` for each file but `.lock`. 0, or -1 with errno. Never from a cache of this machine.
+  // Proves that no other worker has begun to take this directory over: so a name that is gone was moved by
+  // this worker. 1 proved; 0 not proved: then the fence falls; -1 errno.
+  //
+  // Removes `.owned`, because every look at it can come from a cache, and the server decides a removal. So
+  // this works once. The second time, the worker loses its claims, and begins anew with another directory.
+  int ProveOwned();
+
+  // Waits until the clock of the file system is past a claim, given by its number. An item that goes back to
+  // queue/ after that gets a greater number by its next claim. Many clocks stand still for some milliseconds.
+  void AwaitClock(int64_t claimed_us);
+
+  // Calls `visit` for each item. 0, or -1 with errno. Never from a cache of this machine.
   template <typename Callback>
   int Visit(Callback visit) const {
     const Descriptor stream(OpenStream());
     if (!stream.valid()) return -1;
     return platform::ReadEntries(stream.get(), [&](const platform::DirectoryEntry& entry) {
-      return entry.name == kLockName || visit(entry);
+      return !IsItem(entry.name) || visit(entry);
     });
   }
 
@@ -102,6 +120,7 @@ class WorkerDirectory {
   Descriptor claimed_;    // claimed/
   Descriptor directory_;  // claimed/NAME
   std::shared_ptr<Fence> fence_;
+  std::atomic<int64_t> clock_us_{0};  // the latest reading
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.

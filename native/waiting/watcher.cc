@@ -32,10 +32,12 @@ Watcher& Watcher::Shared() {
   return *shared;
 }
 
-Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& queue) {
+Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& queue,
+                     const std::string& parent) {
   const std::lock_guard<std::mutex> life(life_);
   const std::lock_guard<std::mutex> guard(mutex_);
   Failure failure;
+  watch.shares_trigger_ = !parent.empty();
   if (watch.armed_) {
     Remove(watch);
   } else {
@@ -45,6 +47,7 @@ Failure Watcher::Arm(Watch& watch, const std::string& root, const std::string& q
   }
   // The trigger works even if watching the directories fails.
   if (!failure) failure = Add(watch, root, Role::kRoot);
+  if (!failure && !parent.empty()) failure = Add(watch, parent, Role::kRoot);
   if (!failure) failure = Add(watch, queue, Role::kQueue);
   if (failure) Remove(watch);
   return failure;
@@ -220,11 +223,20 @@ void Watcher::ReadEvents() {
 void Watcher::ReadTrigger(Watch& watch) {
   std::array<char, 512> bytes;
   ssize_t size = 0;
+  bool pulled = false;
   while ((size = RetryInterrupted(::read, watch.trigger_.get(), bytes.data(), bytes.size())) > 0)
-    watch.events_.pulled = true;
+    pulled = true;
   // Cannot be read, but would be readable forever. The next Listen opens it again.
   if (size == -1 && errno != EAGAIN) ForgetTrigger(watch);
+  watch.events_.pulled = watch.events_.pulled || pulled;
   Wake(watch);
+  if (!pulled || !watch.shares_trigger_) return;
+  // The host queues of a queue share one trigger, and a byte of it reaches one reader only.
+  for (Watch* const other : armed_) {
+    if (other == &watch || !other->trigger_.valid() || other->trigger_id_ != watch.trigger_id_) continue;
+    other->events_.pulled = true;
+    Wake(*other);
+  }
 }
 
 void Watcher::Wake(Watch& watch) {

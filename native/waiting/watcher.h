@@ -57,8 +57,8 @@ class Watch {
 
   // From now on reports everything that happens in `root` (the directory of the queue) and `queue`, which
   // replace earlier ones, and pulls of the trigger. If it fails, for example because no inotify watches are
-  // left, it still reports pulls.
-  Failure Arm(const std::string& root, const std::string& queue);
+  // left, it still reports pulls. `parent`: the directory of the queue whose host queue this is; empty: none.
+  Failure Arm(const std::string& root, const std::string& queue, const std::string& parent = {});
   void Disarm();
 
   // The events since the last call. If there are none, `wake` will be called after the next one. `closes`:
@@ -77,6 +77,7 @@ class Watch {
   // The watcher uses everything below, under its mutex.
   Descriptor trigger_;
   FileId trigger_id_;
+  bool shares_trigger_ = false;  // with the watches of the other host queues of its parent
   bool armed_ = false;
   bool awaited_ = false;
   bool closes_ = false;
@@ -103,7 +104,7 @@ class Watcher {
     Role role;
   };
 
-  Failure Arm(Watch& watch, const std::string& root, const std::string& queue);
+  Failure Arm(Watch& watch, const std::string& root, const std::string& queue, const std::string& parent);
   void Disarm(Watch& watch);
   Failure Listen(Watch& watch, FoundTrigger trigger);
   std::optional<FileId> TriggerOf(const Watch& watch);
@@ -138,8 +139,8 @@ inline std::optional<FileId> Watch::trigger() {
   return watcher_.TriggerOf(*this);
 }
 
-inline Failure Watch::Arm(const std::string& root, const std::string& queue) {
-  return watcher_.Arm(*this, root, queue);
+inline Failure Watch::Arm(const std::string& root, const std::string& queue, const std::string& parent) {
+  return watcher_.Arm(*this, root, queue, parent);
 }
 
 inline void Watch::Disarm() {

@@ -17,7 +17,7 @@ const { root, logs, role, lease } = JSON.parse(process.argv[2])
 const log = fs.openSync(path.join(logs, String(process.pid)), 'a')
 const note = (...words) => fs.writeSync(log, Buffer.from(`${words.join(' ')}\n`))
 
-const BACKLOG = 300
+const BACKLOG = 60
 const MOST = 6
 
 const queue = new Queue('q', { root, lease, durability: 'none', maxTries: 0 })
@@ -50,6 +50,7 @@ function chooseEnding() {
 }
 
 async function finish(item, action) {
+  note('finishing', item.key)
   await item[action]()
   note('finished', item.key)
 }

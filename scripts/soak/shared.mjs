@@ -5,8 +5,9 @@
 //
 // `--links`: no rename can be exclusive, as on NFS. Needs the fault-point build (npm run build:faults).
 //
-// Afterwards each item that a feeder knows of is in exactly one place, with its contents, and at most one worker has ever been told that
-// it has finished the item, however often it ran. Prints one line; the exit code says whether all of that holds. A
+// Afterwards each item that a feeder knows of is in exactly one place, with its contents, and exactly one worker has been told that it has
+// finished the item, however often it ran. No worker may know of it if one was killed while it finished the item; or, by links, if one lost
+// its lock between the link and the unlink. Prints one line; the exit code says whether all of that holds. A
 // directory in which something does not hold stays.
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -24,7 +25,7 @@ const FAULT_BUILD = fileURLToPath(new URL('../../test/support/fault-build.cjs', 
 const FEEDERS = 2
 const LEASE_MS = 1000
 const PATIENCE_MS = 60_000
-const { EINVAL, EIO } = os.constants.errno
+const { EINVAL, EIO, ENOTEMPTY } = os.constants.errno
 
 const LINKS = `claim.exclusive=errno:${EINVAL};finish.rename=errno:${EINVAL}`
 /** The server says that the lock is lost. */
@@ -32,6 +33,8 @@ const REVOKED = `fence.read=errno:${EIO}`
 const REVOKED_ONCE = `fence.read#1=errno:${EIO}`
 /** The server gives the locks of all others away. */
 const GRANTED = 'takeover.lock=answer:0'
+/** It gives items back, and cannot remove the directories that they were in yet: so their first owners do not find these gone. */
+const KEPT = `worker.disown=errno:${ENOTEMPTY}`
 
 const { values } = parseArgs({
   options: {
@@ -48,10 +51,8 @@ const logs = path.join(root, 'logs')
 fs.mkdirSync(logs)
 let queue = await Queue.install('q', { root, claims: 'rename', durability: 'none' })
 
-const until = performance.now() + 1000 * seconds
-const isOver = () => performance.now() >= until
 const random = (most) => Math.random() * most
-const counts = { kills: 0, stops: 0, closes: 0, revocations: 0, grants: 0 }
+const counts = { kills: 0, stops: 0, closes: 0, revocations: 0, grants: 0, thefts: 0 }
 const killed = new Set()
 const problems = []
 const exits = []
@@ -129,6 +130,21 @@ const CHAOS = {
     await later(random(300))
     for (const child of fleet) set(child, '')
   },
+  /**
+   * The server gives the locks of all others to this one. They stand still for less than the lease: their fences stand, and this one
+   * finishes their items.
+   */
+  async steal(index) {
+    const others = fleet.toSpliced(index, 1)
+    set(fleet[index], `${GRANTED};${KEPT}`)
+    counts.thefts++
+    // It looks for dead workers about every second.
+    await later(random(1000))
+    for (const other of others) other.kill('SIGSTOP')
+    await later(LEASE_MS / 2)
+    for (const other of others) other.kill('SIGCONT')
+    set(fleet[index], '')
+  },
   /** One loses its lock, which no other gets. */
   revoke(index) {
     set(fleet[index], REVOKED_ONCE)
@@ -146,6 +162,11 @@ async function makeChaos() {
   }
 }
 
+// On a machine with much to do, processes take seconds to start.
+const patience = performance.now() + PATIENCE_MS
+while (itemsLeft() === 0 && performance.now() < patience) await later(20)
+const until = performance.now() + 1000 * seconds
+const isOver = () => performance.now() >= until
 await makeChaos()
 
 // Calm: all that waits is finished.
@@ -177,7 +198,7 @@ function itemsLeft() {
 
 function namesIn(directory) {
   try {
-    return fs.readdirSync(directory).filter((name) => name !== '.lock')
+    return fs.readdirSync(directory).filter((name) => !['.lock', '.owned'].includes(name))
   } catch (error) {
     if (error.code === 'ENOENT') return []
     throw error
@@ -205,17 +226,26 @@ function check() {
   }
   const fed = new Set()
   const finishes = new Map()
+  /** The items whose finish was cut short: the worker died. */
+  const cutShort = new Set()
+  const lost = new Set()
   const ran = new Set()
   const runs = { started: 0, lost: 0 }
   for (const name of fs.readdirSync(logs)) {
+    const finishing = new Set()
     for (const line of fs.readFileSync(path.join(logs, name), 'utf8').split('\n')) {
       const [what, key, ...rest] = line.split(' ')
       if (what === 'fed') fed.add(key)
       if (what === 'started') ran.add(key)
       if (what === 'finished') finishes.set(key, (finishes.get(key) ?? 0) + 1)
+      if (what === 'finishing') finishing.add(key)
+      else finishing.delete(key)
+      if (what === 'lost') lost.add(key)
       if (what === 'started' || what === 'lost') runs[what]++
       if (what === 'problem') problems.push(`${name}: ${[key, ...rest].join(' ')}`)
     }
+    for (const key of finishing) cutShort.add(key)
+    if (finishing.size > 0 && !killed.has(Number(name))) problems.push(`${name} has not ended its finishes`)
   }
   for (const [key, list] of places) {
     if (list.length !== 1 || !['done', 'fail'].includes(list[0]))
@@ -224,15 +254,20 @@ function check() {
   for (const key of places.keys()) if (!ran.has(key)) problems.push(`${key} has never run`)
   for (const key of fed) if (!places.has(key)) problems.push(`${key} is lost`)
   for (const [key, count] of finishes) if (count > 1) problems.push(`${key} was finished ${count} times`)
+  for (const key of places.keys()) {
+    if (finishes.has(key) || cutShort.has(key) || (values.links && lost.has(key))) continue
+    problems.push(`${key} is finished, and no worker knows that it has done so`)
+  }
   if (fed.size === 0) problems.push('nothing was fed')
   Object.assign(counts, { items: places.size, finished: finishes.size, ...runs })
 }
 
 function report() {
-  const { items, started, lost, kills, stops, closes, revocations, grants } = counts
+  const { items, finished, started, lost, kills, stops, closes, revocations, grants, thefts } = counts
   process.stdout.write(
-    `shared: ${seconds} s in ${values.dir}${values.links ? ' by links' : ''}: ${items} items, each finished once; ${started} runs, ` +
-      `${lost} claims lost; ${kills} kills, ${stops} stops, ${closes} closes, ${revocations} revocations, ${grants} grants; ` +
+    `shared: ${seconds} s in ${values.dir}${values.links ? ' by links' : ''}: ${items} items, each finished once, ${finished} as a worker knows; ` +
+      `${started} runs, ${lost} claims lost; ${kills} kills, ${stops} stops, ${closes} closes, ${revocations} revocations, ` +
+      `${grants} grants, ${thefts} thefts; ` +
       `${problems.length} problems\n`,
   )
   if (problems.length > 0) {

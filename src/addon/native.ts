@@ -132,6 +132,11 @@ export interface ItemFormValues {
   readonly durable: boolean
   /** Contents are made durable by fsync alone, whatever native code knows about the file system. */
   readonly plainSync: boolean
+  /**
+   * The suffix of each item is its whole name. EEXIST: queue/, done/ or fail/ has the name. Default: native code makes the names, with
+   * time and entropy.
+   */
+  readonly exact?: boolean
 }
 
 /** {@link ItemFormValues}, as native code has read them. */
@@ -195,9 +200,12 @@ export interface InstallPlan {
   readonly root: string
   readonly hidden: string
   readonly name: string
+  /** Relative to the queue. A parent comes before what is in it. */
   readonly directories: readonly string[]
   /** The names of markers and guards and their contents, alternating. */
   readonly files: readonly string[]
+  /** Triggers. */
+  readonly fifos?: readonly { readonly name: string; readonly mode: number }[]
   readonly mode: number
   readonly user: number
   readonly group: number
@@ -222,7 +230,7 @@ export type PathLock = readonly [claim: number, descriptor: number]
 interface Native {
   /**
    * @param names - Of queue, tmp, done and fail, of the down file, of the marker for fcntl locks; then of the marker for claims by
-   * renaming, of the directory of claimed items, and of the down file of such a queue.
+   * renaming, of the directory of claimed items, and of the down file of such a queue; of a host queue, then the path of its queue.
    */
   openQueue(path: string, names: readonly string[], locking: boolean): Promise<QueueHandle | Failure>
   openQueueSync(path: string, names: readonly string[], locking: boolean): QueueHandle | Failure
@@ -331,12 +339,18 @@ interface Native {
   listenTrigger(watch: WatchHandle, path: string): Promise<Failure | undefined>
   listenTriggerSync(watch: WatchHandle, path: string): Failure | undefined
   /**
-   * Watches the directory of the queue and its queue/, instead of those watched before. After a failure, the watch tells only of pulls of
+   * Watches the directory of the queue, its queue/ and its parent, instead of those watched before. After a failure, the watch tells only of pulls of
    * the trigger.
    *
    * @param queue - The open queue: its directories are watched without a look at their paths (on Linux), as that look can wait for a file server.
    */
-  armWatch(watch: WatchHandle, queuePath: string, itemsPath: string, queue?: QueueHandle): Failure | undefined
+  armWatch(
+    watch: WatchHandle,
+    queuePath: string,
+    itemsPath: string,
+    parentPath?: string,
+    queue?: QueueHandle,
+  ): Failure | undefined
   disarmWatch(watch: WatchHandle): void
   /**
    * The bits of {@link Happened} since the last call. If nothing has happened, calls `callback` once with them when something does.

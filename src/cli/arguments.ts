@@ -59,6 +59,12 @@ export class Arguments {
     return this.#find(name)?.value
   }
 
+  /** The values of the option, which may be there more than once. `undefined`: it is not there. */
+  texts(name: string): readonly string[] | undefined {
+    const given = this.#given.filter((option) => option.name === name)
+    return given.length === 0 ? undefined : given.flatMap(({ value }) => value ?? [])
+  }
+
   /** The value of the option, a whole number. */
   number(name: string, least: number, most = LARGEST_NUMBER): number | undefined {
     const given = this.#find(name)

@@ -47,11 +47,16 @@ export async function runChild({ argv, env, stdin, stderr, onStart }: Run): Prom
   })
 }
 
-/** The environment of this process with the fields of the item's name, in place of those that an outer scan has set. */
-export function itemEnvironment(item: WorkItem): NodeJS.ProcessEnv {
+/**
+ * The environment of this process with the fields of the item's name, in place of those that an outer scan has set.
+ *
+ * @param host - Whose queue the item is in. `undefined`: that of no host.
+ */
+export function itemEnvironment(item: WorkItem, host: string | undefined): NodeJS.ProcessEnv {
   const { FSQ_ITEM_HOST: _, ...env } = process.env
   return {
     ...env,
+    ...(host === undefined ? {} : { FSQ_ITEM_HOST: host }),
     FSQ_ITEM_ID: item.id,
     FSQ_ITEM_ENQUEUED_AT: item.timestamp,
     FSQ_ITEM_ENTROPY: item.entropy,

@@ -25,6 +25,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   scan: { summary: 'run a program for each waiting item', load: () => import('./commands/scan.js') },
   down: { summary: 'forbid scans of queues', load: () => import('./commands/down.js') },
   up: { summary: 'allow scans of queues again', load: () => import('./commands/up.js') },
+  'add-host': { summary: 'add a host to queues', load: () => import('./commands/add-host.js') },
+  'rm-host': { summary: 'remove a host from queues', load: () => import('./commands/rm-host.js') },
+  'down-host': { summary: 'forbid scans of a host', load: () => import('./commands/down-host.js') },
+  'up-host': { summary: 'allow scans of a host again', load: () => import('./commands/up-host.js') },
+  'host-dist': { summary: 'give items to all hosts', load: () => import('./commands/host-dist.js') },
   list: {
     summary: 'list queues, or the items of a queue',
     load: () => import('./commands/list.js'),
@@ -82,7 +87,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     mixed: true,
   },
 }
-const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']
+const LATER = ['push', 'jsonrpcd']
 
 const OPTIONS: OptionTable = {
   help: { short: 'h' },
@@ -106,13 +111,13 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   enqueue             add an item, or many, to a queue
   scan                run a program for each waiting item
   down, up            forbid scans of queues; allow them again
+  add-host, rm-host, down-host, up-host, host-dist   hosts get copies of items
   list, show, cat     list queues or items; show an item; print its contents
   log, wait           tell why attempts failed; wait for the end of items
   stats, top, watch   numbers and ages of items, once or live; what happens
   retry, rm, prune    move failed items back; remove items; remove old ones
-  audit, repair       check queues for problems; fix them
+  audit, repair, doctor   check queues; fix them; test what a file system can do
   forward, receive    hand items over to NATS JetStream; make messages items
-  doctor              tell what a file system can do, and what it promises
 
   -r, --root-dir=PATH    where the queues are (FSQ_ROOT, /var/fsq)
   -c, --charset=CHARSET  of names: utf8, ascii or latin-1 (FSQ_CHARSET)

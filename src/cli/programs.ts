@@ -47,6 +47,8 @@ export interface ProgramOptions {
   /** Items are finished. Otherwise they are released. */
   readonly isFinishing: boolean
   readonly hasEnvironment: boolean
+  /** Whose queue is scanned. `undefined`: that of no host. */
+  readonly host?: string | undefined
   /** Milliseconds that a program may run. 0: without limit. */
   readonly timeout: number
 }
@@ -106,7 +108,7 @@ export class Programs {
     }
     const ending = await runChild({
       argv,
-      env: hasEnvironment ? itemEnvironment(item) : process.env,
+      env: hasEnvironment ? itemEnvironment(item, this.#options.host) : process.env,
       stdin: isInputLeft ? STDIN : await item.openFd(),
       stderr: output?.descriptor ?? STDERR,
       onStart: (child) => {

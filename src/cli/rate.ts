@@ -16,8 +16,13 @@ export class Rate {
 
   /** Waits until the next one may begin, or the signal is aborted. */
   async turn(signal: AbortSignal): Promise<void> {
-    const wait = this.#next - performance.now()
-    if (wait > 0) await later(wait, undefined, { signal }).catch(() => undefined)
+    // Again after the wait: the scan of another host may have been faster.
+    for (let wait = this.#wait; wait > 0 && !signal.aborted; wait = this.#wait)
+      await later(wait, undefined, { signal }).catch(() => undefined)
+  }
+
+  get #wait(): number {
+    return this.#next - performance.now()
   }
 
   /** Notes that one begins now. */

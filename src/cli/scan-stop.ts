@@ -17,21 +17,22 @@ export function isStopping(signal: NodeJS.Signals): boolean {
   return SIGNALS.some((stopping) => stopping === signal)
 }
 
-/** The stop of one scan. */
+/** The stop of one scan, or of those of several hosts. */
 export class ScanStop {
   /** As the pool sees it. `aborted`: a second signal has been passed on to the programs. */
   readonly closing = { begun: false, aborted: false }
   /** The programs that run. */
   readonly children = new Set<ChildProcess>()
   readonly #abort = new AbortController()
-  readonly #onStop: () => void
+  readonly #onStop: (() => void)[] = []
   readonly #listeners = SIGNALS.map((signal) => [signal, () => this.#interrupt(signal)] as const)
   #isInterrupted = false
   #hasFailed = false
 
-  /** @param onStop - Called once, when no more programs are to begin. */
-  constructor(onStop: () => void) {
-    this.#onStop = onStop
+  /** Calls back when no more programs are to begin, at once if that is so. */
+  onStop(callback: () => void): void {
+    if (this.closing.begun) callback()
+    else this.#onStop.push(callback)
   }
 
   /** Aborted when no more programs are to begin. */
@@ -70,7 +71,7 @@ export class ScanStop {
     if (this.closing.begun) return
     this.closing.begun = true
     this.#abort.abort()
-    this.#onStop()
+    for (const callback of this.#onStop) callback()
   }
 
   listen(): void {

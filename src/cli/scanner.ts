@@ -16,15 +16,14 @@ import { type CheckedOptions, checkWorkerOptions } from '../work/options.js'
 import { Pool } from '../work/pool.js'
 import type { Desk, HandlerContext } from '../work/run.js'
 import { NO_JOURNAL } from '../work/work.js'
-import { FAILED_ITEMS, FAILURE, SUCCESS } from './command.js'
 import { explain } from './advice.js'
 import { DoneLimit } from './done-limit.js'
 import { ProgramError } from './program-error.js'
 import { type ProgramOptions, Programs } from './programs.js'
-import { Rate } from './rate.js'
 import { ScanJournal } from './scan-journal.js'
-import { ScanMessages } from './scan-messages.js'
-import { ScanStop } from './scan-stop.js'
+import type { ScanMessages } from './scan-messages.js'
+import { ScanShare, type ShareOptions } from './scan-share.js'
+import type { ScanStop } from './scan-stop.js'
 
 const MAX_CRASHES = 3
 
@@ -48,7 +47,7 @@ export interface ScannerOptions extends ProgramOptions {
 export class Scanner {
   readonly #queue: Queue
   readonly #options: ScannerOptions
-  readonly #rate: Rate
+  readonly #share: ScanShare
   readonly #stop: ScanStop
   readonly #messages: ScanMessages
   readonly #programs: Programs
@@ -60,18 +59,30 @@ export class Scanner {
   #unfinished = 0
   #onChange: () => void = () => undefined
   #isOver = false
+  /** Whether this scan has a place for the item that it waits for. */
+  #hasPlace = false
+  /** The places of the items that the pool has taken. */
+  #placesUsed = 0
 
-  /** @param openQueue - Makes the handle, with a listener for its reports. */
-  constructor(openQueue: (onReport: ReportListener) => Queue, options: ScannerOptions) {
-    const { jobs, isVerbose, isFinishing, keepDone, maxCrashes = MAX_CRASHES } = options
+  /**
+   * @param openQueue - Makes the handle, with a listener for its reports.
+   * @param share - What this scan shares with those of other hosts.
+   */
+  constructor(
+    openQueue: (onReport: ReportListener) => Queue,
+    options: ScannerOptions,
+    share = new ScanShare(shareOptions(options)),
+  ) {
+    const { jobs, isFinishing, keepDone, maxCrashes = MAX_CRASHES } = options
     this.#options = options
-    this.#rate = new Rate(options.rate)
+    this.#share = share
+    this.#stop = share.stop
+    this.#messages = share.messages
     // A death of this process is no item's fault from the stop on.
-    this.#stop = new ScanStop(() => {
+    this.#stop.onStop(() => {
       this.#journal.closing()
       this.#pool.giveUp()
     })
-    this.#messages = new ScanMessages(this.#stop, isVerbose, isVerbose || options.maxCrashes !== undefined)
     this.#queue = openQueue((report) => {
       this.#messages.report(report)
     })
@@ -94,26 +105,33 @@ export class Scanner {
 
   /** @returns The exit code. */
   async run(): Promise<number> {
-    this.#stop.listen()
+    return this.#share.run(async () =>
+      this.scan((error) => {
+        this.#stop.fail(explain(error))
+      }),
+    )
+  }
+
+  /**
+   * Scans until the end of the pass or the stop.
+   *
+   * @param onError - Called with an error of the queue, which ends the scan.
+   */
+  async scan(onError: (error: unknown) => void): Promise<void> {
     try {
       await this.#takeAll()
     } catch (error) {
       // A message has told of a failed finish already. A waiting scan ends by throwing the reason of its signal.
-      if (!(error instanceof FinishError) && error !== this.#stop.signal.reason)
-        this.#stop.fail(explain(error))
+      if (!(error instanceof FinishError) && error !== this.#stop.signal.reason) onError(error)
     } finally {
       await this.#ended()
+      if (this.#hasPlace) this.#share.places?.give(1)
       this.#isOver = true
       this.#journal.close()
       this.#programs.close()
       await this.#doneLimit?.end()
       await this.#queue.close()
-      this.#stop.stopListening()
     }
-    if (this.#stop.hasFailed) return FAILURE
-    if (!this.#options.hasExitCode) return SUCCESS
-    if (this.#messages.failed > 0) return FAILED_ITEMS
-    return this.#messages.left > 0 ? FAILURE : SUCCESS
   }
 
   async #takeAll(): Promise<void> {
@@ -125,7 +143,9 @@ export class Scanner {
       for (;;) {
         // First a free place, then the item: until then, another scan with a free place can claim it.
         while (this.#pool.isFull && !this.#stop.isStopped()) await this.#pool.change()
-        if (!this.#stop.isStopped()) await this.#rate.turn(signal)
+        // While it follows, a scan may wait for an item for long, and has no use for a place.
+        if (!this.#options.isFollowing) await this.#takePlace()
+        if (!this.#stop.isStopped()) await this.#share.rate.turn(signal)
         if (this.#stop.isStopped()) return
         const next = await items.next()
         if (next.done === true) return
@@ -135,11 +155,15 @@ export class Scanner {
           continue
         }
         while (this.#pool.isFull && !this.#stop.isStopped()) await this.#pool.change()
+        await this.#takePlace()
+        if (this.#share.places !== undefined) await this.#share.rate.turn(signal)
         if (this.#stop.isStopped()) {
           next.value.release()
           return
         }
-        this.#rate.count()
+        this.#share.rate.count()
+        this.#hasPlace = false
+        this.#placesUsed++
         this.#pool.add(next.value)
       }
     } finally {
@@ -147,6 +171,18 @@ export class Scanner {
       await this.#ended()
       await items.return()
     }
+  }
+
+  async #takePlace(): Promise<void> {
+    if (this.#hasPlace || this.#stop.isStopped()) return
+    await this.#share.places?.take()
+    this.#hasPlace = true
+  }
+
+  #givePlaces(): void {
+    const { size } = this.#pool
+    this.#share.places?.give(this.#placesUsed - size)
+    this.#placesUsed = size
   }
 
   /** Resolves when no item is in hand but those that cannot be finished. */
@@ -169,6 +205,7 @@ export class Scanner {
       },
       count: (what: keyof Counters) => this.#counters[what]++,
       counted: () => {
+        this.#givePlaces()
         this.#journal.state(this.#stop.isStopped() ? 'closing' : 'running', this.#counters)
         this.#onChange()
       },
@@ -199,4 +236,10 @@ export class Scanner {
     this.#counters.crashed++
     this.#messages.crash(crash)
   }
+}
+
+/** What scans with these options share. */
+export function shareOptions(options: ScannerOptions): ShareOptions {
+  const { rate, isVerbose, hasExitCode, maxCrashes } = options
+  return { rate, isVerbose, hasExitCode, saysOfMeta: isVerbose || maxCrashes !== undefined }
 }

@@ -16,17 +16,14 @@ const { ENXIO } = os.constants.errno
 /** Pulls the trigger of a queue. Prints at most one message about it. */
 export class Waker {
   readonly #layout: Layout
-  readonly #isAskedFor: boolean
   #hasSaid = false
   #hasFailed = false
 
-  /** @param isAskedFor - By `-t`, not by the setting alone: a trigger that cannot be pulled is an error then. */
-  constructor(layout: Layout, isAskedFor: boolean) {
+  constructor(layout: Layout) {
     this.#layout = layout
-    this.#isAskedFor = isAskedFor
   }
 
-  /** Whether a pull that `-t` asked for has failed. */
+  /** Whether a pull has failed. */
   get hasFailed(): boolean {
     return this.#hasFailed
   }
@@ -42,8 +39,8 @@ export class Waker {
     } catch (error) {
       if (!(error instanceof FsqError)) throw error
       const isUnheard = error.errno === -ENXIO
-      if (!isUnheard && this.#isAskedFor) this.#hasFailed = true
-      if (this.#hasSaid || (isUnheard && !this.#isAskedFor)) return
+      if (!isUnheard) this.#hasFailed = true
+      if (this.#hasSaid) return
       this.#hasSaid = true
       if (isUnheard)
         say(`no process listens to the trigger of ${this.#layout.path}; what is queued waits for a scan`)

@@ -36,7 +36,10 @@ function checkAreOptions(options: unknown): void {
  *
  * @param except - An option of the call that has the name of a setting.
  */
-function separate<Own extends object>(options: object, except = ''): [overrides: SettingOverrides, own: Own] {
+export function separate<Own extends object>(
+  options: object,
+  except = '',
+): [overrides: SettingOverrides, own: Own] {
   checkAreOptions(options)
   const entries = Object.entries(options)
   const part = (areSettings: boolean): unknown =>

@@ -22,8 +22,11 @@ const handles = new Map<string, Shared>()
 
 function share(name: string, overrides: SettingOverrides): Shared {
   const settings = resolveSettings(overrides)
-  const key = JSON.stringify([layoutOf(name, settings).path, settings])
-  const shared = handles.get(key) ?? { queue: new Queue(name, settings), enqueues: 0, isDropped: false }
+  const { useTrigger } = overrides
+  const key = JSON.stringify([layoutOf(name, settings).path, settings, useTrigger !== undefined])
+  // Given as an option, `useTrigger` pulls; as a variable it does not.
+  const given = { ...settings, useTrigger: useTrigger === undefined ? undefined : settings.useTrigger }
+  const shared = handles.get(key) ?? { queue: new Queue(name, given), enqueues: 0, isDropped: false }
   handles.delete(key)
   if (handles.size === MOST_HANDLES) dropOne()
   handles.set(key, shared)

@@ -74,7 +74,9 @@ export function downFileOf(layout: Layout, kind: ClaimKind): string {
   return kind === 'rename' ? layout.renameDownPath : layout.downPath
 }
 
-/** Whether the queue is down. */
+/** Whether the queue is down, or the queue whose host it is of. */
 export function isDownSync(layout: Layout): boolean {
-  return fs.lstatSync(downFileOf(layout, claimKindSync(layout)), { throwIfNoEntry: false }) !== undefined
+  const isOwnDown =
+    fs.lstatSync(downFileOf(layout, claimKindSync(layout)), { throwIfNoEntry: false }) !== undefined
+  return isOwnDown || (layout.parent !== undefined && isDownSync(layout.parent))
 }

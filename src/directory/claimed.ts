@@ -14,6 +14,8 @@ import { isMissing } from './presence.js'
 
 /** The file of a worker in its directory. */
 export const WORKER_LOCK = '.lock'
+/** Beside it, until another worker begins to take the directory over. */
+export const WORKER_OWNED = '.owned'
 
 const WORKER_NAME = /^(.{1,65})-([0-9]+)-([0-9a-f]{16})$/
 
@@ -64,8 +66,12 @@ export async function claimedIn(claimed: string): Promise<readonly ClaimedName[]
 
 /** The names of the items of one worker, sorted. @throws A file system error. */
 export async function itemsOfWorker(claimed: string, worker: RawName): Promise<readonly RawName[]> {
-  const names = await namesIn(`${claimed}/${worker}`)
-  return names.filter((name) => name !== WORKER_LOCK && !isDeleted(name)).sort()
+  return (await namesIn(`${claimed}/${worker}`)).filter(isClaimedName).sort()
+}
+
+/** Whether a file in the directory of a worker is an item. */
+export function isClaimedName(name: RawName): boolean {
+  return name !== WORKER_LOCK && name !== WORKER_OWNED && !isDeleted(name)
 }
 
 /** The path of the directory of a worker. */

@@ -27,13 +27,14 @@ import {
 } from '../errors/classes.js'
 import { type Failure, failureOf } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
-import { type Layout, isDeleted } from './layout.js'
+import { type Layout, checkQueueName, hostsPath, isDeleted, shownName } from './layout.js'
 import { hasAllPlaces, isDirectory, isMissing, queueMissing, rootMissing } from './presence.js'
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
 import { mountRefusals } from '../probe/mount-options.js'
 import {
   type FileSystem,
+  type InstallPlan,
   type InstallResult,
   type LockKind,
   Place,
@@ -74,6 +75,10 @@ export interface InstallOptions {
    *   and find it down when they scan it.
    */
   readonly claims?: ClaimKind | undefined
+  /** Makes the queue with a trigger, and with one for its hosts if it has any. Default: the setting `useTrigger`. */
+  readonly triggered?: boolean | undefined
+  /** The names of its first hosts: the queue appears together with their queues. Default: none. See {@link Queue.addHost}. */
+  readonly addHosts?: readonly string[] | undefined
 }
 
 /** How a queue is uninstalled. */
@@ -88,43 +93,94 @@ export async function installQueue(
   settings: Settings,
   options: InstallOptions,
 ): Promise<void> {
-  const { force: replace = false } = options
+  const { force: replace = false, triggered = settings.useTrigger } = options
   checkFlag('force', replace)
+  checkFlag('triggered', triggered)
   checkLockKind(options.lockKind)
   checkClaims(options)
+  const hosts = checkHosts(options.addHosts)
   if (replace) await checkReplaceable(layout)
   const owner = ownerOf(settings, 'queue')
   const fileSystem = await findFileSystem(layout, settings)
   const isRename = claimsFor(options, fileSystem) === 'rename'
   if (isRename && fileSystem.reach !== Reach.local) await checkMount(layout)
   const isFcntl = !isRename && lockKindFor(options.lockKind, fileSystem) === 'fcntl'
+  const own = isRename ? [...layout.directories, CLAIMED_DIRECTORY] : layout.directories
+  const markers: readonly (readonly [name: string, text: string])[] = isRename
+    ? [
+        [RENAME_MARKER, ''],
+        [path.basename(layout.downPath), GUARD_TEXT],
+      ]
+    : isFcntl
+      ? [[LOCK_MARKER, '']]
+      : []
+  const queues = ['', ...hosts.map((host) => path.join(settings.hosts, host))]
+  const failure = await build(layout, {
+    root: layout.root,
+    name: layout.name,
+    directories: queues.flatMap((queue) => [
+      ...(queue === '' ? [] : [queue]),
+      ...own.map((directory) => path.join(queue, directory)),
+      ...(queue === '' && hosts.length > 0 ? [settings.hosts] : []),
+    ]),
+    files: queues.flatMap((queue) => markers.flatMap(([name, text]) => [path.join(queue, name), text])),
+    // Their modes are those of the first implementation.
+    fifos:
+      !triggered || layout.parent !== undefined
+        ? []
+        : [
+            { name: settings.trigger, mode: settings.itemMode },
+            ...(hosts.length > 0 ? [{ name: settings.hostsTrigger, mode: settings.queueMode }] : []),
+          ],
+    mode: settings.queueMode,
+    ...owner,
+    replace,
+  })
+  if (failure !== undefined) throw failure
+  if (isFcntl) warnOfUnwritable(layout, settings)
+}
+
+/**
+ * Makes the directory of the host queues. Harmless if it exists.
+ *
+ * @throws {@link QueueExistsError} if a file has its name, or a file system error.
+ */
+export async function makeHostsDirectory(queue: Layout, settings: Settings): Promise<void> {
+  const directory = hostsPath(queue, settings)
+  // An empty directory that exists is never replaced: another process may just be making a host in it.
+  if (await isDirectory(directory)) return
+  const failure = await build(queue, {
+    root: queue.path,
+    name: settings.hosts,
+    directories: [],
+    files: [],
+    mode: settings.queueMode,
+    ...ownerOf(settings, 'queue'),
+    replace: false,
+  })
+  if (failure !== undefined && !(await isDirectory(directory))) throw failure
+}
+
+/** Builds a directory under a hidden name, and gives it its name. @returns What has failed. */
+async function build(layout: Layout, plan: Omit<InstallPlan, 'hidden'>): Promise<FsqError | undefined> {
   for (let attempt = 1; ; attempt++) {
-    const hidden = hiddenName()
-    const result = await native.install({
-      root: layout.root,
-      hidden,
-      name: layout.name,
-      directories: isRename ? [...layout.directories, CLAIMED_DIRECTORY] : layout.directories,
-      files: isRename
-        ? [RENAME_MARKER, '', path.basename(layout.downPath), GUARD_TEXT]
-        : isFcntl
-          ? [LOCK_MARKER, '']
-          : [],
-      mode: settings.queueMode,
-      ...owner,
-      replace,
-    })
+    const result = await native.install({ ...plan, hidden: hiddenName() })
     if (result.leftover !== undefined)
-      await removeLeftover(path.join(layout.root, pathText(result.leftover)), 'which was a queue')
+      await removeLeftover(path.join(plan.root, pathText(result.leftover)), 'which was a queue')
     const failure = failureIn(result)
-    if (failure === undefined) {
-      if (isFcntl) warnOfUnwritable(layout, settings)
-      return
-    }
+    if (failure === undefined) return undefined
     // Another process has this hidden name; it does not concern the queue's own name.
     if (failure.errno === -EEXIST && failure.syscall === 'mkdirat' && attempt < MOST_ATTEMPTS) continue
-    throw installError(layout, failure, result.published)
+    return installError(layout, failure, result.published)
   }
+}
+
+/** The names of the hosts, each once. @throws {@link SettingError} or {@link QueueNameError} */
+function checkHosts(hosts: readonly string[] | undefined): readonly string[] {
+  if (hosts === undefined) return []
+  if (!Array.isArray(hosts)) throw new SettingError('addHosts', hosts, 'an array of the names of hosts')
+  for (const host of hosts) checkQueueName(host)
+  return [...new Set<string>(hosts as readonly string[])]
 }
 
 function checkLockKind(lockKind: LockKind | undefined): void {
@@ -205,6 +261,9 @@ export async function uninstallQueue(
   const { force = false } = options
   checkFlag('force', force)
   const target = await realLayout(layout)
+  // A host without all its directories cannot be worked, and nothing else removes it.
+  if (force && target.parent !== undefined && !(await hasAllPlaces(target)))
+    return takeApart(target, settings, force)
   await checkIsQueue(target)
   // Checked before the queue is taken down, too, because that ends the loops of its workers, and a refusal must not
   // do so.
@@ -272,10 +331,10 @@ function installError(layout: Layout, failure: Failure, published: boolean): Fsq
   if (published) return new NotDurableError(layout.name, { cause }, 'install')
   const isRename = failure.syscall === 'rename'
   if (isRename && (failure.errno === -ENOTEMPTY || failure.errno === -EEXIST)) {
-    return new QueueExistsError(`The queue ${name} exists in ${layout.root}`, {
+    return new QueueExistsError(`The ${shownName(layout)} exists in ${layout.root}`, {
       cause,
-      advice: `Use it with new Queue(${name}), or replace it with all its items with the option force`,
-      adviceKey: 'use-or-replace-queue',
+      advice: `Use it with ${layout.parent === undefined ? 'new Queue' : 'queue.host'}(${name}), or replace it with all its items with the option force`,
+      adviceKey: layout.parent === undefined ? 'use-or-replace-queue' : 'use-or-replace-host',
     })
   }
   if (isRename && failure.errno === -ENOTDIR) {
@@ -327,14 +386,26 @@ async function checkEmpty(layout: Layout, settings: Settings): Promise<void> {
     const { length } = await entriesOf(waiting, 'look for items in', layout)
     if (length > 0) throw notEmpty(layout, waiting, length)
   }
-  const { length } = await claimedIn(layout.claimedPath)
-  if (length > 0) throw notEmpty(layout, layout.claimedPath, length)
+  for (const claimed of await claimedPlaces(layout.path, layout, settings)) {
+    const { length } = await claimedIn(claimed)
+    if (length > 0) throw notEmpty(layout, claimed, length)
+  }
 }
 
-/**
- * The directories with waiting items, relative to the queue: its queue/, and the queues of hosts, which the first
- * implementation has.
- */
+/** The directories with claimed items of queues that claim by renaming: its own one, and those of its hosts. */
+async function claimedPlaces(
+  directory: string,
+  layout: Layout,
+  { hosts }: Settings,
+): Promise<readonly string[]> {
+  const names = await entriesOf(path.join(directory, hosts), 'look for items of hosts in', layout)
+  const claimed = path.basename(layout.claimedPath)
+  return ['', ...names.map((host) => path.join(hosts, host))].map((queue) =>
+    path.join(directory, queue, claimed),
+  )
+}
+
+/** The directories with waiting items, relative to the queue: its queue/, and the queues of its hosts. */
 async function waitingPlaces(
   directory: string,
   layout: Layout,
@@ -360,12 +431,12 @@ async function entriesOf(directory: string, doing: string, layout: Layout): Prom
 
 function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmptyError {
   return new QueueNotEmptyError(
-    `${count === 1 ? '1 item waits' : `${count} items wait`} in the queue ${inspect(layout.name)} ` +
+    `${count === 1 ? '1 item waits' : `${count} items wait`} in the ${shownName(layout)} ` +
       `(${inspect(waiting)}), so it is not uninstalled`,
     {
       path: waiting,
       advice: 'Let workers finish them, or remove them together with the queue (option force)',
-      adviceKey: 'empty-queue',
+      adviceKey: layout.parent === undefined ? 'empty-queue' : 'empty-host',
     },
   )
 }
@@ -422,10 +493,11 @@ async function removeEmptyQueue(
     }
   }
   // Items come to claimed/ from queue/ alone, so none comes there from now on.
-  const claimed = path.join(aside, path.basename(layout.claimedPath))
   try {
-    const { length } = await claimedIn(claimed)
-    if (length > 0) throw notEmpty(layout, layout.claimedPath, length)
+    for (const claimed of await claimedPlaces(aside, layout, settings)) {
+      const { length } = await claimedIn(claimed)
+      if (length > 0) throw notEmpty(layout, path.join(layout.path, path.relative(aside, claimed)), length)
+    }
   } catch (error) {
     await putBack(layout, aside, hidden, removed)
     throw error

@@ -24,8 +24,10 @@ export interface Layout {
   readonly renameDownPath: string
   /** The directory of claimed items, of a queue with claims by renaming. */
   readonly claimedPath: string
-  /** The FIFO that wakes a listener. */
+  /** The FIFO that wakes a listener. The host queues of a queue share one. */
   readonly triggerPath: string
+  /** Of a host queue: the queue whose items it has. */
+  readonly parent?: Layout
   /** The names of the four directories, by {@link Place}. */
   readonly directories: readonly string[]
 }
@@ -77,6 +79,36 @@ export function layoutOf(name: string, settings: Settings): Layout {
     triggerPath: path.join(queue, settings.trigger),
     directories: [settings.queue, settings.tmp, settings.done, settings.fail],
   }
+}
+
+/** The directory of the host queues of a queue (fsq standard, section 12). */
+export function hostsPath(queue: Layout, { hosts }: Settings): string {
+  return path.join(queue.path, hosts)
+}
+
+/** The FIFO that the host queues of a queue share. */
+export function hostsTriggerPath(queue: Layout, { hostsTrigger }: Settings): string {
+  return path.join(queue.path, hostsTrigger)
+}
+
+/**
+ * The layout of the queue of a host.
+ *
+ * @throws {@link QueueNameError} if the name is not valid for a queue.
+ */
+export function hostLayoutOf(parent: Layout, host: string, settings: Settings): Layout {
+  return {
+    ...layoutOf(host, { ...settings, root: hostsPath(parent, settings) }),
+    triggerPath: hostsTriggerPath(parent, settings),
+    parent,
+  }
+}
+
+/** The queue and, of a host queue, its host, as messages name them. */
+export function shownName({ name, parent }: Layout): string {
+  return parent === undefined
+    ? `queue ${inspect(name)}`
+    : `host ${inspect(name)} of the queue ${inspect(parent.name)}`
 }
 
 /** The absolute paths of the directories of a queue. */

@@ -22,8 +22,8 @@ import {
 import type { Failure } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import { BESIDE, type FileCalls, HERE } from './calls.js'
-import { downFileOf } from './claim-kind.js'
-import type { Layout } from './layout.js'
+import { claimKindSync, downFileOf } from './claim-kind.js'
+import { type Layout, shownName } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
 import { leaseOf, leaseOfSync, mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
@@ -76,6 +76,7 @@ export class QueueDirectory {
       RENAME_MARKER,
       CLAIMED_DIRECTORY,
       downOfRename(settings.down),
+      ...(layout.parent === undefined ? [] : [layout.parent.path]),
     ]
     this.#locking = settings.lock
     this.#allowNetwork = settings.allowNetwork
@@ -191,19 +192,34 @@ export class QueueDirectory {
   /** {@link checkUp} of the queue that the path names now. Nothing where the look may wait for a server: the scan looks by itself. */
   checkUpByPath(): void {
     if (this.#isLocal && existsSync(this.#downPath)) throw this.downError()
+    if (this.#isLocal && this.#parentDown !== undefined) throw this.downError()
   }
 
   get #downPath(): string {
     return downFileOf(this.layout, this.#claimsByRename ? 'rename' : 'lock')
   }
 
+  /** Of a host queue whose queue is down: that queue, and its down file. */
+  get #parentDown(): { readonly layout: Layout; readonly downPath: string } | undefined {
+    const { parent } = this.layout
+    if (parent === undefined) return undefined
+    try {
+      const downPath = downFileOf(parent, claimKindSync(parent))
+      return existsSync(downPath) ? { layout: parent, downPath } : undefined
+    } catch {
+      // The scan looks by itself, and tells what is wrong.
+      return undefined
+    }
+  }
+
   downError(): QueueDownError {
-    const { name } = this.layout
-    const downPath = this.#downPath
-    return new QueueDownError(
-      `The queue ${inspect(name)} is down (${downPath} exists), so it is not scanned`,
-      { path: downPath, advice: 'Take it up again with queue.up()', adviceKey: 'take-up' },
-    )
+    const own = { layout: this.layout, downPath: this.#downPath }
+    const { layout, downPath } = this.#parentDown ?? own
+    return new QueueDownError(`The ${shownName(layout)} is down (${downPath} exists), so it is not scanned`, {
+      path: downPath,
+      advice: 'Take it up again with queue.up()',
+      adviceKey: layout.parent === undefined ? 'take-up' : 'take-up-host',
+    })
   }
 
   /**

@@ -63,8 +63,18 @@ export function isMissing(error: unknown): boolean {
  *
  * @param syscall - The call that found this out.
  */
-export function queueMissing({ name, root, path: queue }: Layout, syscall: string): QueueMissingError {
+export function queueMissing(
+  { name, root, path: queue, parent }: Layout,
+  syscall: string,
+): QueueMissingError {
   const shown = inspect(name)
+  if (parent !== undefined) {
+    return new QueueMissingError(`The queue ${inspect(parent.name)} has no host ${shown} (${queue})`, {
+      cause: systemError({ errno: -ENOENT, syscall, path: queue }),
+      advice: `Add it with queue.addHost(${shown})`,
+      adviceKey: 'add-host',
+    })
+  }
   return new QueueMissingError(`There is no queue ${shown} in ${root}`, {
     cause: systemError({ errno: -ENOENT, syscall, path: queue }),
     advice: `Install it with Queue.install(${shown}), or set the option 'root' (FSQ_ROOT) to the directory that it is in`,

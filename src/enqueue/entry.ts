@@ -26,7 +26,7 @@ export interface EnqueueSyncOptions {
   readonly delay?: number | undefined
   /**
    * Whether to pull the trigger once the item is in the queue. It is no error if no process listens. Any other failure is
-   * reported instead of thrown, because the item is in the queue. Default: the setting `useTrigger`.
+   * reported instead of thrown, because the item is in the queue. Default: the option `useTrigger` of the handle.
    */
   readonly trigger?: boolean | undefined
 }

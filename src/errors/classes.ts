@@ -16,6 +16,10 @@ export type AdviceKey =
   | 'make-root'
   | 'name-queue'
   | 'take-up'
+  | 'take-up-host'
+  | 'add-host'
+  | 'use-or-replace-host'
+  | 'empty-host'
   | 'use-or-replace-queue'
   | 'empty-queue'
   | 'leave-network'
@@ -422,7 +426,8 @@ export class ItemGoneError extends FsqError {
  * This worker has lost its claims in a queue that several machines share: for most of the file system's lease, its machine was cut off from
  * the server or stood still, or the server says that the lock is gone. Or it has lost a delivery of a message: see `jetstreamSource()` of
  * `fsq/nats`. Another worker has the item, or will have it. `item.signal` is aborted with this error. Stop the work on the item, and undo
- * what only one worker may do.
+ * what only one worker may do. If the answer to its finish was lost together with the lock, a worker gets this error although it has
+ * finished the item: never do two workers believe that they have.
  */
 export class ClaimLostError extends ItemGoneError {
   static override readonly code: string = 'ERR_FSQ_CLAIM_LOST'

@@ -6,7 +6,7 @@
 import type { Stats } from 'node:fs'
 import path from 'node:path'
 
-import { WORKER_LOCK, parseWorkerName } from '../directory/claimed.js'
+import { isClaimedName, parseWorkerName } from '../directory/claimed.js'
 import type { Layout } from '../directory/layout.js'
 import { LOCK_MARKER } from '../settings.js'
 import { ageText } from './age-text.js'
@@ -72,7 +72,7 @@ async function* auditWorker(
 ): AsyncGenerator<LocatedFinding, void, undefined> {
   let items = 0
   for await (const entry of entriesOf(about.path, slices, true)) {
-    if (entry.raw === WORKER_LOCK) continue
+    if (!isClaimedName(entry.raw)) continue
     if (entry.info.isFile()) items++
     else yield foreignItem(about, entry)
   }

@@ -30,6 +30,7 @@ import {
 } from '../settings.js'
 import { ageText } from './age-text.js'
 import { auditClaimed } from './audit-claimed.js'
+import { auditHosts } from './audit-hosts.js'
 import { auditMeta } from './audit-meta.js'
 import { auditReceived } from './audit-received.js'
 import { type Entry, entriesOf, isDelayed, nameText } from './entries.js'
@@ -148,6 +149,8 @@ export async function* auditQueue(
       else if (place === Place.queue) yield* auditItem(file, entry, settings, neededMode(own, isFcntl))
     }
   }
+  if (layout.parent === undefined)
+    yield* auditHosts(layout, settings, (host) => auditQueue(host, settings, slices))
 }
 
 /** Findings about entries of a queue other than its four directories. */

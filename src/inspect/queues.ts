@@ -10,7 +10,7 @@ import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { FileCalls } from '../directory/calls.js'
-import { type Layout, layoutOf } from '../directory/layout.js'
+import { type Layout, hostLayoutOf, hostsPath, layoutOf } from '../directory/layout.js'
 import { rootMissing } from '../directory/presence.js'
 import type { Settings } from '../settings.js'
 
@@ -29,6 +29,20 @@ export function queuesIn(settings: Settings): readonly Layout[] {
     .filter((layout) =>
       layout.directories.some((directory) => mayBeDirectory(path.join(layout.path, directory))),
     )
+}
+
+/** The layouts of the hosts of a queue, sorted by name, without hidden ones. None where they cannot be listed. */
+export function hostLayoutsIn(queue: Layout, settings: Settings): readonly Layout[] {
+  const directory = hostsPath(queue, settings)
+  try {
+    return fs
+      .readdirSync(directory)
+      .filter((name) => !name.startsWith('.') && mayBeDirectory(path.join(directory, name)))
+      .sort()
+      .map((name) => hostLayoutOf(queue, name, settings))
+  } catch {
+    return []
+  }
 }
 
 /** Looks through queues one by one. One that cannot be read does not keep the others from being looked through. */

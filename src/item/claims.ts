@@ -17,6 +17,7 @@
  *
  * @module
  */
+import os from 'node:os'
 import { inspect } from 'node:util'
 
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -25,6 +26,7 @@ import {
   type FinishError,
   type FsqError,
   ItemFinishedError,
+  ItemGoneError,
   QueueClosedError,
 } from '../errors/classes.js'
 import type { Failure } from '../errors/errno.js'
@@ -117,6 +119,7 @@ export class Claim {
   #opened(result: number | Failure): number {
     if (!isFailure(result)) return result
     if (result.errno === -EOWNERDEAD) throw this.lostError('read')
+    if (result.errno === -ESTALE) throw this.removedError('read')
     throw fileSystemError({ ...result, path: this.name }, `read the item ${this.#id}`)
   }
 
@@ -191,6 +194,18 @@ export class Claim {
     )
   }
 
+  /**
+   * Of a claim by rename: nothing is left of its queue.
+   *
+   * @param doing - Follows 'Cannot', as `read`.
+   */
+  removedError(doing: string, cause?: Error): ItemGoneError {
+    return new ItemGoneError(
+      `Cannot ${doing} the item ${this.#id}: its queue has been removed or replaced, and the item with it`,
+      { cause, advice: 'Stop the workers of a queue before you remove or replace it' },
+    )
+  }
+
   /** {@link check} for a read in flight, which goes on when the queue handle is closed: its descriptor stays open until it has ended. */
   checkNotReleased(doing: string): void {
     if (this.state === 'released' && !this.#isCutOff) this.check(doing)
@@ -236,6 +251,7 @@ interface Unfinished {
   readonly cancel: () => void
 }
 
+const { ESTALE } = os.constants.errno
 const GIVE_BACK_MS = 1000
 // Most claims end sooner, and registering an item costs more than all else that this thread does for it.
 const REGISTER_MS = 1000

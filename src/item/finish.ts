@@ -228,6 +228,7 @@ export class Finish {
     if (failure !== undefined && isGone(failure)) {
       claims.gone(this.#claim)
       this.#isGone = true
+      if (this.#claim.isRename) throw this.#claim.removedError(`finish (${action})`, cause)
       const what =
         failure.errno === -EBADF
           ? 'its descriptor was closed by other code of this process, and with it its lock is gone'

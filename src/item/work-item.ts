@@ -117,8 +117,12 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
 
   /**
    * A fencing number, of an item in a queue whose claims are renames: each later claim of the item has a greater one. Hand it on to what the
-   * work changes: a database, say, can refuse a smaller number than it has seen for this item, as of a worker whose machine was cut off. It
-   * is the time of the claim in microseconds, by the clock of the file system. `undefined` in other queues, which need none: there
+   * work changes: a database, say, can refuse a smaller number than it has seen for this item, as of a worker whose machine was cut off. The
+   * numbers of different items say nothing about each other.
+   *
+   * It is the time of the claim in microseconds, by the clock of the file system. Many of these clocks stand still for some milliseconds, so an
+   * item goes back to the queue only once the clock has gone on since its claim. A clock that is set back makes later numbers smaller, and so
+   * may another machine's clock on GlusterFS and CephFS, where each machine stamps files itself. `undefined` in other queues, which need none: there
    * a claim lasts as long as its process.
    */
   get claim(): number | undefined {

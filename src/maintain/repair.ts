@@ -4,11 +4,13 @@
  * @module
  */
 import { constants } from 'node:fs'
-import { rmdir } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
+import path from 'node:path'
 
 import { Place } from '../addon/native.js'
 import type { FileCalls } from '../directory/calls.js'
 import { claimKindBy } from '../directory/claim-kind.js'
+import { WORKER_OWNED } from '../directory/claimed.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { receivedPath } from '../directory/received.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -16,7 +18,7 @@ import { FsqError, SettingError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import { findingsIn, plainFinding } from '../inspect/audit.js'
 import type { Finding, Fix, FoundFile, LocatedFinding } from '../inspect/finding.js'
-import { isOfSystem } from '../inspect/queues.js'
+import { hostLayoutsIn, isOfSystem } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
 import type { RawName } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
@@ -77,16 +79,21 @@ export async function repair(
     throw new SettingError('claims', claims, "'rename'")
   directory.checkOpen()
   const calls = await directory.findCalls()
-  const converted =
-    claims === undefined ? undefined : await convert(directory.layout, settings, dryRun, calls)
+  const converted: Converted[] = []
+  if (claims !== undefined)
+    for (const layout of [directory.layout, ...hostLayoutsIn(directory.layout, settings)]) {
+      const found = await convert(layout, settings, dryRun, calls)
+      if (found !== undefined) converted.push(found)
+    }
   const findings: LocatedFinding[] = []
   // All of them first: a directory that changes while it is listed may show a file twice or not at all.
   for await (const finding of findingsIn(directory, settings)) findings.push(finding)
   const mended: Finding[] = []
   const unmended: UnmendedFinding[] = []
-  if (converted?.reason === undefined)
-    mended.push(...(converted === undefined ? [] : [plainFinding(converted)]))
-  else unmended.push({ ...plainFinding(converted), reason: converted.reason })
+  for (const { reason, ...finding } of converted) {
+    if (reason === undefined) mended.push(plainFinding(finding))
+    else unmended.push({ ...plainFinding(finding), reason })
+  }
   const slices = new Slices(() => {
     directory.checkOpen()
   })
@@ -99,6 +106,9 @@ export async function repair(
   return { mended, unmended }
 }
 
+/** A queue that was to be converted, with the reason if nothing was changed. */
+type Converted = LocatedFinding & { readonly reason: string | undefined }
+
 /**
  * Converts a queue whose workers lock items.
  *
@@ -110,7 +120,7 @@ export async function convert(
   settings: Settings,
   dryRun: boolean,
   calls: FileCalls,
-): Promise<(LocatedFinding & { readonly reason: string | undefined }) | undefined> {
+): Promise<Converted | undefined> {
   if (!(await isConvertible(layout))) return undefined
   const refusals = await mountRefusals(layout.path)
   const refusal =
@@ -191,6 +201,7 @@ export async function mend(
       return undefined
     }
     case 'remove empty directory':
+      await rm(path.join(file, WORKER_OWNED), { force: true })
       await rmdir(file)
       return undefined
     case 'make directory':

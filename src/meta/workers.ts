@@ -13,8 +13,8 @@ import path from 'node:path'
 import { type LockKind, Place } from '../addon/native.js'
 import type { FileCalls } from '../directory/calls.js'
 import { claimKindBy } from '../directory/claim-kind.js'
-import { WORKER_LOCK, parseWorkerName, workerPath } from '../directory/claimed.js'
-import { type Layout, isDeleted, placePath } from '../directory/layout.js'
+import { WORKER_LOCK, isClaimedName, parseWorkerName, workerPath } from '../directory/claimed.js'
+import { type Layout, placePath } from '../directory/layout.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -126,7 +126,7 @@ async function claimedItems(
   calls: FileCalls,
 ): Promise<readonly ItemInHand[]> {
   const names = await namesIn(workerPath(layout, worker), calls)
-  const items = names.filter((raw) => raw !== WORKER_LOCK && !isDeleted(raw))
+  const items = names.filter(isClaimedName)
   return items.toSorted().map((raw) => namesOf(raw, settings))
 }
 

@@ -191,12 +191,10 @@ export class Waiter {
   #arm(): boolean {
     const { handle } = this.#pass
     const { layout, isLocal } = this.#context.directory
-    const failure = native.armWatch(
-      this.#watch,
-      layout.path,
-      placePath(layout, Place.queue),
-      isLocal ? undefined : handle,
-    )
+    const items = placePath(layout, Place.queue)
+    const failure = isLocal
+      ? native.armWatch(this.#watch, layout.path, items, layout.parent?.path)
+      : native.armWatch(this.#watch, layout.path, items, undefined, handle)
     this.#watched = failure === undefined ? handle : undefined
     this.#isShared = handle !== undefined && native.fileSystemOf(handle).reach !== Reach.local
     if (failure !== undefined) warnOnce(failure)

@@ -80,6 +80,11 @@ export class Pool<Item extends WorkableItem> {
     return Math.max(0, this.#concurrency - this.#runs.size - this.#starting.length)
   }
 
+  /** How many items it has taken that are not gone. */
+  get size(): number {
+    return this.#runs.size + this.#starting.length + this.#suspects.length
+  }
+
   /** Whether there is no place for another item. */
   get isFull(): boolean {
     return this.room === 0

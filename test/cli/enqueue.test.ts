@@ -246,27 +246,30 @@ describe('the trigger', () => {
     expect(stdout.trim()).toBe('00')
   })
 
-  test('is pulled once, by the option and the setting', async () => {
+  test('is pulled once, by the option, and not by the variable', async () => {
     expect((await bed.sh('fsq install -f -t q')).code).toBe(0)
     const { O_RDWR, O_NONBLOCK } = fs.constants
     const listener = fs.openSync(bed.path('q', 'trigger-s'), O_RDWR | O_NONBLOCK)
     try {
       const env = { FSQ_USE_TRIGGER: '1' }
-      for (const flags of ['-t -e', '-e', '-t --batch']) {
+      for (const flags of ['-t -e', '-t --batch']) {
         const { code, stderr } = await bed.sh(`fsq enqueue ${flags} q`, { env, input: '["a"]' })
         expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
         expect(fs.readSync(listener, Buffer.alloc(9))).toBe(1)
       }
+      expect((await bed.sh('fsq enqueue -e q', { env })).code).toBe(0)
+      expect(() => fs.readSync(listener, Buffer.alloc(9))).toThrow('EAGAIN')
     } finally {
       fs.closeSync(listener)
     }
   })
 
-  test('is pulled by the setting', async () => {
-    const { code, stderr } = await bed.sh('fsq enqueue -e q a', { env: { FSQ_USE_TRIGGER: '1' } })
-    expect(code).toBe(0)
-    expect(stderr).toContain('trigger-s')
+  test('is not asked for by the variable, which makes an installation create it', async () => {
+    const env = { FSQ_USE_TRIGGER: '1' }
+    expect(await bed.sh('fsq enqueue -e q a', { env })).toEqual({ code: 0, stdout: '', stderr: '' })
     expect(bed.state()).toEqual({ queue: ['0_a'] })
+    expect(await bed.sh('fsq install -a h q2', { env })).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect(Object.keys(bed.state('q2'))).toEqual(['hosts', 'hosts-trigger-s', 'trigger-s'])
   })
 })
 

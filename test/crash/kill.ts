@@ -10,7 +10,7 @@ import { NAME, contentOf, scenarios } from '../support/scenarios.mjs'
 
 const WIDTH = 3
 const CHANGING =
-  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir)|claim\.(complete|unlock)|log\.(open|chmod|write)|install\.(mkdir|marker|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
+  /^(enqueue\.(open|write|copy|chown|chmod|utimens|link|unlink|fsyncdir)|finish\.(utimens|rename|link|unlink|fsyncdir|disown)|claim\.(complete|unlock|rename)|worker\.(guard|mkdir|own|open|write|clock|disown|unlink|rmdir)|takeover\.disown|log\.(open|chmod|write)|install\.(mkdir|marker|lock|chown|chmod|rename|fsyncroot|cleanup)|retire\.)/
 const killedAt = new Set<string>()
 const TAKEN = 'taken'
 const DIRECTORIES = ['done', 'fail', 'queue', 'tmp']
@@ -129,6 +129,8 @@ async function verify(scenario: Scenario, child: Child, root: string): Promise<v
       return verifyEnqueue(scenario, child, root)
     case 'work':
       return verifyWork(scenario, child, root)
+    case 'shared':
+      return verifyShared(scenario, child, root)
     case 'install':
       return verifyInstall(scenario, child, root)
     default:
@@ -232,6 +234,49 @@ async function verifyWork(scenario: Scenario, child: Child, root: string): Promi
     if (scenario.action !== 'discard') expect(ends).toHaveLength(1)
     for (const { where } of ends) expect(['done', 'fail']).toContain(where)
   }
+}
+
+/** The names of the items that dead workers have in claimed/. */
+function claimedIn(queue: string): string[] {
+  const claimed = path.join(queue, 'claimed')
+  return fs
+    .readdirSync(claimed)
+    .flatMap((worker) => fs.readdirSync(path.join(claimed, worker)))
+    .filter((name) => !name.startsWith('.'))
+}
+
+/** Each item is somewhere, the next worker runs those that were not finished, and no directory of a dead worker has anything left. */
+async function verifyShared(scenario: Scenario, child: Child, root: string): Promise<void> {
+  const queue = path.join(root, NAME)
+  expect(child.said('torn')).toEqual([])
+  const did = child.said('did').map(({ label }) => label as string)
+  const ended = filesOf(queue)
+    .filter(({ where }) => where === 'done' || where === 'fail')
+    .map(({ name }) => labelOf(name))
+  const waiting = [...filesOf(queue, 'queue').map(({ name }) => name), ...claimedIn(queue)].map(labelOf)
+  expectWhole(filesOf(queue))
+  for (const label of scenario.labels) {
+    const isDiscarded = scenario.action === 'discard' && !waiting.includes(label)
+    expect({ label, isThere: ended.includes(label) || waiting.includes(label) || isDiscarded }).toEqual({
+      label,
+      isThere: true,
+    })
+    if (did.includes(label) && scenario.action === 'done') expect(ended).toContain(label)
+  }
+  const { ran } = await workOff(root, NAME)
+  const runs = ran.map(labelOf)
+  const left = [...new Set(waiting)].filter((label) => !ended.includes(label))
+  expect(runs.toSorted()).toEqual(left.toSorted())
+  const after = filesOf(queue)
+  expect(after.map(({ name }) => labelOf(name)).toSorted()).toEqual([...ended, ...left].toSorted())
+  for (const { where, links } of after) expect({ where, links }).toEqual({ where: 'done', links: 1 })
+  const next = new Queue(NAME, { root })
+  for await (const { id } of next.scan()) expect(id).toBeUndefined()
+  await next.close()
+  // A take-over leaves an empty directory alone: a worker may just be making it.
+  const claimed = path.join(queue, 'claimed')
+  for (const worker of fs.readdirSync(claimed))
+    expect([[], ['.owned']]).toContainEqual(fs.readdirSync(path.join(claimed, worker)))
 }
 
 async function workOffWithout(root: string): Promise<string[]> {

@@ -7,16 +7,19 @@ import { type ScenarioName, trace } from './kill.js'
 // Reached by what the other tests of this folder do, and by no scenario.
 const ELSEWHERE: readonly string[] = [
   'install.cleanup',
+  // Of queues with a trigger: test/hosts.
+  'install.fifo',
   // Only of an item whose descriptor was asked for.
   'finish.fstat',
   // Only root gives files away.
   'log.chown',
   // Of queues whose claims are renames: test/rename.
   ...['enqueue.delayed', 'finish.delayed', 'claim.access', 'claim.rename', 'item.open', 'fence.read'],
-  ...['guard', 'mkdir', 'chown', 'chmod', 'open', 'write', 'lock', 'look', 'fsync', 'unlink', 'rmdir'].map(
+  ...['guard', 'mkdir', 'chown', 'chmod', 'own', 'open', 'write', 'lock', 'look', 'fsync'].map(
     (call) => `worker.${call}`,
   ),
-  ...['open', 'lock', 'look', 'read'].map((call) => `takeover.${call}`),
+  ...['worker.disown', 'worker.unlink', 'worker.rmdir', 'finish.disown'],
+  ...['open', 'lock', 'disown', 'look', 'read'].map((call) => `takeover.${call}`),
   // Of a receiver: test/receive.
   ...['receive.look', 'receive.rename'],
   ...['lock.look', 'lock.open', 'lock.fstat', 'lock.lock', 'lock.stat'],

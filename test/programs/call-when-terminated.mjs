@@ -10,13 +10,35 @@ import { Worker, isMainThread, parentPort, workerData } from 'node:worker_thread
 import { addon, appears, job, say } from '../support/program.mjs'
 
 const ADDON = Object.keys(createRequire(import.meta.url).cache).find((file) => file.endsWith('.node'))
+/** Functions that do something else in a queue whose claims are renames. */
+const BY_RENAME = [
+  ...['claim', 'claimSync', 'finish', 'finishSync', 'release', 'openItem', 'openItemSync', 'lendClaim'],
+  ...[
+    'isLost',
+    'isDown',
+    'isDownSync',
+    'makeWorker',
+    'retireWorker',
+    'workerName',
+    'fence',
+    'seize',
+    'closeQueue',
+  ],
+]
 const NAMES = ['queue', 'tmp', 'done', 'fail', 'down', 'marker', 'claims-rename', 'claimed', 'down-rename']
+const NUMBERS_A_BATCH = 6
 
 /** The arguments of each function. */
-async function argumentsOf({ root, at }) {
-  const queue = addon.openQueueSync(path.join(root, 'q'), NAMES, true)
+async function argumentsOf({ root, at, name }, queue) {
   const listing = () => addon.listSync(queue, 0, 0)
   const skipped = addon.newSkipped()
+  let claimed = 1e9
+  if (name === 'r') {
+    for (const item of ['a', 'b'])
+      fs.writeFileSync(path.join(root, name, 'queue', `_1_${at}_0_${item}_0_x`), 'x')
+    const [numbers] = addon.claimSync(queue, listing(), 1, 10, 100, 37, skipped)
+    claimed = numbers[NUMBERS_A_BATCH]
+  }
   const values = {
     delimiter: 95,
     escape: 37,
@@ -40,7 +62,7 @@ async function argumentsOf({ root, at }) {
     replace: false,
   }
   const form = addon.newItemForm(values)
-  const dead = path.join(root, 'q', 'claimed', `dead${at}`)
+  const dead = path.join(root, name, 'claimed', `dead${at}`)
   fs.mkdirSync(dead, { recursive: true })
   fs.writeFileSync(path.join(dead, '.lock'), '')
   const [seized] = await addon.seize(queue)
@@ -61,8 +83,8 @@ async function argumentsOf({ root, at }) {
     retireWorker: [queue],
     seize: [queue],
     dismiss: [seized.directory],
-    openItem: [1e9],
-    openItemSync: [1e9],
+    openItem: [claimed],
+    openItemSync: [claimed],
     list: [queue, 0, 1, skipped, addon.newStop()],
     listSync: [queue, 0, 1, skipped, addon.newStop()],
     listingSize: [listing()],
@@ -71,7 +93,7 @@ async function argumentsOf({ root, at }) {
     reopenNames: [listing(), [1]],
     isDownSync: [queue, false],
     isDown: [queue, false],
-    isLost: [1],
+    isLost: [claimed],
     makeWorker: [queue],
     noteDown: [],
     noteUmask: [],
@@ -90,15 +112,15 @@ async function argumentsOf({ root, at }) {
     awaitWatch: [watch, true, () => undefined],
     cancelWatch: [watch],
     listNews: [listing(), skipped, watch, ['a'], true, true, 0],
-    finish: [queue, new Float64Array([1e9, 2, 0]), 1, ['a'], false],
-    finishSync: [queue, new Float64Array([1e9, 2, 0]), 1, ['a'], false],
+    finish: [queue, new Float64Array([claimed, 2, 0]), 1, [`a${at}`], false],
+    finishSync: [queue, new Float64Array([claimed, 2, 0]), 1, [`a${at}`], false],
     openPipe: [],
     raiseDescriptor: [0, 100],
     modifiedAt: [root],
     appendLog: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
     appendLogSync: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
-    lendClaim: [1e9],
-    release: [[1e9]],
+    lendClaim: [claimed],
+    release: [[claimed]],
     newItemForm: [values],
     enqueue: many,
     enqueueInLane: many,
@@ -147,11 +169,19 @@ async function argumentsOf({ root, at }) {
 
 if (isMainThread) {
   fs.writeFileSync(path.join(job.root, 'lock'), '')
+  for (const place of ['queue', 'tmp', 'done', 'fail', 'claimed'])
+    fs.mkdirSync(path.join(job.root, 'r', place), { recursive: true })
+  fs.writeFileSync(path.join(job.root, 'r', 'claims-rename'), '')
   const functions = Object.keys(addon).filter((name) => typeof addon[name] === 'function')
-  for (const [at, name] of [...functions, 'dlopen'].entries()) {
-    const [pause, reached] = ['pause', 'reached'].map((what) => path.join(job.root, `${what}-${name}`))
-    say({ begun: name })
-    const worker = new Worker(new URL(import.meta.url), { workerData: { ...job, at, name, reached } })
+  const calls = [
+    ...functions.map((called) => ({ called, name: 'q' })),
+    ...BY_RENAME.map((called) => ({ called, name: 'r' })),
+    { called: 'dlopen', name: 'q' },
+  ]
+  for (const [at, { called, name }] of calls.entries()) {
+    const [pause, reached] = ['pause', 'reached'].map((what) => path.join(job.root, `${what}-${at}`))
+    say({ begun: called, queue: name })
+    const worker = new Worker(new URL(import.meta.url), { workerData: { ...job, at, called, name, reached } })
     const ended = new Promise((resolve, reject) => worker.once('exit', resolve).once('error', reject))
     await new Promise((resolve) => worker.once('message', resolve))
     addon.setFaults(`claim.down#1=pause:${pause}`)
@@ -161,19 +191,19 @@ if (isMainThread) {
     fs.unlinkSync(pause)
     await ended
     addon.setFaults('')
-    say({ name, reached: fs.existsSync(reached) })
+    say({ name: called, reached: fs.existsSync(reached) })
   }
 } else {
-  const { root, name, reached } = workerData
-  const queue = addon.openQueueSync(path.join(root, 'q'), NAMES, true)
-  const given = (await argumentsOf(workerData))[name]
+  const { root, name, called, reached } = workerData
+  const queue = addon.openQueueSync(path.join(root, name), NAMES, true)
+  const given = (await argumentsOf(workerData, queue))[called]
   const list = given.map((_, index) => `given[${index}]`).join(', ')
   // The first call pauses, the last one can be seen from outside.
   const call = new Function(
     'addon, receiver, queue, given, reached',
-    `addon.isDownSync(queue, false); receiver.${name}(${list}); addon.makeFifoSync(reached, 0o600)`,
+    `addon.isDownSync(queue, false); receiver.${called}(${list}); addon.makeFifoSync(reached, 0o600)`,
   )
-  const receiver = name === 'dlopen' ? process : addon
+  const receiver = called === 'dlopen' ? process : addon
   parentPort.once('message', () => call(addon, receiver, queue, given, reached))
   parentPort.postMessage('ready')
 }

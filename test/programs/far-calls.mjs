@@ -39,7 +39,7 @@ for (const name of Object.keys(addon)) {
   const call = addon[name]
   addon[name] = (...args) => {
     // With the handle of a queue, it looks up no path.
-    if (name !== 'armWatch' || (args[3] === undefined && isBelow(args[1]))) {
+    if (name !== 'armWatch' || (args[4] === undefined && isBelow(args[1]))) {
       if (!(name in NATIVE) || isBelow(name.endsWith('Descriptor') ? Math.floor(args[0] / 8) : args[0]))
         note(name, '')
     }

@@ -156,7 +156,7 @@ class Run {
 }
 
 function namesIn(directory) {
-  return fs.readdirSync(directory).filter((name) => name !== '.lock')
+  return fs.readdirSync(directory).filter((name) => !['.lock', '.owned'].includes(name))
 }
 
 let runs = 0

@@ -22,11 +22,14 @@ export function workerNames({ path: queue }: { readonly path: string }): string[
   return fs.existsSync(claimed) ? fs.readdirSync(claimed).sort() : []
 }
 
+/** The files in the directory of a worker that are no items. */
+export const WORKER_FILES: readonly string[] = ['.lock', '.owned']
+
 /** The names of all claimed items. */
 export function claimedNames(queue: { readonly path: string }): string[] {
   return workerNames(queue)
     .flatMap((worker) => fs.readdirSync(path.join(queue.path, 'claimed', worker), { encoding: 'latin1' }))
-    .filter((name) => name !== '.lock')
+    .filter((name) => !WORKER_FILES.includes(name))
     .sort()
 }
 

@@ -169,3 +169,20 @@ onLinux(
     expect(outcome).toEqual([0, 'crashed'])
   },
 )
+
+// There, an item is opened with a flag that makes reads of some file systems need whole blocks.
+onLinux('small contents come with the claim', async () => {
+  const texts = await onNfs<string[]>(`
+    const queue = open()
+    await queue.enqueueMany([{ data: 'x' }, { data: 'y'.repeat(1001) }])
+    const fs = await import('node:fs')
+    const texts = []
+    for await (const item of queue.scan()) {
+      fs.truncateSync(item.path)
+      texts.push(await item.text())
+      await item.done()
+    }
+    await queue.close()
+    return texts`)
+  expect(texts).toEqual(['x', 'y'.repeat(1001)])
+})

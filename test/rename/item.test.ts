@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { ClaimLostError, ItemFinishedError, QueueClosedError } from '../../src/errors/classes.js'
+import { ItemFinishedError, QueueClosedError } from '../../src/errors/classes.js'
 import { itemKey } from '../../src/name/item-name.js'
 import type { Queue } from '../../src/queue.js'
 import { makeDirectory } from '../support/child.js'
@@ -255,12 +255,12 @@ describe('the number of a claim', () => {
 })
 
 describe('while an item is claimed', () => {
-  test('the queue is replaced: the item is lost, and the handle goes on in the new queue', async () => {
+  test('the queue is replaced: the item is gone with the old one, and the handle goes on in the new queue', async () => {
     const queue = await installRename(bed)
     await queue.enqueue('old')
     const item = await takeOne(queue)
     await installRename(bed, { force: true })
-    await expect(item.done()).rejects.toThrow(ClaimLostError)
+    await expect(item.done()).rejects.toMatchObject({ code: 'ERR_FSQ_ITEM_GONE' })
     const id = await queue.enqueue('new')
     expect(await drain(queue)).toEqual([id])
     expect(contents(queue)).toEqual({ ...EMPTY, done: [id] })
@@ -281,12 +281,22 @@ describe('while an item is claimed', () => {
     expect([workerNames(queue), workerNames({ path: bed.path('old') })]).toEqual([[], []])
   })
 
-  test('the queue is uninstalled by force: the item is lost', async () => {
+  test('the queue is uninstalled by force: the item is gone with it', async () => {
     const queue = await installRename(bed)
-    await queue.enqueue('old')
+    const id = await queue.enqueue(Buffer.alloc(200_000))
     const item = await takeOne(queue)
     await bed.open().uninstall({ force: true })
-    await expect(item.done()).rejects.toThrow(ClaimLostError)
+    const why = `the item '${id}': its queue has been removed or replaced, and the item with it`
+    const gone = { name: 'ItemGoneError', code: 'ERR_FSQ_ITEM_GONE' }
+    for (const [doing, attempt] of [
+      ['read', async () => item.text()],
+      ['finish (done)', async () => item.done()],
+    ] as const)
+      await expect(attempt()).rejects.toMatchObject({
+        ...gone,
+        message: expect.stringContaining(`Cannot ${doing} ${why}`),
+      })
+    expect(item.outcome).toBe('gone')
     expect(fs.existsSync(queue.path)).toBe(false)
   })
 

@@ -154,6 +154,23 @@ describe.each([
   })
 })
 
+test('a worker whose items another has finished does not take that for its own finish', async () => {
+  const queue = await installRename(bed)
+  plant(queue, NAME)
+  const owner = new SharedWorker(bed.root)
+  await owner.claim()
+  // It dies before it removes the directory.
+  const taker = new SharedWorker(bed.root, `${GRANTED};worker.disown=kill`)
+  taker.child.tell({ command: 'claim' })
+  expect(await taker.child.ended).toMatchObject({ signal: 'SIGKILL' })
+  expect([names(queue, 'queue'), workerNames(queue)]).toEqual([[NAME], [expect.anything()]])
+  const other = new SharedWorker(bed.root)
+  expect(await other.claim()).toBe(NAME)
+  expect(await other.finish(NAME, 'done')).toEqual({ id: NAME, outcome: 'done' })
+  expect(await owner.finish(NAME, 'done')).toMatchObject({ error: LOST })
+  expect(contents(queue)).toEqual({ ...EMPTY, done: [NAME] })
+})
+
 function all(queue: Queue): unknown {
   return { ...contents(queue), claimed: claimedNames(queue) }
 }

@@ -8,8 +8,9 @@ import process from 'node:process'
 import { beforeEach, describe, expect, test } from '@jest/globals'
 
 import { Child, makeDirectory, until } from '../support/child.js'
+import { WORKER_FILES } from './claimed.js'
 
-const { EINVAL, EEXIST, ENOENT, ENOTEMPTY, EOWNERDEAD, EIO, ESTALE } = {
+const { EBADF, EINTR, EINVAL, EEXIST, ENOENT, ENOTEMPTY, EOWNERDEAD, EIO, ESTALE } = {
   EOWNERDEAD: process.platform === 'linux' ? 130 : 105,
   ...os.constants.errno,
 }
@@ -97,7 +98,7 @@ function files(): Record<string, string[]> {
   const read = (directory: string): string[] =>
     fs
       .readdirSync(path.join(queue, directory))
-      .filter((name) => name !== '.lock')
+      .filter((name) => !WORKER_FILES.includes(name))
       .map((name) => `${name}: ${fs.readFileSync(path.join(queue, directory, name), 'utf8')}`)
       .sort()
   const workers = fs.readdirSync(path.join(queue, 'claimed')).flatMap((worker) => read(`claimed/${worker}`))
@@ -184,14 +185,64 @@ describe('an item', () => {
   test('has a number that grows from claim to claim', async () => {
     const worker = new Worker()
     const name = await worker.enqueue('x')
-    const first = await worker.claimOne()
-    expect(Math.abs(first.claimedAt / 1000 - Date.now())).toBeLessThan(60_000)
-    expect(await worker.finish(name, 'queue')).toBeNull()
-    await until('the clock of the file system has gone on', () => {
-      fs.writeFileSync(path.join(queue, 'tmp', 'clock'), '')
-      return fs.statSync(path.join(queue, 'tmp', 'clock')).ctimeMs * 1000 > first.claimedAt + 1000
+    let last = 0
+    for (let count = 0; count < 20; count++) {
+      const { claimedAt } = await worker.claimOne()
+      expect(claimedAt).toBeGreaterThan(last)
+      last = claimedAt
+      expect(await worker.finish(name, 'queue')).toBeNull()
+    }
+    expect(Math.abs(last / 1000 - Date.now())).toBeLessThan(60_000)
+  })
+
+  describe('goes back only after the clock of the file system has gone on since its claim', () => {
+    /** The first two looks find that it has not. */
+    const standing = (claimedAt: number, then: string): string =>
+      `worker.clock#1=answer:${claimedAt};worker.clock#2=answer:${claimedAt};worker.clock#3=${then}`
+
+    test('to be retried', async () => {
+      const worker = new Worker()
+      const name = await worker.enqueue('x')
+      const { claimedAt } = await worker.claimOne()
+      await worker.ask('setFaults', { faults: standing(claimedAt, `answer:${claimedAt + 1}`) })
+      expect(await worker.finish(name, 'queue', { to: withTries(name, 1) })).toBeNull()
+      expect(await worker.ask('hits')).toMatchObject({ 'worker.clock': 3 })
+      const again = await worker.claimOne()
+      await worker.ask('setFaults', { faults: standing(again.claimedAt, 'kill') })
+      await worker.dieIn('finish', { name: again.name, place: 'queue' })
+      expect(files()).toEqual({ ...NONE, claimed: [`${again.name}: x`] })
     })
-    expect((await worker.claimOne()).claimedAt).toBeGreaterThan(first.claimedAt)
+
+    test('of a worker that has died', async () => {
+      const dead = new Worker()
+      const name = await dead.enqueue('x')
+      const { claimedAt } = await dead.claimOne()
+      dead.child.kill()
+      await dead.child.ended
+      const dying = new Worker(standing(claimedAt, 'kill'))
+      await dying.ask('seize')
+      await dying.dieIn('finish', { name, place: 'queue' })
+      expect(files()).toEqual({ ...NONE, claimed: [`${name}: x`] })
+      expect(await new Worker().takeOver()).toEqual([name])
+    })
+
+    test('but does not wait for a clock that was set back', async () => {
+      const worker = new Worker('worker.clock=answer:0')
+      const [name, other] = [await worker.enqueue('x'), await worker.enqueue('y')]
+      await worker.claim()
+      expect(await worker.finish(name, 'queue')).toBeNull()
+      const { 'worker.clock': looks } = await worker.ask<Record<string, number>>('hits')
+      expect(looks).toBeGreaterThan(1000)
+      expect(await worker.finish(other, 'queue', { to: withTries(other, 1) })).toBeNull()
+    })
+
+    test('and is finished without a look at the clock', async () => {
+      const worker = new Worker()
+      const name = await worker.enqueue('x')
+      await worker.claimOne()
+      expect(await worker.finish(name, 'done')).toBeNull()
+      expect(await worker.ask('hits')).toMatchObject({ 'worker.clock': 0 })
+    })
   })
 
   test('gets an entropy that begins at a random number in each process', async () => {
@@ -348,6 +399,44 @@ describe('a call that was made and has failed', () => {
     expect(files()).toEqual({ ...NONE, queue: [`${withTries(name, 1)}: x`] })
   })
 
+  test('discard: it was made', async () => {
+    const worker = new Worker(`finish.unlink=errno-after:${ENOENT}`)
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    expect(await worker.finish(name, 'discard')).toBeNull()
+    expect(files()).toEqual(NONE)
+  })
+
+  test('retry: it was made, and another worker has claimed the item since', async () => {
+    const pause = path.join(queue, 'pause')
+    const [worker, other] = [new Worker(), new Worker()]
+    const name = await worker.enqueue('x')
+    await worker.claimOne()
+    const faults = `finish.rename=pause-after:${pause};finish.rename=errno-after:${ENOENT}`
+    await worker.ask('setFaults', { faults })
+    const retried = worker.finish(name, 'queue', { to: withTries(name, 1) })
+    await until('the call was made', () => fs.existsSync(pause))
+    await other.claimOne()
+    fs.rmSync(pause)
+    expect(await retried).toBeNull()
+  })
+
+  test('a worker proves that once; the second time, it loses its claims and begins anew', async () => {
+    const worker = new Worker(`finish.rename=errno-after:${ENOENT}`)
+    const names = [await worker.enqueue('x'), await worker.enqueue('y'), await worker.enqueue('z')]
+    await worker.claim()
+    const [first = '', second = '', third = ''] = names
+    expect(await worker.finish(first, 'done')).toBeNull()
+    expect(await worker.finish(second, 'done')).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+    expect(await worker.finish(third, 'done')).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+    expect(files()).toMatchObject({ done: [`${first}: x`, `${second}: y`].sort(), claimed: [`${third}: z`] })
+    await worker.ask('setFaults', { faults: '' })
+    for (const name of [second, third]) await worker.ask('release', { name })
+    expect(await worker.takeOver()).toEqual([third])
+    expect(await worker.claimOne()).toMatchObject({ content: 'z' })
+    expect(await worker.finish(third, 'done')).toBeNull()
+  })
+
   test.each(['finish.link', 'finish.unlink'])('by a link, at %s: it was made', async (point) => {
     const errno = point === 'finish.link' ? EEXIST : ENOENT
     const worker = new Worker(`${BY_LINK};${point}=errno-after:${errno}`)
@@ -380,6 +469,7 @@ describe('a worker that dies', () => {
   const POINTS = [
     'worker.guard',
     'worker.mkdir',
+    'worker.own',
     'worker.open',
     'worker.write',
     'worker.lock',
@@ -406,6 +496,7 @@ describe('a worker that dies', () => {
   })
 
   const WAYS = { exclusively: '', 'by a link': BY_LINK }
+  const ACTIONS = ['kill', 'kill-after'] as const
   type Way = keyof typeof WAYS
   const MOVES: readonly (readonly [way: Way, point: string, action: string])[] = [
     ['exclusively', 'finish.rename', 'kill'],
@@ -440,10 +531,12 @@ describe('a worker that dies', () => {
 
   test('in any call of a take-over: the next one goes on', async () => {
     const crashes = [
-      ...['takeover.open', 'takeover.lock', 'takeover.read', 'takeover.look'].map(
+      ...['takeover.open', 'takeover.lock', 'takeover.disown', 'takeover.read', 'takeover.look'].map(
         (point) => ['exclusively', point, 'kill'] as const,
       ),
       ...MOVES,
+      ['exclusively', 'takeover.disown', 'kill-after'] as const,
+      ['exclusively', 'worker.disown', 'kill'] as const,
       ['exclusively', 'worker.unlink', 'kill'] as const,
       ['exclusively', 'worker.rmdir', 'kill'] as const,
       ['exclusively', 'worker.rmdir', 'kill-after'] as const,
@@ -472,6 +565,35 @@ describe('a worker that dies', () => {
       for (const name of others) expect(fs.readdirSync(path.join(queue, 'claimed', name))).toEqual([])
     })
   })
+
+  test.each(ACTIONS)('while it proves that a move was its own (%s): the move was made', async (action) => {
+    const dying = new Worker(`finish.rename=errno-after:${ENOENT};finish.disown=${action}`)
+    const name = await dying.enqueue('x')
+    await dying.claimOne()
+    await dying.dieIn('finish', { name, place: 'done' })
+    const worker = new Worker()
+    expect(await worker.takeOver()).toEqual([])
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+    expect(fs.readdirSync(path.join(queue, 'claimed'))).toEqual([])
+  })
+
+  test.each(
+    ['worker.disown', 'worker.unlink', 'worker.rmdir'].flatMap((point) =>
+      ACTIONS.map((action) => [point, action] as const),
+    ),
+  )(
+    'while it removes its directory, at %s (%s): nothing stays but an empty directory',
+    async (point, action) => {
+      const dying = new Worker(`${point}=${action}`)
+      const name = await dying.enqueue('x')
+      await dying.claimOne()
+      expect(await dying.finish(name, 'done')).toBeNull()
+      await dying.dieIn('retire')
+      expect(await new Worker().takeOver()).toEqual([])
+      for (const worker of fs.readdirSync(path.join(queue, 'claimed')))
+        expect(fs.readdirSync(path.join(queue, 'claimed', worker))).toEqual([])
+    },
+  )
 
   test('between the link and the unlink of a give-back: the item is claimed from queue/, and the other name goes', async () => {
     const dying = new Worker(BY_LINK)
@@ -540,6 +662,101 @@ describe('a worker that dies', () => {
   })
 })
 
+describe.each([
+  ['exclusively', ''],
+  ['by a link', BY_LINK],
+])('a lock that the server gives away while the fence of its owner stands, %s', (_, way) => {
+  const GRANTED = 'takeover.lock=answer:0'
+
+  /** Gives the items of the owner back, and dies before it removes the directory. */
+  async function takeOverHalf(): Promise<void> {
+    const taker = new Worker(`${way};${GRANTED};worker.disown=kill`)
+    for (const { names } of await taker.ask<{ names: string[] }[]>('seize'))
+      for (const name of names) expect(await taker.finish(name, 'queue')).toBeNull()
+    await taker.dieIn('dismiss')
+  }
+
+  test.each(['done', 'fail', 'queue', 'discard'])(
+    'exactly one worker believes that it has finished the item (%s)',
+    async (place) => {
+      const owner = new Worker(way)
+      const name = await owner.enqueue('x')
+      await owner.claimOne()
+      const { name: directory } = await owner.ask<{ name: string }>('look')
+      await takeOverHalf()
+      expect(fs.readdirSync(path.join(queue, 'claimed', directory))).toEqual(['.lock'])
+      const other = new Worker(way)
+      expect(await other.claimOne()).toMatchObject({ name })
+      const given = place === 'queue' ? { to: withTries(name, 1) } : {}
+      expect(await other.finish(name, place, given)).toBeNull()
+      const after = files()
+      expect(await owner.finish(name, place, given)).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+      expect(files()).toEqual(after)
+      // It knows by now, and begins anew.
+      const last = await owner.enqueue('y')
+      expect(await owner.claim()).toMatchObject({ items: [], failure: { errno: -EOWNERDEAD } })
+      expect(await owner.claim()).toMatchObject({
+        items: expect.arrayContaining([expect.objectContaining({ name: last })]),
+      })
+      expect(await owner.finish(last, 'done')).toBeNull()
+    },
+  )
+
+  test('nor does a worker believe so whose call a signal has interrupted', async () => {
+    const pause = path.join(queue, 'pause')
+    const owner = new Worker(way)
+    const name = await owner.enqueue('x')
+    await owner.claimOne()
+    const point = way === '' ? 'finish.rename#1' : 'finish.link#1'
+    await owner.ask('setFaults', { faults: `${way};${point}=pause:${pause};${point}=errno:${EINTR}` })
+    const finished = owner.finish(name, 'done')
+    await until('it is about to move the item', () => fs.existsSync(pause))
+    await takeOverHalf()
+    const other = new Worker(way)
+    await other.claimOne()
+    expect(await other.finish(name, 'done')).toBeNull()
+    fs.rmSync(pause)
+    expect(await finished).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+})
+
+describe('a move by a link', () => {
+  const pauseAt = (point: string): { faults: string; pause: string } => {
+    const pause = path.join(queue, 'pause')
+    return { faults: `${BY_LINK};${point}=pause:${pause}`, pause }
+  }
+
+  test('whose second half another worker makes: the owner does not take it for its own', async () => {
+    const owner = new Worker(BY_LINK)
+    const name = await owner.enqueue('x')
+    await owner.claimOne()
+    const { faults, pause } = pauseAt('finish.unlink')
+    await owner.ask('setFaults', { faults })
+    const finished = owner.finish(name, 'done')
+    await until('the link was made', () => fs.existsSync(pause))
+    expect(await new Worker(`${BY_LINK};takeover.lock=answer:0`).takeOver()).toEqual([])
+    fs.rmSync(pause)
+    expect(await finished).toMatchObject({ errno: -EOWNERDEAD, moved: false })
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+
+  test('back to queue/, whose second half the next claim makes: it has succeeded', async () => {
+    const owner = new Worker(BY_LINK)
+    const name = await owner.enqueue('x')
+    await owner.claimOne()
+    const { faults, pause } = pauseAt('finish.unlink')
+    await owner.ask('setFaults', { faults })
+    const retried = owner.finish(name, 'queue', { to: withTries(name, 1) })
+    await until('the link was made', () => fs.existsSync(pause))
+    const other = new Worker(BY_LINK)
+    expect(await other.claimOne()).toMatchObject({ name: withTries(name, 1) })
+    fs.rmSync(pause)
+    expect(await retried).toBeNull()
+    expect(files()).toEqual({ ...NONE, claimed: [`${withTries(name, 1)}: x`] })
+  })
+})
+
 describe('the end of a worker', () => {
   test('its directory goes with it', async () => {
     const worker = new Worker()
@@ -583,6 +800,7 @@ describe('the fence', () => {
 
   test.each([
     ['a read fails with EIO, at once', `fence.read=errno:${EIO}`, 5000, 1000],
+    ['a read fails with EBADF, at once', `fence.read=errno:${EBADF}`, 5000, 1000],
     ['no read succeeds for 0.8 of a lease', `fence.read=errno:${os.constants.errno.ENOMEM}`, LEASE, 0],
     ['a read hangs', 'fence.read=delay:60000', LEASE, 0],
   ])(

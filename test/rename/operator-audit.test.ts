@@ -101,6 +101,7 @@ describe('a directory of a worker without .lock', () => {
   test('is removed after that', async () => {
     const queue = await rename()
     const directory = unmade(queue, false)
+    fs.writeFileSync(path.join(directory, '.owned'), '')
     // A ctime cannot be set: the clock of this process is.
     const now = Date.now
     Date.now = () => now() + 2 * 3_600_000

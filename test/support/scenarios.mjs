@@ -121,11 +121,13 @@ function working({
   labels = items.map(({ label }) => label),
   runs = true,
   lockKind,
+  claims,
   logged = false,
   prepare = async () => {},
 }) {
   return {
-    kind: 'work',
+    // In a queue that several machines share, an item is also in claimed/.
+    kind: claims === undefined ? 'work' : 'shared',
     labels,
     runs,
     action,
@@ -135,7 +137,8 @@ function working({
       const { Queue, root } = context
       // Where others are kept out, items need no mode for them.
       const kind = lockKind === 'fcntl' ? { lockKind, queueMode: '0700' } : {}
-      const queue = await Queue.install(NAME, { root, ...this.options, ...kind, onReport: context.report })
+      const installed = { ...this.options, ...kind, claims }
+      const queue = await Queue.install(NAME, { root, ...installed, onReport: context.report })
       await enqueueAll(context, queue, items)
       return { queue: (await prepare(context, queue)) ?? queue }
     },
@@ -238,10 +241,20 @@ const UNNAMED_MISSING = 'enqueue.open#1=errno:95'
 const full = { durability: 'full' }
 const none = { durability: 'none' }
 const fcntl = { lockKind: 'fcntl' }
+const rename = { claims: 'rename' }
 
 async function takeNamesInDone(context, queue) {
   for (const name of fs.readdirSync(inQueue(queue, 'queue')))
     fs.writeFileSync(path.join(inQueue(queue, 'done'), name), 'taken')
+}
+
+/** A worker has died with the items in hand. */
+async function dieWithItems(context, queue) {
+  const worker = path.join(queue.path, 'claimed', 'host-1-0123456789abcdef')
+  fs.mkdirSync(worker)
+  for (const file of ['.owned', '.lock']) fs.writeFileSync(path.join(worker, file), '')
+  for (const name of fs.readdirSync(inQueue(queue, 'queue')))
+    fs.renameSync(path.join(inQueue(queue, 'queue'), name), path.join(worker, name))
 }
 
 /** The first item has a log. */
@@ -421,6 +434,24 @@ export const scenarios = {
   'done, full, together, fcntl locks': working({ ...fcntl, items: THREE, together: true, options: full }),
   'retry, fcntl locks': working({ ...fcntl, action: 'retry', argument: {} }),
   'discard by link, fcntl locks': working({ ...fcntl, action: 'discard', faults: RENAME_MISSING }),
+  'done, claims by renaming': working({ ...rename, options: full }),
+  'retry, claims by renaming': working({ ...rename, action: 'retry', argument: {} }),
+  'discard, claims by renaming': working({ ...rename, action: 'discard' }),
+  'done by link, claims by renaming': working({
+    ...rename,
+    faults: `${RENAME_MISSING};claim.exclusive=errno:22`,
+  }),
+  'done, the answer is lost, claims by renaming': working({
+    ...rename,
+    faults: 'finish.rename=errno-after:2',
+  }),
+  'take-over, claims by renaming': working({ ...rename, items: TWO, prepare: dieWithItems }),
+  'take-over by link, claims by renaming': working({
+    ...rename,
+    items: TWO,
+    faults: `${RENAME_MISSING};claim.exclusive=errno:22`,
+    prepare: dieWithItems,
+  }),
   probe: {
     kind: 'probe',
     labels: [],

@@ -38,7 +38,7 @@ after the name of the queue is an argument.
 
   -f, --file=FILE    take the contents from a file
   -e, --empty        no contents; do not read standard input
-  -t, --trigger      pull the trigger of the queue (FSQ_USE_TRIGGER)
+  -t, --trigger      pull the trigger of the queue
       --batch        add one item per line of standard input: a JSON array of
                      arguments, or {"args": [...], "data": text, "delay": ms},
                      with "json": value or "base64": bytes instead of "data"
@@ -77,8 +77,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     await directory.open()
     // The command pulls the trigger itself, as its messages are for people.
     const enqueuer = new Enqueuer(directory, { ...own, useTrigger: false }, new Reporter(layout, undefined))
-    const isAskedFor = given.has('trigger')
-    const waker = isAskedFor || own.useTrigger ? await newWaker(layout, isAskedFor) : undefined
+    const waker = given.has('trigger') ? await newWaker(layout) : undefined
     const isWhole = isBatch
       ? await enqueueMany(enqueuer, name, args, given, waker)
       : await enqueueOne(enqueuer, name, args, given, waker)
@@ -89,9 +88,9 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   }
 }
 
-async function newWaker(layout: Layout, isAskedFor: boolean): Promise<Waker> {
+async function newWaker(layout: Layout): Promise<Waker> {
   const { Waker } = await import('../wake.js')
-  return new Waker(layout, isAskedFor)
+  return new Waker(layout)
 }
 
 async function enqueueOne(

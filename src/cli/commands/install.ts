@@ -28,7 +28,7 @@ export const options: OptionTable = {
   'add-host': { short: 'a', value: 'a host' },
 }
 
-export const help = `Usage: fsq install [-fidtv] [-o owner] [-g group] [-m mode]
+export const help = `Usage: fsq install [-fidtv] [-a host ...] [-o owner] [-g group] [-m mode]
                    [--claims kind] [--lock-kind kind] queue [queue ...]
 
 Makes queues. Each appears complete, or not at all.
@@ -36,7 +36,8 @@ Makes queues. Each appears complete, or not at all.
   -f, --force           replace an existing queue and all its items
   -i, --ignore-exists   leave an existing queue as it is
   -d, --down            take the queue down at once: no scans until 'fsq up'
-  -t, --triggered       with a trigger, a FIFO that wakes its listeners
+  -t, --triggered       with triggers, FIFOs that wake scans (FSQ_USE_TRIGGER)
+  -a, --add-host=HOST   with this host; may be repeated
   -o, --owner=USER      the owner, by name or id (FSQ_QUEUE_USER)
   -g, --group=GROUP     the group, by name or id (FSQ_QUEUE_GROUP)
   -m, --mode=MODE       mode of its directories, octal (FSQ_QUEUE_MODE, 02770)
@@ -56,7 +57,6 @@ Exit codes: 0 success, 100 bad usage, 111 an error; those before it are there.
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const names = someOperands(given, 'the name of a queue')
-  if (given.has('add-host')) throw new UsageError('-a: host queues are not in this version')
   const mode = given.mode('mode')
   const kinds = { claims: claimsOf(given), lockKind: lockKindOf(given) }
   const own = withSettings(settings, {
@@ -79,7 +79,13 @@ async function installOne(
   const queue = new Queue(name, settings)
   if (given.has('verbose')) say(`installing ${name} to ${queue.settings.root}`)
   try {
-    await Queue.install(name, { ...settings, force: given.has('force'), ...kinds })
+    await Queue.install(name, {
+      ...settings,
+      force: given.has('force'),
+      triggered: given.has('triggered') ? true : undefined,
+      addHosts: given.texts('add-host'),
+      ...kinds,
+    })
   } catch (error) {
     if (isUnknownAccount(error, given)) throw new UsageError(explain(error, given))
     if (!(error instanceof QueueExistsError && given.has('ignore-exists'))) throw error
@@ -89,7 +95,6 @@ async function installOne(
     return
   }
   if (given.has('down')) await queue.down()
-  if (given.has('triggered')) await queue.trigger()
 }
 
 function claimsOf(given: Arguments): ClaimKind | undefined {

@@ -18,7 +18,7 @@ import { errorJson, errorLine } from '../attempts.js'
 import { FAILURE, SUCCESS } from '../command.js'
 import { itemJson } from '../item-json.js'
 import { say } from '../output.js'
-import { lookInto, queueNamed, surveyOf } from '../queues.js'
+import { hostsNamed, jsonName, lookInto, surveyOf, tableName, withHosts } from '../queues.js'
 import { type Row, printTable, wholeSeconds } from '../table.js'
 
 export const options: OptionTable = {
@@ -26,20 +26,23 @@ export const options: OptionTable = {
   state: { short: 's', value: `${STATES.join(', ')} or all` },
   failed: { short: 'f' },
   'by-error': { short: 'e' },
+  'all-hosts': { short: 'a' },
+  host: { short: 'A', value: 'a host' },
 }
 
 export const help = `Usage: fsq list [--json]
-       fsq list [--json] [-f] [-s state] queue [queue ...]
+       fsq list [--json] [-af] [-A host ...] [-s state] queue [queue ...]
        fsq list [--json] --by-error [queue ...]
 
-Lists the queues and their numbers of items, or the items of queues in the order
-in which workers take them. Locks nothing.
+Lists the queues, with those of their hosts, and their numbers of items; or the
+items of queues in the order in which workers take them. Locks nothing.
 
   -s, --state=STATE   waiting (default), done, failed or all; claimed items
                       (known on Linux only) and delayed items are waiting
   -f, --failed        the same as --state=failed
   -e, --by-error      failed items in groups, by the error of their last
                       attempt: how many, since when the last one, and why
+  -a, --all-hosts, -A, --host=HOST   of the queues of all hosts, or of one
       --json          one JSON object per line
   -h, --help          this help
 
@@ -70,9 +73,9 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     return survey.isComplete ? SUCCESS : FAILURE
   }
   if (given.operands.length === 0) {
-    if (given.has('state') || given.has('failed'))
-      throw new UsageError('-s and -f go with the name of a queue')
-    const survey = surveyOf([], own)
+    if (['state', 'failed', 'all-hosts', 'host'].some((option) => given.has(option)))
+      throw new UsageError('-s, -f, -a and -A go with the name of a queue')
+    const survey = surveyOf([], own, (layouts) => withHosts(layouts, own))
     await printTable(
       QUEUE_TITLES,
       survey.each((layout) => queueRow(layout, own)),
@@ -80,7 +83,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     )
     return survey.isComplete ? SUCCESS : FAILURE
   }
-  const layouts = given.operands.map((name) => queueNamed(name, own))
+  const layouts = hostsNamed(given, own)
   await printTable(ITEM_TITLES, itemRows(layouts, own, states), isJson)
   return SUCCESS
 }
@@ -100,7 +103,7 @@ async function* queueRow(layout: Layout, settings: Settings): AsyncGenerator<Row
   const isDown = isDownSync(layout)
   yield {
     json: {
-      queue: layout.name,
+      ...jsonName(layout),
       path: layout.path,
       waiting,
       working: working ?? null,
@@ -111,7 +114,7 @@ async function* queueRow(layout: Layout, settings: Settings): AsyncGenerator<Row
       down: isDown,
     },
     columns: [
-      layout.name,
+      tableName(layout, settings),
       waiting,
       working ?? '-',
       delayed,

@@ -16,7 +16,7 @@ import { explain } from '../advice.js'
 import { Audit } from '../findings.js'
 import { Lines, prompt, readSome, say, write } from '../output.js'
 import { Progress } from '../progress.js'
-import { queueNamed } from '../queues.js'
+import { queueNamed, tableName, withHosts } from '../queues.js'
 
 const STDIN = 0
 // As many as fit on a screen, with the question below.
@@ -103,8 +103,10 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
 async function convertAll(given: Arguments, settings: Settings): Promise<boolean> {
   if (given.text('claims') !== 'rename') given.refuse('claims', 'rename')
   let areConverted = true
-  for (const name of someOperands(given, 'the name of a queue')) {
-    const found = await convert(queueNamed(name, settings), settings, given.has('dry-run'), HERE)
+  const queues = someOperands(given, 'the name of a queue').map((name) => queueNamed(name, settings))
+  for (const layout of withHosts(queues, settings)) {
+    const name = tableName(layout, settings)
+    const found = await convert(layout, settings, given.has('dry-run'), HERE)
     if (found === undefined) {
       if (given.has('verbose')) say(`${name}: its workers claim by renaming already`)
     } else if (found.reason !== undefined) {

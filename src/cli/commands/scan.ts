@@ -4,10 +4,12 @@
  * @module
  */
 import { Queue } from '../../queue.js'
-import type { SettingOverrides } from '../../settings.js'
+import { layoutOf } from '../../directory/layout.js'
+import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { someOperands, withSettings } from '../command.js'
-import { Scanner } from '../scanner.js'
+import { NEVER_DOWN, limit } from '../limits.js'
+import { Scanner, type ScannerOptions } from '../scanner.js'
 import { LARGEST_NUMBER, WHOLE_NUMBER } from '../../name/limits.js'
 import type { Keep } from '../../maintain/prune.js'
 import type { BackoffOptions } from '../../work/backoff.js'
@@ -18,8 +20,6 @@ const MOST_JOBS = 1024
 const LARGEST_CODE = 255
 /** A day, in seconds. */
 const LONGEST_LEASE = 86_400
-// No file of a queue has this name: '.fsq-' is for queues under installation.
-const NEVER_DOWN = '.fsq-never-down'
 
 export const options: OptionTable = {
   verbose: { short: 'v' },
@@ -54,7 +54,7 @@ export const help = `Usage: fsq scan [option ...] queue program [argument ...]
 Runs a program for each waiting item: the item's arguments follow its own, the
 contents are its standard input. Exit 0: done; 111: tried again; else failed.
 
-  -j, --jobs=N         run at most N programs at once (1)
+  -j, --jobs=N, -r, --max-rate=N   at most N programs at once (1); per second
       --follow         wait for more items, until SIGTERM or SIGINT
       --exit-code      exit 100 if an item failed, else 111 if one is retried
   -m, --max-tries=N    tries until an item fails (FSQ_MAX_TRIES, 1; 0: no limit)
@@ -63,7 +63,7 @@ contents are its standard input. Exit 0: done; 111: tried again; else failed.
       --max-crashes=N  how many scans may die with an item (3; 0: no limit)
       --keep-done=...  which done items stay: yes, no, a number, or an age as 7d
   -t, --ttl=SECONDS    fail older items, do not run them (FSQ_TTL; 0: no limit)
-  -r, --max-rate=N     start at most N programs per second
+  -a, --all-hosts, -A, --host=HOST   scan the queues of all hosts, or of one
   -n, --no-open        leave standard input alone; still lock the item
   -k, --empty-ok       without a program: run the item's first argument
   -D, --no-done        leave items where they are, however the program ends
@@ -80,9 +80,6 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const [name, ...program] = someOperands(given, 'the name of a queue')
   if (program.length === 0 && !given.has('empty-ok')) throw new UsageError('the program is missing')
   if (program[0] === '') throw new UsageError('the name of the program is empty')
-  if (given.has('all-hosts') || given.has('host')) {
-    throw new UsageError('host queues (-a, -A) are not in this version')
-  }
   if (given.has('follow') && given.has('no-done')) {
     throw new UsageError('--follow with -D would run the same items again and again')
   }
@@ -97,7 +94,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     failPerm: given.number('fail-perm-code', 0, LARGEST_CODE),
     lease: given.number('lease', 0, LONGEST_LEASE),
   })
-  const scanner = new Scanner((onReport) => new Queue(name, { ...own, onReport }), {
+  const scanOptions: ScannerOptions = {
     program,
     jobs: given.number('jobs', 1, MOST_JOBS) ?? 1,
     rate: given.number('max-rate', -LARGEST_NUMBER) ?? 0,
@@ -111,14 +108,13 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     backoff: backoffOption(given),
     maxCrashes: given.number('max-crashes', 0),
     keepDone: keepOption(given),
-  })
-  return scanner.run()
-}
-
-/** The value of an option. Less than 0 means no limit, as 0 does. */
-function limit(given: Arguments, name: string): number | undefined {
-  const number = given.number(name, -LARGEST_NUMBER)
-  return number === undefined ? undefined : Math.max(0, number)
+  }
+  const hosts = given.has('all-hosts') ? undefined : given.texts('host')
+  if (given.has('all-hosts') || hosts !== undefined) {
+    const { HostScans } = await import('../host-scans.js')
+    return new HostScans(layoutOf(name, resolveSettings(own)), own, scanOptions, hosts).run()
+  }
+  return new Scanner((onReport) => new Queue(name, { ...own, onReport }), scanOptions).run()
 }
 
 /** A delay, or two with `..` between them: from the first up to the second, doubled from try to try. 0: none. */

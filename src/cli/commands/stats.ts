@@ -10,7 +10,7 @@ import { finishedStats, waitingStats } from '../../inspect/stats.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
-import { surveyOf } from '../queues.js'
+import { jsonName, surveyOf, tableName, withHosts } from '../queues.js'
 import { type Row, printTable, wholeSeconds } from '../table.js'
 
 export const options: OptionTable = { json: {} }
@@ -19,7 +19,8 @@ export const help = `Usage: fsq stats [--json] [queue ...]
 
 Tells how many items the queues hold, how old the waiting ones are (AGE is their
 median), and how many are in done/ and in fail/: all, and those that came there
-within the last minute, hour and day. Locks nothing.
+within the last minute, hour and day. The queues of hosts follow theirs. Locks
+nothing.
 
       --json   one JSON object per line; ages are in seconds
   -h, --help   this help
@@ -50,7 +51,7 @@ const TITLES = [
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const own = resolveSettings(settings)
-  const survey = surveyOf(given.operands, own)
+  const survey = surveyOf(given.operands, own, (layouts) => withHosts(layouts, own))
   await printTable(
     TITLES,
     survey.each((layout) => row(layout, own)),
@@ -68,7 +69,7 @@ async function* row(layout: Layout, settings: Settings): AsyncGenerator<Row, voi
   const oldest = wholeSeconds(oldestAge)
   yield {
     json: {
-      queue: layout.name,
+      ...jsonName(layout),
       waiting,
       working: working ?? null,
       delayed,
@@ -84,7 +85,7 @@ async function* row(layout: Layout, settings: Settings): AsyncGenerator<Row, voi
       failedLastDay: failed.lastDay,
     },
     columns: [
-      layout.name,
+      tableName(layout, settings),
       waiting,
       working ?? '-',
       delayed,

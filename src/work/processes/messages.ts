@@ -40,6 +40,8 @@ export interface Job {
   /** The module whose default export is the handler. */
   readonly module: string
   readonly queue: string
+  /** The host of the queue whose queue it works. Not set: the queue itself. */
+  readonly host: string | undefined
   readonly settings: SettingOverrides
   /** The parsers that the queue of the parent has. A schema cannot be passed to another process, so the module exports them. */
   readonly parsers: readonly ('body' | 'args')[]

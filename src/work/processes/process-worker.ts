@@ -61,10 +61,13 @@ export async function workInProcesses(
   await isQueueDown(context.directory.layout)
   checked.checked.signal?.throwIfAborted()
   const { timeout } = checked.checked
+  const { layout } = context.directory
+  const { parent } = layout
   const worker = new ProcessWorker(context, checked, program, {
     parent: process.pid,
     module: module.href,
-    queue: context.directory.layout.name,
+    queue: (parent ?? layout).name,
+    host: parent && layout.name,
     settings: settingsForChild(context.settings, queue.hasMaxTries),
     parsers: PARTS.filter((part) => queue.parsers?.[part] !== undefined),
     options: checked.forChild,

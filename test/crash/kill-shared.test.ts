@@ -1,0 +1,12 @@
+import { test } from '@jest/globals'
+
+import { makeDirectory } from '../support/child.js'
+import { killEverywhere, namesOf } from './kill.js'
+
+test.each(namesOf('shared'))(
+  'killed at any call, nothing is lost, and nothing is finished twice: %s',
+  async (name) => {
+    await killEverywhere(name, makeDirectory({ quick: true }))
+  },
+  120_000,
+)

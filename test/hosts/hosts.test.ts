@@ -1,0 +1,297 @@
+import fs from 'node:fs'
+import path from 'node:path'
+
+import { expect, test } from '@jest/globals'
+
+import * as fsq from '../../src/index.js'
+import type { Queue } from '../../src/index.js'
+import {
+  QueueDownError,
+  QueueExistsError,
+  QueueMissingError,
+  QueueNameError,
+  QueueNotEmptyError,
+} from '../../src/index.js'
+import { until } from '../support/child.js'
+import { errorOf, useTestBed } from '../support/queue.js'
+
+const bed = useTestBed()
+
+const hostAt = (...parts: string[]): string => bed.path('q', 'hosts', ...parts)
+
+async function failureOf(call: () => Promise<unknown>): Promise<Error> {
+  return (await errorOf(call)) as Error
+}
+
+async function textsOf(queue: Queue): Promise<string[]> {
+  const texts: string[] = []
+  for await (const item of queue.scan()) {
+    texts.push(await item.text())
+    await item.done()
+  }
+  return texts
+}
+
+test('a host has a queue like any other', async () => {
+  const queue = await bed.install()
+  expect(await queue.hosts()).toEqual([])
+  const host = await queue.addHost('h1')
+  expect(host.path).toBe(hostAt('h1'))
+  expect(await queue.hosts()).toEqual(['h1'])
+  await host.enqueue('directly')
+  await queue.enqueue('to all')
+  expect(await queue.distribute()).toEqual({
+    distributed: 1,
+    left: 0,
+    errors: new Map(),
+    triggerError: undefined,
+  })
+  expect((await textsOf(host)).toSorted()).toEqual(['directly', 'to all'])
+  expect(await host.counts()).toMatchObject({ done: 2, waiting: 0 })
+  expect(await queue.counts()).toMatchObject({ done: 1, waiting: 0 })
+  await host.close()
+})
+
+test('hosts are installed together with their queue, or not at all', async () => {
+  const queue = await bed.install({ addHosts: ['h2', 'h1', 'h2'], triggered: true, claims: 'rename' })
+  expect(await queue.hosts()).toEqual(['h1', 'h2'])
+  for (const host of ['', 'hosts/h1/', 'hosts/h2/'])
+    for (const part of ['queue', 'claimed', 'claims-rename', 'down'])
+      expect(fs.existsSync(bed.path('q', host + part))).toBe(true)
+  expect(fs.statSync(bed.path('q', 'hosts-trigger-s')).isFIFO()).toBe(true)
+  const error = await failureOf(async () => bed.install({ addHosts: ['h1', 'a/b'] }, 'other'))
+  expect(error).toBeInstanceOf(QueueNameError)
+  expect(fs.existsSync(bed.path('other'))).toBe(false)
+})
+
+test('many processes may add hosts at once, also the first ones', async () => {
+  const queue = await bed.install()
+  const names = Array.from({ length: 12 }, (_, index) => `h${String(index).padStart(2, '0')}`)
+  const outcomes = await Promise.allSettled([...names, ...names].map(async (name) => queue.addHost(name)))
+  expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(names.length)
+  for (const outcome of outcomes)
+    if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(QueueExistsError)
+  expect(await queue.hosts()).toEqual(names)
+  expect(fs.readdirSync(hostAt()).toSorted()).toEqual(names)
+})
+
+test('a host is replaced as a whole, and removed only while nothing waits there', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  const host = queue.host('h1')
+  await host.enqueue('x')
+  expect(await errorOf(async () => queue.removeHost('h1'))).toBeInstanceOf(QueueNotEmptyError)
+  expect(await host.isDown()).toBe(false)
+  expect(await errorOf(async () => queue.addHost('h1'))).toBeInstanceOf(QueueExistsError)
+  await queue.addHost('h1', { force: true })
+  expect(await host.counts()).toMatchObject({ waiting: 0 })
+  await host.enqueue('y')
+  await queue.removeHost('h1', { force: true })
+  expect(await errorOf(async () => queue.removeHost('h1'))).toBeInstanceOf(QueueMissingError)
+  expect(fs.readdirSync(hostAt())).toEqual([])
+  await host.close()
+})
+
+test.each(['lock', 'rename'] as const)('a queue that is down stops its hosts: %s', async (claims) => {
+  const queue = await bed.install({ addHosts: ['h1'], claims })
+  const host = queue.host('h1')
+  await host.enqueue('x')
+  await queue.down()
+  expect(await host.isDown()).toBe(true)
+  expect(await fsq.hostIsDown('q', 'h1', { root: bed.root })).toBe(false)
+  const error = await failureOf(async () => textsOf(host))
+  expect(error).toBeInstanceOf(QueueDownError)
+  expect(error.message).toContain(`The queue 'q' is down`)
+  await queue.up()
+  await host.down()
+  expect((await failureOf(async () => textsOf(host))).message).toContain(
+    `The host 'h1' of the queue 'q' is down`,
+  )
+  await host.up()
+  expect(await textsOf(host)).toEqual(['x'])
+  await host.close()
+})
+
+test('a loop that waits at a host ends as soon as the queue goes down, without another item', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  const host = queue.host('h1')
+  let isAsleep = false
+  const loop = host.scanForever()
+  const ended = errorOf(async () => {
+    for await (const item of loop) {
+      isAsleep = true
+      await item.done()
+    }
+  })
+  await host.enqueue('x')
+  await until('the first item is done', () => isAsleep)
+  const begun = performance.now()
+  await queue.down()
+  expect(await ended).toBeInstanceOf(QueueDownError)
+  // Looks come each 5 s; the watch tells at once.
+  expect(performance.now() - begun).toBeLessThan(4000)
+  await host.close()
+})
+
+test('a pull of the trigger that the hosts share reaches the loops of all of them', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'], triggered: true })
+  await fsq.hostTriggerPull('q', { root: bed.root, ignoreListener: true })
+  const hosts = ['h1', 'h2'].map((name) => queue.host(name))
+  const stop = new AbortController()
+  const loops = hosts.map(async (host) =>
+    errorOf(async () => {
+      for await (const item of host.scanForever({ signal: stop.signal })) await item.done()
+    }),
+  )
+  // With a listener, a pull is no error.
+  let isHeard = false
+  await until('a loop listens', () => {
+    void fsq.hostTriggerPull('q', { root: bed.root }).then(
+      () => (isHeard = true),
+      () => undefined,
+    )
+    return isHeard
+  })
+  stop.abort(new Error('enough'))
+  await Promise.all(loops)
+  for (const host of hosts) await host.close()
+})
+
+test('hidden names and files among the hosts are no hosts', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  fs.mkdirSync(hostAt('.h1Ab_9xZ'))
+  fs.writeFileSync(hostAt('file'), '')
+  expect(await queue.hosts()).toEqual(['h1'])
+  await queue.enqueue('x')
+  expect(await queue.distribute()).toMatchObject({ distributed: 1, left: 0 })
+  const findings = []
+  for await (const finding of queue.audit()) findings.push([path.basename(finding.path), finding.kind])
+  expect(findings.toSorted()).toEqual([
+    ['.h1Ab_9xZ', 'half-installed'],
+    ['file', 'foreign'],
+  ])
+})
+
+test('an item that a host has under other tries, or has finished, is not given to it again', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2', 'h3'], maxTries: 0 })
+  const id = await queue.enqueue('x')
+  const [h1, h2, h3] = ['h1', 'h2', 'h3'].map((name) => queue.host(name)) as [Queue, Queue, Queue]
+  await queue.distribute({ keep: true, hosts: ['h1', 'h2'] })
+  expect((await queue.counts()).waiting).toBe(1)
+  for await (const item of h1.scan()) await item.retry()
+  for await (const item of h2.scan()) {
+    await item.retry()
+  }
+  for await (const item of h2.scan()) await item.done()
+  expect(await queue.distribute()).toMatchObject({ distributed: 1, left: 0 })
+  expect([await h1.counts(), await h2.counts(), await h3.counts()]).toMatchObject([
+    { waiting: 1, done: 0 },
+    { waiting: 0, done: 1 },
+    { waiting: 1, done: 0 },
+  ])
+  expect((await queue.find(id))?.state).toBe('done')
+  for (const host of [h1, h2, h3]) await host.close()
+})
+
+test('another item of the same name at a host is an error, and nothing is replaced', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'] })
+  const id = await queue.enqueue('mine')
+  fs.writeFileSync(hostAt('h1', 'queue', id), 'yours')
+  const { left, errors } = await queue.distribute()
+  expect(left).toBe(1)
+  expect([...errors.keys()]).toEqual(['h1'])
+  expect(fs.readFileSync(hostAt('h1', 'queue', id), 'utf8')).toBe('yours')
+})
+
+test('without hosts, or with one that there is not, nothing moves', async () => {
+  const queue = await bed.install()
+  await queue.enqueue('x')
+  expect(await errorOf(async () => queue.distribute())).toBeInstanceOf(QueueMissingError)
+  await queue.addHost('h1')
+  expect(await errorOf(async () => queue.distribute({ hosts: ['h1', 'h9'] }))).toBeInstanceOf(
+    QueueMissingError,
+  )
+  expect(await queue.counts()).toMatchObject({ waiting: 1, done: 0 })
+})
+
+test.each([0, 5, 70_000, 3_000_000])(
+  'contents of %d bytes arrive whole, as copies and as links',
+  async (size) => {
+    const queue = await bed.install({ addHosts: ['h1', 'h2'], durability: 'enqueue' })
+    const contents = Buffer.alloc(size, 'fsq ')
+    const copied = await queue.enqueue(contents)
+    await queue.distribute()
+    const linked = await queue.enqueue(contents)
+    await queue.distribute({ link: true })
+    for (const host of ['h1', 'h2'])
+      for (const id of [copied, linked])
+        expect(fs.readFileSync(hostAt(host, 'queue', id)).equals(contents)).toBe(true)
+    expect(fs.statSync(hostAt('h1', 'queue', copied)).nlink).toBe(1)
+    expect(fs.statSync(hostAt('h1', 'queue', linked)).nlink).toBe(3)
+  },
+)
+
+test('two distributions at once give each host each item once', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'] })
+  await queue.enqueueMany(Array.from({ length: 300 }, (_, index) => ({ data: String(index) })))
+  const other = bed.open()
+  const both = await Promise.all([queue.distribute(), other.distribute()])
+  expect(both.reduce((sum, { distributed }) => sum + distributed, 0)).toBe(300)
+  for (const host of ['h1', 'h2']) expect(fs.readdirSync(hostAt(host, 'queue'))).toHaveLength(300)
+})
+
+test('items are put into other queues under their names', async () => {
+  const settings = { root: bed.root }
+  const queue = await bed.install({ addHosts: ['h1', 'h2'] })
+  await bed.install({}, 'q2')
+  const id = await queue.enqueue('x', ['a'])
+  const at = (name: string): string => bed.path(name, 'queue', id)
+  expect(await fsq.vreenqueue(id, ['q2'], { srcQueue: 'q', link: true, ...settings })).toBe(id)
+  expect(fs.statSync(at('q2')).ino).toBe(fs.statSync(at('q')).ino)
+  fs.rmSync(at('q2'))
+  for await (const item of queue.scan()) {
+    expect(await errorOf(async () => fsq.vreenqueue(item, ['q2', 'nosuch'], settings))).toBeInstanceOf(
+      QueueMissingError,
+    )
+    expect(fs.existsSync(at('q2'))).toBe(false)
+    expect(await fsq.vreenqueue(item, ['q2', 'q'], settings)).toBe(id)
+    expect(await fsq.vreenqueue(item, ['q'], { allHosts: true, ...settings })).toBe(id)
+    expect(await fsq.vreenqueue(item, ['q'], { toHosts: ['h2'], ...settings })).toBe(id)
+    item.release()
+  }
+  expect([fs.readFileSync(at('q2'), 'utf8'), await queue.hosts()]).toEqual(['x', ['h1', 'h2']])
+  expect([fs.existsSync(hostAt('h1', 'queue', id)), fs.existsSync(hostAt('h2', 'queue', id))]).toEqual([
+    true,
+    true,
+  ])
+  const error = await failureOf(async () => fsq.vsreenqueue(id, 'dé', ['q2'], settings))
+  expect(error.message).toContain('contents differ')
+  fs.rmSync(at('q2'))
+  expect(await fsq.vsreenqueue(id, 'dé', ['q2'], settings)).toBe(id)
+  expect(fs.readFileSync(at('q2'), 'utf8')).toBe('dé')
+})
+
+test('the functions of the first implementation', async () => {
+  const settings = { root: bed.root }
+  await bed.install()
+  expect(await errorOf(async () => fsq.hosts('q', settings))).toBeInstanceOf(QueueMissingError)
+  await fsq.installHost('q', ['h2', 'h1'], settings)
+  await fsq.installHost('q', 'h3', { isDown: true, ...settings })
+  expect(await fsq.hosts('q', settings)).toEqual(['h1', 'h2', 'h3'])
+  expect([await fsq.hostIsDown('q', 'h1', settings), await fsq.hostIsDown('q', 'h3', settings)]).toEqual([
+    false,
+    true,
+  ])
+  await fsq.upHost('q', 'h3', settings)
+  await fsq.downHost('q', ['h1'], settings)
+  expect([await fsq.hostIsDown('q', 'h1', settings), await fsq.hostIsDown('q', 'h3', settings)]).toEqual([
+    true,
+    false,
+  ])
+  expect(await errorOf(async () => fsq.hostIsDown('q', 'h9', settings))).toBeInstanceOf(QueueMissingError)
+  await fsq.uninstallHost('q', 'h3', settings)
+  await fsq.hostTrigger('q', settings)
+  expect(fs.statSync(bed.path('q', 'hosts-trigger-s')).mode & 0o777).toBe(0o640)
+  await fsq.hostUntrigger('q', settings)
+  await fsq.hostUntrigger('q', settings)
+  expect(fs.readdirSync(bed.path('q')).includes('hosts-trigger-s')).toBe(false)
+})
