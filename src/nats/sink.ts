@@ -70,7 +70,7 @@ export interface NatsSinkOptions extends NatsOptions {
 const OWN_OPTIONS = ['stream', 'subject', 'strict', 'objectBucket', 'remembers', 'name']
 
 /**
- * A sink that puts items into a stream of NATS JetStream, for {@link forward}.
+ * A sink that puts items into a stream of NATS JetStream, for `forward()`.
  *
  * It needs the packages `@nats-io/transport-node`, `@nats-io/jetstream`, and `@nats-io/obj` for an object store.
  *
@@ -157,6 +157,7 @@ export class NatsSink implements Sink {
     return this.#connection.session !== undefined
   }
 
+  /** Begins to connect, and waits a moment for the first success. Called by `forward()`. */
   async open(): Promise<void> {
     if (this.#bucket !== undefined) await loadObjectStores()
     await this.#connection.open(PATIENCE)

@@ -1,5 +1,5 @@
 /**
- * Takes the messages of a stream of JetStream, for {@link work} and {@link receive}.
+ * Takes the messages of a stream of JetStream, for `work()` and `receive()`.
  *
  * @module
  */
@@ -60,7 +60,7 @@ export interface JetstreamSourceOptions extends NatsOptions {
 const OWN_OPTIONS = ['stream', 'consumer', 'deadLetter', 'maxTries', 'keepObjects', 'name']
 
 /**
- * The messages of a consumer of NATS JetStream, for {@link work} and for {@link receive}. A handler of a queue works them unchanged.
+ * The messages of a consumer of NATS JetStream, for `work()` and for `receive()`. A handler of a queue works them unchanged.
  *
  * It needs the packages `@nats-io/transport-node`, `@nats-io/jetstream`, and `@nats-io/obj` for an object store.
  *

@@ -15,7 +15,7 @@ const ACK_WAIT = 2000
 export const ROLES = ['forward', 'receive', 'work'] as const
 export type Role = (typeof ROLES)[number]
 /** What the chain lacks. */
-export type Variant = 'whole' | 'no-ids' | 'no-ledger' | 'work-queue'
+export type Variant = 'whole' | 'no-ids' | 'no-ledger'
 
 /** A queue whose items go through a stream to another queue, which a worker works: all in processes of their own. */
 export class Chain implements AsyncDisposable {
@@ -46,8 +46,7 @@ export class Chain implements AsyncDisposable {
     await (await Queue.install('to', { root, durability: 'none' })).close()
     const server = await NatsServer.start()
     const jsm = await server.manager()
-    const stream = streamConfig({ stream: 'S', subject: 'fsq.q', replicas: 1 })
-    await jsm.streams.add(variant === 'work-queue' ? { ...stream, retention: 'workqueue' } : stream)
+    await jsm.streams.add(streamConfig({ stream: 'S', subject: 'fsq.q', replicas: 1 }))
     await jsm.consumers.add('S', consumerConfig({ consumer: 'C', ackWait: ACK_WAIT }))
     await new Objm(await server.connect({ maxReconnectAttempts: -1 })).create('B')
     const chain = new Chain(variant, crash, root, server, from)

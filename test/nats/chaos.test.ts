@@ -58,16 +58,13 @@ suite('chaos', () => {
     1000 * SECONDS + 2 * PATIENCE_MS,
   )
 
-  test.each<['no-ids' | 'no-ledger' | 'work-queue', readonly (Role | 'server')[]]>([
-    ['no-ids', []],
-    ['no-ledger', []],
-    ['work-queue', ['server']],
-  ])(
+  // What a work-queue stream lacks is in sink.test.ts, where a restart comes at the right moment.
+  test.each<['no-ids' | 'no-ledger']>([['no-ids'], ['no-ledger']])(
     'it notices what is missing: %s',
-    async (variant, parts) => {
+    async (variant) => {
       await using chain = await Chain.start(variant, 0.2)
       const patience = performance.now() + PATIENCE_MS
-      await rage(chain, () => chain.twice().length > 0 || performance.now() > patience, parts, 2000)
+      await rage(chain, () => chain.twice().length > 0 || performance.now() > patience, [], 2000)
       expect(chain.twice().length).toBeGreaterThan(0)
     },
     2 * PATIENCE_MS,

@@ -5,7 +5,7 @@ import path from 'node:path'
 import process from 'node:process'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
-import { createUser } from '@nats-io/nkeys'
+import { nkeys } from '@nats-io/transport-node'
 import { MissingPeerError, type PutOutcome } from 'fsq'
 import { type NatsSink, type NatsSinkOptions, natsSink, streamConfig } from 'fsq/nats'
 
@@ -66,7 +66,7 @@ suite('with a server', () => {
   })
 
   test('reads the credentials file anew at each connect', async () => {
-    const [one, two, admin] = [createUser(), createUser(), 'secret']
+    const [one, two, admin] = [nkeys.createUser(), nkeys.createUser(), 'secret']
     const config = (user: { getPublicKey(): string }): string =>
       `accounts { A { jetstream: enabled, users [ { nkey: ${user.getPublicKey()} }, { user: admin, password: ${admin} } ] } }`
     await startServer({ config: config(one), admin: { user: 'admin', pass: admin } })

@@ -6,7 +6,14 @@ import { setTimeout as later } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import { NatsError, type PutOutcome, SettingError, TooLargeError } from 'fsq'
-import { type NatsSink, type NatsSinkOptions, type NatsWarning, natsSink, streamConfig } from 'fsq/nats'
+import {
+  type NatsSink,
+  type NatsSinkOptions,
+  type NatsWarning,
+  consumerConfig,
+  natsSink,
+  streamConfig,
+} from 'fsq/nats'
 
 import { until } from '../support/child.js'
 import { HAS_NATS, NatsServer } from '../support/nats-server.js'
@@ -181,6 +188,20 @@ suite('with a server', () => {
     expect(codes()).toEqual(expected)
     expect(sink.remembers).toBe(remembers)
     for (const { message } of warnings) expect(message).toMatch(/^The stream S .+\. .+/)
+  })
+
+  test('a work-queue stream forgets ids at a restart, so the sink says that it remembers none', async () => {
+    await addStream({ retention: 'workqueue' })
+    await jsm.consumers.add('S', consumerConfig({ consumer: 'C' }))
+    const sink = await openSink()
+    expect(sink.remembers).toBe(0)
+    await put(sink, 'one')
+    const consumer = await jsm.jetstream().consumers.get('S', 'C')
+    await (await consumer.next({ expires: 5000 }))?.ackAck()
+    expect(await put(sink, 'one')).toEqual([{ outcome: 'duplicate' }])
+    await server.stop()
+    await server.start()
+    expect(await putUntilStored(sink, 'one')).toEqual({ outcome: 'stored' })
   })
 
   test('warns the process once, without a listener', async () => {

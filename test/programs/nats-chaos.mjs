@@ -1,7 +1,7 @@
 // A part of the chaos test: { role: 'forward' | 'receive' | 'work', root, servers, crash, variant }. It runs until it is killed, and now and then kills
 // itself where it hurts most, with the probability `crash`: between a put and its consequences, and before and after an acknowledgement.
 //
-// The variants lack what the promise stands on, to show that the test would notice: `no-ids`, `no-ledger` and `work-queue`. The package has no
+// The variants lack what the promise stands on, to show that the test would notice: `no-ids` and `no-ledger`. The package has no
 // option for them.
 import { randomBytes } from 'node:crypto'
 import process from 'node:process'
@@ -19,8 +19,6 @@ function perhapsDie() {
 
 function chaoticSink() {
   const sink = natsSink({ ...common, subject: 'fsq.q', objectBucket: 'B' })
-  // The sink knows better: nothing, and then what may have been put is held.
-  if (variant === 'work-queue') Object.defineProperty(sink, 'remembers', { value: 3_600_000 })
   const put = sink.put.bind(sink)
   sink.put = async (items, options) => {
     const outcomes = await put(variant === 'no-ids' ? items.map(withRandomId) : items, options)
@@ -65,8 +63,6 @@ function chaoticSource() {
 
 function changed(item) {
   if (item === undefined) return item
-  // The number of the message alone names it: a repeat that the stream has stored anew is another message.
-  if (variant === 'work-queue') item.id = `${item.sequence}:0`
   const done = item.done.bind(item)
   item.done = async () => {
     perhapsDie()
