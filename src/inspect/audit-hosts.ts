@@ -3,13 +3,14 @@
  *
  * @module
  */
-import fs from 'node:fs'
+import { Buffer } from 'node:buffer'
 import path from 'node:path'
 
+import type { FileCalls } from '../directory/calls.js'
 import { type Layout, checkQueueName, hostLayoutOf, hostsPath } from '../directory/layout.js'
 import type { Settings } from '../settings.js'
 import type { LocatedFinding } from './finding.js'
-import { isDirectory } from './queues.js'
+import { isDirectoryBy } from './queues.js'
 
 const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}(?:-old)?$/
 
@@ -21,19 +22,21 @@ const HIDDEN = /^\.fsq-[A-Za-z0-9]{6}(?:-old)?$/
 export async function* auditHosts(
   layout: Layout,
   settings: Settings,
+  calls: FileCalls,
   auditQueue: (host: Layout) => AsyncIterable<LocatedFinding>,
 ): AsyncGenerator<LocatedFinding, void, undefined> {
   const directory = hostsPath(layout, settings)
   const about = { queue: layout.name, path: directory } as const
-  const info = fs.lstatSync(directory, { throwIfNoEntry: false })
+  const info = await calls.lstat(directory)
   if (info === undefined) return
   if (!info.isDirectory()) {
     yield { ...about, kind: 'foreign', message: 'is no directory, so the queue can have no hosts' }
     return
   }
-  for (const name of fs.readdirSync(directory).sort()) {
+  const names = (await calls.names(directory)).map((raw) => Buffer.from(raw, 'latin1').toString())
+  for (const name of names.sort()) {
     const at = { ...about, path: path.join(directory, name) } as const
-    if (!isDirectory(at.path, true))
+    if (!(await isDirectoryBy(calls, at.path, true)))
       yield { ...at, kind: 'foreign', message: 'is no directory, and so no host' }
     else if (HIDDEN.test(name)) {
       const message = 'is left from a host that was added or removed, unless that is under way'

@@ -150,7 +150,7 @@ export async function* auditQueue(
     }
   }
   if (layout.parent === undefined)
-    yield* auditHosts(layout, settings, (host) => auditQueue(host, settings, slices))
+    yield* auditHosts(layout, settings, slices.calls, (host) => auditQueue(host, settings, slices))
 }
 
 /** Findings about entries of a queue other than its four directories. */

@@ -11,14 +11,15 @@ import { Place } from '../addon/native.js'
 import type { FileCalls } from '../directory/calls.js'
 import { claimKindBy } from '../directory/claim-kind.js'
 import { WORKER_OWNED } from '../directory/claimed.js'
-import { type Layout, placePath } from '../directory/layout.js'
+import { hostsOf } from '../directory/hosts.js'
+import { type Layout, hostLayoutOf, placePath } from '../directory/layout.js'
 import { receivedPath } from '../directory/received.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { FsqError, SettingError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import { findingsIn, plainFinding } from '../inspect/audit.js'
 import type { Finding, Fix, FoundFile, LocatedFinding } from '../inspect/finding.js'
-import { hostLayoutsIn, isOfSystem } from '../inspect/queues.js'
+import { isOfSystem } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
 import type { RawName } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
@@ -80,11 +81,14 @@ export async function repair(
   directory.checkOpen()
   const calls = await directory.findCalls()
   const converted: Converted[] = []
-  if (claims !== undefined)
-    for (const layout of [directory.layout, ...hostLayoutsIn(directory.layout, settings)]) {
+  if (claims !== undefined) {
+    const { layout: queue } = directory
+    const hosts = (await hostsOf(queue, settings)).map((host) => hostLayoutOf(queue, host, settings))
+    for (const layout of [queue, ...hosts]) {
       const found = await convert(layout, settings, dryRun, calls)
       if (found !== undefined) converted.push(found)
     }
+  }
   const findings: LocatedFinding[] = []
   // All of them first: a directory that changes while it is listed may show a file twice or not at all.
   for await (const finding of findingsIn(directory, settings)) findings.push(finding)
