@@ -70,6 +70,8 @@ const OURS: Readonly<Record<string, Ours>> = {
   'host-dist: no such host': { ...STAYS, isFree: false },
   'host-dist: host without queue/': STAYS,
   'host-dist: host without tmp/': STAYS,
+  // Theirs does not compare the contents. Another item of the same name at the host is no copy of this one.
+  'host-dist: item already waits at the host': STAYS,
   'host-dist: item already done at the host': {
     rc: 0,
     there: [`q/done/${I}`],
@@ -192,7 +194,9 @@ function needsRoot({ before, after, argv }: Operation): boolean {
 }
 
 test('each record of a defect is judged', () => {
-  const defects = vectors.operations.filter(({ defect }) => defect !== undefined).map(({ id }) => id)
+  const defects = vectors.operations
+    .filter(({ id, defect }) => defect !== undefined || id === 'host-dist: item already waits at the host')
+    .map(({ id }) => id)
   expect(Object.keys(OURS).toSorted()).toEqual(defects.toSorted())
 })
 
@@ -210,7 +214,7 @@ for (const record of vectors.operations) {
     lock?.unlock()
     const after = look()
     const ours = OURS[record.id]
-    if (ours === undefined || record.defect === undefined) {
+    if (ours === undefined) {
       EXCEPTIONS[record.id]?.(after)
       expect({ code, after: Object.fromEntries(after) }).toEqual({
         code: record.rc,
