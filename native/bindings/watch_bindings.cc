@@ -194,7 +194,8 @@ class ListenTriggerTask : public Task {
 };
 
 // (watch, path of the queue, path of its queue/, path of its parent?, the queue?) -> undefined, or a failure,
-// after which only the trigger is watched. With a queue, the watch is on its open directories, and no path is looked up (Linux).
+// after which only the trigger is watched. With a queue, the watch is on its open directories, and no path is
+// looked up (Linux).
 napi_value ArmWatch(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto waiter = Opened<WaiterBox>(arguments[0]);

@@ -1,8 +1,8 @@
 /** What the examples of the documentation suppose: a queue, an item, and functions of the reader's own. */
-import type { Queue as QueueClass, WorkItem } from 'fsq'
+import type { Queue as QueueClass, Sink, WorkItem } from 'fsq'
 
 declare global {
-  const sink: import('fsq').Sink
+  const sink: Sink
   const queue: QueueClass
   const item: WorkItem
   const signal: AbortSignal

@@ -4,7 +4,6 @@
  * @module
  */
 import { Queue } from '../../queue.js'
-import type { Delivery } from '../../receive/delivery.js'
 import { receive } from '../../receive/receive.js'
 import type { Receiver } from '../../receive/receiver.js'
 import type { SettingOverrides } from '../../settings.js'
