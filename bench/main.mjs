@@ -21,6 +21,7 @@ import { backlog } from './workloads/backlog.mjs'
 import { commandStartup } from './workloads/command-startup.mjs'
 import { drainRows, renameRows } from './workloads/drain.mjs'
 import { enqueueRows } from './workloads/enqueue.mjs'
+import { handOver } from './workloads/hand-over.mjs'
 import { largeRows } from './workloads/large.mjs'
 import { lockRows } from './workloads/lock.mjs'
 import { loopDelay } from './workloads/loop-delay.mjs'
@@ -47,7 +48,7 @@ const ROWS = [enqueueRows, largeRows, drainRows, renameRows, readRows, workRows,
  * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
  * needed on the file system.
  */
-const REPORTS = [backlog, million, among, pickUp, loopDelay, stream, startup, commandStartup]
+const REPORTS = [backlog, million, among, pickUp, loopDelay, stream, handOver, startup, commandStartup]
 
 const FULL = {
   rounds: 7,

@@ -88,6 +88,10 @@ const PICK_UP = { ratio: 1.2, work: 1.1, killedMs: 50, idle: 0.01 }
 // In milliseconds.
 const DELAY = { more: 1 }
 const STREAM = { megabytes: 120 }
+/** Items per second. */
+const HAND_OVER = { forward: 8000, receive: 5000, distribute: 5350 }
+/** Memory with many items waiting, in times of that with few. */
+const HAND_OVER_MEMORY = 1.2
 const IMPORT = { milliseconds: 15 }
 /** Targets for commands: milliseconds more than 'node -e 0' takes; with a type, only on that file system. */
 const COMMANDS = [
@@ -105,6 +109,7 @@ export function targetLines({
   'pick-up': pickUp,
   'event loop delay': delay,
   stream,
+  'hand-over': handOver,
   'start-up': startup,
   'command start-up': commands,
 }) {
@@ -138,6 +143,7 @@ export function targetLines({
       ),
     )
   }
+  if (handOver !== undefined) lines.push(...handOverLines(handOver))
   if (startup !== undefined) {
     const { median } = startup.fsq.importMs
     lines.push(
@@ -220,6 +226,23 @@ function pickUpLines({ p50, p99, work, killed, idle }) {
       `100 idle workers: below ${idleMost * 100} % of a CPU: ${number(idle.workers.more.median * 100, 2)} %`,
     ),
   ]
+}
+
+function handOverLines({ memory: [few, many], ...rates }) {
+  const lines = Object.entries(HAND_OVER)
+    .filter(([name]) => rates[name] !== undefined)
+    .map(([name, least]) => {
+      const { median } = rates[name].rate
+      return judged(median >= least, `${name}: at least ${number(least)} items/s: ${number(median)}`)
+    })
+  if (many !== undefined)
+    lines.push(
+      judged(
+        many.peakMB <= HAND_OVER_MEMORY * few.peakMB,
+        `forward, ${number(many.waiting)} waiting: at most ${HAND_OVER_MEMORY} of the memory at ${number(few.waiting)}: ${number(many.peakMB / few.peakMB, 2)}`,
+      ),
+    )
+  return lines
 }
 
 function commandLines({ commands }, here) {
