@@ -43,6 +43,8 @@ const CHAPTERS = [
   'testing.ts',
   'nats',
   'nats.ts',
+  'remote',
+  'remote.ts',
   'cli',
 ]
 

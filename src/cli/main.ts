@@ -62,7 +62,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   watch: { summary: 'print what happens in queues', load: () => import('./commands/watch.js'), mixed: true },
   forward: {
-    summary: 'hand the items of a queue over to NATS JetStream',
+    summary: 'hand the items of a queue over to NATS JetStream or to another machine',
     load: () => import('./commands/forward.js'),
     mixed: true,
   },
@@ -70,6 +70,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'make messages of NATS JetStream items of a queue',
     load: () => import('./commands/receive.js'),
     mixed: true,
+  },
+  push: { summary: 'bring items to a queue on another machine', load: () => import('./commands/push.js') },
+  jsonrpcd: {
+    summary: 'take the items that other machines push',
+    load: () => import('./commands/jsonrpcd.js'),
   },
   doctor: {
     summary: 'tell what a file system can do, and what it promises',
@@ -82,7 +87,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     mixed: true,
   },
 }
-const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist', 'push', 'jsonrpcd']
+const LATER = ['add-host', 'rm-host', 'up-host', 'down-host', 'host-dist']
 
 const OPTIONS: OptionTable = {
   help: { short: 'h' },
@@ -112,6 +117,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   retry, rm, prune    move failed items back; remove items; remove old ones
   audit, repair       check queues for problems; fix them
   forward, receive    hand items over to NATS JetStream; make messages items
+  push, jsonrpcd      bring items to another machine; take them there
   doctor              tell what a file system can do, and what it promises
 
   -r, --root-dir=PATH    where the queues are (FSQ_ROOT, /var/fsq)

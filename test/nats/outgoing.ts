@@ -15,13 +15,14 @@ export function outgoing(
   return {
     id,
     key: id,
+    nameBytes: Buffer.from(id),
     args: argBytes.map((bytes) => bytes.toString()),
     argBytes,
     enqueuedAt: new Date(1_700_000_000_000),
     tries: 2,
     size: body.length,
     bytes: async () => body,
-    stream: async function* () {
+    async *stream() {
       for (let from = 0; from < body.length; from += 65_536) yield body.subarray(from, from + 65_536)
     },
   }
