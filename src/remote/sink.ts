@@ -4,6 +4,7 @@
  * @module
  */
 import { createHash } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 
 import type { OutgoingItem, PutOptions, PutOutcome, Sink } from '../forward/sink.js'
 import { PushError, SettingError } from '../index.js'
@@ -100,6 +101,8 @@ export class PushSink implements Sink {
 
   /** See {@link Sink.put}. */
   async put(items: readonly OutgoingItem[], { signal }: PutOptions): Promise<readonly PutOutcome[]> {
+    // Each request listens to it.
+    setMaxListeners(0, signal)
     const outcomes = await Promise.all(items.map(async (item) => this.#putOne(item, signal)))
     if (this.#trigger !== undefined && outcomes.some(({ outcome }) => outcome === 'stored'))
       await this.#sender.pullTrigger(this.#trigger, true, signal).catch(() => undefined)

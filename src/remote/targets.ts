@@ -62,7 +62,9 @@ export class Targets {
     const { settings } = this
     if (trigger !== settings.trigger && trigger !== settings.hostsTrigger)
       throw serverFault('no such trigger')
-    await using queue = this.#make(name, { trigger })
+    // No two settings have one name.
+    const names = trigger === settings.trigger ? {} : { trigger, hostsTrigger: settings.trigger }
+    await using queue = this.#make(name, names)
     await queue.triggerPull({ ignoreListener })
   }
 
