@@ -7,9 +7,8 @@ import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { native } from '../../addon/native.js'
+import { Place, native } from '../../addon/native.js'
 import { placePath } from '../../directory/layout.js'
-import { Place } from '../../addon/native.js'
 import { FsqError, PushError } from '../../errors/classes.js'
 import { codeOf } from '../../errors/errno.js'
 import { tryLock } from '../../meta/files.js'
@@ -30,6 +29,7 @@ const STDIN = 0
 export const options: OptionTable = {
   ...FORWARD_OPTIONS,
   ...PUSH_OPTIONS,
+  interval: { value: 'seconds' },
   follow: {},
   'no-lock': { short: 'L' },
   trigger: { short: 't' },
