@@ -57,6 +57,7 @@ writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: '
 // A folder with a package.json of its own does not see the package's imports.
 replaceImport('addon/native.js', '#binding', '../../../binding.cjs')
 replaceImport('work/processes/program.js', '#worker-process', '../../../../worker-process.cjs')
+replaceImport('queue.js', '#remote', './remote.js')
 
 function replaceImport(file, from, to) {
   const path = join('dist', COMMAND, file)
@@ -84,7 +85,7 @@ async function bundleLibrary() {
     chunkNames: SHARED,
     bundle: true,
     splitting: true,
-    external: ['#binding', '#worker-process'],
+    external: ['#binding', '#remote', '#worker-process'],
     ...COMMON,
   })
 }

@@ -10,6 +10,6 @@ export {
   type ReceiverLimits,
   receiver,
 } from './remote/receiver.js'
-export type { PushTls, RemoteOptions } from './remote/client.js'
-export { type PushItemOptions, type PushOptions, type PushedItem, push, pushItem } from './remote/push.js'
-export { type PushSink, type PushSinkOptions, pushSink } from './remote/sink.js'
+export { type PushItemOptions, type PushedItem, push, pushItem } from './remote/push.js'
+export { type PushSink, pushSink } from './remote/sink.js'
+export type { PushOptions, PushSinkOptions, PushTls, RemoteOptions } from './remote/types.js'

@@ -109,8 +109,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
 
   install, uninstall  make queues; remove them
   enqueue             add an item, or many, to a queue
-  scan                run a program for each waiting item
-  down, up            forbid scans of queues; allow them again
+  scan, down, up      run a program for each item; forbid scans; allow them
   list, show, cat     list queues or items; show an item; print its contents
   log, wait           tell why attempts failed; wait for the end of items
   stats, top, watch   numbers and ages of items, once or live; what happens

@@ -12,6 +12,7 @@ import { gunzipSync } from 'node:zlib'
 import { PushError, SettingError } from '../index.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 import { checkKeys, checkText, number } from './options.js'
+import type { RemoteOptions } from './types.js'
 
 const MOST_ANSWER = 1024 * 1024
 const CONNECTIONS = 16
@@ -22,27 +23,6 @@ const AWAY = [
   ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT', 'ETIMEDOUT'],
   ...['EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EMFILE', 'EAGAIN', 'EACCES'],
 ]
-
-/** Certificates for `https://`, as of `node:tls`. */
-export interface PushTls {
-  /** The authorities that the certificate of the receiver may be from. Default: those of the system. */
-  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined
-  /** A certificate of this machine, for a receiver that asks for one, and its key. */
-  readonly cert?: string | Uint8Array | undefined
-  readonly key?: string | Uint8Array | undefined
-}
-
-/** How a receiver is reached. */
-export interface RemoteOptions {
-  /** Certificates for `https://`. */
-  readonly tls?: PushTls | undefined
-  /** The most connections at once. Default: 16. */
-  readonly connections?: number | undefined
-  /** Milliseconds within which a connection has to be made. Default: 10,000. */
-  readonly connectTimeout?: number | undefined
-  /** Milliseconds without a byte in either direction after which a request is given up. Default: 60,000. */
-  readonly answerTimeout?: number | undefined
-}
 
 export const REMOTE_KEYS = ['tls', 'connections', 'connectTimeout', 'answerTimeout'] as const
 

@@ -15,20 +15,15 @@ import {
   forward,
   getConst,
 } from '../index.js'
-import { REMOTE_KEYS, type RemoteOptions } from './client.js'
+import { REMOTE_KEYS } from './client.js'
 import { checkKeys, checkText } from './options.js'
 import { Sender } from './sender.js'
-import { type PushSinkOptions, SINK_KEYS, pushSink } from './sink.js'
+import { SINK_KEYS, pushSink } from './sink.js'
+import type { PushOptions, RemoteOptions } from './types.js'
 
 const IN_FLIGHT = 64
 /** A put may take this long, less than the half of a minute that a sink has. */
 const LONGEST_PUT_S = 10
-
-/** Options of {@link push}. */
-export interface PushOptions extends Omit<PushSinkOptions, 'url' | 'queue'>, ForwardOptions {
-  /** The name of the queue at the receiver. Default: that of this queue. */
-  readonly queue?: string | undefined
-}
 
 /**
  * Pushes the items of a queue to a queue on another machine, as they come: the spool of a machine whose connection is not always there. An item

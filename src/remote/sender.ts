@@ -7,9 +7,10 @@ import { Buffer, isUtf8 } from 'node:buffer'
 import { randomInt } from 'node:crypto'
 
 import { PushError } from '../index.js'
-import { type Answer, Client, type RemoteOptions } from './client.js'
+import { type Answer, Client } from './client.js'
 import { type Json, isObject, jsonText, parsedJson } from './json.js'
 import { ABOUT, isRefusal } from './rpc.js'
+import type { RemoteOptions } from './types.js'
 
 const JSON_TYPE = 'application/json-rpc'
 const BYTES_TYPE = 'application/octet-stream'

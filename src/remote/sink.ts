@@ -9,32 +9,14 @@ import { setMaxListeners } from 'node:events'
 import type { OutgoingItem, PutOptions, PutOutcome, Sink } from '../forward/sink.js'
 import { PushError, SettingError } from '../index.js'
 import { performance, setTimeout } from '../real-timers.js'
-import { REMOTE_KEYS, type RemoteOptions } from './client.js'
+import { REMOTE_KEYS } from './client.js'
 import { checkKeys, checkText, number } from './options.js'
 import { Sender } from './sender.js'
+import type { PushSinkOptions } from './types.js'
 
 const PATIENCE_MS = 2000
 const NAME_DIGITS = 8
 const LONGEST_NAME = 180
-
-/** Options of {@link pushSink}. */
-export interface PushSinkOptions extends RemoteOptions {
-  /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:///PATH`, with a user and a password if the receiver wants them. */
-  readonly url: string | URL
-  /** The name of the queue at the receiver. */
-  readonly queue: string
-  /** The most items in a second. Default: no limit. */
-  readonly rate?: number | undefined
-  /** Pulls this trigger of the queue at the receiver after items have come. Default: none. */
-  readonly trigger?: string | undefined
-  /** The name of the sink: see {@link Sink.name}. Default: made of host, port and queue. */
-  readonly name?: string | undefined
-  /**
-   * Milliseconds for which the receiver knows an item again. Default: as the receiver says; 0 for one of the first implementation, which knows
-   * none.
-   */
-  readonly remembers?: number | undefined
-}
 
 export const SINK_KEYS = [...REMOTE_KEYS, 'url', 'queue', 'rate', 'trigger', 'name', 'remembers'] as const
 

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Queue, SettingError } from '../../src/index.js'
-import { credentialLine, push, pushItem, receiver } from '../../src/remote.js'
+import { credentialLine, pushItem, receiver } from '../../src/remote.js'
 
 import { makeDirectory } from '../support/child.js'
 import { I, type Served, exchange, filesIn, serve } from './server.js'
@@ -244,7 +244,7 @@ test('a queue is pushed as items come, and each is done here', async () => {
     })),
   )
   await from.enqueue(Buffer.alloc(2_000_000, 'é'))
-  const forwarder = await push(from, served.url, { queue: 'q' })
+  const forwarder = await from.push(served.url, { queue: 'q' })
   await forwarder.idle()
   expect(forwarder.numbers).toMatchObject({ forwarded: 301, refused: 0 })
   await forwarder.close()

@@ -57,9 +57,8 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq forward [option ...] queue --to=URL [--stream=STREAM]
 
-Hands items over to a stream of NATS JetStream, or to fsq jsonrpcd on another
-machine, as they come: none is lost, none is stored twice while the target
-knows its id. Runs until SIGTERM or SIGINT.
+Hands items over to NATS JetStream, or to fsq jsonrpcd, as they come: none is
+lost, none is stored twice while the target knows its id. Runs until SIGTERM.
 
       --to=URL          nats://host:4222 or tls://..., with commas (NATS_URL);
                         http://host:port, https:// or unix:// of a jsonrpcd
@@ -71,14 +70,14 @@ knows its id. Runs until SIGTERM or SIGINT.
   -1, --once            end when no item is left to forward
   -j, --jobs=N          at most N items in flight (256, 64); 1 keeps the order
       --keep=AGE        how long forwarded items stay in done/ (10m)
-      --in-doubt=...    items that the target may have and may have forgotten:
-                        'hold' them in fail/, or 'publish' them (to a jsonrpcd)
+      --in-doubt=...    'hold' items in doubt in fail/, or 'publish' them
       --name=NAME       of the target, for forwarded/NAME/ (nats-STREAM)
       --creds=FILE (NATS_CREDS), --tls-ca=FILE, --tls-cert=FILE, --tls-key=FILE
       --json            print numbers as JSON, each 10 s; -i, --interval=SECONDS
       --print-stream    print a configuration of the stream; --replicas=N (3)
   -v, --verbose         a line for each item; -h, --help  this help
-Example: fsq forward orders --to nats://localhost --stream ORDERS
+Example:
+  fsq forward orders --to nats://localhost --stream ORDERS
 Exit codes: 0; 100 bad usage; 111 an error, or --once and an item has failed.
 `
 

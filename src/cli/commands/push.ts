@@ -53,8 +53,7 @@ they have arrived there; without a host, they are those of src_queue itself.
   -p, --protocol=NAME   jsonrpc, the only one
   -v, --verbose         a line for each item
       --tls-ca=FILE, --tls-cert=FILE, --tls-key=FILE    for https
-      --timeout=SECONDS for an answer (60)
-      --follow          run until SIGTERM; -1, --once: until no item is left
+      --timeout=SECONDS for an answer (60); --once  end when no item is left
   -j, --jobs=N          items in flight (64); 1 keeps the order
       --connections=N   at most (16); --rate=N  items in a second
       --keep=AGE, --in-doubt=..., --name=NAME, --json, --interval=SECONDS
