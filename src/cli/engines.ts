@@ -49,7 +49,7 @@ export function isPushUrl(url: string): boolean {
 
 /** @throws {@link UsageError} */
 export function checkPushUrl(url: string): void {
-  if (/^(https?:\/\/[^/]|unix:(\/\/)?\/[^/])/.test(url)) return
+  if (/^(https?:\/\/[^/]|unix:(\/\/[^/]*)?\/[^/])/.test(url)) return
   throw new UsageError(
     `the URL is '${url.replace(/\/\/[^/@]*@/, '//')}', expected http://host:port, https://host:port or unix:///path`,
   )
