@@ -15,6 +15,8 @@ export default {
     '^fsq$': '<rootDir>/src/index.ts',
     '^fsq/lock$': '<rootDir>/src/lock.ts',
     '^fsq/nats$': '<rootDir>/src/nats.ts',
+    '^#remote$': '<rootDir>/src/remote.ts',
+    '^fsq/remote$': '<rootDir>/src/remote.ts',
     '^fsq/testing$': '<rootDir>/src/testing.ts',
     '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'],
   },

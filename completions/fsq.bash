@@ -34,7 +34,7 @@ _fsq_read() {
           case $command in
             install) short=aogm ;; enqueue) short=ugmf ;; scan) short=AtmSTFrj ;; down) short=ugm ;; list) short=As ;;
             add-host) short=ogm ;; down-host) short=ougm ;; host-dist) short=tmSTF ;;
-            retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; top) short=i ;; forward | receive) short=ji ;; *) short='' ;;
+            retry) short=Aoel ;; wait) short=t ;; rm) short=Aos ;; prune) short=ok ;; top) short=i ;; forward | receive) short=ji ;; push) short=jp ;; jsonrpcd) short=w ;; *) short='' ;;
           esac
         else
           operands+=("$word")
@@ -73,7 +73,9 @@ _fsq_options() {
     rm) echo --all --argument= --older-than= --state= --dry-run --verbose --help ;;
     prune) echo --older-than= --keep= --done --failed --dry-run --verbose --help ;;
     top) echo --interval= --json --help ;;
-    forward) echo --to= --stream= --domain= --subject= --strict --object-bucket= --once --jobs= --keep= --in-doubt= --name= --creds= --tls-ca= --tls-cert= --tls-key= --json --interval= --print-stream --replicas= --verbose --help ;;
+    forward) echo --name= --jobs= --keep= --in-doubt= --once --json --interval= --verbose --tls-ca= --tls-cert= --tls-key= --timeout= --connections= --rate= --trigger --stream= --creds= --domain= --to= --queue= --subject= --strict --object-bucket= --print-stream --replicas= --help ;;
+    push) echo --name= --jobs= --keep= --in-doubt= --once --json --interval= --verbose --tls-ca= --tls-cert= --tls-key= --timeout= --connections= --rate= --trigger --follow --no-lock --ignore-listener --protocol= --help ;;
+    jsonrpcd) echo --workers= --verbose --credentials= --add-user= --tls-cert= --tls-key= --tls-ca= --allow-all --keep= --max-body= --max-connections= --help ;;
     receive) echo --from= --stream= --domain= --consumer= --jobs= --keep= --name= --creds= --tls-ca= --tls-cert= --tls-key= --json --interval= --print-consumer --verbose --help ;;
     watch) echo --json --verbose --help ;;
     audit) echo --json --exit-code --help ;;
@@ -103,7 +105,7 @@ _fsq() {
       # Where a command has the option -r, it is a rate.
       [[ -z $command ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); }
       return ;;
-    -f | --file | --creds | --tls-ca | --tls-cert | --tls-key)
+    -f | --file | --creds | --credentials | --tls-ca | --tls-cert | --tls-key)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return ;;
@@ -126,7 +128,7 @@ _fsq() {
     *) return ;;
   esac
   # In these the first operand ends the options.
-  [[ $command == @(install|enqueue|scan|down|up|add-host|rm-host|down-host|up-host|host-dist) && ${#operands[@]} -gt 0 ]] && end=1
+  [[ $command == @(install|enqueue|scan|down|up|add-host|rm-host|down-host|up-host|host-dist|push|jsonrpcd) && ${#operands[@]} -gt 0 ]] && end=1
   if [[ $cur == -* && -z $end ]]; then
     COMPREPLY=($(compgen -W "$(_fsq_options "$command")" -- "$cur"))
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
@@ -134,7 +136,7 @@ _fsq() {
   fi
   case $command:${#operands[@]} in
     :*)
-      COMPREPLY=($(compgen -W 'add-host audit cat doctor down down-host enqueue forward host-dist install list log prune receive repair retry rm rm-host scan show stats top uninstall up up-host wait watch' -- "$cur")) ;;
+      COMPREPLY=($(compgen -W 'add-host audit cat doctor down down-host enqueue forward host-dist install jsonrpcd list log prune push receive repair retry rm rm-host scan show stats top uninstall up up-host wait watch' -- "$cur")) ;;
     add-host:0) ;;
     rm-host:0 | down-host:0 | up-host:0) _fsq_names "$root"/*/"${FSQ_HOSTS:-hosts}"/"$cur"*/"${FSQ_QUEUE:-queue}" ;;
     add-host:* | rm-host:* | down-host:* | up-host:* | host-dist:0) _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
@@ -143,7 +145,7 @@ _fsq() {
     retry:[1-9]*) _fsq_names "$root/${operands[0]}/${FSQ_FAIL:-fail}/$cur"* ;;
     show:[1-9]* | cat:[1-9]* | rm:[1-9]* | log:[1-9]* | wait:[1-9]*)
       _fsq_names "$root/${operands[0]}"/{"${FSQ_QUEUE:-queue}","${FSQ_DONE:-done}","${FSQ_FAIL:-fail}"}/"$cur"* ;;
-    enqueue:0 | scan:0 | forward:0 | receive:0 | show:0 | cat:0 | log:0 | wait:0 | retry:0 | rm:0 | uninstall:* | down:* | up:* | list:* | stats:* | top:* | watch:* | audit:* | repair:* | prune:*)
+    enqueue:0 | scan:0 | forward:0 | receive:0 | show:0 | cat:0 | log:0 | wait:0 | retry:0 | rm:0 | push:1 | push:2 | uninstall:* | down:* | up:* | list:* | stats:* | top:* | watch:* | audit:* | repair:* | prune:* | jsonrpcd:[2-9]*)
       _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
     scan:1) COMPREPLY=($(compgen -c -- "$cur")) ;;
     scan:* | enqueue:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;

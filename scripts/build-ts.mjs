@@ -1,6 +1,6 @@
 // Builds dist/ from src/, incrementally, and removes files whose source no longer exists.
 //
-// The library is bundled into two ES modules and a shared one (and its testing helpers and fsq/nats into one each, above them): forty modules took twice as long to load. The command
+// The library is bundled into two ES modules and a shared one (and its testing helpers, fsq/nats and fsq/remote into one each, above them): forty modules took twice as long to load. The command
 // is built separately, together with the parts of the library that it uses, as CommonJS modules: these load in less
 // than half the time, and a command is loaded every time it runs.
 import { spawnSync } from 'node:child_process'
@@ -19,7 +19,7 @@ const COMMAND = 'command/'
 const ENTRIES = ['index', 'lock'] // of `exports` in package.json
 const SHARED = 'shared'
 // They use only what index.js exports, and a program loads them only if it needs them: worker-process.cjs leads to the last one.
-const ABOVE = ['testing', 'nats', 'worker-process']
+const ABOVE = ['testing', 'nats', 'remote', 'worker-process']
 
 const produced = /(\.d\.ts|\.js|\.js\.map)$/
 for (const file of existsSync('dist') ? readdirSync('dist', { recursive: true, encoding: 'utf8' }) : []) {
@@ -57,6 +57,7 @@ writeFileSync(join('dist', COMMAND, 'package.json'), `${JSON.stringify({ type: '
 // A folder with a package.json of its own does not see the package's imports.
 replaceImport('addon/native.js', '#binding', '../../../binding.cjs')
 replaceImport('work/processes/program.js', '#worker-process', '../../../../worker-process.cjs')
+replaceImport('queue.js', '#remote', './remote.js')
 
 function replaceImport(file, from, to) {
   const path = join('dist', COMMAND, file)
@@ -84,7 +85,7 @@ async function bundleLibrary() {
     chunkNames: SHARED,
     bundle: true,
     splitting: true,
-    external: ['#binding', '#worker-process'],
+    external: ['#binding', '#remote', '#worker-process'],
     ...COMMON,
   })
 }

@@ -35,8 +35,11 @@ const CHAPTERS = [
   'maintain',
   'work',
   'hosts',
-  'queue.ts',
   'forward',
+  'forward',
+  'remote/types.ts',
+  'queue.ts',
+  'forward/forward.ts',
   'receive',
   'compat',
   'index.ts',
@@ -44,6 +47,8 @@ const CHAPTERS = [
   'testing.ts',
   'nats',
   'nats.ts',
+  'remote',
+  'remote.ts',
   'cli',
 ]
 

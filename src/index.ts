@@ -31,6 +31,8 @@ export type {
 export { receive, type ReceiveOptions } from './receive/receive.js'
 export type { Receiver, ReceiverNumbers } from './receive/receiver.js'
 export type { Delivery, DeliverySource } from './receive/delivery.js'
+/** @internal For `fsq/remote`, which is a bundle of its own. */
+export { OtherContents, OtherSize, openIntake, type Intake } from './receive/intake.js'
 export type { Outcome, RetryLimit } from './item/outcome.js'
 export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } from './item/work-item.js'
 export type { ScanForeverOptions, ScanOptions } from './scan/options.js'
@@ -159,6 +161,8 @@ export {
   PeerError,
   PermanentFailure,
   PermissionError,
+  PushError,
+  type PushReason,
   QueueClosedError,
   QueueDownError,
   QueueExistsError,

@@ -16,6 +16,7 @@ import {
   installQueue,
   uninstallQueue,
 } from './directory/install.js'
+import type { Forwarder } from './forward/forwarder.js'
 import type { ItemContext } from './item/context.js'
 import { parseItem } from './item/parse.js'
 import { WorkItem } from './item/work-item.js'
@@ -47,6 +48,7 @@ import type { Payload } from './enqueue/payload.js'
 import { InFlight } from './in-flight.js'
 import { type ReportListener, Reporter } from './report.js'
 import { type Parsers, parsersOf } from './schema/parsers.js'
+import type { PushOptions } from './remote/types.js'
 import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
@@ -403,6 +405,24 @@ export class Queue<out T extends Shape = Untyped> {
     // The engine knows items, not their shapes.
     const worker: unknown = await workQueue(queue, handler as Handler<WorkItem>, options as WorkOptions)
     return worker as Worker<ItemOf<T>>
+  }
+
+  /**
+   * Pushes the items of this queue to a queue on another machine, as they come: `push()` of `fsq/remote`, which is loaded at the first call. An item
+   * that has arrived is done here. While the receiver is away, items wait, and no try is counted.
+   *
+   * @param url - `http://`, `https://` or `unix://` of `fsq jsonrpcd` or of a server with `receiver()`.
+   * @returns The forwarder, which has begun to claim.
+   * @throws As {@link forward}.
+   * @example
+   * ```ts
+   * const forwarder = await queue.push('https://edge:secret@example.org:8181', { queue: 'orders', closeOn: ['SIGTERM'] })
+   * ```
+   */
+  async push(url: string | URL, options: PushOptions = {}): Promise<Forwarder> {
+    // It needs node:http, which takes longer to load than all of this package.
+    const { push } = await import('#remote')
+    return push<Forwarder>(this, url, options)
   }
 
   /**

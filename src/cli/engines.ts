@@ -3,11 +3,14 @@
  *
  * @module
  */
+import fs from 'node:fs'
 import process from 'node:process'
 
 import type { Sink } from '../forward/sink.js'
 import type { NatsOptions } from '../nats/options.js'
 import type { DeliverySource } from '../receive/delivery.js'
+import type { RemoteOptions } from '../remote/types.js'
+import type { Settings } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import type { HandOver } from './hand-over.js'
 
@@ -19,6 +22,70 @@ export const NATS_OPTIONS: OptionTable = {
   'tls-cert': { value: 'a file' },
   'tls-key': { value: 'a file' },
   domain: { value: 'a JetStream domain' },
+}
+
+/** The options of a push. */
+export const PUSH_OPTIONS: OptionTable = {
+  'tls-ca': { value: 'a file' },
+  'tls-cert': { value: 'a file' },
+  'tls-key': { value: 'a file' },
+  timeout: { value: 'seconds' },
+  connections: { value: 'how many' },
+  rate: { value: 'how many in a second' },
+  trigger: {},
+}
+
+/** Where items are pushed. */
+export interface PushPlace {
+  readonly url: string
+  /** There. */
+  readonly queue: string
+}
+
+/** Whether a URL is one of a receiver of pushed items. */
+export function isPushUrl(url: string): boolean {
+  return /^(https?|unix):/.test(url)
+}
+
+/** @throws {@link UsageError} */
+export function checkPushUrl(url: string): void {
+  if (/^(https?:\/\/[^/]|unix:(\/\/[^/]*)?\/[^/])/.test(url)) return
+  throw new UsageError(
+    `the URL is '${url.replace(/\/\/[^/@]*@/, '//')}', expected http://host:port, https://host:port or unix:///path`,
+  )
+}
+
+/** How the receiver is reached. */
+export function pushRemote(given: Arguments): RemoteOptions {
+  const [ca, cert, key] = ['tls-ca', 'tls-cert', 'tls-key'].map((option) => {
+    const file = given.text(option)
+    return file === undefined ? undefined : fs.readFileSync(file)
+  })
+  const timeout = given.number('timeout', 1, 86_400)
+  const connections = given.number('connections', 1, 1024)
+  return {
+    tls: { ca, cert, key },
+    connections,
+    answerTimeout: timeout === undefined ? undefined : timeout * 1000,
+  }
+}
+
+/** A sink that pushes items. */
+export async function pushTarget(
+  given: Arguments,
+  { url, queue }: PushPlace,
+  settings: Settings,
+): Promise<Sink> {
+  const { pushSink } = await import('../remote.js')
+  const name = given.text('name')
+  return pushSink({
+    ...pushRemote(given),
+    url,
+    queue,
+    rate: given.number('rate', 1),
+    trigger: given.has('trigger') ? settings.trigger : undefined,
+    ...(name !== undefined && { name }),
+  })
 }
 
 /** @throws {@link UsageError} unless each URL is one of a server of NATS. */

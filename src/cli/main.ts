@@ -67,7 +67,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   watch: { summary: 'print what happens in queues', load: () => import('./commands/watch.js'), mixed: true },
   forward: {
-    summary: 'hand the items of a queue over to NATS JetStream',
+    summary: 'hand the items of a queue over to NATS JetStream or to another machine',
     load: () => import('./commands/forward.js'),
     mixed: true,
   },
@@ -75,6 +75,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'make messages of NATS JetStream items of a queue',
     load: () => import('./commands/receive.js'),
     mixed: true,
+  },
+  push: { summary: 'bring items to a queue on another machine', load: () => import('./commands/push.js') },
+  jsonrpcd: {
+    summary: 'take the items that other machines push',
+    load: () => import('./commands/jsonrpcd.js'),
   },
   doctor: {
     summary: 'tell what a file system can do, and what it promises',
@@ -87,7 +92,6 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     mixed: true,
   },
 }
-const LATER = ['push', 'jsonrpcd']
 
 const OPTIONS: OptionTable = {
   help: { short: 'h' },
@@ -109,8 +113,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
 
   install, uninstall  make queues; remove them
   enqueue             add an item, or many, to a queue
-  scan                run a program for each waiting item
-  down, up            forbid scans of queues; allow them again
+  scan, down, up      run a program for each item; forbid scans; allow them
   add-host, rm-host, down-host, up-host, host-dist   hosts get copies of items
   list, show, cat     list queues or items; show an item; print its contents
   log, wait           tell why attempts failed; wait for the end of items
@@ -118,6 +121,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   retry, rm, prune    move failed items back; remove items; remove old ones
   audit, repair, doctor   check queues; fix them; test what a file system can do
   forward, receive    hand items over to NATS JetStream; make messages items
+  push, jsonrpcd      bring items to another machine; take them there
 
   -r, --root-dir=PATH    where the queues are (FSQ_ROOT, /var/fsq)
   -c, --charset=CHARSET  of names: utf8, ascii or latin-1 (FSQ_CHARSET)
@@ -171,7 +175,6 @@ async function run(args: readonly string[]): Promise<number> {
 function find(name: string): Entry {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (entry !== undefined) return entry
-  if (LATER.includes(name)) throw new UsageError(`the command ${name} is not in this version`)
   throw new UsageError(`there is no command '${name}'; fsq --list has those that there are`)
 }
 

@@ -24,9 +24,9 @@ export class OutputError extends Error {
 
 let speaker = 'fsq'
 
-/** Sets the command that messages begin with. */
+/** Sets the command that messages begin with; '': that of no command. */
 export function speakAs(command: string): void {
-  speaker = `fsq ${command}`
+  speaker = command === '' ? 'fsq' : `fsq ${command}`
 }
 
 /** Writes to standard output. @throws {@link OutputError} */

@@ -13,6 +13,8 @@ import type { Layout } from './layout.js'
 export const STAGED_DIRECTORY = 'staged'
 /** In the directory of a receiver: the file that the receiver locks. */
 export const RECEIVER_LOCK = 'lock'
+/** In the directory of receivers that share it: the file that one of them locks while it decides about items. */
+export const RECEIVER_TURN = 'turn'
 
 /** Whether a name can be that of a source: it names a directory in received/. */
 export function isSourceName(name: unknown): name is string {

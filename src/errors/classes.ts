@@ -723,6 +723,31 @@ export class NatsError extends FsqError {
   }
 }
 
+/**
+ * Why a {@link PushError} has happened.
+ *
+ * - `away`: the receiver cannot be reached. It has not got the item.
+ * - `timeout`: the receiver has not answered in time. It may have the item.
+ * - `denied`: the receiver refuses the credentials, or its certificate is not good.
+ * - `refused`: the receiver will never take the item, for example because it has another one of this name.
+ * - `failed`: the receiver has answered with an error that may pass. The message has its text.
+ * - `unable`: the receiver is one of the first implementation, and such an item cannot be sent to it.
+ * - `other`: as the message says, for example that the connection broke. The receiver may have the item.
+ */
+export type PushReason = 'away' | 'timeout' | 'denied' | 'refused' | 'failed' | 'unable' | 'other'
+
+/** An item could not be pushed to another machine. `reason` says why. */
+export class PushError extends FsqError {
+  static override readonly code: string = 'ERR_FSQ_PUSH'
+
+  readonly reason: PushReason
+
+  constructor(message: string, reason: PushReason, options?: FsqErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
 /** A system call failed. `errno`, `syscall` and `path` say which, and `advice` what to do. */
 export class FileSystemError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'

@@ -26,6 +26,10 @@ export class Outgoing implements OutgoingItem {
     return this.#item.key
   }
 
+  get nameBytes(): Uint8Array {
+    return Buffer.from(this.#item.rawUntried, 'latin1')
+  }
+
   get args(): readonly string[] {
     return this.#item.arguments
   }

@@ -16,6 +16,8 @@ export interface OutgoingItem {
   readonly id: string
   /** The name of the item without its tries, as `item.key`. */
   readonly key: string
+  /** The name of the item with tries 0, byte for byte. */
+  readonly nameBytes: Uint8Array
   /** The arguments as text. */
   readonly args: readonly string[]
   /** The arguments byte for byte: in a queue whose charset is latin-1, they need not be UTF-8. */

@@ -8,7 +8,13 @@ import type { Stats } from 'node:fs'
 import path from 'node:path'
 
 import type { Layout } from '../directory/layout.js'
-import { RECEIVER_LOCK, STAGED_DIRECTORY, isSegmentName, receivedPath } from '../directory/received.js'
+import {
+  RECEIVER_LOCK,
+  RECEIVER_TURN,
+  STAGED_DIRECTORY,
+  isSegmentName,
+  receivedPath,
+} from '../directory/received.js'
 import { ageText } from './age-text.js'
 import { type Entry, entriesOf, nameText } from './entries.js'
 import { type About, type LocatedFinding, auditAccess } from './finding.js'
@@ -48,7 +54,7 @@ async function* auditReceiver(
     const { raw, info } = entry
     const at = atEntry(about, entry)
     if (raw === STAGED_DIRECTORY && info.isDirectory()) yield* auditStaged(at, about.path, own, slices)
-    else if (!info.isFile() || (raw !== RECEIVER_LOCK && !isSegmentName(raw)))
+    else if (!info.isFile() || (raw !== RECEIVER_LOCK && raw !== RECEIVER_TURN && !isSegmentName(raw)))
       yield { ...at, kind: 'foreign', message: LEFT_ALONE }
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type RawName, fromRaw } from '../name/charset.js'
-import { type ParsedName, itemKey, parseItemName } from '../name/item-name.js'
+import { type ParsedName, itemKey, parseItemName, withTries } from '../name/item-name.js'
 import { parseTimestamp } from '../name/timestamp.js'
 import type { Arguments } from '../schema/shape.js'
 import type { Settings } from '../settings.js'
@@ -85,6 +85,11 @@ export abstract class NamedItem<Args extends Arguments = readonly string[]> {
   /** @internal {@link key}, byte for byte. */
   get rawKey(): RawName {
     return itemKey(this.#first.raw, this.#settings.encode)
+  }
+
+  /** @internal The name with tries 0, byte for byte. */
+  get rawUntried(): RawName {
+    return withTries(this.#first.raw, 0, this.#settings.encode)
   }
 
   /** @internal */

@@ -2,6 +2,7 @@
  * The parts of received/, in which a receiver keeps what it must not forget (fsq standard, section 13).
  *
  *     received/SOURCE/lock              empty; locked by the receiver while it lives
+ *     received/SOURCE/turn              of receivers that share the directory; locked by the one that decides about items
  *     received/SOURCE/staged/NAME       a complete item on its way to queue/, under the name that it will have there
  *     received/SOURCE/ledger-TIME       which messages have been received (ledger.ts)
  *
@@ -12,7 +13,7 @@
 import path from 'node:path'
 
 import type { Layout } from '../directory/layout.js'
-import { RECEIVER_LOCK, STAGED_DIRECTORY, receivedPath } from '../directory/received.js'
+import { RECEIVER_LOCK, RECEIVER_TURN, STAGED_DIRECTORY, receivedPath } from '../directory/received.js'
 
 /** The paths of the receiver of one source. */
 export interface ReceivedLayout {
@@ -20,6 +21,7 @@ export interface ReceivedLayout {
   readonly directories: readonly string[]
   readonly path: string
   readonly lockPath: string
+  readonly turnPath: string
   readonly stagedPath: string
   /** The layout with which an item is enqueued into staged/ instead of queue/, and moved on from there. */
   readonly staging: Layout
@@ -35,6 +37,7 @@ export function receivedLayout(layout: Layout, source: string): ReceivedLayout {
     directories: [received, own, stagedPath],
     path: own,
     lockPath: path.join(own, RECEIVER_LOCK),
+    turnPath: path.join(own, RECEIVER_TURN),
     stagedPath,
     // In the place of done/, which an enqueue does not use, stands the directory to which the items move on.
     staging: { ...layout, directories: [staged, tmp, queue, fail] },

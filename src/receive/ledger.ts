@@ -115,6 +115,8 @@ export class Ledger {
   #segments: Segment[] = []
   /** Of segments that were pruned. A search may still read them, so they are closed at the next prune. */
   #pruned: number[] = []
+  /** The entries in the files that were not settled when they were read. */
+  readonly #unsettled = new Map<string, Place>()
   /** When the last segment was begun, by `performance.now()`. */
   #begun = 0
   #waiting: Line[] = []
@@ -162,6 +164,36 @@ export class Ledger {
   /** Why no line can be added any more: it has to be opened again. */
   get failure(): FsqError | undefined {
     return this.#failure
+  }
+
+  /**
+   * Reads what other processes have written since, and makes it durable: the process may have died between a write and its fsync.
+   * For a ledger that several processes write to in turns. The caller has the turn, and awaits each line that it adds before it
+   * gives the turn up.
+   *
+   * @throws A file system error; the ledger is broken then.
+   */
+  async refresh(): Promise<void> {
+    try {
+      const names = (await fs.promises.readdir(this.#directory)).filter(isSegmentName).toSorted()
+      const known = new Map(this.#segments.map((segment) => [segment.name, segment]))
+      for (const { name, descriptor } of this.#segments)
+        if (!names.includes(name)) this.#pruned.push(descriptor)
+      this.#segments = names.map((name) => known.get(name) ?? openSegment(this.#directory, name))
+      for (const segment of this.#segments.slice(-MOST_PRUNED)) {
+        const { size } = segment
+        await loadSegment(segment, this.#unsettled)
+        if (segment.size > size) await syncFile(segment.descriptor)
+      }
+      const last = this.#segments.at(-1)
+      if (last === undefined) return
+      fs.ftruncateSync(last.descriptor, last.size)
+      this.#begun = beginOf(last)
+    } catch (error) {
+      const broken = this.#error(error, 'read')
+      this.#break(broken)
+      throw broken
+    }
   }
 
   /**
@@ -359,20 +391,16 @@ export class Ledger {
 
   async #load(onEntry: LedgerOptions['onEntry']): Promise<void> {
     const names = (await fs.promises.readdir(this.#directory)).filter(isSegmentName).toSorted()
-    /** The entries that are not settled. */
-    const open = new Map<string, Place>()
     for (const name of names) {
-      const descriptor = openFile(path.join(this.#directory, name), 'write')
-      const segment: Segment = { name, descriptor, table: new LedgerTable(), size: 0, isDirty: true }
+      const segment = openSegment(this.#directory, name)
       this.#segments.push(segment)
-      await loadSegment(segment, open, onEntry)
+      await loadSegment(segment, this.#unsettled, onEntry)
     }
     const last = this.#segments.at(-1)
     if (last === undefined) return
     fs.ftruncateSync(last.descriptor, last.size)
     for (const segment of this.#segments.slice(-MOST_PRUNED)) await syncFile(segment.descriptor)
-    for (const segment of this.#segments) segment.isDirty = false
-    this.#begun = performance.now() - Math.max(0, Date.now() - segmentTime(last.name))
+    this.#begun = beginOf(last)
   }
 
   async #lineAt({ descriptor }: Segment, position: number): Promise<string> {
@@ -397,10 +425,21 @@ export class Ledger {
   }
 }
 
+function openSegment(directory: string, name: string): Segment {
+  const descriptor = openFile(path.join(directory, name), 'write')
+  return { name, descriptor, table: new LedgerTable(), size: 0, isDirty: false }
+}
+
+/** When a segment was begun, by `performance.now()`. */
+function beginOf({ name }: Segment): number {
+  return performance.now() - Math.max(0, Date.now() - segmentTime(name))
+}
+
+/** Reads the lines of a segment behind those that were read before. */
 async function loadSegment(
   segment: Segment,
   open: Map<string, Place>,
-  onEntry: LedgerOptions['onEntry'],
+  onEntry?: LedgerOptions['onEntry'],
 ): Promise<void> {
   let rest = ''
   for (;;) {

@@ -366,7 +366,7 @@ async function contentsOf(delivery: Delivery): Promise<Uint8Array> {
 }
 
 /** Makes a directory if it is missing. Its name is durable when this resolves, also if another process has made it. */
-async function makeDurably(directory: string, { directoryMode, owner }: MetaAccess): Promise<void> {
+export async function makeDurably(directory: string, { directoryMode, owner }: MetaAccess): Promise<void> {
   try {
     makeDirectory(directory, directoryMode, owner)
   } catch (error) {
@@ -377,7 +377,7 @@ async function makeDurably(directory: string, { directoryMode, owner }: MetaAcce
   await syncDirectory(path.dirname(directory))
 }
 
-function openLock(file: string, { fileMode, owner }: MetaAccess): number {
+export function openLock(file: string, { fileMode, owner }: MetaAccess): number {
   try {
     return makeFile(file, fileMode, owner)
   } catch (error) {

@@ -39,8 +39,8 @@ describe('bad usage', () => {
     ['fsq host-dist', 'the name of a queue is missing'],
     ['fsq host-dist -S 256 q', "-S is '256'"],
     ['fsq scan -a q', 'the program is missing'],
-    ['fsq push -h', 'not in this version'],
-    ['fsq jsonrpcd', 'not in this version'],
+    ['fsq push http://h:1 q q h', '5 operands are needed'],
+    ['fsq jsonrpcd', 'host and port are missing'],
   ])('%s', async (script, message) => {
     const { code, stdout, stderr } = await bed.sh(script)
     expect({ code, stdout }).toEqual({ code: 100, stdout: '' })

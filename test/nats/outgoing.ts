@@ -15,6 +15,7 @@ export function outgoing(
   return {
     id,
     key: id,
+    nameBytes: Buffer.from(id),
     args: argBytes.map((bytes) => bytes.toString()),
     argBytes,
     enqueuedAt: new Date(1_700_000_000_000),

@@ -29,10 +29,10 @@ function chaoticSink() {
 }
 
 function withRandomId(item) {
-  const { key, args, argBytes, enqueuedAt, tries, size } = item
+  const { key, nameBytes, args, argBytes, enqueuedAt, tries, size } = item
   return {
     id: randomBytes(8).toString('hex'),
-    ...{ key, args, argBytes, enqueuedAt, tries, size },
+    ...{ key, nameBytes, args, argBytes, enqueuedAt, tries, size },
     bytes: () => item.bytes(),
     stream: () => item.stream(),
   }

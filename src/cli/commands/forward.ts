@@ -11,19 +11,27 @@ import type { SettingOverrides } from '../../settings.js'
 import { explain } from '../advice.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { FAILURE, SUCCESS, someOperands } from '../command.js'
-import { NATS_OPTIONS, checkNatsUrl, natsTarget, needed, subjectOf } from '../engines.js'
+import {
+  NATS_OPTIONS,
+  PUSH_OPTIONS,
+  type PushPlace,
+  checkNatsUrl,
+  checkPushUrl,
+  isPushUrl,
+  natsTarget,
+  needed,
+  pushTarget,
+  subjectOf,
+} from '../engines.js'
 import { HandOver, reasonOf } from '../hand-over.js'
 import { write } from '../output.js'
 import { ageOption } from '../select.js'
 
 const MOST_IN_FLIGHT = 65_536
+const PUSHED_IN_FLIGHT = 64
 
-export const options: OptionTable = {
-  ...NATS_OPTIONS,
-  to: { value: 'a URL' },
-  subject: { value: 'a subject' },
-  strict: {},
-  'object-bucket': { value: 'the name of a bucket' },
+/** The options of both forms of this command. */
+export const FORWARD_OPTIONS: OptionTable = {
   name: { value: 'a name for the target' },
   jobs: { short: 'j', value: 'how many at once' },
   keep: { value: 'an age, as 10m' },
@@ -31,26 +39,38 @@ export const options: OptionTable = {
   once: { short: '1' },
   json: {},
   interval: { short: 'i', value: 'seconds' },
-  'print-stream': {},
-  replicas: { value: 'on how many servers' },
   verbose: { short: 'v' },
 }
 
-export const help = `Usage: fsq forward [option ...] queue --to=URL --stream=STREAM
+export const options: OptionTable = {
+  ...FORWARD_OPTIONS,
+  ...PUSH_OPTIONS,
+  ...NATS_OPTIONS,
+  to: { value: 'a URL' },
+  queue: { value: 'the name of a queue' },
+  subject: { value: 'a subject' },
+  strict: {},
+  'object-bucket': { value: 'the name of a bucket' },
+  'print-stream': {},
+  replicas: { value: 'on how many servers' },
+}
 
-Hands items over to a stream of NATS JetStream as they come: none is lost, none
-is stored twice while the stream knows its id. Runs until SIGTERM or SIGINT.
+export const help = `Usage: fsq forward [option ...] queue --to=URL [--stream=STREAM]
 
-      --to=URL          nats://host:4222 or tls://..., with commas (NATS_URL)
+Hands items over to NATS JetStream, or to fsq jsonrpcd, as they come: none is
+lost, none is stored twice while the target knows its id. Runs until SIGTERM.
+
+      --to=URL          nats://host:4222 or tls://..., with commas (NATS_URL);
+                        http://host:port, https:// or unix:// of a jsonrpcd
       --stream=NAME     the stream, which must exist; --domain=NAME of JetStream
-      --subject=TEXT    of the messages (fsq.QUEUE)
-      --strict          a subject for each item: ids last as long as messages
+      --subject=TEXT    of the messages (fsq.QUEUE); --strict  one for each item
       --object-bucket=NAME  where contents go that do not fit into a message
+      --queue=NAME      the queue of a jsonrpcd (QUEUE); --trigger pulls it;
+                        --connections=N, --rate=N, --timeout=SECONDS
   -1, --once            end when no item is left to forward
-  -j, --jobs=N          at most N items in flight (256); 1 keeps the order
+  -j, --jobs=N          at most N items in flight (256, 64); 1 keeps the order
       --keep=AGE        how long forwarded items stay in done/ (10m)
-      --in-doubt=...    items that the stream may have and may have forgotten:
-                        'hold' them in fail/ (the default), or 'publish' them
+      --in-doubt=...    'hold' items in doubt in fail/, or 'publish' them
       --name=NAME       of the target, for forwarded/NAME/ (nats-STREAM)
       --creds=FILE (NATS_CREDS), --tls-ca=FILE, --tls-cert=FILE, --tls-key=FILE
       --json            print numbers as JSON, each 10 s; -i, --interval=SECONDS
@@ -66,19 +86,48 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const [name, ...more] = someOperands(given, 'the name of a queue')
   if (more.length > 0) throw new UsageError('one queue at a time')
   if (given.has('print-stream')) return printStream(given, name)
-  checkNatsUrl(given, 'to')
+  const url = given.text('to') ?? ''
+  if (!isPushUrl(url)) {
+    checkNatsUrl(given, 'to')
+    return forwardAll(given, name, settings, undefined)
+  }
+  checkPushUrl(url)
+  return forwardAll(given, name, settings, { url, queue: given.text('queue') ?? name })
+}
+
+/**
+ * Forwards until a signal, or until nothing is left.
+ *
+ * @param place - Where items are pushed; `undefined`: to NATS.
+ */
+export async function forwardAll(
+  given: Arguments,
+  name: string,
+  settings: SettingOverrides,
+  place: PushPlace | undefined,
+): Promise<number> {
   const interval = given.number('interval', 1, 86_400) ?? 10
   const handOver = new HandOver({
     doing: 'items forwarded',
     interval: given.has('json') ? interval * 1000 : undefined,
   })
-  const inDoubt = given.text('in-doubt') ?? 'hold'
+  const inDoubt = given.text('in-doubt') ?? (place === undefined ? 'hold' : 'publish')
   if (inDoubt !== 'hold' && inDoubt !== 'publish') return given.refuse('in-doubt', 'hold or publish')
-  const inFlight = given.number('jobs', 1, MOST_IN_FLIGHT) ?? 256
+  const inFlight = given.number('jobs', 1, MOST_IN_FLIGHT) ?? (place === undefined ? 256 : PUSHED_IN_FLIGHT)
   const keep = ageOption(given, 'keep') ?? 600_000
   await using queue = new Queue(name, { ...settings, onReport: ({ message }) => handOver.tell(message) })
-  const sink = await natsTarget(given, name, handOver)
-  const forwarder = await forward(queue, sink, { inFlight, keep, inDoubt, paused: true })
+  const sink =
+    place === undefined
+      ? await natsTarget(given, name, handOver)
+      : await pushTarget(given, place, queue.settings)
+  const rate = place === undefined ? undefined : given.number('rate', 1)
+  const forwarder = await forward(queue, sink, {
+    // No put may take longer than half a minute.
+    inFlight: rate === undefined ? inFlight : Math.min(inFlight, rate * 10),
+    keep,
+    inDoubt,
+    paused: true,
+  })
   speak(forwarder, handOver, given.has('verbose'))
   forwarder.resume()
   await handOver.run(

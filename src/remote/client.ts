@@ -1,0 +1,216 @@
+/**
+ * Requests to a receiver, over connections that are kept. None is ever repeated here: the receiver may have done what was asked.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import http from 'node:http'
+import https from 'node:https'
+import { Readable } from 'node:stream'
+import { gunzipSync } from 'node:zlib'
+
+import { PushError, SettingError } from '../index.js'
+import { clearTimeout, setTimeout } from '../real-timers.js'
+import { checkKeys, checkText, number } from './options.js'
+import type { RemoteOptions } from './types.js'
+
+const MOST_ANSWER = 1024 * 1024
+const CONNECTIONS = 16
+const CONNECT_MS = 10_000
+const ANSWER_MS = 60_000
+/** Errors of a connection that was not made. The request was not sent. */
+const AWAY = [
+  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT', 'ETIMEDOUT'],
+  ...['EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EMFILE', 'EAGAIN', 'EACCES'],
+]
+
+export const REMOTE_KEYS = ['tls', 'connections', 'connectTimeout', 'answerTimeout'] as const
+
+export interface Request {
+  readonly method: 'POST' | 'PUT'
+  /** Behind the path of the URL. */
+  readonly path?: string
+  readonly type: string
+  readonly body: Uint8Array | { readonly size: number; readonly chunks: AsyncIterable<Uint8Array> }
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: Buffer
+}
+
+/** One receiver, by its URL. */
+export class Client {
+  /** Without credentials, for messages. */
+  readonly shown: string
+  readonly #secure: boolean
+  readonly #agent: http.Agent
+  readonly #place: http.RequestOptions
+  readonly #path: string
+  readonly #headers: Readonly<Record<string, string>>
+  readonly #connectMs: number
+  readonly #answerMs: number
+
+  /**
+   * @param url - `http://`, `https://` or `unix:///PATH`. It may have a user and a password.
+   * @throws {@link SettingError}
+   */
+  constructor(url: string | URL, { tls = {}, connections, connectTimeout, answerTimeout }: RemoteOptions) {
+    const { protocol, hostname, port, pathname, username, password } = parsedUrl(url)
+    checkKeys('tls', tls, ['ca', 'cert', 'key'])
+    const isUnix = protocol === 'unix:'
+    this.#secure = protocol === 'https:'
+    const options = { keepAlive: true, maxSockets: number('connections', connections, CONNECTIONS, 1, 1024) }
+    this.#agent = this.#secure ? new https.Agent(options) : new http.Agent(options)
+    this.#connectMs = number('connectTimeout', connectTimeout, CONNECT_MS, 1, 2 ** 31 - 1)
+    this.#answerMs = number('answerTimeout', answerTimeout, ANSWER_MS, 1, 2 ** 31 - 1)
+    const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
+    this.#place = isUnix
+      ? { socketPath: decodeURIComponent(pathname) }
+      : { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? undefined : Number(port), ...given }
+    this.#path = isUnix || pathname === '' ? '/' : pathname
+    const host = isUnix ? 'localhost' : `${hostname}${port === '' ? '' : `:${port}`}`
+    this.shown = isUnix ? `unix://${pathname}` : `${protocol}//${host}${pathname === '/' ? '' : pathname}`
+    const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+    // In the order of the first implementation.
+    this.#headers = {
+      Host: host,
+      'Accept-Encoding': 'gzip',
+      ...(credentials !== ':' && { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
+      'User-Agent': 'fsq',
+    }
+  }
+
+  /**
+   * Makes a request, once.
+   *
+   * @throws {@link PushError}; the reason of the signal.
+   */
+  async request({ method, path = '', type, body }: Request, signal?: AbortSignal): Promise<Answer> {
+    const isWhole = body instanceof Uint8Array
+    const size = isWhole ? body.byteLength : body.size
+    const request = (this.#secure ? https : http).request({
+      ...this.#place,
+      agent: this.#agent,
+      method,
+      path: path === '' ? this.#path : `${this.#path.replace(/\/$/, '')}${path}`,
+      headers: { ...this.#headers, 'Content-Type': type, 'Content-Length': size },
+      signal,
+    })
+    const watch = this.#watch(request)
+    try {
+      return await new Promise<Answer>((resolve, reject) => {
+        request.on('error', reject)
+        request.on('response', (response) => void wholeOf(response).then(resolve, reject))
+        if (isWhole) request.end(body)
+        else send(request, body.chunks, reject)
+      })
+    } catch (error) {
+      request.destroy()
+      signal?.throwIfAborted()
+      throw watch.errorOf(error)
+    } finally {
+      watch.end()
+    }
+  }
+
+  /** Closes the connections. */
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  /** Keeps the time-outs, and knows whether the connection was there. */
+  #watch(request: http.ClientRequest): {
+    readonly errorOf: (error: unknown) => Error
+    readonly end: () => void
+  } {
+    let isConnected = false
+    let timer: NodeJS.Timeout | undefined
+    let isLate = false
+    const giveUp = (): void => {
+      isLate = true
+      request.destroy(new Error('no answer in time'))
+    }
+    request.on('socket', (socket) => {
+      if (!socket.connecting) {
+        isConnected = true
+        return
+      }
+      timer = setTimeout(giveUp, this.#connectMs)
+      socket.once(this.#secure ? 'secureConnect' : 'connect', () => {
+        isConnected = true
+        clearTimeout(timer)
+      })
+    })
+    request.setTimeout(this.#answerMs, giveUp)
+    return {
+      end: () => clearTimeout(timer),
+      errorOf: (error) => {
+        if (error instanceof PushError) return error
+        const { code = '', message } = error as NodeJS.ErrnoException
+        const said = (text: string): string => `${this.shown}: ${text}`
+        const options = { cause: error }
+        if (isLate)
+          return isConnected
+            ? new PushError(said('no answer in time'), 'timeout', options)
+            : new PushError(said('no connection in time'), 'away', options)
+        if (isConnected) return new PushError(said(message), 'other', options)
+        if (AWAY.includes(code) || code === 'ECONNRESET') return new PushError(said(message), 'away', options)
+        return new PushError(said(message), this.#secure ? 'denied' : 'away', options)
+      },
+    }
+  }
+}
+
+/** Sends a body as it comes. An answer before its end is an answer. */
+function send(
+  request: http.ClientRequest,
+  chunks: AsyncIterable<Uint8Array>,
+  fail: (error: unknown) => void,
+): void {
+  const body = Readable.from(chunks, { objectMode: false, highWaterMark: 1024 * 1024 })
+  // Contents that cannot be read: half of them would be taken for all without the destruction of the request.
+  body.on('error', (error) => {
+    fail(error)
+    request.destroy()
+  })
+  request.on('close', () => body.destroy())
+  body.pipe(request)
+}
+
+async function wholeOf(response: http.IncomingMessage): Promise<Answer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > MOST_ANSWER) throw new PushError('The answer is longer than a receiver sends', 'other')
+    chunks.push(chunk)
+  }
+  const body = Buffer.concat(chunks)
+  const isPacked = response.headers['content-encoding'] === 'gzip'
+  return {
+    status: response.statusCode ?? 0,
+    body: isPacked ? gunzipSync(body, { maxOutputLength: MOST_ANSWER }) : body,
+  }
+}
+
+function parsedUrl(url: unknown): URL {
+  const parsed = url instanceof URL ? url : urlOf(url)
+  const isKnown = parsed !== undefined && ['http:', 'https:', 'unix:'].includes(parsed.protocol)
+  const isWhole = parsed?.protocol === 'unix:' ? parsed.pathname.startsWith('/') : parsed?.hostname !== ''
+  if (parsed !== undefined && isKnown && isWhole) return parsed
+  checkText('url', url)
+  throw new SettingError('url', withoutPassword(url), 'http://HOST:PORT, https://HOST:PORT or unix:///PATH')
+}
+
+function urlOf(text: unknown): URL | undefined {
+  try {
+    return new URL(String(text))
+  } catch {
+    return undefined
+  }
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, '//')
+}

@@ -1,0 +1,60 @@
+// fsq jsonrpcd and fsq push, as commands.
+import fs from 'node:fs'
+
+import { expect, test } from '@jest/globals'
+
+import { useCommandBed } from '../support/command.js'
+import { I } from './server.js'
+
+const bed = useCommandBed()
+
+const HOST_ITEM = `mkdir -p queues/src/hosts/h1/tmp queues/src/hosts/h1/queue queues/src/hosts/h1/done queues/src/hosts/h1/fail
+  printf text > queues/src/hosts/h1/queue/${I}`
+/** Starts a receiver on a socket, and waits for it. */
+const START = (options: string): string =>
+  `fsq jsonrpcd ${options} "unix://$PWD/socket" trg 2> log & D=$!
+  until grep -q starting log; do kill -0 $D || exit 9; done`
+
+test('a receiver without credentials listens on no other address than a loopback one', async () => {
+  const { code, stderr } = await bed.sh('fsq jsonrpcd 0.0.0.0 0')
+  expect({ code, stderr }).toMatchObject({ code: 100, stderr: expect.stringContaining('--credentials') })
+})
+
+test('items come over a unix socket with credentials only, and SIGTERM ends the receiver', async () => {
+  const { code, stdout, stderr } = await bed.sh(`cd "$FSQ_ROOT/.."; fsq install src trg; ${HOST_ITEM}
+    printf secret | fsq jsonrpcd --add-user=u --credentials=users || exit 8
+    ${START('--credentials=users')}
+    fsq push "unix://$PWD/socket" src trg h1 ${I}; echo $?
+    fsq push --follow -1 "unix://u:secret@localhost$PWD/socket" src trg h1; echo $?
+    kill $D; wait $D; echo $?`)
+  expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: '111\n0\n0\n' })
+})
+
+test('one item and a whole host come over a unix socket', async () => {
+  const { stdout, stderr } = await bed.sh(`cd "$FSQ_ROOT/.."; fsq install src trg; ${HOST_ITEM}
+    ${START('')}
+    fsq push "unix://$PWD/socket" src trg h1 ${I}; echo $?; ls queues/src/hosts/h1/queue
+    flock queues/src/hosts/h1/queue/${I} fsq push "unix://$PWD/socket" src trg h1 ${I}; echo $?
+    flock queues/src/hosts/h1/queue/${I} fsq push -L "unix://$PWD/socket" src trg h1 ${I}; echo $?
+    fsq push --follow -1 "unix://$PWD/socket" src trg h1; echo $?; ls queues/src/hosts/h1/done queues/trg/queue
+    kill $D; wait $D; echo $?`)
+  expect(stdout).toBe(`0\n${I}\n111\n0\n0\nqueues/src/hosts/h1/done:\n${I}\n\nqueues/trg/queue:\n${I}\n0\n`)
+  expect(stderr).toContain('-L')
+})
+
+test('TLS: the certificate is verified, and senders need one of the authority', async () => {
+  const { code, stdout } = await bed.sh(`cd "$FSQ_ROOT/.."; fsq install src trg; ${HOST_ITEM}
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out cert -days 2 -subj /CN=localhost \
+      -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>&1 || exit 7
+    fsq jsonrpcd --tls-cert=cert --tls-key=key --tls-ca=cert 127.0.0.1 0 trg 2> log & D=$!
+    until grep -q starting log; do kill -0 $D || exit 9; done
+    P=$(sed 's/.*://' log)
+    fsq push https://127.0.0.1:$P src trg h1 ${I} 2>> err; echo $?
+    fsq push --tls-ca=cert https://127.0.0.1:$P src trg h1 ${I} 2>> err; echo $?
+    ls queues/trg/queue
+    fsq push --tls-ca=cert --tls-cert=cert --tls-key=key https://127.0.0.1:$P src trg h1 ${I}; echo $?
+    ls queues/trg/queue; kill $D; wait $D`)
+  if (code === 7) return
+  expect(stdout.split('\n').slice(-5)).toEqual(['111', '111', '0', I, ''])
+  expect(fs.existsSync(bed.root)).toBe(true)
+})
