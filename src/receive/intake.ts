@@ -252,6 +252,8 @@ export class Intake {
   }
 
   async #decide(pushed: Pushed): Promise<Answer | 'unstaged'> {
+    // Its descriptors may be those of other files by now.
+    if (this.#isClosed) throw this.#directory.closedError()
     try {
       const answer = await new Promise<Answer | 'unstaged'>((resolve, reject) => {
         this.#waiting.push({ pushed, resolve, reject })
