@@ -71,14 +71,14 @@ export type PushedContents =
   | Uint8Array
   | { readonly size: number; readonly chunks: AsyncIterable<Uint8Array>; readonly signal?: AbortSignal }
 
-/** The item is in the queue, or was, with other contents. */
+/** @internal The item is in the queue, or was, with other contents. */
 export class OtherContents extends Error {
   constructor() {
     super('An item of this name is here with other contents')
   }
 }
 
-/** The chunks had another size than was said. */
+/** @internal The chunks had another size than was said. */
 export class OtherSize extends Error {
   constructor() {
     super('The contents do not have the size that was said')
@@ -106,7 +106,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-/** Where pushed items of one queue come in. */
+/** @internal Where pushed items of one queue come in. */
 export class Intake {
   readonly #context: ItemContext
   readonly #received: ReceivedLayout
@@ -252,6 +252,8 @@ export class Intake {
   }
 
   async #decide(pushed: Pushed): Promise<Answer | 'unstaged'> {
+    // Its descriptors may be those of other files by now.
+    if (this.#isClosed) throw this.#directory.closedError()
     try {
       const answer = await new Promise<Answer | 'unstaged'>((resolve, reject) => {
         this.#waiting.push({ pushed, resolve, reject })

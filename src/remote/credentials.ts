@@ -49,7 +49,7 @@ export class Credentials {
 
   /**
    * @param text - The contents of the file. Empty lines, and those that begin with `#`, are skipped.
-   * @throws {@link FsqError} for a line that is none.
+   * @throws `FsqError` for a line that is none.
    */
   constructor(text: string) {
     for (const [index, line] of text.split('\n').entries()) {

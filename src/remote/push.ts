@@ -34,7 +34,7 @@ const LONGEST_PUT_S = 10
  *
  * @param url - `http://`, `https://` or `unix:///PATH`, with a user and a password if the receiver wants them.
  * @param options - Of the sink and of the forwarder. `inFlight`: 1 keeps the order of the items. Default: 64. `inDoubt`: default `publish`.
- * @throws As {@link forward}.
+ * @throws As `forward`.
  * @example
  * ```ts
  * const forwarder = await push(queue, 'https://edge:secret@example.org:8181', { closeOn: ['SIGTERM'] })
@@ -84,7 +84,7 @@ export interface PushedItem {
  * Pushes one item to a queue on another machine, once. The item stays as it is: finish it when this resolves.
  *
  * @param item - An item of a scan or a worker.
- * @throws {@link PushError}: its `reason` tells whether the item may have arrived; {@link SettingError}; the reason of the signal.
+ * @throws `PushError`: its `reason` tells whether the item may have arrived; `SettingError`; the reason of the signal.
  * @example
  * ```ts
  * for await (const item of queue.scan()) {

@@ -95,7 +95,7 @@ export interface PushReceiver {
  * The handler is for a server of `node:http` or `node:https`. Without `credentials` and without client certificates, let the server listen on
  * a loopback address or on a unix socket only.
  *
- * @throws {@link SettingError}; `FsqError` or a file system error for the file of credentials.
+ * @throws `SettingError`; `FsqError` or a file system error for the file of credentials.
  * @example
  * ```ts
  * import { createServer } from 'node:http'

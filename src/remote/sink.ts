@@ -21,9 +21,9 @@ const LONGEST_NAME = 180
 export const SINK_KEYS = [...REMOTE_KEYS, 'url', 'queue', 'rate', 'trigger', 'name', 'remembers'] as const
 
 /**
- * A sink that pushes items to a receiver on another machine, for {@link forward}: one of this package, or of the first implementation.
+ * A sink that pushes items to a receiver on another machine, for `forward`: one of this package, or of the first implementation.
  *
- * @throws {@link SettingError}
+ * @throws `SettingError`
  * @example
  * ```ts
  * const sink = pushSink({ url: 'https://edge:secret@example.org:8181', queue: 'orders' })
@@ -34,7 +34,7 @@ export function pushSink(options: PushSinkOptions): PushSink {
   return new PushSink(options)
 }
 
-/** A {@link Sink}, made by {@link pushSink}. */
+/** A `Sink`, made by {@link pushSink}. */
 export class PushSink implements Sink {
   readonly name: string
   readonly #sender: Sender
@@ -61,7 +61,7 @@ export class PushSink implements Sink {
     this.name = name ?? nameOf(this.#sender.client.shown, queue)
   }
 
-  /** See {@link Sink.remembers}. Known once the receiver has been reached. */
+  /** See `Sink.remembers`. Known once the receiver has been reached. */
   get remembers(): number {
     return this.#remembers ?? this.#sender.about?.keep ?? 0
   }
@@ -81,7 +81,7 @@ export class PushSink implements Sink {
     await Promise.race([asked, patience])
   }
 
-  /** See {@link Sink.put}. */
+  /** See `Sink.put`. */
   async put(items: readonly OutgoingItem[], { signal }: PutOptions): Promise<readonly PutOutcome[]> {
     // Each request listens to it.
     setMaxListeners(0, signal)

@@ -36,7 +36,7 @@ export interface PushSinkOptions extends RemoteOptions {
   readonly rate?: number | undefined
   /** Pulls this trigger of the queue at the receiver after items have come. Default: none. */
   readonly trigger?: string | undefined
-  /** The name of the sink: see {@link Sink.name}. Default: made of host, port and queue. */
+  /** The name of the sink: see `Sink.name`. Default: made of host, port and queue. */
   readonly name?: string | undefined
   /**
    * Milliseconds for which the receiver knows an item again. Default: as the receiver says; 0 for one of the first implementation, which knows
