@@ -77,7 +77,7 @@ onLinux.each([
     checkError(error, {
       type: NetworkFileSystemError,
       says: new RegExp(
-        `is on a network file system \\(${name}\\).*local file system.*fsq doctor --peer.* claims by rename.*FSQ_ALLOW_NETWORK=1`,
+        `is on a network file system \\(${name}\\).*local file system.*fsq doctor --peer.*FSQ_ALLOW_NETWORK=1.* claims by rename`,
       ),
     })
     expect(error.message.startsWith(`${use.startsWith('install') ? bed.root : queue.path} is on`)).toBe(true)

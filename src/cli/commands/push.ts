@@ -126,7 +126,7 @@ interface SenderLike {
 }
 
 async function pushOne(queue: Queue, id: string, sender: SenderLike, isLocking: boolean): Promise<void> {
-  const { directory, settings } = queue.itemContext
+  const { directory, settings } = queue.worked.context
   const raw = toRaw(id, settings.charset)
   parseItemName(raw, settings)
   const handle = await directory.open()

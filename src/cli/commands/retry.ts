@@ -30,7 +30,7 @@ export const options: OptionTable = {
 }
 
 export const help = `Usage: fsq retry [-dknv] [--id] [-l limit] queue item [item ...]
-       fsq retry [-dknv] [--id] [-A argument] [-o age] [-e text] [-l limit] queue
+       fsq retry [-dknv] [--id] [-A text] [-o age] [-e text] [-l limit] queue
        fsq retry [-dknv] [--id] -a queue
 
 Moves failed items back to queue/, as if they had never been tried.
