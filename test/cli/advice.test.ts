@@ -33,7 +33,7 @@ describe('explain', () => {
       "None. Make it with 'mkfifo /q/trigger'; 'fsq install -t' makes queues with one",
     )
     expect(explain(new NetworkFileSystemError('/q', 'cifs'))).toMatch(
-      /\. Put FSQ_ROOT on a local file system\. With several machines .* allow it with FSQ_ALLOW_NETWORK=1$/,
+      /\. Put FSQ_ROOT on a local file system\. Or run fsq doctor --peer on two machines, and set FSQ_ALLOW_NETWORK=1: .* claims are locks$/,
     )
   })
 
