@@ -11,7 +11,7 @@ import { readElf } from './elf.mjs'
 import { readMachO } from './macho.mjs'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
-const SIZE_LIMIT = 300_000
+const SIZE_LIMIT = 350_000
 const INIT = 'napi_register_module_v1'
 const { sourceHash } = createRequire(import.meta.url)('../../native/source-hash.cjs')
 
