@@ -32,6 +32,7 @@ import { hasAllPlaces, isDirectory, isMissing, queueMissing, rootMissing } from 
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
 import { mountRefusals } from '../probe/mount-options.js'
+import { isSharedByFuse, mountOf } from '../probe/mounts.js'
 import {
   type FileSystem,
   type InstallPlan,
@@ -209,8 +210,10 @@ function claimsFor({ claims, lockKind }: InstallOptions, { reach }: FileSystem):
 
 /** The file system that the queue will be on. Throws if the queue could not be used there. */
 async function findFileSystem(layout: Layout, { allowNetwork }: Settings): Promise<FileSystem> {
-  const fileSystem = await native.findFileSystem(layout.root)
-  if (isFailure(fileSystem)) throw installError(layout, pathsAsText(fileSystem), false)
+  const found = await native.findFileSystem(layout.root)
+  if (isFailure(found)) throw installError(layout, pathsAsText(found), false)
+  const type = found.reach === Reach.unknown ? (await mountOf(layout.root))?.type : undefined
+  const fileSystem = type !== undefined && isSharedByFuse(type) ? { name: type, reach: Reach.network } : found
   if (fileSystem.reach === Reach.network && !allowNetwork)
     throw new NetworkFileSystemError(layout.root, fileSystem.name)
   return fileSystem

@@ -22,7 +22,13 @@ export interface Mount {
   readonly options: readonly string[]
 }
 
+const SHARED_BY_FUSE: readonly (string | undefined)[] = ['fuse.glusterfs', 'fuse.ceph-fuse']
 const FLAGS = constants.O_RDONLY | constants.O_DIRECTORY
+
+/** Whether a mount of this type is of a FUSE file system that several machines share. statfs(2) has one number for all of FUSE. */
+export function isSharedByFuse(type: string | undefined): boolean {
+  return SHARED_BY_FUSE.includes(type)
+}
 
 /** The mount of a directory; `undefined` if the system has no such table (macOS, no /proc). */
 export async function mountOf(directory: string): Promise<Mount | undefined> {

@@ -16,11 +16,10 @@ import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/syste
 import { withOpenPath } from '../directory/calls.js'
 import { removeLeftover } from '../directory/files.js'
 import { checkedDirectory } from './checked-directory.js'
-import { mountOf } from './mounts.js'
+import { isSharedByFuse, mountOf } from './mounts.js'
 import { type NativeProbe, Reach, isFailure, native, newWatch } from '../addon/native.js'
 import { type Feature, type Features, type Probe, fittingLockKind, promisesOf } from './promises.js'
 
-const SHARED_BY_FUSE = ['fuse.glusterfs', 'fuse.ceph-fuse']
 const PREFIX = '.fsq-probe-'
 const WATCH_MS = 2_000
 const NO_EFFECT = 1
@@ -93,7 +92,7 @@ export async function probe(directory: string): Promise<Probe> {
 
 /** For FUSE, statfs(2) does not say which file system it is; the type of the mount does. */
 export function networkOf(reach: number, type: string | undefined): Probe['network'] {
-  if (type !== undefined && SHARED_BY_FUSE.includes(type)) return true
+  if (isSharedByFuse(type)) return true
   return reach === Reach.unknown ? 'unknown' : reach === Reach.network
 }
 

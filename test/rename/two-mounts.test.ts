@@ -52,16 +52,19 @@ interface MountOptions extends ProgramOptions {
    * - `none`: each mount has locks of its own.
    */
   readonly locks?: 'shared' | 'mixed' | 'none'
+  /** The type that the mounts have in the table of mounts, after `fuse.`. */
+  readonly type?: string
 }
 
 /** Runs code with the `mounts` a and b of the directory `back`. */
 async function onMounts<Result>(body: string, options: MountOptions = {}): Promise<Result> {
-  const { locks = 'shared', ...rest } = options
+  const { locks = 'shared', type, ...rest } = options
+  const named = type === undefined ? OPTIONS : `${OPTIONS},subtype=${type}`
   const [back, ...mounts] = ['back', 'a', 'b'].map((name) => bed.path(name))
   for (const directory of [back, ...mounts]) fs.mkdirSync(directory ?? '')
   const forward = locks === 'none' ? '' : '--multithreaded --enable-lock-forwarding'
   const preload = locks === 'shared' ? `LD_PRELOAD=${library} ` : ''
-  const shell = mounts.map((mount) => `${preload}bindfs ${forward} -o ${OPTIONS} ${back} ${mount}`)
+  const shell = mounts.map((mount) => `${preload}bindfs ${forward} -o ${named} ${back} ${mount}`)
   return inProgram<Result>(`const { back, mounts: [a, b] } = given\n${body}`, {
     ...rest,
     given: { back, mounts, logs: bed.root, race: RACE.href },
@@ -161,6 +164,21 @@ given(isPossible).describe(suite, () => {
     return fs.readdirSync(back + '/q/done').length`)
     expect(done).toBe(2)
   })
+
+  given(isPossible).test.each(['glusterfs', 'ceph-fuse'])(
+    'an installation on a mount of the type fuse.%s is one on a network file system',
+    async (type) => {
+      const seen = await onMounts<object>(
+        `
+    const refused = await errorOf(() => Queue.install('q', { root: a }))
+    const queue = await Queue.install('q', { root: a, allowNetwork: true })
+    await queue.close()
+    return { code: refused?.code, byRename: fs.existsSync(back + '/q/claims-rename') }`,
+        { type },
+      )
+      expect(seen).toEqual({ code: 'ERR_FSQ_NETWORK_FS', byRename: true })
+    },
+  )
 
   given(isPossible).test('an item waits for its delay', async () => {
     const seen = await onMounts<object>(`
