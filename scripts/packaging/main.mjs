@@ -181,6 +181,46 @@ for (const [name, path, ...args] of [
 }
 
 writeFileSync(
+  join(home, 'remote.mjs'),
+  `import { createServer } from 'node:http'
+import { Queue } from 'fsq'
+import { push, receiver } from 'fsq/remote'
+import { natsSink } from 'fsq/nats'
+const main = async (root) => {
+  const queue = await Queue.install('out', { root })
+  const target = await Queue.install('in', { root })
+  const server = createServer(receiver({ queues: ['in'], root }))
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await queue.enqueue('data', ['an argument'])
+  const forwarder = await push(queue, 'http://127.0.0.1:' + server.address().port, { queue: 'in' })
+  await forwarder.idle()
+  await forwarder.close()
+  for await (const item of target.scan()) {
+    console.log('pushed:', item.args[0], await item.text())
+    await item.done()
+  }
+  await natsSink({ stream: 'S', subject: 's' }).open().catch((error) => console.log(error.code))
+  process.exit()
+}
+main(process.argv[2]).catch((error) => console.log(error.stack))
+`,
+)
+for (const [name, path, ...args] of [
+  ['Node 20', 'node20/bin/node'],
+  ['Node 26', 'node26/bin/node'],
+  ['Bun', '@oven/bun-linux-x64/bin/bun'],
+  ['Deno', '@deno/linux-x64-glibc/deno', 'run', '--allow-all'],
+]) {
+  await check(`fsq/remote, and fsq/nats without its peers, ${name}`, () => {
+    const program = tool(path)
+    if (!program) return 'no binary for this machine'
+    const output = run(program, [...args, 'remote.mjs', mkdtempSync(join(bed, 'root-'))], user)
+    contains(output, /pushed: an argument data/)
+    contains(output, /ERR_FSQ_MISSING_PEER/)
+  })
+}
+
+writeFileSync(
   join(home, 'typed.ts'),
   `import { Queue, type WorkItem } from 'fsq'
 import { drain as drainTest, testQueue } from 'fsq/testing'
