@@ -814,6 +814,7 @@ const NAMES: Readonly<Record<string, { readonly prototype: object }>> = {
   NetworkFileSystemError,
   MountError,
   PeerError,
+  PushError,
   MissingPeerError,
   TooLargeError,
   NatsError,

@@ -63,6 +63,7 @@ const CODES: Readonly<Record<string, string>> = {
   NatsError: 'ERR_FSQ_NATS',
   TooLargeError: 'ERR_FSQ_TOO_LARGE',
   PeerError: 'ERR_FSQ_PEER',
+  PushError: 'ERR_FSQ_PUSH',
   AddonMissingError: 'ERR_FSQ_ADDON_MISSING',
   LockTimeoutError: 'ERR_FSQ_LOCK_TIMEOUT',
   LockNotHeldError: 'ERR_FSQ_LOCK_NOT_HELD',
@@ -90,6 +91,7 @@ const MAKERS: Readonly<Record<string, () => errors.FsqError>> = {
   MissingPeerError: () =>
     new errors.MissingPeerError('@nats-io/jetstream', 'fsq/nats', ['@nats-io/jetstream']),
   NatsError: () => new errors.NatsError('no server', 'away'),
+  PushError: () => new errors.PushError('it is away', 'away'),
   TooLargeError: () => new errors.TooLargeError('the stream', 10, 5),
   InDoubtError: () => new InDoubtError('_x', 'nats-ORDERS', new Date(0)),
 }
@@ -104,6 +106,7 @@ const ADVICE: Readonly<Record<string, RegExp | undefined>> = {
   MissingPeerError: /^Install it: npm install/,
   NatsError: undefined,
   TooLargeError: undefined,
+  PushError: undefined,
   MountError: /^If one machine alone works the queue/,
   EnqueueAbortedError: /^Enqueue it again/,
   EnqueueManyError: /^'outcomes' has the result/,
