@@ -295,6 +295,8 @@ const FUNCTIONS = {
 /** They touch no file, or are made to block. */
 const OTHERS = [
   ...['constructor', 'name', 'path', 'paths', 'settings', 'parse', 'openGuard', 'enqueueSync', 'host'],
+  // A forwarder begins with some calls on this thread: docs/shared-file-systems.md.
+  'push',
   // Of `fsq forward`, `fsq receive` and `fsq host-dist`.
   ...['worked', 'distributeFor'],
 ]
