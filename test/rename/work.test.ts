@@ -93,7 +93,7 @@ describe('a worker that is killed in a handler', () => {
 
   test('what it had only claimed ahead has no mark, and comes back at once', async () => {
     const shop = await bench(['a'], ['b'], ['c'], ['d'])
-    const dead = worker(shop, 'busy', { concurrency: 1, prefetch: 4 })
+    const dead = worker(shop, 'deaf', { concurrency: 1, prefetch: 4 })
     dead.tell('')
     await until('it has claimed ahead', () => claimedNames(shop.queue).length > 1)
     await until('its handler runs', () => dead.said('started').length === 1)
