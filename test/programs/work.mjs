@@ -45,6 +45,11 @@ const handlers = {
   async deaf() {
     await later(job.ms ?? 3_600_000)
   },
+  /** Keeps the event loop from running. */
+  busy() {
+    const end = performance.now() + job.ms
+    while (performance.now() < end);
+  },
   /** The process has nothing to wait for. */
   async lost() {
     await new Promise(() => undefined)
