@@ -19,7 +19,7 @@ import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { Copier, type Outgoing, outgoingOf } from '../hosts/copier.js'
 import { WorkItem } from '../item/work-item.js'
-import { pathText, toRaw } from '../name/charset.js'
+import { pathText, toRaw, bytePath } from '../name/charset.js'
 import { parseItemName } from '../name/item-name.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
 import { separate } from './functions.js'
@@ -195,7 +195,7 @@ export async function vreenqueue(
     throw new SettingError('srcQueue', srcQueue, 'the name of the queue that the item waits in')
   const directory = placePath(layoutOf(srcQueue, settings), Place.queue)
   const raw = rawOf(item, settings)
-  const file = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
+  const file = bytePath(directory, raw)
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
   const handle = await fs.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
     throw fileSystemError(failureOf(error, 'open', pathText(file.toString('latin1'))), 'read an item')

@@ -7,7 +7,6 @@
 import { Buffer } from 'node:buffer'
 import os from 'node:os'
 
-import { ownerOf } from '../directory/owner.js'
 import { Batcher } from '../addon/batcher.js'
 import { CallThread, LONE_CALLS } from '../addon/call-thread.js'
 import { BufferPool } from './buffer-pool.js'
@@ -39,6 +38,7 @@ import {
   native,
 } from '../addon/native.js'
 import { setTimeout } from '../real-timers.js'
+import { itemFormOf } from './item-form.js'
 import { Turns } from './turns.js'
 import { Upload } from './upload.js'
 import { watchUmask } from './umask.js'
@@ -450,17 +450,7 @@ export class Enqueuer {
   }
 
   #itemForm(): ItemForm {
-    const settings = this.#settings
-    this.#form ??= native.newItemForm({
-      delimiter: settings.delimiter.charCodeAt(0),
-      escape: settings.encode.charCodeAt(0),
-      timeFormat: settings.timefmt,
-      utc: settings.utc,
-      ...ownerOf(settings, 'item'),
-      mode: settings.itemMode,
-      durable: this.isDurable,
-      plainSync: settings.sync === 'plain',
-    })
+    this.#form ??= itemFormOf(this.#settings)
     return this.#form
   }
 

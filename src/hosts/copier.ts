@@ -12,13 +12,13 @@ import { inspect } from 'node:util'
 import { type ItemForm, type NativePayload, Place, isFailure, native } from '../addon/native.js'
 import { type Layout, placePath, shownName } from '../directory/layout.js'
 import { QueueDirectory, isStale } from '../directory/open-directory.js'
-import { ownerOf } from '../directory/owner.js'
 import { isMissing } from '../directory/presence.js'
+import { itemFormOf } from '../enqueue/item-form.js'
 import { ContentError, FsqError } from '../errors/classes.js'
 import { errnoOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { WorkItem } from '../item/work-item.js'
-import type { RawName } from '../name/charset.js'
+import { type RawName, bytePath } from '../name/charset.js'
 import type { Settings } from '../settings.js'
 
 const { EEXIST } = os.constants.errno
@@ -164,24 +164,9 @@ export class Copier {
   }
 
   #itemForm(): ItemForm {
-    const settings = this.#settings
-    this.#form ??= native.newItemForm({
-      delimiter: settings.delimiter.charCodeAt(0),
-      escape: settings.encode.charCodeAt(0),
-      timeFormat: settings.timefmt,
-      utc: settings.utc,
-      ...ownerOf(settings, 'item'),
-      mode: settings.itemMode,
-      durable: settings.durability !== 'none',
-      plainSync: settings.sync === 'plain',
-      exact: true,
-    })
+    this.#form ??= itemFormOf(this.#settings, true)
     return this.#form
   }
-}
-
-function bytePath(directory: string, raw: RawName): Buffer {
-  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
 }
 
 async function isThere(file: Buffer): Promise<boolean> {

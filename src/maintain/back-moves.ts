@@ -30,7 +30,7 @@ import { PLACES } from '../inspect/states.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { forgetMarks } from '../meta/log.js'
 import { forgetMarksLater } from '../meta/log-later.js'
-import { type RawName, pathText, printable } from '../name/charset.js'
+import { type RawName, pathText, printable, bytePath } from '../name/charset.js'
 import { freeEntropies, itemKey, withTries } from '../name/item-name.js'
 import type { Settings } from '../settings.js'
 import { OwnDirectory } from './own-directory.js'
@@ -99,7 +99,7 @@ export class BackMoves {
 
   async #moveByLink(raw: RawName): Promise<RawName | undefined> {
     this.#own ??= await OwnDirectory.make(this.#layout)
-    const from = bytesOf(placePath(this.#layout, this.#from), raw)
+    const from = bytePath(placePath(this.#layout, this.#from), raw)
     const held = this.#own.of(raw)
     try {
       await fs.rename(from, held)
@@ -109,7 +109,7 @@ export class BackMoves {
     }
     try {
       for (const to of this.#candidates(raw)) {
-        if (!(await link(held, bytesOf(placePath(this.#layout, Place.queue), to)))) continue
+        if (!(await link(held, bytePath(placePath(this.#layout, Place.queue), to)))) continue
         await fs.unlink(held)
         return to
       }
@@ -155,10 +155,6 @@ function refused(layout: Layout, raw: RawName, cause?: unknown): FsqError {
   if (cause === undefined) return new FsqError(`${item}: there is no free name for it`)
   const error = cause instanceof FsqError ? cause : systemError(failureOf(cause, 'rename', layout.path))
   return new FsqError(`${item}: ${error.message}`, { cause: error })
-}
-
-function bytesOf(directory: string, raw: RawName): Buffer {
-  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
 }
 
 /** The name as text, as native code takes it. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs/promises'
 import os from 'node:os'
@@ -16,7 +16,7 @@ import { FsqError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import { lockError } from '../lock/failure.js'
 import { lockRequest } from '../lock/request.js'
-import type { RawName } from '../name/charset.js'
+import { type RawName, bytePath } from '../name/charset.js'
 import { makeDirectory, makeWorkerLock } from './queue-files.js'
 
 const RANDOM_BYTES = 8
@@ -51,7 +51,7 @@ export class OwnDirectory {
 
   /** The path of a file in it. */
   of(raw: RawName): Buffer {
-    return Buffer.concat([Buffer.from(`${this.path}/`), Buffer.from(raw, 'latin1')])
+    return bytePath(this.path, raw)
   }
 
   /** Removes it, unless a file has been left in it. */

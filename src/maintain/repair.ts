@@ -21,7 +21,7 @@ import { findingsIn, plainFinding } from '../inspect/audit.js'
 import type { Finding, Fix, FoundFile, LocatedFinding } from '../inspect/finding.js'
 import { isOfSystem } from '../inspect/queues.js'
 import { Slices } from '../inspect/slices.js'
-import type { RawName } from '../name/charset.js'
+import { type RawName, bytePath } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
 import { checkFlag, checkOptions } from '../options.js'
 import { mountRefusals } from '../probe/mount-options.js'
@@ -225,7 +225,7 @@ async function moveInto(
   calls: FileCalls,
 ): Promise<void> {
   for (const name of namesFor(raw, encode)) {
-    const to = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
+    const to = bytePath(directory, name)
     if (await move(from, to, calls)) return
   }
   throw new FsqError(`There is no free name for it in ${directory}`, { advice: 'Move it by hand' })

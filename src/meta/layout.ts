@@ -10,12 +10,12 @@
  *
  * @module
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import path from 'node:path'
 
 import { type Layout, placePath } from '../directory/layout.js'
 import { Place } from '../addon/native.js'
-import { type RawName, toRaw } from '../name/charset.js'
+import { type RawName, toRaw, bytePath } from '../name/charset.js'
 import { META_DIRECTORY } from '../settings.js'
 
 /** A directory in meta/. */
@@ -37,7 +37,7 @@ export function partPath(layout: Layout, part: MetaPart): string {
 
 /** The path of the log of an item. */
 export function logPath(layout: Layout, key: RawName): Buffer {
-  return bytesOf(partPath(layout, 'log'), key)
+  return bytePath(partPath(layout, 'log'), key)
 }
 
 /** {@link logPath}, as native code takes it. */
@@ -47,12 +47,12 @@ export function rawLogPath(layout: Layout, key: RawName): RawName {
 
 /** The path of the file that says that an item has crash marks. */
 export function crashedPath(layout: Layout, key: RawName): Buffer {
-  return bytesOf(partPath(layout, 'crashed'), key)
+  return bytePath(partPath(layout, 'crashed'), key)
 }
 
 /** The path that an item has while it waits. */
 export function waitingPath(layout: Layout, id: RawName): Buffer {
-  return bytesOf(placePath(layout, Place.queue), id)
+  return bytePath(placePath(layout, Place.queue), id)
 }
 
 /** The name of the file of a worker. `number` tells the workers of one process apart. */
@@ -79,8 +79,4 @@ export function isHidden(name: string): boolean {
 function safeHost(host: string): string {
   const safe = host.replace(/[^\w.-]/g, '_').replace(/^\./, '_')
   return safe.slice(0, LONGEST_HOST) || '_'
-}
-
-function bytesOf(directory: string, raw: RawName): Buffer {
-  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
 }

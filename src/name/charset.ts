@@ -87,6 +87,11 @@ export function pathText(raw: RawName): string {
   return ASCII_ONLY.test(raw) ? raw : Buffer.from(raw, 'latin1').toString('utf8')
 }
 
+/** The path of a file in a directory, with its name byte for byte. */
+export function bytePath(directory: string, raw: RawName): Buffer {
+  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(raw, 'latin1')])
+}
+
 /**
  * A name that is safe to show in a message or on a terminal. Valid UTF-8 becomes text with control and similar
  * characters escaped; otherwise each byte outside printable ASCII becomes `\xNN`. Cannot be turned back into a name.

@@ -22,41 +22,33 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import { LockOperation, packLock } from '../addon/packing.js'
-import { Place, native } from '../addon/native.js'
+import { native } from '../addon/native.js'
 import { claimKindOf } from '../directory/claim-kind.js'
-import { isDeleted, placePath } from '../directory/layout.js'
-import { QueueDirectory } from '../directory/open-directory.js'
+import { placePath } from '../directory/layout.js'
 import { checkQueue } from '../directory/presence.js'
-import { pullQuietly } from '../directory/trigger.js'
-import { Enqueuer } from '../enqueue/enqueuer.js'
 import { MalformedNameError, NotDurableError, ReceivingError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { Finder } from '../inspect/find.js'
-import { isFile, namesOf } from '../inspect/names.js'
+import { namesOf } from '../inspect/names.js'
 import { Slices } from '../inspect/slices.js'
 import { PLACES, STATES, parseIfItem } from '../inspect/states.js'
 import type { ItemContext } from '../item/context.js'
 import { type MetaAccess, MetaDirectory } from '../meta/directory.js'
 import { isAt, tryLock } from '../meta/files.js'
-import { type RawName, printable, toRaw } from '../name/charset.js'
+import { type RawName, printable, toRaw, bytePath } from '../name/charset.js'
 import { itemKey, parseItemName, withTries } from '../name/item-name.js'
 import { isFileName } from '../name/limits.js'
 import type { Queue } from '../queue.js'
 import { setTimeout } from '../real-timers.js'
 import type { Shape } from '../schema/shape.js'
-import type { Settings } from '../settings.js'
 import { type ReceivedLayout, receivedLayout } from './layout.js'
 import { Ledger, type LedgerEntry } from './ledger.js'
 import { hashOf } from './ledger-table.js'
 import { makeDurably, openLock } from './spool.js'
+import { Staging } from './staging.js'
 
 const { EEXIST, ENOENT } = os.constants.errno
 const { O_CLOEXEC = 0, O_NOFOLLOW, O_RDONLY } = constants as typeof constants & { O_CLOEXEC?: number }
-/** Directories of the staging handle; see {@link ReceivedLayout.staging}. */
-const STAGED = Place.queue
-const WAITING = Place.done
-
 const MOST_IN_TURN = 256
 const TURN_MS = 1
 const LIFE_MS = 50
@@ -110,9 +102,7 @@ interface Waiting {
 export class Intake {
   readonly #context: ItemContext
   readonly #received: ReceivedLayout
-  readonly #directory: QueueDirectory
-  readonly #enqueuer: Enqueuer
-  readonly #finder: Finder
+  readonly #staging: Staging
   /** Open: lock, turn and staged/. */
   readonly #life: number
   readonly #turn: number
@@ -131,11 +121,7 @@ export class Intake {
     this.#context = context
     this.#received = received
     this.#keep = keep
-    const { settings, reporter } = context
-    const staging: Settings = { ...settings, durability: 'enqueue', charset: 'latin-1', useTrigger: false }
-    this.#directory = new QueueDirectory(received.staging, staging)
-    this.#enqueuer = new Enqueuer(this.#directory, staging, reporter)
-    this.#finder = new Finder(context.directory, staging, new Slices())
+    this.#staging = new Staging(context, received)
     this.#life = openLock(received.lockPath, access)
     this.#turn = openLock(received.turnPath, access)
     this.#staged = fs.openSync(received.stagedPath, O_RDONLY | O_CLOEXEC)
@@ -212,8 +198,7 @@ export class Intake {
     this.#isClosed = true
     while (this.#deciding !== undefined) await this.#deciding
     await this.#ledger?.close()
-    this.#directory.close()
-    this.#directory.closeDescriptors()
+    this.#staging.close()
     for (const descriptor of [this.#staged, this.#turn, this.#life]) fs.closeSync(descriptor)
   }
 
@@ -244,7 +229,7 @@ export class Intake {
 
   async #stage(payload: Uint8Array | AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<RawName> {
     try {
-      return await this.#enqueuer.enqueue(payload, [], signal === undefined ? undefined : { signal })
+      return await this.#staging.enqueuer.enqueue(payload, [], signal === undefined ? undefined : { signal })
     } catch (error) {
       if (error instanceof NotDurableError) await this.#unstage(error.id)
       throw error
@@ -253,7 +238,7 @@ export class Intake {
 
   async #decide(pushed: Pushed): Promise<Answer | 'unstaged'> {
     // Its descriptors may be those of other files by now.
-    if (this.#isClosed) throw this.#directory.closedError()
+    if (this.#isClosed) throw this.#staging.directory.closedError()
     try {
       const answer = await new Promise<Answer | 'unstaged'>((resolve, reject) => {
         this.#waiting.push({ pushed, resolve, reject })
@@ -346,7 +331,7 @@ export class Intake {
   async #admit(all: readonly Waiting[]): Promise<void> {
     const named = all.filter(({ pushed, reject }) => {
       try {
-        fs.renameSync(this.#stagedPath(pushed.staged ?? ''), this.#stagedPath(pushed.name))
+        fs.renameSync(this.#staging.pathOf(pushed.staged ?? ''), this.#staging.pathOf(pushed.name))
         return true
       } catch (error) {
         reject(fileSystemError(failureOf(error, 'rename', this.#received.stagedPath), 'receive items'))
@@ -361,7 +346,7 @@ export class Intake {
       this.#syncStaged(),
     ])
     await Promise.all(entries.map(async (entry) => ledger.settle(entry)))
-    const errnos = await this.#transfer(named.map(({ pushed }) => pushed.name))
+    const errnos = await this.#staging.transfer(named.map(({ pushed }) => pushed.name))
     await Promise.all(
       named.map(async ({ pushed, resolve, reject }, index) => {
         try {
@@ -379,15 +364,15 @@ export class Intake {
     if (errno === 0) return
     if (errno === -EEXIST) {
       // A program that does not know the turn was faster.
-      if (!(await this.#isHere(pushed))) throw this.#moveError(errno, pushed.name)
+      if (!(await this.#isHere(pushed))) throw this.#staging.moveError(errno, pushed.name)
       await this.#unstage(pushed.name)
       return
     }
     // A server may have made a call whose answer was lost.
-    if (errno === -ENOENT && (await this.#isAnywhere(pushed.name))) return
+    if (errno === -ENOENT && (await this.#staging.isAnywhere(pushed.name))) return
     // Takes the `=` back.
     if (errno === -ENOENT) await this.#opened.add(pushed.id, fieldsOf(pushed))
-    throw this.#moveError(errno, pushed.name)
+    throw this.#staging.moveError(errno, pushed.name)
   }
 
   /**
@@ -397,9 +382,9 @@ export class Intake {
    */
   async #complete(entry: LedgerEntry): Promise<boolean> {
     const [name = '', size = '', digest = ''] = entry.fields
-    if (await isFile(this.#received.stagedPath, name)) {
+    if (await this.#staging.has(name)) {
       if (!entry.isSettled) await this.#opened.settle(entry)
-      const [errno = 0] = await this.#transfer([name])
+      const [errno = 0] = await this.#staging.transfer([name])
       const { encode } = this.#context.settings
       const { id } = entry
       await this.#checkMoved(
@@ -409,7 +394,7 @@ export class Intake {
       return true
     }
     if (entry.isSettled) return true
-    if (!(await this.#isAnywhere(name))) return false
+    if (!(await this.#staging.isAnywhere(name))) return false
     await this.#opened.settle(entry)
     return true
   }
@@ -436,18 +421,18 @@ export class Intake {
     const { encode } = this.#context.settings
     const isOfMany = this.#retried.has(hashOf(key)) || (await claimKindOf(layout)) === 'rename'
     if (isOfMany) {
-      const found = await this.#finder.find(name, STATES)
+      const found = await this.#staging.find(name)
       if (found === undefined) return undefined
       const { state, parsed, worker } = found
       const directory =
         worker === undefined ? placePath(layout, PLACES[state]) : path.join(layout.claimedPath, worker)
-      return fileIn(directory, parsed.raw)
+      return bytePath(directory, parsed.raw)
     }
     const names = Array.from({ length: LIKELY_TRIES + 1 }, (_, tries) => withTries(name, tries, encode))
     for (const state of STATES) {
       const directory = placePath(layout, PLACES[state])
       for (const likely of names) {
-        const file = fileIn(directory, likely)
+        const file = bytePath(directory, likely)
         if (fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined) return file
       }
     }
@@ -476,7 +461,7 @@ export class Intake {
   }
 
   async #open(access: MetaAccess, isAlone: boolean): Promise<void> {
-    const staged = isAlone ? await this.#stagedNames() : new Set<RawName>()
+    const staged = isAlone ? await this.#staging.names() : new Set<RawName>()
     const ids = new Map<RawName, string>()
     this.#ledger = await Ledger.open(this.#received.path, access, {
       keep: this.#keep,
@@ -487,7 +472,7 @@ export class Intake {
               if (staged.has(name)) ids.set(name, id)
             },
     })
-    await this.#directory.open()
+    await this.#staging.directory.open()
     for (const name of staged) {
       const id = ids.get(name)
       const entry = id === undefined ? undefined : await this.#ledger.find(id)
@@ -507,16 +492,6 @@ export class Intake {
       }
   }
 
-  async #stagedNames(): Promise<ReadonlySet<RawName>> {
-    const entries = await fs.promises.readdir(this.#received.stagedPath, {
-      encoding: 'latin1',
-      withFileTypes: true,
-    })
-    return new Set(
-      entries.filter((entry) => entry.isFile() && !isDeleted(entry.name)).map(({ name }) => name),
-    )
-  }
-
   /** Waits for a moment: an intake that is alone at its start has the lock for itself. */
   async #lives(): Promise<boolean> {
     for (let tried = 1; !tryLock(this.#life, 'fcntl', true); tried++) {
@@ -524,17 +499,6 @@ export class Intake {
       await pause(LIFE_MS)
     }
     return true
-  }
-
-  async #transfer(names: readonly RawName[]): Promise<readonly number[]> {
-    const handle = await this.#directory.open()
-    const results = await native.transfer(handle, STAGED, WAITING, names)
-    if (this.#context.settings.useTrigger && results.includes(0)) pullQuietly(this.#context.directory.layout)
-    return results
-  }
-
-  async #isAnywhere(name: RawName): Promise<boolean> {
-    return (await this.#finder.find(name, STATES)) !== undefined
   }
 
   async #syncStaged(): Promise<void> {
@@ -548,34 +512,17 @@ export class Intake {
 
   async #unstage(staged: RawName | undefined): Promise<void> {
     if (staged === undefined || this.#isClosed) return
-    await fs.promises.rm(this.#stagedPath(staged), { force: true })
-  }
-
-  #stagedPath(name: RawName): Buffer {
-    return fileIn(this.#received.stagedPath, name)
-  }
-
-  #moveError(errno: number, name: RawName): Error {
-    const { stagedPath } = this.#received
-    const dest = placePath(this.#directory.layout, WAITING)
-    return this.#directory.error(
-      { errno, syscall: 'renameat2', path: `${stagedPath}/${name}`, dest },
-      'move a received item into',
-    )
+    await this.#staging.remove(staged)
   }
 
   get #opened(): Ledger {
-    if (this.#ledger === undefined) throw this.#directory.closedError()
+    if (this.#ledger === undefined) throw this.#staging.directory.closedError()
     return this.#ledger
   }
 }
 
 function fieldsOf({ name, size, digest }: Pushed): readonly string[] {
   return [name, String(size), digest]
-}
-
-function fileIn(directory: string, name: RawName): Buffer {
-  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')])
 }
 
 async function pause(milliseconds: number): Promise<void> {

@@ -44,35 +44,24 @@ import { setTimeout as later } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
 import { Batcher } from '../addon/batcher.js'
-import { Place, native } from '../addon/native.js'
 import { isQueueDown } from '../directory/down.js'
 import { checkQueue } from '../directory/presence.js'
-import { isDeleted, placePath } from '../directory/layout.js'
-import { QueueDirectory } from '../directory/open-directory.js'
-import { pullQuietly } from '../directory/trigger.js'
-import { Enqueuer } from '../enqueue/enqueuer.js'
 import { FsqError, NotAQueueError, NotDurableError, PayloadError, ReceivingError } from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import { Finder } from '../inspect/find.js'
 import { isFile } from '../inspect/names.js'
-import { Slices } from '../inspect/slices.js'
-import { STATES } from '../inspect/states.js'
 import type { ItemContext } from '../item/context.js'
 import { type MetaAccess, MetaDirectory } from '../meta/directory.js'
 import { infoAt, isAt, isTaken, makeDirectory, makeFile, openFile, tryLock } from '../meta/files.js'
 import { type RawName, toRaw } from '../name/charset.js'
 import { freeEntropies } from '../name/item-name.js'
-import type { Settings } from '../settings.js'
 import type { Delivery } from './delivery.js'
 import { syncDirectory } from './files.js'
 import { type ReceivedLayout, receivedLayout } from './layout.js'
 import { Ledger, type LedgerEntry } from './ledger.js'
+import { Staging } from './staging.js'
 
 const { EEXIST, ENOENT } = os.constants.errno
-/** Directories of the staging handle; see {@link ReceivedLayout.staging}. */
-const STAGED = Place.queue
-const WAITING = Place.done
 
 /** Above this, contents are read as they come. */
 const IN_MEMORY = 65_536
@@ -87,9 +76,7 @@ export class Spool {
   readonly #context: ItemContext
   readonly #received: ReceivedLayout
   readonly #lock: number
-  readonly #directory: QueueDirectory
-  readonly #enqueuer: Enqueuer
-  readonly #finder: Finder
+  readonly #staging: Staging
   readonly #moves: Batcher<RawName, number>
   /** The items on their way from staged/ to queue/. */
   readonly #moving = new Set<Promise<boolean>>()
@@ -99,13 +86,8 @@ export class Spool {
     this.#context = context
     this.#received = received
     this.#lock = lock
-    const { settings, reporter } = context
-    // The source forgets what is acknowledged, so it is durable in any case. Names go through as bytes.
-    const staging: Settings = { ...settings, durability: 'enqueue', charset: 'latin-1', useTrigger: false }
-    this.#directory = new QueueDirectory(received.staging, staging)
-    this.#enqueuer = new Enqueuer(this.#directory, staging, reporter)
-    this.#finder = new Finder(context.directory, staging, new Slices())
-    this.#moves = new Batcher(async (names) => this.#transfer(names), MOST_MOVES, false)
+    this.#staging = new Staging(context, received)
+    this.#moves = new Batcher(async (names) => this.#staging.transfer(names), MOST_MOVES, false)
   }
 
   /**
@@ -145,8 +127,9 @@ export class Spool {
 
   /** @throws {@link QueueDownError}, {@link QueueMissingError}, {@link NotAQueueError} or a file system error. */
   async checkUp(): Promise<void> {
-    if (this.#directory.isLocal) this.#directory.checkUpByPath()
-    else if (await isQueueDown(this.#directory.layout)) throw this.#directory.downError()
+    const { directory } = this.#staging
+    if (directory.isLocal) directory.checkUpByPath()
+    else if (await isQueueDown(directory.layout)) throw directory.downError()
   }
 
   /**
@@ -171,13 +154,12 @@ export class Spool {
   async close(): Promise<void> {
     await this.#ledger?.close()
     await Promise.allSettled(this.#moving)
-    this.#directory.close()
-    this.#directory.closeDescriptors()
+    this.#staging.close()
     fs.closeSync(this.#lock)
   }
 
   async #open(access: MetaAccess, keep: number): Promise<void> {
-    const names = await this.#stagedNames()
+    const names = await this.#staging.names()
     /** The id of the message of each staged item. */
     const ids = new Map<RawName, string>()
     this.#ledger = await Ledger.open(this.#received.path, access, {
@@ -189,7 +171,7 @@ export class Spool {
               if (names.has(name)) ids.set(name, id)
             },
     })
-    await this.#directory.open()
+    await this.#staging.directory.open()
     for (const name of names) await this.#recover(name, ids.get(name))
   }
 
@@ -203,30 +185,20 @@ export class Spool {
     }
   }
 
-  async #stagedNames(): Promise<ReadonlySet<RawName>> {
-    const entries = await fs.promises.readdir(this.#received.stagedPath, {
-      encoding: 'latin1',
-      withFileTypes: true,
-    })
-    return new Set(
-      entries.filter((entry) => entry.isFile() && !isDeleted(entry.name)).map(({ name }) => name),
-    )
-  }
-
   /** Moves a staged item on, or removes it if its message was not yet in the ledger: then the source delivers it again. */
   async #recover(staged: RawName, id: string | undefined): Promise<void> {
     const entry = id === undefined ? undefined : await this.#opened.find(id)
     const [name = ''] = entry?.fields ?? []
     // Killed while the item took another name: the ledger has the new one already.
     const isRenaming =
-      entry !== undefined && !entry.isSettled && name !== staged && !(await this.#isStaged(name))
+      entry !== undefined && !entry.isSettled && name !== staged && !(await this.#staging.has(name))
     if (entry === undefined || (name !== staged && !isRenaming)) {
-      await fs.promises.rm(this.#stagedPath(staged), { force: true })
+      await this.#staging.remove(staged)
       return
     }
-    if (isRenaming) await fs.promises.rename(this.#stagedPath(staged), this.#stagedPath(name))
+    if (isRenaming) await fs.promises.rename(this.#staging.pathOf(staged), this.#staging.pathOf(name))
     if (await this.#wasMovedByLink(name)) {
-      await fs.promises.rm(this.#stagedPath(name), { force: true })
+      await this.#staging.remove(name)
       return
     }
     if (await this.#publish(entry)) this.recovered++
@@ -234,7 +206,7 @@ export class Spool {
 
   /** Whether the rename was made, and a power cut has left the old name, too (btrfs). */
   async #wasMovedByLink(name: RawName): Promise<boolean> {
-    return (infoAt(this.#stagedPath(name))?.nlink ?? 1) > 1 && (await this.#isAnywhere(name))
+    return (infoAt(this.#staging.pathOf(name))?.nlink ?? 1) > 1 && (await this.#staging.isAnywhere(name))
   }
 
   /**
@@ -244,10 +216,10 @@ export class Spool {
    */
   async #complete(entry: LedgerEntry): Promise<boolean> {
     const [name = ''] = entry.fields
-    if (await this.#isStaged(name)) return this.#publish(entry)
+    if (await this.#staging.has(name)) return this.#publish(entry)
     if (entry.isSettled) return true
     // The rename may have outlived a power cut, and the `=` not.
-    if (!(await this.#isAnywhere(name))) return false
+    if (!(await this.#staging.isAnywhere(name))) return false
     await this.#opened.settle(entry)
     return true
   }
@@ -268,9 +240,9 @@ export class Spool {
         entry = await this.#rename(id, name)
         continue
       }
-      if (errno !== -ENOENT) throw this.#moveError(errno, name)
+      if (errno !== -ENOENT) throw this.#staging.moveError(errno, name)
       // A server may have made a call whose answer was lost.
-      if (await this.#isAnywhere(name)) return true
+      if (await this.#staging.isAnywhere(name)) return true
       await this.#opened.add(id, fields)
       return false
     }
@@ -279,12 +251,12 @@ export class Spool {
   /** Gives a staged item another name, because its own is taken in queue/. */
   async #rename(id: string, name: RawName): Promise<LedgerEntry> {
     for (const free of freeEntropies(name, this.#context.settings.encode)) {
-      if ((await this.#isStaged(free)) || (await isFile(this.#waitingPath, free))) continue
+      if ((await this.#staging.has(free)) || (await isFile(this.#staging.waitingPath, free))) continue
       const entry = await this.#opened.add(id, [free])
-      await fs.promises.rename(this.#stagedPath(name), this.#stagedPath(free))
+      await fs.promises.rename(this.#staging.pathOf(name), this.#staging.pathOf(free))
       return entry
     }
-    throw new FsqError(`There is no free name for the staged item ${this.#stagedPath(name).toString()}`)
+    throw new FsqError(`There is no free name for the staged item ${this.#staging.pathOf(name).toString()}`)
   }
 
   /** Builds the item of a message in staged/, durably. */
@@ -294,9 +266,13 @@ export class Spool {
     const payload = stream ?? (await contentsOf(delivery))
     const isStreamed = stream !== undefined
     try {
-      return await this.#enqueuer.enqueue(payload, args, isStreamed ? { signal: delivery.signal } : undefined)
+      return await this.#staging.enqueuer.enqueue(
+        payload,
+        args,
+        isStreamed ? { signal: delivery.signal } : undefined,
+      )
     } catch (error) {
-      if (error instanceof NotDurableError) await fs.promises.rm(this.#stagedPath(error.id), { force: true })
+      if (error instanceof NotDurableError) await this.#staging.remove(error.id)
       const isOfDelivery = error instanceof PayloadError || (isStreamed && !(error instanceof FsqError))
       throw isOfDelivery ? new UnreadableDelivery(error) : error
     }
@@ -314,38 +290,8 @@ export class Spool {
     })
   }
 
-  async #transfer(names: readonly RawName[]): Promise<readonly number[]> {
-    const handle = await this.#directory.open()
-    const results = await native.transfer(handle, STAGED, WAITING, names)
-    if (this.#context.settings.useTrigger && results.includes(0)) pullQuietly(this.#directory.layout)
-    return results
-  }
-
-  async #isStaged(name: RawName): Promise<boolean> {
-    return isFile(this.#received.stagedPath, name)
-  }
-
-  /** Whether the item is in queue/, claimed/, done/ or fail/, also with other tries. */
-  async #isAnywhere(name: RawName): Promise<boolean> {
-    return (await this.#finder.find(name, STATES)) !== undefined
-  }
-
-  #stagedPath(name: RawName): Buffer {
-    return Buffer.concat([Buffer.from(`${this.#received.stagedPath}/`), Buffer.from(name, 'latin1')])
-  }
-
-  #moveError(errno: number, name: RawName): FsqError {
-    const { stagedPath } = this.#received
-    const failure = { errno, syscall: 'renameat2', path: `${stagedPath}/${name}`, dest: this.#waitingPath }
-    return this.#directory.error(failure, 'move a received item into')
-  }
-
-  get #waitingPath(): string {
-    return placePath(this.#directory.layout, WAITING)
-  }
-
   get #opened(): Ledger {
-    if (this.#ledger === undefined) throw this.#directory.closedError()
+    if (this.#ledger === undefined) throw this.#staging.directory.closedError()
     return this.#ledger
   }
 }
