@@ -84,8 +84,7 @@ export class GuardedSource<Item extends Delivery> implements Source<Item> {
       this.#interrupt = (error) => {
         this.#interrupt = undefined
         this.#mark(error)
-        // Any value can be thrown.
-        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- any value can be thrown
         reject(error)
         answer.then(giveBack, () => undefined)
       }
@@ -97,7 +96,7 @@ export class GuardedSource<Item extends Delivery> implements Source<Item> {
         },
         (error: unknown) => {
           if (this.#interrupt === isCurrent) this.#interrupt = undefined
-          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- any value can be thrown
           reject(error)
         },
       )

@@ -6,10 +6,11 @@ import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { afterEach, expect, test } from '@jest/globals'
 
 import { forward } from '../../src/forward/forward.js'
 import { useTestBed } from '../support/queue.js'
+import { given } from '../support/needs.js'
 import { redisSink } from './redis-sink.mjs'
 
 const PROJECT = path.resolve(import.meta.dirname, '../..')
@@ -99,7 +100,7 @@ test('docs/forwarding.md shows the sink that is tested here', () => {
   expect(page).toContain(`\`\`\`js\n${sink}\`\`\`\n`)
 })
 
-const ifThere = isThere ? describe : describe.skip
+const ifThere = given(isThere).describe
 
 ifThere('A forwarder to a stream of Redis (redis-server)', () => {
   const bed = useTestBed()

@@ -4,14 +4,15 @@
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { describe, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 
 import { HAS_NATS } from '../support/nats-server.js'
+import { given } from '../support/needs.js'
 import { Chain, ROLES, type Role } from './chain.js'
 
 const SECONDS = Number(process.env['FSQ_SOAK_SECONDS'] ?? 20)
 const PATIENCE_MS = 120_000
-const suite = HAS_NATS ? describe : describe.skip
+const suite = given(HAS_NATS).describe
 
 /** Kills parts of the chain, and adds items meanwhile. */
 async function rage(

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 
-import { afterEach, describe, expect, jest, test } from '@jest/globals'
+import { afterEach, expect, jest, test } from '@jest/globals'
 import { nkeys } from '@nats-io/transport-node'
 import { MissingPeerError, type PutOutcome } from 'fsq'
 import { type NatsSink, type NatsSinkOptions, natsSink, streamConfig } from 'fsq/nats'
@@ -14,7 +14,7 @@ import { HAS_NATS, NatsServer, type NatsServerOptions } from '../support/nats-se
 import { given } from '../support/needs.js'
 import { NEVER, outgoing } from './outgoing.js'
 
-const suite = HAS_NATS ? describe : describe.skip
+const suite = given(HAS_NATS).describe
 const ifOpenssl = given(spawnSync('openssl', ['version']).status === 0).test
 
 let server: NatsServer

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import { type ForwardOptions, type Forwarder, InDoubtError, NatsError, forward, receive } from 'fsq'
 import { type NatsSinkOptions, consumerConfig, jetstreamSource, natsSink, streamConfig } from 'fsq/nats'
@@ -12,9 +12,10 @@ import { type TestQueue, testQueue } from 'fsq/testing'
 
 import { until } from '../support/child.js'
 import { HAS_NATS, NatsServer } from '../support/nats-server.js'
+import { given } from '../support/needs.js'
 
 const NANOS = 1_000_000
-const suite = HAS_NATS ? describe : describe.skip
+const suite = given(HAS_NATS).describe
 
 let server: NatsServer
 let jsm: JetStreamManager

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import { NatsError, type PutOutcome, SettingError, TooLargeError } from 'fsq'
 import {
@@ -17,10 +17,11 @@ import {
 
 import { until } from '../support/child.js'
 import { HAS_NATS, NatsServer } from '../support/nats-server.js'
+import { given } from '../support/needs.js'
 import { NEVER, outgoing } from './outgoing.js'
 
 const NANOS = 1_000_000
-const suite = HAS_NATS ? describe : describe.skip
+const suite = given(HAS_NATS).describe
 
 let server: NatsServer
 let jsm: JetStreamManager

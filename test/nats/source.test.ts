@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 import type { ConsumerConfig, JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import {
@@ -33,10 +33,11 @@ import { testQueue } from 'fsq/testing'
 
 import { Child, until } from '../support/child.js'
 import { HAS_NATS, NatsServer } from '../support/nats-server.js'
+import { given } from '../support/needs.js'
 import { NEVER, outgoing } from './outgoing.js'
 
 const NANOS = 1_000_000
-const suite = HAS_NATS ? describe : describe.skip
+const suite = given(HAS_NATS).describe
 
 let server: NatsServer
 let jsm: JetStreamManager
