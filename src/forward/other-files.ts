@@ -9,6 +9,7 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 
 import type { RawName } from '../addon/native.js'
+import { isMissing } from '../directory/presence.js'
 import { codeOf } from '../errors/errno.js'
 import { tryLock } from '../meta/files.js'
 import { isHidden, isWorkerFileName } from '../meta/layout.js'
@@ -55,7 +56,12 @@ export class OtherFiles {
    * @throws As `node:fs`.
    */
   async clear(isOver: (ids: readonly RawName[]) => Promise<ReadonlySet<RawName>>): Promise<void> {
-    for (const name of await this.#names()) {
+    // Without the directory there is nothing to clear.
+    const names = await this.#names().catch((error: unknown) => {
+      if (isMissing(error)) return []
+      throw error
+    })
+    for (const name of names) {
       const file = this.#pathOf(name)
       if (ownFiles.has(file)) continue
       if (isHidden(name)) await removeLeftover(file)

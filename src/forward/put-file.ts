@@ -15,6 +15,7 @@ import process from 'node:process'
 
 import type { LockKind, RawName } from '../addon/native.js'
 import { FsqError } from '../errors/classes.js'
+import { isMissing } from '../directory/presence.js'
 import { codeOf } from '../errors/errno.js'
 import { BOOT } from '../meta/boot.js'
 import { tryLock } from '../meta/files.js'
@@ -122,7 +123,7 @@ export class PutFile {
       const [named, open] = await Promise.all([fs.lstat(this.#path), this.#handle.stat()])
       return named.dev === open.dev && named.ino === open.ino
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return false
+      if (isMissing(error)) return false
       throw error
     }
   }

@@ -330,11 +330,13 @@ describe('While the target is away, a forwarder', () => {
     const directory = path.join(queue.path, 'forwarded', 'test')
     fs.rmSync(directory, { recursive: true })
     fs.writeFileSync(directory, 'in the way')
+    const away = next(forwarder, 'away')
     await queue.enqueue('a')
-    await next(forwarder, 'away')
+    await away
     expect(sink.puts).toEqual([])
+    const back = next(forwarder, 'back')
     fs.rmSync(directory)
-    await next(forwarder, 'back')
+    await back
     expect(sink.arrived).toHaveLength(1)
   })
 })
