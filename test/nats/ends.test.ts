@@ -97,7 +97,7 @@ suite('with a server', () => {
   test('a server without an answer for longer than the window: the item is held', async () => {
     await addStream(SHORT)
     const { forwarder, events } = await start()
-    server.signal('SIGSTOP')
+    await server.freeze()
     await queue.enqueue('one')
     await until('the forwarder says so', () => kinds(events).includes('away'))
     const end = performance.now() + 1200

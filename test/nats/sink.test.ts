@@ -277,7 +277,7 @@ suite('with a server', () => {
   test('a server that does not answer: again, and a duplicate if it had stored it', async () => {
     await addStream()
     const sink = await openSink({ timeout: 500 })
-    server.signal('SIGSTOP')
+    await server.freeze()
     const outcome = await putOne(sink, 'one')
     expect(reasonOf(outcome)).toBe('timeout')
     expect(outcome).toMatchObject({ isUnsent: false })
@@ -288,7 +288,7 @@ suite('with a server', () => {
   test('answers at once when its signal is aborted', async () => {
     await addStream()
     const sink = await openSink()
-    server.signal('SIGSTOP')
+    await server.freeze()
     const closing = new AbortController()
     const answer = sink.put([outgoing('one')], { signal: closing.signal })
     closing.abort(new Error('closing'))

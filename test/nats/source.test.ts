@@ -244,7 +244,7 @@ suite('with a server', () => {
     const { worker, errors } = await start(from, async (item) => {
       if (item.tries > 0) return
       lost = item
-      server.signal('SIGSTOP')
+      await server.freeze()
       await once(item.signal, 'abort')
       reasons.push(item.signal.reason, performance.now() - began)
       expect(item.claimed).toBe(false)

@@ -93,9 +93,24 @@ export class NatsServer {
     await reloaded
   }
 
-  /** Sends a signal to the process, such as SIGSTOP. */
+  /** Sends a signal to the process, such as SIGCONT. */
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal)
+  }
+
+  /** Stops the process until SIGCONT. When this resolves, none of its threads runs any more (known on Linux only). */
+  async freeze(): Promise<void> {
+    this.signal('SIGSTOP')
+    const threads = `/proc/${this.pid}/task`
+    const runs = (thread: string): boolean => {
+      try {
+        return !fs.readFileSync(path.join(threads, thread, 'stat'), 'utf8').includes(') T ')
+      } catch {
+        return true // The thread ended after the listing.
+      }
+    }
+    while (fs.existsSync(threads) && fs.readdirSync(threads).some(runs))
+      await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
   /** Connects as an administrator. */
