@@ -114,7 +114,7 @@ async function* queueRow(layout: Layout, settings: Settings): AsyncGenerator<Row
       down: isDown,
     },
     columns: [
-      tableName(layout, settings),
+      tableName(layout),
       waiting,
       working ?? '-',
       delayed,
