@@ -125,11 +125,10 @@ export async function hostIsDown(
   return isQueueDown(layout)
 }
 
-/** Makes the trigger that the hosts of a queue share. */
+/** Makes the trigger that the hosts of a queue share. Its mode is `itemMode`. */
 export async function hostTrigger(name: string, options: SettingOverrides = {}): Promise<void> {
   const [layout, settings] = sharedTrigger(name, options)
-  // As the first implementation makes it.
-  await makeTrigger(layout, { ...settings, queueMode: settings.itemMode }, BESIDE)
+  await makeTrigger(layout, settings, BESIDE)
 }
 
 /** Removes the trigger that the hosts of a queue share. */
