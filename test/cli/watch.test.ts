@@ -112,7 +112,7 @@ test('hosts are watched with their queue', async () => {
   await bed.sh('fsq -r "$FSQ_ROOT/q/hosts" enqueue -e h1 a')
   await until('it is told', () => told(shell).length > 0 && people.stdout.includes('\n'))
   expect(told(shell)).toEqual([expect.objectContaining({ queue: 'q', host: 'h1', what: 'enqueue' })])
-  expect(people.stdout).toMatch(/  q\/hosts\/h1  enqueue  _/)
+  expect(people.stdout).toMatch(/ {2}q\/hosts\/h1 {2}enqueue {2}_/)
   await bed.sh('fsq rm-host -f h1 q')
   await until('it says so', () => shell.stderr.includes("the host 'h1' of the queue 'q' has been removed"))
   await bed.sh('fsq enqueue -e q b')

@@ -10,7 +10,7 @@ import * as fsq from 'fsq'
 import { pushItem } from '../../src/remote.js'
 import { useTestBed } from '../support/queue.js'
 import { given, isRoot } from '../support/needs.js'
-import { type Recorded, build, look, recorded, wanted } from './recorded.js'
+import { RECORDS, type Recorded, build, look, wanted } from './recorded.js'
 
 interface Call extends Recorded {
   readonly python: string
@@ -18,10 +18,10 @@ interface Call extends Recorded {
   readonly outcome: string
 }
 
-const vectors = recorded<{
+const vectors = RECORDS as {
   readonly about: { readonly items: { readonly I: string } }
   readonly library: readonly Call[]
-}>()
+}
 const { I } = vectors.about.items
 const RETRIED = I.replace('_0_args', '_1_args')
 const AWAY = 'http://127.0.0.1:1'

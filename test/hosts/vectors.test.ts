@@ -9,7 +9,7 @@ import { expect, test } from '@jest/globals'
 import { tryLockSync } from '../../src/lock.js'
 import { useCommandBed } from '../support/command.js'
 import { given, isRoot } from '../support/needs.js'
-import { type Recorded, build, commandOf, look, recorded, wanted } from './recorded.js'
+import { RECORDS, type Recorded, build, commandOf, look, wanted } from './recorded.js'
 
 interface Operation extends Recorded {
   readonly argv: readonly string[]
@@ -18,10 +18,10 @@ interface Operation extends Recorded {
   readonly flock_held_on?: string
 }
 
-const vectors = recorded<{
+const vectors = RECORDS as {
   readonly about: { readonly items: { readonly I: string } }
   readonly operations: readonly Operation[]
-}>()
+}
 const { I } = vectors.about.items
 
 /** Our exit codes and entries in place of the recorded ones, by the record. */

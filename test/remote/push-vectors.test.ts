@@ -11,7 +11,7 @@ import { afterEach, expect, test } from '@jest/globals'
 import { Queue } from '../../src/index.js'
 import { tryLockSync } from '../../src/lock.js'
 import { pushItem } from '../../src/remote.js'
-import { type Recorded, build, commandOf, look, recorded, wanted } from '../hosts/recorded.js'
+import { RECORDS, type Recorded, build, commandOf, look, wanted } from '../hosts/recorded.js'
 import { useCommandBed } from '../support/command.js'
 import { I } from './server.js'
 
@@ -25,7 +25,7 @@ interface Push extends Recorded {
   readonly stderr: string
 }
 
-const { push: records } = recorded<{ readonly push: readonly Push[] }>()
+const { push: records } = RECORDS as { readonly push: readonly Push[] }
 const bed = useCommandBed()
 const K = '_20120710213906_0_13044_mss_1_c'
 const METHODS = '{"error": null, "result": ["api_version", "enqueue", "trigger_pull"], "id": "$ID"}'
