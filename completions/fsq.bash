@@ -141,6 +141,8 @@ _fsq() {
     rm-host:0 | down-host:0 | up-host:0) _fsq_names "$root"/*/"${FSQ_HOSTS:-hosts}"/"$cur"*/"${FSQ_QUEUE:-queue}" ;;
     add-host:* | rm-host:* | down-host:* | up-host:* | host-dist:0) _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;
     host-dist:*) _fsq_names "$root/${operands[0]}/${FSQ_HOSTS:-hosts}/$cur"*/"${FSQ_QUEUE:-queue}" ;;
+    push:3) _fsq_names "$root/${operands[1]}/${FSQ_HOSTS:-hosts}/$cur"*/"${FSQ_QUEUE:-queue}" ;;
+    push:[4-9]*) _fsq_names "$root/${operands[1]}/${FSQ_HOSTS:-hosts}/${operands[3]}/${FSQ_QUEUE:-queue}/$cur"* ;;
     doctor:*) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     retry:[1-9]*) _fsq_names "$root/${operands[0]}/${FSQ_FAIL:-fail}/$cur"* ;;
     show:[1-9]* | cat:[1-9]* | rm:[1-9]* | log:[1-9]* | wait:[1-9]*)

@@ -631,7 +631,8 @@ export class Queue<out T extends Shape = Untyped> {
 
   /**
    * Makes the trigger, a FIFO: a byte written to it wakes a waiting loop ({@link scanForever}), in any language. The trigger belongs to
-   * `queueUser` and `queueGroup`. Users who may read and write in directories of `queueMode` may listen to it and pull it.
+   * `queueUser` and `queueGroup`, and has the mode `itemMode`, as the one that `Queue.install()` makes: with 0640 only its owner may pull it, with 0660
+   * its group, too.
    *
    * @throws {@link TriggerError} if another kind of file has its name; {@link QueueMissingError}, {@link NotAQueueError} or a file
    * system error.

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import path from 'node:path'
+
 import { type Layout, hostLayoutOf, layoutOf } from '../directory/layout.js'
 import { QueueDirectory } from '../directory/open-directory.js'
 import { queueMissing } from '../directory/presence.js'
@@ -43,8 +45,8 @@ export function hostsNamed(given: Arguments, settings: Settings): readonly Layou
 }
 
 /** What a table calls a queue: that of a host by its path below the root. */
-export function tableName({ name, parent }: Layout, { hosts }: Settings): string {
-  return parent === undefined ? name : `${parent.name}/${hosts}/${name}`
+export function tableName({ name, path: queue, parent }: Layout): string {
+  return parent === undefined ? name : path.relative(parent.root, queue)
 }
 
 /** What JSON calls a queue: the queue and, of a host, its name. */
@@ -60,7 +62,7 @@ export function surveyOf(
 ): QueueSurvey {
   const layouts = names.length > 0 ? names.map((name) => queueNamed(name, settings)) : queuesIn(settings)
   return new QueueSurvey(expand(layouts), (layout, error) => {
-    say(`the queue '${tableName(layout, settings)}' is skipped: ${explain(error)}`)
+    say(`the queue '${tableName(layout)}' is skipped: ${explain(error)}`)
   })
 }
 

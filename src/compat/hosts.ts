@@ -21,6 +21,7 @@ import { Copier, type Outgoing, outgoingOf } from '../hosts/copier.js'
 import { WorkItem } from '../item/work-item.js'
 import { pathText, toRaw, bytePath } from '../name/charset.js'
 import { parseItemName } from '../name/item-name.js'
+import { checkFlag, checkOptions } from '../options.js'
 import { type SettingOverrides, type Settings, resolveSettings } from '../settings.js'
 import { separate } from './functions.js'
 import { shareQueue } from './shared-queues.js'
@@ -67,11 +68,12 @@ export async function installHost(
   hosts: string | readonly string[],
   options: SettingOverrides & InstallHostOptions = {},
 ): Promise<void> {
-  const [overrides, { isDown, ...own }] = separate<InstallHostOptions>(options)
+  const [overrides, { isDown = false, ...own }] = separate<InstallHostOptions>(options)
+  checkFlag('isDown', isDown)
   const queue = shareQueue(name, overrides)
   for (const host of list(hosts)) {
     const added = await queue.addHost(host, own)
-    if (isDown === true) await added.down()
+    if (isDown) await added.down()
   }
 }
 
@@ -123,11 +125,10 @@ export async function hostIsDown(
   return isQueueDown(layout)
 }
 
-/** Makes the trigger that the hosts of a queue share. */
+/** Makes the trigger that the hosts of a queue share. Its mode is `itemMode`. */
 export async function hostTrigger(name: string, options: SettingOverrides = {}): Promise<void> {
   const [layout, settings] = sharedTrigger(name, options)
-  // As the first implementation makes it.
-  await makeTrigger(layout, { ...settings, queueMode: settings.itemMode }, BESIDE)
+  await makeTrigger(layout, settings, BESIDE)
 }
 
 /** Removes the trigger that the hosts of a queue share. */
@@ -187,6 +188,7 @@ export async function vreenqueue(
   options: SettingOverrides & ReenqueueOptions = {},
 ): Promise<string> {
   const [overrides, own] = separate<ReenqueueOptions>(options)
+  checkOptions('vreenqueue', own, ['srcQueue', 'link', 'toHosts', 'allHosts'])
   const settings = resolveSettings(overrides)
   const isLinked = own.link === true
   if (item instanceof WorkItem) return give(await outgoingOf(item, isLinked), queues, own, settings)
@@ -237,6 +239,7 @@ export async function vsreenqueue(
   options: SettingOverrides & Omit<ReenqueueOptions, 'srcQueue' | 'link'> = {},
 ): Promise<string> {
   const [overrides, own] = separate<ReenqueueOptions>(options)
+  checkOptions('vsreenqueue', own, ['toHosts', 'allHosts'])
   const settings = resolveSettings(overrides)
   const payload = typeof data === 'string' ? Buffer.from(data) : data
   const outgoing: Outgoing = {

@@ -30,13 +30,11 @@ const { EAGAIN, EEXIST, EISDIR, ELOOP, ENOENT, ENXIO } = os.constants.errno
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
 const SAFELY = O_NONBLOCK | O_NOFOLLOW
 const OWNER_ONLY = 0o600
-// A user who may read and write the directories of the queue may listen and pull.
-const PERMISSIONS = 0o777
 // The byte that the first implementation writes; it has no meaning.
 const BYTE = Buffer.of(0)
 
 /**
- * Creates the FIFO, and sets its mode and owner even if it existed.
+ * Creates the FIFO, and sets its mode, that of items, and its owner even if it existed.
  *
  * @throws {@link TriggerError} if the path is not a FIFO, {@link QueueMissingError}, {@link NotAQueueError}, or a
  * file system error.
@@ -51,7 +49,7 @@ export async function makeTrigger(layout: Layout, settings: Settings, calls: Fil
     await withFifo(layout, calls, O_RDONLY, async (descriptor, { uid, gid }) => {
       if (user !== -1 || group !== -1)
         await calls.fchown(descriptor, user === -1 ? uid : user, group === -1 ? gid : group)
-      await calls.fchmod(descriptor, settings.queueMode & PERMISSIONS)
+      await calls.fchmod(descriptor, settings.itemMode)
     })
   } catch (error) {
     // A FIFO whose mode or owner could not be set must not stay.

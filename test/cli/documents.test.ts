@@ -117,6 +117,11 @@ ifBash.test('completion knows commands, options and queues (needs bash)', async 
   expect(complete('fsq', 'list', '-s', '')).toEqual(['all', 'done', 'failed', 'waiting'])
   expect(complete('fsq', 'list', 'mail', '--j')).toEqual(['--json'])
   expect(complete('fsq', 'scan', 'mail', 'ls', '--j')).toEqual([''])
+  const id = '_20120710213904_0_1_h_0_a'
+  await bed.sh(`fsq install -a h1 -a h2 hosted; : > "$FSQ_ROOT/hosted/hosts/h1/queue/${id}"`)
+  expect(complete('fsq', 'push', 'http://x', 'ho')).toEqual(['hosted'])
+  expect(complete('fsq', 'push', 'http://x', 'hosted', 'mail', '')).toEqual(['h1', 'h2'])
+  expect(complete('fsq', 'push', 'http://x', 'hosted', 'mail', 'h1', '')).toEqual([id])
 })
 
 ifBash.test('completion knows items, and quotes (needs bash)', async () => {

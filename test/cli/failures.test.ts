@@ -217,9 +217,26 @@ describe('list --by-error', () => {
     })
   })
 
-  test.each(['fsq list -e -s done q', 'fsq list --failed'])('bad usage: %s', async (command) => {
-    expect((await bed.sh(command)).code).toBe(100)
+  test('has those of hosts, too, or those alone', async () => {
+    await bed.sh(`fsq install -a h1 -a h2 hosted; fsq enqueue -e hosted x; fsq host-dist -D hosted
+      fsq scan hosted false; fsq scan -a hosted false`)
+    const places = async (options: string): Promise<readonly unknown[]> =>
+      (await json(`fsq list --json -e ${options} hosted`)).map(({ queue, host }) => [queue, host])
+    expect(await places('')).toEqual([
+      ['hosted', undefined],
+      ['hosted', 'h1'],
+      ['hosted', 'h2'],
+    ])
+    expect(await places('-A h2')).toEqual([['hosted', 'h2']])
+    expect((await bed.sh('fsq list -e')).stdout).toMatch(/^hosted\/hosts\/h1 +1 /m)
   })
+
+  test.each(['fsq list -e -s done q', 'fsq list --failed', 'fsq list -e -a', 'fsq list -A h1'])(
+    'bad usage: %s',
+    async (command) => {
+      expect((await bed.sh(command)).code).toBe(100)
+    },
+  )
 })
 
 describe('retry', () => {

@@ -1,7 +1,7 @@
 // What fsq top draws, without a terminal.
 import { describe, expect, test } from '@jest/globals'
 
-import { layoutOf } from '../../src/directory/layout.js'
+import { hostLayoutOf, layoutOf } from '../../src/directory/layout.js'
 import { count, moment, sparkline } from '../../src/cli/top/figures.js'
 import type { QueueView, Snapshot } from '../../src/cli/top/model.js'
 import { rowsOf } from '../../src/cli/top/rows.js'
@@ -139,6 +139,25 @@ test('at 40 columns and 10 lines each section has its share', () => {
     '      14 ocr   Error: page too… 12:03:58',
     '       3 mail  ECONNREFUSED 10… 12:01:12',
   ])
+})
+
+test('a host is shown below its queue, by its path', () => {
+  const [mail, ocr] = PICTURE.queues
+  if (mail === undefined || ocr === undefined) throw new Error('no picture')
+  const hosts = ['berlin', 'paris'].map((name) =>
+    queue(name, { layout: hostLayoutOf(mail.layout, name, settings), waiting: 3 }),
+  )
+  const snapshot = { ...PICTURE, queues: [mail, ...hosts, ocr] }
+  const shown = (width: number): readonly string[] =>
+    draw(snapshot, width, 24, { chosen: 'queue mail/hosts/paris' }).slice(2, 6)
+  expect(shown(120).map((line) => line.slice(0, 32).trimEnd())).toEqual([
+    '  mail                      214',
+    '  mail/hosts/berlin           3',
+    '> mail/hosts/paris            3',
+    '  ocr                         2',
+  ])
+  expect(shown(44).every((line) => widthOf(line) <= 44)).toBe(true)
+  expect(new Set(rowsOf(snapshot, settings).queues.map(({ key }) => key)).size).toBe(4)
 })
 
 describe.each(SIZES)('at %i x %i', (width, height) => {

@@ -78,6 +78,30 @@ describe('elsewhere than on a terminal', () => {
     ])
   })
 
+  test('the queues of hosts follow theirs', async () => {
+    await bed.sh(`fsq install -a h1 -a h2 a; fsq install b; fsq down-host h2 a
+      fsq -r "$FSQ_ROOT/a/hosts" enqueue -e h1 x`)
+    const names = (stdout: string): readonly unknown[] =>
+      stdout
+        .trimEnd()
+        .split('\n')
+        .slice(1)
+        .map((line) => line.split(/ {2,}/))
+        .map(([name, waiting, ...more]) => [name, waiting, more.at(-1)])
+    expect(names((await bed.sh('fsq top')).stdout)).toEqual([
+      ['a', '0', 'up'],
+      ['a/hosts/h1', '1', 'up'],
+      ['a/hosts/h2', '0', 'down'],
+      ['b', '0', 'up'],
+    ])
+    const lines = (await bed.sh('fsq top --json a')).stdout.trimEnd().split('\n')
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({ queue: 'a', waiting: 0 }),
+      expect.objectContaining({ queue: 'a', host: 'h1', waiting: 1 }),
+      expect.objectContaining({ queue: 'a', host: 'h2', state: 'down' }),
+    ])
+  })
+
   test('a queue that cannot be read, or is not there, is an error', async () => {
     await bed.sh('fsq install a b')
     fs.rmdirSync(bed.path('a', 'done'))
@@ -151,6 +175,11 @@ describe('what it shows', () => {
     expect((await by.look()).queues.map(({ layout }) => layout.name)).toEqual(['a'])
     await bed.sh('fsq install b; fsq uninstall a')
     expect((await by.look()).queues.map(({ layout }) => layout.name)).toEqual(['b'])
+    await bed.sh('fsq add-host b b')
+    expect((await by.look()).queues.map(({ layout }) => layout.path)).toEqual([
+      bed.path('b'),
+      bed.path('b', 'hosts', 'b'),
+    ])
   })
 })
 
@@ -241,6 +270,23 @@ ifPython.describe('on a terminal (needs python3)', () => {
     ]
     expect(await terminal('exec fsq top q', steps)).toMatchObject({ problem: null, code: 0 })
     expect(bed.state()).toEqual({ queue: ['0_a'], down: 'file' })
+  })
+
+  test('d takes a host down, and not up while its queue is down', async () => {
+    await bed.sh('fsq install -a h1 q')
+    const steps = [
+      { wait: 'q/hosts/h1' },
+      { send: 'jd' },
+      { wait: 'forbid scans of q/hosts/h1? [y/N]' },
+      { send: 'y' },
+      { wait: 'q/hosts/h1 is down' },
+      { run: 'fsq down q' },
+      { send: 'd' },
+      { wait: 'choose that queue' },
+      { send: 'q' },
+    ]
+    expect(await terminal('exec fsq top', steps)).toMatchObject({ problem: null, code: 0 })
+    expect(fs.existsSync(bed.path('q', 'hosts', 'h1', 'down'))).toBe(true)
   })
 
   test('Ctrl-C quits, and NO_COLOR is respected', async () => {

@@ -104,6 +104,24 @@ test('what else can happen to an item, and to a queue', async () => {
   })
 })
 
+test('hosts are watched with their queue', async () => {
+  await bed.sh('fsq install -a h1 q')
+  const shell = await watch('--json q')
+  const people = await watch('q')
+  expect(people.stderr).toContain('watching q, q/hosts/h1')
+  await bed.sh('fsq -r "$FSQ_ROOT/q/hosts" enqueue -e h1 a')
+  await until('it is told', () => told(shell).length > 0 && people.stdout.includes('\n'))
+  expect(told(shell)).toEqual([expect.objectContaining({ queue: 'q', host: 'h1', what: 'enqueue' })])
+  expect(people.stdout).toMatch(/ {2}q\/hosts\/h1 {2}enqueue {2}_/)
+  await bed.sh('fsq rm-host -f h1 q')
+  await until('it says so', () => shell.stderr.includes("the host 'h1' of the queue 'q' has been removed"))
+  await bed.sh('fsq enqueue -e q b')
+  await until(
+    'the queue is still watched',
+    () => told(shell).filter(({ what }) => what === 'enqueue').length === 2,
+  )
+})
+
 test('lines for people are one line each, whatever the names', async () => {
   await bed.sh('fsq install q')
   const shell = await watch('q')

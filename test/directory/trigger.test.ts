@@ -67,15 +67,15 @@ describe('trigger', () => {
     }
     const info = fs.lstatSync(fifo())
     expect(info.isFIFO()).toBe(true)
-    expect(info.mode & 0o7777).toBe(0o770)
+    expect(info.mode & 0o7777).toBe(0o640)
   })
 
   test('of other settings', async () => {
-    const queue = await bed.install({ queueMode: 0o2700, trigger: 'bell' })
+    const queue = await bed.install({ itemMode: 0o660, trigger: 'bell' })
     await queue.trigger()
     const info = fs.lstatSync(bed.path('q', 'bell'))
     expect(info.isFIFO()).toBe(true)
-    expect(info.mode & 0o7777).toBe(0o700)
+    expect(info.mode & 0o7777).toBe(0o660)
   })
 
   test('that is there already stays, and gets its mode', async () => {
@@ -85,7 +85,16 @@ describe('trigger', () => {
     fs.chmodSync(fifo(), 0o600)
     await queue.trigger()
     const info = fs.lstatSync(fifo())
-    expect([info.ino, info.mode & 0o7777]).toEqual([ino, 0o770])
+    expect([info.ino, info.mode & 0o7777]).toEqual([ino, 0o640])
+  })
+
+  test('has the mode of items, also from an installation; only the one of hosts has that of the queue there', async () => {
+    const queue = await bed.install({ triggered: true, addHosts: ['h1'], itemMode: 0o660 })
+    const modeOf = (name: string): number => fs.lstatSync(bed.path('q', name)).mode & 0o7777
+    expect([modeOf('trigger-s'), modeOf('hosts-trigger-s')]).toEqual([0o660, 0o2770])
+    await queue.trigger()
+    await queue.host('h1').trigger()
+    expect([modeOf('trigger-s'), modeOf('hosts-trigger-s')]).toEqual([0o660, 0o660])
   })
 
   test.each(planted)('leaves %s alone', async (_what, make) => {

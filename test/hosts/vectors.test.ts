@@ -2,7 +2,6 @@
  * Replays recorded commands of the first implementation on hosts: the same files before, the same command, the same files after. Where a
  * record names a defect, our outcome is what its text asks for.
  */
-import fs from 'node:fs'
 import path from 'node:path'
 
 import { expect, test } from '@jest/globals'
@@ -10,30 +9,16 @@ import { expect, test } from '@jest/globals'
 import { tryLockSync } from '../../src/lock.js'
 import { useCommandBed } from '../support/command.js'
 import { given, isRoot } from '../support/needs.js'
+import { RECORDS, type Recorded, build, commandOf, look, wanted } from './recorded.js'
 
-interface Entry {
-  readonly path: string
-  readonly type: 'dir' | 'file' | 'fifo' | 'link'
-  readonly mode: string
-  readonly uid: number
-  readonly gid: number
-  readonly nlink?: number
-  readonly content?: string | { readonly base64: string }
-}
-
-interface Operation {
-  readonly id: string
+interface Operation extends Recorded {
   readonly argv: readonly string[]
-  readonly env: Readonly<Record<string, string>>
-  readonly before: readonly Entry[]
-  readonly after: readonly Entry[]
   readonly rc: number
   readonly stdout: string
-  readonly defect?: string
   readonly flock_held_on?: string
 }
 
-const vectors = JSON.parse(fs.readFileSync(new URL('../vectors/hosts.json', import.meta.url), 'utf8')) as {
+const vectors = RECORDS as {
   readonly about: { readonly items: { readonly I: string } }
   readonly operations: readonly Operation[]
 }
@@ -110,81 +95,6 @@ const EXCEPTIONS: Readonly<Record<string, (entries: Map<string, string>) => void
 
 const bed = useCommandBed()
 
-function contentOf({ content = '' }: Entry): Buffer {
-  return typeof content === 'string' ? Buffer.from(content) : Buffer.from(content.base64, 'base64')
-}
-
-function build(entries: readonly Entry[]): void {
-  for (const entry of entries) {
-    const file = path.join(bed.root, entry.path)
-    if (entry.type === 'dir') fs.mkdirSync(file)
-    else if (entry.type === 'file') {
-      const twin = entries.find(
-        (other) =>
-          (entry.nlink ?? 1) > 1 &&
-          other.nlink === entry.nlink &&
-          other.path < entry.path &&
-          path.basename(other.path) === path.basename(entry.path),
-      )
-      if (twin === undefined) fs.writeFileSync(file, contentOf(entry))
-      else fs.linkSync(path.join(bed.root, twin.path), file)
-    }
-  }
-}
-
-/** Owners need root, FIFOs a program. */
-async function finishBuild(entries: readonly Entry[]): Promise<void> {
-  for (const { path: file, type } of entries)
-    if (type === 'fifo') await bed.sh(`mkfifo '${path.join(bed.root, file)}'`)
-  for (const { path: file, type, mode, uid, gid } of entries.toReversed()) {
-    if (type === 'link') continue
-    if (isRoot) fs.chownSync(path.join(bed.root, file), uid, gid)
-    fs.chmodSync(path.join(bed.root, file), Number.parseInt(mode, 8))
-  }
-}
-
-function describeEntry({ type, mode, uid, gid, nlink }: Entry, bytes: Buffer): string {
-  const owner = isRoot ? ` ${uid}:${gid}` : ''
-  return type === 'file'
-    ? `${type} ${mode}${owner} ${nlink} ${bytes.toString('base64')}`
-    : `${type} ${mode}${owner}`
-}
-
-function look(): Map<string, string> {
-  const found = new Map<string, string>()
-  const visit = (directory: string): void => {
-    for (const name of fs.readdirSync(path.join(bed.root, directory)).sort()) {
-      // What workers of this package write beside the items is no part of an item.
-      if (name === 'meta') continue
-      const at = path.join(directory, name)
-      const info = fs.lstatSync(path.join(bed.root, at))
-      const type = info.isDirectory() ? 'dir' : info.isFIFO() ? 'fifo' : info.isFile() ? 'file' : 'link'
-      const mode = (info.mode & 0o7777).toString(8).padStart(4, '0')
-      const { uid, gid, nlink } = info
-      const bytes = type === 'file' ? fs.readFileSync(path.join(bed.root, at)) : Buffer.alloc(0)
-      found.set(at, describeEntry({ path: at, type, mode, uid, gid, nlink }, bytes))
-      if (type === 'dir') visit(at)
-    }
-  }
-  visit('')
-  return found
-}
-
-function wanted(entries: readonly Entry[]): Map<string, string> {
-  return new Map(
-    entries.map((entry) => [
-      entry.path,
-      describeEntry({ ...entry, mode: entry.mode.padStart(4, '0') }, contentOf(entry)),
-    ]),
-  )
-}
-
-/** What `fsq` is called with. */
-function commandOf({ argv }: Operation): string {
-  const quoted = argv.slice(1).map((arg) => `'${arg.replaceAll("'", `'\\''`)}'`)
-  return `fsq ${quoted.join(' ')}`
-}
-
 function needsRoot({ before, after, argv }: Operation): boolean {
   return (
     [...before, ...after].some(({ uid, gid }) => uid !== 0 || gid !== 0) ||
@@ -203,16 +113,15 @@ test('each record of a defect is judged', () => {
 for (const record of vectors.operations) {
   const { test: declare } = given(isRoot || !needsRoot(record))
   declare(`${record.id}${record.defect === undefined ? '' : `: ${record.defect}`}`, async () => {
-    build(record.before)
-    await finishBuild(record.before)
-    const before = look()
+    build(bed.root, record.before)
+    const before = look(bed.root)
     const lock =
       record.flock_held_on === undefined ? undefined : tryLockSync(path.join(bed.root, record.flock_held_on))
     const { code, stdout } = await bed.sh(commandOf(record), {
       env: { ...record.env, FSQ_DURABILITY: 'enqueue' },
     })
     lock?.unlock()
-    const after = look()
+    const after = look(bed.root)
     const ours = OURS[record.id]
     if (ours === undefined) {
       EXCEPTIONS[record.id]?.(after)

@@ -64,9 +64,9 @@ export async function serve(
   }
 }
 
-/** Sends bytes, and answers with what comes until the connection ends. */
-export async function exchange(port: number, request: string | Buffer): Promise<string> {
-  const socket = net.connect(port, '127.0.0.1')
+/** Sends bytes to a port or a socket, and answers with what comes until the connection ends. */
+export async function exchange(to: number | string, request: string | Buffer): Promise<string> {
+  const socket = typeof to === 'number' ? net.connect(to, '127.0.0.1') : net.connect(to)
   socket.write(request)
   let text = ''
   socket.setEncoding('latin1').on('data', (more: string) => {

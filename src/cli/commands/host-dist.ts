@@ -6,27 +6,16 @@
 import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
 import type { Arguments, OptionTable } from '../arguments.js'
-import { FAILURE, SUCCESS, someOperands, withSettings } from '../command.js'
+import { FAILURE, SUCCESS, someOperands } from '../command.js'
 import { explain } from '../advice.js'
-import { NEVER_DOWN, limit } from '../limits.js'
+import { CLAIM_OPTIONS, claimSettings } from '../claim-options.js'
 import { say } from '../output.js'
-
-const LARGEST_CODE = 255
 
 export const options: OptionTable = {
   verbose: { short: 'v' },
   link: { short: 'I' },
   trigger: { short: 'g' },
-  'no-open': { short: 'n' },
-  'ignore-down': { short: 'i' },
-  'no-done': { short: 'D' },
-  lock: { short: 'l' },
-  'no-lock': { short: 'L' },
-  ttl: { short: 't', value: 'seconds' },
-  'max-tries': { short: 'm', value: 'how often' },
-  'success-code': { short: 'S', value: 'an exit code' },
-  'fail-tmp-code': { short: 'T', value: 'an exit code' },
-  'fail-perm-code': { short: 'F', value: 'an exit code' },
+  ...CLAIM_OPTIONS,
 }
 
 export const help = `Usage: fsq host-dist [-DgIiv] [option ...] queue [host ...]
@@ -54,17 +43,8 @@ Exit codes: 0 success, 100 bad usage, 111 an error, or an item stays.
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const [name, ...hosts] = someOperands(given, 'the name of a queue')
-  // Nothing runs whose exit codes could matter, but a script may give them.
-  for (const code of ['success-code', 'fail-tmp-code', 'fail-perm-code']) given.number(code, 0, LARGEST_CODE)
-  const lock = given.last('lock', 'no-lock')
-  const own = withSettings(settings, {
-    ...(lock !== undefined && { lock: lock === 'lock' }),
-    ...(given.has('ignore-down') && { down: NEVER_DOWN }),
-    ttl: limit(given, 'ttl'),
-    maxTries: limit(given, 'max-tries'),
-  })
   const queue = new Queue(name, {
-    ...own,
+    ...claimSettings(given, settings),
     onReport: ({ name: item, message }) => {
       say(`${item} ${message}`)
     },

@@ -32,7 +32,7 @@ export const options: OptionTable = {
 
 export const help = `Usage: fsq list [--json]
        fsq list [--json] [-af] [-A host ...] [-s state] queue [queue ...]
-       fsq list [--json] --by-error [queue ...]
+       fsq list [--json] --by-error [-a] [-A host ...] [queue ...]
 
 Lists the queues, with those of their hosts, and their numbers of items; or the
 items of queues in the order in which workers take them. Locks nothing.
@@ -61,10 +61,14 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const own = resolveSettings(settings)
   const isJson = given.has('json')
   const states = statesOf(given)
+  const isOfHosts = given.has('all-hosts') || given.has('host')
+  if (isOfHosts && given.operands.length === 0) throw new UsageError('-a and -A go with the name of a queue')
   if (given.has('by-error')) {
     if (given.has('state') && given.text('state') !== 'failed')
       throw new UsageError('--by-error is about failed items')
-    const survey = surveyOf(given.operands, own)
+    const survey = surveyOf(given.operands, own, (layouts) =>
+      isOfHosts ? hostsNamed(given, own) : withHosts(layouts, own),
+    )
     await printTable(
       GROUP_TITLES,
       survey.each((layout) => groupRows(layout, own)),
@@ -73,8 +77,8 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     return survey.isComplete ? SUCCESS : FAILURE
   }
   if (given.operands.length === 0) {
-    if (['state', 'failed', 'all-hosts', 'host'].some((option) => given.has(option)))
-      throw new UsageError('-s, -f, -a and -A go with the name of a queue')
+    if (given.has('state') || given.has('failed'))
+      throw new UsageError('-s and -f go with the name of a queue')
     const survey = surveyOf([], own, (layouts) => withHosts(layouts, own))
     await printTable(
       QUEUE_TITLES,
@@ -114,7 +118,7 @@ async function* queueRow(layout: Layout, settings: Settings): AsyncGenerator<Row
       down: isDown,
     },
     columns: [
-      tableName(layout, settings),
+      tableName(layout),
       waiting,
       working ?? '-',
       delayed,
@@ -158,7 +162,7 @@ async function* groupRows(layout: Layout, settings: Settings): AsyncGenerator<Ro
   for await (const { count, last, reason, error, id } of groups) {
     yield {
       json: {
-        queue: layout.name,
+        ...jsonName(layout),
         count,
         last: last?.toISOString() ?? null,
         reason: reason ?? null,
@@ -166,7 +170,7 @@ async function* groupRows(layout: Layout, settings: Settings): AsyncGenerator<Ro
         id,
       },
       columns: [
-        layout.name,
+        tableName(layout),
         count,
         last === undefined ? '-' : ageText((Date.now() - last.getTime()) / 1000),
         reason ?? '-',

@@ -85,7 +85,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
     for (const item of items) {
       if (given.has('verbose'))
         say(
-          `pushing item ${item} to ${sender.client.shown} from queue ${source}, host queue ${host} to queue ${target}`,
+          `pushing item ${item} to remote ${sender.client.shown} from queue ${source}, host queue ${host} to queue ${target}`,
         )
       await pushOne(queue, item, sender, !given.has('no-lock'))
       if (given.has('trigger')) await pull(queue, sender, given.has('ignore-listener'))

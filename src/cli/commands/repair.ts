@@ -105,7 +105,7 @@ async function convertAll(given: Arguments, settings: Settings): Promise<boolean
   let areConverted = true
   const queues = someOperands(given, 'the name of a queue').map((name) => queueNamed(name, settings))
   for (const layout of withHosts(queues, settings)) {
-    const name = tableName(layout, settings)
+    const name = tableName(layout)
     const found = await convert(layout, settings, given.has('dry-run'), HERE)
     if (found === undefined) {
       if (given.has('verbose')) say(`${name}: its workers claim by renaming already`)

@@ -8,7 +8,7 @@ import { layoutOf } from '../../directory/layout.js'
 import { type SettingOverrides, resolveSettings } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { someOperands, withSettings } from '../command.js'
-import { NEVER_DOWN, limit } from '../limits.js'
+import { CLAIM_OPTIONS, claimSettings } from '../claim-options.js'
 import { Scanner, type ScannerOptions } from '../scanner.js'
 import { LARGEST_NUMBER, WHOLE_NUMBER } from '../../name/limits.js'
 import type { Keep } from '../../maintain/prune.js'
@@ -17,7 +17,6 @@ import { milliseconds } from '../select.js'
 import { timerOption } from '../timer-option.js'
 
 const MOST_JOBS = 1024
-const LARGEST_CODE = 255
 /** A day, in seconds. */
 const LONGEST_LEASE = 86_400
 
@@ -25,19 +24,10 @@ export const options: OptionTable = {
   verbose: { short: 'v' },
   env: { short: 'e' },
   'no-env': { short: 'E' },
-  'no-open': { short: 'n' },
-  'ignore-down': { short: 'i' },
+  ...CLAIM_OPTIONS,
   'empty-ok': { short: 'k' },
-  'no-done': { short: 'D' },
-  lock: { short: 'l' },
-  'no-lock': { short: 'L' },
-  ttl: { short: 't', value: 'seconds' },
-  'max-tries': { short: 'm', value: 'how often' },
   'all-hosts': { short: 'a' },
   host: { short: 'A', value: 'a host' },
-  'success-code': { short: 'S', value: 'an exit code' },
-  'fail-tmp-code': { short: 'T', value: 'an exit code' },
-  'fail-perm-code': { short: 'F', value: 'an exit code' },
   'max-rate': { short: 'r', value: 'how many a second' },
   jobs: { short: 'j', value: 'how many at once' },
   follow: {},
@@ -83,15 +73,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   if (given.has('follow') && given.has('no-done')) {
     throw new UsageError('--follow with -D would run the same items again and again')
   }
-  const lock = given.last('lock', 'no-lock')
-  const own = withSettings(settings, {
-    ...(lock !== undefined && { lock: lock === 'lock' }),
-    ...(given.has('ignore-down') && { down: NEVER_DOWN }),
-    ttl: limit(given, 'ttl'),
-    maxTries: limit(given, 'max-tries'),
-    success: given.number('success-code', 0, LARGEST_CODE),
-    failTmp: given.number('fail-tmp-code', 0, LARGEST_CODE),
-    failPerm: given.number('fail-perm-code', 0, LARGEST_CODE),
+  const own = withSettings(claimSettings(given, settings), {
     lease: given.number('lease', 0, LONGEST_LEASE),
   })
   const scanOptions: ScannerOptions = {

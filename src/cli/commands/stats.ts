@@ -85,7 +85,7 @@ async function* row(layout: Layout, settings: Settings): AsyncGenerator<Row, voi
       failedLastDay: failed.lastDay,
     },
     columns: [
-      tableName(layout, settings),
+      tableName(layout),
       waiting,
       working ?? '-',
       delayed,

@@ -12,7 +12,7 @@ import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
 import { explain } from '../advice.js'
 import { say } from '../output.js'
-import { queueNamed } from '../queues.js'
+import { jsonName, queueNamed, tableName } from '../queues.js'
 import { type Row, printTable, wholeSeconds } from '../table.js'
 import { App } from '../top/app.js'
 import { Model, type QueueView } from '../top/model.js'
@@ -21,9 +21,9 @@ export const options: OptionTable = { json: {}, interval: { short: 'i', value: '
 
 export const help = `Usage: fsq top [-i seconds] [--json] [queue ...]
 
-Shows queues live on a terminal, all or those named: how many items wait, are
-worked on and have failed, how many are done in a minute, what each worker has
-in hand and since when, and failed items by reason. Locks nothing.
+Shows queues, all or those named, with their hosts live on a terminal: how many
+items wait, are worked on and have failed, how many are done in a minute, what
+each worker has in hand and since when, and failures by reason. Locks nothing.
 
 Keys: up and down choose a row, Enter opens it, r retries the failed items of a
 reason, d takes a queue down or up, ? tells more, q quits. r and d ask first.
@@ -58,7 +58,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const { queues } = await model.look()
   const readable = queues.filter(({ state }) => state !== 'unreadable')
   for (const { layout, error } of queues)
-    if (error !== undefined) say(`the queue '${layout.name}' is skipped: ${explain(error)}`)
+    if (error !== undefined) say(`the queue '${tableName(layout)}' is skipped: ${explain(error)}`)
   await printTable(TITLES, readable.map(row), given.has('json'))
   return readable.length === queues.length ? SUCCESS : FAILURE
 }
@@ -84,7 +84,7 @@ function row({
   const lastMinute = doneByMinute.at(-1) ?? 0
   return {
     json: {
-      queue: layout.name,
+      ...jsonName(layout),
       path: layout.path,
       state,
       waiting,
@@ -116,7 +116,7 @@ function row({
       })),
     },
     columns: [
-      layout.name,
+      tableName(layout),
       waiting,
       working ?? '-',
       delayed,

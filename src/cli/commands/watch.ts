@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Layout } from '../../directory/layout.js'
+import { type Layout, shownName } from '../../directory/layout.js'
 import { queuesIn } from '../../inspect/queues.js'
 import { parseIfItem } from '../../inspect/states.js'
 import { nameText } from '../../inspect/entries.js'
@@ -16,7 +16,7 @@ import { type SettingOverrides, type Settings, resolveSettings } from '../../set
 import type { Arguments, OptionTable } from '../arguments.js'
 import { FAILURE } from '../command.js'
 import { Lines, say } from '../output.js'
-import { queueNamed } from '../queues.js'
+import { jsonName, queueNamed, tableName, withHosts } from '../queues.js'
 import type { Change, What } from '../watch/changes.js'
 import { QueueWatcher } from '../watch/watcher.js'
 import { padded, widthOf } from '../width.js'
@@ -25,8 +25,9 @@ export const options: OptionTable = { json: {}, verbose: { short: 'v' } }
 
 export const help = `Usage: fsq watch [-v] [--json] [queue ...]
 
-Prints a line for each thing that happens in queues, all or those named,
-whatever program does it, until it is interrupted. Locks nothing.
+Prints a line for each thing that happens in queues, all or those named, and in
+those of their hosts, whatever program does it, until it is interrupted. Locks
+nothing.
 
   enqueue, retry, done, fail   an item is new, waits again, or is finished
   redrive   a failed item is moved back to queue/, as fsq retry does
@@ -49,10 +50,11 @@ const WIDEST_WHAT = 7
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const own = resolveSettings(settings)
-  const layouts =
+  const queues =
     given.operands.length > 0
       ? [...new Set(given.operands)].map((name) => queueNamed(name, own))
       : queuesIn(own)
+  const layouts = withHosts(queues, own)
   const printer = new Printer(layouts, own, given.has('json'))
   const watchers = new Map<string, QueueWatcher>()
   try {
@@ -70,15 +72,15 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
             printer.down(layout, isDown)
           },
           onRemoved: () => {
-            say(`the queue '${layout.name}' has been removed`)
-            watchers.delete(layout.name)
+            say(`the ${shownName(layout)} has been removed`)
+            watchers.delete(layout.path)
             if (watchers.size === 0) resolve()
           },
           onError: reject,
         })
-        watchers.set(layout.name, watcher)
+        watchers.set(layout.path, watcher)
       }
-      if (given.has('verbose')) say(`watching ${layouts.map(({ name }) => name).join(', ')}`)
+      if (given.has('verbose')) say(`watching ${layouts.map(tableName).join(', ')}`)
       if (layouts.length === 0) resolve()
     })
   } finally {
@@ -110,7 +112,7 @@ class Printer {
   constructor(layouts: readonly Layout[], settings: Settings, isJson: boolean) {
     this.#settings = settings
     this.#isJson = isJson
-    this.#width = Math.max(0, ...layouts.map(({ name }) => widthOf(printableText(name))))
+    this.#width = Math.max(0, ...layouts.map((layout) => widthOf(printableText(tableName(layout)))))
   }
 
   change(layout: Layout, { what, raw, at }: Change): void {
@@ -122,7 +124,7 @@ class Printer {
     const failed = last !== undefined && 'error' in last && isOf(last, what, tries) ? last : undefined
     const reason = failed === undefined ? '' : failureReason([failed])
     this.#print(
-      { queue: layout.name, what, at },
+      { layout, what, at },
       {
         ...names,
         ...(what === 'fail' || what === 'retry'
@@ -133,10 +135,10 @@ class Printer {
     )
   }
 
-  crash({ name }: Layout, { at, id, host, pid, together }: CrashLine): void {
+  crash(layout: Layout, { at, id, host, pid, together }: CrashLine): void {
     const others = together > 1 ? `, with ${together - 1} more in hand` : ''
     const names = this.#names(Buffer.from(id).toString('latin1'))
-    this.#print({ queue: name, what: 'crash', at: Date.parse(at) }, { ...names, host, pid, together }, [
+    this.#print({ layout, what: 'crash', at: Date.parse(at) }, { ...names, host, pid, together }, [
       id,
       `${host}:${pid} died${others}`,
     ])
@@ -148,8 +150,8 @@ class Printer {
     return { id: nameText(raw), key, args: parsed?.args ?? [], tries: parsed?.tries ?? null }
   }
 
-  down({ name }: Layout, isDown: boolean): void {
-    this.#print({ queue: name, what: isDown ? 'down' : 'up', at: Date.now() }, {}, [])
+  down(layout: Layout, isDown: boolean): void {
+    this.#print({ layout, what: isDown ? 'down' : 'up', at: Date.now() }, {}, [])
   }
 
   /** Prints what is left. @throws {@link OutputError} */
@@ -159,14 +161,18 @@ class Printer {
   }
 
   #print(
-    { queue, what, at }: { readonly queue: string; readonly what: string; readonly at: number },
+    { layout, what, at }: { readonly layout: Layout; readonly what: string; readonly at: number },
     facts: Readonly<Record<string, unknown>>,
     columns: readonly string[],
   ): void {
     if (this.#isJson)
-      this.#lines.add(JSON.stringify({ at: new Date(at).toISOString(), queue, what, ...facts }))
+      this.#lines.add(JSON.stringify({ at: new Date(at).toISOString(), ...jsonName(layout), what, ...facts }))
     else {
-      const cells = [localTime(at), padded(printableText(queue), this.#width), what.padEnd(WIDEST_WHAT)]
+      const cells = [
+        localTime(at),
+        padded(printableText(tableName(layout)), this.#width),
+        what.padEnd(WIDEST_WHAT),
+      ]
       const rest = columns.filter((text) => text !== '').map(printableText)
       this.#lines.add([...cells, ...rest].join('  ').trimEnd())
     }

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { isDownSync } from '../../directory/claim-kind.js'
 import { makeDown, removeDown } from '../../directory/down.js'
 import { placePath } from '../../directory/layout.js'
 import { Place } from '../../addon/native.js'
@@ -15,6 +16,7 @@ import { entryNamed } from '../../inspect/entries.js'
 import { BackMoves } from '../../maintain/back-moves.js'
 import type { Settings } from '../../settings.js'
 import { explain } from '../advice.js'
+import { tableName } from '../queues.js'
 import { contentsOf, factsOf, titleOf } from './details.js'
 import { plural } from './figures.js'
 import type { Model } from './model.js'
@@ -249,10 +251,11 @@ export class App {
     }
     const { queue, group } = subject
     const { layout } = queue
+    const name = tableName(layout)
     const items = plural(group.items.length, 'item')
     this.#question = {
-      text: `retry ${items} of ${layout.name}?`,
-      doing: `retrying ${items} of ${layout.name} …`,
+      text: `retry ${items} of ${name}?`,
+      doing: `retrying ${items} of ${name} …`,
       act: async () => {
         let moved = 0
         const moves = new BackMoves(layout, this.#settings, false)
@@ -260,13 +263,12 @@ export class App {
           for (const { raw } of group.items) {
             if (this.#isOver) break
             const entry = entryNamed(placePath(layout, Place.fail), raw)
-            const name = entry && (await moves.move(entry))
-            if (name !== undefined) moved++
+            if (entry !== undefined && (await moves.move(entry)) !== undefined) moved++
           }
         } finally {
           await moves.close()
         }
-        return `${plural(moved, 'item')} of ${layout.name} wait${moved === 1 ? 's' : ''} again`
+        return `${plural(moved, 'item')} of ${name} wait${moved === 1 ? 's' : ''} again`
       },
     }
   }
@@ -277,14 +279,19 @@ export class App {
       return
     }
     const { layout, state } = subject.queue
+    const name = tableName(layout)
+    if (layout.parent !== undefined && isDownSync(layout.parent)) {
+      this.#message = `${layout.parent.name} is down, and so are its hosts: choose that queue`
+      return
+    }
     const isDown = state === 'down'
     this.#question = {
-      doing: `taking ${layout.name} ${isDown ? 'up' : 'down'} …`,
-      text: isDown ? `allow scans of ${layout.name} again?` : `forbid scans of ${layout.name}?`,
+      doing: `taking ${name} ${isDown ? 'up' : 'down'} …`,
+      text: isDown ? `allow scans of ${name} again?` : `forbid scans of ${name}?`,
       act: async () => {
         if (isDown) await removeDown(layout)
         else await makeDown(layout, this.#settings)
-        return `${layout.name} is ${isDown ? 'up' : 'down'}`
+        return `${name} is ${isDown ? 'up' : 'down'}`
       },
     }
   }

@@ -19,7 +19,7 @@ import type { RawName } from '../../name/charset.js'
 import { itemKey } from '../../name/item-name.js'
 import type { Settings } from '../../settings.js'
 import { explain } from '../advice.js'
-import { lookInto } from '../queues.js'
+import { lookInto, tableName } from '../queues.js'
 import { age, count, moment, plural } from './figures.js'
 import type { QueueView } from './model.js'
 import { type Subject, itemText, progressText, workerName } from './rows.js'
@@ -29,9 +29,10 @@ const MOST_ITEMS = 100
 /** The title of the details of a row. */
 export function titleOf(subject: Subject): string {
   const { kind, queue } = subject
-  if (kind === 'queue') return `Queue ${queue.layout.name}`
-  if (kind === 'worker') return `Worker ${workerName(subject.worker)} of ${queue.layout.name}`
-  return `${plural(subject.group.items.length, 'failed item')} of ${queue.layout.name}: ${subject.group.reason}`
+  const name = tableName(queue.layout)
+  if (kind === 'queue') return `Queue ${name}`
+  if (kind === 'worker') return `Worker ${workerName(subject.worker)} of ${name}`
+  return `${plural(subject.group.items.length, 'failed item')} of ${name}: ${subject.group.reason}`
 }
 
 /** The facts of a row that change with each refresh. */

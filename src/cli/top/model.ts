@@ -29,6 +29,7 @@ import { type WorkerInfo, knownWorkers, workersWithoutFile } from '../../meta/wo
 import type { RawName } from '../../name/charset.js'
 import { itemKey } from '../../name/item-name.js'
 import type { Settings } from '../../settings.js'
+import { withHosts } from '../queues.js'
 import { FollowedDirectory, Rates } from './followed.js'
 
 /** The minutes whose rates are shown. */
@@ -82,7 +83,7 @@ export class Model {
   readonly #names: readonly string[]
   readonly #queues = new Map<string, FollowedQueue>()
 
-  /** @param names - Queues; none: all that there are, at each look. */
+  /** @param names - Queues, with those of their hosts; none: all that there are. Hosts are looked for at each look. */
   constructor(names: readonly string[], settings: Settings) {
     this.#names = names
     this.#settings = settings
@@ -93,26 +94,27 @@ export class Model {
    * @throws {@link QueueMissingError} or a file system error if the queues cannot be listed.
    */
   async look(check: () => void = () => undefined): Promise<Snapshot> {
-    const layouts =
+    const named =
       this.#names.length > 0
         ? this.#names.map((name) => layoutOf(name, this.#settings))
         : queuesIn(this.#settings)
+    const layouts = withHosts(named, this.#settings)
     const queues: QueueView[] = []
     for (const layout of layouts) queues.push(await this.#queue(layout).look(check))
-    this.#forgetAllBut(new Set(layouts.map(({ name }) => name)))
+    this.#forgetAllBut(new Set(layouts.map(({ path }) => path)))
     return { root: this.#settings.root, at: Date.now(), queues }
   }
 
   #queue(layout: Layout): FollowedQueue {
-    const known = this.#queues.get(layout.name)
+    const known = this.#queues.get(layout.path)
     if (known !== undefined) return known
     const queue = new FollowedQueue(layout, this.#settings)
-    this.#queues.set(layout.name, queue)
+    this.#queues.set(layout.path, queue)
     return queue
   }
 
-  #forgetAllBut(names: ReadonlySet<string>): void {
-    for (const name of this.#queues.keys()) if (!names.has(name)) this.#queues.delete(name)
+  #forgetAllBut(paths: ReadonlySet<string>): void {
+    for (const path of this.#queues.keys()) if (!paths.has(path)) this.#queues.delete(path)
   }
 }
 

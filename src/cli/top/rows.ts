@@ -9,6 +9,7 @@ import { parseIfItem } from '../../inspect/states.js'
 import type { FailureGroup } from '../../meta/failures.js'
 import type { ItemInHand, WorkerInfo } from '../../meta/workers.js'
 import type { Settings } from '../../settings.js'
+import { tableName } from '../queues.js'
 import { age, count, moment, sparkline } from './figures.js'
 import type { Failure, QueueView, Snapshot } from './model.js'
 
@@ -83,8 +84,8 @@ function queueRow(queue: QueueView): Row {
     count(failed),
   ]
   return {
-    key: `queue ${layout.name}`,
-    cells: [layout.name, ...(isRead ? numbers : numbers.map(() => '-')), state],
+    key: `queue ${tableName(layout)}`,
+    cells: [tableName(layout), ...(isRead ? numbers : numbers.map(() => '-')), state],
     isBad: !isRead || state === 'down',
     subject: { kind: 'queue', queue },
   }
@@ -101,10 +102,10 @@ function workerRow(
   const { tries, text } = item === undefined ? idle(worker) : itemText(item.id, settings)
   const since = item?.since === undefined ? undefined : Math.max(0, at - item.since.getTime())
   return {
-    key: `worker ${queue.layout.name} ${worker.id ?? name} ${item?.key ?? ''}`,
+    key: `worker ${tableName(queue.layout)} ${worker.id ?? name} ${item?.key ?? ''}`,
     cells: [
       name,
-      queue.layout.name,
+      tableName(queue.layout),
       since === undefined ? (item === undefined ? '-' : '?') : age(since),
       tries === undefined ? '-' : String(tries + 1),
       text,
@@ -117,8 +118,8 @@ function workerRow(
 
 function failureRow(queue: QueueView, group: FailureGroup<Failure>, at: number): Row {
   return {
-    key: `failures ${queue.layout.name} ${group.reason}`,
-    cells: [count(group.items.length), queue.layout.name, group.reason, moment(group.last, at)],
+    key: `failures ${tableName(queue.layout)} ${group.reason}`,
+    cells: [count(group.items.length), tableName(queue.layout), group.reason, moment(group.last, at)],
     isBad: false,
     subject: { kind: 'failures', queue, group },
   }
