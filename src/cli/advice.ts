@@ -21,7 +21,7 @@ const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError)
   'name-queue': "Use a name such as 'a_queue'; the directory it is in is fsq -r (FSQ_ROOT)",
   'take-up': "Take it up again with 'fsq up', or scan it anyway with -i",
   'take-up-host': "Take it up again with 'fsq up-host'",
-  'add-host': "Add it with 'fsq add-host'",
+  'add-host': "'fsq add-host' adds a host",
   'use-or-replace-host': 'Use it as it is (add-host -i), or replace it with all its items (add-host -f)',
   'empty-host': 'Let them be worked, or remove them with the host (rm-host -f)',
   'use-or-replace-queue': 'Use it as it is (install -i), or replace it with all its items (install -f)',

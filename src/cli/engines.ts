@@ -93,7 +93,11 @@ export function checkNatsUrl(given: Arguments, option: string): string {
   const url = given.text(option) ?? process.env['NATS_URL'] ?? ''
   if (url === '') throw new UsageError(`--${option} is missing`)
   if (url.split(',').every((one) => /^(nats|tls):\/\/[^/]/.test(one.trim()))) return url
-  return given.refuse(option, 'nats://host:port, or tls://host:port to refuse connections without TLS')
+  const receivers = option === 'to' ? ', or the http://, https:// or unix:// of an fsq jsonrpcd' : ''
+  return given.refuse(
+    option,
+    `nats://host:port, or tls://host:port to refuse connections without TLS${receivers}`,
+  )
 }
 
 /** A sink that puts items into a stream. */

@@ -93,7 +93,7 @@ export async function hostLayouts(
       : `The queue ${shown} has no host ${inspect(missing.name)} (${missing.path})`,
     {
       path: missing?.path ?? hostsPath(queue, settings),
-      advice: 'Add it with queue.addHost()',
+      advice: 'queue.addHost() adds a host',
       adviceKey: 'add-host',
     },
   )
