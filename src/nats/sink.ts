@@ -21,14 +21,7 @@ import {
 } from './errors.js'
 import { type Headers, headersOf, headersOfObject, sizeOf } from './headers.js'
 import { type Uploaded, remove, upload } from './objects.js'
-import {
-  type NatsOptions,
-  checkFlag,
-  checkName,
-  checkNatsOptions,
-  checkPortName,
-  checkText,
-} from './options.js'
+import { type NatsOptions, checkFlag, checkName, checkNatsOptions, portName } from './options.js'
 import { loadObjectStores } from './peers.js'
 import { type Answer, Publisher } from './publisher.js'
 import { rememberedBy, warningsOfStream } from './stream-config.js'
@@ -137,9 +130,7 @@ export class NatsSink implements Sink {
     if (objectBucket !== undefined) checkName('objectBucket', objectBucket)
     if (remembers !== undefined && !(typeof remembers === 'number' && remembers >= 0))
       throw new SettingError('remembers', remembers, 'milliseconds, a number of 0 or more')
-    checkText('name', name)
-    this.name = name ?? `nats-${stream}`
-    checkPortName('name', this.name)
+    this.name = portName(name, stream)
     this.#stream = stream
     this.#subject = subject
     this.#strict = strict ?? false
