@@ -10,9 +10,11 @@ function now() {
   return TrueDate.now() + Number(fs.readFileSync(file, 'utf8')) * 3_600_000
 }
 
-globalThis.Date = class Date extends TrueDate {
+class SetDate extends TrueDate {
+  /** @param {any[]} given */
   constructor(...given) {
     if (given.length === 0) super(now())
+    // @ts-expect-error -- whatever a date is made of
     else super(...given)
   }
 
@@ -20,3 +22,5 @@ globalThis.Date = class Date extends TrueDate {
     return now()
   }
 }
+
+Reflect.set(globalThis, 'Date', SetDate)
