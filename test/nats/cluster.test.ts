@@ -4,7 +4,7 @@ import net from 'node:net'
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { expect, test } from '@jest/globals'
+import { expect } from '@jest/globals'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Queue, forward } from 'fsq'
