@@ -12,7 +12,7 @@ const REPEATS_ONCE = ['FSQ_CALL_ONCE', 'RetryUnlessMade']
 
 // close(2) is never repeated: the descriptor is gone already. Others answer no EINTR, or touch no file.
 const NEVER_INTERRUPTED =
-  /^(close|closedir|fdopendir|readdir|dlopen|dladdr|arc4random_buf|get\w+|pthread_\w+|sched_yield|nanosleep|clock_gettime|\w*time(_r)?|timegm)$/
+  /^(close|closedir|fdopendir|readdir|dlopen|dladdr|arc4random_buf|mmap|munmap|get\w+|pthread_\w+|sched_yield|nanosleep|clock_gettime|\w*time(_r)?|timegm)$/
 // The callers of LinkUnnamed, RenameExclusive, RenameExchange or OpenBriefly repeat them, so does Mover::Rename with what it is given, and a FIFO
 // that is there already is no failure.
 const REPEATED_BY_CALLER: readonly string[] = [

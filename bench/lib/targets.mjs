@@ -91,7 +91,7 @@ const STREAM = { megabytes: 120 }
 /** Items per second. */
 const HAND_OVER = { forward: 8000, receive: 5000, distribute: 5350 }
 /** Memory with many items waiting, in times of that with few. */
-const HAND_OVER_MEMORY = 1.2
+const HAND_OVER_MEMORY = 1.15
 const IMPORT = { milliseconds: 15 }
 /** Targets for commands: milliseconds more than 'node -e 0' takes; with a type, only on that file system. */
 const COMMANDS = [

@@ -54,7 +54,7 @@ class ClaimTask : public Task {
     *values++ = static_cast<double>(batch_.busy);
     *values++ = static_cast<double>(batch_.delayed);
     *values++ = batch_.down ? 1 : 0;
-    *values++ = batch_.ended ? 1 : 0;
+    *values++ = (batch_.ended ? 1 : 0) + (batch_.has_more ? 1 : 0);
     napi_value names = js.Array(count);
     std::vector<AddonData::ClaimId> ids;
     ids.reserve(count);

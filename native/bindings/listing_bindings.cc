@@ -24,12 +24,16 @@ class ListTask : public Task {
         seed_(static_cast<uint32_t>(arguments[2].Integer())),
         skipped_(OpenedIfGiven<SkippedBox>(arguments[3])),
         stop_(OpenedIfGiven<StopBox>(arguments[4])),
-        stopping_(DataOf(arguments.env()).stopping) {}
+        stopping_(DataOf(arguments.env()).stopping) {
+    if (const JsArgument least = arguments[5]; !least.omitted())
+      part_.least = static_cast<size_t>(std::max<int64_t>(1, least.Integer()));
+    if (const auto after = OpenedIfGiven<ListingBox>(arguments[6])) part_ = after->NextPart(part_.least);
+  }
 
   void Run() override {
     const int64_t begun = NowNs();
-    if (skipped_) skipped_->BeginPass(*directory_);
-    listing_ = Listing::Read(*directory_, place_, {stopping_.get(), stop_.get()}, &failure_,
+    if (skipped_ && part_.is_first) skipped_->BeginPass(*directory_);
+    listing_ = Listing::Read(*directory_, place_, part_, {stopping_.get(), stop_.get()}, &failure_,
                              skipped_ ? &skipped_->stream : nullptr);
     if (!listing_) return;
     if (seed_ != 0) listing_->Relax(seed_);
@@ -52,6 +56,7 @@ class ListTask : public Task {
   uint32_t seed_;
   std::shared_ptr<Skipped> skipped_;
   std::shared_ptr<std::atomic<bool>> stop_;
+  Listing::Part part_;
   std::shared_ptr<std::atomic<bool>> stopping_;
   std::shared_ptr<Listing> listing_;
   Failure failure_;

@@ -28,4 +28,12 @@ std::optional<std::string> WithTriesChanged(std::string_view name, int step) {
   return std::string(name.substr(0, begin)) + std::to_string(*tries + step) + std::string(name.substr(end));
 }
 
+bool AreEqualUntried(std::string_view left, std::string_view right) {
+  size_t begin = 0;
+  size_t end = 0;
+  if (!FindField(left, kField, &begin, &end) || left.substr(0, begin) != right.substr(0, begin)) return false;
+  size_t right_end = 0;
+  return FindField(right, kField, &begin, &right_end) && left.substr(end) == right.substr(right_end);
+}
+
 }  // namespace fsq

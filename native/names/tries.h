@@ -15,4 +15,7 @@ std::optional<int64_t> TriesOf(std::string_view name);
 // step would take away.
 std::optional<std::string> WithTriesChanged(std::string_view name, int step);
 
+// Whether two names are equal but for their tries.
+bool AreEqualUntried(std::string_view left, std::string_view right);
+
 }  // namespace fsq

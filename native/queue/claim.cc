@@ -195,7 +195,8 @@ ClaimBatch ClaimNext(const QueueDirectory& directory, Listing& listing, size_t l
   }
   batch.ended = course.Ended() && !batch.failure;
   if (skipped != nullptr) skipped->UnlockBusy();
-  if (batch.ended && skipped != nullptr) skipped->EndPass();
+  batch.has_more = batch.ended && listing.has_more();
+  if (batch.ended && !batch.has_more && skipped != nullptr) skipped->EndPass();
   batch.spent_ns = NowNs() - begun;
   return batch;
 }

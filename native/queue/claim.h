@@ -50,8 +50,9 @@ struct ClaimBatch {
   size_t looked = 0;  // names tried
   int64_t spent_ns = 0;
   bool down = false;
-  bool ended = false;  // the listing has been used up
-  Failure failure;     // the failure that ended the batch; the claims made before it are good
+  bool ended = false;     // the listing has been used up
+  bool has_more = false;  // and there were names behind it
+  Failure failure;        // the failure that ended the batch; the claims made before it are good
 };
 
 // Continues in the listing from its cursor until `limit` items are claimed or `looks` names have been tried.

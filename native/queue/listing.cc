@@ -15,6 +15,7 @@
 
 #include "calls/descriptor.h"
 #include "calls/fault_point.h"
+#include "names/tries.h"
 
 namespace fsq {
 namespace {
@@ -48,8 +49,8 @@ const char* Rewind(const QueueDirectory& directory, Place place, Descriptor* str
 
 }  // namespace
 
-std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, Stopping stopping,
-                                       Failure* failure, Descriptor* stream) {
+std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place place, const Part& part,
+                                       Stopping stopping, Failure* failure, Descriptor* stream) {
   auto listing = std::make_unique<Listing>();
   if (directory.CheckAllCurrent() == -1) {
     *failure = Failure{LastError(), "stat", directory.NameOf(place)};
@@ -71,7 +72,7 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
       if (errno != ENOENT) untyped = Failure{LastError(), "fstatat", directory.PathOf(place, entry.name)};
       return !untyped;
     }
-    too_large = !listing->Add(entry.name, type);
+    too_large = !listing->Take(part, entry.name, type);
     return !too_large && !stopping.requested();
   });
   if (result == -1 && errno != ENOENT) {
@@ -84,8 +85,9 @@ std::unique_ptr<Listing> Listing::Read(const QueueDirectory& directory, Place pl
   }
   if (place == Place::kQueue) {
     for (const std::string& name : directory.FindStrays())
-      too_large = too_large || !listing->Add(name, platform::EntryType::kRegular);
+      too_large = too_large || !listing->Take(part, name, platform::EntryType::kRegular);
   }
+  if (listing->end_ && !part.is_first) listing->end_ = part.end;
   if (too_large) {
     *failure = Failure{-EOVERFLOW, "getdents64", directory.NameOf(place), {}};
     return nullptr;
@@ -129,18 +131,74 @@ std::unique_ptr<Listing> Listing::Of(std::vector<std::string> names) {
   names.erase(std::unique(names.begin(), names.end()), names.end());
   auto listing = std::make_unique<Listing>();
   for (const std::string& name : names) {
-    if (!platform::IsDeleted(name)) (void)listing->Add(name, platform::EntryType::kUnknown);
+    if (!platform::IsDeleted(name)) (void)listing->Add(name, KeyOf(name), platform::EntryType::kUnknown);
   }
   (void)listing->Sort({});
   return listing;
 }
 
-bool Listing::Add(std::string_view name, platform::EntryType type) {
+// Adds a name that belongs to the part. False: no room is left.
+bool Listing::Take(const Part& part, std::string_view name, platform::EntryType type) {
+  const NameKey key = KeyOf(name);
+  if (!part.Has(name, key)) return true;
+  if (cut_ && cut_->ComesBefore(name, key)) {
+    NoteBehind(name, key);
+    return true;
+  }
+  if (!Add(name, key, type)) return false;
+  if (index_.size() - kept_ > part.least) Cut(part.least);
+  return true;
+}
+
+bool Listing::Bound::ComesBefore(std::string_view other, const NameKey& other_key) const {
+  if (!fsq::ComesBefore(name, key, other, other_key)) return false;
+  const size_t prefix = key.entropy_end;
+  return other.substr(0, prefix) != name.substr(0, prefix) || !AreEqualUntried(name, other);
+}
+
+bool Listing::Part::Has(std::string_view name, const NameKey& key) const {
+  return is_first || (end && !end->ComesBefore(name, key) && after->ComesBefore(name, key));
+}
+
+// Keeps the first names.
+void Listing::Cut(size_t count) {
+  const auto comes_first = [this](const IndexEntry& left, const IndexEntry& right) {
+    return ComesFirst(left, right);
+  };
+  const auto middle = index_.begin() + static_cast<ptrdiff_t>(count);
+  std::nth_element(index_.begin(), middle - 1, index_.end(), comes_first);
+  cut_.emplace(NameOf(*(middle - 1)));
+  const auto end = std::partition(middle, index_.end(), [this](const IndexEntry& entry) {
+    return !cut_->ComesBefore(NameOf(entry), entry.key);
+  });
+  const auto last = std::max_element(end, index_.end(), comes_first);
+  if (last != index_.end()) NoteBehind(NameOf(*last), last->key);
+  index_.erase(end, index_.end());
+  kept_ = index_.size();
+  const size_t bytes =
+      std::accumulate(index_.begin(), index_.end(), size_t{0},
+                      [](size_t sum, const IndexEntry& entry) { return sum + entry.length + 1; });
+  Arena arena;
+  // The names until the next cut take as much again.
+  arena.reserve(2 * bytes);
+  for (IndexEntry& entry : index_) {
+    const std::string_view name = NameOf(entry);
+    entry.offset = static_cast<uint32_t>(arena.size());
+    arena.insert(arena.end(), name.data(), name.data() + name.size() + 1);
+  }
+  arena_ = std::move(arena);
+}
+
+void Listing::NoteBehind(std::string_view name, const NameKey& key) {
+  if (!end_ || end_->ComesBefore(name, key)) end_.emplace(name);
+}
+
+bool Listing::Add(std::string_view name, const NameKey& key, platform::EntryType type) {
   if (arena_.size() > std::numeric_limits<uint32_t>::max() - name.size() - 1) return false;
   const auto offset = static_cast<uint32_t>(arena_.size());
   arena_.insert(arena_.end(), name.begin(), name.end());
   arena_.push_back('\0');
-  index_.push_back({KeyOf(name), offset, static_cast<uint16_t>(name.size()), type});
+  index_.push_back({key, offset, static_cast<uint16_t>(name.size()), type});
   return true;
 }
 

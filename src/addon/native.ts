@@ -278,13 +278,21 @@ interface Native {
   openItem(claim: number): Promise<number | Failure>
   openItemSync(claim: number): number | Failure
 
-  /** @param seed - 0: FIFO order; else the seed by which the blocks are shuffled. Fails with ECANCELED once `stop` is set. */
+  /**
+   * Fails with ECANCELED once `stop` is set.
+   *
+   * @param seed - 0: FIFO order; else the seed by which the blocks are shuffled.
+   * @param least - Lists only the first names, so many of them and at most twice as many. Default: all.
+   * @param after - Lists the names behind those of this listing, which may be closed then.
+   */
   list(
     queue: QueueHandle,
     place: Place,
     seed: number,
     skipped?: SkippedHandle,
     stop?: StopHandle,
+    least?: number,
+    after?: ListingHandle,
   ): Promise<ListingHandle | Failure>
   listSync: (...args: Parameters<Native['list']>) => ListingHandle | Failure
   closeListing(listing: ListingHandle): void

@@ -22,7 +22,7 @@ export const BatchNumber = {
   delayed: 3,
   /** 1: the queue is down. */
   down: 4,
-  /** 1: the listing has no more names. */
+  /** 1: the listing has no more names. 2: nor has it, and there were more names behind it. */
   ended: 5,
 } as const
 
@@ -90,6 +90,8 @@ export interface ClaimBatch {
   readonly isDown: boolean
   /** The listing has no more names. */
   readonly isEnded: boolean
+  /** The listing has no more names, and there were more behind it. */
+  readonly hasMore: boolean
 }
 
 const NO_NOTES: readonly ClaimNote[] = []
@@ -105,7 +107,8 @@ export function unpackClaims([numbers, names, contents, notes, failure]: PackedC
     busy: numbers[BatchNumber.busy] as number,
     delayed: numbers[BatchNumber.delayed] as number,
     isDown: numbers[BatchNumber.down] === 1,
-    isEnded: numbers[BatchNumber.ended] === 1,
+    isEnded: numbers[BatchNumber.ended] !== 0,
+    hasMore: numbers[BatchNumber.ended] === 2,
   }
 }
 

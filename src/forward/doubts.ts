@@ -121,7 +121,6 @@ export class Doubts {
    * @throws {@link FsqError}, or as `node:fs`: then they must not be put.
    */
   async look(items: readonly Doubtful[]): Promise<void> {
-    await this.open()
     if (this.#open === undefined) return
     const { others, file } = this.#open
     const wanted = new Map(items.map((item) => [item.key, item]))

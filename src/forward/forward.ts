@@ -13,6 +13,9 @@ import { Handover } from './handover.js'
 import { type ForwardOptions, checkForwardOptions } from './options.js'
 import type { Sink } from './sink.js'
 
+/** Eight megabytes. Until a million items are forwarded, their names are listed a dozen times, which takes four seconds of another thread. */
+const NAMES_AT_ONCE = 65_536
+
 /**
  * Hands the items of a queue over to a target, as they come: none is lost, and none arrives twice while the target knows its id and keeps
  * what it has confirmed (docs/guarantees.md). The queue is the buffer while the target is away.
@@ -84,6 +87,7 @@ export async function forward<T extends Shape = Untyped>(
         backoff: () => false,
       },
       {
+        namesAtOnce: NAMES_AT_ONCE,
         onEvent: (name, event) => {
           handover.onEvent(name, event)
           if (name === 'state') forwarder?.noteState((event[0] as { error?: unknown }).error)

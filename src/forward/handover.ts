@@ -254,15 +254,15 @@ export class Handover {
   /** Takes the items whose turn it is, and for whose contents there is room. */
   #take(): readonly Put[] {
     const now = performance.now()
+    this.#isFull = false
     if (this.isAway && now < this.#nextTry) return []
     const most = this.isAway ? MOST_ITEMS : Infinity
     const taken: Put[] = []
     const left: Put[] = []
-    this.#isFull = false
     for (const put of this.#waiting) {
       const { size } = put.item
-      this.#isFull ||= taken.length >= most || (this.#bytes > 0 && this.#bytes + size > MOST_BYTES)
-      if (this.#isFull || (!this.isAway && put.notBefore > now)) {
+      this.#isFull ||= this.#bytes > 0 && this.#bytes + size > MOST_BYTES
+      if (this.#isFull || taken.length >= most || (!this.isAway && put.notBefore > now)) {
         left.push(put)
         continue
       }

@@ -59,6 +59,40 @@ async function namesIn(directory: string, mayVanish: boolean): Promise<readonly 
   }
 }
 
+/**
+ * {@link entriesOf} for a directory of any size: of its names, only some are held in memory at a time. Entries that are removed meanwhile hide
+ * no others. An entry may come twice.
+ */
+export async function* entriesInParts(
+  directory: string,
+  slices: Slices,
+): AsyncGenerator<readonly Entry[], void, undefined> {
+  for await (const names of namesInParts(directory)) {
+    const entries: Entry[] = []
+    for (const name of names) {
+      if (slices.isOver) await slices.next()
+      if (isDeleted(name)) continue
+      const entry =
+        slices.calls === HERE ? entryNamed(directory, name) : await lookAt(directory, name, slices.calls)
+      if (entry !== undefined) entries.push(entry)
+    }
+    yield entries
+  }
+}
+
+async function* namesInParts(directory: string): AsyncGenerator<readonly RawName[], void, undefined> {
+  const names: RawName[] = []
+  try {
+    const entries = await opendir(directory, { encoding: 'latin1', bufferSize: READ_AHEAD })
+    for await (const { name } of entries) if (names.push(name) === READ_AHEAD) yield names.splice(0)
+    yield names
+  } catch (error) {
+    // As above: a file system without types.
+    if (failureOf(error, '', directory).syscall !== 'lstat') throw listingError(error, directory)
+    yield await listing(directory, async () => namesIn(directory, false))
+  }
+}
+
 /** How many regular files there are. */
 export async function countFiles(directory: string, slices: Slices): Promise<number> {
   try {
@@ -129,10 +163,14 @@ async function listing<Result>(directory: string, list: () => Promise<Result>): 
   try {
     return await list()
   } catch (error) {
-    const failure = failureOf(error, '', directory)
-    if (failure.errno === 0 || failure.syscall === '') throw error
-    throw fileSystemError(failure, 'list a directory')
+    throw listingError(error, directory)
   }
+}
+
+function listingError(error: unknown, directory: string): unknown {
+  const failure = failureOf(error, '', directory)
+  if (failure.errno === 0 || failure.syscall === '') return error
+  return fileSystemError(failure, 'list a directory')
 }
 
 /** Whether a file is not due yet (fsq standard, section 4). */

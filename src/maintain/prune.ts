@@ -11,11 +11,13 @@ import { type FileCalls, HERE } from '../directory/calls.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { Logs } from '../meta/logs.js'
 import type { Settings } from '../settings.js'
-import { entriesOf, entryNamed, isStillWaiting, lookAt } from '../inspect/entries.js'
+import { entriesInParts, entriesOf, entryNamed, isStillWaiting, lookAt } from '../inspect/entries.js'
 import { Slices } from '../inspect/slices.js'
 import { type ItemState, PLACES } from '../inspect/states.js'
 import type { RawName } from '../name/charset.js'
 import { checkMilliseconds, checkOptions } from '../options.js'
+
+const PART_FILES = 1000
 
 /** Which finished items stay. With both, an item stays only if it is young enough and among the last. */
 export interface Keep {
@@ -59,8 +61,8 @@ export async function prune(
   }, directory.calls)
   let removed = 0
   for (const [state, limits] of states) {
-    const files = await surplusIn(directory.layout, state, limits, slices)
-    removed += await removeFinished(directory.layout, settings, state, files, slices)
+    for await (const files of surplusInParts(directory.layout, state, limits, slices))
+      removed += await removeFinished(directory.layout, settings, state, files, slices)
   }
   return { removed }
 }
@@ -88,6 +90,27 @@ export interface Surplus {
   readonly raw: RawName
   /** Its ctime, which is when it was moved to where it is, in milliseconds since the epoch. */
   readonly moved: number
+}
+
+/** The files to remove, in any order. By age alone, only some of them are held in memory at a time. */
+export async function* surplusInParts(
+  layout: Layout,
+  state: FinishedState,
+  keep: Keep,
+  slices: Slices,
+): AsyncGenerator<readonly Surplus[], void, undefined> {
+  if (keep.age === undefined || keep.count !== undefined) {
+    yield await surplusIn(layout, state, keep, slices)
+    return
+  }
+  const latest = Date.now() - keep.age
+  const files: Surplus[] = []
+  for await (const entries of entriesInParts(placePath(layout, PLACES[state]), slices)) {
+    for (const { raw, info } of entries)
+      if (info.isFile() && info.ctimeMs <= latest) files.push({ raw, moved: info.ctimeMs })
+    if (files.length >= PART_FILES) yield files.splice(0)
+  }
+  yield files
 }
 
 /** The files to remove, in any order. */

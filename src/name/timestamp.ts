@@ -42,9 +42,27 @@ export function formatTimestamp(date: Date | number, settings: TimestampSettings
  * @returns Milliseconds since the epoch, or `undefined` if the text is not a valid timestamp.
  */
 export function parseTimestamp(text: string, settings: TimestampSettings): number | undefined {
+  const { timefmt, utc } = settings
+  const zone = utc ? undefined : process.env['TZ']
+  const { last } = parsed
+  if (last.text === text && last.timefmt === timefmt && last.utc === utc && last.zone === zone)
+    return last.milliseconds
   // This check is stricter than native code: strptime accepts the year 0000.
-  if (settings.timefmt === DEFAULT_FORMAT && !isDefaultTimestamp(text)) return undefined
-  return native.parseTime(settings.timefmt, text, settings.utc)
+  const isRefused = timefmt === DEFAULT_FORMAT && !isDefaultTimestamp(text)
+  const milliseconds = isRefused ? undefined : native.parseTime(timefmt, text, utc)
+  parsed.last = { text, timefmt, utc, zone, milliseconds }
+  return milliseconds
+}
+
+// Consecutive items often share a second, and in local time the C library takes 50 us to parse one.
+const parsed: { last: ParsedTimestamp } = {
+  last: { text: '', timefmt: '', utc: false, zone: undefined, milliseconds: undefined },
+}
+
+interface ParsedTimestamp extends TimestampSettings {
+  readonly text: string
+  readonly zone: string | undefined
+  readonly milliseconds: number | undefined
 }
 
 // A winter day and a summer day; days and hours with one digit and with two; before and after noon.

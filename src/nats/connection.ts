@@ -38,6 +38,8 @@ export interface ConnectionListener {
   /** The link is up: for the first time, or again. */
   readonly onUp?: (session: Session) => void
   readonly onDown?: () => void
+  /** The server has refused a message or a subscription. */
+  readonly onRefused?: (error: unknown) => void
 }
 
 /** A connection to one cluster. */
@@ -189,7 +191,10 @@ export class Connection {
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') this.#setDown()
       else if (status.type === 'reconnect') this.#setUp(parts)
-      else if (status.type === 'error') this.#lastError = status.error
+      else if (status.type === 'error') {
+        this.#lastError = status.error
+        this.#listener.onRefused?.(status.error)
+      }
     }
     const error = await nc.closed()
     this.#nc = undefined
@@ -209,7 +214,7 @@ export class Connection {
   #setDown(): void {
     if (this.#session === undefined) return
     this.#session = undefined
-    this.#down.abort()
+    this.#down.abort(awayError(this.#lastError))
     this.#listener.onDown?.()
   }
 

@@ -128,14 +128,17 @@ export function checkFlag(option: string, value: unknown): asserts value is bool
 }
 
 /**
- * A name that a directory of the queue can have.
+ * The name of a sink or a source, which a directory of the queue can have.
  *
+ * @param given - The option `name`.
  * @throws `SettingError`
  */
-export function checkPortName(option: string, name: unknown): asserts name is string {
-  if (typeof name === 'string' && /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/.test(name)) return
+export function portName(given: unknown, stream: string): string {
+  checkText('name', given)
+  const name = given ?? `nats-${stream}`
+  if (/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/.test(name)) return name
   throw new SettingError(
-    option,
+    'name',
     name,
     'at most 200 ASCII letters, digits, `.`, `_` and `-`, without a `.` in front',
     "Give the option 'name'",

@@ -16,21 +16,14 @@ import {
   MESSAGE_TOO_LARGE,
   WRONG_LAST_SEQUENCE,
   apiError,
-  awayError,
   isError,
   natsError,
 } from './errors.js'
 import { type Headers, headersOf, headersOfObject, sizeOf } from './headers.js'
 import { type Uploaded, remove, upload } from './objects.js'
-import {
-  type NatsOptions,
-  checkFlag,
-  checkName,
-  checkNatsOptions,
-  checkPortName,
-  checkText,
-} from './options.js'
+import { type NatsOptions, checkFlag, checkName, checkNatsOptions, portName } from './options.js'
 import { loadObjectStores } from './peers.js'
+import { type Answer, Publisher } from './publisher.js'
 import { rememberedBy, warningsOfStream } from './stream-config.js'
 
 // How long open() waits for a server that is there.
@@ -119,6 +112,7 @@ export class NatsSink implements Sink {
   readonly #bucket: string | undefined
   readonly #given: number | undefined
   readonly #connection: Connection
+  #publisher: Publisher | undefined
   /** The last check of the stream that has succeeded. */
   #checked: Checked | undefined
   #checkedAt = -Infinity
@@ -136,15 +130,16 @@ export class NatsSink implements Sink {
     if (objectBucket !== undefined) checkName('objectBucket', objectBucket)
     if (remembers !== undefined && !(typeof remembers === 'number' && remembers >= 0))
       throw new SettingError('remembers', remembers, 'milliseconds, a number of 0 or more')
-    checkText('name', name)
-    this.name = name ?? `nats-${stream}`
-    checkPortName('name', this.name)
+    this.name = portName(name, stream)
     this.#stream = stream
     this.#subject = subject
     this.#strict = strict ?? false
     this.#bucket = objectBucket
     this.#given = remembers
-    this.#connection = new Connection(checked, { onUp: () => this.#recheck() })
+    this.#connection = new Connection(checked, {
+      onUp: () => this.#recheck(),
+      onRefused: (error) => this.#publisher?.refused(error),
+    })
   }
 
   /** `Infinity` until the stream has been read. Until then, {@link put} puts nothing. */
@@ -250,39 +245,32 @@ export class NatsSink implements Sink {
     signal: AbortSignal,
   ): Promise<readonly PutOutcome[]> {
     const session = this.#connection.demand()
-    let reject: (reason: unknown) => void = () => undefined
-    const ended = new Promise<never>((_, settle) => (reject = settle))
-    ended.catch(() => undefined)
-    const onAbort = (): void => reject(signal.reason)
-    const onDown = (): void => reject(awayError(this.#connection.lastError))
-    signal.addEventListener('abort', onAbort)
-    session.down.addEventListener('abort', onDown)
-    try {
-      return await Promise.all(
-        messages.map(async (message) =>
-          'outcome' in message ? message : this.#publish(session, message, ended),
-        ),
-      )
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-      session.down.removeEventListener('abort', onDown)
-    }
+    const { options } = this.#connection
+    if (this.#publisher?.serves(session) !== true)
+      this.#publisher = new Publisher(session, options.connection.inboxPrefix)
+    const ready = messages.filter((message): message is Message => !('outcome' in message))
+    const outbound = ready.map(({ subject, headers, body }) => ({
+      subject,
+      body,
+      headers: encode(session, this.#withExpectations(headers)),
+    }))
+    const answers = await this.#publisher.publish(outbound, [signal, session.down], options.timeout)
+    const outcomes = await Promise.all(
+      ready.map(async (message, index) => this.#outcomeOf(answers[index] as Answer, session, message)),
+    )
+    let next = 0
+    return messages.map((message) => ('outcome' in message ? message : (outcomes[next++] as PutOutcome)))
   }
 
-  async #publish(session: Session, message: Message, ended: Promise<never>): Promise<PutOutcome> {
+  async #outcomeOf(answer: Answer, session: Session, message: Message): Promise<PutOutcome> {
     const doing = `Publishing to ${message.subject}`
     try {
-      const headers = this.#withExpectations(message.headers)
-      const request = session.nc.request(message.subject, message.body, {
-        timeout: this.#connection.options.timeout,
-        headers: encode(session, headers),
-      })
-      const { data } = await Promise.race([request, ended])
-      const answer = JSON.parse(Buffer.from(data).toString()) as PublishAnswer
-      if (answer.error !== undefined) return this.#outcomeOf(answer.error, message, doing)
-      if (answer.stream === undefined)
+      if ('error' in answer) throw answer.error
+      const { error, stream, duplicate } = JSON.parse(Buffer.from(answer.data).toString()) as PublishAnswer
+      if (error !== undefined) return this.#outcomeOfError(error, doing)
+      if (stream === undefined)
         throw new NatsError(`${doing} was answered by a program that is no stream`, 'other')
-      if (answer.duplicate !== true) return { outcome: 'stored' }
+      if (duplicate !== true) return { outcome: 'stored' }
       await this.#removeAgain(session, message)
       return { outcome: 'duplicate' }
     } catch (thrown) {
@@ -292,7 +280,7 @@ export class NatsSink implements Sink {
     }
   }
 
-  #outcomeOf(error: ApiError, message: Message, doing: string): PutOutcome {
+  #outcomeOfError(error: ApiError, doing: string): PutOutcome {
     if (this.#strict && error.err_code === WRONG_LAST_SEQUENCE) return { outcome: 'duplicate' }
     // Only after the limit of the stream was lowered: the next put knows it.
     if (error.err_code === MESSAGE_TOO_LARGE) this.#recheck()

@@ -15,14 +15,7 @@ import { type DeliveryOwner, JetstreamItem, infoOf } from './delivery.js'
 import { apiError, type ApiError, natsError } from './errors.js'
 import { MESSAGE_ID } from './headers.js'
 import { download, remove } from './objects.js'
-import {
-  type NatsOptions,
-  checkFlag,
-  checkName,
-  checkNatsOptions,
-  checkPortName,
-  checkText,
-} from './options.js'
+import { type NatsOptions, checkFlag, checkName, checkNatsOptions, portName, checkText } from './options.js'
 import { Pull, type PullOwner } from './pull.js'
 import { warningsOfConsumer } from './stream-config.js'
 
@@ -110,9 +103,7 @@ export class JetstreamSource implements DeliverySource<JetstreamItem>, AsyncDisp
     if (!Number.isSafeInteger(maxTries) || maxTries < 0)
       throw new SettingError('maxTries', maxTries, 'a whole number, 0 for no limit')
     checkFlag('keepObjects', keepObjects)
-    checkText('name', name)
-    this.name = name ?? `nats-${stream}`
-    checkPortName('name', this.name)
+    this.name = portName(name, stream)
     this.#stream = stream
     this.#consumer = consumer
     this.#deadLetter = deadLetter

@@ -125,8 +125,9 @@ export class Ahead {
       if (cancellation.raised !== undefined) return undefined
       if (this.#filling === undefined) {
         if (this.#error !== undefined) throw this.#error
-        if (pass.isEnded) return undefined
-        this.#fill(prefetch.next())
+        if (!pass.isEnded) this.#fill(prefetch.next())
+        else if (pass.hasMore) this.#filling = this.#whenFilled(this.#listMore())
+        else return undefined
       }
       // An item that is ready does not wait until the rejects of its batch have moved to fail/.
       if (this.#isEmpty() && this.#filling !== undefined) return this.#filling
@@ -196,6 +197,15 @@ export class Ahead {
     } catch (error) {
       this.#failWith(error)
     }
+  }
+
+  /** Only while nothing is ready: an item that is released goes back to its place in the listing. */
+  async #listMore(): Promise<void> {
+    const { pass, claimer } = this.#options
+    const { handle } = pass
+    claimer.restart()
+    const failure = await pass.listMore()
+    if (failure !== undefined && handle !== undefined) this.#fail(handle, failure)
   }
 
   #whenFilled(filling: Promise<void>): Promise<void> {

@@ -38,6 +38,8 @@ export interface LoopOptions {
   readonly onSleep?: (() => void) | undefined
   /** An item is its caller's once it is handed out: the end of the loop does not release the last one. */
   readonly handsOver?: boolean | undefined
+  /** Lists so many names at a time, and at most twice as many: for a caller whose memory is to stay the same however many items wait. */
+  readonly namesAtOnce?: number | undefined
 }
 
 // The caller of an abandoned loop has neither ended it nor kept a reference to it.
@@ -229,13 +231,14 @@ export class ScanLoop implements AsyncGenerator<WorkItem, void, undefined> {
   }
 
   #start(): Parts {
-    const { context, limits, prefetch, relaxed, waits, signal, onSleep, handsOver } = this.#begin()
+    const { context, limits, prefetch, relaxed, waits, signal, onSleep, handsOver, namesAtOnce } =
+      this.#begin()
     this.#handsOver = handsOver === true
     signal?.throwIfAborted()
     const resources = new LoopResources(context, signal, waits)
     const { cancellation, queue } = resources
     const { directory, deadWorkers } = context
-    const pass = new Pass(directory, { relaxed, waits, cancellation, queue, deadWorkers })
+    const pass = new Pass(directory, { relaxed, waits, namesAtOnce, cancellation, queue, deadWorkers })
     const rejects = new Rejects(context)
     const claimer = new Claimer(context, { limits, waits, cancellation, pass, rejects })
     const ahead = new Ahead(context, { waits, prefetch, cancellation, pass, rejects, claimer })

@@ -60,7 +60,7 @@ function limit(name: string, given: number | undefined, setting: number): number
 }
 
 /** What a worker asks of its scan, besides {@link ScanOptions}. */
-export type WorkerScan = Pick<LoopOptions, 'onSleep' | 'handsOver'>
+export type WorkerScan = Pick<LoopOptions, 'onSleep' | 'handsOver' | 'namesAtOnce'>
 
 /** The loop of {@link Queue.scan}, or of {@link Queue.scanForever}. Checks the options at its first step. */
 export function scanQueue(

@@ -39,6 +39,8 @@ export interface PassOptions {
   readonly relaxed: boolean
   /** Remembers the names that it skips, for {@link Pass.revisit}. */
   readonly waits: boolean
+  /** Lists so many names at a time, and at most twice as many. Default: all. */
+  readonly namesAtOnce: number | undefined
   /** Ends the calls into native code, which can take long. */
   readonly cancellation: Cancellation
   readonly queue: ScannedQueue
@@ -87,6 +89,7 @@ export class Pass {
   #skipped: SkippedHandle | undefined
   #isFull = false
   #isEnded = false
+  #hasMore = false
   #isStale = false
   /** The listing has few names. */
   #isShort = false
@@ -122,6 +125,11 @@ export class Pass {
   /** Whether the listing has no more names to claim. */
   get isEnded(): boolean {
     return this.#isEnded
+  }
+
+  /** Whether the pass goes on behind the names of the listing, by {@link listMore}. */
+  get hasMore(): boolean {
+    return this.#hasMore
   }
 
   /** Whether the scan waits and there are so few names that this thread claims them. */
@@ -224,14 +232,39 @@ export class Pass {
     await (waits ? deadWorkers.lookLately(handle) : deadWorkers.look(handle))
   }
 
+  /**
+   * Lists the names behind those of this listing. No item that was claimed from it may be released by {@link reopen} afterwards.
+   *
+   * @returns The failure that ends the pass.
+   */
+  async listMore(): Promise<Failure | undefined> {
+    const { handle } = this
+    const after = this.#listing
+    this.#hasMore = false
+    if (handle === undefined || after === undefined) return undefined
+    const listing = native.list(...this.#argumentsFor(handle), after)
+    native.closeListing(after)
+    this.#listing = undefined
+    const listed = await listing
+    if (isFailure(listed)) return listed.errno === -ECANCELED ? undefined : listed
+    this.#listing = listed
+    this.#isEnded = native.listingSize(listed) === 0
+    this.#cost += native.listingSpent(listed) / 1000
+    return undefined
+  }
+
   #list(handle: QueueHandle, maySync: boolean): Promise<ListingHandle | Failure> | ListingHandle | Failure {
-    const { relaxed, cancellation } = this.#options
     this.#use(handle)
-    const seed = relaxed ? 1 + Math.floor(Math.random() * LARGEST_SEED) : 0
-    const args = [handle, Place.queue, seed, this.#skipped, cancellation.handle] as const
+    const args = this.#argumentsFor(handle)
     return maySync && this.#wasShort && this.#directory.isLocal
       ? native.listSync(...args)
       : native.list(...args)
+  }
+
+  #argumentsFor(handle: QueueHandle) {
+    const { relaxed, cancellation, namesAtOnce } = this.#options
+    const seed = relaxed ? 1 + Math.floor(Math.random() * LARGEST_SEED) : 0
+    return [handle, Place.queue, seed, this.#skipped, cancellation.handle, namesAtOnce] as const
   }
 
   /** @param listing - `undefined`: the scan was cancelled. */
@@ -272,12 +305,13 @@ export class Pass {
   }
 
   /** Counts a batch of claims. */
-  count({ spent, delayed, busy, notes, isEnded }: ClaimBatch): void {
+  count({ spent, delayed, busy, notes, isEnded, hasMore }: ClaimBatch): void {
     // Not the time until this thread has the answer: a handler may keep it busy meanwhile.
     this.#cost += spent / 1000
     this.#skippedCount += delayed + busy
     this.#isOnlyBusy &&= delayed === 0 && notes.length === 0
     this.#isEnded = isEnded
+    this.#hasMore = hasMore
   }
 
   countHandedOut(): void {
@@ -300,6 +334,7 @@ export class Pass {
   endStale(): void {
     this.#isStale = true
     this.#isEnded = true
+    this.#hasMore = false
   }
 
   close(): void {
@@ -325,6 +360,7 @@ export class Pass {
     this.#isStale = false
     // An empty listing is not worth a call.
     this.#isEnded = size === 0
+    this.#hasMore = false
     this.#handedOut = 0
     this.#skippedCount = 0
   }

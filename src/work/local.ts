@@ -105,6 +105,8 @@ export function checkQueueOptions(context: ItemContext, options: WorkOptions): C
 export interface OwnWork {
   /** Called with each event, before its listeners. Must not throw. */
   readonly onEvent: (name: keyof WorkerEvents<WorkItem>, event: readonly unknown[]) => void
+  /** As in {@link LoopOptions}. */
+  readonly namesAtOnce: number
 }
 
 /**
@@ -122,7 +124,7 @@ export async function workQueue(
   const { checked, scan, limits, maxCrashes, keep, keepsAllDone } = checkQueueOptions(queue.context, options)
   const tries = own === undefined ? new TriesAdvice(queue, scan.maxTries, limits.maxTries) : undefined
   const hear = (report: Report): void => passOn(report, worker, queue.context)
-  const source = new QueueSource(queue, scan, hear)
+  const source = new QueueSource(queue, scan, hear, own?.namesAtOnce)
   await source.open()
   checked.signal?.throwIfAborted()
   const retention = new Retention(queue.context, keep, (error) => worker.tell('error', error))
@@ -187,11 +189,18 @@ class QueueSource implements Source<WorkItem> {
   readonly #queue: WorkedQueue
   readonly #options: ScanOptions
   readonly #onReport: ReportListener
+  readonly #namesAtOnce: number | undefined
 
-  constructor(queue: WorkedQueue, options: ScanOptions, onReport: ReportListener) {
+  constructor(
+    queue: WorkedQueue,
+    options: ScanOptions,
+    onReport: ReportListener,
+    namesAtOnce: number | undefined,
+  ) {
     this.#queue = queue
     this.#options = options
     this.#onReport = onReport
+    this.#namesAtOnce = namesAtOnce
   }
 
   async open(): Promise<void> {
@@ -207,7 +216,8 @@ class QueueSource implements Source<WorkItem> {
     // A scan would find that, too, but only after it has listed all items.
     context.directory.checkUpByPath()
     const options = { ...this.#options, signal, onReport: this.#onReport }
-    return scanQueue(context, scans, options, true, { onSleep: onIdle, handsOver: true })
+    const own = { onSleep: onIdle, handsOver: true, namesAtOnce: this.#namesAtOnce }
+    return scanQueue(context, scans, options, true, own)
   }
 
   outageOf(error: unknown): Outage | 'closed' {

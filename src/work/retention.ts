@@ -15,7 +15,7 @@ import type { QueueDirectory } from '../directory/open-directory.js'
 import type { ItemContext } from '../item/context.js'
 import { Slices } from '../inspect/slices.js'
 import { PLACES } from '../inspect/states.js'
-import { type FinishedState, type Keep, removeFinished, surplusIn } from '../maintain/prune.js'
+import { type FinishedState, type Keep, removeFinished, surplusInParts } from '../maintain/prune.js'
 import type { Settings } from '../settings.js'
 import { clearInterval, setInterval } from '../real-timers.js'
 
@@ -93,11 +93,13 @@ export class Retention {
       const slices = new Slices(() => {
         this.#directory.checkOpen()
       }, calls)
-      const surplus = await surplusIn(layout, state, keep, slices)
-      for (let start = 0; start < surplus.length; start += STEP_FILES) {
-        await removeFinished(layout, this.#settings, state, surplus.slice(start, start + STEP_FILES), slices)
-        if (this.#isOver()) return
-        await later(STEP_PAUSE_MS, undefined, { ref: false })
+      for await (const surplus of surplusInParts(layout, state, keep, slices)) {
+        for (let start = 0; start < surplus.length; start += STEP_FILES) {
+          const step = surplus.slice(start, start + STEP_FILES)
+          await removeFinished(layout, this.#settings, state, step, slices)
+          if (this.#isOver()) return
+          await later(STEP_PAUSE_MS, undefined, { ref: false })
+        }
       }
     } finally {
       await calls.close(descriptor)

@@ -222,8 +222,9 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
 
   readonly #returned = (): void => {
     this.#afterHandlersFinish(() => {
-      const { claimed, signal } = this.item
-      if (claimed !== false) return DONE
+      if (this.item.claimed !== false) return DONE
+      // Not before: an item makes its signal when it is asked for it.
+      const { signal } = this.item
       // The work was done, and will be done again: that must not pass in silence.
       if (isA(signal.reason, ClaimLostError)) this.#desk.tell('error', signal.reason)
       return NONE

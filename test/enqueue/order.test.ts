@@ -4,19 +4,40 @@ import fs from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { Place, REGULAR_FILE, isFailure, native } from '../../src/addon/native.js'
+import { type ListingHandle, Place, REGULAR_FILE, isFailure, native } from '../../src/addon/native.js'
 import type { Queue } from '../../src/queue.js'
 import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER } from '../../src/settings.js'
 import { Child } from '../support/child.js'
-import { type Directory, itemName, names, pathOf, plant, useTestBed } from '../support/queue.js'
+import {
+  type Directory,
+  itemName,
+  names,
+  pathOf,
+  plant,
+  plantNumbered,
+  useTestBed,
+} from '../support/queue.js'
 import { compareItemNames } from '../support/fifo-order.js'
 
 const bed = useTestBed()
 
 /** The order in which native code lists the names, and that all of them are files. */
 async function listed(queue: Queue, place: Directory): Promise<string[]> {
+  return (await listedInParts(queue, place)).flat()
+}
+
+/**
+ * @param least - How many names a part of the listing has. Default: all.
+ * @param between - Called behind each part.
+ */
+async function listedInParts(
+  queue: Queue,
+  place: Directory,
+  least?: number,
+  between: (part: readonly string[]) => void = () => undefined,
+): Promise<string[][]> {
   const { settings, path } = queue
-  const parts = [
+  const names = [
     settings.queue,
     settings.tmp,
     settings.done,
@@ -27,16 +48,25 @@ async function listed(queue: Queue, place: Directory): Promise<string[]> {
     CLAIMED_DIRECTORY,
     'down-rename',
   ]
-  const handle = await native.openQueue(path, parts, true)
+  const handle = await native.openQueue(path, names, true)
   if (isFailure(handle)) throw new Error(handle.syscall)
-  const listing = await native.list(handle, Place[place], 0)
-  if (isFailure(listing)) throw new Error(listing.syscall)
-  const entries = native.listingEntries(listing, 0, native.listingSize(listing))
+  const parts: string[][] = []
+  let listing: ListingHandle | undefined
+  do {
+    const after = listing
+    const next = await native.list(handle, Place[place], 0, undefined, undefined, least, after)
+    if (isFailure(next)) throw new Error(next.syscall)
+    if (after !== undefined) native.closeListing(after)
+    listing = next
+    const entries = native.listingEntries(listing, 0, native.listingSize(listing))
+    const found = entries.filter((_, index) => index % 2 === 0) as string[]
+    expect(entries.filter((_, index) => index % 2 === 1)).toEqual(found.map(() => REGULAR_FILE))
+    parts.push(found)
+    between(found)
+  } while (least !== undefined && parts.at(-1)?.length !== 0)
   native.closeListing(listing)
   native.closeQueue(handle)
-  const found = entries.filter((_, index) => index % 2 === 0) as string[]
-  expect(entries.filter((_, index) => index % 2 === 1)).toEqual(found.map(() => REGULAR_FILE))
-  return found
+  return parts
 }
 
 const byte = fc.integer({ min: 1, max: 255 }).filter((code) => code !== 0x2f)
@@ -72,6 +102,14 @@ const anyName = fc
   .oneof({ weight: 5, arbitrary: structured }, { weight: 2, arbitrary: short }, bytes(30), bytes(255))
   .filter((name) => isEntry(name) && !name.includes('/') && !name.includes('\0'))
 
+/** A name without the value of its tries. */
+function untried(name: string): string {
+  const delimiter = name.charAt(0)
+  const parts = name.split(delimiter)
+  if (parts.length > 5) parts[5] = ''
+  return parts.join(delimiter)
+}
+
 describe.each(['queue', 'done', 'fail', 'tmp'] as const)('%s/', (place) => {
   test('is listed in the order of compareItemNames, whatever the names', async () => {
     const queue = await bed.install()
@@ -87,6 +125,56 @@ describe.each(['queue', 'done', 'fail', 'tmp'] as const)('%s/', (place) => {
       { numRuns: 60 },
     )
   })
+
+  test('has the same order in parts, and what is added behind the last name is in none', async () => {
+    const queue = await bed.install()
+    const later = itemName({ timestamp: '20991231235959' })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(anyName, { maxLength: 40, selector: untried }),
+        fc.integer({ min: 1, max: 9 }),
+        async (all, least) => {
+          const isLast = all.every((name) => compareItemNames(name, later) < 0)
+          for (const name of all) plant(queue, name, '', place)
+          try {
+            const parts = await listedInParts(queue, place, least, () => {
+              if (isLast) fs.writeFileSync(pathOf(queue, place, later), '')
+            })
+            expect(parts.flat()).toEqual([...all].sort(compareItemNames))
+          } finally {
+            for (const name of names(queue, place)) fs.rmSync(pathOf(queue, place, name))
+          }
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+})
+
+test.each([1, 2, 3])(
+  'no part ends between names that differ in their tries (%i names a part)',
+  async (least) => {
+    const queue = await bed.install()
+    const numbered = plantNumbered(queue, 9)
+    const all = [1, 2, 10, 9].map((tries) => itemName({ entropy: 5, tries }))
+    for (const name of all) plant(queue, name)
+    const parts = await listedInParts(queue, 'queue', least, (part) => {
+      // A worker retries the last item of the part.
+      if (part.includes(all[0] ?? '')) plant(queue, itemName({ entropy: 5, tries: 11 }))
+    })
+    expect(parts.flat()).toEqual([...numbered, ...all].sort(compareItemNames))
+    expect(parts.find((part) => part.includes(all[0] ?? ''))).toEqual(expect.arrayContaining(all))
+  },
+)
+
+test('a part of a listing has at least as many names as wanted, and at most twice as many', async () => {
+  const queue = await bed.install()
+  const all = plantNumbered(queue, 1000)
+  const parts = await listedInParts(queue, 'queue', 70)
+  expect(parts.flat()).toEqual(all)
+  const sizes = parts.map(({ length }) => length)
+  expect(Math.min(...sizes.slice(0, -2))).toBeGreaterThanOrEqual(70)
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(140)
 })
 
 test('a scan hands out in that order', async () => {

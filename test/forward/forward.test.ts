@@ -266,6 +266,24 @@ describe('While the target is away, a forwarder', () => {
     expect(states).toEqual(['away', 'running'])
   })
 
+  test('goes on although more items wait than one put has', async () => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    sink.then = async () => {
+      throw new Error('no connection')
+    }
+    await queue.enqueueMany(Array.from({ length: 300 }, (_, index) => ({ data: `${index}` })))
+    const forwarder = await start(queue, sink)
+    await next(forwarder, 'away')
+    // The first ones are those that were in flight.
+    const enough = sink.puts.length + 7
+    while (sink.puts.length < enough) await next(sink.events(), 'put')
+    expect(sink.puts.slice(-2)).toEqual([64, 64])
+    sink.then = async (items) => sink.store(items)
+    await forwarder.idle()
+    expect(sink.arrived).toHaveLength(300)
+  })
+
   test.each([
     ['too few outcomes', async () => []],
     ['no array', async () => undefined],

@@ -55,7 +55,7 @@ class TestQueue {
 
   std::vector<std::string> Names(const QueueDirectory& directory, Place place) const {
     Failure failure;
-    const auto listing = Listing::Read(directory, place, {}, &failure);
+    const auto listing = Listing::Read(directory, place, {}, {}, &failure);
     EXPECT(listing);
     std::vector<std::string> names;
     for (size_t at = 0; at < listing->size(); at++) names.emplace_back(listing->at(at).view());
@@ -91,7 +91,7 @@ std::vector<std::string> EnqueueThem(QueueDirectory& directory, const ItemForm& 
 
 ClaimBatch ClaimAll(const QueueDirectory& directory, Skipped* skipped = nullptr) {
   Failure failure;
-  const auto listing = Listing::Read(directory, Place::kQueue, {}, &failure);
+  const auto listing = Listing::Read(directory, Place::kQueue, {}, {}, &failure);
   EXPECT(listing);
   ClaimBatch batch =
       ClaimNext(directory, *listing, listing->size() + 1, listing->size() + 1, kReadLimit, skipped, {});
@@ -129,7 +129,7 @@ void ItemsGoThroughTheQueue() {
 
   const std::atomic<bool> stop{true};
   Failure stopped;
-  EXPECT(!Listing::Read(*directory, Place::kQueue, {nullptr, &stop}, &stopped) &&
+  EXPECT(!Listing::Read(*directory, Place::kQueue, {}, {nullptr, &stop}, &stopped) &&
          stopped.error == -ECANCELED);
 
   Skipped skipped;
@@ -220,7 +220,7 @@ static void ShareOneQueue(bool by_rename) {
       Skipped skipped;
       while (!done()) {
         Failure failure;
-        const auto listing = Listing::Read(*own, Place::kQueue, {}, &failure);
+        const auto listing = Listing::Read(*own, Place::kQueue, {}, {}, &failure);
         EXPECT(listing);
         for (bool ended = false; !ended;) {
           ClaimBatch batch =

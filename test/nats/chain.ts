@@ -10,16 +10,16 @@ import { Child, type Line, argsIn, makeDirectory } from '../support/child.js'
 import { NatsServer } from '../support/nats-server.js'
 
 const LARGE = 1_200_000
-const ACK_WAIT = 2000
+const ACK_WAIT = 1000
 
 export const ROLES = ['forward', 'receive', 'work'] as const
 export type Role = (typeof ROLES)[number]
-/** What the chain lacks. */
-export type Variant = 'whole' | 'no-ids' | 'no-ledger'
+/** How the chain is made: as it should be, with or without the option `strict`, or with something missing. */
+export type Variant = 'whole' | 'strict' | 'no-ids' | 'no-ledger'
 
 /** A queue whose items go through a stream to another queue, which a worker works: all in processes of their own. */
 export class Chain implements AsyncDisposable {
-  readonly #variant: Variant
+  readonly variant: Variant
   readonly #root: string
   readonly #server: NatsServer
   readonly #from: Queue
@@ -33,7 +33,7 @@ export class Chain implements AsyncDisposable {
   #isOver = false
 
   private constructor(variant: Variant, crash: number, root: string, server: NatsServer, from: Queue) {
-    this.#variant = variant
+    this.variant = variant
     this.crash = crash
     this.#root = root
     this.#server = server
@@ -46,7 +46,9 @@ export class Chain implements AsyncDisposable {
     await (await Queue.install('to', { root, durability: 'none' })).close()
     const server = await NatsServer.start()
     const jsm = await server.manager()
-    await jsm.streams.add(streamConfig({ stream: 'S', subject: 'fsq.q', replicas: 1 }))
+    await jsm.streams.add(
+      streamConfig({ stream: 'S', subject: 'fsq.q', replicas: 1, strict: variant === 'strict' }),
+    )
     await jsm.consumers.add('S', consumerConfig({ consumer: 'C', ackWait: ACK_WAIT }))
     await new Objm(await server.connect({ maxReconnectAttempts: -1 })).create('B')
     const chain = new Chain(variant, crash, root, server, from)
@@ -128,7 +130,7 @@ export class Chain implements AsyncDisposable {
       root: this.#root,
       servers: this.#server.url,
       crash: this.crash,
-      variant: this.#variant,
+      variant: this.variant,
     })
     this.#children.set(role, child)
     const before = this.kills[role]

@@ -1,8 +1,8 @@
 // A part of the chaos test: { role: 'forward' | 'receive' | 'work', root, servers, crash, variant }. It runs until it is killed, and now and then kills
 // itself where it hurts most, with the probability `crash`: between a put and its consequences, and before and after an acknowledgement.
 //
-// The variants lack what the promise stands on, to show that the test would notice: `no-ids` and `no-ledger`. The package has no
-// option for them.
+// The variant `strict` has that option. Others lack what the promise stands on, to show that the test would notice: `no-ids` and `no-ledger`. The
+// package has no option for them.
 import { randomBytes } from 'node:crypto'
 import process from 'node:process'
 
@@ -18,7 +18,7 @@ function perhapsDie() {
 }
 
 function chaoticSink() {
-  const sink = natsSink({ ...common, subject: 'fsq.q', objectBucket: 'B' })
+  const sink = natsSink({ ...common, subject: 'fsq.q', objectBucket: 'B', strict: variant === 'strict' })
   const put = sink.put.bind(sink)
   sink.put = async (items, options) => {
     const outcomes = await put(variant === 'no-ids' ? items.map(withRandomId) : items, options)

@@ -8,6 +8,7 @@ import { expect, test } from '@jest/globals'
 import { Queue } from '../../src/queue.js'
 import { receive } from '../../src/receive/receive.js'
 import { Child, makeDirectory, until } from '../support/child.js'
+import { SetClock } from '../support/set-clock.js'
 import { SocketStream, type SentMessage } from './socket-stream.js'
 import { MemoryStream } from './stream.js'
 
@@ -356,8 +357,11 @@ async function chaos(
   job: object,
   finish: 'done' | 'discard',
   count: number,
+  setsClock = false,
 ): Promise<{ runs: ReadonlyMap<string, number>; kills: number }> {
   const { root, queue } = await site(claims)
+  const clock = new SetClock(root)
+  const setClock = (): void => clock.set(Math.floor(Math.random() * 3) - 1)
   const stream = new SocketStream(root, 0.1)
   const runs = new Map<string, number>()
   const worker = await queue.work(
@@ -370,10 +374,17 @@ async function chaos(
   let kills = 0
   const all = messages(count)
   while (!stream.isDone || all.length > 0 || kills < 8) {
-    const child = new Child('receiver.mjs', { root, socket: stream.path, inFlight: 32, ...job })
+    if (setsClock) setClock()
+    const child = new Child(
+      'receiver.mjs',
+      { root, socket: stream.path, inFlight: 32, ...job },
+      setsClock ? clock.options : {},
+    )
     await child.says('ready')
     stream.publish(...all.splice(0, count / 8))
-    await later(Math.random() * 60)
+    await later(Math.random() * 30)
+    if (setsClock) setClock()
+    await later(Math.random() * 30)
     child.kill()
     await child.ended
     kills++
@@ -402,6 +413,12 @@ test.each([
   },
   120_000,
 )
+
+test('the same with a clock of the day that is set by an hour, ahead and back, all the time', async () => {
+  const { runs } = await chaos('lock', {}, 'discard', 500, true)
+  expect(runs.size).toBe(500)
+  expect(twice(runs)).toEqual([])
+}, 120_000)
 
 test('the same with a receiver without a ledger: messages run twice, so this test can fail', async () => {
   const { runs } = await chaos('lock', { forgetful: true }, 'discard', 500)

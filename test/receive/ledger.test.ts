@@ -2,7 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { expect, test } from '@jest/globals'
+import { expect, jest, test } from '@jest/globals'
+import fc from 'fast-check'
 
 import { isSegmentName } from '../../src/directory/received.js'
 import { Ledger, type LedgerOptions } from '../../src/receive/ledger.js'
@@ -200,6 +201,45 @@ test('a clock that is set back brings no segment out of order', async () => {
   const again = await open(directory)
   expect(await again.find('a')).toMatchObject({ fields: ['y'] })
   await again.close()
+})
+
+const steps = fc.array(
+  fc.record({
+    passed: fc.integer({ min: 1, max: 30 }),
+    ahead: fc.constantFrom(-1, 0, 1),
+    reopens: fc.boolean(),
+  }),
+  { minLength: 1, maxLength: 40 },
+)
+
+test('clocks that are set by an hour make it forget an entry at most the size of the step early', async () => {
+  const clock = jest.spyOn(Date, 'now')
+  try {
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        const directory = makeDirectory({ quick: true })
+        let ledger = await open(directory, { fullSegment: 1 })
+        let truly = 1_700_000_000_000
+        const addedAt: number[] = []
+        for (const { passed, ahead, reopens } of all) {
+          truly += passed * HOUR
+          clock.mockReturnValue(truly + ahead * HOUR)
+          if (reopens) {
+            await ledger.close()
+            ledger = await open(directory, { fullSegment: 1 })
+          }
+          await ledger.add(`a:${addedAt.length}`, ['x'])
+          addedAt.push(truly)
+          for (const [at, time] of addedAt.entries())
+            if (truly - time < (96 - 2) * HOUR) expect(await ledger.find(`a:${at}`)).toBeDefined()
+        }
+        await ledger.close()
+      }),
+      { numRuns: 50 },
+    )
+  } finally {
+    clock.mockRestore()
+  }
 })
 
 test('a million entries take at most 24 bytes of memory each', () => {
