@@ -2,6 +2,7 @@
  * The servers of the push workload: node push-program.mjs fsq|node:http ROOT. Prints its port, and its peak memory at the end of its standard
  * input.
  */
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
@@ -25,10 +26,10 @@ const [, , name, root] = process.argv
 const handler = SERVERS[name](root)
 const server = createServer(handler)
 server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })))
-process.stdin.resume().on('end', async () => {
-  server.close()
-  server.closeIdleConnections()
-  await handler.close?.()
-  console.log(JSON.stringify({ peakMB: peakMB() }))
-  process.exit()
-})
+process.stdin.resume()
+await once(process.stdin, 'end')
+server.close()
+server.closeIdleConnections()
+await handler.close?.()
+console.log(JSON.stringify({ peakMB: peakMB() }))
+process.exit()

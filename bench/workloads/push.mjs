@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
 import { readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import http from 'node:http'
 import { join } from 'node:path'
@@ -107,16 +108,13 @@ async function served(program, root, use) {
 }
 
 async function request(options, body) {
-  return new Promise((resolve, reject) => {
-    const sent = http.request(options, async (response) => {
-      const answer = Buffer.concat(await response.toArray()).toString()
-      if (response.statusCode === 200) resolve(answer)
-      else reject(new Error(`${response.statusCode}: ${answer}`))
-    })
-    sent.on('error', reject)
-    if (typeof body === 'string') sent.end(body)
-    else body.pipe(sent)
-  })
+  const sent = http.request(options)
+  if (typeof body === 'string') sent.end(body)
+  else body.pipe(sent)
+  const [response] = await once(sent, 'response')
+  const answer = Buffer.concat(await response.toArray()).toString()
+  assert.equal(response.statusCode, 200, answer)
+  return answer
 }
 
 function source(bytes) {

@@ -92,9 +92,10 @@ test('senders that trickle are told so and closed, leave nothing, and keep no ot
   }
   const all = Promise.all(Object.values(peers).map(async ({ closed }) => closed))
   let before = 0
-  for (let at = 0; !peers.whole.isClosed; at++) {
+  const isOver = (): boolean => peers.whole.isClosed
+  for (let at = 0; !isOver(); at++) {
     expect(await served.call('enqueue', named(`a${at}`), 'q', 'x')).toMatchObject({ error: null })
-    if (!peers.whole.isClosed) before++
+    if (!isOver()) before++
   }
   expect(before).toBeGreaterThan(3)
   await all
