@@ -28,6 +28,7 @@ import { loopDelay } from './workloads/loop-delay.mjs'
 import { million } from './workloads/million.mjs'
 import { pickUp } from './workloads/pickup.mjs'
 import { processesRows } from './workloads/processes.mjs'
+import { push } from './workloads/push.mjs'
 import { readRows } from './workloads/read.mjs'
 import { startup } from './workloads/startup.mjs'
 import { stream } from './workloads/stream.mjs'
@@ -48,7 +49,7 @@ const ROWS = [enqueueRows, largeRows, drainRows, renameRows, readRows, workRows,
  * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
  * needed on the file system.
  */
-const REPORTS = [backlog, million, among, pickUp, loopDelay, stream, handOver, startup, commandStartup]
+const REPORTS = [backlog, million, among, pickUp, loopDelay, stream, handOver, push, startup, commandStartup]
 
 const FULL = {
   rounds: 7,

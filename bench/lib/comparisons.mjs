@@ -16,6 +16,7 @@ export function comparisonsOf({
   'pick-up': pickUp,
   'event loop delay': delay,
   stream,
+  push,
   'start-up': startup = {},
 }) {
   return [
@@ -58,6 +59,15 @@ export function comparisonsOf({
       against: 'node:fs',
       speed,
     })),
+    ...(push === undefined
+      ? []
+      : [
+          {
+            workload: `stream of ${number(push.megabytes)} MiB, push`,
+            against: 'node:http',
+            speed: push.ratio,
+          },
+        ]),
     ...Object.entries(startup)
       .filter(([, { ratio }]) => ratio !== undefined)
       .map(([against, { ratio }]) => ({ workload: 'import', against, speed: inverse(ratio) })),

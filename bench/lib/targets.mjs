@@ -92,6 +92,8 @@ const STREAM = { megabytes: 120 }
 const HAND_OVER = { forward: 8000, receive: 5000, distribute: 5350 }
 /** Memory with many items waiting, in times of that with few. */
 const HAND_OVER_MEMORY = 1.15
+/** `ratio`: to a bare upload. */
+const PUSH = { rate: 2300, megabytes: 120, ratio: 0.7 }
 const IMPORT = { milliseconds: 15 }
 /** Targets for commands: milliseconds more than 'node -e 0' takes; with a type, only on that file system. */
 const COMMANDS = [
@@ -110,6 +112,7 @@ export function targetLines({
   'event loop delay': delay,
   stream,
   'hand-over': handOver,
+  push,
   'start-up': startup,
   'command start-up': commands,
 }) {
@@ -144,6 +147,7 @@ export function targetLines({
     )
   }
   if (handOver !== undefined) lines.push(...handOverLines(handOver))
+  if (push !== undefined) lines.push(...pushLines(push))
   if (startup !== undefined) {
     const { median } = startup.fsq.importMs
     lines.push(
@@ -243,6 +247,20 @@ function handOverLines({ memory: [few, many], ...rates }) {
       ),
     )
   return lines
+}
+
+function pushLines({ small: { rate, peakMB }, megabytes, ratio }) {
+  return [
+    judged(rate.median >= PUSH.rate, `push: at least ${number(PUSH.rate)} items/s: ${number(rate.median)}`),
+    judged(
+      peakMB.median < PUSH.megabytes,
+      `push, receiver: below ${PUSH.megabytes} MB: ${number(peakMB.median, 1)} MB`,
+    ),
+    judged(
+      ratio.median >= PUSH.ratio,
+      `push of ${number(megabytes)} MiB as a stream: at least ${PUSH.ratio} of node:http: ${number(ratio.median, 2)}${doubt(ratio)}`,
+    ),
+  ]
 }
 
 function commandLines({ commands }, here) {

@@ -1,13 +1,14 @@
 /**
  * Takes items that other machines push, each once: the directory received/push/ of a queue (fsq standard, section 12).
  *
- *     staged in staged/, durably ──> turn ──> looked for: ledger, queue/, done/, fail/
- *                                              ├─ there with equal contents ──> known
- *                                              ├─ there with other contents ──> an error
- *                                              └─ new: `+` durable, `=`, renamed to queue/ ──> taken
+ *     turn ──> looked for: ledger, queue/, done/, fail/
+ *               ├─ there with equal contents ──> known
+ *               ├─ there with other contents ──> an error
+ *               └─ new: in staged/ and `+`, both durable; `=`, renamed to queue/ ──> taken
  *
  * A sender names its item, so a look at the ledger, a look at the queue and the entry have to be one step. A receiver locks the file
- * `turn` for it. All items that wait share one turn, and so one fsync of the ledger. Several receivers, also of several processes, may
+ * `turn` for it. All items that wait share one turn, and so one fsync of the ledger and one of staged/. Contents that are a stream or large are
+ * staged before the turn, under another name. Several receivers, also of several processes, may
  * take items for one queue: each reads what the others have written since its last turn.
  *
  * Each receiver holds a shared lock on `lock`. One that finds itself alone at its start completes what dead ones have left in staged/.
@@ -23,7 +24,7 @@ import { inspect } from 'node:util'
 
 import { LockOperation, packLock } from '../addon/packing.js'
 import { native } from '../addon/native.js'
-import { claimKindOf } from '../directory/claim-kind.js'
+import { claimKindSync } from '../directory/claim-kind.js'
 import { placePath } from '../directory/layout.js'
 import { checkQueue } from '../directory/presence.js'
 import { MalformedNameError, NotDurableError, ReceivingError } from '../errors/classes.js'
@@ -50,7 +51,11 @@ import { Staging } from './staging.js'
 const { EEXIST, ENOENT } = os.constants.errno
 const { O_CLOEXEC = 0, O_NOFOLLOW, O_RDONLY } = constants as typeof constants & { O_CLOEXEC?: number }
 const MOST_IN_TURN = 256
+/** Larger contents, in bytes, are staged before their turn: the others need not wait for that. */
+const STAGED_IN_TURN = 65_536
 const TURN_MS = 1
+/** How long a turn waits for items of the senders that had items in the last one. */
+const GATHER_MS = 1
 const LIFE_MS = 50
 const MOST_LIFE_TRIES = 200
 const TOKEN_BYTES = 32
@@ -87,8 +92,8 @@ interface Pushed {
   readonly id: string
   readonly size: number
   readonly digest: string
-  /** The name in staged/; `undefined`: nothing is staged. */
-  readonly staged: RawName | undefined
+  /** The name in staged/, or contents that are staged in the turn; `undefined`: nothing is staged. */
+  readonly staged: RawName | Uint8Array | undefined
 }
 
 interface Waiting {
@@ -115,6 +120,9 @@ export class Intake {
   #ledger: Ledger | undefined
   #waiting: Waiting[] = []
   #deciding: Promise<void> | undefined
+  /** How many items came to the last turn, and waited behind it. */
+  #expected = 1
+  #gathered: (() => void) | undefined
   #isClosed = false
 
   private constructor(context: ItemContext, received: ReceivedLayout, access: MetaAccess, keep: number) {
@@ -182,9 +190,10 @@ export class Intake {
     if (!(contents instanceof Uint8Array)) return this.#takeStream(base, contents)
     const size = contents.byteLength
     const digest = createHash('sha256').update(contents).digest('hex')
-    let staged: RawName | undefined
+    let staged: RawName | Uint8Array | undefined
+    if (size <= STAGED_IN_TURN) staged = contents
     // An item that has come before need not be written again to be compared.
-    if ((await this.#opened.find(base.id)) === undefined) staged = await this.#stage(contents)
+    else if ((await this.#opened.find(base.id)) === undefined) staged = await this.#stage(contents)
     for (;;) {
       const answer = await this.#decide({ ...base, size, digest, staged })
       if (answer !== 'unstaged') return answer
@@ -242,6 +251,7 @@ export class Intake {
     try {
       const answer = await new Promise<Answer | 'unstaged'>((resolve, reject) => {
         this.#waiting.push({ pushed, resolve, reject })
+        if (this.#waiting.length >= this.#expected) this.#gathered?.()
         this.#deciding ??= this.#decideAll()
       })
       if (answer === 'known') await this.#unstage(pushed.staged)
@@ -257,6 +267,7 @@ export class Intake {
     // Not at once: the other items of this round of the event loop share the turn.
     await new Promise((resolve) => setImmediate(resolve))
     while (this.#waiting.length > 0) {
+      await this.#gather()
       const ids = new Set<string>()
       const turn: Waiting[] = []
       const later: Waiting[] = []
@@ -272,8 +283,25 @@ export class Intake {
       } catch (error) {
         for (const { reject } of turn) reject(error)
       }
+      this.#expected = turn.length + this.#waiting.length
     }
     this.#deciding = undefined
+  }
+
+  /**
+   * Waits a moment for as many items as came last time. Senders that have just got their answers send the next items, and with those that
+   * wait already they share one turn instead of having two by turns. A lone sender never waits.
+   */
+  async #gather(): Promise<void> {
+    if (this.#waiting.length >= this.#expected) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, GATHER_MS)
+      this.#gathered = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#gathered = undefined
   }
 
   /** Has the turn while an action runs, which knows all that others have written. */
@@ -315,6 +343,8 @@ export class Intake {
         return false
       }
       if (await this.#isHere(pushed)) {
+        // A dead receiver may have left it.
+        await this.#unstage(pushed.name)
         await this.#opened.settle(await this.#opened.add(pushed.id, fieldsOf(pushed)))
         resolve('known')
         return false
@@ -329,23 +359,17 @@ export class Intake {
 
   /** Brings new items into queue/. */
   async #admit(all: readonly Waiting[]): Promise<void> {
-    const named = all.filter(({ pushed, reject }) => {
-      try {
-        fs.renameSync(this.#staging.pathOf(pushed.staged ?? ''), this.#staging.pathOf(pushed.name))
-        return true
-      } catch (error) {
-        reject(fileSystemError(failureOf(error, 'rename', this.#received.stagedPath), 'receive items'))
-        return false
-      }
-    })
-    if (named.length === 0) return
+    if (all.length === 0) return
     const ledger = this.#opened
-    // In no order: an entry without a staged file is made anew by the next push, and a staged file without an entry is removed.
-    const [entries] = await Promise.all([
-      Promise.all(named.map(async ({ pushed }) => ledger.add(pushed.id, fieldsOf(pushed)))),
-      this.#syncStaged(),
-    ])
-    await Promise.all(entries.map(async (entry) => ledger.settle(entry)))
+    // In no order: an entry without a staged file is made anew by the next push, and a staged file without an entry is removed or replaced.
+    const adding = Promise.all(all.map(async ({ pushed }) => ledger.add(pushed.id, fieldsOf(pushed))))
+    const naming = this.#nameAll(all)
+    // No file may come after the turn.
+    await Promise.allSettled([adding, naming])
+    const [entries, isThere] = [await adding, await naming]
+    const named = all.filter((_, index) => isThere[index])
+    if (named.length === 0) return
+    await Promise.all(entries.filter((_, index) => isThere[index]).map(async (entry) => ledger.settle(entry)))
     const errnos = await this.#staging.transfer(named.map(({ pushed }) => pushed.name))
     await Promise.all(
       named.map(async ({ pushed, resolve, reject }, index) => {
@@ -357,6 +381,43 @@ export class Intake {
         }
       }),
     )
+  }
+
+  /** Gives new items their names in staged/, durably. @returns For each whether it has one; if not, it is rejected. */
+  async #nameAll(all: readonly Waiting[]): Promise<readonly boolean[]> {
+    const errors = new Map<Waiting, unknown>()
+    const inMemory: Waiting[] = []
+    const payloads: Uint8Array[] = []
+    let isRenamed = false
+    for (const one of all) {
+      const { staged, name } = one.pushed
+      if (staged instanceof Uint8Array) {
+        inMemory.push(one)
+        payloads.push(staged)
+        continue
+      }
+      try {
+        fs.renameSync(this.#staging.pathOf(staged ?? ''), this.#staging.pathOf(name))
+        isRenamed = true
+      } catch (error) {
+        errors.set(
+          one,
+          fileSystemError(failureOf(error, 'rename', this.#received.stagedPath), 'receive items'),
+        )
+      }
+    }
+    const [built] = await Promise.all([
+      this.#staging.put(
+        inMemory.map(({ pushed }) => pushed.name),
+        payloads,
+      ),
+      isRenamed ? this.#syncStaged() : undefined,
+    ])
+    built.forEach((error, index) => {
+      if (error !== undefined) errors.set(inMemory[index] as Waiting, error)
+    })
+    for (const [{ reject }, error] of errors) reject(error)
+    return all.map((one) => !errors.has(one))
   }
 
   /** @throws Unless the item of an entry is in the queue after its rename. */
@@ -419,7 +480,7 @@ export class Intake {
   async #find({ name, key }: Pushed): Promise<Buffer | undefined> {
     const { layout } = this.#context.directory
     const { encode } = this.#context.settings
-    const isOfMany = this.#retried.has(hashOf(key)) || (await claimKindOf(layout)) === 'rename'
+    const isOfMany = this.#retried.has(hashOf(key)) || claimKindSync(layout) === 'rename'
     if (isOfMany) {
       const found = await this.#staging.find(name)
       if (found === undefined) return undefined
@@ -510,8 +571,8 @@ export class Intake {
     })
   }
 
-  async #unstage(staged: RawName | undefined): Promise<void> {
-    if (staged === undefined || this.#isClosed) return
+  async #unstage(staged: Pushed['staged']): Promise<void> {
+    if (typeof staged !== 'string' || this.#isClosed) return
     await this.#staging.remove(staged)
   }
 

@@ -5,12 +5,14 @@
  */
 import type { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import os from 'node:os'
 
-import { Place, native } from '../addon/native.js'
+import { type EnqueueResult, type ItemForm, Place, isFailure, native } from '../addon/native.js'
 import { isDeleted, placePath } from '../directory/layout.js'
 import { QueueDirectory } from '../directory/open-directory.js'
 import { pullQuietly } from '../directory/trigger.js'
 import { Enqueuer } from '../enqueue/enqueuer.js'
+import { itemFormOf } from '../enqueue/item-form.js'
 import type { FsqError } from '../errors/classes.js'
 import { Finder, type FoundItem } from '../inspect/find.js'
 import { isFile } from '../inspect/names.js'
@@ -21,6 +23,7 @@ import { type RawName, bytePath } from '../name/charset.js'
 import type { Settings } from '../settings.js'
 import type { ReceivedLayout } from './layout.js'
 
+const { EEXIST } = os.constants.errno
 /** Directories of the staging handle; see {@link ReceivedLayout.staging}. */
 const STAGED = Place.queue
 const WAITING = Place.done
@@ -31,15 +34,18 @@ export class Staging {
   readonly directory: QueueDirectory
   /** Builds items in staged/, under names of its own. */
   readonly enqueuer: Enqueuer
+  readonly #settings: Settings
   readonly #path: string
   readonly #pulls: boolean
   readonly #finder: Finder
+  #form: ItemForm | undefined
 
   constructor({ directory, settings, reporter }: ItemContext, received: ReceivedLayout) {
     // The sender forgets what is acknowledged, so it is durable in any case. Names go through as bytes.
     const staging: Settings = { ...settings, durability: 'enqueue', charset: 'latin-1', useTrigger: false }
     this.directory = new QueueDirectory(received.staging, staging)
     this.enqueuer = new Enqueuer(this.directory, staging, reporter)
+    this.#settings = staging
     this.#path = received.stagedPath
     this.#pulls = settings.useTrigger
     this.#finder = new Finder(directory, staging, new Slices())
@@ -64,6 +70,44 @@ export class Staging {
 
   pathOf(name: RawName): Buffer {
     return bytePath(this.#path, name)
+  }
+
+  /**
+   * Builds items under these names, durably: all of them share one fsync. Each replaces a file that a dead receiver has left. The caller has
+   * the turn.
+   *
+   * @returns For each the error because of which it is not there.
+   */
+  async put(
+    names: readonly RawName[],
+    payloads: readonly Uint8Array[],
+  ): Promise<readonly (FsqError | undefined)[]> {
+    if (names.length === 0) return []
+    const results = await this.#build(names, payloads)
+    const taken = results.flatMap((result, index) => (errnoOf(result) === -EEXIST ? [index] : []))
+    if (taken.length > 0) {
+      const left = taken.map((index) => names[index] as RawName)
+      for (const name of left) await this.remove(name)
+      const again = await this.#build(
+        left,
+        taken.map((index) => payloads[index] as Uint8Array),
+      )
+      taken.forEach((index, position) => (results[index] = again[position] as EnqueueResult))
+    }
+    return Promise.all(
+      results.map(async (result, index) => {
+        if (!isFailure(result)) return undefined
+        // It is there, and not durable.
+        if (result.name !== undefined) await this.remove(names[index] as RawName)
+        return this.directory.error(result, 'build a received item in')
+      }),
+    )
+  }
+
+  async #build(names: readonly RawName[], payloads: readonly Uint8Array[]): Promise<EnqueueResult[]> {
+    this.#form ??= itemFormOf(this.#settings, true)
+    const [results] = await native.enqueue(await this.directory.open(), this.#form, names, payloads)
+    return [...results]
   }
 
   /** Removes a staged item. Harmless if it is gone. */
@@ -99,4 +143,8 @@ export class Staging {
     this.directory.close()
     this.directory.closeDescriptors()
   }
+}
+
+function errnoOf(result: EnqueueResult): number {
+  return isFailure(result) ? result.errno : 0
 }

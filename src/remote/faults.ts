@@ -65,8 +65,15 @@ export function faultOf(error: unknown): Fault {
   if (error instanceof QueueNameError || error instanceof QueueMissingError)
     return serverFault('no such queue')
   if (error instanceof NotAQueueError) return serverFault('the queue is broken')
-  if (error instanceof DiskFullError) return serverFault('the disk is full')
-  if (error instanceof PermissionError || error instanceof ReadOnlyError)
+  // Calls of node:fs reject by codes only.
+  const { code = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : {}
+  if (error instanceof DiskFullError || ['ENOSPC', 'EDQUOT'].includes(code))
+    return serverFault('the disk is full')
+  if (
+    error instanceof PermissionError ||
+    error instanceof ReadOnlyError ||
+    ['EACCES', 'EPERM', 'EROFS'].includes(code)
+  )
     return serverFault('permission denied')
   if (error instanceof TriggerError) return serverFault('the trigger cannot be pulled, or has no listener')
   return serverFault('the request could not be carried out')

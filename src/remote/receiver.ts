@@ -7,13 +7,14 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
+import { on } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { inspect } from 'node:util'
 
 import { OtherSize, type Report, SettingError, type SettingOverrides } from '../index.js'
-import { clearTimeout, setTimeout } from '../real-timers.js'
-import { Budget } from './budget.js'
+import { clearTimeout, performance, setTimeout } from '../real-timers.js'
+import { BodyBudget, type BodyShare } from './budget.js'
 import { Credentials } from './credentials.js'
 import { Code, Fault, briefly, faultOf, serverFault } from './faults.js'
 import { checkKeys, number } from './options.js'
@@ -24,8 +25,15 @@ const PATHS = ['/', '/RPC2']
 const TYPE = 'application/json-rpc'
 const KEEP_MS = 7 * 24 * 3600 * 1000
 const MIB = 1024 * 1024
+/** The most that a timer has. */
+const LONGEST_MS = 2 ** 31 - 1
+const CLOSING = 'The receiver is closing'
 /** The fewest bytes of a body that may come within its time. */
 const SLOWEST_BYTES = 4096
+/** How many chunks of a stream, of up to 64 KiB, are read ahead of the disk. */
+const AHEAD = 8
+/** How long a sender that writes on has to read its answer. */
+const LINGER_MS = 1000
 
 /** Limits of a receiver. */
 export interface ReceiverLimits {
@@ -41,8 +49,10 @@ export interface ReceiverLimits {
   readonly connections?: number | undefined
   /** Milliseconds within which the headers of a request have to come. Default: 10,000. */
   readonly headersTime?: number | undefined
-  /** Milliseconds within which at least 4,096 bytes of a body have to come, or its end. Default: 30,000. */
+  /** Milliseconds within which at least 4,096 bytes of a body have to come, or its end; and within which an answer has to be read. Default: 30,000. */
   readonly bodyTime?: number | undefined
+  /** Milliseconds that `close()` gives to bodies that are still coming. Default: 10,000. */
+  readonly closeTime?: number | undefined
 }
 
 /** Options of {@link receiver}. */
@@ -67,7 +77,7 @@ export interface PushReceiverOptions extends SettingOverrides {
   readonly onError?: ((message: string) => void) | undefined
 }
 
-const LIMITS = ['body', 'memory', 'contents', 'batch', 'connections', 'headersTime', 'bodyTime']
+const LIMITS = ['body', 'memory', 'contents', 'batch', 'connections', 'headersTime', 'bodyTime', 'closeTime']
 
 interface CheckedLimits {
   readonly body: number
@@ -77,14 +87,21 @@ interface CheckedLimits {
   readonly connections: number
   readonly headersTime: number
   readonly bodyTime: number
+  readonly closeTime: number
 }
 
 /** A handler of requests, made by {@link receiver}. */
 export interface PushReceiver {
   (request: IncomingMessage, response: ServerResponse): void
-  /** Sets the limits of connections and of time at the server, which no handler can keep by itself. */
+  /**
+   * Sets the limits of connections and of time at the server, which no handler can keep by itself. A server looks for late headers every 30
+   * seconds: its option `connectionsCheckingInterval` changes that.
+   */
   protect(server: Server): void
-  /** Answers nothing more, and resolves when the requests in flight are answered and all queues are closed. */
+  /**
+   * Answers nothing more, and resolves when the requests in flight are answered and all queues are closed. A request whose body has not come
+   * within `limits.closeTime` is given up.
+   */
   close(): Promise<void>
 }
 
@@ -121,10 +138,12 @@ class RequestHandler {
   readonly #targets: Targets
   readonly #credentials: Credentials | undefined
   readonly #limits: CheckedLimits
-  readonly #memory: Budget
+  readonly #memory: BodyBudget
   readonly #keep: number
   readonly #onError: (message: string) => void
   readonly #running = new Set<Promise<void>>()
+  /** Each gives up a body that is still coming. */
+  readonly #coming = new Set<(status: number, text: string) => void>()
   #isClosing = false
 
   constructor(options: PushReceiverOptions) {
@@ -135,7 +154,7 @@ class RequestHandler {
       throw new SettingError('queues', queues, "an array of names, or 'all'")
     this.#keep = number('keep', keep, KEEP_MS, 1000)
     this.#limits = checkedLimits(limits)
-    this.#memory = new Budget(this.#limits.memory)
+    this.#memory = new BodyBudget(this.#limits.memory)
     this.#onError = onError ?? warn
     this.#credentials =
       credentials === undefined ? undefined : new Credentials(readFileSync(credentials, 'utf8'))
@@ -157,7 +176,11 @@ class RequestHandler {
 
   async close(): Promise<void> {
     this.#isClosing = true
+    const timer = setTimeout(() => {
+      for (const giveUp of this.#coming) giveUp(503, CLOSING)
+    }, this.#limits.closeTime)
     while (this.#running.size > 0) await Promise.all(this.#running)
+    clearTimeout(timer)
     await this.#targets.close()
   }
 
@@ -170,10 +193,13 @@ class RequestHandler {
     this.#running.add(running)
     await running
     this.#running.delete(running)
+    if (response.writableFinished || response.destroyed) return
+    const timer = setTimeout(() => response.destroy(), this.#limits.bodyTime).unref()
+    response.once('close', () => clearTimeout(timer))
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (this.#isClosing) return refuse(request, response, 503, 'The receiver is closing')
+    if (this.#isClosing) return refuse(request, response, 503, CLOSING)
     if (request.method !== 'POST' && request.method !== 'PUT')
       return refuse(request, response, 501, `Unsupported method ('${request.method ?? ''}')`)
     const target = targetOf(request.url ?? '')
@@ -193,10 +219,10 @@ class RequestHandler {
   }
 
   async #call(request: IncomingMessage, response: ServerResponse, size: number): Promise<void> {
-    await this.#memory.take(size)
+    const share = this.#memory.begin(size)
     let text: string
     try {
-      const body = await this.#whole(request, size)
+      const body = await this.#whole(request, response, size, share)
       text = await answerTo(body, {
         targets: this.#targets,
         about: { put: true, keep: this.#keep },
@@ -204,9 +230,9 @@ class RequestHandler {
         onError: (error) => this.#note(error),
       })
     } finally {
-      this.#memory.giveBack(size)
+      share.end()
     }
-    send(response, 200, text)
+    send(request, response, 200, text)
   }
 
   async #put(
@@ -215,47 +241,72 @@ class RequestHandler {
     { queue, name }: PutTarget,
     size: number,
   ): Promise<void> {
-    const chunks = this.#body(request)
+    const chunks = this.#body(request, response, readAhead(request))
     try {
       await this.#targets.take(queue, name, { size, chunks })
     } catch (error) {
       if (request.destroyed && !request.complete) throw error
       this.#note(error)
       const fault = faultOf(error)
-      // What has not been read would be taken for the next request.
-      if (!request.complete) response.setHeader('Connection', 'close')
-      send(response, fault.code === Code.server ? 500 : 422, failure(fault, null))
-      request.resume()
+      send(request, response, fault.code === Code.server ? 500 : 422, failure(fault, null))
       return
     }
-    send(response, 200, success(name.toString(), null))
+    send(request, response, 200, success(name.toString(), null))
   }
 
-  async #whole(request: IncomingMessage, size: number): Promise<Uint8Array> {
+  async #whole(
+    request: IncomingMessage,
+    response: ServerResponse,
+    size: number,
+    share: BodyShare,
+  ): Promise<Uint8Array> {
     const chunks: Uint8Array[] = []
-    for await (const chunk of this.#body(request)) chunks.push(chunk)
+    // After an error, the sender still gets its answer.
+    const coming = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
+    for await (const chunk of this.#body(request, response, coming)) {
+      await share.grow(chunk.byteLength)
+      chunks.push(chunk)
+    }
     const body = Buffer.concat(chunks)
     if (body.length !== size) throw serverFault('the request was cut short')
     return body
   }
 
   /** The body, unless it comes too slowly. */
-  async *#body(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#body(
+    request: IncomingMessage,
+    response: ServerResponse,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const giveUp = (status: number, text: string): void => {
+      if (response.headersSent) return
+      writeLast(response, status, 'text/plain', text)
+      const end = (): void => void request.destroy(new Error(text))
+      const timer = setTimeout(end, LINGER_MS)
+      request.once('close', () => clearTimeout(timer))
+      response.end(end)
+    }
     let left = SLOWEST_BYTES
-    const arm = (): NodeJS.Timeout =>
-      setTimeout(() => request.destroy(new Error('The body came too slowly')), this.#limits.bodyTime)
+    let time = this.#limits.bodyTime
+    let begun = performance.now()
+    const arm = (): NodeJS.Timeout => setTimeout(() => giveUp(408, 'The body came too slowly'), time)
     let timer = arm()
+    this.#coming.add(giveUp)
     try {
-      for await (const chunk of request as AsyncIterable<Uint8Array>) {
+      for await (const chunk of chunks) {
+        clearTimeout(timer)
+        time -= performance.now() - begun
         left -= chunk.byteLength
         if (left <= 0) {
-          clearTimeout(timer)
           left = SLOWEST_BYTES
-          yield chunk
-          timer = arm()
-        } else yield chunk
+          time = this.#limits.bodyTime
+        }
+        yield chunk
+        begun = performance.now()
+        timer = arm()
       }
     } finally {
+      this.#coming.delete(giveUp)
       clearTimeout(timer)
     }
   }
@@ -266,6 +317,14 @@ class RequestHandler {
     const { code, message } = faultOf(error)
     if (!isRefusal(code, message)) this.#onError(`a request failed: ${briefly(error)}`)
   }
+}
+
+/** The chunks of a stream. Some are read while the disk is busy. An end before the last one leaves the request alone, so that it can be answered. */
+async function* readAhead(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
+  // It would never say so again.
+  if (request.destroyed) throw new Error('The connection is closed')
+  const events = on(request, 'data', { close: ['end'], highWaterMark: AHEAD, lowWaterMark: 1 })
+  for await (const [chunk] of events as AsyncIterable<[Uint8Array]>) yield chunk
 }
 
 interface PutTarget {
@@ -296,17 +355,37 @@ function percentDecoded(text: string): Buffer {
 
 /** Answers a request whose body is not read. */
 function refuse(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
-  response.setHeader('Connection', 'close')
-  response.setHeader('Content-Type', 'text/plain')
-  response.writeHead(status, { 'Content-Length': Buffer.byteLength(text) })
-  response.end(text)
-  // A sender that writes on gets the answer all the same; the server closes the connection after it.
-  request.resume()
+  writeLast(response, status, 'text/plain', text)
+  linger(request, response)
 }
 
-function send(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'Content-Type': TYPE, 'Content-Length': Buffer.byteLength(text) })
-  response.end(text)
+function send(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
+  if (request.complete) {
+    response.writeHead(status, { 'Content-Type': TYPE, 'Content-Length': Buffer.byteLength(text) })
+    response.end(text)
+    return
+  }
+  // What has not been read would be taken for the next request.
+  writeLast(response, status, TYPE, text)
+  linger(request, response)
+}
+
+/** Writes the answer to the last request of a connection, which its end closes. */
+function writeLast(response: ServerResponse, status: number, type: string, text: string): void {
+  const length = Buffer.byteLength(text)
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': length, Connection: 'close' })
+  response.write(text)
+}
+
+/** Ends an answer a moment later if its sender writes on: a close of the connection would take the answer away from it. */
+function linger(request: IncomingMessage, response: ServerResponse): void {
+  const end = (): void => void response.end()
+  const timer = setTimeout(end, LINGER_MS)
+  request.once('close', () => {
+    clearTimeout(timer)
+    end()
+  })
+  request.resume()
 }
 
 function checkedLimits(limits: ReceiverLimits): CheckedLimits {
@@ -318,8 +397,9 @@ function checkedLimits(limits: ReceiverLimits): CheckedLimits {
     contents: number('limits.contents', limits.contents, 2 ** 53 - 1, 0),
     batch: number('limits.batch', limits.batch, 1000, 1),
     connections: number('limits.connections', limits.connections, 1024, 1),
-    headersTime: number('limits.headersTime', limits.headersTime, 10_000, 1),
-    bodyTime: number('limits.bodyTime', limits.bodyTime, 30_000, 1),
+    headersTime: number('limits.headersTime', limits.headersTime, 10_000, 1, LONGEST_MS),
+    bodyTime: number('limits.bodyTime', limits.bodyTime, 30_000, 1, LONGEST_MS),
+    closeTime: number('limits.closeTime', limits.closeTime, 10_000, 0, LONGEST_MS),
   }
 }
 

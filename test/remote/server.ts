@@ -39,7 +39,7 @@ export async function serve(
     : await Queue.install('q', { root })
   const errors: string[] = []
   const handler = receiver({ queues: ['q'], root, onError: (text) => errors.push(text), ...options })
-  const server = http.createServer(handler)
+  const server = http.createServer({ connectionsCheckingInterval: 100 }, handler)
   handler.protect(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

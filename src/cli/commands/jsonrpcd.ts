@@ -21,6 +21,7 @@ const SOCKET_MODE = 0o660
 const SECRET_MODE = 0o600
 const BACKLOG = 511
 const CHECK_MS = 5000
+const HANDSHAKE_MS = 10_000
 const HIGHEST_PORT = 65_535
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 const UNIX = /^unix:(?:\/\/)?(\/.+)$/
@@ -44,7 +45,8 @@ export const help = `Usage: fsq jsonrpcd [option ...] host port [queue ...]
 
 Takes the items that fsq push brings, each once, and answers when an item
 survives a power cut. Only the queues named are filled; default: all queues
-below the root. Runs until SIGTERM, and ends what it has begun.
+below the root. Runs until SIGTERM, and answers what has begun: what is
+still coming ten seconds later is given up.
 
       --credentials=FILE  who may push. Without it, host is a loopback address
       --add-user=NAME     adds a user to that file; the password is read from
@@ -165,7 +167,8 @@ async function makeServer(handler: RequestListener, tls: Tls | undefined): Promi
   if (tls === undefined) return (await import('node:http')).createServer(options, handler)
   const { createServer } = await import('node:https')
   const isAsked = tls.ca !== undefined
-  return createServer({ ...options, ...tls, requestCert: isAsked, rejectUnauthorized: isAsked }, handler)
+  const asked = { requestCert: isAsked, rejectUnauthorized: isAsked }
+  return createServer({ ...options, ...tls, ...asked, handshakeTimeout: HANDSHAKE_MS }, handler)
 }
 
 async function addUser(given: Arguments): Promise<number> {
