@@ -191,7 +191,8 @@ export async function vreenqueue(
   checkOptions('vreenqueue', own, ['srcQueue', 'link', 'toHosts', 'allHosts'])
   const settings = resolveSettings(overrides)
   const isLinked = own.link === true
-  if (item instanceof WorkItem) return give(await outgoingOf(item, isLinked), queues, own, settings)
+  if (item instanceof WorkItem)
+    return item.whileRead(async () => give(await outgoingOf(item, isLinked), queues, own, settings))
   const { srcQueue } = own
   if (typeof srcQueue !== 'string')
     throw new SettingError('srcQueue', srcQueue, 'the name of the queue that the item waits in')

@@ -101,6 +101,14 @@ function checked(options: DistributeOptions): DistributeOptions {
 /** An item of the queue on its way. */
 type Sent = Outgoing & { readonly item: WorkItem }
 
+/** Runs calls that read from the descriptors of items. These stay open meanwhile, also if the handle of the queue is closed. */
+async function whileOpen<Result>(
+  [first, ...others]: readonly WorkItem[],
+  run: () => Promise<Result>,
+): Promise<Result> {
+  return first === undefined ? run() : first.whileRead(async () => whileOpen(others, run))
+}
+
 /** One distribution. */
 class Run {
   readonly #context: ItemContext
@@ -185,35 +193,54 @@ class Run {
 
   async #give(batch: readonly WorkItem[]): Promise<void> {
     const delivered = await this.#findDelivered()
-    const outgoing: readonly Sent[] = await Promise.all(
-      batch.map(async (item) => ({ item, ...(await outgoingOf(item, this.#options.link === true)) })),
-    )
     const isLeft = new Set<WorkItem>()
-    let given = 0
-    await Promise.all(
-      this.#copiers.map(async (copier) => {
-        const known = delivered.get(copier.layout.path)
-        const isKnown = ({ item }: Sent): boolean => known?.has(item.rawKey) === true
-        const missing =
-          known === undefined || known.size === 0 ? outgoing : outgoing.filter((one) => !isKnown(one))
-        const keep = (sent: Sent | undefined, problem: FsqError): void => {
-          if (sent !== undefined) isLeft.add(sent.item)
-          const { name } = copier.layout
-          if (!this.#errors.has(name)) this.#errors.set(name, problem)
-        }
-        const problems = await copier.give(missing)
-        problems.forEach((problem, index) => {
-          if (problem === undefined) given++
-          else keep(missing[index], problem)
-        })
-        for (const one of outgoing) {
-          const problem = known?.get(one.item.rawKey) === true ? await copier.compare(one) : undefined
-          if (problem !== undefined) keep(one, problem)
-        }
-      }),
-    )
+    const given = await whileOpen(batch, async () => {
+      const outgoing: readonly Sent[] = await Promise.all(
+        batch.map(async (item) => ({ item, ...(await outgoingOf(item, this.#options.link === true)) })),
+      )
+      // Not all(): no copy may still read when the descriptors are closed.
+      const outcomes = await Promise.allSettled(
+        this.#copiers.map(async (copier) =>
+          this.#giveTo(copier, outgoing, delivered.get(copier.layout.path), isLeft),
+        ),
+      )
+      let sum = 0
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') throw outcome.reason
+        sum += outcome.value
+      }
+      return sum
+    })
     await Promise.all(batch.map(async (item) => this.#settle(item, isLeft.has(item))))
     if (given > 0 && this.#options.trigger === true) this.#pull()
+  }
+
+  /** @returns How many items the host has got. */
+  async #giveTo(
+    copier: Copier,
+    outgoing: readonly Sent[],
+    known: ReadonlyMap<string, boolean> | undefined,
+    isLeft: Set<WorkItem>,
+  ): Promise<number> {
+    let given = 0
+    const isKnown = ({ item }: Sent): boolean => known?.has(item.rawKey) === true
+    const missing =
+      known === undefined || known.size === 0 ? outgoing : outgoing.filter((one) => !isKnown(one))
+    const keep = (sent: Sent | undefined, problem: FsqError): void => {
+      if (sent !== undefined) isLeft.add(sent.item)
+      const { name } = copier.layout
+      if (!this.#errors.has(name)) this.#errors.set(name, problem)
+    }
+    const problems = await copier.give(missing)
+    problems.forEach((problem, index) => {
+      if (problem === undefined) given++
+      else keep(missing[index], problem)
+    })
+    for (const one of outgoing) {
+      const problem = known?.get(one.item.rawKey) === true ? await copier.compare(one) : undefined
+      if (problem !== undefined) keep(one, problem)
+    }
+    return given
   }
 
   async #settle(item: WorkItem, isLeft: boolean): Promise<void> {

@@ -147,6 +147,11 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
     return this.#claim.lendLater()
   }
 
+  /** @internal Runs a call that reads from {@link fd}. A finish, a release and {@link Queue.close} close the descriptor after it. */
+  async whileRead<Result>(read: () => Promise<Result>): Promise<Result> {
+    return this.#claim.read(read)
+  }
+
   /** Whether this object still has the claim on the item. */
   get claimed(): boolean {
     return this.#claim.isUsable

@@ -13,6 +13,7 @@ import {
   QueueNotEmptyError,
 } from '../../src/index.js'
 import { until } from '../support/child.js'
+import { onLinux } from '../support/needs.js'
 import { errorOf, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
@@ -229,6 +230,38 @@ test.each([0, 5, 70_000, 3_000_000])(
     expect(fs.statSync(hostAt('h1', 'queue', linked)).nlink).toBe(3)
   },
 )
+
+onLinux.each(['lock', 'rename'] as const)(
+  'a handle that is closed while a host gets a copy gives it the whole item, or nothing: %s',
+  async (claims) => {
+    const queue = await bed.install({ addHosts: ['h1'], claims, durability: 'none' })
+    const contents = Buffer.alloc(100_000_000, 'A')
+    const id = await queue.enqueue(contents)
+    fs.writeFileSync(bed.path('other'), Buffer.alloc(contents.length, 'B'))
+    const ended = errorOf(async () => queue.distribute())
+    const copy = bed.path('q', 'hosts', 'h1', 'tmp/')
+    await until('the copy has begun', () => openFiles().some((file) => file.startsWith(copy)))
+    const closed = queue.close()
+    // A descriptor that is closed too early is one of these next.
+    for (let count = 0; count < 30; count++) bed.descriptor(bed.path('other'))
+    await Promise.all([ended, closed])
+    const files = fs.readdirSync(hostAt('h1', 'queue'))
+    for (const file of files) expect(fs.readFileSync(hostAt('h1', 'queue', file)).equals(contents)).toBe(true)
+    const other = bed.open()
+    await other.distribute()
+    expect(fs.readFileSync(hostAt('h1', 'queue', id)).equals(contents)).toBe(true)
+  },
+)
+
+function openFiles(): readonly string[] {
+  return fs.readdirSync('/proc/self/fd').flatMap((descriptor) => {
+    try {
+      return [fs.readlinkSync(`/proc/self/fd/${descriptor}`)]
+    } catch {
+      return []
+    }
+  })
+}
 
 test('two distributions at once give each host each item once', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2'] })
