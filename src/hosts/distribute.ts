@@ -158,6 +158,7 @@ class Run {
       const sending: Promise<void> = this.#give(batch)
         .catch((error: unknown) => {
           failures.push(error)
+          for (const item of batch) item.release()
         })
         .finally(() => {
           inFlight.delete(sending)
@@ -219,10 +220,11 @@ class Run {
   async #giveTo(
     copier: Copier,
     outgoing: readonly Sent[],
-    known: ReadonlyMap<string, boolean> | undefined,
+    looked: ReadonlyMap<string, boolean> | FsqError | undefined,
     isLeft: Set<WorkItem>,
   ): Promise<number> {
     let given = 0
+    const known = looked instanceof FsqError ? undefined : looked
     const isKnown = ({ item }: Sent): boolean => known?.has(item.rawKey) === true
     const missing =
       known === undefined || known.size === 0 ? outgoing : outgoing.filter((one) => !isKnown(one))
@@ -231,7 +233,7 @@ class Run {
       const { name } = copier.layout
       if (!this.#errors.has(name)) this.#errors.set(name, problem)
     }
-    const problems = await copier.give(missing)
+    const problems = looked instanceof FsqError ? missing.map(() => looked) : await copier.give(missing)
     problems.forEach((problem, index) => {
       if (problem === undefined) given++
       else keep(missing[index], problem)

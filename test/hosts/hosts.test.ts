@@ -203,6 +203,30 @@ test('another item of the same name at a host is an error, and nothing is replac
   expect(fs.readFileSync(hostAt('h1', 'queue', id), 'utf8')).toBe('yours')
 })
 
+test('a host that cannot be looked at keeps the items in queue/, and the others get their copies', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'] })
+  await queue.enqueue('x')
+  fs.rmdirSync(hostAt('h1', 'done'))
+  fs.symlinkSync('done', hostAt('h1', 'done'))
+  for (const attempt of [1, 2]) {
+    const { distributed, left, errors } = await queue.distribute()
+    expect({ attempt, distributed, left }).toEqual({ attempt, distributed: 0, left: 1 })
+    expect([...errors.keys()]).toEqual(['h1'])
+    expect(errors.get('h1')?.code).toBe('ERR_FSQ_FILE_SYSTEM')
+  }
+  expect(fs.readdirSync(hostAt('h2', 'queue'))).toHaveLength(1)
+})
+
+test('a distribution that ends with an error keeps no item claimed', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  await queue.enqueue('x')
+  const claimed = bed.path('q', 'claimed')
+  fs.symlinkSync('claimed', claimed)
+  expect(await errorOf(async () => queue.distribute())).toBeInstanceOf(fsq.FileSystemError)
+  fs.rmSync(claimed)
+  expect(await queue.distribute()).toMatchObject({ distributed: 1, left: 0 })
+})
+
 test('without hosts, or with one that there is not, nothing moves', async () => {
   const queue = await bed.install()
   await queue.enqueue('x')
