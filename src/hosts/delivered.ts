@@ -45,8 +45,10 @@ export async function findDelivered(
   const wait = (raw: RawName): void => {
     waiting.set(itemKey(raw, encode), raw)
   }
+  // Twice, as other workers may claim an item and give it back meanwhile.
   await namesIn(queue, Place.queue, wait)
   for (const { raw } of await claimedIn(queue.claimedPath)) wait(raw)
+  await namesIn(queue, Place.queue, wait)
   const delivered = new Map<string, ReadonlyMap<string, boolean> | FsqError>()
   for (const host of hosts) {
     const found = await findIn(host, waiting, encode).catch((error: unknown) => {

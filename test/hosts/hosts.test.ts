@@ -1,8 +1,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { expect, test } from '@jest/globals'
+import { expect, jest, test } from '@jest/globals'
 
+import { hostLayoutOf, layoutOf } from '../../src/directory/layout.js'
+import { findDelivered } from '../../src/hosts/delivered.js'
 import * as fsq from '../../src/index.js'
 import type { Queue } from '../../src/index.js'
 import {
@@ -12,6 +14,7 @@ import {
   QueueNameError,
   QueueNotEmptyError,
 } from '../../src/index.js'
+import { itemKey } from '../../src/name/item-name.js'
 import { until } from '../support/child.js'
 import { onLinux } from '../support/needs.js'
 import { errorOf, useTestBed } from '../support/queue.js'
@@ -215,6 +218,26 @@ test('a host that cannot be looked at keeps the items in queue/, and the others 
     expect(errors.get('h1')?.code).toBe('ERR_FSQ_FILE_SYSTEM')
   }
   expect(fs.readdirSync(hostAt('h2', 'queue'))).toHaveLength(1)
+})
+
+test('an item that another worker gives back during the look is not given to its hosts again', async () => {
+  const queue = await bed.install({ addHosts: ['h1'], claims: 'rename' })
+  const id = await queue.enqueue('x')
+  fs.writeFileSync(hostAt('h1', 'done', id), 'x')
+  const waiting = bed.path('q', 'queue')
+  const opendir = jest.spyOn(fs.promises, 'opendir')
+  // The first look sees queue/ without the item, and claimed/ after it.
+  opendir.mockImplementationOnce(async () => fs.promises.opendir(bed.path('q', 'tmp')))
+  try {
+    const { settings } = queue
+    const layout = layoutOf('q', settings)
+    const host = hostLayoutOf(layout, 'h1', settings)
+    const delivered = await findDelivered(layout, [host], settings)
+    expect(opendir.mock.calls[0]?.[0]).toBe(waiting)
+    expect(delivered.get(host.path)).toEqual(new Map([[itemKey(id, '%'), false]]))
+  } finally {
+    opendir.mockRestore()
+  }
 })
 
 test('a distribution that ends with an error keeps no item claimed', async () => {
