@@ -334,8 +334,16 @@ export class Claims {
       if (claim.isRename) this.#giveBack(claim, due)
       else native.release([claim.number])
     }
-    if (reads === undefined) release()
-    else void reads.then(release)
+    if (reads === undefined) {
+      release()
+      return
+    }
+    // A give-back needs the handle of the queue, so its close waits for the reads before it.
+    if (claim.isRename) this.inFlight.begin()
+    void reads.then(() => {
+      release()
+      if (claim.isRename) this.inFlight.end()
+    })
   }
 
   /** Releases files that were claimed for no item. */

@@ -150,6 +150,21 @@ describe('the close of the handle', () => {
     expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, done: ids.toSorted() }, []])
   })
 
+  test.each(['', 'and a release that waits for them'])(
+    'waits for the reads in flight %s',
+    async (isReleased) => {
+      const queue = await installRename(bed)
+      const large = Buffer.alloc(4_000_000, 'x')
+      const id = await queue.enqueue(large)
+      const item = await takeOne(queue)
+      const read = item.bytes()
+      if (isReleased) item.release()
+      await queue.close()
+      expect((await read).equals(large)).toBe(true)
+      expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, queue: [id] }, []])
+    },
+  )
+
   test('while a handler runs: the handler ends, and so does its item', async () => {
     const queue = await installRename(bed)
     const [id = ''] = await queue.enqueueMany([{ data: 'a' }])
