@@ -94,9 +94,14 @@ export class Claim {
     return this.file.descriptor < 0
   }
 
-  /** The directory in claimed/ that the item of a claim by rename is in. */
-  get worker(): RawName {
-    return native.workerName(this.handle) ?? ''
+  /** The directory in claimed/ that the item of a claim by rename is in. `undefined`: this handle has none any more. */
+  get worker(): RawName | undefined {
+    try {
+      return native.workerName(this.handle)
+    } catch {
+      // The handle is closed.
+      return undefined
+    }
   }
 
   /** Opens the item of a claim by rename. The caller closes the descriptor. */

@@ -111,8 +111,9 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   get path(): string {
     const { layout } = this.#context.directory
     const name = pathText(this.parsed.raw)
-    if (!this.#claim.isRename) return placePath(layout, Place.queue, name)
-    return path.join(layout.path, CLAIMED_DIRECTORY, pathText(this.#claim.worker), name)
+    const worker = this.#claim.isRename ? this.#claim.worker : undefined
+    if (worker === undefined) return placePath(layout, Place.queue, name)
+    return path.join(layout.path, CLAIMED_DIRECTORY, pathText(worker), name)
   }
 
   /**

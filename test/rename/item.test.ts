@@ -138,6 +138,7 @@ describe('the close of the handle', () => {
     expect(signal.reason).toBeInstanceOf(QueueClosedError)
     await expect(item.done()).rejects.toThrow(QueueClosedError)
     expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, queue: ids }, []])
+    expect(item.path).toBe(path.join(queue.paths.queue, item.id))
   })
 
   test('waits for the finishes in flight', async () => {
