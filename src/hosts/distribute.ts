@@ -69,6 +69,7 @@ export async function distribute(
   hooks: DistributeHooks = {},
 ): Promise<Distributed> {
   const { hosts: names, signal } = checked(options)
+  context.directory.checkOpen()
   const { layout } = context.directory
   const { settings } = context
   const hosts = await hostLayouts(layout, settings, names, hooks.onSkipped)
