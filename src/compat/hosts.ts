@@ -270,6 +270,10 @@ async function give(
   settings: Settings,
 ): Promise<string> {
   if (!Array.isArray(queues)) throw new SettingError('queues', queues, 'an array of the names of queues')
+  if (toHosts !== undefined && !Array.isArray(toHosts))
+    throw new SettingError('toHosts', toHosts, 'an array of the names of hosts')
+  checkFlag('allHosts', allHosts ?? false)
+  checkFlag('link', link ?? false)
   const targets: Layout[] = []
   for (const name of queues as readonly string[]) {
     const layout = layoutOf(name, settings)

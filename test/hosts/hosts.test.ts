@@ -350,6 +350,18 @@ test('items are put into other queues under their names', async () => {
   expect(fs.readFileSync(at('q2'), 'utf8')).toBe('dé')
 })
 
+test.each<object>([{ allHosts: 'no' }, { link: 1 }, { toHosts: 'h1' }])(
+  'an option of a wrong type puts an item nowhere: %j',
+  async (wrong) => {
+    const queue = await bed.install({ addHosts: ['h1'] })
+    await bed.install({}, 'q2')
+    const id = await queue.enqueue('x')
+    const options = { srcQueue: 'q', root: bed.root, ...wrong }
+    expect(await errorOf(async () => fsq.vreenqueue(id, ['q2'], options))).toBeInstanceOf(fsq.SettingError)
+    expect(fs.readdirSync(bed.path('q2', 'queue'))).toEqual([])
+  },
+)
+
 test('the functions of the first implementation', async () => {
   const settings = { root: bed.root }
   await bed.install()
