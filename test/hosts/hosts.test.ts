@@ -1,5 +1,7 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { expect, jest, test } from '@jest/globals'
 
@@ -17,7 +19,7 @@ import {
 import { itemKey } from '../../src/name/item-name.js'
 import { until } from '../support/child.js'
 import { onLinux } from '../support/needs.js'
-import { errorOf, useTestBed } from '../support/queue.js'
+import { errorOf, inProgram, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 
@@ -66,6 +68,24 @@ test('hosts are installed together with their queue, or not at all', async () =>
   const error = await failureOf(async () => bed.install({ addHosts: ['h1', 'a/b'] }, 'other'))
   expect(error).toBeInstanceOf(QueueNameError)
   expect(fs.existsSync(bed.path('other'))).toBe(false)
+})
+
+test('each directory of hosts is made durable when it has its entries', async () => {
+  // The 10 directories when they are made; then those that got entries: hosts/ and hosts/h1.
+  const [first, second] = await Promise.all(
+    [11, 12].map(async (call) =>
+      inProgram<string>(
+        `return Queue.install('q', { root: given, addHosts: ['h1'] }).then(() => '', (error) => error.path)`,
+        {
+          given: bed.root,
+          flags: ['--require', fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))],
+          env: { FSQ_FAULTS: `install.fsync#${call}=errno:${os.constants.errno.EIO}` },
+        },
+      ),
+    ),
+  )
+  expect([first, second].map((file) => file?.replace(/.*\.fsq-\w{6}/, ''))).toEqual(['/hosts', '/hosts/h1'])
+  expect(fs.readdirSync(bed.root)).toEqual([])
 })
 
 test('many processes may add hosts at once, also the first ones', async () => {
