@@ -786,13 +786,13 @@ export class Queue<out T extends Shape = Untyped> {
     if (force) for (const worker of workers) worker.abandon()
     this.#directory.close()
     await this.#context.claims.close()
-    await this.#directory.retireWorkers()
-    if (force || left.length === 0) this.#directory.closeDescriptors()
-    else
-      void Promise.all(workers.map(({ gone }) => gone)).then(async () => {
-        await this.#directory.retireWorkers()
-        this.#directory.closeDescriptors()
-      })
+    const retire = async (): Promise<void> => {
+      await this.#directory.retireWorkers()
+      this.#directory.closeDescriptors()
+    }
+    // The lock on the directory of this worker holds the items that are left, too.
+    if (force || left.length === 0) await retire()
+    else void Promise.all(workers.map(({ gone }) => gone)).then(retire)
   }
 
   /**

@@ -183,6 +183,29 @@ describe('the close of the handle', () => {
     await closed
     expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, done: [id] }, []])
   })
+
+  test('before a handler has ended: no other worker gets its item', async () => {
+    const queue = await installRename(bed)
+    const [id = ''] = await queue.enqueueMany([{ data: 'a' }])
+    let finish = (): void => undefined
+    const ends = new Promise<void>((resolve) => (finish = resolve))
+    let hasBegun = false
+    const worker = await queue.work(
+      async () => {
+        hasBegun = true
+        await ends
+      },
+      { grace: 0 },
+    )
+    await until('the handler runs', () => hasBegun)
+    await queue.close()
+    expect(await drain(bed.open())).toEqual([])
+    expect(claimedNames(queue)).toEqual([id])
+    finish()
+    await worker.gone
+    await until('the directory is removed', () => workerNames(queue).length === 0)
+    expect(contents(queue)).toEqual({ ...EMPTY, done: [id] })
+  })
 })
 
 describe.each([
