@@ -330,6 +330,27 @@ function openFiles(): readonly string[] {
   })
 }
 
+test.each(['none', 'enqueue', 'full'] as const)(
+  'with durability %s, a file is as durable as a copy before it gets another name',
+  async (durability) => {
+    const queue = await bed.install({ addHosts: ['h1'], durability })
+    const id = await queue.enqueue('x')
+    const open = jest.spyOn(fs.promises, 'open')
+    const link = jest.spyOn(fs.promises, 'link')
+    try {
+      expect(await queue.distribute({ link: true })).toMatchObject({ distributed: 1 })
+      const opened = open.mock.calls.findIndex(([file]) => file.toString() === bed.path('q', 'queue', id))
+      expect(opened >= 0).toBe(durability !== 'none')
+      expect(link).toHaveBeenCalledTimes(1)
+      const [before = 0] = link.mock.invocationCallOrder
+      if (opened >= 0) expect(open.mock.invocationCallOrder[opened]).toBeLessThan(before)
+    } finally {
+      open.mockRestore()
+      link.mockRestore()
+    }
+  },
+)
+
 test('two distributions at once give each host each item once', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2'] })
   await queue.enqueueMany(Array.from({ length: 300 }, (_, index) => ({ data: String(index) })))
