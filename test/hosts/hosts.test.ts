@@ -195,6 +195,14 @@ test('hidden names and files among the hosts are no hosts', async () => {
   ])
 })
 
+test('a link whose target is missing is skipped, and told', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  fs.symlinkSync('nowhere', hostAt('link'))
+  const skipped: string[] = []
+  await queue.distributeFor({}, { onSkipped: (file) => skipped.push(file) })
+  expect(skipped).toEqual([hostAt('link')])
+})
+
 test('an item that a host has under other tries, or has finished, is not given to it again', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2', 'h3'], maxTries: 0 })
   const id = await queue.enqueue('x')
