@@ -203,6 +203,17 @@ test('a link whose target is missing is skipped, and told', async () => {
   expect(skipped).toEqual([hostAt('link')])
 })
 
+test('a file among the hosts is not removed as a host, not even by force', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'] })
+  fs.writeFileSync(hostAt('notes'), 'mine')
+  fs.rmdirSync(hostAt('h1', 'tmp'))
+  expect(await errorOf(async () => queue.removeHost('notes', { force: true }))).toBeInstanceOf(
+    fsq.NotAQueueError,
+  )
+  await queue.removeHost('h1', { force: true })
+  expect(fs.readdirSync(hostAt()).toSorted()).toEqual(['h2', 'notes'])
+})
+
 test('an item that a host has under other tries, or has finished, is not given to it again', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2', 'h3'], maxTries: 0 })
   const id = await queue.enqueue('x')
