@@ -14,7 +14,7 @@ import { FsqError, SettingError } from '../errors/classes.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
 import type { WorkItem } from '../item/work-item.js'
-import { lock } from '../lock.js'
+import { type FileLock, lock } from '../lock.js'
 import { checkFlag, checkOptions, checkSignal } from '../options.js'
 import { type ScanOptions, scanQueue } from '../scan/options.js'
 import { Copier, type Outgoing, outgoingOf } from './copier.js'
@@ -73,17 +73,36 @@ export async function distribute(
   const { layout } = context.directory
   const { settings } = context
   const hosts = await hostLayouts(layout, settings, names, hooks.onSkipped)
-  const held = await lock(hostsPath(layout, settings), { signal }).catch((error: unknown) => {
-    // Some file systems lock no directories. Then the look is made again for each batch.
-    if (error instanceof FsqError) return undefined
-    throw error
-  })
+  const held = await lockHosts(context, signal)
   const run = new Run(context, hosts, options, hooks, held !== undefined)
   try {
     return await run.all(scans)
   } finally {
     run.close()
     held?.unlock()
+  }
+}
+
+/** Waits until no other process distributes, or until the handle of the queue is closed. */
+async function lockHosts(
+  { directory, settings }: ItemContext,
+  signal: AbortSignal | undefined,
+): Promise<FileLock | undefined> {
+  directory.checkOpen()
+  const closing = new AbortController()
+  const stopListening = directory.onClose(() => {
+    closing.abort(directory.closedError())
+  })
+  const signals = signal === undefined ? [closing.signal] : [closing.signal, signal]
+  try {
+    return await lock(hostsPath(directory.layout, settings), { signal: AbortSignal.any(signals) })
+  } catch (error) {
+    directory.checkOpen()
+    // Some file systems lock no directories. Then the look is made again for each batch.
+    if (error instanceof FsqError) return undefined
+    throw error
+  } finally {
+    stopListening()
   }
 }
 

@@ -370,6 +370,23 @@ test.each(['none', 'enqueue', 'full'] as const)(
   },
 )
 
+test('a distribution that waits for another one ends when the handle is closed, or at its signal', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  bed.lock(hostAt())
+  const reason = new Error('enough')
+  const stop = new AbortController()
+  const waits = [
+    errorOf(async () => queue.distribute({ signal: stop.signal })),
+    errorOf(async () => queue.distribute()),
+  ]
+  // Until then, both have begun to wait.
+  for (let count = 0; count < 10; count++) await queue.hosts()
+  stop.abort(reason)
+  expect(await waits[0]).toBe(reason)
+  await queue.close()
+  expect(await waits[1]).toBeInstanceOf(fsq.QueueClosedError)
+})
+
 test('two distributions at once give each host each item once', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2'] })
   await queue.enqueueMany(Array.from({ length: 300 }, (_, index) => ({ data: String(index) })))
