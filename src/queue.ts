@@ -683,6 +683,7 @@ export class Queue<out T extends Shape = Untyped> {
    * @throws {@link QueueMissingError}, {@link NotAQueueError} or a file system error.
    */
   async hosts(): Promise<string[]> {
+    this.#directory.checkOpen()
     return hostsOf(this.#layout, this.#settings)
   }
 
@@ -696,6 +697,7 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async addHost(name: string, options: AddHostOptions = {}): Promise<Queue<T>> {
     checkOptions('addHost', options, ['force'])
+    this.#directory.checkOpen()
     await addHost(this.#layout, name, this.#settings, options)
     return this.host(name)
   }
@@ -709,6 +711,7 @@ export class Queue<out T extends Shape = Untyped> {
    */
   async removeHost(name: string, options: UninstallOptions = {}): Promise<void> {
     checkOptions('removeHost', options, ['force'])
+    this.#directory.checkOpen()
     await removeHost(this.#layout, name, this.#settings, options)
   }
 
@@ -783,13 +786,13 @@ export class Queue<out T extends Shape = Untyped> {
     if (force) for (const worker of workers) worker.abandon()
     this.#directory.close()
     await this.#context.claims.close()
-    await this.#directory.retireWorkers()
-    if (force || left.length === 0) this.#directory.closeDescriptors()
-    else
-      void Promise.all(workers.map(({ gone }) => gone)).then(async () => {
-        await this.#directory.retireWorkers()
-        this.#directory.closeDescriptors()
-      })
+    const retire = async (): Promise<void> => {
+      await this.#directory.retireWorkers()
+      this.#directory.closeDescriptors()
+    }
+    // The lock on the directory of this worker holds the items that are left, too.
+    if (force || left.length === 0) await retire()
+    else void Promise.all(workers.map(({ gone }) => gone)).then(retire)
   }
 
   /**

@@ -127,6 +127,10 @@ describe('close', () => {
       trigger: async () => queue.trigger(),
       untrigger: async () => queue.untrigger(),
       triggerPull: async () => queue.triggerPull({ ignoreListener: true }),
+      hosts: async () => queue.hosts(),
+      addHost: async () => queue.addHost('h1'),
+      removeHost: async () => queue.removeHost('h1'),
+      distribute: async () => queue.distribute(),
       done: async () => item.done(),
       retry: async () => item.retry(),
     }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -47,6 +48,7 @@ class Installer {
   Failure MakeFile(const Installation::File& file);
   Failure MakeFifo(const Installation::Fifo& fifo);
   Failure SetAttributes(int fd, const std::string& path, mode_t mode) const;
+  Failure SyncParents() const;
   Failure Publish();
   Failure Replace();
   void RemoveHidden();
@@ -160,6 +162,22 @@ Failure Installer::MakeFifo(const Installation::Fifo& fifo) {
   return {};
 }
 
+// A directory was made durable before it got entries.
+Failure Installer::SyncParents() const {
+  for (const std::string& directory : plan_.directories) {
+    const bool is_parent = std::any_of(
+        plan_.directories.begin(), plan_.directories.end(),
+        [prefix = directory + "/"](const std::string& other) { return other.starts_with(prefix); });
+    if (!is_parent) continue;
+    const std::string path = JoinPath(JoinPath(plan_.root, plan_.hidden), directory);
+    const Descriptor made(
+        FSQ_CALL("install.opendir", ::openat(hidden_.get(), directory.c_str(), kOpenFlags)));
+    if (!made.valid()) return Failure{LastError(), "openat", path};
+    if (Failure failure = SyncDirectory("install.fsync", made.get(), path)) return failure;
+  }
+  return {};
+}
+
 Failure Installer::BuildHidden() {
   hidden_ = OpenMade(root_.get(), plan_.hidden);
   if (!hidden_.valid()) return FailureAt("openat", plan_.hidden);
@@ -177,6 +195,7 @@ Failure Installer::BuildHidden() {
   for (const Installation::Fifo& fifo : plan_.fifos) {
     if (Failure failure = MakeFifo(fifo)) return failure;
   }
+  if (Failure failure = SyncParents()) return failure;
   return SetAttributes(hidden_.get(), JoinPath(plan_.root, plan_.hidden), plan_.mode);
 }
 

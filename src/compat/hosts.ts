@@ -191,7 +191,8 @@ export async function vreenqueue(
   checkOptions('vreenqueue', own, ['srcQueue', 'link', 'toHosts', 'allHosts'])
   const settings = resolveSettings(overrides)
   const isLinked = own.link === true
-  if (item instanceof WorkItem) return give(await outgoingOf(item, isLinked), queues, own, settings)
+  if (item instanceof WorkItem)
+    return item.whileRead(async () => give(await outgoingOf(item, isLinked), queues, own, settings))
   const { srcQueue } = own
   if (typeof srcQueue !== 'string')
     throw new SettingError('srcQueue', srcQueue, 'the name of the queue that the item waits in')
@@ -269,6 +270,10 @@ async function give(
   settings: Settings,
 ): Promise<string> {
   if (!Array.isArray(queues)) throw new SettingError('queues', queues, 'an array of the names of queues')
+  if (toHosts !== undefined && !Array.isArray(toHosts))
+    throw new SettingError('toHosts', toHosts, 'an array of the names of hosts')
+  checkFlag('allHosts', allHosts ?? false)
+  checkFlag('link', link ?? false)
   const targets: Layout[] = []
   for (const name of queues as readonly string[]) {
     const layout = layoutOf(name, settings)

@@ -66,7 +66,14 @@ async function entriesOf(directory: string, queue: Layout): Promise<readonly str
 async function isHost(file: string): Promise<boolean | undefined> {
   return fs.stat(file).then(
     (info) => info.isDirectory(),
-    (error: unknown) => (codeOf(error) === 'ENOENT' ? undefined : false),
+    // A link whose target is missing is still an entry.
+    async (error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') return false
+      return fs.lstat(file).then(
+        () => false,
+        () => undefined,
+      )
+    },
   )
 }
 

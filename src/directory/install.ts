@@ -265,7 +265,12 @@ export async function uninstallQueue(
   checkFlag('force', force)
   const target = await realLayout(layout)
   // A host without all its directories cannot be worked, and nothing else removes it.
-  if (force && target.parent !== undefined && !(await hasAllPlaces(target)))
+  if (
+    force &&
+    target.parent !== undefined &&
+    (await isDirectory(target.path)) &&
+    !(await hasAllPlaces(target))
+  )
     return takeApart(target, settings, force)
   await checkIsQueue(target)
   // Checked before the queue is taken down, too, because that ends the loops of its workers, and a refusal must not

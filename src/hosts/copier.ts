@@ -112,11 +112,14 @@ export class Copier {
 
   async #linkOne(outgoing: Outgoing): Promise<FsqError | undefined> {
     const { directory = '', raw } = outgoing
+    const from = bytePath(directory, raw)
     const to = this.#pathOf(Place.queue, raw)
     try {
       for (const place of [Place.done, Place.fail])
         if (await isThere(this.#pathOf(place, raw))) return undefined
-      await fs.link(bytePath(directory, raw), to)
+      // Its producer may not have made the contents durable.
+      if (this.#settings.durability !== 'none') await syncFile(from)
+      await fs.link(from, to)
       return undefined
     } catch (error) {
       if (errnoOf(error) === -EEXIST) return this.compare(outgoing)
@@ -128,8 +131,7 @@ export class Copier {
   async #sync(): Promise<void> {
     const directory = placePath(this.layout, Place.queue)
     try {
-      const handle = await fs.open(directory)
-      await handle.sync().finally(async () => handle.close())
+      await syncFile(directory)
     } catch (error) {
       throw fileSystemError(
         failureOf(error, 'fsync', directory),
@@ -167,6 +169,13 @@ export class Copier {
     this.#form ??= itemFormOf(this.#settings, true)
     return this.#form
   }
+}
+
+/** @throws The error of a system call. */
+async function syncFile(file: string | Buffer): Promise<void> {
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+  const handle = await fs.open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  await handle.sync().finally(async () => handle.close())
 }
 
 async function isThere(file: Buffer): Promise<boolean> {

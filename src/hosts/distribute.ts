@@ -14,7 +14,7 @@ import { FsqError, SettingError } from '../errors/classes.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
 import type { WorkItem } from '../item/work-item.js'
-import { lock } from '../lock.js'
+import { type FileLock, lock } from '../lock.js'
 import { checkFlag, checkOptions, checkSignal } from '../options.js'
 import { type ScanOptions, scanQueue } from '../scan/options.js'
 import { Copier, type Outgoing, outgoingOf } from './copier.js'
@@ -69,20 +69,40 @@ export async function distribute(
   hooks: DistributeHooks = {},
 ): Promise<Distributed> {
   const { hosts: names, signal } = checked(options)
+  context.directory.checkOpen()
   const { layout } = context.directory
   const { settings } = context
   const hosts = await hostLayouts(layout, settings, names, hooks.onSkipped)
-  const held = await lock(hostsPath(layout, settings), { signal }).catch((error: unknown) => {
-    // Some file systems lock no directories. Then the look is made again for each batch.
-    if (error instanceof FsqError) return undefined
-    throw error
-  })
+  const held = await lockHosts(context, signal)
   const run = new Run(context, hosts, options, hooks, held !== undefined)
   try {
     return await run.all(scans)
   } finally {
     run.close()
     held?.unlock()
+  }
+}
+
+/** Waits until no other process distributes, or until the handle of the queue is closed. */
+async function lockHosts(
+  { directory, settings }: ItemContext,
+  signal: AbortSignal | undefined,
+): Promise<FileLock | undefined> {
+  directory.checkOpen()
+  const closing = new AbortController()
+  const stopListening = directory.onClose(() => {
+    closing.abort(directory.closedError())
+  })
+  const signals = signal === undefined ? [closing.signal] : [closing.signal, signal]
+  try {
+    return await lock(hostsPath(directory.layout, settings), { signal: AbortSignal.any(signals) })
+  } catch (error) {
+    directory.checkOpen()
+    // Some file systems lock no directories. Then the look is made again for each batch.
+    if (error instanceof FsqError) return undefined
+    throw error
+  } finally {
+    stopListening()
   }
 }
 
@@ -100,6 +120,14 @@ function checked(options: DistributeOptions): DistributeOptions {
 
 /** An item of the queue on its way. */
 type Sent = Outgoing & { readonly item: WorkItem }
+
+/** Runs calls that read from the descriptors of items. These stay open meanwhile, also if the handle of the queue is closed. */
+async function whileOpen<Result>(
+  [first, ...others]: readonly WorkItem[],
+  run: () => Promise<Result>,
+): Promise<Result> {
+  return first === undefined ? run() : first.whileRead(async () => whileOpen(others, run))
+}
 
 /** One distribution. */
 class Run {
@@ -150,6 +178,7 @@ class Run {
       const sending: Promise<void> = this.#give(batch)
         .catch((error: unknown) => {
           failures.push(error)
+          for (const item of batch) item.release()
         })
         .finally(() => {
           inFlight.delete(sending)
@@ -185,35 +214,55 @@ class Run {
 
   async #give(batch: readonly WorkItem[]): Promise<void> {
     const delivered = await this.#findDelivered()
-    const outgoing: readonly Sent[] = await Promise.all(
-      batch.map(async (item) => ({ item, ...(await outgoingOf(item, this.#options.link === true)) })),
-    )
     const isLeft = new Set<WorkItem>()
-    let given = 0
-    await Promise.all(
-      this.#copiers.map(async (copier) => {
-        const known = delivered.get(copier.layout.path)
-        const isKnown = ({ item }: Sent): boolean => known?.has(item.rawKey) === true
-        const missing =
-          known === undefined || known.size === 0 ? outgoing : outgoing.filter((one) => !isKnown(one))
-        const keep = (sent: Sent | undefined, problem: FsqError): void => {
-          if (sent !== undefined) isLeft.add(sent.item)
-          const { name } = copier.layout
-          if (!this.#errors.has(name)) this.#errors.set(name, problem)
-        }
-        const problems = await copier.give(missing)
-        problems.forEach((problem, index) => {
-          if (problem === undefined) given++
-          else keep(missing[index], problem)
-        })
-        for (const one of outgoing) {
-          const problem = known?.get(one.item.rawKey) === true ? await copier.compare(one) : undefined
-          if (problem !== undefined) keep(one, problem)
-        }
-      }),
-    )
+    const given = await whileOpen(batch, async () => {
+      const outgoing: readonly Sent[] = await Promise.all(
+        batch.map(async (item) => ({ item, ...(await outgoingOf(item, this.#options.link === true)) })),
+      )
+      // Not all(): no copy may still read when the descriptors are closed.
+      const outcomes = await Promise.allSettled(
+        this.#copiers.map(async (copier) =>
+          this.#giveTo(copier, outgoing, delivered.get(copier.layout.path), isLeft),
+        ),
+      )
+      let sum = 0
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') throw outcome.reason
+        sum += outcome.value
+      }
+      return sum
+    })
     await Promise.all(batch.map(async (item) => this.#settle(item, isLeft.has(item))))
     if (given > 0 && this.#options.trigger === true) this.#pull()
+  }
+
+  /** @returns How many items the host has got. */
+  async #giveTo(
+    copier: Copier,
+    outgoing: readonly Sent[],
+    looked: ReadonlyMap<string, boolean> | FsqError | undefined,
+    isLeft: Set<WorkItem>,
+  ): Promise<number> {
+    let given = 0
+    const known = looked instanceof FsqError ? undefined : looked
+    const isKnown = ({ item }: Sent): boolean => known?.has(item.rawKey) === true
+    const missing =
+      known === undefined || known.size === 0 ? outgoing : outgoing.filter((one) => !isKnown(one))
+    const keep = (sent: Sent | undefined, problem: FsqError): void => {
+      if (sent !== undefined) isLeft.add(sent.item)
+      const { name } = copier.layout
+      if (!this.#errors.has(name)) this.#errors.set(name, problem)
+    }
+    const problems = looked instanceof FsqError ? missing.map(() => looked) : await copier.give(missing)
+    problems.forEach((problem, index) => {
+      if (problem === undefined) given++
+      else keep(missing[index], problem)
+    })
+    for (const one of outgoing) {
+      const problem = known?.get(one.item.rawKey) === true ? await copier.compare(one) : undefined
+      if (problem !== undefined) keep(one, problem)
+    }
+    return given
   }
 
   async #settle(item: WorkItem, isLeft: boolean): Promise<void> {

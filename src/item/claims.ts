@@ -94,9 +94,14 @@ export class Claim {
     return this.file.descriptor < 0
   }
 
-  /** The directory in claimed/ that the item of a claim by rename is in. */
-  get worker(): RawName {
-    return native.workerName(this.handle) ?? ''
+  /** The directory in claimed/ that the item of a claim by rename is in. `undefined`: this handle has none any more. */
+  get worker(): RawName | undefined {
+    try {
+      return native.workerName(this.handle)
+    } catch {
+      // The handle is closed.
+      return undefined
+    }
   }
 
   /** Opens the item of a claim by rename. The caller closes the descriptor. */
@@ -334,8 +339,16 @@ export class Claims {
       if (claim.isRename) this.#giveBack(claim, due)
       else native.release([claim.number])
     }
-    if (reads === undefined) release()
-    else void reads.then(release)
+    if (reads === undefined) {
+      release()
+      return
+    }
+    // A give-back needs the handle of the queue, so its close waits for the reads before it.
+    if (claim.isRename) this.inFlight.begin()
+    void reads.then(() => {
+      release()
+      if (claim.isRename) this.inFlight.end()
+    })
   }
 
   /** Releases files that were claimed for no item. */

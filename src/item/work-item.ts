@@ -111,8 +111,9 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   get path(): string {
     const { layout } = this.#context.directory
     const name = pathText(this.parsed.raw)
-    if (!this.#claim.isRename) return placePath(layout, Place.queue, name)
-    return path.join(layout.path, CLAIMED_DIRECTORY, pathText(this.#claim.worker), name)
+    const worker = this.#claim.isRename ? this.#claim.worker : undefined
+    if (worker === undefined) return placePath(layout, Place.queue, name)
+    return path.join(layout.path, CLAIMED_DIRECTORY, pathText(worker), name)
   }
 
   /**
@@ -145,6 +146,11 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   async openFd(): Promise<number> {
     this.#claim.check('use the descriptor of')
     return this.#claim.lendLater()
+  }
+
+  /** @internal Runs a call that reads from {@link fd}. A finish, a release and {@link Queue.close} close the descriptor after it. */
+  async whileRead<Result>(read: () => Promise<Result>): Promise<Result> {
+    return this.#claim.read(read)
   }
 
   /** Whether this object still has the claim on the item. */

@@ -114,8 +114,9 @@ export class BackMoves {
         return to
       }
     } catch (error) {
-      // If this fails, too, the next worker puts the item back in queue/.
-      await fs.rename(held, from).catch(() => undefined)
+      // If this fails, too, or another item has the name by now, the next worker puts the item back in queue/.
+      const isBack = await link(held, from).catch(() => false)
+      if (isBack) await fs.unlink(held).catch(() => undefined)
       throw refused(this.#layout, raw, error)
     }
     throw refused(this.#layout, raw)

@@ -1,8 +1,12 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 
-import { expect, test } from '@jest/globals'
+import { expect, jest, test } from '@jest/globals'
 
+import { hostLayoutOf, layoutOf } from '../../src/directory/layout.js'
+import { findDelivered } from '../../src/hosts/delivered.js'
 import * as fsq from '../../src/index.js'
 import type { Queue } from '../../src/index.js'
 import {
@@ -12,8 +16,10 @@ import {
   QueueNameError,
   QueueNotEmptyError,
 } from '../../src/index.js'
+import { itemKey } from '../../src/name/item-name.js'
 import { until } from '../support/child.js'
-import { errorOf, useTestBed } from '../support/queue.js'
+import { onLinux } from '../support/needs.js'
+import { errorOf, inProgram, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 
@@ -62,6 +68,24 @@ test('hosts are installed together with their queue, or not at all', async () =>
   const error = await failureOf(async () => bed.install({ addHosts: ['h1', 'a/b'] }, 'other'))
   expect(error).toBeInstanceOf(QueueNameError)
   expect(fs.existsSync(bed.path('other'))).toBe(false)
+})
+
+test('each directory of hosts is made durable when it has its entries', async () => {
+  // The 10 directories when they are made; then those that got entries: hosts/ and hosts/h1.
+  const [first, second] = await Promise.all(
+    [11, 12].map(async (call) =>
+      inProgram<string>(
+        `return Queue.install('q', { root: given, addHosts: ['h1'] }).then(() => '', (error) => error.path)`,
+        {
+          given: bed.root,
+          flags: ['--require', fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))],
+          env: { FSQ_FAULTS: `install.fsync#${call}=errno:${os.constants.errno.EIO}` },
+        },
+      ),
+    ),
+  )
+  expect([first, second].map((file) => file?.replace(/.*\.fsq-\w{6}/, ''))).toEqual(['/hosts', '/hosts/h1'])
+  expect(fs.readdirSync(bed.root)).toEqual([])
 })
 
 test('many processes may add hosts at once, also the first ones', async () => {
@@ -171,6 +195,25 @@ test('hidden names and files among the hosts are no hosts', async () => {
   ])
 })
 
+test('a link whose target is missing is skipped, and told', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  fs.symlinkSync('nowhere', hostAt('link'))
+  const skipped: string[] = []
+  await queue.distributeFor({}, { onSkipped: (file) => skipped.push(file) })
+  expect(skipped).toEqual([hostAt('link')])
+})
+
+test('a file among the hosts is not removed as a host, not even by force', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'] })
+  fs.writeFileSync(hostAt('notes'), 'mine')
+  fs.rmdirSync(hostAt('h1', 'tmp'))
+  expect(await errorOf(async () => queue.removeHost('notes', { force: true }))).toBeInstanceOf(
+    fsq.NotAQueueError,
+  )
+  await queue.removeHost('h1', { force: true })
+  expect(fs.readdirSync(hostAt()).toSorted()).toEqual(['h2', 'notes'])
+})
+
 test('an item that a host has under other tries, or has finished, is not given to it again', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2', 'h3'], maxTries: 0 })
   const id = await queue.enqueue('x')
@@ -202,6 +245,50 @@ test('another item of the same name at a host is an error, and nothing is replac
   expect(fs.readFileSync(hostAt('h1', 'queue', id), 'utf8')).toBe('yours')
 })
 
+test('a host that cannot be looked at keeps the items in queue/, and the others get their copies', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'] })
+  await queue.enqueue('x')
+  fs.rmdirSync(hostAt('h1', 'done'))
+  fs.symlinkSync('done', hostAt('h1', 'done'))
+  for (const attempt of [1, 2]) {
+    const { distributed, left, errors } = await queue.distribute()
+    expect({ attempt, distributed, left }).toEqual({ attempt, distributed: 0, left: 1 })
+    expect([...errors.keys()]).toEqual(['h1'])
+    expect(errors.get('h1')?.code).toBe('ERR_FSQ_FILE_SYSTEM')
+  }
+  expect(fs.readdirSync(hostAt('h2', 'queue'))).toHaveLength(1)
+})
+
+test('an item that another worker gives back during the look is not given to its hosts again', async () => {
+  const queue = await bed.install({ addHosts: ['h1'], claims: 'rename' })
+  const id = await queue.enqueue('x')
+  fs.writeFileSync(hostAt('h1', 'done', id), 'x')
+  const waiting = bed.path('q', 'queue')
+  const opendir = jest.spyOn(fs.promises, 'opendir')
+  // The first look sees queue/ without the item, and claimed/ after it.
+  opendir.mockImplementationOnce(async () => fs.promises.opendir(bed.path('q', 'tmp')))
+  try {
+    const { settings } = queue
+    const layout = layoutOf('q', settings)
+    const host = hostLayoutOf(layout, 'h1', settings)
+    const delivered = await findDelivered(layout, [host], settings)
+    expect(opendir.mock.calls[0]?.[0]).toBe(waiting)
+    expect(delivered.get(host.path)).toEqual(new Map([[itemKey(id, '%'), false]]))
+  } finally {
+    opendir.mockRestore()
+  }
+})
+
+test('a distribution that ends with an error keeps no item claimed', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  await queue.enqueue('x')
+  const claimed = bed.path('q', 'claimed')
+  fs.symlinkSync('claimed', claimed)
+  expect(await errorOf(async () => queue.distribute())).toBeInstanceOf(fsq.FileSystemError)
+  fs.rmSync(claimed)
+  expect(await queue.distribute()).toMatchObject({ distributed: 1, left: 0 })
+})
+
 test('without hosts, or with one that there is not, nothing moves', async () => {
   const queue = await bed.install()
   await queue.enqueue('x')
@@ -229,6 +316,76 @@ test.each([0, 5, 70_000, 3_000_000])(
     expect(fs.statSync(hostAt('h1', 'queue', linked)).nlink).toBe(3)
   },
 )
+
+onLinux.each(['lock', 'rename'] as const)(
+  'a handle that is closed while a host gets a copy gives it the whole item, or nothing: %s',
+  async (claims) => {
+    const queue = await bed.install({ addHosts: ['h1'], claims, durability: 'none' })
+    const contents = Buffer.alloc(100_000_000, 'A')
+    const id = await queue.enqueue(contents)
+    fs.writeFileSync(bed.path('other'), Buffer.alloc(contents.length, 'B'))
+    const ended = errorOf(async () => queue.distribute())
+    const copy = bed.path('q', 'hosts', 'h1', 'tmp/')
+    await until('the copy has begun', () => openFiles().some((file) => file.startsWith(copy)))
+    const closed = queue.close()
+    // A descriptor that is closed too early is one of these next.
+    for (let count = 0; count < 30; count++) bed.descriptor(bed.path('other'))
+    await Promise.all([ended, closed])
+    const files = fs.readdirSync(hostAt('h1', 'queue'))
+    for (const file of files) expect(fs.readFileSync(hostAt('h1', 'queue', file)).equals(contents)).toBe(true)
+    const other = bed.open()
+    await other.distribute()
+    expect(fs.readFileSync(hostAt('h1', 'queue', id)).equals(contents)).toBe(true)
+  },
+)
+
+function openFiles(): readonly string[] {
+  return fs.readdirSync('/proc/self/fd').flatMap((descriptor) => {
+    try {
+      return [fs.readlinkSync(`/proc/self/fd/${descriptor}`)]
+    } catch {
+      return []
+    }
+  })
+}
+
+test.each(['none', 'enqueue', 'full'] as const)(
+  'with durability %s, a file is as durable as a copy before it gets another name',
+  async (durability) => {
+    const queue = await bed.install({ addHosts: ['h1'], durability })
+    const id = await queue.enqueue('x')
+    const open = jest.spyOn(fs.promises, 'open')
+    const link = jest.spyOn(fs.promises, 'link')
+    try {
+      expect(await queue.distribute({ link: true })).toMatchObject({ distributed: 1 })
+      const opened = open.mock.calls.findIndex(([file]) => file.toString() === bed.path('q', 'queue', id))
+      expect(opened >= 0).toBe(durability !== 'none')
+      expect(link).toHaveBeenCalledTimes(1)
+      const [before = 0] = link.mock.invocationCallOrder
+      if (opened >= 0) expect(open.mock.invocationCallOrder[opened]).toBeLessThan(before)
+    } finally {
+      open.mockRestore()
+      link.mockRestore()
+    }
+  },
+)
+
+test('a distribution that waits for another one ends when the handle is closed, or at its signal', async () => {
+  const queue = await bed.install({ addHosts: ['h1'] })
+  bed.lock(hostAt())
+  const reason = new Error('enough')
+  const stop = new AbortController()
+  const waits = [
+    errorOf(async () => queue.distribute({ signal: stop.signal })),
+    errorOf(async () => queue.distribute()),
+  ]
+  // Until then, both have begun to wait.
+  for (let count = 0; count < 10; count++) await queue.hosts()
+  stop.abort(reason)
+  expect(await waits[0]).toBe(reason)
+  await queue.close()
+  expect(await waits[1]).toBeInstanceOf(fsq.QueueClosedError)
+})
 
 test('two distributions at once give each host each item once', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2'] })
@@ -269,6 +426,18 @@ test('items are put into other queues under their names', async () => {
   expect(await fsq.vsreenqueue(id, 'dé', ['q2'], settings)).toBe(id)
   expect(fs.readFileSync(at('q2'), 'utf8')).toBe('dé')
 })
+
+test.each<object>([{ allHosts: 'no' }, { link: 1 }, { toHosts: 'h1' }])(
+  'an option of a wrong type puts an item nowhere: %j',
+  async (wrong) => {
+    const queue = await bed.install({ addHosts: ['h1'] })
+    await bed.install({}, 'q2')
+    const id = await queue.enqueue('x')
+    const options = { srcQueue: 'q', root: bed.root, ...wrong }
+    expect(await errorOf(async () => fsq.vreenqueue(id, ['q2'], options))).toBeInstanceOf(fsq.SettingError)
+    expect(fs.readdirSync(bed.path('q2', 'queue'))).toEqual([])
+  },
+)
 
 test('the functions of the first implementation', async () => {
   const settings = { root: bed.root }

@@ -1,7 +1,9 @@
 import fs from 'node:fs'
+import os from 'node:os'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
+import { native } from '../../src/addon/native.js'
 import { QueueClosedError, QueueMissingError, SettingError } from '../../src/errors/classes.js'
 import type { FailedFilter, RedriveOptions } from '../../src/maintain/redrive.js'
 import type { Queue } from '../../src/queue.js'
@@ -265,4 +267,26 @@ test('two redrives and two workers in processes of their own: each item moves on
   expect(results.reduce((sum, { moved }) => sum + moved, 0)).toBe(args.length)
   expect((await Promise.all(workers)).flat().sort()).toEqual(args.sort())
   expect(names(queue, 'fail')).toEqual([])
+})
+
+test('where no rename can be exclusive, an item that cannot move replaces no other one in fail/', async () => {
+  const queue = await bed.install({ claims: 'rename' })
+  const name = itemName({ tries: 2 })
+  plant(queue, name, 'mine', 'fail')
+  jest
+    .spyOn(native, 'relocate')
+    .mockResolvedValue({ errno: -os.constants.errno.EINVAL, syscall: 'rename', moved: false })
+  jest.spyOn(fs.promises, 'link').mockImplementationOnce(async () => {
+    plant(queue, name, 'of another worker', 'fail')
+    throw Object.assign(new Error('EIO'), { code: 'EIO', errno: -os.constants.errno.EIO, syscall: 'link' })
+  })
+  await expect(queue.redrive('all')).rejects.toThrow('EIO')
+  expect(contentOf(queue, 'fail', name)).toBe('of another worker')
+  jest.restoreAllMocks()
+  const taken: string[] = []
+  for await (const item of queue.scan({ maxTries: 0 })) {
+    taken.push(await item.text())
+    item.release()
+  }
+  expect(taken).toEqual(['mine'])
 })

@@ -138,6 +138,7 @@ describe('the close of the handle', () => {
     expect(signal.reason).toBeInstanceOf(QueueClosedError)
     await expect(item.done()).rejects.toThrow(QueueClosedError)
     expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, queue: ids }, []])
+    expect(item.path).toBe(path.join(queue.paths.queue, item.id))
   })
 
   test('waits for the finishes in flight', async () => {
@@ -149,6 +150,21 @@ describe('the close of the handle', () => {
     await Promise.all(finishes)
     expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, done: ids.toSorted() }, []])
   })
+
+  test.each(['', 'and a release that waits for them'])(
+    'waits for the reads in flight %s',
+    async (isReleased) => {
+      const queue = await installRename(bed)
+      const large = Buffer.alloc(4_000_000, 'x')
+      const id = await queue.enqueue(large)
+      const item = await takeOne(queue)
+      const read = item.bytes()
+      if (isReleased) item.release()
+      await queue.close()
+      expect((await read).equals(large)).toBe(true)
+      expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, queue: [id] }, []])
+    },
+  )
 
   test('while a handler runs: the handler ends, and so does its item', async () => {
     const queue = await installRename(bed)
@@ -166,6 +182,29 @@ describe('the close of the handle', () => {
     finish()
     await closed
     expect([contents(queue), workerNames(queue)]).toEqual([{ ...EMPTY, done: [id] }, []])
+  })
+
+  test('before a handler has ended: no other worker gets its item', async () => {
+    const queue = await installRename(bed)
+    const [id = ''] = await queue.enqueueMany([{ data: 'a' }])
+    let finish = (): void => undefined
+    const ends = new Promise<void>((resolve) => (finish = resolve))
+    let hasBegun = false
+    const worker = await queue.work(
+      async () => {
+        hasBegun = true
+        await ends
+      },
+      { grace: 0 },
+    )
+    await until('the handler runs', () => hasBegun)
+    await queue.close()
+    expect(await drain(bed.open())).toEqual([])
+    expect(claimedNames(queue)).toEqual([id])
+    finish()
+    await worker.gone
+    await until('the directory is removed', () => workerNames(queue).length === 0)
+    expect(contents(queue)).toEqual({ ...EMPTY, done: [id] })
   })
 })
 
