@@ -9,7 +9,7 @@ export async function doctors({ a, b }, bar) {
   /** Both must exit with the code, and print the text. */
   const trial = async (what, code, text, ...directories) => {
     const start = performance.now()
-    const doctor = (client, at) => client.run(`${FSQ} doctor --peer ${directories.at(at)}`)
+    const doctor = (client, at) => client.run(`${FSQ} doctor --peer ${directories[at] ?? directories[0]}`)
     const found = await Promise.all(clients.map(doctor))
     const seconds = secondsBetween(start, performance.now())
     const outputs = found.map(({ out }) => out)
