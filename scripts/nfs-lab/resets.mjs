@@ -1,19 +1,24 @@
 // The server is reset three times while two producers and two workers go on, one of each on both clients.
 import { setTimeout as later } from 'node:timers/promises'
 
-import { Journal, end, install, labelsIn, repeated } from './programs.mjs'
+import { Journal, end, install, labelsIn, repeated, secondsBetween } from './programs.mjs'
 
 const RESETS = 3
 const BETWEEN_MS = 15_000
+/** Workers give their items up after 0.8 of the lease of 20 s without a server, and the items run again: then this trial is about something else. */
+const MOST_SECONDS = 14
 
 export async function resets({ server, a, b }, bar) {
   const journal = new Journal()
   await install(a, 'resets')
   const feeders = [a, b].map((client) => journal.start(client, 'feed', 'resets', client.name))
   const workers = [a, b].map((client) => journal.start(client, 'work', 'resets', 5))
+  const away = []
   for (let reset = 0; reset < RESETS; reset++) {
     await later(BETWEEN_MS)
+    const start = performance.now()
     await server.reset()
+    away.push(secondsBetween(start, performance.now()))
   }
   // The grace time comes first.
   await later(2 * BETWEEN_MS)
@@ -23,6 +28,7 @@ export async function resets({ server, a, b }, bar) {
   await end(...workers)
   const done = await labelsIn(server, 'resets/done')
   const lost = fed.filter((label) => !done.includes(label))
+  bar(`seconds without a server (${away.join(', ')})`, Math.max(...away), MOST_SECONDS)
   bar(`items of ${fed.length} that were lost`, lost, 0)
   bar('items that ran twice', journal.twice, 0)
   bar('items under two names', repeated(done), 0)
