@@ -296,6 +296,8 @@ export class Handover {
    */
   async #prepare(batch: readonly Put[], isTry: boolean): Promise<readonly Put[]> {
     const { doubts } = this.#parts
+    // If this fails, what was known of the puts before it must stay.
+    for (const put of batch) put.before = put.since
     try {
       await doubts.open()
       const known = await this.#identify(batch)

@@ -3,7 +3,7 @@ import { type EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { InDoubtError, PermanentFailure, QueueMissingError, SettingError } from '../../src/errors/classes.js'
 import { forward } from '../../src/forward/forward.js'
@@ -460,6 +460,33 @@ describe('In doubt', () => {
     await second.idle()
     expect(second.numbers).toMatchObject({ forwarded: 1, held: 0 })
   })
+})
+
+test('An error ahead of a repeat does not make its doubt younger', async () => {
+  const queue = await bed.install()
+  const sink = new TestSink()
+  await queue.enqueue('a')
+  const written: string[][] = []
+  sink.answers.push((items, options) => {
+    written.push(lines(queue))
+    // The names of the other forwarders cannot be read once.
+    const real = fs.promises.readdir
+    const spy = jest.spyOn(fs.promises, 'readdir').mockImplementation((async (directory: string) => {
+      if (!directory.endsWith('forwarded/test')) return real(directory)
+      spy.mockRestore()
+      throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+    }) as never)
+    return again(items, options)
+  })
+  sink.answers.push((items) => {
+    written.push(lines(queue))
+    return sink.store(items)
+  })
+  const forwarder = await start(queue, sink)
+  await next(forwarder, 'forwarded')
+  expect(jest.isMockFunction(fs.promises.readdir)).toBe(false)
+  expect(written[0]).toHaveLength(1)
+  expect(written[1]).toEqual(written[0])
 })
 
 describe('A close', () => {
