@@ -412,6 +412,24 @@ describe('In doubt', () => {
     },
   )
 
+  test('is an older one held if the target tells of a shorter memory while the put is written down', async () => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    sink.answers.push(aborted)
+    await queue.enqueue('a')
+    const first = await start(queue, sink)
+    await next(sink.events(), 'put')
+    await first.close({ grace: 0 })
+    age(queue)
+    // As of a target that could not be asked until now. The check of forward() is the first to read it.
+    let reads = 0
+    Object.defineProperty(sink, 'remembers', { get: () => (++reads <= 2 ? Infinity : HOUR) })
+    const second = await start(queue, sink)
+    await next(second, 'held')
+    expect(reads).toBe(3)
+    expect(sink.puts).toHaveLength(1)
+  })
+
   test('is an older one put, with the option publish', async () => {
     const queue = await bed.install()
     const sink = new TestSink()
