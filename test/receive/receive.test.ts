@@ -1,4 +1,5 @@
 // A receiver in this process: what becomes of messages, repeats, and a queue that cannot take items.
+import { type EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
@@ -9,7 +10,7 @@ import { ReceivingError, SettingError } from '../../src/errors/classes.js'
 import { receive } from '../../src/receive/receive.js'
 import { Queue } from '../../src/queue.js'
 import { makeDirectory } from '../support/child.js'
-import { MemoryStream } from './stream.js'
+import { MemoryStream, type Message } from './stream.js'
 
 async function newQueue(options: Parameters<typeof Queue.install>[1] = {}): Promise<Queue> {
   return Queue.install('q', { root: makeDirectory({ quick: true }), ...options })
@@ -125,6 +126,33 @@ test('a delivery that cannot be read is retried, and the queue is in no trouble'
   expect(receiver.counters.retried).toBe(1)
   await receiver.close()
   expect(await argsIn(queue)).toEqual(['bad', 'good'])
+})
+
+test.each<[string, Partial<Message>]>([
+  [
+    'a stream that cannot be opened',
+    {
+      size: 1e6,
+      chunks: () => {
+        throw new Error('cannot be opened')
+      },
+    },
+  ],
+  ['no arguments', { args: 7 as never }],
+  ['arguments that are no bytes', { argBytes: [Symbol() as never] }],
+])('a delivery with %s is retried, and the queue is in no trouble', async (_, bad) => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  const receiver = await receive(stream, queue)
+  const states: string[] = []
+  receiver.on('state', ({ state }) => states.push(state))
+  stream.publish({ id: 'bad', ...bad })
+  await once(receiver as unknown as EventEmitter, 'retried')
+  stream.publish('good')
+  await stream.has(1)
+  expect(states).toEqual([])
+  await receiver.close()
+  expect(await argsIn(queue)).toEqual(['good'])
 })
 
 test('two deliveries of one message at once make one item', async () => {
