@@ -468,13 +468,19 @@ function checkedOutcome(given: unknown, name: string): PutOutcome {
     case 'duplicate':
       return { outcome }
     case 'refused':
-      return { outcome, error: asError(error) }
+      return { outcome, error: error === undefined ? strange(given, name) : asError(error) }
     case 'again':
-      return { outcome, error: asError(error), isUnsent: isUnsent === true }
-    default:
       return {
-        outcome: 'again',
-        error: new FsqError(`The sink ${name} has answered ${inspect(given)} for an item`),
+        outcome,
+        error: error === undefined ? strange(given, name) : asError(error),
+        isUnsent: isUnsent === true,
       }
+    default:
+      return { outcome: 'again', error: strange(given, name) }
   }
+}
+
+/** An answer that is no outcome, or lacks its error. */
+function strange(given: unknown, name: string): FsqError {
+  return new FsqError(`The sink ${name} has answered ${inspect(given)} for an item`)
 }

@@ -142,6 +142,17 @@ describe('A forwarder', () => {
     expect(forwarder.numbers).toMatchObject({ forwarded: 1, duplicates: 0, refused: 1 })
   })
 
+  test('says what the sink has answered if that has no error', async () => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    sink.answers.push((items) => items.map(() => ({ outcome: 'refused' })))
+    await queue.enqueue('a')
+    const forwarder = await start(queue, sink)
+    expect(await next(forwarder, 'refused')).toMatchObject({
+      error: { message: "The sink test has answered { outcome: 'refused' } for an item" },
+    })
+  })
+
   test('refuses what is too large for the target, without a put', async () => {
     const queue = await bed.install()
     const sink = new TestSink()
