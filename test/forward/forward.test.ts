@@ -564,6 +564,13 @@ describe('A close', () => {
     await expect(forward(queue, sink, { signal: stop.signal })).rejects.toBe(stop.signal.reason)
   })
 
+  test('does not wait for ever for a sink that does not close', async () => {
+    const queue = await bed.install()
+    const sink = Object.assign(new TestSink(), { close: async () => new Promise<void>(() => undefined) })
+    const forwarder = await forward(queue, sink)
+    await expect(forwarder.close()).rejects.toThrow('The sink test has not closed within 5000 ms')
+  })
+
   test('rejects if the sink cannot be closed', async () => {
     const queue = await bed.install()
     const sink = new TestSink()

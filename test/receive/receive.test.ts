@@ -10,7 +10,7 @@ import { ReceivingError, SettingError } from '../../src/errors/classes.js'
 import { receive } from '../../src/receive/receive.js'
 import { Queue } from '../../src/queue.js'
 import { makeDirectory } from '../support/child.js'
-import { MemoryStream, type Message } from './stream.js'
+import { MemoryStream, type Message, StreamDelivery } from './stream.js'
 
 async function newQueue(options: Parameters<typeof Queue.install>[1] = {}): Promise<Queue> {
   return Queue.install('q', { root: makeDirectory({ quick: true }), ...options })
@@ -321,5 +321,25 @@ test('a receiver that is closed while it opens its ledger again frees the lock',
   receiver.resume()
   await new Promise((resolve) => setImmediate(resolve))
   await receiver.close()
+  await (await receive(new MemoryStream(), queue)).close()
+})
+
+test('a close waits neither for a source that does not close nor for a scan that does not end', async () => {
+  const queue = await newQueue()
+  const stuck = Object.assign(new MemoryStream(), {
+    close: async () => new Promise<void>(() => undefined),
+    // The return() of a generator waits for its next().
+    async *scan(): AsyncGenerator<StreamDelivery> {
+      await new Promise(() => undefined)
+    },
+  })
+  const receiver = await receive(stuck, queue)
+  const errors: unknown[] = []
+  receiver.on('error', (error) => errors.push(error))
+  await receiver.close({ grace: 0 })
+  expect(errors).toMatchObject([
+    { message: expect.stringContaining('The source stream has not closed within 5000 ms') },
+  ])
+  // The lock is free.
   await (await receive(new MemoryStream(), queue)).close()
 })
