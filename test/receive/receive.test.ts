@@ -8,7 +8,9 @@ import { expect, jest, test } from '@jest/globals'
 
 import { ReceivingError, SettingError } from '../../src/errors/classes.js'
 import { receive } from '../../src/receive/receive.js'
+import { GuardedSource } from '../../src/receive/source.js'
 import { Queue } from '../../src/queue.js'
+import type { SourceScan } from '../../src/work/source.js'
 import { makeDirectory } from '../support/child.js'
 import { MemoryStream, type Message, StreamDelivery } from './stream.js'
 
@@ -342,4 +344,44 @@ test('a close waits neither for a source that does not close nor for a scan that
   ])
   // The lock is free.
   await (await receive(new MemoryStream(), queue)).close()
+})
+
+test('a source that throws where it should answer or reject ends no process', async () => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  let deliver: (result: IteratorResult<StreamDelivery>) => void = () => undefined
+  const scan = (): SourceScan<StreamDelivery> => ({
+    [Symbol.asyncIterator]: () => ({ next: async () => new Promise((resolve) => (deliver = resolve)) }),
+  })
+  const outageOf = (): never => {
+    throw new Error('outageOf')
+  }
+  const rejections: unknown[] = []
+  const onRejection = (error: unknown): void => void rejections.push(error)
+  process.on('unhandledRejection', onRejection)
+  const source = new GuardedSource(Object.assign(stream, { scan, outageOf }), async () => undefined)
+  const iterator = source
+    .scan({ signal: new AbortController().signal, onIdle: () => undefined })
+    [Symbol.asyncIterator]()
+  const result = iterator.next()
+  await new Promise((resolve) => setImmediate(resolve))
+  source.fail(new Error('the queue is gone'))
+  await expect(result).rejects.toThrow('the queue is gone')
+  const late = new StreamDelivery(stream, { id: 'late' }, 0)
+  late.release = () => {
+    throw new Error('release')
+  }
+  deliver({ done: false, value: late })
+  const failing = Object.assign(new MemoryStream(), {
+    scan: () => {
+      throw new Error('scan')
+    },
+    outageOf,
+  })
+  const receiver = await receive(failing, queue)
+  await once(receiver as unknown as EventEmitter, 'error')
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', onRejection)
+  await receiver.close()
+  expect(rejections).toEqual([])
 })
