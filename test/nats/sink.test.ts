@@ -242,7 +242,9 @@ suite('with a server', () => {
     expect(sink.remembers).toBe(Infinity)
     await addStream({ duplicate_window: 600_000 * NANOS })
     const outcomes = await put(sink, 'one', 'two')
-    expect(outcomes).toEqual(outcomes.map(() => expect.objectContaining({ outcome: 'again', isUnsent: true })))
+    expect(outcomes).toEqual(
+      outcomes.map(() => expect.objectContaining({ outcome: 'again', isUnsent: true })),
+    )
     expect((await jsm.streams.info('S')).state.messages).toBe(0)
     expect(sink.remembers).toBe(600_000)
     expect(await put(sink, 'one')).toEqual([{ outcome: 'stored' }])
@@ -510,4 +512,10 @@ test('closes while it connects', async () => {
   await sink.open()
   await sink.close()
   expect(sink.connected).toBe(false)
+})
+
+test('is opened once: a closed one would be away for ever', async () => {
+  const sink = natsSink({ servers: 'nats://127.0.0.1:1', stream: 'S', subject: 'q' })
+  await sink.close()
+  await expect(sink.open()).rejects.toThrow(/has been closed\. Make another sink/)
 })
