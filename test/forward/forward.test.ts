@@ -1,5 +1,5 @@
 // Forwarding within one process, to a target in memory.
-import { type EventEmitter, once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 
@@ -516,6 +516,34 @@ test('An error ahead of a repeat does not make its doubt younger', async () => {
   expect(jest.isMockFunction(fs.promises.readdir)).toBe(false)
   expect(written[0]).toHaveLength(1)
   expect(written[1]).toEqual(written[0])
+})
+
+test('An item that was forwarded is in no doubt, although the file of its line was removed meanwhile', async () => {
+  const queue = await bed.install()
+  const sink = new TestSink()
+  // A doubt is old after a tenth of a second.
+  sink.remembers = 60_100
+  const gate = new EventEmitter()
+  sink.answers.push(async (items) => {
+    await once(gate, 'open')
+    return sink.store(items)
+  })
+  await queue.enqueue('a')
+  const forwarder = await start(queue, sink)
+  await next(sink.events(), 'put')
+  fs.rmSync(path.join(queue.path, 'forwarded', 'test'), { recursive: true })
+  await queue.enqueue('b')
+  await next(forwarder, 'forwarded')
+  gate.emit('open')
+  await forwarder.idle()
+  const end = performance.now() + 200
+  while (performance.now() < end) await new Promise((resolve) => setImmediate(resolve))
+  // Without its history, nothing tells of the retry.
+  fs.rmSync(path.join(queue.path, 'meta'), { recursive: true })
+  const [name = ''] = contents(queue).done
+  fs.renameSync(path.join(queue.paths.done, name), path.join(queue.paths.queue, name))
+  await next(forwarder, 'forwarded')
+  expect(forwarder.numbers).toMatchObject({ forwarded: 3, held: 0 })
 })
 
 describe('A close', () => {
