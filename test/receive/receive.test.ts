@@ -282,7 +282,7 @@ test('a delivery whose contents never end holds up neither the others nor a ledg
     size: 1_000_000,
     async *chunks() {
       yield Buffer.from('x')
-      await new Promise(() => undefined)
+      yield await new Promise<StreamDelivery>(() => undefined)
     },
   })
   stream.publish('first')
@@ -332,7 +332,7 @@ test('a close waits neither for a source that does not close nor for a scan that
     close: async () => new Promise<void>(() => undefined),
     // The return() of a generator waits for its next().
     async *scan(): AsyncGenerator<StreamDelivery> {
-      await new Promise(() => undefined)
+      yield await new Promise<StreamDelivery>(() => undefined)
     },
   })
   const receiver = await receive(stuck, queue)
@@ -360,9 +360,8 @@ test('a source that throws where it should answer or reject ends no process', as
   const onRejection = (error: unknown): void => void rejections.push(error)
   process.on('unhandledRejection', onRejection)
   const source = new GuardedSource(Object.assign(stream, { scan, outageOf }), async () => undefined)
-  const iterator = source
-    .scan({ signal: new AbortController().signal, onIdle: () => undefined })
-    [Symbol.asyncIterator]()
+  const { signal } = new AbortController()
+  const iterator = source.scan({ signal, onIdle: () => undefined })[Symbol.asyncIterator]()
   const result = iterator.next()
   await new Promise((resolve) => setImmediate(resolve))
   source.fail(new Error('the queue is gone'))
