@@ -182,9 +182,10 @@ export class Doubts {
 
   #drop(item: Doubtful): void {
     const { line } = item
+    // Also without a line, which goes with a file that was removed.
+    if (this.#held.get(item.key) === item) this.#held.delete(item.key)
     if (line === undefined) return
     item.line = undefined
-    this.#held.delete(item.key)
     this.#open?.file.drop(line.number)
     this.#tidySoon()
   }

@@ -6,6 +6,7 @@
 import { SettingError } from '../errors/classes.js'
 import type { Queue } from '../queue.js'
 import type { Shape, Untyped } from '../schema/shape.js'
+import { closeInTime } from '../work/close-in-time.js'
 import { workQueue } from '../work/local.js'
 import { Doubts } from './doubts.js'
 import { Forwarder } from './forwarder.js'
@@ -68,7 +69,7 @@ export async function forward<T extends Shape = Untyped>(
     try {
       await doubts.close()
     } finally {
-      if (isOpen) await sink.close?.()
+      if (isOpen) await closeInTime(`The sink ${sink.name}`, sink.close?.())
     }
   }
   try {

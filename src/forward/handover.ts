@@ -241,7 +241,8 @@ export class Handover {
       const isTry = this.isAway
       const batch = this.#take()
       if (batch.length === 0) break
-      const going = await this.#prepare(batch, isTry)
+      // Once more, as it may have taken long to write them down, or the target has told of a shorter memory meanwhile.
+      const going = (await this.#prepare(batch, isTry)).filter((put) => this.#isAllowed(put, put.before))
       // None of this try goes: all of them are held, say.
       if (going.length === 0 && this.#nextTry === Infinity) this.#nextTry = 0
       for (let start = 0; start < going.length; start += MOST_ITEMS)
@@ -296,11 +297,13 @@ export class Handover {
    */
   async #prepare(batch: readonly Put[], isTry: boolean): Promise<readonly Put[]> {
     const { doubts } = this.#parts
+    // If this fails, what was known of the puts before it must stay.
+    for (const put of batch) put.before = put.since
     try {
       await doubts.open()
       const known = await this.#identify(batch)
       await doubts.look(known)
-      const going = known.filter((put) => this.#isAllowed(put))
+      const going = known.filter((put) => this.#isAllowed(put, put.since))
       for (const put of going) put.before = put.since
       await doubts.write(going)
       return going.filter((put) => !put.isSettled)
@@ -330,15 +333,18 @@ export class Handover {
     return batch.filter((put) => !put.isSettled)
   }
 
-  /** Whether an item may be put. Otherwise it fails now. */
-  #isAllowed(put: Put): boolean {
+  /**
+   * Whether an item may be put. Otherwise it fails now.
+   *
+   * @param since - Its first put without an answer, before this one.
+   */
+  #isAllowed(put: Put, since: Moment | undefined): boolean {
     const { sink, inDoubt } = this.#parts
     const { size, id } = put.item
     if (sink.maxSize !== undefined && size > sink.maxSize) {
       this.#refuse(put, new FsqError(`The item has ${size} bytes, and ${sink.name} takes ${sink.maxSize}`))
       return false
     }
-    const { since } = put
     if (since === undefined || inDoubt === 'publish' || !isForgotten(since, momentNow(), sink.remembers))
       return true
     this.#settle(put, () => put.reject(new InDoubtError(id, sink.name, new Date(since.at))))
@@ -462,13 +468,19 @@ function checkedOutcome(given: unknown, name: string): PutOutcome {
     case 'duplicate':
       return { outcome }
     case 'refused':
-      return { outcome, error: asError(error) }
+      return { outcome, error: error === undefined ? strange(given, name) : asError(error) }
     case 'again':
-      return { outcome, error: asError(error), isUnsent: isUnsent === true }
-    default:
       return {
-        outcome: 'again',
-        error: new FsqError(`The sink ${name} has answered ${inspect(given)} for an item`),
+        outcome,
+        error: error === undefined ? strange(given, name) : asError(error),
+        isUnsent: isUnsent === true,
       }
+    default:
+      return { outcome: 'again', error: strange(given, name) }
   }
+}
+
+/** An answer that is no outcome, or lacks its error. */
+function strange(given: unknown, name: string): FsqError {
+  return new FsqError(`The sink ${name} has answered ${inspect(given)} for an item`)
 }

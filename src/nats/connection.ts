@@ -15,6 +15,7 @@ import process from 'node:process'
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import type { Msg, MsgHdrs, NatsConnection, Payload } from '@nats-io/transport-node'
 
+import { NatsError } from '../index.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 import { awayError, natsError } from './errors.js'
 import { type CheckedNatsOptions, type NatsWarning, connectionOptions } from './options.js'
@@ -78,9 +79,13 @@ export class Connection {
   /**
    * Begins to connect, and waits a moment for the first success.
    *
-   * @throws `MissingPeerError`
+   * @throws `MissingPeerError`; `NatsError` if it was closed before.
    */
   async open(patience: number): Promise<void> {
+    if (this.isClosed)
+      throw new NatsError('The connection to the NATS server has been closed', 'other', {
+        advice: 'Make another sink or source: each is opened once',
+      })
     const peers = await loadPeers()
     this.#running ??= this.#run(peers)
     await this.up(AbortSignal.timeout(patience)).catch(() => undefined)

@@ -116,6 +116,8 @@ export class NatsSink implements Sink {
   /** The last check of the stream that has succeeded. */
   #checked: Checked | undefined
   #checkedAt = -Infinity
+  /** What the last check has found that has succeeded, also if one has failed since. */
+  #remembers: number | undefined
   /** The check in flight. */
   #checking: Promise<Checked> | undefined
 
@@ -144,7 +146,7 @@ export class NatsSink implements Sink {
 
   /** `Infinity` until the stream has been read. Until then, {@link put} puts nothing. */
   get remembers(): number {
-    return this.#checked?.remembers ?? this.#given ?? Infinity
+    return this.#remembers ?? this.#given ?? Infinity
   }
 
   /** Whether there is a connection to a server. */
@@ -179,9 +181,21 @@ export class NatsSink implements Sink {
   async #ready(): Promise<{ session: Session; checked: Checked }> {
     const session = this.#connection.demand()
     const checked = this.#checked
-    if (checked === undefined) return { session, checked: await this.#check() }
+    if (checked === undefined) return { session, checked: await this.#checkFirst() }
     if (performance.now() - this.#checkedAt > RECHECK_MS) this.#recheck()
     return { session, checked }
+  }
+
+  /** @throws `NatsError` if the caller has taken the target for one that remembers ids for longer than it does. */
+  async #checkFirst(): Promise<Checked> {
+    const before = this.remembers
+    const checked = await this.#check()
+    if (checked.remembers >= before) return checked
+    throw new NatsError(
+      `The configuration of the stream ${this.#stream} has only now been read, so nothing was put yet`,
+      'away',
+      { advice: 'The items are put again' },
+    )
   }
 
   #recheck(): void {
@@ -217,6 +231,7 @@ export class NatsSink implements Sink {
       })
     }
     this.#checkedAt = performance.now()
+    this.#remembers = this.#checked.remembers
     return this.#checked
   }
 

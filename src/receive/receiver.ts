@@ -15,6 +15,7 @@ import {
   SettingError,
 } from '../errors/classes.js'
 import type { ItemContext } from '../item/context.js'
+import { closeInTime } from '../work/close-in-time.js'
 import { NO_JOURNAL } from '../work/work.js'
 import type { Worker } from '../work/handle.js'
 import type { CheckedOptions } from '../work/options.js'
@@ -139,7 +140,8 @@ export class ReceiverWorker<Item extends Delivery> extends HandlerWorker<Item> i
 
   async #close(): Promise<void> {
     try {
-      await this.#parts.source.close?.()
+      const { source } = this.#parts
+      await closeInTime(`The source ${source.name}`, source.close?.())
     } catch (error) {
       this.tell('error', error)
     }

@@ -86,7 +86,8 @@ export class GuardedSource<Item extends Delivery> implements Source<Item> {
         this.#mark(error)
         // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- any value can be thrown
         reject(error)
-        answer.then(giveBack, () => undefined)
+        // A source may throw where it should reject.
+        answer.then(giveBack).catch(() => undefined)
       }
       const isCurrent = this.#interrupt
       answer.then(
@@ -117,6 +118,6 @@ export class GuardedSource<Item extends Delivery> implements Source<Item> {
   }
 }
 
-function giveBack<Item extends Delivery>(result: IteratorResult<Item>): void {
-  if (result.done !== true) void Promise.resolve(result.value.release()).catch(() => undefined)
+async function giveBack<Item extends Delivery>(result: IteratorResult<Item>): Promise<void> {
+  if (result.done !== true) await result.value.release()
 }

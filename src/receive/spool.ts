@@ -46,7 +46,14 @@ import { inspect } from 'node:util'
 import { Batcher } from '../addon/batcher.js'
 import { isQueueDown } from '../directory/down.js'
 import { checkQueue } from '../directory/presence.js'
-import { FsqError, NotAQueueError, NotDurableError, PayloadError, ReceivingError } from '../errors/classes.js'
+import {
+  EncodingError,
+  FsqError,
+  NotAQueueError,
+  NotDurableError,
+  PayloadError,
+  ReceivingError,
+} from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { isFile } from '../inspect/names.js'
@@ -261,8 +268,7 @@ export class Spool {
 
   /** Builds the item of a message in staged/, durably. */
   async #stage(delivery: Delivery): Promise<RawName> {
-    const args = this.#argsOf(delivery)
-    const stream = delivery.size > IN_MEMORY ? delivery.stream?.() : undefined
+    const { args, stream } = this.#partsOf(delivery)
     const payload = stream ?? (await contentsOf(delivery))
     const isStreamed = stream !== undefined
     try {
@@ -275,6 +281,16 @@ export class Spool {
       if (error instanceof NotDurableError) await this.#staging.remove(error.id)
       const isOfDelivery = error instanceof PayloadError || (isStreamed && !(error instanceof FsqError))
       throw isOfDelivery ? new UnreadableDelivery(error) : error
+    }
+  }
+
+  /** @throws {@link EncodingError}; {@link UnreadableDelivery} for what a source must not do. */
+  #partsOf(delivery: Delivery): { args: readonly string[]; stream: AsyncIterable<Uint8Array> | undefined } {
+    try {
+      const args = this.#argsOf(delivery)
+      return { args, stream: delivery.size > IN_MEMORY ? delivery.stream?.() : undefined }
+    } catch (error) {
+      throw error instanceof EncodingError ? error : new UnreadableDelivery(error)
     }
   }
 

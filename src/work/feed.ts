@@ -209,9 +209,18 @@ export class Feed<Item extends WorkableItem> {
     this.#listener.onOutage(undefined)
   }
 
+  /** A source that throws here must not end the process. */
+  #outageOf(error: unknown): Outage | 'closed' {
+    try {
+      return this.#source.outageOf?.(error) ?? 'missing'
+    } catch {
+      return 'missing'
+    }
+  }
+
   /** @returns Milliseconds until the next scan; `undefined`: there is none. */
   #failed(session: Session, error: unknown): number | undefined {
-    const outage = this.#source.outageOf?.(error) ?? 'missing'
+    const outage = this.#outageOf(error)
     if (outage === 'closed') {
       this.#listener.onSourceClosed()
       return undefined

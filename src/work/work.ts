@@ -17,7 +17,7 @@ import { HandlerWorker } from './worker.js'
  * @param source - Belongs to this worker, which opens it and closes it.
  * @param handler - Called for each item. The item is done when it returns, and retried when it throws.
  * @returns A worker that runs.
- * @throws {@link SettingError}; the reason of the signal, if that is aborted already; the error with which the source cannot be opened.
+ * @throws {@link SettingError}; the reason of the signal, if that is aborted before the source is open; the error with which the source cannot be opened.
  */
 export async function work<Item extends WorkableItem>(
   source: Source<Item>,
@@ -28,6 +28,10 @@ export async function work<Item extends WorkableItem>(
   const checked = checkWorkerOptions(options)
   checked.signal?.throwIfAborted()
   await source.open?.()
+  if (checked.signal?.aborted === true) {
+    await source.close?.()
+    checked.signal.throwIfAborted()
+  }
   const worker = new HandlerWorker({ source, handler, options: checked, journal: NO_JOURNAL })
   void worker.gone.then(async () => source.close?.()).catch((error: unknown) => worker.tell('error', error))
   return worker.start()

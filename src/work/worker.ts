@@ -45,6 +45,8 @@ export class HandlerWorker<Item extends WorkableItem = WorkItem> extends Worker<
   /** How many items cannot be finished. */
   #unfinished = 0
   readonly #closingState = { begun: false, aborted: false }
+  /** All that was claimed ahead has been released. */
+  #hasReleased = false
   #hasClosed = false
   #hasLeft = false
   /** Looks whether close() can go on. */
@@ -194,14 +196,23 @@ export class HandlerWorker<Item extends WorkableItem = WorkItem> extends Worker<
     journal.closing()
     this.#refresh()
     this.#pool.giveUp()
+    // A source that does not end its scan must not keep this from closing.
+    void this.#feed.released().then(() => {
+      this.#hasReleased = true
+      this.#checkClose()
+    })
     await this.#emptyBy(() => this.graceEndsAt)
-    if (!this.#pool.isEmpty) await this.#abortHandlers()
-    await this.#feed.released()
+    if (!this.#isThrough) await this.#abortHandlers()
     this.#hasClosed = true
     this.#refresh()
     const left = [...this.#pool.running]
     if (left.length === 0) this.#leave()
     return { left }
+  }
+
+  /** Whether nothing keeps a worker that closes. */
+  get #isThrough(): boolean {
+    return this.#pool.isEmpty && this.#hasReleased
   }
 
   async #abortHandlers(): Promise<void> {
@@ -212,14 +223,14 @@ export class HandlerWorker<Item extends WorkableItem = WorkItem> extends Worker<
     await this.#emptyBy(() => end)
   }
 
-  /** Resolves when no item is in hand, or at the time, which may come closer meanwhile. */
+  /** Resolves when no item is in hand or claimed ahead, or at the time, which may come closer meanwhile. */
   async #emptyBy(end: () => number): Promise<void> {
     await new Promise<void>((resolve) => {
       let timer: NodeJS.Timeout | undefined
       this.#checkClose = () => {
         clearTimeout(timer)
         const rest = end() - performance.now()
-        if (this.#pool.isEmpty || rest <= 0) resolve()
+        if (this.#isThrough || rest <= 0) resolve()
         else timer = setTimeout(this.#checkClose, Math.ceil(rest))
       }
       this.#checkClose()

@@ -1,9 +1,9 @@
 // Forwarding within one process, to a target in memory.
-import { type EventEmitter, once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { InDoubtError, PermanentFailure, QueueMissingError, SettingError } from '../../src/errors/classes.js'
 import { forward } from '../../src/forward/forward.js'
@@ -140,6 +140,17 @@ describe('A forwarder', () => {
     await next(forwarder, 'forwarded')
     expect(sink.arrived).toHaveLength(1)
     expect(forwarder.numbers).toMatchObject({ forwarded: 1, duplicates: 0, refused: 1 })
+  })
+
+  test('says what the sink has answered if that has no error', async () => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    sink.answers.push((items) => items.map(() => ({ outcome: 'refused' })))
+    await queue.enqueue('a')
+    const forwarder = await start(queue, sink)
+    expect(await next(forwarder, 'refused')).toMatchObject({
+      error: { message: "The sink test has answered { outcome: 'refused' } for an item" },
+    })
   })
 
   test('refuses what is too large for the target, without a put', async () => {
@@ -412,6 +423,24 @@ describe('In doubt', () => {
     },
   )
 
+  test('is an older one held if the target tells of a shorter memory while the put is written down', async () => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    sink.answers.push(aborted)
+    await queue.enqueue('a')
+    const first = await start(queue, sink)
+    await next(sink.events(), 'put')
+    await first.close({ grace: 0 })
+    age(queue)
+    // As of a target that could not be asked until now. The check of forward() is the first to read it.
+    let reads = 0
+    Object.defineProperty(sink, 'remembers', { get: () => (++reads <= 2 ? Infinity : HOUR) })
+    const second = await start(queue, sink)
+    await next(second, 'held')
+    expect(reads).toBe(3)
+    expect(sink.puts).toHaveLength(1)
+  })
+
   test('is an older one put, with the option publish', async () => {
     const queue = await bed.install()
     const sink = new TestSink()
@@ -462,6 +491,61 @@ describe('In doubt', () => {
   })
 })
 
+test('An error ahead of a repeat does not make its doubt younger', async () => {
+  const queue = await bed.install()
+  const sink = new TestSink()
+  await queue.enqueue('a')
+  const written: string[][] = []
+  sink.answers.push((items, options) => {
+    written.push(lines(queue))
+    // The names of the other forwarders cannot be read once.
+    const real = fs.promises.readdir
+    const spy = jest.spyOn(fs.promises, 'readdir').mockImplementation((async (directory: string) => {
+      if (!directory.endsWith('forwarded/test')) return real(directory)
+      spy.mockRestore()
+      throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+    }) as never)
+    return again(items, options)
+  })
+  sink.answers.push((items) => {
+    written.push(lines(queue))
+    return sink.store(items)
+  })
+  const forwarder = await start(queue, sink)
+  await next(forwarder, 'forwarded')
+  expect(jest.isMockFunction(fs.promises.readdir)).toBe(false)
+  expect(written[0]).toHaveLength(1)
+  expect(written[1]).toEqual(written[0])
+})
+
+test('An item that was forwarded is in no doubt, although the file of its line was removed meanwhile', async () => {
+  const queue = await bed.install()
+  const sink = new TestSink()
+  // A doubt is old after a tenth of a second.
+  sink.remembers = 60_100
+  const gate = new EventEmitter()
+  sink.answers.push(async (items) => {
+    await once(gate, 'open')
+    return sink.store(items)
+  })
+  await queue.enqueue('a')
+  const forwarder = await start(queue, sink)
+  await next(sink.events(), 'put')
+  fs.rmSync(path.join(queue.path, 'forwarded', 'test'), { recursive: true })
+  await queue.enqueue('b')
+  await next(forwarder, 'forwarded')
+  gate.emit('open')
+  await forwarder.idle()
+  const end = performance.now() + 200
+  while (performance.now() < end) await new Promise((resolve) => setImmediate(resolve))
+  // Without its history, nothing tells of the retry.
+  fs.rmSync(path.join(queue.path, 'meta'), { recursive: true })
+  const [name = ''] = contents(queue).done
+  fs.renameSync(path.join(queue.paths.done, name), path.join(queue.paths.queue, name))
+  await next(forwarder, 'forwarded')
+  expect(forwarder.numbers).toMatchObject({ forwarded: 3, held: 0 })
+})
+
 describe('A close', () => {
   test('waits for the answers of puts in flight', async () => {
     const queue = await bed.install()
@@ -506,6 +590,13 @@ describe('A close', () => {
     expect(forwarder.state).toBe('closed')
     expect(sink.closed).toBe(1)
     await expect(forward(queue, sink, { signal: stop.signal })).rejects.toBe(stop.signal.reason)
+  })
+
+  test('does not wait for ever for a sink that does not close', async () => {
+    const queue = await bed.install()
+    const sink = Object.assign(new TestSink(), { close: async () => new Promise<void>(() => undefined) })
+    const forwarder = await forward(queue, sink)
+    await expect(forwarder.close()).rejects.toThrow('The sink test has not closed within 5000 ms')
   })
 
   test('rejects if the sink cannot be closed', async () => {

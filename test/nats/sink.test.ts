@@ -237,6 +237,19 @@ suite('with a server', () => {
     expect(await putUntilStored(sink, 'two')).toEqual({ outcome: 'stored' })
   })
 
+  test('puts nothing before its caller can know what the stream remembers', async () => {
+    const sink = await openSink()
+    expect(sink.remembers).toBe(Infinity)
+    await addStream({ duplicate_window: 600_000 * NANOS })
+    const outcomes = await put(sink, 'one', 'two')
+    expect(outcomes).toEqual(
+      outcomes.map(() => expect.objectContaining({ outcome: 'again', isUnsent: true })),
+    )
+    expect((await jsm.streams.info('S')).state.messages).toBe(0)
+    expect(sink.remembers).toBe(600_000)
+    expect(await put(sink, 'one')).toEqual([{ outcome: 'stored' }])
+  })
+
   test('another stream takes the subject: again, not stored there', async () => {
     await jsm.streams.add({ name: 'OTHER', subjects: ['fsq.q'] })
     await addStream({ subjects: ['elsewhere'] })
@@ -499,4 +512,10 @@ test('closes while it connects', async () => {
   await sink.open()
   await sink.close()
   expect(sink.connected).toBe(false)
+})
+
+test('is opened once: a closed one would be away for ever', async () => {
+  const sink = natsSink({ servers: 'nats://127.0.0.1:1', stream: 'S', subject: 'q' })
+  await sink.close()
+  await expect(sink.open()).rejects.toThrow(/has been closed\. Make another sink/)
 })

@@ -1,4 +1,5 @@
 // A receiver in this process: what becomes of messages, repeats, and a queue that cannot take items.
+import { type EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
@@ -7,9 +8,11 @@ import { expect, jest, test } from '@jest/globals'
 
 import { ReceivingError, SettingError } from '../../src/errors/classes.js'
 import { receive } from '../../src/receive/receive.js'
+import { GuardedSource } from '../../src/receive/source.js'
 import { Queue } from '../../src/queue.js'
+import type { SourceScan } from '../../src/work/source.js'
 import { makeDirectory } from '../support/child.js'
-import { MemoryStream } from './stream.js'
+import { MemoryStream, type Message, StreamDelivery } from './stream.js'
 
 async function newQueue(options: Parameters<typeof Queue.install>[1] = {}): Promise<Queue> {
   return Queue.install('q', { root: makeDirectory({ quick: true }), ...options })
@@ -125,6 +128,33 @@ test('a delivery that cannot be read is retried, and the queue is in no trouble'
   expect(receiver.counters.retried).toBe(1)
   await receiver.close()
   expect(await argsIn(queue)).toEqual(['bad', 'good'])
+})
+
+test.each<[string, Partial<Message>]>([
+  [
+    'a stream that cannot be opened',
+    {
+      size: 1e6,
+      chunks: () => {
+        throw new Error('cannot be opened')
+      },
+    },
+  ],
+  ['no arguments', { args: 7 as never }],
+  ['arguments that are no bytes', { argBytes: [Symbol() as never] }],
+])('a delivery with %s is retried, and the queue is in no trouble', async (_, bad) => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  const receiver = await receive(stream, queue)
+  const states: string[] = []
+  receiver.on('state', ({ state }) => states.push(state))
+  stream.publish({ id: 'bad', ...bad })
+  await once(receiver as unknown as EventEmitter, 'retried')
+  stream.publish('good')
+  await stream.has(1)
+  expect(states).toEqual([])
+  await receiver.close()
+  expect(await argsIn(queue)).toEqual(['good'])
 })
 
 test('two deliveries of one message at once make one item', async () => {
@@ -294,4 +324,63 @@ test('a receiver that is closed while it opens its ledger again frees the lock',
   await new Promise((resolve) => setImmediate(resolve))
   await receiver.close()
   await (await receive(new MemoryStream(), queue)).close()
+})
+
+test('a close waits neither for a source that does not close nor for a scan that does not end', async () => {
+  const queue = await newQueue()
+  const stuck = Object.assign(new MemoryStream(), {
+    close: async () => new Promise<void>(() => undefined),
+    // The return() of a generator waits for its next().
+    async *scan(): AsyncGenerator<StreamDelivery> {
+      yield await new Promise<StreamDelivery>(() => undefined)
+    },
+  })
+  const receiver = await receive(stuck, queue)
+  const errors: unknown[] = []
+  receiver.on('error', (error) => errors.push(error))
+  await receiver.close({ grace: 0 })
+  expect(errors).toMatchObject([
+    { message: expect.stringContaining('The source stream has not closed within 5000 ms') },
+  ])
+  // The lock is free.
+  await (await receive(new MemoryStream(), queue)).close()
+})
+
+test('a source that throws where it should answer or reject ends no process', async () => {
+  const queue = await newQueue()
+  const stream = new MemoryStream()
+  let deliver: (result: IteratorResult<StreamDelivery>) => void = () => undefined
+  const scan = (): SourceScan<StreamDelivery> => ({
+    [Symbol.asyncIterator]: () => ({ next: async () => new Promise((resolve) => (deliver = resolve)) }),
+  })
+  const outageOf = (): never => {
+    throw new Error('outageOf')
+  }
+  const rejections: unknown[] = []
+  const onRejection = (error: unknown): void => void rejections.push(error)
+  process.on('unhandledRejection', onRejection)
+  const source = new GuardedSource(Object.assign(stream, { scan, outageOf }), async () => undefined)
+  const { signal } = new AbortController()
+  const iterator = source.scan({ signal, onIdle: () => undefined })[Symbol.asyncIterator]()
+  const result = iterator.next()
+  await new Promise((resolve) => setImmediate(resolve))
+  source.fail(new Error('the queue is gone'))
+  await expect(result).rejects.toThrow('the queue is gone')
+  const late = new StreamDelivery(stream, { id: 'late' }, 0)
+  late.release = () => {
+    throw new Error('release')
+  }
+  deliver({ done: false, value: late })
+  const failing = Object.assign(new MemoryStream(), {
+    scan: () => {
+      throw new Error('scan')
+    },
+    outageOf,
+  })
+  const receiver = await receive(failing, queue)
+  await once(receiver as unknown as EventEmitter, 'error')
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', onRejection)
+  await receiver.close()
+  expect(rejections).toEqual([])
 })

@@ -51,3 +51,18 @@ test('items that cannot abort their signals or tell whether they are claimed are
   expect(log.sort()).toEqual(['done good', 'release slow', 'retry bad'])
   expect(reasons).toEqual([expect.any(ClosingError)])
 })
+
+test('a signal that is aborted while the source opens is obeyed, and the source is closed', async () => {
+  const stop = new AbortController()
+  const calls: string[] = []
+  const source = {
+    open: async () => stop.abort(new Error('stopped')),
+    scan: ({ signal }: { signal: AbortSignal }) => {
+      calls.push('scan')
+      return handOut([], signal)
+    },
+    close: async () => void calls.push('close'),
+  }
+  await expect(work(source, async () => undefined, { signal: stop.signal })).rejects.toThrow('stopped')
+  expect(calls).toEqual(['close'])
+})
