@@ -130,9 +130,16 @@ export class Intake {
     this.#received = received
     this.#keep = keep
     this.#staging = new Staging(context, received)
-    this.#life = openLock(received.lockPath, access)
-    this.#turn = openLock(received.turnPath, access)
-    this.#staged = fs.openSync(received.stagedPath, O_RDONLY | O_CLOEXEC)
+    const opened: number[] = []
+    try {
+      opened.push((this.#life = openLock(received.lockPath, access)))
+      opened.push((this.#turn = openLock(received.turnPath, access)))
+      this.#staged = fs.openSync(received.stagedPath, O_RDONLY | O_CLOEXEC)
+    } catch (error) {
+      // Each push tries again.
+      for (const descriptor of opened) fs.closeSync(descriptor)
+      throw error
+    }
   }
 
   /**

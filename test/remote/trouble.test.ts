@@ -1,0 +1,45 @@
+// A receiver among other processes and files that get in its way, and senders with odd addresses.
+import { once } from 'node:events'
+import fs from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import { spawnSync } from 'node:child_process'
+
+import { expect, test } from '@jest/globals'
+
+import { Queue, ReceivingError, SettingError, openIntake } from '../../src/index.js'
+import { tryLockSync } from '../../src/lock.js'
+import { Client } from '../../src/remote/client.js'
+import { Credentials } from '../../src/remote/credentials.js'
+import { credentialLine, pushItem } from '../../src/remote.js'
+import { makeDirectory } from '../support/child.js'
+import { I, exchange, filesIn, serve } from './server.js'
+
+const named = (text: string): string => I.replace('args', text)
+
+function descriptors(): number {
+  return fs.readdirSync('/dev/fd').length
+}
+
+/** Listens, and passes requests on. */
+async function listen(handler: http.RequestListener): Promise<{ url: string; server: http.Server }> {
+  const server = http.createServer(handler).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { url: `127.0.0.1:${(server.address() as AddressInfo).port}`, server }
+}
+
+test('a directory that cannot be opened costs no descriptors', async () => {
+  const served = await serve()
+  const turn = path.join(served.queue.path, 'received', 'push', 'turn')
+  fs.mkdirSync(turn, { recursive: true })
+  await served.call('enqueue', I, 'q', 'x')
+  const before = descriptors()
+  for (let at = 0; at < 20; at++)
+    expect(await served.call('enqueue', I, 'q', 'x')).toMatchObject({ error: { code: -32603 } })
+  expect(descriptors()).toBeLessThan(before + 10)
+  fs.rmdirSync(turn)
+  expect(await served.call('enqueue', I, 'q', 'x')).toMatchObject({ error: null })
+  await served.close()
+})
+
