@@ -40,7 +40,7 @@ import { type RawName, printable, toRaw, bytePath } from '../name/charset.js'
 import { itemKey, parseItemName, withTries } from '../name/item-name.js'
 import { isFileName } from '../name/limits.js'
 import type { Queue } from '../queue.js'
-import { setTimeout } from '../real-timers.js'
+import { performance, setTimeout } from '../real-timers.js'
 import type { Shape } from '../schema/shape.js'
 import { type ReceivedLayout, receivedLayout } from './layout.js'
 import { Ledger, type LedgerEntry } from './ledger.js'
@@ -56,6 +56,8 @@ const STAGED_IN_TURN = 65_536
 const TURN_MS = 1
 /** How long a turn waits for items of the senders that had items in the last one. */
 const GATHER_MS = 1
+/** A process that keeps the turn for longer has been stopped, or its file system hangs. */
+const LONGEST_TURN_MS = 10_000
 const LIFE_MS = 50
 const MOST_LIFE_TRIES = 200
 const TOKEN_BYTES = 32
@@ -289,6 +291,8 @@ export class Intake {
         await this.#inTurn(async () => this.#decideTurn(turn))
       } catch (error) {
         for (const { reject } of turn) reject(error)
+        // Another wait of the same length for each turn would keep close() waiting as well.
+        if (error instanceof ReceivingError) for (const { reject } of this.#waiting.splice(0)) reject(error)
       }
       this.#expected = turn.length + this.#waiting.length
     }
@@ -314,8 +318,10 @@ export class Intake {
   /** Has the turn while an action runs, which knows all that others have written. */
   async #inTurn(action: () => Promise<void>): Promise<void> {
     let hasWaited = false
+    const begun = performance.now()
     while (!tryLock(this.#turn, 'flock')) {
       hasWaited = true
+      if (performance.now() - begun > LONGEST_TURN_MS) throw stuck(this.#context.directory.layout.name)
       await pause(TURN_MS)
     }
     try {
@@ -595,6 +601,13 @@ function fieldsOf({ name, size, digest }: Pushed): readonly string[] {
 
 async function pause(milliseconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
+
+function stuck(queue: string): ReceivingError {
+  return new ReceivingError(
+    `Another receiver of the queue ${inspect(queue)} has kept its turn for ${LONGEST_TURN_MS / 1000} seconds`,
+    { advice: 'Look whether a receiver has been stopped, or hangs' },
+  )
 }
 
 function receiving(queue: string, source: string): ReceivingError {

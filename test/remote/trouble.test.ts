@@ -43,3 +43,20 @@ test('a directory that cannot be opened costs no descriptors', async () => {
   await served.close()
 })
 
+test('a receiver that keeps the turn for ever keeps neither the senders nor close() waiting for ever', async () => {
+  const root = makeDirectory({ quick: true })
+  await using queue = await Queue.install('q', { root })
+  const intake = await openIntake(queue, 'push', 10_000)
+  const held = fs.openSync(path.join(queue.path, 'received', 'push', 'turn'), 'r+')
+  expect(tryLockSync(held, { kind: 'flock' })).toBeDefined()
+  const said = ['a', 'b'].map(async (name) => intake.take(named(name), Buffer.from(name)))
+  // The second push of one item has a turn of its own.
+  said.push(intake.take(named('a'), Buffer.from('a')))
+  const closed = intake.close()
+  const late = new Promise((resolve) => setTimeout(resolve, 15_000, 'late').unref())
+  const ended = await Promise.race([Promise.allSettled([...said, closed]), late])
+  fs.closeSync(held)
+  const isStuck = { status: 'rejected', reason: expect.any(ReceivingError) }
+  expect(ended).toMatchObject([isStuck, isStuck, isStuck, { status: 'fulfilled' }])
+}, 40_000)
+
