@@ -35,7 +35,7 @@ import { Slices } from '../inspect/slices.js'
 import { PLACES, STATES, parseIfItem } from '../inspect/states.js'
 import type { ItemContext } from '../item/context.js'
 import { type MetaAccess, MetaDirectory } from '../meta/directory.js'
-import { isAt, tryLock } from '../meta/files.js'
+import { SAFELY, isAt, tryLock } from '../meta/files.js'
 import { type RawName, printable, toRaw, bytePath } from '../name/charset.js'
 import { itemKey, parseItemName, withTries } from '../name/item-name.js'
 import { isFileName } from '../name/limits.js'
@@ -49,7 +49,7 @@ import { makeDurably, openLock } from './spool.js'
 import { Staging } from './staging.js'
 
 const { EEXIST, ENOENT } = os.constants.errno
-const { O_CLOEXEC = 0, O_NOFOLLOW, O_RDONLY } = constants as typeof constants & { O_CLOEXEC?: number }
+const { O_CLOEXEC = 0, O_RDONLY } = constants as typeof constants & { O_CLOEXEC?: number }
 const MOST_IN_TURN = 256
 /** Larger contents, in bytes, are staged before their turn: the others need not wait for that. */
 const STAGED_IN_TURN = 65_536
@@ -517,9 +517,11 @@ export class Intake {
   async #hasContents(file: Buffer, { size, digest }: Pushed): Promise<boolean | undefined> {
     let handle: fs.promises.FileHandle
     try {
-      handle = await fs.promises.open(file, O_RDONLY | O_NOFOLLOW)
+      // A planted FIFO must not block.
+      handle = await fs.promises.open(file, O_RDONLY | SAFELY)
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined
+      if (codeOf(error) === 'ELOOP') return false
       throw fileSystemError(failureOf(error, 'open', file.toString()), 'compare an item')
     }
     try {

@@ -60,3 +60,21 @@ test('a receiver that keeps the turn for ever keeps neither the senders nor clos
   expect(ended).toMatchObject([isStuck, isStuck, isStuck, { status: 'fulfilled' }])
 }, 40_000)
 
+test.each(['fifo', 'link'])(
+  'a %s in place of an item is other contents, and does not block',
+  async (kind) => {
+    const served = await serve()
+    const planted = path.join(served.queue.path, 'queue', I)
+    if (kind === 'fifo') expect(spawnSync('mkfifo', [planted]).status).toBe(0)
+    else fs.symlinkSync('/etc/passwd', planted)
+    const late = new Promise((resolve) => setTimeout(resolve, 3000, 'late').unref())
+    const said = await Promise.race([served.call('enqueue', I, 'q', 'x'), late])
+    if (said === 'late') fs.closeSync(fs.openSync(planted, 'w'))
+    expect(said).toMatchObject({
+      error: { message: 'Refused: an item of this name is here with other contents' },
+    })
+    expect(await served.call('enqueue', named('b'), 'q', 'x')).toMatchObject({ error: null })
+    await served.close()
+  },
+)
+
