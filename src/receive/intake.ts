@@ -553,7 +553,11 @@ export class Intake {
       const id = ids.get(name)
       const entry = id === undefined ? undefined : await this.#ledger.find(id)
       if (entry === undefined) await this.#unstage(name)
-      else await this.#complete(entry)
+      else
+        await this.#complete(entry).catch((error: unknown) => {
+          // Its sender gets this error. The pushes of other items go on.
+          if (!(error instanceof OtherContents)) throw error
+        })
     }
     await this.#listRetried()
   }

@@ -78,3 +78,20 @@ test.each(['fifo', 'link'])(
   },
 )
 
+test('a staged item whose name has been taken since refuses no other item', async () => {
+  const served = await serve()
+  await served.call('enqueue', I, 'q', 'x')
+  await served.close()
+  const received = path.join(served.queue.path, 'received', 'push')
+  // As if it had been killed before the rename, and a program had then enqueued an item of this name.
+  fs.renameSync(path.join(served.queue.path, 'queue', I), path.join(received, 'staged', I))
+  fs.writeFileSync(path.join(served.queue.path, 'queue', I), 'other')
+  const next = await serve({}, served.root)
+  expect(await next.call('enqueue', named('b'), 'q', 'x')).toMatchObject({ error: null })
+  expect(await next.call('enqueue', I, 'q', 'x')).toMatchObject({
+    error: { message: 'Refused: an item of this name is here with other contents' },
+  })
+  expect(filesIn(next.queue, 'queue')).toEqual({ [I]: 'other', [named('b')]: 'x' })
+  await next.close()
+})
+
