@@ -95,3 +95,21 @@ test('a staged item whose name has been taken since refuses no other item', asyn
   await next.close()
 })
 
+test('a request with more values than a batch has is refused before it takes memory', async () => {
+  const served = await serve()
+  const before = process.memoryUsage().rss
+  for (const part of ['{},', '[],', '[']) {
+    const body = `["\\"[",${part.repeat(4_000_000 / part.length)}{}]`
+    const answer = await exchange(
+      served.port,
+      `POST / HTTP/1.1\r\nContent-Length: ${body.length}\r\nHost: x\r\n\r\n${body}`,
+    )
+    expect(answer).toContain('"Refused: the request has too many values"')
+  }
+  expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000)
+  const odd = '[{,:\\"'.repeat(100_000)
+  expect(await served.call('enqueue', I, 'q', odd)).toMatchObject({ error: null })
+  expect(filesIn(served.queue, 'queue')).toEqual({ [I]: odd })
+  await served.close()
+})
+
