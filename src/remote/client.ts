@@ -66,17 +66,19 @@ export class Client {
     this.#answerMs = number('answerTimeout', answerTimeout, ANSWER_MS, 1, 2 ** 31 - 1)
     const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
     this.#place = isUnix
-      ? { socketPath: decodeURIComponent(pathname) }
+      ? { socketPath: Buffer.from(percentDecoded(pathname), 'latin1').toString() }
       : { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? undefined : Number(port), ...given }
     this.#path = isUnix || pathname === '' ? '/' : pathname
     const host = isUnix ? 'localhost' : `${hostname}${port === '' ? '' : `:${port}`}`
     this.shown = isUnix ? `unix://${pathname}` : `${protocol}//${host}${pathname === '/' ? '' : pathname}`
-    const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+    const credentials = `${percentDecoded(username)}:${percentDecoded(password)}`
     // In the order of the first implementation.
     this.#headers = {
       Host: host,
       'Accept-Encoding': 'gzip',
-      ...(credentials !== ':' && { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
+      ...(credentials !== ':' && {
+        Authorization: `Basic ${Buffer.from(credentials, 'latin1').toString('base64')}`,
+      }),
       'User-Agent': 'fsq',
     }
   }
@@ -212,5 +214,12 @@ function urlOf(text: unknown): URL | undefined {
 }
 
 function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//')
+  return url.replace(/\/\/.*@/s, '//')
+}
+
+/** The bytes of a part of a URL as latin-1. As in the first implementation, a `%` without two digits stands for itself. */
+function percentDecoded(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_all, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  )
 }

@@ -113,3 +113,24 @@ test('a request with more values than a batch has is refused before it takes mem
   await served.close()
 })
 
+test('credentials in a URL are taken byte for byte, and no error shows them', async () => {
+  const seen: (string | undefined)[] = []
+  const { url, server } = await listen((request, response) => {
+    seen.push(request.headers.authorization)
+    response.end('{}')
+  })
+  for (const credentials of ['u:100%', 'u:%E9', 'u:%', 'u:é', 'u:p%40s%3As']) {
+    const client = new Client(`http://${credentials}@${url}`, {})
+    await client.request({ method: 'POST', type: 'x', body: Buffer.from('') })
+    client.close()
+  }
+  server.close()
+  const sent = seen.map((header) => Buffer.from(header?.slice(6) ?? '', 'base64').toString('latin1'))
+  expect(sent).toEqual(['u:100%', 'u:\xe9', 'u:%', 'u:\xc3\xa9', 'u:p@s:s'])
+  for (const bad of ['http://u:se/cret@h:1', 'http://u:p@se@cret@h:bad']) {
+    const make = (): Client => new Client(bad, {})
+    expect(make).toThrow(SettingError)
+    expect(make).not.toThrow(/cret/)
+  }
+})
+
