@@ -134,3 +134,18 @@ test('credentials in a URL are taken byte for byte, and no error shows them', as
   }
 })
 
+test('an abort ends a push that waits for what the receiver can do', async () => {
+  const { url, server } = await listen(() => undefined)
+  await using queue = await Queue.install('q', { root: makeDirectory({ quick: true }) })
+  await queue.enqueue(Buffer.from([0xff]))
+  for await (const item of queue.scan()) {
+    const signal = AbortSignal.timeout(100)
+    const late = new Promise((resolve) => setTimeout(resolve, 3000, 'late').unref())
+    const pushing = pushItem(item, `http://${url}`, { queue: 'q', signal }).catch((error: unknown) => error)
+    expect(await Promise.race([pushing, late])).toBe(signal.reason)
+    item.release()
+  }
+  server.close()
+  server.closeAllConnections()
+})
+
