@@ -149,3 +149,11 @@ test('an abort ends a push that waits for what the receiver can do', async () =>
   server.closeAllConnections()
 })
 
+test('a user whose line would be skipped or read as another one is refused', async () => {
+  for (const user of ['#edge', ' edge', ''])
+    await expect(credentialLine(user, 'p')).rejects.toThrow(/name of a user/)
+  const right = new Credentials(await credentialLine('ed ge#é', 'p:é'))
+  const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`
+  expect(await right.admits(basic('ed ge#é:p:é'))).toBe(true)
+  expect(await right.admits(basic('ed ge#é:'))).toBe(false)
+})
