@@ -173,7 +173,15 @@ export class Intake {
 
   /** Whether everything is still in its place. If not, the intake has to be opened again. */
   isSound(): boolean {
-    return !this.#isClosed && this.#ledger?.failure === undefined && isAt(this.#received.lockPath, this.#life)
+    const { lockPath, turnPath, stagedPath } = this.#received
+    return (
+      !this.#isClosed &&
+      this.#ledger?.failure === undefined &&
+      isAt(lockPath, this.#life) &&
+      // Others would take turns by another file.
+      isAt(turnPath, this.#turn) &&
+      isAt(stagedPath, this.#staged)
+    )
   }
 
   /**

@@ -157,3 +157,26 @@ test('a user whose line would be skipped or read as another one is refused', asy
   expect(await right.admits(basic('ed ge#é:p:é'))).toBe(true)
   expect(await right.admits(basic('ed ge#é:'))).toBe(false)
 })
+
+test('a file that receivers share is gone: no item comes twice, and the next push finds all anew', async () => {
+  const one = await serve()
+  const { queue } = one
+  expect(await one.call('enqueue', I, 'q', 'x')).toMatchObject({ error: null })
+  const received = path.join(queue.path, 'received', 'push')
+  fs.rmSync(path.join(received, 'turn'))
+  const two = await serve({}, one.root)
+  for (const [at, served] of [two, one, two, one].entries())
+    expect(await served.call('enqueue', named(`a${at}`), 'q', 'x')).toMatchObject({ error: null })
+  await one.call('enqueue', named('b'), 'q', 'x')
+  fs.rmSync(path.join(queue.path, 'queue', named('b')))
+  expect(await two.call('enqueue', named('b'), 'q', 'x')).toMatchObject({ error: null })
+  expect(Object.keys(filesIn(queue, 'queue'))).not.toContain(named('b'))
+  fs.rmSync(path.join(received, 'staged'), { recursive: true })
+  for (const size of [1, 100_000])
+    for (const served of [one, two])
+      expect(
+        await served.call('enqueue', named(`c${size}-${served.port}`), 'q', 'x'.repeat(size)),
+      ).toMatchObject({ error: null })
+  await one.close()
+  await two.close()
+})
