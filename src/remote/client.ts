@@ -103,7 +103,10 @@ export class Client {
     try {
       return await new Promise<Answer>((resolve, reject) => {
         request.on('error', reject)
-        request.on('response', (response) => void wholeOf(response).then(resolve, reject))
+        request.on('response', (response) => {
+          watch.answerBegins()
+          void wholeOf(response).then(resolve, reject)
+        })
         if (isWhole) request.end(body)
         else send(request, body.chunks, reject)
       })
@@ -124,6 +127,8 @@ export class Client {
   /** Keeps the time-outs, and knows whether the connection was there. */
   #watch(request: http.ClientRequest): {
     readonly errorOf: (error: unknown) => Error
+    /** An answer is short, so all of it has to come in time. */
+    readonly answerBegins: () => void
     readonly end: () => void
   } {
     let isConnected = false
@@ -146,6 +151,7 @@ export class Client {
     })
     request.setTimeout(this.#answerMs, giveUp)
     return {
+      answerBegins: () => (timer = setTimeout(giveUp, this.#answerMs)),
       end: () => clearTimeout(timer),
       errorOf: (error) => {
         if (error instanceof PushError) return error

@@ -180,3 +180,20 @@ test('a file that receivers share is gone: no item comes twice, and the next pus
   await one.close()
   await two.close()
 })
+
+test('an answer that trickles is given up in time', async () => {
+  const { url, server } = await listen((_, response) => {
+    response.write('{')
+    const timer = setInterval(() => response.write(' '), 20)
+    response.on('close', () => clearInterval(timer))
+  })
+  const client = new Client(`http://${url}`, { answerTimeout: 200 })
+  const late = new Promise((resolve) => setTimeout(resolve, 3000, 'late').unref())
+  const asked = client
+    .request({ method: 'POST', type: 'x', body: Buffer.from('') })
+    .catch((error: unknown) => error)
+  expect(await Promise.race([asked, late])).toMatchObject({ reason: 'timeout' })
+  client.close()
+  server.close()
+  server.closeAllConnections()
+})
