@@ -214,6 +214,9 @@ class RequestHandler {
     const isStream = request.method === 'PUT' && target !== undefined
     if (size > (isStream ? this.#limits.contents : this.#limits.body))
       return refuse(request, response, 413, `${size} bytes are too many`)
+    // As by a parser of bodies before this handler.
+    if (request.readableDidRead)
+      return refuse(request, response, 500, 'The body was read before it came here')
     if (isStream) await this.#put(request, response, target, size)
     else await this.#call(request, response, size)
   }

@@ -197,3 +197,20 @@ test('an answer that trickles is given up in time', async () => {
   server.close()
   server.closeAllConnections()
 })
+
+test('a handler whose request was read by others before says so', async () => {
+  const served = await serve()
+  const { url, server } = await listen((request, response) => {
+    request.resume().once('end', () => setImmediate(() => served.handler(request, response)))
+  })
+  for (const [method, place] of [
+    ['POST', '/'],
+    ['PUT', `/q/${I}`],
+  ] as const) {
+    const answer = await fetch(`http://${url}${place}`, { method, body: 'xx' })
+    expect([answer.status, await answer.text()]).toEqual([500, 'The body was read before it came here'])
+  }
+  server.close()
+  server.closeAllConnections()
+  await served.close()
+})
