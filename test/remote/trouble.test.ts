@@ -13,8 +13,8 @@ import { tryLockSync } from '../../src/lock.js'
 import { Client } from '../../src/remote/client.js'
 import { Credentials } from '../../src/remote/credentials.js'
 import { credentialLine, pushItem } from '../../src/remote.js'
-import { makeDirectory } from '../support/child.js'
-import { I, exchange, filesIn, serve } from './server.js'
+import { makeDirectory, until } from '../support/child.js'
+import { I, type Said, exchange, filesIn, serve } from './server.js'
 
 const named = (text: string): string => I.replace('args', text)
 
@@ -212,5 +212,21 @@ test('a handler whose request was read by others before says so', async () => {
   }
   server.close()
   server.closeAllConnections()
+  await served.close()
+})
+
+test('the rest of a batch that takes longer than close() has is answered with errors', async () => {
+  const served = await serve({ limits: { closeTime: 0 } })
+  const requests = Array.from({ length: 1000 }, (_, id) => ({
+    ...{ jsonrpc: '2.0', id, method: 'enqueue', params: [named(`a${id}`), 'q', 'x'] },
+  }))
+  const asked = fetch(served.url, { method: 'POST', body: JSON.stringify(requests) })
+  await until('an item is there', () => Object.keys(filesIn(served.queue, 'queue')).length > 0)
+  await served.handler.close()
+  const answers = (await (await asked).json()) as Said[]
+  const arrived = answers.filter(({ error }) => error === null)
+  expect(answers.length).toBe(requests.length)
+  expect(answers.at(-1)).toMatchObject({ error: { message: 'Server error: the receiver is closing' } })
+  expect(arrived.length).toBe(Object.keys(filesIn(served.queue, 'queue')).length)
   await served.close()
 })
