@@ -47,6 +47,7 @@ export class Client {
   readonly #agent: http.Agent
   readonly #place: http.RequestOptions
   readonly #path: string
+  readonly #query: string
   readonly #headers: Readonly<Record<string, string>>
   readonly #connectMs: number
   readonly #answerMs: number
@@ -56,7 +57,7 @@ export class Client {
    * @throws {@link SettingError}
    */
   constructor(url: string | URL, { tls = {}, connections, connectTimeout, answerTimeout }: RemoteOptions) {
-    const { protocol, hostname, port, pathname, username, password } = parsedUrl(url)
+    const { protocol, hostname, port, pathname, search, username, password } = parsedUrl(url)
     checkKeys('tls', tls, ['ca', 'cert', 'key'])
     const isUnix = protocol === 'unix:'
     this.#secure = protocol === 'https:'
@@ -68,6 +69,7 @@ export class Client {
     this.#place = isUnix
       ? { socketPath: Buffer.from(percentDecoded(pathname), 'latin1').toString() }
       : { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? undefined : Number(port), ...given }
+    this.#query = isUnix ? '' : search
     this.#path = isUnix || pathname === '' ? '/' : pathname
     const host = isUnix ? 'localhost' : `${hostname}${port === '' ? '' : `:${port}`}`
     this.shown = isUnix ? `unix://${pathname}` : `${protocol}//${host}${pathname === '/' ? '' : pathname}`
@@ -95,7 +97,7 @@ export class Client {
       ...this.#place,
       agent: this.#agent,
       method,
-      path: path === '' ? this.#path : `${this.#path.replace(/\/$/, '')}${path}`,
+      path: `${path === '' ? this.#path : `${this.#path.replace(/\/$/, '')}${path}`}${this.#query}`,
       headers: { ...this.#headers, 'Content-Type': type, 'Content-Length': size },
       signal,
     })

@@ -230,3 +230,19 @@ test('the rest of a batch that takes longer than close() has is answered with er
   expect(arrived.length).toBe(Object.keys(filesIn(served.queue, 'queue')).length)
   await served.close()
 })
+
+test('the query of a URL is sent', async () => {
+  const seen: (string | undefined)[] = []
+  const { url, server } = await listen((request, response) => {
+    seen.push(request.url)
+    response.end('{}')
+  })
+  for (const place of ['', '/?a=b', '/x/?a=b'])
+    for (const own of ['', '/q/n']) {
+      const client = new Client(`http://${url}${place}`, {})
+      await client.request({ method: 'POST', type: 'x', body: Buffer.from(''), path: own })
+      client.close()
+    }
+  server.close()
+  expect(seen).toEqual(['/', '/q/n', '/?a=b', '/q/n?a=b', '/x/?a=b', '/x/q/n?a=b'])
+})
