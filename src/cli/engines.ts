@@ -51,7 +51,7 @@ export function isPushUrl(url: string): boolean {
 export function checkPushUrl(url: string): void {
   if (/^(https?:\/\/[^/]|unix:(\/\/[^/]*)?\/[^/])/.test(url)) return
   throw new UsageError(
-    `the URL is '${url.replace(/\/\/[^/@]*@/, '//')}', expected http://host:port, https://host:port or unix:///path`,
+    `the URL is '${url.replace(/\/\/.*@/s, '//')}', expected http://host:port, https://host:port or unix:///path`,
   )
 }
 

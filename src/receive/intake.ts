@@ -35,12 +35,12 @@ import { Slices } from '../inspect/slices.js'
 import { PLACES, STATES, parseIfItem } from '../inspect/states.js'
 import type { ItemContext } from '../item/context.js'
 import { type MetaAccess, MetaDirectory } from '../meta/directory.js'
-import { isAt, tryLock } from '../meta/files.js'
+import { SAFELY, isAt, tryLock } from '../meta/files.js'
 import { type RawName, printable, toRaw, bytePath } from '../name/charset.js'
 import { itemKey, parseItemName, withTries } from '../name/item-name.js'
 import { isFileName } from '../name/limits.js'
 import type { Queue } from '../queue.js'
-import { setTimeout } from '../real-timers.js'
+import { performance, setTimeout } from '../real-timers.js'
 import type { Shape } from '../schema/shape.js'
 import { type ReceivedLayout, receivedLayout } from './layout.js'
 import { Ledger, type LedgerEntry } from './ledger.js'
@@ -49,13 +49,15 @@ import { makeDurably, openLock } from './spool.js'
 import { Staging } from './staging.js'
 
 const { EEXIST, ENOENT } = os.constants.errno
-const { O_CLOEXEC = 0, O_NOFOLLOW, O_RDONLY } = constants as typeof constants & { O_CLOEXEC?: number }
+const { O_CLOEXEC = 0, O_RDONLY } = constants as typeof constants & { O_CLOEXEC?: number }
 const MOST_IN_TURN = 256
 /** Larger contents, in bytes, are staged before their turn: the others need not wait for that. */
 const STAGED_IN_TURN = 65_536
 const TURN_MS = 1
 /** How long a turn waits for items of the senders that had items in the last one. */
 const GATHER_MS = 1
+/** A process that keeps the turn for longer has been stopped, or its file system hangs. */
+const LONGEST_TURN_MS = 10_000
 const LIFE_MS = 50
 const MOST_LIFE_TRIES = 200
 const TOKEN_BYTES = 32
@@ -130,9 +132,16 @@ export class Intake {
     this.#received = received
     this.#keep = keep
     this.#staging = new Staging(context, received)
-    this.#life = openLock(received.lockPath, access)
-    this.#turn = openLock(received.turnPath, access)
-    this.#staged = fs.openSync(received.stagedPath, O_RDONLY | O_CLOEXEC)
+    const opened: number[] = []
+    try {
+      opened.push((this.#life = openLock(received.lockPath, access)))
+      opened.push((this.#turn = openLock(received.turnPath, access)))
+      this.#staged = fs.openSync(received.stagedPath, O_RDONLY | O_CLOEXEC)
+    } catch (error) {
+      // Each push tries again.
+      for (const descriptor of opened) fs.closeSync(descriptor)
+      throw error
+    }
   }
 
   /**
@@ -164,7 +173,15 @@ export class Intake {
 
   /** Whether everything is still in its place. If not, the intake has to be opened again. */
   isSound(): boolean {
-    return !this.#isClosed && this.#ledger?.failure === undefined && isAt(this.#received.lockPath, this.#life)
+    const { lockPath, turnPath, stagedPath } = this.#received
+    return (
+      !this.#isClosed &&
+      this.#ledger?.failure === undefined &&
+      isAt(lockPath, this.#life) &&
+      // Others would take turns by another file.
+      isAt(turnPath, this.#turn) &&
+      isAt(stagedPath, this.#staged)
+    )
   }
 
   /**
@@ -282,6 +299,8 @@ export class Intake {
         await this.#inTurn(async () => this.#decideTurn(turn))
       } catch (error) {
         for (const { reject } of turn) reject(error)
+        // Another wait of the same length for each turn would keep close() waiting as well.
+        if (error instanceof ReceivingError) for (const { reject } of this.#waiting.splice(0)) reject(error)
       }
       this.#expected = turn.length + this.#waiting.length
     }
@@ -307,8 +326,10 @@ export class Intake {
   /** Has the turn while an action runs, which knows all that others have written. */
   async #inTurn(action: () => Promise<void>): Promise<void> {
     let hasWaited = false
+    const begun = performance.now()
     while (!tryLock(this.#turn, 'flock')) {
       hasWaited = true
+      if (performance.now() - begun > LONGEST_TURN_MS) throw stuck(this.#context.directory.layout.name)
       await pause(TURN_MS)
     }
     try {
@@ -504,9 +525,11 @@ export class Intake {
   async #hasContents(file: Buffer, { size, digest }: Pushed): Promise<boolean | undefined> {
     let handle: fs.promises.FileHandle
     try {
-      handle = await fs.promises.open(file, O_RDONLY | O_NOFOLLOW)
+      // A planted FIFO must not block.
+      handle = await fs.promises.open(file, O_RDONLY | SAFELY)
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined
+      if (codeOf(error) === 'ELOOP') return false
       throw fileSystemError(failureOf(error, 'open', file.toString()), 'compare an item')
     }
     try {
@@ -538,7 +561,11 @@ export class Intake {
       const id = ids.get(name)
       const entry = id === undefined ? undefined : await this.#ledger.find(id)
       if (entry === undefined) await this.#unstage(name)
-      else await this.#complete(entry)
+      else
+        await this.#complete(entry).catch((error: unknown) => {
+          // Its sender gets this error. The pushes of other items go on.
+          if (!(error instanceof OtherContents)) throw error
+        })
     }
     await this.#listRetried()
   }
@@ -588,6 +615,13 @@ function fieldsOf({ name, size, digest }: Pushed): readonly string[] {
 
 async function pause(milliseconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
+
+function stuck(queue: string): ReceivingError {
+  return new ReceivingError(
+    `Another receiver of the queue ${inspect(queue)} has kept its turn for ${LONGEST_TURN_MS / 1000} seconds`,
+    { advice: 'Look whether a receiver has been stopped, or hangs' },
+  )
 }
 
 function receiving(queue: string, source: string): ReceivingError {

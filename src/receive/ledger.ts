@@ -177,10 +177,12 @@ export class Ledger {
     try {
       const names = (await fs.promises.readdir(this.#directory)).filter(isSegmentName).toSorted()
       const known = new Map(this.#segments.map((segment) => [segment.name, segment]))
+      const latest = this.#segments.at(-1)?.name ?? ''
       for (const { name, descriptor } of this.#segments)
         if (!names.includes(name)) this.#pruned.push(descriptor)
       this.#segments = names.map((name) => known.get(name) ?? openSegment(this.#directory, name))
-      for (const segment of this.#segments.slice(-MOST_PRUNED)) {
+      // Others may have begun several segments since the last turn of this process.
+      for (const segment of this.#segments.filter(({ name }) => name >= latest)) {
         const { size } = segment
         await loadSegment(segment, this.#unsettled)
         if (segment.size > size) await syncFile(segment.descriptor)

@@ -47,6 +47,7 @@ export class Client {
   readonly #agent: http.Agent
   readonly #place: http.RequestOptions
   readonly #path: string
+  readonly #query: string
   readonly #headers: Readonly<Record<string, string>>
   readonly #connectMs: number
   readonly #answerMs: number
@@ -56,7 +57,7 @@ export class Client {
    * @throws {@link SettingError}
    */
   constructor(url: string | URL, { tls = {}, connections, connectTimeout, answerTimeout }: RemoteOptions) {
-    const { protocol, hostname, port, pathname, username, password } = parsedUrl(url)
+    const { protocol, hostname, port, pathname, search, username, password } = parsedUrl(url)
     checkKeys('tls', tls, ['ca', 'cert', 'key'])
     const isUnix = protocol === 'unix:'
     this.#secure = protocol === 'https:'
@@ -66,17 +67,20 @@ export class Client {
     this.#answerMs = number('answerTimeout', answerTimeout, ANSWER_MS, 1, 2 ** 31 - 1)
     const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
     this.#place = isUnix
-      ? { socketPath: decodeURIComponent(pathname) }
+      ? { socketPath: Buffer.from(percentDecoded(pathname), 'latin1').toString() }
       : { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? undefined : Number(port), ...given }
+    this.#query = isUnix ? '' : search
     this.#path = isUnix || pathname === '' ? '/' : pathname
     const host = isUnix ? 'localhost' : `${hostname}${port === '' ? '' : `:${port}`}`
     this.shown = isUnix ? `unix://${pathname}` : `${protocol}//${host}${pathname === '/' ? '' : pathname}`
-    const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+    const credentials = `${percentDecoded(username)}:${percentDecoded(password)}`
     // In the order of the first implementation.
     this.#headers = {
       Host: host,
       'Accept-Encoding': 'gzip',
-      ...(credentials !== ':' && { Authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
+      ...(credentials !== ':' && {
+        Authorization: `Basic ${Buffer.from(credentials, 'latin1').toString('base64')}`,
+      }),
       'User-Agent': 'fsq',
     }
   }
@@ -93,7 +97,7 @@ export class Client {
       ...this.#place,
       agent: this.#agent,
       method,
-      path: path === '' ? this.#path : `${this.#path.replace(/\/$/, '')}${path}`,
+      path: `${path === '' ? this.#path : `${this.#path.replace(/\/$/, '')}${path}`}${this.#query}`,
       headers: { ...this.#headers, 'Content-Type': type, 'Content-Length': size },
       signal,
     })
@@ -101,7 +105,10 @@ export class Client {
     try {
       return await new Promise<Answer>((resolve, reject) => {
         request.on('error', reject)
-        request.on('response', (response) => void wholeOf(response).then(resolve, reject))
+        request.on('response', (response) => {
+          watch.answerBegins()
+          void wholeOf(response).then(resolve, reject)
+        })
         if (isWhole) request.end(body)
         else send(request, body.chunks, reject)
       })
@@ -122,6 +129,8 @@ export class Client {
   /** Keeps the time-outs, and knows whether the connection was there. */
   #watch(request: http.ClientRequest): {
     readonly errorOf: (error: unknown) => Error
+    /** An answer is short, so all of it has to come in time. */
+    readonly answerBegins: () => void
     readonly end: () => void
   } {
     let isConnected = false
@@ -144,6 +153,7 @@ export class Client {
     })
     request.setTimeout(this.#answerMs, giveUp)
     return {
+      answerBegins: () => (timer = setTimeout(giveUp, this.#answerMs)),
       end: () => clearTimeout(timer),
       errorOf: (error) => {
         if (error instanceof PushError) return error
@@ -212,5 +222,12 @@ function urlOf(text: unknown): URL | undefined {
 }
 
 function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//')
+  return url.replace(/\/\/.*@/s, '//')
+}
+
+/** The bytes of a part of a URL as latin-1. As in the first implementation, a `%` without two digits stands for itself. */
+function percentDecoded(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_all, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  )
 }

@@ -28,14 +28,18 @@ interface Hash {
 
 /** Makes a line of the file of credentials. Keep the file readable for the receiver only. */
 export async function credentialLine(user: string, password: string): Promise<string> {
-  if (!isUser(user)) throw new FsqError('The name of a user is empty, or has a colon or a control character')
+  if (!isUser(user))
+    throw new FsqError(
+      'The name of a user is empty, begins with # or a blank, or has a colon or a control character',
+    )
   const salt = randomBytes(SALT_BYTES)
   const hash = await hashOf(password, { cost: COST, salt })
   return `${user}:scrypt:${COST}:${salt.toString('base64url')}:${hash.toString('base64url')}`
 }
 
 export function isUser(user: string): boolean {
-  return /^[^:\p{Cc}]+$/u.test(user)
+  // A line that begins with # is a comment, and blanks around a line are cut off.
+  return /^[^#\s:\p{Cc}][^:\p{Cc}]*$/u.test(user)
 }
 
 /** Checks credentials of HTTP (RFC 7617). */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from 'node:buffer'
 
 /** A value that JSON can have. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
@@ -24,6 +25,38 @@ export function jsonText(value: Json): string {
 /** Reads JSON in UTF-8. @throws If it is not that. */
 export function parsedJson(bytes: Uint8Array): unknown {
   return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const MARKS = new Set(Buffer.from('[{,:'))
+
+/**
+ * Whether JSON has more marks outside of its strings than a limit. A value in memory takes thirty times its text: 64 MiB of `{},` would take two
+ * gigabytes, and keep the process busy for seconds.
+ */
+export function hasMoreMarks(bytes: Uint8Array, most: number): boolean {
+  if (bytes.byteLength <= most) return false
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let marks = 0
+  for (let at = 0; at < text.length; at++) {
+    const byte = text[at] ?? 0
+    if (byte === QUOTE) {
+      at = endOfString(text, at)
+      if (at === -1) return false
+    } else if (MARKS.has(byte) && ++marks > most) return true
+  }
+  return false
+}
+
+/** Where the string that begins at a quote has its last quote; -1: nowhere. */
+function endOfString(text: Buffer, begin: number): number {
+  for (let end = text.indexOf(QUOTE, begin + 1); end !== -1; end = text.indexOf(QUOTE, end + 1)) {
+    let first = end
+    while (text[first - 1] === BACKSLASH) first--
+    if ((end - first) % 2 === 0) return end
+  }
+  return -1
 }
 
 /** Whether a value is an object with keys. */

@@ -100,7 +100,7 @@ export interface PushReceiver {
   protect(server: Server): void
   /**
    * Answers nothing more, and resolves when the requests in flight are answered and all queues are closed. A request whose body has not come
-   * within `limits.closeTime` is given up.
+   * within `limits.closeTime` is given up, and the rest of a batch is answered with errors.
    */
   close(): Promise<void>
 }
@@ -177,6 +177,7 @@ class RequestHandler {
   async close(): Promise<void> {
     this.#isClosing = true
     const timer = setTimeout(() => {
+      this.#targets.refuse()
       for (const giveUp of this.#coming) giveUp(503, CLOSING)
     }, this.#limits.closeTime)
     while (this.#running.size > 0) await Promise.all(this.#running)
@@ -214,6 +215,9 @@ class RequestHandler {
     const isStream = request.method === 'PUT' && target !== undefined
     if (size > (isStream ? this.#limits.contents : this.#limits.body))
       return refuse(request, response, 413, `${size} bytes are too many`)
+    // As by a parser of bodies before this handler.
+    if (request.readableDidRead)
+      return refuse(request, response, 500, 'The body was read before it came here')
     if (isStream) await this.#put(request, response, target, size)
     else await this.#call(request, response, size)
   }

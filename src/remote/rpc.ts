@@ -6,13 +6,15 @@
 import { Buffer } from 'node:buffer'
 
 import { Code, Fault, REFUSED, faultOf, invalidParameters, refusal } from './faults.js'
-import { type Json, isObject, jsonText, parsedJson } from './json.js'
+import { type Json, hasMoreMarks, isObject, jsonText, parsedJson } from './json.js'
 import type { Targets } from './targets.js'
 
 /** The method that tells what this receiver can do beyond the first implementation. */
 export const ABOUT = 'fsq.about'
 const API_VERSION = '1.0'
 const MOST_ID = 1000
+/** The most marks (`[`, `{`, `,`, `:`) for each request of a batch. A usual one has eleven. */
+const MOST_MARKS = 64
 
 export interface RpcOptions {
   readonly targets: Targets
@@ -63,6 +65,8 @@ async function enqueue(targets: Targets, id: unknown, queue: unknown, data: unkn
 export async function answerTo(body: Uint8Array, options: RpcOptions): Promise<string> {
   if (body.byteLength === 0)
     return failure(new Fault(Code.request, 'Request invalid -- no request data.'), null)
+  if (hasMoreMarks(body, options.batch * MOST_MARKS))
+    return failure(new Fault(Code.request, `${REFUSED}the request has too many values`), null)
   let request: unknown
   try {
     request = parsedJson(body)

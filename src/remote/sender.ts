@@ -90,9 +90,7 @@ export class Sender {
   async ask(signal?: AbortSignal): Promise<About> {
     if (this.#about !== undefined) return this.#about
     this.#asking ??= this.#askNow().finally(() => (this.#asking = undefined))
-    const about = await this.#asking
-    signal?.throwIfAborted()
-    return about
+    return unlessAborted(this.#asking, signal)
   }
 
   async #askNow(): Promise<About> {
@@ -171,6 +169,22 @@ export class Sender {
 
   #error(text: string, reason: PushError['reason']): PushError {
     return new PushError(`${this.client.shown}: ${text}`, reason)
+  }
+}
+
+/** Waits for what others wait for, too, so an abort does not end it. @throws The reason of the signal. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  let onAbort = (): void => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

@@ -79,9 +79,14 @@ export class Targets {
     return await hosted.isDown()
   }
 
+  /** Takes nothing more. Items in flight still come in. */
+  refuse(): void {
+    this.#isClosed = true
+  }
+
   /** Closes all queues, when what is in flight has ended. */
   async close(): Promise<void> {
-    this.#isClosed = true
+    this.refuse()
     for (const { queue, intake } of this.#targets.values()) {
       await intake.then(
         async (opened) => opened.close(),

@@ -252,3 +252,16 @@ test('a million entries take at most 24 bytes of memory each', () => {
   for (let at = 0; at < 1_000_000; at += 1001)
     expect(table.positions(hashOf(`${at}:1764228600000000000`))).toContain(at * 100)
 })
+
+test('a process whose last turn is long ago reads all segments that others have begun since', async () => {
+  const directory = makeDirectory({ quick: true })
+  const one = await open(directory, { fullSegment: 1 })
+  const two = await open(directory, { fullSegment: 1 })
+  for (let at = 0; at < 6; at++) await one.settle(await one.add(`a:${at}`, ['name']))
+  expect(segmentsIn(directory).length).toBeGreaterThan(4)
+  await two.refresh()
+  for (let at = 0; at < 6; at++)
+    expect(await two.find(`a:${at}`)).toMatchObject({ fields: ['name'], isSettled: true })
+  await one.close()
+  await two.close()
+})

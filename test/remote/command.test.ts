@@ -58,3 +58,15 @@ test('TLS: the certificate is verified, and senders need one of the authority', 
   expect(stdout.split('\n').slice(-5)).toEqual(['111', '111', '0', I, ''])
   expect(fs.existsSync(bed.root)).toBe(true)
 })
+
+test('a socket that a killed receiver has left is taken, and no other file', async () => {
+  const { stdout, stderr } = await bed.sh(`cd "$FSQ_ROOT/.."; fsq install trg
+    ${START('')}
+    fsq jsonrpcd "unix://$PWD/socket" trg; echo $?
+    kill -9 $D; wait $D
+    ${START('')}
+    kill $D; wait $D; echo $?
+    echo text > socket; fsq jsonrpcd "unix://$PWD/socket" trg; echo $?; cat socket`)
+  expect(stdout).toBe('111\n0\n111\ntext\n')
+  expect(stderr).toContain('EADDRINUSE')
+})

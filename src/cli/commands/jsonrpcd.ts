@@ -100,6 +100,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const failed = new Promise<never>((_, reject) => server.once('error', reject))
   const listening = new Promise<void>((resolve) => server.once('listening', resolve))
   try {
+    if (place.path !== undefined && (await isLeft(place.path))) fs.unlinkSync(place.path)
     server.listen({ ...place, backlog: BACKLOG })
     await Promise.race([listening, failed])
   } catch (error) {
@@ -121,6 +122,19 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   server.closeAllConnections()
   await closed
   return SUCCESS
+}
+
+/** Whether a path is a socket to which no process listens any more: a receiver that was killed leaves it. */
+async function isLeft(file: string): Promise<boolean> {
+  if (fs.lstatSync(file, { throwIfNoEntry: false })?.isSocket() !== true) return false
+  const { connect } = await import('node:net')
+  return new Promise((resolve) => {
+    const socket = connect(file, () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.once('error', (error) => resolve(codeOf(error) === 'ECONNREFUSED'))
+  })
 }
 
 interface Listening {
