@@ -44,9 +44,8 @@ export const help = `Usage: fsq jsonrpcd [option ...] host port [queue ...]
        fsq jsonrpcd [option ...] unix:///path [queue ...]
 
 Takes the items that fsq push brings, each once, and answers when an item
-survives a power cut. Only the queues named are filled; default: all queues
-below the root. Runs until SIGTERM, and answers what has begun: what is
-still coming ten seconds later is given up.
+survives a power cut. Fills only the queues named; default: all below the root.
+Runs until SIGTERM, and gives up what is still coming ten seconds later.
 
       --credentials=FILE  who may push. Without it, host is a loopback address
       --add-user=NAME     adds a user to that file; the password is read from
