@@ -465,7 +465,12 @@ class Run {
   }
 
   #checkPlaces(): void {
-    const there = PLACES.flatMap((place) => names(this.#queue, place).map((name) => `${place} ${name}`))
+    let there: string[]
+    // An item may have moved to fail/ since the last look, without having run.
+    do {
+      this.#notice()
+      there = PLACES.flatMap((place) => names(this.#queue, place).map((name) => `${place} ${name}`))
+    } while (this.#all('waiting').some(({ id }) => there.includes(`fail ${id}`)))
     const places = { waiting: 'queue', working: 'queue', done: 'done', failed: 'fail' } as const
     const expected = [...this.#known.values()].flatMap(({ state, id }) =>
       state === 'gone' ? [] : [`${places[state]} ${id}`],
