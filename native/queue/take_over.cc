@@ -99,7 +99,10 @@ std::vector<Seized> SeizeDead(const QueueDirectory& queue, Stopping stopping, Fa
     seized.lines = ReadLines(seized.directory->lock_descriptor());
     if (FindItems(queue, seized) == -1) {
       *failure = Failure{LastError(), "fstatat", queue.PathOfClaimed(name)};
-      break;
+      // A cached look at `.lock` may have missed that another worker has taken it over and removed it.
+      if (!seized.directory->HasVanished()) break;
+      *failure = {};
+      continue;
     }
     all.push_back(std::move(seized));
   }
