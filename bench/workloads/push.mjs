@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
 
+import { byteSource } from '../lib/byte-source.mjs'
 import { start } from '../lib/children.mjs'
 import { settle } from '../lib/rounds.mjs'
 import { ratioOf, spread, spreadOf } from '../lib/statistics.mjs'
@@ -20,7 +20,6 @@ const SIZE = 64
 const CONNECTIONS = 16
 const MIB = 2 ** 20
 const MOST_MB = 1024
-const CHUNK = 64 * 1024
 
 /**
  * Pushes to a receiver in a process of its own, over connections on loopback that are kept, each durable: small items as JSON; and one large
@@ -82,7 +81,10 @@ async function upload(program, root, bytes) {
   const name = '_20260101000000_0_1_bench_0_push'
   await (await openFsq(join(root, 'in'))).close()
   const { milliseconds, peakMB } = await served(program, root, async (send) => {
-    await send({ method: 'PUT', path: `/in/${name}`, headers: { 'Content-Length': bytes } }, source(bytes))
+    await send(
+      { method: 'PUT', path: `/in/${name}`, headers: { 'Content-Length': bytes } },
+      byteSource(bytes),
+    )
   })
   const file = program === 'fsq' ? join(root, 'in', 'queue', name) : join(root, 'file')
   assert.equal(statSync(file).size, bytes, 'bytes that arrived')
@@ -115,19 +117,6 @@ async function request(options, body) {
   const answer = Buffer.concat(await response.toArray()).toString()
   assert.equal(response.statusCode, 200, answer)
   return answer
-}
-
-function source(bytes) {
-  const pattern = Buffer.alloc(CHUNK, 'x')
-  let left = bytes
-  return new Readable({
-    highWaterMark: CHUNK,
-    read() {
-      const length = Math.min(left, CHUNK)
-      left -= length
-      this.push(length === 0 ? null : pattern.subarray(0, length))
-    },
-  })
 }
 
 function megabytesOf({ streamMB }) {

@@ -4,13 +4,11 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
+import { byteSource } from '../lib/byte-source.mjs'
 import { Queue } from '../lib/fsq.mjs'
 import { peakMB } from '../lib/peak.mjs'
-
-const CHUNK = 64 * 1024
 
 const PROGRAMS = {
   async fsq(root) {
@@ -39,7 +37,8 @@ const PROGRAMS = {
 const [, , name, root, size] = process.argv
 const bytes = Number(size)
 const { write, read } = await PROGRAMS[name](root)
-const inMBs = await rate(() => write(source()))
+// Each chunk has a buffer of its own, like the chunks of a file or a socket.
+const inMBs = await rate(() => write(byteSource(bytes, (part) => Buffer.from(part))))
 let drained = 0
 const outMBs = await rate(() =>
   read(async (stream) => {
@@ -47,20 +46,6 @@ const outMBs = await rate(() =>
   }),
 )
 console.log(JSON.stringify({ inMBs, outMBs, peakMB: peakMB(), read: drained }))
-
-/** Each chunk has a buffer of its own, like the chunks of a file or a socket. */
-function source() {
-  const pattern = Buffer.alloc(CHUNK, 'x')
-  let left = bytes
-  return new Readable({
-    highWaterMark: CHUNK,
-    read() {
-      const length = Math.min(left, CHUNK)
-      left -= length
-      this.push(length === 0 ? null : Buffer.from(pattern.subarray(0, length)))
-    },
-  })
-}
 
 async function rate(transfer) {
   const begin = performance.now()
