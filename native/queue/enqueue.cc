@@ -166,7 +166,8 @@ void Batch::EnqueueEmpty(Building& building) {
 Failure Batch::OpenFile(Building& building, platform::LinkWay way, mode_t mode) {
   for (int collisions = 0;; collisions++) {
     if (form_.exact) (void)building.name.At(AboutNow(), form_.names, private_suffix_);
-    Failure failure = ItemFile::Open(directory_, way, building.name.text(), mode, &building.file);
+    Failure failure =
+        ItemFile::Open(directory_, way, building.name.text(), mode, form_.durable, &building.file);
     if (failure.error != -EEXIST || collisions == kMaxCollisions) return failure;
     building.name.JumpEntropy(collisions);
     (void)NameOf(building, AboutNow());

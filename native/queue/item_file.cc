@@ -19,6 +19,8 @@ namespace {
 // A copy can be cancelled between two steps.
 constexpr size_t kCopyStep = size_t{16} * 1024 * 1024;
 constexpr size_t kCopyBuffer = size_t{256} * 1024;
+// Few enough bytes that Sync has little left to wait for, and enough that the disk writes long runs.
+constexpr size_t kSyncStep = size_t{8} * 1024 * 1024;
 
 // 0 or -1 with errno. A full file system causes a short write first, and ENOSPC at the next call.
 int WriteAll(int fd, std::string_view bytes) {
@@ -70,6 +72,8 @@ ItemFile::ItemFile(ItemFile&& other) noexcept
       descriptor_(std::move(other.descriptor_)),
       mode_(other.mode_),
       opened_ms_(other.opened_ms_),
+      durable_(other.durable_),
+      unsynced_(other.unsynced_),
       temporary_(std::exchange(other.temporary_, {})) {}
 
 ItemFile& ItemFile::operator=(ItemFile&& other) noexcept {
@@ -79,6 +83,8 @@ ItemFile& ItemFile::operator=(ItemFile&& other) noexcept {
     descriptor_ = std::move(other.descriptor_);
     mode_ = other.mode_;
     opened_ms_ = other.opened_ms_;
+    durable_ = other.durable_;
+    unsynced_ = other.unsynced_;
     temporary_ = std::exchange(other.temporary_, {});
   }
   return *this;
@@ -99,11 +105,12 @@ void ItemFile::Discard() {
 }
 
 Failure ItemFile::Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
-                       ItemFile* file) {
+                       bool durable, ItemFile* file) {
   ItemFile made;
   made.directory_ = &directory;
   made.mode_ = mode;
   made.opened_ms_ = NowMs();
+  made.durable_ = durable;
   const int tmp = directory.fd(Place::kTmp);
   if (way != platform::LinkWay::kTemporary) {
     made.descriptor_ = Descriptor(FSQ_CALL("enqueue.open", platform::OpenUnnamed(tmp, mode)));
@@ -135,7 +142,7 @@ std::string ItemFile::Path() const {
   return temporary_.empty() ? directory_->NameOf(Place::kTmp) : directory_->PathOf(Place::kTmp, temporary_);
 }
 
-Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
+Failure ItemFile::Write(const Payload& payload, Stopping stopping) {
   switch (payload.kind) {
     case Payload::Kind::kEmpty:
       return {};
@@ -150,13 +157,22 @@ Failure ItemFile::Write(const Payload& payload, Stopping stopping) const {
   }
   for (size_t from = 0; from < payload.bytes.size(); from += kCopyStep) {
     if (stopping.requested()) return Failure{-ECANCELED, "write", Path()};
-    if (WriteAll(descriptor_.get(), payload.bytes.substr(from, kCopyStep)) == -1)
-      return Failure{LastError(), "write", Path()};
+    const std::string_view step = payload.bytes.substr(from, kCopyStep);
+    if (WriteAll(descriptor_.get(), step) == -1) return Failure{LastError(), "write", Path()};
+    SyncEarly(step.size());
   }
   return {};
 }
 
-Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
+void ItemFile::SyncEarly(size_t written) {
+  if (!durable_) return;
+  unsynced_ += written;
+  if (unsynced_ < kSyncStep) return;
+  unsynced_ = 0;
+  StartSync();
+}
+
+Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) {
   // O_NONBLOCK: a FIFO without a writer must not block a pool thread forever. The check below rejects it.
   const Descriptor source(
       FSQ_CALL("enqueue.source", ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
@@ -167,7 +183,7 @@ Failure ItemFile::CopyPath(const std::string& path, Stopping stopping) const {
   return Copy(source.get(), 0, path, stopping);
 }
 
-Failure ItemFile::CopyLent(int source, Stopping stopping) const {
+Failure ItemFile::CopyLent(int source, Stopping stopping) {
   // The copy itself could not tell which descriptor is bad.
   const int flags = FSQ_CALL("enqueue.source", ::fcntl(source, F_GETFL));
   if (flags == -1) return Failure{LastError(), "fcntl", {}, {}};
@@ -178,14 +194,17 @@ Failure ItemFile::CopyLent(int source, Stopping stopping) const {
   return from == -1 ? Failure{LastError(), "lseek", {}, {}} : Copy(source, from, {}, stopping);
 }
 
-Failure ItemFile::Copy(int source, off_t from, const std::string& path, Stopping stopping) const {
+Failure ItemFile::Copy(int source, off_t from, const std::string& path, Stopping stopping) {
   bool in_kernel = true;
   for (;;) {
     if (stopping.requested()) return Failure{-ECANCELED, "copy_file_range", path, Path()};
     const ssize_t copied = FSQ_CALL(
         "enqueue.copy", in_kernel ? platform::CopyInKernel(source, &from, descriptor_.get(), kCopyStep)
                                   : CopyThroughBuffer(source, &from, descriptor_.get()));
-    if (copied > 0) continue;
+    if (copied > 0) {
+      SyncEarly(static_cast<size_t>(copied));
+      continue;
+    }
     if (copied == -1 && in_kernel && errno == ENOTSUP) {
       in_kernel = false;
       continue;

@@ -61,12 +61,13 @@ class ItemFile {
 
   // Creates an empty file. ESTALE: tmp/ was removed after it was opened. `name` is used in tmp/ if unnamed
   // inodes are not available; EEXIST then means that tmp/ already has this name. SetAttributes sets the final
-  // mode.
+  // mode. `durable`: Sync follows at the end, so the kernel writes large contents to the disk while they
+  // come.
   static Failure Open(QueueDirectory& directory, platform::LinkWay way, const std::string& name, mode_t mode,
-                      ItemFile* file);
+                      bool durable, ItemFile* file);
 
-  // ECANCELED: it was asked to stop.
-  Failure Write(const Payload& payload, Stopping stopping) const;
+  // Appends. ECANCELED: it was asked to stop.
+  Failure Write(const Payload& payload, Stopping stopping);
 
   // Call it after the last write. Sets the owner, the mode and, for a delayed item, the time when it is due
   // (milliseconds since the epoch; 0: not delayed).
@@ -90,9 +91,10 @@ class ItemFile {
   bool IsIn(const QueueDirectory& directory) const { return directory_ == &directory; }
 
  private:
-  Failure CopyPath(const std::string& path, Stopping stopping) const;
-  Failure CopyLent(int source, Stopping stopping) const;
-  Failure Copy(int source, off_t from, const std::string& path, Stopping stopping) const;
+  Failure CopyPath(const std::string& path, Stopping stopping);
+  Failure CopyLent(int source, Stopping stopping);
+  Failure Copy(int source, off_t from, const std::string& path, Stopping stopping);
+  void SyncEarly(size_t written);
   std::string Path() const;
   bool IsLinked(const std::string& name) const;
   void Discard();
@@ -101,6 +103,8 @@ class ItemFile {
   Descriptor descriptor_;
   mode_t mode_ = 0;  // that the file was made with
   int64_t opened_ms_ = 0;
+  bool durable_ = false;
+  size_t unsynced_ = 0;    // bytes since the last StartSync; counted if durable
   std::string temporary_;  // its name in tmp/; empty: it has none
 };
 
