@@ -14,7 +14,7 @@ import { MetaDirectory } from '../meta/directory.js'
 import { isTaken, makeDirectory } from '../meta/files.js'
 import { logPath } from '../meta/layout.js'
 import { parseLog } from '../meta/log.js'
-import { type RawName, fromRaw } from '../name/charset.js'
+import type { RawName } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import { FORWARDED_DIRECTORY, type Settings } from '../settings.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
@@ -77,6 +77,11 @@ export class Doubts {
     this.#items = items
   }
 
+  /** The directory of the files. */
+  get path(): string {
+    return path.join(this.#directory.layout.path, FORWARDED_DIRECTORY, this.#sink)
+  }
+
   /** The identity of the queue. Known after {@link open}. */
   get identity(): QueueIdentity {
     if (this.#open === undefined) throw new Error('Not open')
@@ -94,7 +99,7 @@ export class Doubts {
     const { layout } = this.#directory
     const { access, lockKind } = new MetaDirectory(layout)
     const above = path.join(layout.path, FORWARDED_DIRECTORY)
-    const directory = path.join(above, this.#sink)
+    const directory = this.path
     for (const one of [above, directory]) {
       try {
         makeDirectory(one, access.directoryMode, access.owner)
@@ -238,8 +243,7 @@ export class Doubts {
   async #notWaiting(ids: readonly RawName[]): Promise<ReadonlySet<RawName>> {
     const slices = new Slices(() => this.#directory.checkOpen())
     const finder = new Finder(this.#directory, this.#settings, slices)
-    const texts = new Map(ids.map((id) => [fromRaw(id, this.#settings.charset), id]))
-    const found = await finder.findAll([...texts.keys()], ['waiting'])
-    return new Set([...texts].filter(([text]) => (found.get(text)?.length ?? 0) === 0).map(([, id]) => id))
+    const waiting = await finder.waitingOf(ids)
+    return new Set(ids.filter((id) => !waiting.has(id)))
   }
 }

@@ -1,17 +1,22 @@
 // Forwarding within one process, to a target in memory.
 import { EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { InDoubtError, PermanentFailure, QueueMissingError, SettingError } from '../../src/errors/classes.js'
+import { native } from '../../src/addon/native.js'
+import { momentNow, momentText } from '../../src/forward/doubt.js'
 import { forward } from '../../src/forward/forward.js'
 import type { Forwarder } from '../../src/forward/forwarder.js'
 import type { ForwardOptions } from '../../src/forward/options.js'
 import type { Sink } from '../../src/forward/sink.js'
+import { WorkerLines } from '../../src/meta/worker-lines.js'
 import { Queue } from '../../src/queue.js'
-import { contents, useTestBed } from '../support/queue.js'
+import { noCounts } from '../../src/work/journal.js'
+import { contents, until, useTestBed } from '../support/queue.js'
 import { TestSink, aborted, again, never, refused, unsent } from './test-sink.js'
 
 const HOUR = 3_600_000
@@ -367,12 +372,106 @@ describe('While the target is away, a forwarder', () => {
     fs.writeFileSync(directory, 'in the way')
     const away = next(forwarder, 'away')
     await queue.enqueue('a')
-    await away
+    expect(await away).toMatchObject({ by: 'queue', error: { cause: { code: 'ENOTDIR' } } })
     expect(sink.puts).toEqual([])
     const back = next(forwarder, 'back')
     fs.rmSync(directory)
     await back
     expect(sink.arrived).toHaveLength(1)
+  })
+})
+
+test.each([
+  ['ENOSPC', 'DiskFullError', 'write'],
+  ['EROFS', 'ReadOnlyError', 'datasync'],
+  ['EACCES', 'PermissionError', 'write'],
+] as const)(
+  '%s of forwarded/ is told as an error of the queue, not of the target',
+  async (code, name, call) => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    const forwarder = await start(queue, sink)
+    const file = await fs.promises.open(bed.path('any'), 'w')
+    const handles = Object.getPrototypeOf(file) as {
+      write: () => Promise<never>
+      datasync: () => Promise<never>
+    }
+    await file.close()
+    const failing = jest.spyOn(handles, call).mockImplementation(async () => {
+      throw Object.assign(new Error(`${code}: no, ${call}`), {
+        code,
+        errno: -os.constants.errno[code],
+        syscall: call,
+      })
+    })
+    const away = next(forwarder, 'away')
+    await queue.enqueue('a')
+    const { by, error } = await away
+    expect(by).toBe('queue')
+    expect(error).toMatchObject({ name, code: expect.any(String), cause: { code } })
+    const directory = path.join(queue.path, 'forwarded', 'test')
+    expect((error as Error).message).toContain(directory)
+    expect((error as Error).message).toMatch(/^Cannot write down which items are put into test: /)
+    expect(sink.puts).toEqual([])
+    const back = next(forwarder, 'back')
+    failing.mockRestore()
+    await back
+    expect(sink.arrived).toHaveLength(1)
+  },
+)
+
+describe('Lines of a dead forwarder', () => {
+  /** As a forwarder leaves them that dies with items in flight. */
+  function plantLines(queue: Queue, ids: readonly string[]): string {
+    const directory = path.join(queue.path, 'forwarded', 'test')
+    const [name = ''] = fs.readdirSync(directory)
+    const lines = new WorkerLines(ids.length)
+    lines.worker = {
+      version: 1,
+      pid: 1,
+      host: 'gone',
+      started: '',
+      concurrency: 1,
+      state: 'running',
+      counters: noCounts(),
+    }
+    for (const id of ids) lines.hold({ id, since: momentText(momentNow()) })
+    const file = path.join(directory, `gone.1.1`)
+    expect(name).not.toBe('gone.1.1')
+    fs.writeFileSync(file, lines.bytes)
+    return file
+  }
+
+  test('are compared with what waits in parts: the memory stays the same however many items wait', async () => {
+    const queue = await bed.install()
+    const first = await start(queue, new TestSink())
+    const file = plantLines(queue, ['_1_0_1_gone_0'])
+    await first.close()
+    await queue.enqueue('a')
+    const list = jest.spyOn(native, 'list')
+    try {
+      await start(queue, new TestSink())
+      await until('the file is removed', () => !fs.existsSync(file))
+      expect(list.mock.calls.map(([, , , , , atOnce]) => typeof atOnce)).not.toContain('undefined')
+    } finally {
+      list.mockRestore()
+    }
+  })
+
+  test('go with their items, also where the names are not valid in the charset of the queue', async () => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    const first = await start(queue, sink)
+    const [waiting = ''] = await queue.enqueueMany([{ data: 'a', delay: HOUR }])
+    const file = plantLines(queue, ['_1_0_1_gone_0_\xff', waiting])
+    await first.close()
+    const errors: unknown[] = []
+    const second = await start(queue, sink)
+    second.on('error', (error) => errors.push(error))
+    await until('one line is left', () => lines(queue).length === 1)
+    expect(lines(queue)[0]).toContain(waiting)
+    expect(fs.existsSync(file)).toBe(true)
+    expect(errors).toEqual([])
   })
 })
 
