@@ -25,6 +25,8 @@ import { PutFile, type PutFileForm, syncDirectory } from './put-file.js'
 
 const TIDY_MS = 250
 const CLEAR_MS = 1000
+/** Ends a clearing. */
+const CUT_SHORT = new Error('The forwarder closes')
 
 /** An item on its way, as this module sees it. */
 export interface Doubtful {
@@ -57,6 +59,9 @@ export class Doubts {
   readonly #onError: (error: unknown) => void
   #isTidy = true
   #clearing: NodeJS.Timeout | undefined
+  /** The clearings that run. */
+  readonly #clears = new Set<Promise<void>>()
+  #isCutShort = false
 
   /**
    * @param sink - The name of the target.
@@ -117,7 +122,17 @@ export class Doubts {
 
   /** Removes what dead forwarders have left of items that are no longer in queue/. @throws As `node:fs`. */
   async clear(): Promise<void> {
-    await this.#open?.others.clear(async (ids) => this.#notWaiting(ids))
+    const clearing = this.#open?.others.clear(async (ids) => this.#notWaiting(ids))
+    if (clearing === undefined) return
+    this.#clears.add(clearing)
+    try {
+      await clearing
+    } catch (error) {
+      // The next forwarder does it.
+      if (error !== CUT_SHORT) throw error
+    } finally {
+      this.#clears.delete(clearing)
+    }
   }
 
   /**
@@ -179,6 +194,10 @@ export class Doubts {
   /** Closes the file, which stays if it has a line. */
   async close(): Promise<void> {
     clearTimeout(this.#clearing)
+    // The caller may close the queue next.
+    this.#isCutShort = true
+    await Promise.allSettled(this.#clears)
+    this.#isCutShort = false
     if (this.#clearing !== undefined) await this.clear().catch(this.#onError)
     const file = this.#open?.file
     this.#open = undefined
@@ -241,7 +260,10 @@ export class Doubts {
   }
 
   async #notWaiting(ids: readonly RawName[]): Promise<ReadonlySet<RawName>> {
-    const slices = new Slices(() => this.#directory.checkOpen())
+    const slices = new Slices(() => {
+      if (this.#isCutShort) throw CUT_SHORT
+      this.#directory.checkOpen()
+    })
     const finder = new Finder(this.#directory, this.#settings, slices)
     const waiting = await finder.waitingOf(ids)
     return new Set(ids.filter((id) => !waiting.has(id)))
