@@ -258,6 +258,26 @@ describe('A forwarder', () => {
   })
 })
 
+test('A sink cannot change what an item is known by: its next put has the same id', async () => {
+  const queue = await bed.install()
+  const sink = new TestSink()
+  const ids: string[] = []
+  sink.answers.push(
+    async ([item]) => {
+      ids.push(item?.id ?? '')
+      Object.assign(item ?? {}, { id: 'another' })
+    },
+    async (items) => {
+      ids.push(items[0]?.id ?? '')
+      return sink.store(items)
+    },
+  )
+  await queue.enqueue('a')
+  await (await start(queue, sink)).idle()
+  expect(ids).toHaveLength(2)
+  expect(new Set(ids).size).toBe(1)
+})
+
 describe('While the target is away, a forwarder', () => {
   test('claims nothing new, puts the same items again, and comes back', async () => {
     const queue = await bed.install()
