@@ -23,8 +23,8 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   for (const auto& functions :
        {fsq::kAccountFunctions, fsq::kClaimFunctions, fsq::kEnqueueFunctions, fsq::kEnvironmentFunctions,
         fsq::kFinishFunctions, fsq::kInstallFunctions, fsq::kListingFunctions, fsq::kLockFunctions,
-        fsq::kLogFunctions, fsq::kProbeFunctions, fsq::kQueueFunctions, fsq::kSkippedFunctions,
-        fsq::kTimeFunctions, fsq::kWatchFunctions, fsq::kWorkerFunctions}) {
+        fsq::kLogFunctions, fsq::kProbeFunctions, fsq::kPruneFunctions, fsq::kQueueFunctions,
+        fsq::kSkippedFunctions, fsq::kTimeFunctions, fsq::kWatchFunctions, fsq::kWorkerFunctions}) {
     for (const auto& [name, function] : functions) js.Set(exports, name, js.Function(name, function));
   }
   js.Set(exports, "sourceHash", js.Text(FSQ_SOURCE_HASH));

@@ -152,11 +152,12 @@ export class Queue<out T extends Shape = Untyped> {
     this.#layout =
       parent === undefined ? layoutOf(name, this.#settings) : hostLayoutOf(parent, name, this.#settings)
     this.#directory = new QueueDirectory(this.#layout, this.#settings)
+    const reporter = new Reporter(this.#layout, onReport)
     const parts = {
       directory: this.#directory,
       settings: this.#settings,
-      claims: new Claims(this.#directory, this.#settings),
-      reporter: new Reporter(this.#layout, onReport),
+      claims: new Claims(this.#directory, this.#settings, reporter),
+      reporter,
     }
     this.#context = { ...parts, deadWorkers: new TakeOver(parts) }
     // The variable makes an installation create the trigger. Scripts that set it have never asked for pulls.

@@ -18,10 +18,10 @@ import { type RawName, printable } from './name/charset.js'
  * - `foreign`: it is not a regular file; left alone and never opened.
  * - `unreadable`: this process may not open it; left alone.
  * - `completed`: it was both here and at the target of its move, for example after a crash; the move was completed.
- * - `unmovable`: it should have been moved to fail/, but could not be; left alone.
+ * - `unmovable`: it should have been moved to fail/ or given back to queue/, but could not be; left where it is.
  * - `ungrowable`: it should have been retried, but its new name would have been too long; moved to fail/.
  * - `undelayed`: it is retried without its delay, because only the owner of a file may set its time.
- * - `recovered`: a finish that had failed before has now succeeded.
+ * - `recovered`: a finish or a give-back that had failed before has now succeeded.
  * - `trigger`: the FIFO could not be pulled after an enqueue, or could not be listened to; items are still found, but
  *   later.
  * - `meta`: a part of meta/ cannot be written or read; work goes on without it.

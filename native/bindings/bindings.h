@@ -25,6 +25,7 @@ extern const std::span<const Binding> kListingFunctions;
 extern const std::span<const Binding> kLockFunctions;
 extern const std::span<const Binding> kLogFunctions;
 extern const std::span<const Binding> kProbeFunctions;
+extern const std::span<const Binding> kPruneFunctions;
 extern const std::span<const Binding> kQueueFunctions;
 extern const std::span<const Binding> kSkippedFunctions;
 extern const std::span<const Binding> kTimeFunctions;

@@ -44,7 +44,7 @@ constexpr const char* kPoints[] = {
     "worker.unlink",    "worker.rmdir",     "takeover.open",     "takeover.lock",     "takeover.look",
     "takeover.read",    "fence.read",       "item.open",         "install.write",     "install.fifo",
     "receive.look",     "receive.rename",   "worker.own",        "worker.disown",     "takeover.disown",
-    "finish.disown",    "worker.clock",
+    "finish.disown",    "worker.clock",     "prune.stat",        "prune.unlink",
 };
 
 struct Rule {

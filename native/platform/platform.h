@@ -115,6 +115,9 @@ struct DirectoryEntry {
   ino_t inode;
 };
 int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit);
+// The same for the entries that the next call of the kernel returns; on macOS, for all. 1: there may be more;
+// 0: there are none, or `visit` has returned false; -1: errno.
+int ReadNextEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit);
 
 // Watching directories. A watcher is a descriptor that can be polled; it becomes readable when an event
 // arrives.

@@ -145,6 +145,10 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
   }
 }
 
+int ReadNextEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit) {
+  return ReadEntries(directory, visit);
+}
+
 int OpenWatcher() {
   const int watcher = RetryInterrupted(::kqueue);
   if (watcher >= 0) (void)RetryInterrupted(::fcntl, watcher, F_SETFD, FD_CLOEXEC);

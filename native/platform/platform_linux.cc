@@ -254,7 +254,7 @@ int FindFileSystem(int fd, FileSystem* found) {
   return 0;
 }
 
-int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit) {
+int ReadNextEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit) {
   // The kernel's own record (struct linux_dirent64), which no libc header spells out.
   struct Record {
     uint64_t inode;
@@ -266,20 +266,25 @@ int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>&
   // A large buffer: one call returns about 1,500 names. glibc's readdir uses 32 KiB and copies each entry.
   constexpr size_t kBuffer = 64 * 1024;
   const auto buffer = std::make_unique<uint64_t[]>(kBuffer / sizeof(uint64_t));
+  const long size = FSQ_CALL(
+      "list.getdents", ::syscall(SYS_getdents64, directory, buffer.get(), static_cast<unsigned>(kBuffer)));
+  if (size <= 0) return static_cast<int>(size);
+  const char* const bytes = reinterpret_cast<const char*>(buffer.get());
+  for (long at = 0; at < size;) {
+    const auto* record = reinterpret_cast<const Record*>(bytes + at);
+    at += record->length;
+    const std::string_view name(record->name);
+    if (name == "." || name == ".." || IsDeleted(name)) continue;
+    const auto type = static_cast<unsigned char>(FSQ_ANSWER("list.getdents", record->type));
+    if (!visit({name, TypeOfEntry(type), static_cast<ino_t>(record->inode)})) return 0;
+  }
+  return 1;
+}
+
+int ReadEntries(int directory, const std::function<bool(const DirectoryEntry&)>& visit) {
   for (;;) {
-    const long size = FSQ_CALL(
-        "list.getdents", ::syscall(SYS_getdents64, directory, buffer.get(), static_cast<unsigned>(kBuffer)));
-    if (size < 0) return -1;
-    if (size == 0) return 0;
-    const char* const bytes = reinterpret_cast<const char*>(buffer.get());
-    for (long at = 0; at < size;) {
-      const auto* record = reinterpret_cast<const Record*>(bytes + at);
-      at += record->length;
-      const std::string_view name(record->name);
-      if (name == "." || name == ".." || IsDeleted(name)) continue;
-      const auto type = static_cast<unsigned char>(FSQ_ANSWER("list.getdents", record->type));
-      if (!visit({name, TypeOfEntry(type), static_cast<ino_t>(record->inode)})) return 0;
-    }
+    const int result = ReadNextEntries(directory, visit);
+    if (result != 1) return result;
   }
 }
 

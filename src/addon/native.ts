@@ -153,6 +153,30 @@ export interface FileSystem {
   readonly reach: number
 }
 
+/** The answer of one call of `pruneNext`. */
+export interface Pruned {
+  /** Whether no entries are behind these. The next call begins with the first one again. */
+  readonly isOver: boolean
+  /** How many files were removed. */
+  readonly count: number
+  /** How many of them changed at exactly the given moment. */
+  readonly equals: number
+  readonly removed: readonly RawName[]
+  /** Old files with several names, which stay. */
+  readonly linked: readonly RawName[]
+  /** The first one, with a name as its path. The other files were looked at all the same. */
+  readonly failure?: Failure
+}
+
+/** The answer of one call of `changesNext`. */
+export interface Changes {
+  /** As in {@link Pruned}. */
+  readonly isOver: boolean
+  readonly changes: Float64Array
+  /** As in {@link Pruned}. */
+  readonly failure?: Failure
+}
+
 /** The features of a directory. */
 export interface NativeProbe {
   /** 0: the feature works; a negative error number: a call has failed; 1: no call has failed, and there was no effect. */
@@ -303,6 +327,19 @@ interface Native {
   listingEntries(listing: ListingHandle, from: number, count: number): (RawName | number)[]
   /** The names at these positions, whose claims were released, are claimed again. */
   reopenNames(listing: ListingHandle, positions: readonly number[]): void
+
+  /**
+   * Reads the next entries of an open directory, on Linux about 1,500 of them, elsewhere all, and removes the files that changed before a
+   * moment, unless they have several names.
+   *
+   * @param descriptor - That only this function and {@link changesNext} read from.
+   * @param before - In microseconds since the epoch.
+   * @param equals - How many of those go that changed at exactly that moment.
+   * @param named - Whether the names of the removed files are wanted.
+   */
+  pruneNext(descriptor: number, before: number, equals: number, named: boolean): Promise<Pruned>
+  /** When the next files of such a directory changed, in microseconds since the epoch, and in any order. */
+  changesNext(descriptor: number): Promise<Changes>
 
   /** @param lately - A look that is less than 10 ms old, of whichever call on this handle, will do. */
   isDownSync(queue: QueueHandle, lately: boolean): boolean | Failure

@@ -14,7 +14,7 @@ import { MetaDirectory } from '../meta/directory.js'
 import { isTaken, makeDirectory } from '../meta/files.js'
 import { logPath } from '../meta/layout.js'
 import { parseLog } from '../meta/log.js'
-import { type RawName, fromRaw } from '../name/charset.js'
+import type { RawName } from '../name/charset.js'
 import { itemKey } from '../name/item-name.js'
 import { FORWARDED_DIRECTORY, type Settings } from '../settings.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
@@ -25,6 +25,8 @@ import { PutFile, type PutFileForm, syncDirectory } from './put-file.js'
 
 const TIDY_MS = 250
 const CLEAR_MS = 1000
+/** Ends a clearing. */
+const CUT_SHORT = new Error('The forwarder closes')
 
 /** An item on its way, as this module sees it. */
 export interface Doubtful {
@@ -57,6 +59,9 @@ export class Doubts {
   readonly #onError: (error: unknown) => void
   #isTidy = true
   #clearing: NodeJS.Timeout | undefined
+  /** The clearings that run. */
+  readonly #clears = new Set<Promise<void>>()
+  #isCutShort = false
 
   /**
    * @param sink - The name of the target.
@@ -77,6 +82,11 @@ export class Doubts {
     this.#items = items
   }
 
+  /** The directory of the files. */
+  get path(): string {
+    return path.join(this.#directory.layout.path, FORWARDED_DIRECTORY, this.#sink)
+  }
+
   /** The identity of the queue. Known after {@link open}. */
   get identity(): QueueIdentity {
     if (this.#open === undefined) throw new Error('Not open')
@@ -94,7 +104,7 @@ export class Doubts {
     const { layout } = this.#directory
     const { access, lockKind } = new MetaDirectory(layout)
     const above = path.join(layout.path, FORWARDED_DIRECTORY)
-    const directory = path.join(above, this.#sink)
+    const directory = this.path
     for (const one of [above, directory]) {
       try {
         makeDirectory(one, access.directoryMode, access.owner)
@@ -112,7 +122,17 @@ export class Doubts {
 
   /** Removes what dead forwarders have left of items that are no longer in queue/. @throws As `node:fs`. */
   async clear(): Promise<void> {
-    await this.#open?.others.clear(async (ids) => this.#notWaiting(ids))
+    const clearing = this.#open?.others.clear(async (ids) => this.#notWaiting(ids))
+    if (clearing === undefined) return
+    this.#clears.add(clearing)
+    try {
+      await clearing
+    } catch (error) {
+      // The next forwarder does it.
+      if (error !== CUT_SHORT) throw error
+    } finally {
+      this.#clears.delete(clearing)
+    }
   }
 
   /**
@@ -174,6 +194,10 @@ export class Doubts {
   /** Closes the file, which stays if it has a line. */
   async close(): Promise<void> {
     clearTimeout(this.#clearing)
+    // The caller may close the queue next.
+    this.#isCutShort = true
+    await Promise.allSettled(this.#clears)
+    this.#isCutShort = false
     if (this.#clearing !== undefined) await this.clear().catch(this.#onError)
     const file = this.#open?.file
     this.#open = undefined
@@ -236,10 +260,12 @@ export class Doubts {
   }
 
   async #notWaiting(ids: readonly RawName[]): Promise<ReadonlySet<RawName>> {
-    const slices = new Slices(() => this.#directory.checkOpen())
+    const slices = new Slices(() => {
+      if (this.#isCutShort) throw CUT_SHORT
+      this.#directory.checkOpen()
+    })
     const finder = new Finder(this.#directory, this.#settings, slices)
-    const texts = new Map(ids.map((id) => [fromRaw(id, this.#settings.charset), id]))
-    const found = await finder.findAll([...texts.keys()], ['waiting'])
-    return new Set([...texts].filter(([text]) => (found.get(text)?.length ?? 0) === 0).map(([, id]) => id))
+    const waiting = await finder.waitingOf(ids)
+    return new Set(ids.filter((id) => !waiting.has(id)))
   }
 }

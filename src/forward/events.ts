@@ -9,8 +9,8 @@ import type { FailureReason } from '../work/events.js'
 import type { WorkerState } from '../work/journal.js'
 
 /**
- * What a forwarder does at the moment: as a worker, or `away`: the last put has stored nothing. It claims nothing then, and puts the items that
- * it has in hand again, after 50 ms, 100 ms ... 30 s, until the target stores one.
+ * What a forwarder does at the moment: as a worker, or `away`: the last put has stored nothing, or could not be written down. It claims nothing
+ * then, and puts the items that it has in hand again, after 50 ms, 100 ms ... 30 s, until the target stores one.
  */
 export type ForwarderState = WorkerState | 'away'
 
@@ -24,8 +24,11 @@ export interface ForwarderEvents {
   held: [{ readonly item: WorkItem; readonly since: Date; readonly error: Error }]
   /** An item has failed for another reason: its name is malformed, or it is past its TTL. It was not put. */
   failed: [{ readonly id: string; readonly reason: FailureReason; readonly error: unknown }]
-  /** A put has stored nothing, and the one before it had. The first error of its answers. */
-  away: [{ readonly error: Error }]
+  /**
+   * A put has stored nothing, and the one before it had. `error`: the first of its answers. `by`: `queue` if the items were not put, because
+   * the forwarder could not write down in `forwarded/` of the queue that they are; the error tells the path and what to do.
+   */
+  away: [{ readonly error: Error; readonly by: 'target' | 'queue' }]
   /** The target has stored an item again. `ms`: how long it was away. */
   back: [{ readonly ms: number }]
   /** No item is in hand, and a look at all items has found nothing to claim. */

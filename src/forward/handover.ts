@@ -20,6 +20,8 @@
 import { inspect } from 'node:util'
 
 import { FsqError, InDoubtError, PermanentFailure, RetryLater } from '../errors/classes.js'
+import { codeOf, failureOf } from '../errors/errno.js'
+import { fileSystemError } from '../errors/system-error.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { Charset } from '../name/charset.js'
 import { clearTimeout, nextTick, setTimeout } from '../real-timers.js'
@@ -308,11 +310,18 @@ export class Handover {
       await doubts.write(going)
       return going.filter((put) => !put.isSettled)
     } catch (thrown) {
-      const error = asError(thrown)
       for (const put of batch) this.#again(put, true)
-      this.#note(false, error, isTry)
+      this.#note(false, this.#queueError(thrown), isTry, 'queue')
       return []
     }
+  }
+
+  /** The target is not to blame: the file system of the queue is. */
+  #queueError(thrown: unknown): Error {
+    if (thrown instanceof FsqError || codeOf(thrown) === undefined) return asError(thrown)
+    const { doubts, sink } = this.#parts
+    const failure = failureOf(thrown, 'write', (thrown as NodeJS.ErrnoException).path ?? doubts.path)
+    return fileSystemError(failure, `write down which items are put into ${sink.name}`)
   }
 
   async #identify(batch: readonly Put[]): Promise<readonly Put[]> {
@@ -415,7 +424,12 @@ export class Handover {
   }
 
   /** A put has ended. */
-  #note(hasAnswered: boolean, error: Error | undefined, isTry: boolean): void {
+  #note(
+    hasAnswered: boolean,
+    error: Error | undefined,
+    isTry: boolean,
+    by: ForwarderEvents['away'][0]['by'] = 'target',
+  ): void {
     const { tell, onAway } = this.#parts
     if (hasAnswered) {
       if (this.#awaySince === undefined) return
@@ -436,7 +450,7 @@ export class Handover {
     this.#nextTry = performance.now() + pauseAfter(this.#failures)
     if (wasAway) return
     this.#awaySince = performance.now()
-    tell('away', { error })
+    tell('away', { error, by })
     onAway(error)
   }
 }

@@ -15,8 +15,9 @@ export interface ForwardOptions {
    */
   readonly inFlight?: number | undefined
   /**
-   * Milliseconds for which a forwarded item stays in done/, so that the queue can repair what the target loses in a disaster. 0: it is removed
-   * at once. `Infinity`: it stays. Default: 600,000, ten minutes.
+   * Milliseconds for which a forwarded item stays in done/, so that the queue can repair what the target loses in a disaster. It is removed
+   * after at most a quarter of that time more, or a minute or two. 0: it is removed at once. `Infinity`: it stays. Default: 600,000, ten
+   * minutes.
    */
   readonly keep?: number | undefined
   /**

@@ -12,14 +12,19 @@ import { type QueueIdentity, itemIdentity } from './identity.js'
 import type { OutgoingItem } from './sink.js'
 
 export class Outgoing implements OutgoingItem {
-  readonly id: string
+  readonly #id: string
   readonly #item: WorkItem
   readonly #charset: Charset
 
   constructor(item: WorkItem, charset: Charset, queue: QueueIdentity, file: BigIntStats) {
     this.#item = item
     this.#charset = charset
-    this.id = itemIdentity(queue, item.rawKey, file)
+    this.#id = itemIdentity(queue, item.rawKey, file)
+  }
+
+  /** A sink cannot change it: the next put of the item needs the same one. */
+  get id(): string {
+    return this.#id
   }
 
   get key(): string {

@@ -3,20 +3,23 @@
  *
  * @module
  */
+import { Place } from '../addon/native.js'
 import { claimKindOf } from '../directory/claim-kind.js'
-import { workerPath, workersIn } from '../directory/claimed.js'
+import { claimedIn, workerPath, workersIn } from '../directory/claimed.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import { placePath } from '../directory/layout.js'
 import { type RawName, toRaw } from '../name/charset.js'
 import { type ParsedName, itemKey } from '../name/item-name.js'
 import { isFileName } from '../name/limits.js'
 import type { Settings } from '../settings.js'
-import { type PlacedName, isFile, namesOf } from './names.js'
+import { type PlacedName, isFile, namesIn, namesOf } from './names.js'
 import type { Slices } from './slices.js'
 import { type ItemState, PLACES, parseIfItem } from './states.js'
 
 // An item that moves meanwhile may be missed where it was and where it comes to be.
 const ROUNDS = 3
+// About 8 MB.
+const NAMES_AT_ONCE = 65_536
 
 /** Where an item was seen. */
 export interface FoundItem {
@@ -88,6 +91,43 @@ export class Finder {
       }
     }
     return found
+  }
+
+  /**
+   * Which of these items wait or are claimed, with any tries. Takes the same memory however many items there are. The names need not be of
+   * items.
+   *
+   * @throws As {@link QueueDirectory.use}; a file system error.
+   */
+  async waitingOf(names: readonly RawName[]): Promise<ReadonlySet<RawName>> {
+    const { layout } = this.#directory
+    const waiting = new Set<RawName>()
+    const ofKey = new Map<RawName, RawName[]>()
+    for (const raw of names.filter(isFileName)) {
+      const key = itemKey(raw, this.#settings.encode)
+      ofKey.set(key, [...(ofKey.get(key) ?? []), raw])
+    }
+    const note = (raw: RawName): void => {
+      for (const one of ofKey.get(itemKey(raw, this.#settings.encode)) ?? []) waiting.add(one)
+    }
+    const lookByName = async (): Promise<boolean> => {
+      for (const raw of [...ofKey.values()].flat())
+        if (!waiting.has(raw) && (await isFile(placePath(layout, Place.queue), raw))) waiting.add(raw)
+      return waiting.size === names.length
+    }
+    // Its errors tell what is wrong with a queue that cannot be opened.
+    await this.#directory.open()
+    if (await lookByName()) return waiting
+    const lookAtClaimed = async (): Promise<void> => {
+      if ((await claimKindOf(layout)) === 'rename')
+        for (const { raw } of await claimedIn(layout.claimedPath)) note(raw)
+    }
+    // One that is claimed or given back meanwhile is seen before the listing or after it.
+    await lookAtClaimed()
+    for await (const raw of namesIn(this.#directory, Place.queue, this.#slices, NAMES_AT_ONCE)) note(raw)
+    await lookAtClaimed()
+    await lookByName()
+    return waiting
   }
 
   async #findById(wanted: RawName, states: readonly ItemState[]): Promise<FoundItem | undefined> {

@@ -6,7 +6,7 @@
 import { Buffer } from 'node:buffer'
 import { lstat } from 'node:fs/promises'
 
-import { Place, REGULAR_FILE, native } from '../addon/native.js'
+import { type ListingHandle, Place, REGULAR_FILE, native } from '../addon/native.js'
 import { claimKindOf } from '../directory/claim-kind.js'
 import { type ClaimedName, claimedIn, workerPath } from '../directory/claimed.js'
 import { type Layout, placePath } from '../directory/layout.js'
@@ -23,23 +23,34 @@ const PAGE = 1000
  * The names of the regular files, in FIFO order, as they were at one moment. They are read and sorted beside the event loop, and
  * kept outside of the JavaScript heap.
  *
+ * @param atOnce - Holds so many names at a time and at most twice as many, and reads the directory again for the next ones. So the names
+ * are not those of one moment: one that is there all the time comes once. Default: holds all.
  * @throws As {@link QueueDirectory.use}.
  */
 export async function* namesIn(
   directory: QueueDirectory,
   place: Place,
   slices: Slices,
+  atOnce?: number,
 ): AsyncGenerator<RawName, void, undefined> {
-  const listing = await directory.use((handle) => native.list(handle, place, 0), 'list')
+  const list = async (after?: ListingHandle): Promise<ListingHandle> =>
+    directory.use((handle) => native.list(handle, place, 0, undefined, undefined, atOnce, after), 'list')
+  let listing = await list()
   try {
-    const size = native.listingSize(listing)
-    for (let from = 0; from < size; from += PAGE) {
-      const entries = native.listingEntries(listing, from, PAGE)
-      for (let at = 0; at < entries.length; at += 2) {
-        if (entries[at + 1] !== REGULAR_FILE) continue
-        if (slices.isOver) await slices.next()
-        yield entries[at] as RawName
+    for (;;) {
+      const size = native.listingSize(listing)
+      for (let from = 0; from < size; from += PAGE) {
+        const entries = native.listingEntries(listing, from, PAGE)
+        for (let at = 0; at < entries.length; at += 2) {
+          if (entries[at + 1] !== REGULAR_FILE) continue
+          if (slices.isOver) await slices.next()
+          yield entries[at] as RawName
+        }
       }
+      if (atOnce === undefined || size < atOnce) return
+      const before = listing
+      listing = await list(before)
+      native.closeListing(before)
     }
   } finally {
     native.closeListing(listing)

@@ -35,6 +35,7 @@ import { InFlight } from '../in-flight.js'
 import { type Charset, type RawName, fromRaw } from '../name/charset.js'
 import { Place, type QueueHandle, isFailure, native } from '../addon/native.js'
 import type { ClaimedFile } from '../addon/packing.js'
+import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
 import { closeLater } from './descriptors.js'
 import { FenceWatch } from './fence-watch.js'
@@ -278,6 +279,7 @@ export class Claims {
   readonly inFlight = new InFlight()
   readonly charset: Charset
   readonly #directory: QueueDirectory
+  readonly #reporter: Reporter
   readonly #fence = new FenceWatch(() => this.#checkFence())
   /** The claims whose descriptors are open and in no finish, by their numbers. */
   readonly #open = new Map<number, Claim>()
@@ -285,8 +287,9 @@ export class Claims {
   readonly #unfinished = new Map<Claim, Unfinished>()
   readonly #releaseListeners = new Set<(name: RawName) => void>()
 
-  constructor(directory: QueueDirectory, settings: Settings) {
+  constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
     this.#directory = directory
+    this.#reporter = reporter
     this.charset = settings.charset
     this.moves = new Moves(directory, settings)
   }
@@ -425,17 +428,31 @@ export class Claims {
     this.#fence.end()
   }
 
+  #reportKept({ name }: Claim, failure: Failure): void {
+    const error = this.#directory.error(failure, 'give back an item in')
+    this.#reporter.reportBeside(
+      'unmovable',
+      name,
+      `cannot be given back, and no other worker gets it: ${error.message}. This is tried again each second`,
+      error,
+    )
+  }
+
   /** Moves the item of a claim by rename back to queue/. As long as that fails, the item stays with this worker, whose end frees it. */
-  #giveBack(claim: Claim, due: number): void {
+  #giveBack(claim: Claim, due: number, hasFailed = false): void {
     claim.takeBack()
     this.inFlight.begin()
     const end = (): void => this.inFlight.end()
     this.moves.make({ claim, place: Place.queue, to: claim.name, due }).then(
       ({ left, name, failure }) => {
         end()
-        if (left) this.notifyReleased(name)
-        else if (failure !== undefined && !isLost(failure) && !this.isClosed)
-          setTimeout(() => this.#giveBack(claim, due), GIVE_BACK_MS).unref()
+        if (left) {
+          this.notifyReleased(name)
+          if (hasFailed) this.#reporter.reportBeside('recovered', claim.name, 'is back in queue/')
+        } else if (failure !== undefined && !isLost(failure) && !this.isClosed) {
+          if (!hasFailed) this.#reportKept(claim, failure)
+          setTimeout(() => this.#giveBack(claim, due, true), GIVE_BACK_MS).unref()
+        }
         // The end of this worker frees the item; it is another worker's already if the claim is lost.
         else native.release([claim.number])
       },

@@ -23,6 +23,8 @@ import { type Peers, loadPeers } from './peers.js'
 
 const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 2000
+/** A restart of a server is no news before. */
+const AWAY_MS = 2000
 
 /** A connection that has been made, and that the client keeps up. */
 export interface Session {
@@ -39,6 +41,10 @@ export interface ConnectionListener {
   /** The link is up: for the first time, or again. */
   readonly onUp?: (session: Session) => void
   readonly onDown?: () => void
+  /** The link has been down for a while. Called once until it is up again. */
+  readonly onAway?: (error: NatsError) => void
+  /** The link is up again after an {@link onAway}. */
+  readonly onBack?: () => void
   /** The server has refused a message or a subscription. */
   readonly onRefused?: (error: unknown) => void
 }
@@ -55,6 +61,8 @@ export class Connection {
   #running: Promise<void> | undefined
   #waiters = new Set<() => void>()
   #lastError: unknown
+  #isAway = false
+  #awayTimer: NodeJS.Timeout | undefined
   readonly #warned = new Set<string>()
 
   constructor(options: CheckedNatsOptions, listener: ConnectionListener = {}) {
@@ -87,6 +95,7 @@ export class Connection {
         advice: 'Make another sink or source: each is opened once',
       })
     const peers = await loadPeers()
+    if (this.#running === undefined) this.#expectUp()
     this.#running ??= this.#run(peers)
     await this.up(AbortSignal.timeout(patience)).catch(() => undefined)
   }
@@ -154,6 +163,7 @@ export class Connection {
   async close(): Promise<void> {
     if (!this.isClosed) {
       this.#closing.abort()
+      clearTimeout(this.#awayTimer)
       this.#wake()
       // Also while the link is down: the client would go on to connect.
       await this.#nc?.close()
@@ -212,8 +222,12 @@ export class Connection {
     const session = { ...parts, down: this.#down.signal }
     this.#session = session
     this.#lastError = undefined
+    clearTimeout(this.#awayTimer)
     this.#wake()
     this.#listener.onUp?.(session)
+    if (!this.#isAway) return
+    this.#isAway = false
+    this.#listener.onBack?.()
   }
 
   #setDown(): void {
@@ -221,6 +235,17 @@ export class Connection {
     this.#session = undefined
     this.#down.abort(awayError(this.#lastError))
     this.#listener.onDown?.()
+    this.#expectUp()
+  }
+
+  #expectUp(): void {
+    if (this.isClosed) return
+    clearTimeout(this.#awayTimer)
+    this.#awayTimer = setTimeout(() => {
+      this.#isAway = true
+      this.#listener.onAway?.(awayError(this.#lastError))
+    }, AWAY_MS)
+    this.#awayTimer.unref()
   }
 
   #wake(): void {

@@ -42,8 +42,8 @@ export interface NatsOptions {
   /** For how many milliseconds to await each answer of the server. Default: 5000. */
   readonly timeout?: number | undefined
   /**
-   * Called with each warning about the configuration, each time that a check at a connect has found it. Default: a warning of the process, once
-   * for each.
+   * Called with each warning about the configuration, each time that a check at a connect has found it, and by a source that has had no
+   * connection for two seconds (`away`), and when it has one again (`back`). Default: a warning of the process, once for each.
    */
   readonly onWarning?: ((warning: NatsWarning) => void) | undefined
 }

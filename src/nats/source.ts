@@ -111,6 +111,10 @@ export class JetstreamSource implements DeliverySource<JetstreamItem>, AsyncDisp
     this.#connection = new Connection(checked, {
       onUp: () => this.#interrupt(),
       onDown: () => this.#interrupt(),
+      // A scan waits for the link, so that it asks for messages at once when that is up: no error of it would tell.
+      onAway: (error) => this.#connection.warn({ code: 'away', message: error.message }),
+      onBack: () =>
+        this.#connection.warn({ code: 'back', message: 'There is a connection to the NATS server again' }),
     })
     const { domain } = checked
     const api = domain === undefined ? '$JS.API' : `$JS.${domain}.API`

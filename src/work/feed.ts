@@ -10,6 +10,9 @@
  * @module
  */
 
+import { inspect } from 'node:util'
+
+import { FsqError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import type { Pool } from './pool.js'
 import type { Outage, Source, WorkableItem } from './source.js'
@@ -156,12 +159,19 @@ export class Feed<Item extends WorkableItem> {
     })
     const iterator = items[Symbol.asyncIterator]()
     session.leave = () => this.#leave(iterator)
+    const take = (item: Item): void => {
+      if (!isItem(item)) {
+        this.#leave(iterator)
+        throw strangeItem(item)
+      }
+      this.#take(session, item)
+    }
     for (;;) {
       while (pool.isFull && !session.isOver()) await pool.change()
       if (session.isOver()) return
       const ready = items.tryNext?.()
       if (ready !== undefined) {
-        this.#take(session, ready)
+        take(ready)
         continue
       }
       // Where the source tells that no more items are ready, those in hand need not wait for the end of the tick.
@@ -175,7 +185,7 @@ export class Feed<Item extends WorkableItem> {
         pool.giveBack(next.value)
         return
       }
-      this.#take(session, next.value)
+      take(next.value)
     }
   }
 
@@ -240,4 +250,17 @@ export class Feed<Item extends WorkableItem> {
       .finally(() => this.#leaving.delete(leaving))
     this.#leaving.add(leaving)
   }
+}
+
+/** The source is the caller's. Without these functions, a worker cannot release the item, and so could never close. */
+function isItem(item: unknown): boolean {
+  if (typeof item !== 'object' || item === null) return false
+  const { done, fail, retry, release } = item as Partial<Record<keyof WorkableItem, unknown>>
+  return [done, fail, retry, release].every((move) => typeof move === 'function')
+}
+
+function strangeItem(item: unknown): FsqError {
+  return new FsqError(`The source has handed out ${inspect(item, { depth: 0 })}, which is no item`, {
+    advice: 'An item is an object with the functions done, fail, retry and release',
+  })
 }

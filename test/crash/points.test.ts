@@ -22,6 +22,8 @@ const ELSEWHERE: readonly string[] = [
   ...['open', 'lock', 'disown', 'look', 'read'].map((call) => `takeover.${call}`),
   // Of a receiver: test/receive.
   ...['receive.look', 'receive.rename'],
+  // Of done items above the limits of a worker: test/work/retention.
+  ...['prune.stat', 'prune.unlink'],
   ...['lock.look', 'lock.open', 'lock.fstat', 'lock.lock', 'lock.stat'],
 ]
 // On the way of no item: they fail in the tests of waiting and of the trigger.

@@ -1,17 +1,22 @@
 // Forwarding within one process, to a target in memory.
 import { EventEmitter, once } from 'node:events'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { InDoubtError, PermanentFailure, QueueMissingError, SettingError } from '../../src/errors/classes.js'
+import { native } from '../../src/addon/native.js'
+import { momentNow, momentText } from '../../src/forward/doubt.js'
 import { forward } from '../../src/forward/forward.js'
 import type { Forwarder } from '../../src/forward/forwarder.js'
 import type { ForwardOptions } from '../../src/forward/options.js'
 import type { Sink } from '../../src/forward/sink.js'
+import { WorkerLines } from '../../src/meta/worker-lines.js'
 import { Queue } from '../../src/queue.js'
-import { contents, useTestBed } from '../support/queue.js'
+import { noCounts } from '../../src/work/journal.js'
+import { contents, until, useTestBed } from '../support/queue.js'
 import { TestSink, aborted, again, never, refused, unsent } from './test-sink.js'
 
 const HOUR = 3_600_000
@@ -253,6 +258,26 @@ describe('A forwarder', () => {
   })
 })
 
+test('A sink cannot change what an item is known by: its next put has the same id', async () => {
+  const queue = await bed.install()
+  const sink = new TestSink()
+  const ids: string[] = []
+  sink.answers.push(
+    async ([item]) => {
+      ids.push(item?.id ?? '')
+      Object.assign(item ?? {}, { id: 'another' })
+    },
+    async (items) => {
+      ids.push(items[0]?.id ?? '')
+      return sink.store(items)
+    },
+  )
+  await queue.enqueue('a')
+  await (await start(queue, sink)).idle()
+  expect(ids).toHaveLength(2)
+  expect(new Set(ids).size).toBe(1)
+})
+
 describe('While the target is away, a forwarder', () => {
   test('claims nothing new, puts the same items again, and comes back', async () => {
     const queue = await bed.install()
@@ -367,12 +392,131 @@ describe('While the target is away, a forwarder', () => {
     fs.writeFileSync(directory, 'in the way')
     const away = next(forwarder, 'away')
     await queue.enqueue('a')
-    await away
+    expect(await away).toMatchObject({ by: 'queue', error: { cause: { code: 'ENOTDIR' } } })
     expect(sink.puts).toEqual([])
     const back = next(forwarder, 'back')
     fs.rmSync(directory)
     await back
     expect(sink.arrived).toHaveLength(1)
+  })
+})
+
+test.each([
+  ['ENOSPC', 'DiskFullError', 'write'],
+  ['EROFS', 'ReadOnlyError', 'datasync'],
+  ['EACCES', 'PermissionError', 'write'],
+] as const)(
+  '%s of forwarded/ is told as an error of the queue, not of the target',
+  async (code, name, call) => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    const forwarder = await start(queue, sink)
+    const file = await fs.promises.open(bed.path('any'), 'w')
+    const handles = Object.getPrototypeOf(file) as {
+      write: () => Promise<never>
+      datasync: () => Promise<never>
+    }
+    await file.close()
+    const failing = jest.spyOn(handles, call).mockImplementation(async () => {
+      throw Object.assign(new Error(`${code}: no, ${call}`), {
+        code,
+        errno: -os.constants.errno[code],
+        syscall: call,
+      })
+    })
+    const away = next(forwarder, 'away')
+    await queue.enqueue('a')
+    const { by, error } = await away
+    expect(by).toBe('queue')
+    expect(error).toMatchObject({ name, code: expect.any(String), cause: { code } })
+    const directory = path.join(queue.path, 'forwarded', 'test')
+    expect((error as Error).message).toContain(directory)
+    expect((error as Error).message).toMatch(/^Cannot write down which items are put into test: /)
+    expect(sink.puts).toEqual([])
+    const back = next(forwarder, 'back')
+    failing.mockRestore()
+    await back
+    expect(sink.arrived).toHaveLength(1)
+  },
+)
+
+describe('Lines of a dead forwarder', () => {
+  /** As a forwarder leaves them that dies with items in flight. */
+  function plantLines(queue: Queue, ids: readonly string[]): string {
+    const directory = path.join(queue.path, 'forwarded', 'test')
+    const lines = new WorkerLines(ids.length)
+    lines.worker = {
+      version: 1,
+      pid: 1,
+      host: 'gone',
+      started: '',
+      concurrency: 1,
+      state: 'running',
+      counters: noCounts(),
+    }
+    for (const id of ids) lines.hold({ id, since: momentText(momentNow()) })
+    const file = path.join(directory, `gone.1.1`)
+    fs.writeFileSync(file, lines.bytes)
+    return file
+  }
+
+  test('are compared with what waits in parts: the memory stays the same however many items wait', async () => {
+    const queue = await bed.install()
+    await (await forward(queue, new TestSink())).close()
+    const file = plantLines(queue, ['_1_0_1_gone_0'])
+    await queue.enqueue('a')
+    const list = jest.spyOn(native, 'list')
+    try {
+      await start(queue, new TestSink())
+      await until('the file is removed', () => !fs.existsSync(file))
+      expect(list.mock.calls.map(([, , , , , atOnce]) => typeof atOnce)).not.toContain('undefined')
+    } finally {
+      list.mockRestore()
+    }
+  })
+
+  test('are left to the next one if the forwarder and its queue close at once', async () => {
+    const queue = await bed.install()
+    await (await forward(queue, new TestSink())).close()
+    plantLines(queue, ['_1_0_1_gone_0'])
+    const errors: unknown[] = []
+    let isClosed = false
+    const list = native.list.bind(native)
+    // A listing that takes until the queue is closed; half a second if the close waits for it.
+    const listing = jest.spyOn(native, 'list').mockImplementation(async (...args) => {
+      const isOfScan = args[3] !== undefined
+      for (const end = Date.now() + 500; !isOfScan && !isClosed && Date.now() < end;)
+        await new Promise((resolve) => setImmediate(resolve))
+      return list(...args)
+    })
+    const isBegun = until('the lines are compared', () =>
+      listing.mock.calls.some(([, , , skipped]) => skipped === undefined),
+    )
+    const second = await forward(queue, new TestSink())
+    second.on('error', (error) => errors.push(error))
+    await isBegun
+    await second.close()
+    await queue.close()
+    isClosed = true
+    await Promise.allSettled(listing.mock.results.map(async ({ value }) => value))
+    await new Promise((resolve) => setImmediate(resolve))
+    listing.mockRestore()
+    expect(errors).toEqual([])
+  })
+
+  test('go with their items, also where the names are not valid in the charset of the queue', async () => {
+    const queue = await bed.install()
+    const sink = new TestSink()
+    await (await forward(queue, sink)).close()
+    const [waiting = ''] = await queue.enqueueMany([{ data: 'a', delay: HOUR }])
+    const file = plantLines(queue, ['_1_0_1_gone_0_\xff', waiting])
+    const errors: unknown[] = []
+    const second = await start(queue, sink)
+    second.on('error', (error) => errors.push(error))
+    await until('one line is left', () => lines(queue).length === 1)
+    expect(lines(queue)[0]).toContain(waiting)
+    expect(fs.existsSync(file)).toBe(true)
+    expect(errors).toEqual([])
   })
 })
 

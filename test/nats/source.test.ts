@@ -359,6 +359,23 @@ suite('with a server', () => {
     expect(worker.state).toBe('running')
   }, 60_000)
 
+  test('tells that the server is away, once, and that it is back', async () => {
+    await server.stop()
+    warnings.length = 0
+    const made = source()
+    await work(made, () => undefined)
+    await until('it is told', () => warnings.length > 0)
+    expect(warnings).toEqual([
+      {
+        code: 'away',
+        message: expect.stringContaining('There is no connection to the NATS server: connection refused'),
+      },
+    ])
+    await server.start()
+    await until('the end of it is told', () => warnings.length > 1)
+    expect(warnings[1]).toMatchObject({ code: 'back' })
+  })
+
   test('works while the server is away at first', async () => {
     await addConsumer()
     await publish('one')

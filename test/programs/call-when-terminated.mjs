@@ -105,6 +105,8 @@ async function argumentsOf({ root, at, name }, queue) {
     skippedQuiet: [skipped, queue],
     skippedDue: [skipped],
     newWatch: [true],
+    pruneNext: [0, 0, 0, true],
+    changesNext: [0],
     listenTrigger: [watch, path.join(root, 'trigger')],
     listenTriggerSync: [watch, path.join(root, 'trigger')],
     armWatch: [watch, path.join(root, 'q'), path.join(root, 'q', 'queue'), queue],

@@ -1,6 +1,7 @@
 // Items of queues whose claims are renames: how a claim ends, and that no end of it replaces another file.
 import { once } from 'node:events'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 
@@ -25,6 +26,7 @@ import {
 import { BY_LINK, SharedWorker, claimedNames, installRename, textsIn, workerNames } from './claimed.js'
 
 const bed = useTestBed()
+const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 const NAME = itemName()
 const NEXT = itemName({ tries: 1 })
 
@@ -76,6 +78,30 @@ describe('the end of a claim', () => {
       expect(contents(queue)).toEqual({ ...EMPTY, queue: [NAME] })
       await expect(item.done()).rejects.toThrow(ItemFinishedError)
     }
+  })
+
+  test('a release that fails is reported, and once more when it has succeeded', async () => {
+    const queue = await installRename(bed)
+    plant(queue, NAME)
+    const reports = await inProgram<{ type: string; message: string }[]>(
+      `const reports = []
+      const queue = new Queue('q', { root: given.root, onReport: ({ type, message }) => reports.push({ type, message }) })
+      for await (const item of queue.scan()) item.release()
+      await until(() => reports.some(({ type }) => type === 'recovered'))
+      await queue.close()
+      return reports`,
+      {
+        given: { root: bed.root },
+        env: {
+          NODE_OPTIONS: `--require ${FAULT_BUILD}`,
+          // Twice: a failure that goes on is told once.
+          FSQ_FAULTS: [1, 2].map((nth) => `finish.rename#${nth}=errno:${os.constants.errno.EROFS}`).join(';'),
+        },
+      },
+    )
+    expect(reports.map(({ type }) => type)).toEqual(['unmovable', 'recovered'])
+    expect(reports[0]?.message).toContain('EROFS')
+    await allBack(queue)
   })
 
   test.each([

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+
 import { expect, test } from '@jest/globals'
 
 import { ClosingError } from '../../src/errors/classes.js'
@@ -66,3 +68,32 @@ test('a signal that is aborted while the source opens is obeyed, and the source 
   await expect(work(source, async () => undefined, { signal: stop.signal })).rejects.toThrow('stopped')
   expect(calls).toEqual(['close'])
 })
+
+test.each([
+  ['null', null],
+  ['a number', 5],
+  ['an object without moves', {}],
+])(
+  'a source that hands out %s, which is no item: the worker says so, goes on and closes',
+  async (_, strange) => {
+    const log: string[] = []
+    const items = [[strange as never], [bareItem('good', log)]]
+    let left = 0
+    const scan = async function* ({ signal }: { signal: AbortSignal }): AsyncGenerator<WorkableItem> {
+      try {
+        yield* handOut(items.shift() ?? [], signal)
+      } finally {
+        left++
+      }
+    }
+    const worker = await work({ scan }, () => undefined)
+    const [error] = await once(worker, 'error')
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^The source has handed out .* is no item/),
+    })
+    expect(worker.state).toBe('missing')
+    await once(worker, 'done')
+    await worker.close()
+    expect([log, left]).toEqual([['done good'], 2])
+  },
+)

@@ -154,10 +154,19 @@ async function printStream(given: Arguments, queue: string): Promise<number> {
 }
 
 function speak(forwarder: Forwarder, handOver: HandOver, isVerbose: boolean): void {
-  forwarder.on('away', ({ error }) =>
-    handOver.note(`the target takes nothing: ${reasonOf(error)}. Trying again`),
-  )
-  forwarder.on('back', ({ ms }) => handOver.note(`the target takes items again, after ${ageText(ms / 1000)}`))
+  let isOfQueue = false
+  forwarder.on('away', ({ error, by }) => {
+    isOfQueue = by === 'queue'
+    handOver.note(
+      isOfQueue
+        ? `nothing is forwarded: ${explain(error)}`
+        : `the target takes nothing: ${reasonOf(error)}. Trying again`,
+    )
+  })
+  forwarder.on('back', ({ ms }) => {
+    const what = isOfQueue ? 'items are forwarded' : 'the target takes items'
+    handOver.note(`${what} again, after ${ageText(ms / 1000)}`)
+  })
   forwarder.on('refused', ({ item, error }) =>
     handOver.tell(`${item.id}: refused, in fail/: ${reasonOf(error)}`),
   )

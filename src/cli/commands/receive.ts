@@ -92,7 +92,7 @@ function speak(receiver: Receiver, handOver: HandOver, isVerbose: boolean): void
     if (state === 'down' || state === 'missing') {
       const why = error === undefined ? 'the queue is down' : reasonOf(error)
       handOver.note(`nothing can be received: ${why}. Trying again`)
-    } else if (was === 'down' || was === 'missing') handOver.note('receiving again')
+    } else if (state === 'running' && (was === 'down' || was === 'missing')) handOver.note('receiving again')
   })
   receiver.on('failed', ({ id, error }) => handOver.tell(`message ${id} can be no item: ${reasonOf(error)}`))
   receiver.on('retried', ({ item, error }) =>
