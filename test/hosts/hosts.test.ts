@@ -456,6 +456,22 @@ test('items are put into other queues under their names', async () => {
   expect(fs.readFileSync(at('q2'), 'utf8')).toBe('dé')
 })
 
+test('an item that a worker holds is not put into its queue again', async () => {
+  const settings = { root: bed.root }
+  for (const claims of ['lock', 'rename'] as const) {
+    const queue = await bed.install({ claims }, claims)
+    const id = await queue.enqueue('x')
+    for await (const item of queue.scan()) {
+      for (const link of [false, true])
+        expect(await fsq.vreenqueue(item, [claims], { link, ...settings })).toBe(id)
+      const error = await failureOf(async () => fsq.vsreenqueue(id, 'other', [claims], settings))
+      expect(error.message).toContain('contents differ')
+      await item.done()
+    }
+    expect([claims, await queue.counts()]).toMatchObject([claims, { waiting: 0, done: 1 }])
+  }
+})
+
 test.each<object>([{ allHosts: 'no' }, { link: 1 }, { toHosts: 'h1' }])(
   'an option of a wrong type puts an item nowhere: %j',
   async (wrong) => {
