@@ -161,6 +161,9 @@ function sharedTrigger(name: string, options: SettingOverrides): [layout: Layout
  *
  * @param item - A claimed item.
  * @param queues - The names of the queues.
+ * A queue that has an item of this name with these contents keeps it as it is. In a queue whose claims are renames, an item that a worker claims
+ * at the same moment may come twice.
+ *
  * @returns The name of the item.
  * @throws {@link ContentError} if a queue has another item of this name, with other contents; {@link QueueMissingError}, before any queue
  * gets the item; a file system error.
@@ -285,7 +288,9 @@ async function give(
   try {
     for (const copier of copiers) await copier.open()
     for (const copier of copiers) {
-      const [problem] = await copier.give([outgoing])
+      const held = await copier.claimedPath(outgoing)
+      const [problem] =
+        held === undefined ? await copier.give([outgoing]) : [await copier.compare(outgoing, held)]
       if (problem !== undefined) throw problem
     }
   } finally {

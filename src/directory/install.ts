@@ -44,7 +44,15 @@ import {
   native,
 } from '../addon/native.js'
 import { checkFlag } from '../options.js'
-import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings } from '../settings.js'
+import {
+  CLAIMED_DIRECTORY,
+  FORWARDED_DIRECTORY,
+  LOCK_MARKER,
+  META_DIRECTORY,
+  RECEIVED_DIRECTORY,
+  RENAME_MARKER,
+  type Settings,
+} from '../settings.js'
 
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
@@ -53,6 +61,15 @@ const MOST_ATTEMPTS = 20
 const STILL_OPEN: ErrnoMeaning = [
   FileSystemError,
   'Files that were deleted from it (.nfs…, .fuse_hidden…) are still open: end the processes that have them open, and try again',
+]
+/** The entries of a queue whose names are no settings. */
+const FIXED_NAMES: readonly string[] = [
+  CLAIMED_DIRECTORY,
+  FORWARDED_DIRECTORY,
+  LOCK_MARKER,
+  META_DIRECTORY,
+  RECEIVED_DIRECTORY,
+  RENAME_MARKER,
 ]
 const LOCK_KINDS: readonly LockKind[] = ['flock', 'fcntl']
 
@@ -270,8 +287,10 @@ export async function uninstallQueue(
     target.parent !== undefined &&
     (await isDirectory(target.path)) &&
     !(await hasAllPlaces(target))
-  )
+  ) {
+    await checkIsPartOfQueue(target)
     return takeApart(target, settings, force)
+  }
   await checkIsQueue(target)
   // Checked before the queue is taken down, too, because that ends the loops of its workers, and a refusal must not
   // do so.
@@ -331,6 +350,19 @@ async function checkIsQueue(layout: Layout): Promise<void> {
     path: layout.path,
     advice: 'Remove it by hand, if it is yours',
   })
+}
+
+/** A directory with an entry that no queue has is user data. */
+async function checkIsPartOfQueue(layout: Layout): Promise<void> {
+  const { downPath, renameDownPath, directories } = layout
+  const known = [...directories, path.basename(downPath), path.basename(renameDownPath), ...FIXED_NAMES]
+  const names = await entriesOf(layout.path, 'look into', layout)
+  const foreign = names.find((name) => !known.includes(name))
+  if (foreign === undefined) return
+  throw new NotAQueueError(
+    `${layout.path} is not a queue: it lacks directories of one, and has ${inspect(foreign)}. It is not removed`,
+    { path: layout.path, advice: 'Remove it by hand, if it is yours' },
+  )
 }
 
 function installError(layout: Layout, failure: Failure, published: boolean): FsqError {

@@ -729,12 +729,13 @@ export class NatsError extends FsqError {
  * - `away`: the receiver cannot be reached. It has not got the item.
  * - `timeout`: the receiver has not answered in time. It may have the item.
  * - `denied`: the receiver refuses the credentials, or its certificate is not good.
+ * - `missing`: there is no receiver at the URL: another service answers, or none at this path.
  * - `refused`: the receiver will never take the item, for example because it has another one of this name.
  * - `failed`: the receiver has answered with an error that may pass. The message has its text.
  * - `unable`: the receiver is one of the first implementation, and such an item cannot be sent to it.
  * - `other`: as the message says, for example that the connection broke. The receiver may have the item.
  */
-export type PushReason = 'away' | 'timeout' | 'denied' | 'refused' | 'failed' | 'unable' | 'other'
+export type PushReason = 'away' | 'timeout' | 'denied' | 'missing' | 'refused' | 'failed' | 'unable' | 'other'
 
 /** An item could not be pushed to another machine. `reason` says why. */
 export class PushError extends FsqError {

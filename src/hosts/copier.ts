@@ -10,6 +10,7 @@ import path from 'node:path'
 import { inspect } from 'node:util'
 
 import { type ItemForm, type NativePayload, Place, isFailure, native } from '../addon/native.js'
+import { claimedIn, workerPath } from '../directory/claimed.js'
 import { type Layout, placePath, shownName } from '../directory/layout.js'
 import { QueueDirectory, isStale } from '../directory/open-directory.js'
 import { isMissing } from '../directory/presence.js'
@@ -141,12 +142,25 @@ export class Copier {
   }
 
   /**
+   * The path of an item of this name that a worker of the queue holds, if its claims are renames: queue/ lacks it then. An item that a worker
+   * claims at this moment may be missed.
+   */
+  async claimedPath({ raw }: Outgoing): Promise<Buffer | undefined> {
+    const claimed = await claimedIn(this.layout.claimedPath)
+    const found = claimed.find((item) => item.raw === raw)
+    return found === undefined ? undefined : bytePath(workerPath(this.layout, found.worker), raw)
+  }
+
+  /**
    * Looks whether an item that the host has under this name is the same one.
    *
+   * @param there - Its path. Default: in queue/.
    * @returns The error if it is not. `undefined`: it is, or it does not wait any more.
    */
-  async compare(outgoing: Outgoing): Promise<FsqError | undefined> {
-    const there = this.#pathOf(Place.queue, outgoing.raw)
+  async compare(
+    outgoing: Outgoing,
+    there = this.#pathOf(Place.queue, outgoing.raw),
+  ): Promise<FsqError | undefined> {
     try {
       if (await hasContents(there, outgoing)) return undefined
     } catch (error) {

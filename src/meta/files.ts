@@ -44,16 +44,12 @@ export function makeDirectory(path: string, mode: number, owner: FileOwner): voi
 
 /** Makes a file that must not exist, and sets its mode and owner in spite of the umask. */
 export function makeFile(path: FilePath, mode: number, owner: FileOwner): number {
-  const descriptor = fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | SAFELY, mode)
-  adorn(descriptor, mode, owner)
-  return descriptor
+  return adorned(fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | SAFELY, mode), mode, owner)
 }
 
 /** Makes a file, or empties the one that exists. */
 export function makeFileAnew(path: FilePath, mode: number, owner: FileOwner): number {
-  const descriptor = fs.openSync(path, O_RDWR | O_CREAT | O_TRUNC | SAFELY, mode)
-  adorn(descriptor, mode, owner)
-  return descriptor
+  return adorned(fs.openSync(path, O_RDWR | O_CREAT | O_TRUNC | SAFELY, mode), mode, owner)
 }
 
 /** Opens a file that exists. */
@@ -182,6 +178,17 @@ export function raised(descriptor: number): number {
     return higher
   }
   return descriptor
+}
+
+/** Closes the descriptor if that fails. */
+function adorned(descriptor: number, mode: number, owner: FileOwner): number {
+  try {
+    adorn(descriptor, mode, owner)
+    return descriptor
+  } catch (error) {
+    fs.closeSync(descriptor)
+    throw error
+  }
 }
 
 function adorn(descriptor: number, mode: number, { user, group }: FileOwner): void {

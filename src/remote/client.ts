@@ -6,6 +6,7 @@
 import { Buffer } from 'node:buffer'
 import http from 'node:http'
 import https from 'node:https'
+import process from 'node:process'
 import { Readable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 
@@ -14,6 +15,7 @@ import { clearTimeout, setTimeout } from '../real-timers.js'
 import { checkKeys, checkText, number } from './options.js'
 import type { RemoteOptions } from './types.js'
 
+const MOST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
 const MOST_ANSWER = 1024 * 1024
 const CONNECTIONS = 16
 const CONNECT_MS = 10_000
@@ -69,6 +71,13 @@ export class Client {
     this.#place = isUnix
       ? { socketPath: Buffer.from(percentDecoded(pathname), 'latin1').toString() }
       : { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? undefined : Number(port), ...given }
+    // Node 20 cuts a longer path off, and connects to that.
+    if (Buffer.byteLength(this.#place.socketPath ?? '') > MOST_SOCKET_PATH)
+      throw new SettingError(
+        'url',
+        withoutPassword(String(url)),
+        `a path of at most the ${MOST_SOCKET_PATH} bytes of a unix socket`,
+      )
     this.#query = isUnix ? '' : search
     this.#path = isUnix || pathname === '' ? '/' : pathname
     const host = isUnix ? 'localhost' : `${hostname}${port === '' ? '' : `:${port}`}`

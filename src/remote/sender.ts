@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto'
 
 import { PushError } from '../index.js'
 import { type Answer, Client } from './client.js'
+import { Code } from './faults.js'
 import { type Json, isObject, jsonText, parsedJson } from './json.js'
 import { ABOUT, isRefusal } from './rpc.js'
 import type { RemoteOptions } from './types.js'
@@ -21,6 +22,8 @@ const MOST_TEXT = 1024 * 1024
 /** The most contents that are sent as text to a receiver of the first implementation. */
 const MOST_WHOLE = 64 * 1024 * 1024
 const MOST_SAID = 300
+/** The statuses by which another server, or a receiver at another path, answers a POST. */
+const ELSEWHERE = [301, 302, 303, 307, 308, 404, 405, 410, 501]
 
 /** What is sent of an item. */
 export interface SentItem {
@@ -126,8 +129,11 @@ export class Sender {
   ): Promise<void> {
     const path = `/${encodeURIComponent(this.#queue)}/${percentEncoded(name)}`
     const answer = await this.client.request({ method: 'PUT', path, type: BYTES_TYPE, body }, signal)
-    // Another receiver has taken the place of the one that was asked.
-    if (answer.status === 501) this.#about = undefined
+    if (answer.status === 501) {
+      // Another receiver has taken the place of the one that was asked.
+      this.#about = undefined
+      throw this.#error('the receiver takes no streams any more', 'failed')
+    }
     if (this.#resultOf(answer) !== name.toString())
       throw this.#error('the answer has the name of another item', 'other')
   }
@@ -148,6 +154,8 @@ export class Sender {
   #resultOf({ status, body }: Answer): unknown {
     if (status === 401 || status === 403)
       throw this.#error(`the receiver refuses the credentials (${status})`, 'denied')
+    if (ELSEWHERE.includes(status))
+      throw this.#error(`there is no receiver at this URL (${status})`, 'missing')
     if (status === 413) throw this.#error('the contents are too large for the receiver', 'refused')
     let answer: unknown
     try {
@@ -159,6 +167,7 @@ export class Sender {
     if (isObject(error)) {
       const { code, message } = error
       const said = typeof message === 'string' ? message.slice(0, MOST_SAID) : 'an error'
+      if (code === Code.method) throw this.#error(`there is no receiver of items: ${said}`, 'missing')
       throw this.#error(said, isRefusal(code, message) ? 'refused' : 'failed')
     }
     if (status !== 200) throw this.#error(`the answer is ${status}`, 'failed')

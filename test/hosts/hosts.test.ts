@@ -214,6 +214,29 @@ test('a file among the hosts is not removed as a host, not even by force', async
   expect(fs.readdirSync(hostAt()).toSorted()).toEqual(['h2', 'notes'])
 })
 
+test('a directory among the hosts that has more than a queue is not removed, not even by force', async () => {
+  const queue = await bed.install({ addHosts: ['h1', 'h2'], claims: 'rename' })
+  fs.rmdirSync(hostAt('h1', 'done'))
+  fs.mkdirSync(hostAt('backup', 'queue'), { recursive: true })
+  fs.writeFileSync(hostAt('backup', 'thesis.tex'), 'mine')
+  const error = await failureOf(async () => queue.removeHost('backup', { force: true }))
+  expect(error).toBeInstanceOf(fsq.NotAQueueError)
+  expect(error.message).toContain("'thesis.tex'")
+  expect(fs.readFileSync(hostAt('backup', 'thesis.tex'), 'utf8')).toBe('mine')
+  fs.symlinkSync(bed.path('elsewhere'), hostAt('link'))
+  fs.mkdirSync(bed.path('elsewhere', 'home'), { recursive: true })
+  expect(await failureOf(async () => queue.removeHost('link', { force: true }))).toBeInstanceOf(
+    fsq.NotAQueueError,
+  )
+  expect(fs.existsSync(bed.path('elsewhere', 'home'))).toBe(true)
+  // Broken hosts, with all that a queue may have, and an empty directory.
+  fs.mkdirSync(hostAt('h1', 'received'))
+  fs.mkdirSync(hostAt('empty'))
+  await queue.removeHost('h1', { force: true })
+  await queue.removeHost('empty', { force: true })
+  expect(fs.readdirSync(hostAt()).toSorted()).toEqual(['backup', 'h2', 'link'])
+})
+
 test('an item that a host has under other tries, or has finished, is not given to it again', async () => {
   const queue = await bed.install({ addHosts: ['h1', 'h2', 'h3'], maxTries: 0 })
   const id = await queue.enqueue('x')
@@ -431,6 +454,22 @@ test('items are put into other queues under their names', async () => {
   fs.rmSync(at('q2'))
   expect(await fsq.vsreenqueue(id, 'dé', ['q2'], settings)).toBe(id)
   expect(fs.readFileSync(at('q2'), 'utf8')).toBe('dé')
+})
+
+test('an item that a worker holds is not put into its queue again', async () => {
+  const settings = { root: bed.root }
+  for (const claims of ['lock', 'rename'] as const) {
+    const queue = await bed.install({ claims }, claims)
+    const id = await queue.enqueue('x')
+    for await (const item of queue.scan()) {
+      for (const link of [false, true])
+        expect(await fsq.vreenqueue(item, [claims], { link, ...settings })).toBe(id)
+      const error = await failureOf(async () => fsq.vsreenqueue(id, 'other', [claims], settings))
+      expect(error.message).toContain('contents differ')
+      await item.done()
+    }
+    expect([claims, await queue.counts()]).toMatchObject([claims, { waiting: 0, done: 1 }])
+  }
 })
 
 test.each<object>([{ allHosts: 'no' }, { link: 1 }, { toHosts: 'h1' }])(

@@ -1,7 +1,10 @@
 /** A distribution that dies between two hosts, or that cannot give a host its items: nothing is lost, and no host has an item twice. */
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 
 import { expect, test } from '@jest/globals'
 
@@ -9,6 +12,7 @@ import { itemKey } from '../../src/name/item-name.js'
 import { Queue } from '../../src/queue.js'
 import { Child, makeDirectory } from '../support/child.js'
 
+const MAIN = fileURLToPath(new URL('../../dist/command/cli/main.js', import.meta.url))
 const HOSTS = ['h1', 'h2']
 
 async function install(root: string, count: number, options: { claims?: 'rename' } = {}): Promise<Queue> {
@@ -102,4 +106,25 @@ test.each(['enqueue.write=errno:28', 'enqueue.link#1=errno:28', 'enqueue.open=er
     await queue.close()
   },
   60_000,
+)
+
+test.each([{}, { claims: 'rename' as const }])(
+  'with too few descriptors a distribution says so, and loses nothing: %o',
+  async (kind) => {
+    const root = makeDirectory({ quick: true })
+    const queue = await install(root, 300, kind)
+    const all = keysIn(root, 'q', 'queue').toSorted()
+    const command = 'ulimit -n 40; exec "$0" "$1" -r "$2" host-dist q'
+    const runs = [1, 2, 3].map(() => spawnSync('sh', ['-c', command, process.execPath, MAIN, root]))
+    // Claims by renaming hold no descriptors, so few small items in flight may have enough of them.
+    if (!('claims' in kind)) expect(runs[0]?.status).toBe(111)
+    for (const { status, stderr } of runs)
+      expect([status, stderr.toString()]).toEqual(
+        status === 0 ? [0, ''] : [111, expect.stringContaining('EMFILE')],
+      )
+    await queue.distribute()
+    for (const host of HOSTS) expect(keysAt(root, host)).toEqual(all)
+    expect(await queue.counts()).toMatchObject({ waiting: 0, done: 300, failed: 0 })
+    await queue.close()
+  },
 )

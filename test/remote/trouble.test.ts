@@ -127,6 +127,8 @@ test('credentials in a URL are taken byte for byte, and no error shows them', as
   server.close()
   const sent = seen.map((header) => Buffer.from(header?.slice(6) ?? '', 'base64').toString('latin1'))
   expect(sent).toEqual(['u:100%', 'u:\xe9', 'u:%', 'u:\xc3\xa9', 'u:p@s:s'])
+  const long = `unix:///${'x'.repeat(110)}`
+  expect(() => new Client(long, {})).toThrow(/bytes of a unix socket/)
   for (const bad of ['http://u:se/cret@h:1', 'http://u:p@se@cret@h:bad']) {
     const make = (): Client => new Client(bad, {})
     expect(make).toThrow(SettingError)

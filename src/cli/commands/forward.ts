@@ -3,8 +3,11 @@
  *
  * @module
  */
+import { PushError } from '../../errors/classes.js'
+import type { ForwarderEvents } from '../../forward/events.js'
 import { forward } from '../../forward/forward.js'
 import type { Forwarder } from '../../forward/forwarder.js'
+import type { Sink } from '../../forward/sink.js'
 import { ageText } from '../../inspect/age-text.js'
 import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
@@ -78,7 +81,7 @@ lost, none is stored twice while the target knows its id. Runs until SIGTERM.
   -v, --verbose         a line for each item; -h, --help  this help
 Example:
   fsq forward orders --to nats://localhost --stream ORDERS
-Exit codes: 0; 100 bad usage; 111 an error, or --once and an item has failed.
+Exit codes: 0; 100 bad usage; 111 an error, or --once and not all has arrived.
 `
 
 /** See `help`. */
@@ -128,7 +131,12 @@ export async function forwardAll(
     inDoubt,
     paused: true,
   })
-  speak(forwarder, handOver, given.has('verbose'))
+  const isDraining = given.has('once')
+  let giveUp: () => void = () => undefined
+  const isHopeless = new Promise<void>((resolve) => (giveUp = resolve))
+  const outages = new Outages(handOver, isDraining ? giveUp : undefined)
+  sink.put = outages.watching(sink)
+  speak(forwarder, handOver, outages, given.has('verbose'))
   forwarder.resume()
   await handOver.run(
     {
@@ -136,9 +144,9 @@ export async function forwardAll(
       count: () => forwarder.numbers.forwarded,
       close: async () => forwarder.close(),
     },
-    given.has('once') ? forwarder.idle() : undefined,
+    isDraining ? Promise.race([forwarder.idle(), isHopeless]) : undefined,
   )
-  return given.has('once') && handOver.hasFailed ? FAILURE : SUCCESS
+  return isDraining && handOver.hasFailed ? FAILURE : SUCCESS
 }
 
 async function printStream(given: Arguments, queue: string): Promise<number> {
@@ -153,20 +161,62 @@ async function printStream(given: Arguments, queue: string): Promise<number> {
   return SUCCESS
 }
 
-function speak(forwarder: Forwarder, handOver: HandOver, isVerbose: boolean): void {
-  let isOfQueue = false
-  forwarder.on('away', ({ error, by }) => {
-    isOfQueue = by === 'queue'
-    handOver.note(
-      isOfQueue
-        ? `nothing is forwarded: ${explain(error)}`
-        : `the target takes nothing: ${reasonOf(error)}. Trying again`,
-    )
-  })
-  forwarder.on('back', ({ ms }) => {
-    const what = isOfQueue ? 'items are forwarded' : 'the target takes items'
-    handOver.note(`${what} again, after ${ageText(ms / 1000)}`)
-  })
+/** Tells why nothing is forwarded. */
+class Outages {
+  readonly #handOver: HandOver
+  readonly #giveUp: (() => void) | undefined
+  #isOfQueue = false
+  /** The last error that no time mends. */
+  #lasting: Error | undefined
+
+  /** @param giveUp - Ends the run after an error that no time mends. Default: the run goes on. */
+  constructor(handOver: HandOver, giveUp: (() => void) | undefined) {
+    this.#handOver = handOver
+    this.#giveUp = giveUp
+  }
+
+  /** The put of a sink. A forwarder tells of the first error of an outage alone, and a later one may be of another kind. */
+  watching(sink: Sink): Sink['put'] {
+    const put = sink.put.bind(sink)
+    return async (items, options) => {
+      const outcomes = await put(items, options)
+      const lasting = outcomes.find((one) => one.outcome === 'again' && isLasting(one.error))
+      if (lasting?.outcome === 'again') this.#onLasting(lasting.error)
+      return outcomes
+    }
+  }
+
+  begun({ error, by }: ForwarderEvents['away'][0]): void {
+    this.#isOfQueue = by === 'queue'
+    if (this.#isOfQueue) this.#handOver.note(`nothing is forwarded: ${explain(error)}`)
+    else if (!isLasting(error))
+      this.#handOver.note(`the target takes nothing: ${reasonOf(error)}. Trying again`)
+  }
+
+  ended(ms: number): void {
+    this.#lasting = undefined
+    const what = this.#isOfQueue ? 'items are forwarded' : 'the target takes items'
+    this.#handOver.note(`${what} again, after ${ageText(ms / 1000)}`)
+  }
+
+  #onLasting(error: Error): void {
+    if (error.message === this.#lasting?.message) return
+    this.#lasting = error
+    const text = `the target takes nothing: ${reasonOf(error)}`
+    if (this.#giveUp === undefined) this.#handOver.note(`${text}. Trying again`)
+    else this.#handOver.tell(`${text}. No time mends that, so this run ends`)
+    this.#giveUp?.()
+  }
+}
+
+/** Whether an error stays until the user of this machine or of the receiver changes something. */
+function isLasting(error: Error): boolean {
+  return error instanceof PushError && ['denied', 'missing'].includes(error.reason)
+}
+
+function speak(forwarder: Forwarder, handOver: HandOver, outages: Outages, isVerbose: boolean): void {
+  forwarder.on('away', (event) => outages.begun(event))
+  forwarder.on('back', ({ ms }) => outages.ended(ms))
   forwarder.on('refused', ({ item, error }) =>
     handOver.tell(`${item.id}: refused, in fail/: ${reasonOf(error)}`),
   )

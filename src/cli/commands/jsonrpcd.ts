@@ -13,13 +13,12 @@ import { codeOf } from '../../errors/errno.js'
 import type { SettingOverrides } from '../../settings.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
+import { listen } from '../listen.js'
 import { say, speakAs } from '../output.js'
 import { ageOption } from '../select.js'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
-const SOCKET_MODE = 0o660
 const SECRET_MODE = 0o600
-const BACKLOG = 511
 const CHECK_MS = 5000
 const HANDSHAKE_MS = 10_000
 const HIGHEST_PORT = 65_535
@@ -96,20 +95,17 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const stop = new Promise<void>((resolve) => {
     for (const signal of SIGNALS) process.once(signal, () => resolve())
   })
-  const failed = new Promise<never>((_, reject) => server.once('error', reject))
-  const listening = new Promise<void>((resolve) => server.once('listening', resolve))
   try {
-    if (place.path !== undefined && (await isLeft(place.path))) fs.unlinkSync(place.path)
-    server.listen({ ...place, backlog: BACKLOG })
-    await Promise.race([listening, failed])
+    await listen(server, place)
   } catch (error) {
-    say(`cannot listen on ${shown}: ${codeOf(error) ?? String(error)}`)
+    const reason = error instanceof FsqError ? error.message : (codeOf(error) ?? String(error))
+    say(`cannot listen on ${shown}: ${reason}`)
     await handler.close()
     return FAILURE
   }
-  if (place.path !== undefined) fs.chmodSync(place.path, SOCKET_MODE)
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : undefined
+  const failed = new Promise<never>((_, reject) => server.once('error', reject))
   speakAs('')
   say(`starting fsq server on: ${port === undefined ? shown : `${place.host ?? ''}:${port}`}`)
   speakAs('jsonrpcd')
@@ -121,19 +117,6 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   server.closeAllConnections()
   await closed
   return SUCCESS
-}
-
-/** Whether a path is a socket to which no process listens any more: a receiver that was killed leaves it. */
-async function isLeft(file: string): Promise<boolean> {
-  if (fs.lstatSync(file, { throwIfNoEntry: false })?.isSocket() !== true) return false
-  const { connect } = await import('node:net')
-  return new Promise((resolve) => {
-    const socket = connect(file, () => {
-      socket.destroy()
-      resolve(false)
-    })
-    socket.once('error', (error) => resolve(codeOf(error) === 'ECONNREFUSED'))
-  })
 }
 
 interface Listening {

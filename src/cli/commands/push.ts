@@ -60,7 +60,7 @@ they have arrived there; without a host, they are those of src_queue itself.
                         as in fsq forward
 Example:
   fsq push --follow https://edge:secret@example.org:8181 orders orders
-Exit codes: 0; 100 bad usage; 111 an error, or --once and an item has failed.
+Exit codes: 0; 100 bad usage; 111 an error, or --once and not all has arrived.
 `
 
 /** See `help`. */
