@@ -6,7 +6,7 @@
 import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
-import os from 'node:os'
+import process from 'node:process'
 
 import { GUARD_TEXT, renameMarkerPath } from '../directory/claim-kind.js'
 import { WORKER_LOCK } from '../directory/claimed.js'
@@ -98,7 +98,8 @@ async function makeFile(path: string, flags: number, text: string, like: Stats):
 /** A change of the owner clears bits of the mode, so the mode comes second. */
 async function adorn(file: fs.FileHandle, { uid, gid }: Stats, mode: number): Promise<void> {
   try {
-    await file.chown(os.userInfo().uid === 0 ? uid : -1, gid)
+    // Not os.userInfo(), which fails for users without an entry in the list of users, as in many containers.
+    await file.chown(process.geteuid?.() === 0 ? uid : -1, gid)
   } catch (error) {
     // Only root may give a file to another user. For others, the file stays theirs, and the workers can use it if its group or mode permits.
     if (codeOf(error) !== 'EPERM') throw error
