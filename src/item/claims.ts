@@ -36,7 +36,7 @@ import { type Charset, type RawName, fromRaw } from '../name/charset.js'
 import { Place, type QueueHandle, isFailure, native } from '../addon/native.js'
 import type { ClaimedFile } from '../addon/packing.js'
 import type { Settings } from '../settings.js'
-import { closeLater } from './descriptors.js'
+import { closeItemLater } from './descriptors.js'
 import { FenceWatch } from './fence-watch.js'
 import { EOWNERDEAD, Moves, isLost } from './moves.js'
 import { setTimeout } from '../real-timers.js'
@@ -117,7 +117,7 @@ export class Claim {
 
   /** Closes the descriptor that {@link lend} has opened. */
   takeBack(): void {
-    if (this.#lent !== undefined) closeLater(this.#lent)
+    if (this.#lent !== undefined) closeItemLater(this.#lent)
     this.#lent = undefined
   }
 

@@ -6,7 +6,6 @@
 import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
-import process from 'node:process'
 
 import { GUARD_TEXT, renameMarkerPath } from '../directory/claim-kind.js'
 import { WORKER_LOCK } from '../directory/claimed.js'

@@ -7,7 +7,6 @@
 import type { Stats } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import process from 'node:process'
 import { inspect } from 'node:util'
 
 import type { LockKind } from '../addon/native.js'

@@ -86,20 +86,25 @@ describe('a queue of two users', () => {
 
 /** Containers give programs any number as their user. */
 describe('a user without an entry in the list of users', () => {
-  test.each(['lock', 'rename'] as const)('keeps logs where claims are by %s, and converts queues', async (claims) => {
-    jest.spyOn(os, 'userInfo').mockImplementation(() => {
-      throw Object.assign(new Error('ENOENT: no such file or directory, uv_os_get_passwd'), { code: 'ENOENT' })
-    })
-    const queue = await bed.install({ claims, maxTries: 3 })
-    plant(queue, itemName())
-    const item = await new Taker(queue).take()
-    const { guard } = openGuard(queue)
-    guard.failed(item, { error: new Error('no'), ms: 1 })
-    await item.fail()
-    guard.close()
-    expect(await queue.attempts(itemName())).toHaveLength(1)
-    expect(bed.reports).toEqual([])
-    await queue.close()
-    expect((await bed.open().repair({ claims: 'rename' })).unmended).toEqual([])
-  })
+  test.each(['lock', 'rename'] as const)(
+    'keeps logs where claims are by %s, and converts queues',
+    async (claims) => {
+      jest.spyOn(os, 'userInfo').mockImplementation(() => {
+        throw Object.assign(new Error('ENOENT: no such file or directory, uv_os_get_passwd'), {
+          code: 'ENOENT',
+        })
+      })
+      const queue = await bed.install({ claims, maxTries: 3 })
+      plant(queue, itemName())
+      const item = await new Taker(queue).take()
+      const { guard } = openGuard(queue)
+      guard.failed(item, { error: new Error('no'), ms: 1 })
+      await item.fail()
+      guard.close()
+      expect(await queue.attempts(itemName())).toHaveLength(1)
+      expect(bed.reports).toEqual([])
+      await queue.close()
+      expect((await bed.open().repair({ claims: 'rename' })).unmended).toEqual([])
+    },
+  )
 })
