@@ -46,17 +46,9 @@ export async function makeGuard({ path: queue, downPath }: Layout): Promise<void
   await sync(queue)
 }
 
-/** Whether the down file has the text of a guard. @throws As `node:fs`. */
-export async function hasGuardText({ downPath }: Layout): Promise<boolean> {
-  try {
-    return (
-      (await fs.readFile(downPath, { encoding: 'utf8', flag: O_RDONLY | O_NOFOLLOW | O_NONBLOCK })) ===
-      GUARD_TEXT
-    )
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
-    throw error
-  }
+/** Takes the text of the guard out of the down file. @throws As `node:fs`. */
+export async function makePlainDown({ path: queue, downPath }: Layout): Promise<void> {
+  await makeFile(downPath, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, '', await fs.stat(queue))
 }
 
 /** Makes the marker: from now on, workers claim by renaming. @throws As `node:fs`. */
