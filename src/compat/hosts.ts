@@ -40,7 +40,7 @@ export interface ReenqueueOptions {
 
 function list(hosts: string | readonly string[]): readonly string[] {
   if (typeof hosts === 'string') return [hosts]
-  if (Array.isArray(hosts)) return hosts
+  if (Array.isArray(hosts)) return hosts as readonly string[]
   throw new SettingError('hosts', hosts, 'the name of a host, or an array of them')
 }
 

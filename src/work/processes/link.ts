@@ -47,7 +47,7 @@ export class Link {
     // The other end is worker-process.ts.
     this.#child.on('message', (message) => {
       // The next child counts its runs from 1 again, so that a late message would be taken for one about its items.
-      const { fsq } = (message ?? {}) as Partial<Envelope>
+      const { fsq } = (message as unknown as Partial<Envelope> | null) ?? {}
       if (!this.#isOver && fsq !== undefined) options.onMessage(fsq)
     })
     this.#child.on('error', (error) => {
