@@ -61,7 +61,8 @@ export function checkLimit(option: string, value: unknown): asserts value is num
   throw new SettingError(option, value, 'a whole number, 0 for no limit')
 }
 
-const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
+/** An item can be delayed by this at most, in milliseconds. */
+export const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
 /** When an item with this `delay` (in milliseconds) is due, in milliseconds since the epoch; 0: not delayed. */
 export function dueAfter(delay: number | undefined): number {

@@ -15,6 +15,7 @@ import { Worker as Thread } from 'node:worker_threads'
 // The copy of the package that handlers get, too, if they import it.
 import { type Handler, type WorkItem, type Worker, type WorkerEvents, Queue } from './index.js'
 import {
+  type Envelope,
   type Failing,
   type FromChild,
   type Job,
@@ -276,7 +277,8 @@ function postAlone(event: SentEvent): void {
  */
 function post(message: FromChild, callback: () => void = () => undefined): unknown {
   try {
-    if (process.connected) process.send?.(message, undefined, undefined, callback)
+    const envelope: Envelope = { fsq: message }
+    if (process.connected) process.send?.(envelope, undefined, undefined, callback)
     else callback()
     return undefined
   } catch (error) {

@@ -128,23 +128,53 @@ napi_value LockClaim(napi_env env, napi_callback_info info) {
   return ErrorNumber(env, TryLockWith(claim->get(), lock));
 }
 
-// (descriptor, least) -> another descriptor of the same open file, not below `least`; or a failure
+// (descriptor, least) -> another descriptor of the same open file, not below `least`, which the caller closes
+// by closeDescriptor; or a failure
 napi_value RaiseDescriptor(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
   const auto fd = static_cast<int>(arguments[0].Integer());
   const auto least = static_cast<int>(arguments[1].Integer());
   if (!arguments.ok()) return nullptr;
-  const int raised = RetryInterrupted([&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, least); });
+  ClaimedDescriptor raised(RetryInterrupted([&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, least); }),
+                           LockKind::kNone);
   JsBuilder js(env);
-  return js.Checked(raised == -1 ? js.FailureObject(Failure{LastError(), "fcntl", {}, {}})
-                                 : js.Number(raised));
+  if (!raised.valid()) return js.Checked(js.FailureObject(Failure{LastError(), "fcntl", {}, {}}));
+  napi_value number = js.Number(raised.get());
+  if (js.ok()) DataOf(env).LendDescriptor(std::move(raised));
+  return js.Checked(number);
 }
 
+// (descriptor of raiseDescriptor or openItem) -> whether it was one, and has been closed
+class CloseDescriptorTask : public Task {
+ public:
+  explicit CloseDescriptorTask(JsArguments& arguments) {
+    const auto fd = static_cast<int>(arguments[0].Integer());
+    if (arguments.ok()) lent_ = DataOf(arguments.env()).TakeLent(fd);
+    found_ = lent_.valid();
+  }
+
+  void Run() override { lent_.Reset(); }
+
+  napi_value Answer(napi_env env, AddonData&) override {
+    JsBuilder js(env);
+    return js.Checked(js.Boolean(found_));
+  }
+
+ private:
+  ClaimedDescriptor lent_;
+  bool found_;
+};
+
 constexpr Binding kFunctions[] = {
-    {"lockPath", Start<LockPathTask>},      {"lockPathSync", StartSync<LockPathTask>},
-    {"lockDescriptor", LockDescriptor},     {"lockDescriptorLater", Start<LockDescriptorTask>},
-    {"unlockDescriptor", UnlockDescriptor}, {"lockClaim", LockClaim},
+    {"lockPath", Start<LockPathTask>},
+    {"lockPathSync", StartSync<LockPathTask>},
+    {"lockDescriptor", LockDescriptor},
+    {"lockDescriptorLater", Start<LockDescriptorTask>},
+    {"unlockDescriptor", UnlockDescriptor},
+    {"lockClaim", LockClaim},
     {"raiseDescriptor", RaiseDescriptor},
+    {"closeDescriptor", StartSync<CloseDescriptorTask>},
+    {"closeDescriptorLater", Start<CloseDescriptorTask>},
 };
 
 }  // namespace

@@ -160,7 +160,7 @@ class DismissTask : public FailureTask {
   std::shared_ptr<WorkerDirectory> directory_;
 };
 
-// (claim) -> a descriptor of the claimed file, which the caller closes; or a failure
+// (claim) -> a descriptor of the claimed file, which the caller closes by closeDescriptor; or a failure
 class OpenItemTask : public Task {
  public:
   explicit OpenItemTask(JsArguments& arguments) {
@@ -186,14 +186,21 @@ class OpenItemTask : public Task {
       if (!opened_.valid() && (errno == ENOENT || errno == ESTALE))
         errno = directory_->Vanished(Place::kQueue) ? ESTALE : EOWNERDEAD;
     }
-    if (!opened_.valid()) failure_ = Failure{LastError(), "openat", holder_->PathOf(name_), {}};
+    struct stat info;
+    if (!opened_.valid() || RetryInterrupted(::fstat, opened_.get(), &info) == -1) {
+      failure_ = Failure{LastError(), "openat", holder_->PathOf(name_), {}};
+      return;
+    }
+    lent_ = ClaimedDescriptor(opened_.Release(), LockKind::kNone);
+    lent_.Remember(info);
+    lent_.Lend();
   }
 
-  napi_value Answer(napi_env env, AddonData&) override {
+  napi_value Answer(napi_env env, AddonData& data) override {
     JsBuilder js(env);
     if (failure_) return js.FailureObject(failure_);
-    napi_value number = js.Number(opened_.get());
-    if (js.ok()) opened_.Release();
+    napi_value number = js.Number(lent_.get());
+    if (js.ok()) data.LendDescriptor(std::move(lent_));
     return js.Checked(number);
   }
 
@@ -202,6 +209,7 @@ class OpenItemTask : public Task {
   std::shared_ptr<WorkerDirectory> holder_;
   std::string name_;
   Descriptor opened_;
+  ClaimedDescriptor lent_;
   Failure failure_;
 };
 

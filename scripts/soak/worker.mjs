@@ -1,8 +1,8 @@
 // One worker of the soak: { root, directory }. It takes the lines 'pause', 'resume' and 'calm' on its standard input.
 //
 // For the time that a handler runs, it has a lock by the key of its item: a lock that is taken is an overlap. The kernel frees it at a
-// kill, as it frees the item. The worker's own log has a line for each start and end of a handler, each written before anything
-// else happens.
+// kill, as it frees the item. A handler that gives its item back itself ends its lock first, as another worker can start the item before
+// the call returns. The worker's own log has a line for each start and end of a handler, each written before anything else happens.
 import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
@@ -31,9 +31,9 @@ const ENDINGS = [
   // Deaf to the timeout.
   [4, async () => later(60)],
   [2, async (item) => finishes(item).done()],
-  [1, async (item) => item.fail()],
-  [1, async (item) => item.retry({ delay: 10 })],
-  [1, (item) => item.release()],
+  [1, async (item, _signal, leave) => givesBack(item, leave).fail()],
+  [1, async (item, _signal, leave) => givesBack(item, leave).retry({ delay: 10 })],
+  [1, (item, _signal, leave) => givesBack(item, leave).release()],
   [1, (item) => void finishes(item).done()],
 ]
 const WEIGHT = ENDINGS.reduce((sum, [weight]) => sum + weight, 0)
@@ -41,6 +41,12 @@ const WEIGHT = ENDINGS.reduce((sum, [weight]) => sum + weight, 0)
 /** The item may be done before the handler has ended. */
 function finishes(item) {
   note('finishes', item.key)
+  return item
+}
+
+/** The item may run elsewhere before the handler has ended. A failed item does so after a redrive. */
+function givesBack(item, leave) {
+  leave()
   return item
 }
 
@@ -57,25 +63,31 @@ function chooseEnding() {
   return ENDINGS.find(([weight]) => (at -= weight) < 0)[1]
 }
 
-/** Runs alone for the key, or says that it does not. */
+/** Runs alone for the key until it ends or calls `leave`, or says that it is not alone. */
 async function exclusively(key, run) {
   const file = path.join(directory, 'running', encodeURIComponent(key))
   const descriptor = fs.openSync(file, 'a')
-  try {
-    if (tryLockSync(descriptor) === undefined) note('overlap', key)
-    return await run()
-  } finally {
+  let isIn = true
+  const leave = () => {
+    if (!isIn) return
+    isIn = false
     fs.unlinkSync(file)
     fs.closeSync(descriptor)
+  }
+  try {
+    if (tryLockSync(descriptor) === undefined) note('overlap', key)
+    return await run(leave)
+  } finally {
+    leave()
   }
 }
 
 async function handle(item, { signal }) {
   const { key } = item
   note('start', key)
-  await exclusively(key, async () => {
+  await exclusively(key, async (leave) => {
     try {
-      if (!isCalm) await chooseEnding()(item, signal)
+      if (!isCalm) await chooseEnding()(item, signal, leave)
     } catch (error) {
       note('threw', key)
       throw error

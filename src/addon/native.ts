@@ -296,7 +296,7 @@ interface Native {
   /** Removes the directory of a dead worker, once its items are back in queue/. ENOTEMPTY: it is left to the next take-over. */
   dismiss(directory: SeizedHandle): Promise<Failure | undefined>
   /**
-   * Opens a claimed item for reading; the caller closes the descriptor. EBADF: there is no such claim. EOWNERDEAD: the item
+   * Opens a claimed item for reading; the caller closes the descriptor by {@link closeDescriptor}. EBADF: there is no such claim. EOWNERDEAD: the item
    * is lost, or the fence has fallen.
    */
   openItem(claim: number): Promise<number | Failure>
@@ -584,8 +584,17 @@ interface Native {
   lockDescriptor(packed: number, start?: number, length?: number): number | undefined
   /** {@link lockDescriptor} on another thread. */
   lockDescriptorLater(packed: number, start?: number, length?: number): Promise<number | undefined>
-  /** Another descriptor of the same open file, not below `least`. */
+  /** Another descriptor of the same open file, not below `least`. The caller closes it by {@link closeDescriptor}. */
   raiseDescriptor(descriptor: number, least: number): number | Failure
+  /**
+   * Closes a descriptor that native code has opened. Not `node:fs`: in a worker thread, that warns of descriptors that it has not opened, and
+   * does not close them when the thread is terminated. Native code does.
+   *
+   * @returns False: it is no such descriptor.
+   */
+  closeDescriptor(descriptor: number): boolean
+  /** {@link closeDescriptor} on another thread. */
+  closeDescriptorLater(descriptor: number): Promise<boolean>
   unlockDescriptor(packed: number, start?: number, length?: number): number | undefined
   /** {@link lockDescriptor} on the descriptor of a claim. EBADF: other code has closed the descriptor. */
   lockClaim(packed: number, start: number, length: number): number | undefined

@@ -39,7 +39,9 @@ export interface ReenqueueOptions {
 }
 
 function list(hosts: string | readonly string[]): readonly string[] {
-  return typeof hosts === 'string' ? [hosts] : hosts
+  if (typeof hosts === 'string') return [hosts]
+  if (Array.isArray(hosts)) return hosts as readonly string[]
+  throw new SettingError('hosts', hosts, 'the name of a host, or an array of them')
 }
 
 function hostOf(name: string, host: string, options: SettingOverrides): [layout: Layout, settings: Settings] {

@@ -8,7 +8,7 @@ import fs from 'node:fs/promises'
 import os from 'node:os'
 import { inspect } from 'node:util'
 
-import { claimKindOf, downFileOf } from './claim-kind.js'
+import { GUARD_TEXT, claimKindOf, downFileOf } from './claim-kind.js'
 import { ownerOf } from './owner.js'
 import { FsqError, NotAQueueError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -21,7 +21,7 @@ import type { Settings } from '../settings.js'
 const { EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO } = os.constants.errno
 // Other processes may remove and create the file between our two attempts to open it.
 const MOST_ATTEMPTS = 10
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
 
 /**
  * Creates the down file, and sets its mode and owner even if it existed.
@@ -32,7 +32,30 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
  */
 export async function makeDown(layout: Layout, settings: Settings): Promise<boolean> {
   await checkQueue(layout)
-  return makeDownFile(await withDownFile(layout), settings)
+  const kind = await claimKindOf(layout)
+  const made = await makeDownFile({ ...layout, downPath: downFileOf(layout, kind) }, settings)
+  if (made || kind === 'rename' || !(await isGuard(layout))) return made
+  // A conversion to claims by renames is under way. The down file is its own, and becomes the guard.
+  return makeDownFile({ ...layout, downPath: layout.renameDownPath }, settings)
+}
+
+async function isGuard(layout: Layout): Promise<boolean> {
+  try {
+    return await hasGuardText(layout)
+  } catch (error) {
+    throw downError(error, layout, 'take down')
+  }
+}
+
+/** Whether the down file has the text of a guard. @throws As `node:fs`. */
+export async function hasGuardText({ downPath }: Layout): Promise<boolean> {
+  try {
+    const flag = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+    return (await fs.readFile(downPath, { encoding: 'utf8', flag })) === GUARD_TEXT
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** {@link makeDown} for the file `downPath`, whatever the kind of the queue. */

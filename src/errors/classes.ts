@@ -467,10 +467,12 @@ export class RetryLater extends FsqError {
   readonly after: number
 
   /** @throws {@link SettingError} if `after` is not a number of 0 or more. */
-  constructor({ after, ...options }: RetryLaterOptions) {
+  constructor(options: RetryLaterOptions) {
+    // A handler that is not type-checked may leave it out.
+    const { after, ...rest } = (options as RetryLaterOptions | null | undefined) ?? ({} as RetryLaterOptions)
     if (typeof after !== 'number' || !Number.isFinite(after) || after < 0)
       throw new SettingError('after', after, 'milliseconds, a number of 0 or more')
-    super(`The item is to be tried again in ${after} ms`, options)
+    super(`The item is to be tried again in ${after} ms`, rest)
     this.after = after
   }
 }

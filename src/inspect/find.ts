@@ -16,7 +16,8 @@ import { type PlacedName, isFile, namesIn, namesOf } from './names.js'
 import type { Slices } from './slices.js'
 import { type ItemState, PLACES, parseIfItem } from './states.js'
 
-// An item that moves meanwhile may be missed where it was and where it comes to be.
+// An item that moves meanwhile may be missed where it was and where it comes to be: one that is retried while a large directory is listed, in
+// several steps, or moved from fail/ to queue/ after the look into queue/. A caller that takes it for gone may add it a second time.
 const ROUNDS = 3
 // About 8 MB.
 const NAMES_AT_ONCE = 65_536
@@ -52,9 +53,7 @@ export class Finder {
     if (found !== undefined) return found
     const keys = new Set(this.#keysOf(wanted))
     if (keys.size === 0) return undefined
-    // An item that a worker claims and gives back while it is looked for can be missed in both places.
-    const rounds = (await claimKindOf(this.#directory.layout)) === 'rename' ? ROUNDS : 1
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       for (const state of states) {
         for await (const item of this.#withKeys(keys, state)) return item
       }
@@ -83,12 +82,14 @@ export class Finder {
       if (item !== undefined) continue
       for (const key of this.#keysOf(raw)) wanted.set(key, [...(wanted.get(key) ?? []), items])
     }
-    if (wanted.size === 0) return found
-    for (const state of states) {
-      for await (const item of this.#withKeys(wanted, state)) {
-        const lists = wanted.get(itemKey(item.parsed.raw, this.#settings.encode)) ?? []
-        for (const items of lists) items.push(item)
+    for (let round = 0; round < ROUNDS && wanted.size > 0; round++) {
+      for (const state of states) {
+        for await (const item of this.#withKeys(wanted, state)) {
+          const lists = wanted.get(itemKey(item.parsed.raw, this.#settings.encode)) ?? []
+          for (const items of lists) items.push(item)
+        }
       }
+      for (const [key, lists] of wanted) if (lists.every(({ length }) => length > 0)) wanted.delete(key)
     }
     return found
   }

@@ -37,7 +37,7 @@ import { Place, type QueueHandle, isFailure, native } from '../addon/native.js'
 import type { ClaimedFile } from '../addon/packing.js'
 import type { Reporter } from '../report.js'
 import type { Settings } from '../settings.js'
-import { closeLater } from './descriptors.js'
+import { closeItemLater } from './descriptors.js'
 import { FenceWatch } from './fence-watch.js'
 import { EOWNERDEAD, Moves, isLost } from './moves.js'
 import { setTimeout } from '../real-timers.js'
@@ -118,7 +118,7 @@ export class Claim {
 
   /** Closes the descriptor that {@link lend} has opened. */
   takeBack(): void {
-    if (this.#lent !== undefined) closeLater(this.#lent)
+    if (this.#lent !== undefined) closeItemLater(this.#lent)
     this.#lent = undefined
   }
 

@@ -14,7 +14,7 @@ import { ContentError } from '../errors/classes.js'
 import { errnoOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { Claim } from './claims.js'
-import { closeLater } from './descriptors.js'
+import { closeItemLater } from './descriptors.js'
 import { type StreamOptions, contentStream } from './content-stream.js'
 
 const read = promisify(fs.read)
@@ -86,7 +86,7 @@ export class Contents {
     return {
       get: async () => (claim.isRename ? (opening ??= claim.open()) : claim.file.descriptor),
       close: () => {
-        opening?.then(closeLater, () => undefined)
+        opening?.then(closeItemLater, () => undefined)
       },
     }
   }
@@ -128,7 +128,7 @@ export class Contents {
     try {
       return await use(descriptor)
     } finally {
-      closeLater(descriptor)
+      closeItemLater(descriptor)
     }
   }
 

@@ -5,7 +5,14 @@
  */
 import fs from 'node:fs'
 
+import { native } from '../addon/native.js'
+
 /** Closes a descriptor. An error is of no consequence: nothing was written through it. */
 export function closeLater(descriptor: number): void {
   fs.close(descriptor, () => undefined)
+}
+
+/** Closes the descriptor of an item that was claimed by a rename. */
+export function closeItemLater(descriptor: number): void {
+  void native.closeDescriptorLater(descriptor)
 }

@@ -12,7 +12,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import { constants } from 'node:fs'
-import { lstat, rm } from 'node:fs/promises'
+import { lstat, rm, rmdir } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -35,7 +35,8 @@ import { knownWorkers } from '../meta/workers.js'
 import { mountRefusals } from '../probe/mount-options.js'
 import { setTimeout } from '../real-timers.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
-import { hasGuardText, makeClaimed, makeGuard, makeRenameMarker } from './queue-files.js'
+import { hasGuardText } from '../directory/down.js'
+import { makeClaimed, makeGuard, makePlainDown, makeRenameMarker } from './queue-files.js'
 
 /** A worker looks for the down file at least every 10 ms while it claims; the rest is for busy machines. */
 const NOTICED_MS = 1000
@@ -73,12 +74,19 @@ export async function convertToRename(
     await makeDownFile(layout, settings)
     // From now on, a conversion that was cut short is known by the text.
     if (!wasDown) await makeGuard(layout)
+    const inode = await inodeOf(layout.downPath)
     const holder = await lastHolder(layout, settings, calls)
     if (holder !== undefined) {
-      await rm((wasDown ? down : layout).downPath, { force: true })
+      await takeBack(layout, wasDown)
       return `${holder}. End the workers of the queue, and try again`
     }
     await makeClaimed(layout)
+    // A worker that has started since then may lock an item, and another would claim it by a rename.
+    if (inode === undefined || (await inodeOf(layout.downPath)) !== inode) {
+      await rm(down.downPath, { force: true })
+      await rmdir(layout.claimedPath)
+      return 'It was taken up meanwhile. Try again'
+    }
     await makeGuard(layout)
     await makeRenameMarker(layout)
     await rm(path.join(layout.path, LOCK_MARKER), { force: true })
@@ -87,6 +95,13 @@ export async function convertToRename(
     if (error instanceof FsqError || !isOfSystem(error)) throw error
     throw fileSystemError(failureOf(error, 'open', layout.path), 'convert the queue')
   }
+}
+
+/** The queue is again as it was, and down if it has been taken down meanwhile. */
+async function takeBack(layout: Layout, wasDown: boolean): Promise<void> {
+  const isDown = await isThere(layout.renameDownPath)
+  if (isDown && !wasDown) await makePlainDown(layout)
+  await rm(isDown ? layout.renameDownPath : layout.downPath, { force: true })
 }
 
 /** Waits until workers have finished the items that they hold. @returns The worker that lives, or the item that is held; `undefined`: none. */
@@ -134,11 +149,14 @@ async function isLocked(file: Buffer, kind: LockKind, calls: FileCalls): Promise
 }
 
 async function isThere(file: string): Promise<boolean> {
+  return (await inodeOf(file)) !== undefined
+}
+
+async function inodeOf(file: string): Promise<number | undefined> {
   try {
-    await lstat(file)
-    return true
+    return (await lstat(file)).ino
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }

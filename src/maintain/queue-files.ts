@@ -6,7 +6,6 @@
 import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
-import os from 'node:os'
 
 import { GUARD_TEXT, renameMarkerPath } from '../directory/claim-kind.js'
 import { WORKER_LOCK } from '../directory/claimed.js'
@@ -47,17 +46,9 @@ export async function makeGuard({ path: queue, downPath }: Layout): Promise<void
   await sync(queue)
 }
 
-/** Whether the down file has the text of a guard. @throws As `node:fs`. */
-export async function hasGuardText({ downPath }: Layout): Promise<boolean> {
-  try {
-    return (
-      (await fs.readFile(downPath, { encoding: 'utf8', flag: O_RDONLY | O_NOFOLLOW | O_NONBLOCK })) ===
-      GUARD_TEXT
-    )
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
-    throw error
-  }
+/** Takes the text of the guard out of the down file. @throws As `node:fs`. */
+export async function makePlainDown({ path: queue, downPath }: Layout): Promise<void> {
+  await makeFile(downPath, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, '', await fs.stat(queue))
 }
 
 /** Makes the marker: from now on, workers claim by renaming. @throws As `node:fs`. */
@@ -98,7 +89,8 @@ async function makeFile(path: string, flags: number, text: string, like: Stats):
 /** A change of the owner clears bits of the mode, so the mode comes second. */
 async function adorn(file: fs.FileHandle, { uid, gid }: Stats, mode: number): Promise<void> {
   try {
-    await file.chown(os.userInfo().uid === 0 ? uid : -1, gid)
+    // Not os.userInfo(), which fails for users without an entry in the list of users, as in many containers.
+    await file.chown(process.geteuid?.() === 0 ? uid : -1, gid)
   } catch (error) {
     // Only root may give a file to another user. For others, the file stays theirs, and the workers can use it if its group or mode permits.
     if (codeOf(error) !== 'EPERM') throw error

@@ -138,7 +138,8 @@ function accessBy(queue: Stats | undefined): MetaAccess {
   return {
     directoryMode: mode & MODE_BITS,
     fileMode: mode & READ_WRITE,
-    owner: { user: os.userInfo().uid === 0 ? uid : -1, group: gid },
+    // Not os.userInfo(), which fails for users without an entry in the list of users, as in many containers.
+    owner: { user: process.geteuid?.() === 0 ? uid : -1, group: gid },
   }
 }
 

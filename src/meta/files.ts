@@ -57,8 +57,9 @@ export function openFile(path: FilePath, access: 'read' | 'write'): number {
   return fs.openSync(path, (access === 'read' ? O_RDONLY : O_RDWR) | SAFELY)
 }
 
+/** Closes a file that one of these functions has opened. */
 export function closeFile(descriptor: number): void {
-  fs.closeSync(descriptor)
+  if (!native.closeDescriptor(descriptor)) fs.closeSync(descriptor)
 }
 
 /** Writes at a position. A write that is cut short by a full disk throws at its second call. */

@@ -6,7 +6,7 @@
 import { inspect } from 'node:util'
 
 import { SettingError } from '../errors/classes.js'
-import { checkMilliseconds, checkOptions } from '../options.js'
+import { LONGEST_DELAY, checkMilliseconds, checkOptions } from '../options.js'
 
 /** Delays that grow from try to try: `min(max, delay * factor ** tries) * (1 - jitter * random())`. */
 export interface BackoffOptions {
@@ -90,9 +90,6 @@ export function askBackoff<Item>(
     }
   }
 }
-
-// An item can be delayed by this at most.
-const LONGEST_DELAY = 100 * 365 * 24 * 3600 * 1000
 
 function grown({ delay, factor, max, jitter }: typeof DEFAULT, tries: number): number {
   return Math.min(max, delay * factor ** tries) * (1 - jitter * Math.random())

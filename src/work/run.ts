@@ -35,6 +35,7 @@ import type { FailureReason, WorkerEvents } from './events.js'
 import type { Counters, FailedAttempt, Journal } from './journal.js'
 import type { CheckedOptions } from './options.js'
 import type { WorkableItem } from './source.js'
+import { LONGEST_DELAY } from '../options.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 
 // A handler that still runs this long after its timeout is reported.
@@ -255,7 +256,10 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
     }
     if (isA(error, FinishError) && error.id === item.id) return { move: 'none', error }
     if (closing.aborted) return RELEASE
-    if (isA(error, RetryLater)) return closing.begun ? RELEASE : { move: 'postpone', delay: error.after }
+    if (isA(error, RetryLater)) {
+      // A move that can never succeed would keep the worker from all other items.
+      return closing.begun ? RELEASE : { move: 'postpone', delay: Math.min(error.after, LONGEST_DELAY) }
+    }
     if (isA(error, PermanentFailure)) return { move: 'fail', reason: 'permanent', error }
     this.#blameTimeout(error)
     const { delay, problem } = askBackoff(options.backoff, item.tries, error, item)

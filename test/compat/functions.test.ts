@@ -289,6 +289,11 @@ describe('settings', () => {
     }
   })
 
+  test.each([undefined, null, 5, {}])('the functions for hosts refuse %p as hosts', async (hosts) => {
+    for (const call of [fsq.installHost, fsq.uninstallHost, fsq.downHost, fsq.upHost])
+      expect(await errorOf(async () => call('q', hosts as never))).toBeInstanceOf(fsq.SettingError)
+  })
+
   test.each(calls.slice(0, -1))('%s refuses what cannot be a queue', async (_name, call) => {
     const options = { root: bed.path('none') }
     expect(await errorOf(async () => call(options))).toBeInstanceOf(

@@ -308,6 +308,10 @@ describe('the classes with fields', () => {
     expect(new NameTooLongError(300, 255).message).toMatch(/300 bytes, and 255 are allowed.*payload/)
   })
 
+  test.each([undefined, null, 1000, {}, { after: -1 }, { after: '1' }])('RetryLater of %p', (options) => {
+    expect(() => new RetryLater(options as never)).toThrow(SettingError)
+  })
+
   test('SettingError', () => {
     expect(new SettingError('FSQ_TTL', '1h', 'a number', 'Correct it')).toMatchObject({
       setting: 'FSQ_TTL',

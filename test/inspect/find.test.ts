@@ -1,5 +1,7 @@
 /** Ids and keys: both are what operators type, and one can look like the other. */
-import { describe, expect, test } from '@jest/globals'
+import fs from 'node:fs'
+
+import { describe, expect, jest, test } from '@jest/globals'
 
 import { QueueDirectory } from '../../src/directory/open-directory.js'
 import { layoutOf } from '../../src/directory/layout.js'
@@ -7,7 +9,7 @@ import { Finder } from '../../src/inspect/find.js'
 import { Slices } from '../../src/inspect/slices.js'
 import { STATES } from '../../src/inspect/states.js'
 import type { Queue } from '../../src/queue.js'
-import { itemName, plant, useTestBed } from '../support/queue.js'
+import { itemName, pathOf, plant, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed({ quick: true })
 const key = (args: string[]): string => itemName({ args }).replace('_mss_0', '_mss')
@@ -72,5 +74,48 @@ describe('a key', () => {
     plant(queue, itemName({ args: ['7', 'x'] }))
     expect(await findAll(queue, key(['7', 'x']))).toEqual([[`waiting ${itemName({ args: ['7', 'x'] })}`]])
     expect((await queue.find(key(['7', 'x'])))?.args).toEqual(['7', 'x'])
+  })
+})
+
+/** An item that goes back to queue/ when the names in there have just been read. */
+describe('an item that moves while it is looked for', () => {
+  const moved = itemName({ args: ['moved'] })
+
+  async function finderOf(queue: Queue): Promise<{ finder: Finder; close: () => void }> {
+    plant(queue, itemName({ args: ['other'] }))
+    plant(queue, moved, '', 'fail')
+    const slices = new Slices()
+    jest.spyOn(slices, 'isOver', 'get').mockImplementationOnce(() => {
+      fs.renameSync(pathOf(queue, 'fail', moved), pathOf(queue, 'queue', moved))
+      return false
+    })
+    const directory = new QueueDirectory(layoutOf('q', queue.settings), queue.settings)
+    await directory.open()
+    return {
+      finder: new Finder(directory, queue.settings, slices),
+      close: () => {
+        directory.close()
+        directory.closeDescriptors()
+      },
+    }
+  }
+
+  test('is found', async () => {
+    const { finder, close } = await finderOf(await bed.install())
+    expect(await finder.find(key(['moved']), STATES)).toMatchObject({ state: 'waiting' })
+    close()
+  })
+
+  test('is found, once, among others', async () => {
+    const { finder, close } = await finderOf(await bed.install())
+    const ids = [key(['other']), key(['moved']), itemName({ args: ['moved'], tries: 1 }), key(['none'])]
+    const found = await finder.findAll(ids, STATES)
+    expect(ids.map((id) => found.get(id)?.map(({ state }) => state))).toEqual([
+      ['waiting'],
+      ['waiting'],
+      ['waiting'],
+      [],
+    ])
+    close()
   })
 })

@@ -1,14 +1,19 @@
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
-import { describe, expect } from '@jest/globals'
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import type { Queue } from '../../src/queue.js'
 import { ifRoot } from '../support/needs.js'
-import { NOBODY, inProgram, itemName, plant, useTestBed } from '../support/queue.js'
+import { NOBODY, Taker, inProgram, itemName, plant, useTestBed } from '../support/queue.js'
 import { leaveDeadWorker, logFiles, openGuard, workerFiles } from './dead-workers.js'
 
 const bed = useTestBed()
+
+afterEach(() => {
+  jest.restoreAllMocks()
+})
 
 /** A queue of root that the group of nobody works, too. */
 async function sharedQueue(): Promise<Queue> {
@@ -77,4 +82,29 @@ describe('a queue of two users', () => {
     expect([...new Set(reports)]).toEqual(['meta'])
     expect(reports.length).toBeLessThanOrEqual(2)
   })
+})
+
+/** Containers give programs any number as their user. */
+describe('a user without an entry in the list of users', () => {
+  test.each(['lock', 'rename'] as const)(
+    'keeps logs where claims are by %s, and converts queues',
+    async (claims) => {
+      jest.spyOn(os, 'userInfo').mockImplementation(() => {
+        throw Object.assign(new Error('ENOENT: no such file or directory, uv_os_get_passwd'), {
+          code: 'ENOENT',
+        })
+      })
+      const queue = await bed.install({ claims, maxTries: 3 })
+      plant(queue, itemName())
+      const item = await new Taker(queue).take()
+      const { guard } = openGuard(queue)
+      guard.failed(item, { error: new Error('no'), ms: 1 })
+      await item.fail()
+      guard.close()
+      expect(await queue.attempts(itemName())).toHaveLength(1)
+      expect(bed.reports).toEqual([])
+      await queue.close()
+      expect((await bed.open().repair({ claims: 'rename' })).unmended).toEqual([])
+    },
+  )
 })

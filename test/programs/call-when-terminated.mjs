@@ -118,6 +118,8 @@ async function argumentsOf({ root, at, name }, queue) {
     finishSync: [queue, new Float64Array([claimed, 2, 0]), 1, [`a${at}`], false],
     openPipe: [],
     raiseDescriptor: [0, 100],
+    closeDescriptor: [addon.raiseDescriptor(0, 100)],
+    closeDescriptorLater: [addon.raiseDescriptor(0, 100)],
     modifiedAt: [root],
     appendLog: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],
     appendLogSync: [path.join(root, 'log'), 'line\n', 1, 0o600, -1, -1],

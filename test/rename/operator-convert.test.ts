@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals'
 import { SettingError } from '../../src/errors/classes.js'
 import { tryLockSync } from '../../src/lock.js'
 import type { Queue } from '../../src/queue.js'
-import { checkError, errorOf, names, pathOf, useTestBed } from '../support/queue.js'
+import { checkError, errorOf, names, pathOf, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
 const CONVERTED = ['claimed', 'claims-rename', 'done', 'down', 'fail', 'queue', 'tmp']
@@ -78,6 +78,59 @@ test('a queue that is down stays down', async () => {
   expect(await queue.isDown()).toBe(true)
   await queue.up()
   expect(partsOf(queue)).toEqual(CONVERTED)
+})
+
+describe('during a conversion', () => {
+  /** Begins to convert the queue. Resolves when it is down for that. */
+  async function converting(queue: Queue): Promise<{ reason: () => Promise<string | undefined> }> {
+    // The last step before it waits for workers, also where the queue was down before.
+    const down = path.join(queue.path, 'down')
+    if (fs.existsSync(down)) fs.chmodSync(down, 0o600)
+    const repaired = bed.open().repair({ claims: 'rename' })
+    const isDownForIt = (): boolean => {
+      const info = fs.statSync(down, { throwIfNoEntry: false })
+      const isBefore = fs.existsSync(path.join(queue.path, 'down-rename'))
+      return info !== undefined && (isBefore ? (info.mode & 0o777) === 0o640 : info.size > 0)
+    }
+    await until('it is down', isDownForIt)
+    return { reason: async () => (await repaired).unmended[0]?.reason }
+  }
+
+  test('the queue is taken down: it is down afterwards', async () => {
+    const queue = await bed.install()
+    const { reason } = await converting(queue)
+    await queue.down()
+    expect(await reason()).toBeUndefined()
+    expect(partsOf(queue)).toEqual([...CONVERTED, 'down-rename'].sort())
+    expect(await bed.open().isDown()).toBe(true)
+  })
+
+  test('the queue is taken down, and then a worker holds an item: it is down, and as it was', async () => {
+    const queue = await bed.install()
+    const id = await queue.enqueue('x')
+    bed.lock(pathOf(queue, 'queue', id))
+    const { reason } = await converting(queue)
+    await queue.down()
+    expect(await reason()).toMatch(/^A worker holds the item/)
+    expect(partsOf(queue)).toEqual([...LOCKING, 'down'].sort())
+    // The next conversion does not take it for one that was cut short.
+    expect(fs.readFileSync(path.join(queue.path, 'down'), 'utf8')).toBe('')
+    await queue.up()
+    expect(partsOf(queue)).toEqual(LOCKING)
+  }, 30_000)
+
+  test.each([false, true])(
+    'the queue is taken up, and was down before: %p. It is not converted',
+    async (wasDown) => {
+      const queue = await bed.install()
+      if (wasDown) await queue.down()
+      const { reason } = await converting(queue)
+      await queue.up()
+      expect(await reason()).toBe('It was taken up meanwhile. Try again')
+      expect(partsOf(queue)).toEqual(LOCKING)
+      expect(await unsound(queue)).toEqual([])
+    },
+  )
 })
 
 test('a dry run changes nothing', async () => {

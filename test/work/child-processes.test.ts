@@ -461,6 +461,14 @@ describe('children that die', () => {
     expect(worker.counters.done).toBe(done + 1)
   })
 
+  test('messages that the module sends to the parent of its process are left alone', async () => {
+    const made = await bench('talks', 'quick')
+    const worker = await made.work({ processes: 1 })
+    await until('both are done', () => worker.counters.done === 2)
+    expect(worker.state).toBe('running')
+    expect(made.events.error).toEqual([])
+  })
+
   test('SIGTERM: the child ends its handlers and is replaced, which is no error', async () => {
     const made = await bench('waits')
     const worker = await made.work({ processes: 1 })

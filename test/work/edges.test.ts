@@ -4,6 +4,7 @@ import { setTimeout as later } from 'node:timers/promises'
 
 import { describe, expect, test } from '@jest/globals'
 
+import { RetryLater } from '../../src/errors/classes.js'
 import { Queue } from '../../src/queue.js'
 import type { Worker } from '../../src/work/handle.js'
 import { Child } from '../support/child.js'
@@ -245,3 +246,21 @@ describe("another owner's item", () => {
     expect(names(queue, 'done')).toEqual([itemName({ tries: 1 })])
   })
 })
+
+test.each(['lock', 'rename'] as const)(
+  'a RetryLater of longer than an item can wait, claims by %s: the item waits as long as it can, and others run',
+  async (claims) => {
+    const queue = await bed.install({ claims })
+    await queue.enqueue('', ['far'])
+    await queue.enqueue('', ['near'])
+    const worker = await queue.work(({ args }) => {
+      if (args[0] === 'far') throw new RetryLater({ after: 1e16 })
+    })
+    const errors: unknown[] = []
+    worker.on('error', (error) => errors.push(error))
+    await until('both have ended', () => worker.counters.done + worker.counters.postponed === 2)
+    await worker.close()
+    expect(errors).toEqual([])
+    expect(await queue.stats()).toMatchObject({ waiting: 0, delayed: 1, done: { total: 1 } })
+  },
+)

@@ -77,6 +77,22 @@ class AddonData {
     return held == claims.end() ? nullptr : &held->second.descriptor;
   }
 
+  // JavaScript learns the number of the descriptor, and closes it by TakeLent.
+  void LendDescriptor(ClaimedDescriptor descriptor) {
+    ClaimedDescriptor& kept = lent_[descriptor.get()];
+    kept.Forget();  // other code has closed it, as the kernel gave its number to this descriptor
+    kept = std::move(descriptor);
+  }
+
+  // Not valid if there is no such descriptor.
+  ClaimedDescriptor TakeLent(int fd) {
+    const auto known = lent_.find(fd);
+    if (known == lent_.end()) return {};
+    ClaimedDescriptor descriptor = std::move(known->second);
+    lent_.erase(known);
+    return descriptor;
+  }
+
   void Watch(const std::shared_ptr<Draft>& draft) {
     drafts_.erase(std::remove_if(drafts_.begin(), drafts_.end(),
                                  [](const std::weak_ptr<Draft>& known) { return known.expired(); }),
@@ -110,6 +126,9 @@ class AddonData {
 
  private:
   std::unordered_map<int, ClaimId> by_descriptor_;
+  // JavaScript does not close them by node:fs: in a worker thread, that knows only the descriptors that it
+  // has opened. It warns of others, and does not close them when the thread is terminated.
+  std::unordered_map<int, ClaimedDescriptor> lent_;
   std::vector<std::weak_ptr<Draft>> drafts_;
   ClaimId next_claim_ = 1;
 };

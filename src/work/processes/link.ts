@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 
-import type { FromChild, ToChild } from './messages.js'
+import type { Envelope, FromChild, ToChild } from './messages.js'
 import { clearTimeout, setTimeout } from '../../real-timers.js'
 
 // The channel ends with the child, unless another process has inherited it.
@@ -47,7 +47,8 @@ export class Link {
     // The other end is worker-process.ts.
     this.#child.on('message', (message) => {
       // The next child counts its runs from 1 again, so that a late message would be taken for one about its items.
-      if (!this.#isOver) options.onMessage(message as FromChild)
+      const { fsq } = (message as unknown as Partial<Envelope> | null) ?? {}
+      if (!this.#isOver && fsq !== undefined) options.onMessage(fsq)
     })
     this.#child.on('error', (error) => {
       // Later: a fork that fails at once may say so before its caller has this object.

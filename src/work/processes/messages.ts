@@ -74,6 +74,14 @@ export type FromChild =
   /** Its worker has closed. Handlers may still run. */
   | { readonly type: 'closed' }
 
+/**
+ * A message from a child process, as it is sent. The module in the child may send messages of its own to the parent of its process, such as
+ * `process.send('ready')`, and those are not for the seat.
+ */
+export interface Envelope {
+  readonly fsq: FromChild
+}
+
 export type Failing = 'import' | 'export' | 'work'
 
 /** A value that was thrown: an error, or any other one. */

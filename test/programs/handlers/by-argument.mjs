@@ -36,7 +36,7 @@ const behaviours = {
   async leavesHeir(item) {
     const { id, key, args } = item
     const sent = { run: 1, id, key, args, tries: 0, enqueuedAt: 0, size: 0 }
-    const message = { type: 'events', events: [{ name: 'done', fields: { item: sent, ms: 1 } }] }
+    const message = { fsq: { type: 'events', events: [{ name: 'done', fields: { item: sent, ms: 1 } }] } }
     const script = `while [ ! -e "$1" ]; do [ -d "$2" ] || exit; sleep 0.01; done; echo "$3" >&3`
     const heir = spawn('sh', ['-c', script, 'sh', args[1], path.dirname(args[1]), JSON.stringify(message)], {
       stdio: ['ignore', 'ignore', 'ignore', process.channel.fd],
@@ -46,6 +46,11 @@ const behaviours = {
     fs.writeFileSync(`${args[1]}.pid`, String(heir.pid))
     await item.discard()
     process.kill(process.pid, 'SIGKILL')
+  },
+  /** Sends messages of its own to the parent of its process, as for a process manager. */
+  talks() {
+    const messages = [null, 'ready', 5, [], { type: 'failed' }, { type: 'events' }, { type: 'closing' }]
+    for (const message of messages) process.send(message)
   },
   exits() {
     process.exit(7)
