@@ -25,7 +25,7 @@ import {
   QueueNotEmptyError,
   SettingError,
 } from '../errors/classes.js'
-import { type Failure, failureOf } from '../errors/errno.js'
+import { type Failure, codeOf, failureOf } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
 import { type Layout, checkQueueName, hostsPath, isDeleted, shownName } from './layout.js'
 import { hasAllPlaces, isDirectory, isMissing, queueMissing, rootMissing } from './presence.js'
@@ -560,17 +560,32 @@ async function putBack(
   hidden: string,
   removed: ReadonlyMap<string, Stats>,
 ): Promise<void> {
-  for (const [directory, { mode, uid, gid }] of removed) {
-    await fs.mkdir(directory)
-    await fs.chown(directory, uid, gid)
-    await fs.chmod(directory, mode)
-  }
+  let problem: unknown
+  for (const [directory, info] of removed)
+    await remake(directory, info).catch((error: unknown) => (problem = error))
+  // In any case: under its hidden name, a repair would remove it with its items.
   const failure = await native.relocate(layout.root, hidden, layout.name, false)
-  if (failure?.moved !== false) return
-  throw fileSystemError(
-    { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },
-    `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
-  )
+  if (failure?.moved === false)
+    throw fileSystemError(
+      { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },
+      `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
+    )
+  if (problem !== undefined)
+    throw fileSystemError(
+      failureOf(problem, 'mkdir', layout.path),
+      `make a directory of the queue ${inspect(layout.name)} again, which holds items,`,
+    )
+}
+
+async function remake(directory: string, { mode, uid, gid }: Stats): Promise<void> {
+  await fs.mkdir(directory)
+  try {
+    await fs.chown(directory, process.geteuid?.() === 0 ? uid : -1, gid)
+  } catch (error) {
+    // Only root may give a directory to another user. Workers can use it if its group or mode permits.
+    if (codeOf(error) !== 'EPERM') throw error
+  }
+  await fs.chmod(directory, mode)
 }
 
 function pathsAsText(failure: Failure): Failure {

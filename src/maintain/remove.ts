@@ -11,6 +11,7 @@ import { fileSystemError } from '../errors/system-error.js'
 import { HERE } from '../directory/calls.js'
 import { claimKindOf } from '../directory/claim-kind.js'
 import type { Layout } from '../directory/layout.js'
+import { isStillWaiting } from '../inspect/entries.js'
 import type { Item } from '../inspect/items.js'
 import { MetaDirectory } from '../meta/directory.js'
 import { removeLog } from '../meta/log.js'
@@ -20,7 +21,7 @@ import { type Unchanged, underLock } from './under-lock.js'
 
 /**
  * Removes an item and its log, unless a worker holds it. Where workers rename items, the first call has the item: the removal, or the
- * claim of a worker.
+ * claim of a worker. An item whose move was cut in half stays, too: without its name in done/ or fail/, it would run again.
  *
  * @returns Why it was not removed.
  */
@@ -32,6 +33,7 @@ export async function removeItem(
   const { entry, parsed, state, workers } = item
   const isRename = state === 'waiting' && (await claimKindOf(layout)) === 'rename'
   if (isRename && workers !== undefined && workers.length > 0) return 'busy'
+  if (state !== 'waiting' && (await isStillWaiting(layout, entry, HERE))) return 'busy'
   const unchanged = await removeFile(entry.path, state === 'waiting' && !isRename ? layout : undefined)
   if (unchanged === undefined) {
     const meta = new MetaDirectory(layout)

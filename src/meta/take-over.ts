@@ -19,6 +19,7 @@ import { debuglog } from 'node:util'
 import { Place, type QueueHandle, type Seized, isFailure, native } from '../addon/native.js'
 import type { LogEntry, LogForm } from '../addon/packing.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
+import type { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { Claims } from '../item/claims.js'
@@ -30,7 +31,7 @@ import { logForm, textOf } from './log.js'
 import { parseWorkerLines } from './worker-lines.js'
 import type { RawName } from '../name/charset.js'
 import type { Reporter } from '../report.js'
-import type { Settings } from '../settings.js'
+import { CLAIMED_DIRECTORY, type Settings } from '../settings.js'
 import { clearInterval, performance, setInterval } from '../real-timers.js'
 
 const { ENOENT, ENOTEMPTY } = os.constants.errno
@@ -131,7 +132,7 @@ export class TakeOver implements DeadWorkers {
     claims.inFlight.begin()
     try {
       const seized = await native.seize(queue)
-      if (isFailure(seized)) this.#report('', directory.error(seized, 'look for dead workers of'))
+      if (isFailure(seized)) this.#reportLook(directory.error(seized, 'look for dead workers of'))
       else for (const worker of seized) await this.#bury(queue, worker)
     } catch (error) {
       // The handle of the queue was closed meanwhile; the locks on what was seized are free, so another worker goes on.
@@ -228,7 +229,12 @@ export class TakeOver implements DeadWorkers {
     return logForm('flock', { directoryMode: mode & MODE_BITS, fileMode, owner: { user: -1, group: gid } })
   }
 
-  #report(name: RawName, error: ReturnType<typeof fileSystemError>): void {
+  #reportLook(error: FsqError): void {
+    const message = `cannot be looked through, so items of dead workers stay there until the next look: ${error.message}`
+    this.#context.reporter.reportBeside('unmovable', CLAIMED_DIRECTORY, message, error)
+  }
+
+  #report(name: RawName, error: FsqError): void {
     this.#context.reporter.reportBeside('unmovable', name, `is left in claimed/: ${error.message}`, error)
   }
 }

@@ -232,6 +232,19 @@ describe('rm', () => {
     expect(bed.state()).toEqual({})
   })
 
+  test.each(['done', 'fail'])(
+    'leaves what a move to %s/ cut in half has left in both places',
+    async (place) => {
+      const [name = ''] = fs.readdirSync(bed.path('q', 'queue')).sort()
+      fs.linkSync(bed.path('q', 'queue', name), bed.path('q', place, name))
+      const { code, stderr } = await bed.sh(`fsq rm -a -s ${place === 'done' ? 'done' : 'failed'} q`)
+      expect([code, stderr]).toEqual([111, `fsq rm: ${name}: is being worked on\n`])
+      expect((await bed.sh('fsq scan q echo RUN')).stdout).toBe('RUN b\nRUN c\n')
+      expect((await bed.sh('fsq rm -a q')).code).toBe(0)
+      expect(bed.state()).toEqual({})
+    },
+  )
+
   test('leaves what is worked on', async () => {
     const { code, stderr } = await bed.sh(`fsq scan -n q sh -c 'fsq rm -a q; exit $?'`)
     expect(code).toBe(0)

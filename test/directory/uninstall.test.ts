@@ -1,10 +1,12 @@
 import fs from 'node:fs'
 import fsp from 'node:fs/promises'
+import os from 'node:os'
 import path from 'node:path'
 
 import { describe, expect, jest, test } from '@jest/globals'
 
 import {
+  DiskFullError,
   NotAQueueError,
   NotDurableError,
   QueueClosedError,
@@ -132,6 +134,35 @@ describe('uninstall', () => {
     await queue.uninstall()
     expect(tree(bed.root)).toEqual({})
   })
+
+  test.each([
+    ['chown', 'EPERM', QueueNotEmptyError],
+    ['mkdir', 'ENOSPC', DiskFullError],
+  ] as const)(
+    'is refused, and a directory cannot be made as it was (%s: %s): the queue has its name again',
+    async (call, code, type) => {
+      const queue = await bed.install()
+      const waiting = ['a', 'b'].map((host) => bed.path('q', 'hosts', host, 'queue'))
+      for (const directory of waiting) fs.mkdirSync(directory, { recursive: true })
+      const { rmdir } = fsp
+      jest.spyOn(fsp, 'rmdir').mockImplementation(async (directory) => {
+        if (path.basename(path.dirname(String(directory))) === 'b')
+          fs.writeFileSync(path.join(String(directory), 'item'), 'precious')
+        return rmdir(directory)
+      })
+      jest.spyOn(fsp, call).mockImplementation(async (directory: unknown) => {
+        const path = String(directory)
+        const errno = -os.constants.errno[code]
+        throw Object.assign(new Error(`${code}, ${call}`), { code, errno, syscall: call, path })
+      })
+      const error = await errorOf(async () => queue.uninstall())
+      jest.restoreAllMocks()
+      checkError(error, { type, says: /q/ })
+      expect(fs.readFileSync(path.join(waiting[1] ?? '', 'item'), 'utf8')).toBe('precious')
+      expect(fs.readdirSync(bed.root)).toEqual(['q'])
+      expect(await bed.open().isDown()).toBe(false)
+    },
+  )
 
   test('that is refused ends no loop', async () => {
     const queue = await bed.install()

@@ -1,11 +1,14 @@
 // queue.work() in queues whose claims are renames: the crash guard. The file of a worker is the `.lock` of its directory in claimed/, and
 // the worker that takes the directory over writes the marks.
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
+import { native } from '../../src/addon/native.js'
 import { Queue } from '../../src/queue.js'
+import type { Report } from '../../src/report.js'
 import { Child, makeDirectory, until } from '../support/child.js'
 import { logFiles } from '../meta/dead-workers.js'
 import { claimedNames, workerNames } from './claimed.js'
@@ -190,4 +193,27 @@ test('two workers of one handle share a directory, and both tell what they have 
   expect(told.toSorted()).toEqual(shop.ids.toSorted())
   open()
   await until('both are done', () => fs.readdirSync(shop.queue.paths.done).length === 2)
+})
+
+test('claimed/ cannot be looked through: the report names it, and the items in queue/ are worked', async () => {
+  const { root } = await bench(['a'])
+  const reports: Report[] = []
+  const queue = new Queue('q', { root, durability: 'none', onReport: (report) => void reports.push(report) })
+  queues.push(queue)
+  const failure = { errno: -os.constants.errno.EMFILE, syscall: 'openat', path: 'claimed' }
+  const seize = jest.spyOn(native, 'seize').mockResolvedValue(failure)
+  try {
+    const worker = await queue.work(() => undefined)
+    await until('it is done', () => worker.counters.done === 1)
+    await until('it is reported', () => reports.length > 0)
+  } finally {
+    seize.mockRestore()
+  }
+  expect(reports).toEqual([
+    expect.objectContaining({
+      type: 'unmovable',
+      name: 'claimed',
+      message: expect.stringMatching(/^cannot be looked through.*EMFILE/),
+    }),
+  ])
 })
