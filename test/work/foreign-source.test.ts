@@ -87,13 +87,13 @@ test.each([
       }
     }
     const worker = await work({ scan }, () => undefined)
-    const [error] = await once(worker, 'error')
+    const [error] = (await once(worker, 'error')) as unknown[]
     expect(error).toMatchObject({
       message: expect.stringMatching(/^The source has handed out .* is no item/),
     })
     expect(worker.state).toBe('missing')
     await once(worker, 'done')
+    expect([log, left]).toEqual([['done good'], 1])
     await worker.close()
-    expect([log, left]).toEqual([['done good'], 2])
   },
 )
