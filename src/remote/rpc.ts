@@ -6,7 +6,7 @@
 import { Buffer } from 'node:buffer'
 
 import { Code, Fault, REFUSED, faultOf, invalidParameters, refusal } from './faults.js'
-import { type Json, hasMoreMarks, isObject, jsonText, parsedJson } from './json.js'
+import { type Json, hasMoreMarks, isObject, jsonText, parsedInPlace } from './json.js'
 import type { Targets } from './targets.js'
 
 /** The method that tells what this receiver can do beyond the first implementation. */
@@ -54,14 +54,15 @@ const METHODS: Readonly<Record<string, Method>> = {
 }
 
 async function enqueue(targets: Targets, id: unknown, queue: unknown, data: unknown): Promise<Json> {
-  if (typeof id !== 'string' || typeof data !== 'string' || !data.isWellFormed() || !id.isWellFormed())
+  const contents = typeof data === 'string' && data.isWellFormed() ? Buffer.from(data) : data
+  if (typeof id !== 'string' || !id.isWellFormed() || !(contents instanceof Uint8Array))
     throw invalidParameters()
   if (id === '' || id === '.') throw refusal('this is not the name of an item')
-  await targets.take(queue, id, Buffer.from(data))
+  await targets.take(queue, id, contents)
   return id
 }
 
-/** @returns The answer to a body; empty if the request wants none. Never rejects. */
+/** Overwrites the body. @returns The answer to it; empty if the request wants none. Never rejects. */
 export async function answerTo(body: Uint8Array, options: RpcOptions): Promise<string> {
   if (body.byteLength === 0)
     return failure(new Fault(Code.request, 'Request invalid -- no request data.'), null)
@@ -69,7 +70,7 @@ export async function answerTo(body: Uint8Array, options: RpcOptions): Promise<s
     return failure(new Fault(Code.request, `${REFUSED}the request has too many values`), null)
   let request: unknown
   try {
-    request = parsedJson(body)
+    request = parsedInPlace(body)
   } catch {
     return failure(new Fault(Code.parse, 'Request invalid. (No JSON object could be decoded)'), null)
   }
@@ -118,7 +119,7 @@ async function resultOf(
 ): Promise<Json> {
   const name = own(request, 'method')
   const params = own(request, 'params') ?? []
-  if (typeof name !== 'string' || name === '' || typeof params !== 'object')
+  if (typeof name !== 'string' || name === '' || !(isObject(params) || Array.isArray(params)))
     throw new Fault(Code.request, 'Invalid request parameters or method.')
   if (name === ABOUT) return about
   const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined

@@ -240,7 +240,7 @@ test('much JSON at once: the bodies share the memory, and all arrive', async () 
   expect(answers).toMatchObject(answers.map(() => ({ error: null })))
   if (IS_LONG)
     console.info(`${count * megabytes} MB of JSON: peak of the receiver ${daemon.peakMB?.toFixed(1)} MB`)
-  expect(daemon.peakMB ?? 0).toBeLessThan(IS_LONG ? 700 : 400)
+  expect(daemon.peakMB ?? 0).toBeLessThan(IS_LONG ? 350 : 250)
   expect(await daemon.kill('SIGTERM')).toMatchObject({ code: 0 })
   const sizes = fs
     .readdirSync(path.join(queue.path, 'queue'))
