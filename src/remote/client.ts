@@ -8,9 +8,10 @@ import http from 'node:http'
 import https from 'node:https'
 import process from 'node:process'
 import { Readable } from 'node:stream'
+import { type SecureContextOptions, createSecureContext } from 'node:tls'
 import { gunzipSync } from 'node:zlib'
 
-import { PushError, SettingError } from '../index.js'
+import { FsqError, PushError, SettingError } from '../index.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 import { checkKeys, checkText, number } from './options.js'
 import type { RemoteOptions } from './types.js'
@@ -56,18 +57,19 @@ export class Client {
 
   /**
    * @param url - `http://`, `https://` or `unix:///PATH`. It may have a user and a password.
-   * @throws {@link SettingError}
+   * @throws {@link SettingError}; `FsqError` for certificates that cannot be used.
    */
   constructor(url: string | URL, { tls = {}, connections, connectTimeout, answerTimeout }: RemoteOptions) {
     const { protocol, hostname, port, pathname, search, username, password } = parsedUrl(url)
     checkKeys('tls', tls, ['ca', 'cert', 'key'])
     const isUnix = protocol === 'unix:'
     this.#secure = protocol === 'https:'
+    const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
+    checkTls(given)
     const options = { keepAlive: true, maxSockets: number('connections', connections, CONNECTIONS, 1, 1024) }
     this.#agent = this.#secure ? new https.Agent(options) : new http.Agent(options)
     this.#connectMs = number('connectTimeout', connectTimeout, CONNECT_MS, 1, 2 ** 31 - 1)
     this.#answerMs = number('answerTimeout', answerTimeout, ANSWER_MS, 1, 2 ** 31 - 1)
-    const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
     this.#place = isUnix
       ? { socketPath: Buffer.from(percentDecoded(pathname), 'latin1').toString() }
       : { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? undefined : Number(port), ...given }
@@ -220,6 +222,19 @@ function parsedUrl(url: unknown): URL {
   if (parsed !== undefined && isKnown && isWhole) return parsed
   checkText('url', url)
   throw new SettingError('url', withoutPassword(url), 'http://HOST:PORT, https://HOST:PORT or unix:///PATH')
+}
+
+/** Each connection would fail otherwise, with an error that does not name the certificates. @throws `FsqError` */
+function checkTls(given: SecureContextOptions): void {
+  try {
+    createSecureContext(given)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new FsqError(`The certificates or the key for TLS cannot be used: ${reason}`, {
+      cause: error,
+      advice: 'Give files in PEM, and the key that belongs to the certificate',
+    })
+  }
 }
 
 function urlOf(text: unknown): URL | undefined {

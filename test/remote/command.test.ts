@@ -64,6 +64,18 @@ given(hasOpenssl).test(
   },
 )
 
+test('certificates that cannot be used are an error of one line that says so, in each command', async () => {
+  const { stdout, stderr } =
+    await bed.sh(`cd "$FSQ_ROOT/.."; fsq install src trg; ${HOST_ITEM}; echo text > bad
+    T="--tls-cert=bad --tls-key=bad"; U="https://127.0.0.1:1"
+    fsq jsonrpcd $T 127.0.0.1 0; echo $?
+    fsq push $T $U src trg h1 ${I}; echo $?
+    timeout 20 fsq push --follow $T $U src trg h1; echo $?`)
+  expect(stdout).toBe('111\n111\n111\n')
+  const lines = stderr.trim().split('\n')
+  expect(lines.map((line) => line.includes('for TLS cannot be used'))).toEqual([true, true, true])
+})
+
 test('a socket that a killed receiver has left is taken, and no other file', async () => {
   const { stdout, stderr } = await bed.sh(`cd "$FSQ_ROOT/.."; fsq install trg
     ${START('')}

@@ -164,7 +164,15 @@ async function makeServer(handler: RequestListener, tls: Tls | undefined): Promi
   const { createServer } = await import('node:https')
   const isAsked = tls.ca !== undefined
   const asked = { requestCert: isAsked, rejectUnauthorized: isAsked }
-  return createServer({ ...options, ...tls, ...asked, handshakeTimeout: HANDSHAKE_MS }, handler)
+  try {
+    return createServer({ ...options, ...tls, ...asked, handshakeTimeout: HANDSHAKE_MS }, handler)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new FsqError(`The certificates or the key for TLS cannot be used: ${reason}`, {
+      cause: error,
+      advice: 'Give files in PEM, and the key that belongs to the certificate',
+    })
+  }
 }
 
 async function addUser(given: Arguments): Promise<number> {
