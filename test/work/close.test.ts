@@ -99,7 +99,7 @@ describe('close()', () => {
     // The advice to handlers is not for a caller who waits.
     for (const error of [await idle, await errorOf(async () => worker.idle())]) {
       expect(error).toBeInstanceOf(ClosingError)
-      expect(error.message).toBe('The worker closes, so it does not become idle')
+      expect(error).toMatchObject({ message: 'The worker closes, so it does not become idle' })
     }
     open()
   })
