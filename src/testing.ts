@@ -128,6 +128,10 @@ export async function drain<T extends Shape = Untyped>(
   handler: Handler<ItemOf<T>>,
   options: DrainOptions<ItemOf<T>> = {},
 ): Promise<Drained<ItemOf<T>>> {
+  if (typeof (queue as Partial<Queue> | null | undefined)?.work !== 'function')
+    throw new SettingError('queue', queue, 'a queue')
+  if (typeof options !== 'object' || (options as unknown) === null)
+    throw new SettingError('options', options, 'an object with options of work')
   const worker = await queue.work(handler, { ...options, paused: true })
   const stop = new AbortController()
   try {
@@ -165,6 +169,8 @@ export async function drain<T extends Shape = Untyped>(
  * ```
  */
 export function advance(queue: Pick<Queue, 'paths'>, ms: number): number {
+  if (typeof (queue as Partial<Queue> | null | undefined)?.paths?.queue !== 'string')
+    throw new SettingError('queue', queue, 'a queue')
   if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0)
     throw new SettingError('ms', ms, 'milliseconds, a number of 0 or more')
   let due = 0

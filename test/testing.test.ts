@@ -195,6 +195,21 @@ describe('advance', () => {
     expect(advance(queue, HOUR)).toBe(0)
   })
 
+  test.each([undefined, null, {}, 'q'])(
+    'not of %p, which is no queue; drain() refuses it, too',
+    async (queue) => {
+      expect(() => advance(queue as never, 1)).toThrow(SettingError)
+      expect(await errorOf(async () => drain(queue as never, () => undefined))).toBeInstanceOf(SettingError)
+    },
+  )
+
+  test.each([null, 5])('drain() refuses the options %p', async (options) => {
+    await using queue = await testQueue()
+    expect(await errorOf(async () => drain(queue, () => undefined, options as never))).toBeInstanceOf(
+      SettingError,
+    )
+  })
+
   test.each([-1, Number.NaN, Infinity, '1'])('not by %p', async (ms) => {
     await using queue = await testQueue()
     expect(() => advance(queue, ms as number)).toThrow(SettingError)

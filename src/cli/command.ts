@@ -30,6 +30,7 @@ export const FAILURE = 111
 export const UNCHANGED: Readonly<Record<Unchanged, string>> = {
   busy: 'is being worked on',
   gone: 'has gone meanwhile',
+  full: 'holds items: give it the name of a queue or a host, or remove it by hand',
 }
 
 /** The operands, at least one. */

@@ -6,6 +6,7 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs/promises'
+import { inspect, types } from 'node:util'
 
 import { Place } from '../addon/native.js'
 import { isQueueDown } from '../directory/down.js'
@@ -14,7 +15,7 @@ import type { UninstallOptions } from '../directory/install.js'
 import { type Layout, hostLayoutOf, hostsTriggerPath, layoutOf, placePath } from '../directory/layout.js'
 import { BESIDE } from '../directory/calls.js'
 import { type PullOptions, makeTrigger, pullTrigger, removeTrigger } from '../directory/trigger.js'
-import { SettingError } from '../errors/classes.js'
+import { PayloadError, SettingError } from '../errors/classes.js'
 import { failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import { Copier, type Outgoing, outgoingOf } from '../hosts/copier.js'
@@ -248,6 +249,8 @@ export async function vsreenqueue(
   checkOptions('vsreenqueue', own, ['toHosts', 'allHosts'])
   const settings = resolveSettings(overrides)
   const payload = typeof data === 'string' ? Buffer.from(data) : data
+  if (!types.isUint8Array(payload))
+    throw new PayloadError(`The contents are ${inspect(data)}, expected a string or bytes`)
   const outgoing: Outgoing = {
     id,
     raw: rawOf(id, settings),
@@ -263,6 +266,7 @@ export async function vsreenqueue(
 
 /** The bytes of a name, which must be one that an item can have. */
 function rawOf(id: string, settings: Settings): string {
+  if (typeof (id as unknown) !== 'string') throw new SettingError('id', id, 'the name of an item')
   const raw = toRaw(id, settings.charset)
   parseItemName(raw, settings)
   return raw

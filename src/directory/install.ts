@@ -4,19 +4,20 @@
  *
  * @module
  */
-import type { Stats } from 'node:fs'
+import { type Stats, constants } from 'node:fs'
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 
+import { BESIDE } from './calls.js'
 import { CLAIM_KINDS, type ClaimKind, GUARD_TEXT } from './claim-kind.js'
 import { claimedIn } from './claimed.js'
 import { ownerMeaning, ownerOf } from './owner.js'
 import { makeDown, removeDown } from './down.js'
 import {
   FileSystemError,
-  type FsqError,
+  FsqError,
   MountError,
   NetworkFileSystemError,
   NotAQueueError,
@@ -27,7 +28,7 @@ import {
 } from '../errors/classes.js'
 import { type Failure, codeOf, failureOf } from '../errors/errno.js'
 import { type ErrnoMeaning, fileSystemError, systemError } from '../errors/system-error.js'
-import { type Layout, checkQueueName, hostsPath, isDeleted, shownName } from './layout.js'
+import { type Layout, checkQueueName, hostsPath, isDeleted, layoutAt, shownName } from './layout.js'
 import { hasAllPlaces, isDirectory, isMissing, queueMissing, rootMissing } from './presence.js'
 import { removeLeftover } from './files.js'
 import { pathText } from '../name/charset.js'
@@ -54,6 +55,7 @@ import {
   type Settings,
 } from '../settings.js'
 
+const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
 const HIDDEN_CHARACTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
 const HIDDEN_LENGTH = 6
@@ -483,17 +485,45 @@ function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmpty
 
 async function takeApart(layout: Layout, settings: Settings, force: boolean): Promise<void> {
   const hidden = hiddenName()
-  const failure = await native.relocate(layout.root, layout.name, hidden, false)
-  if (failure?.moved === false) {
-    // Another process has uninstalled it first.
-    if (failure.errno === -ENOENT) throw queueMissing(layout, failure.syscall)
-    throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
+  const lock = await lockDirectory(layout.path)
+  try {
+    const failure = await native.relocate(layout.root, layout.name, hidden, false)
+    if (failure?.moved === false) {
+      // Another process has uninstalled it first.
+      if (failure.errno === -ENOENT) throw queueMissing(layout, failure.syscall)
+      throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
+    }
+    const aside = path.join(layout.root, hidden)
+    if (!force) await removeEmptyQueue(layout, settings, aside, hidden)
+    await removeLeftover(aside, 'which was a queue')
+    if (failure === undefined) return
+    throw new NotDurableError(layout.name, { cause: systemError(pathsAsText(failure)) }, 'uninstall')
+  } finally {
+    await lock?.close()
   }
-  const aside = path.join(layout.root, hidden)
-  if (!force) await removeEmptyQueue(layout, settings, aside, hidden)
-  await removeLeftover(aside, 'which was a queue')
-  if (failure === undefined) return
-  throw new NotDurableError(layout.name, { cause: systemError(pathsAsText(failure)) }, 'uninstall')
+}
+
+/**
+ * Locks a directory that is about to be hidden, so that a repair removes it only when this process has died. Where the directory cannot be
+ * locked, the uninstallation works without: two processes that remove one directory lose no item.
+ */
+async function lockDirectory(directory: string): Promise<fs.FileHandle | undefined> {
+  try {
+    const opened = await fs.open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    await BESIDE.lock(opened.fd, 'flock', false)
+    return opened
+  } catch {
+    return undefined
+  }
+}
+
+/** Why a queue with a hidden name cannot be removed. */
+interface Obstacle {
+  /** The directory in the way, relative to the queue. */
+  readonly place: string
+  /** How many items a worker has in it, if it is one of claimed items. */
+  readonly claimed: number
+  readonly error: unknown
 }
 
 /**
@@ -507,41 +537,83 @@ async function removeEmptyQueue(
   hidden: string,
 ): Promise<void> {
   const removed = new Map<string, Stats>()
-  for (const place of await waitingPlaces(aside, layout, settings)) {
-    const directory = path.join(aside, place)
-    try {
-      const info = await fs.stat(directory)
-      await removeDeleted(directory)
-      await fs.rmdir(directory)
-      removed.set(directory, info)
-    } catch (error) {
-      const failure = failureOf(error, 'rmdir', directory)
-      const isFull = failure.errno === -ENOTEMPTY || failure.errno === -EEXIST
-      // A host without a queue.
-      if (place !== layout.directories[Place.queue] && isMissing(error)) continue
-      await putBack(layout, aside, hidden, removed)
-      const waiting = path.join(layout.path, place)
-      if (isFull) {
-        const { length } = await entriesOf(waiting, 'look for items in', layout)
-        if (length > 0) throw notEmpty(layout, waiting, length)
-      }
-      throw fileSystemError(
-        failure,
-        `uninstall the queue ${inspect(layout.name)}`,
-        isFull ? STILL_OPEN : undefined,
-      )
-    }
+  const obstacle = await removePlaces(aside, layout, settings, removed)
+  if (obstacle === undefined) return
+  await putBack(layout, aside, hidden, removed)
+  const { place, claimed, error } = obstacle
+  const inTheWay = path.join(layout.path, place)
+  if (claimed > 0) throw notEmpty(layout, inTheWay, claimed)
+  if (error instanceof FsqError) throw error
+  const isFull = isNotEmpty(error)
+  if (isFull) {
+    const { length } = await entriesOf(inTheWay, 'look for items in', layout)
+    if (length > 0) throw notEmpty(layout, inTheWay, length)
   }
-  // Items come to claimed/ from queue/ alone, so none comes there from now on.
+  throw fileSystemError(
+    failureOf(error, 'rmdir', path.join(aside, place)),
+    `uninstall the queue ${inspect(layout.name)}`,
+    isFull ? STILL_OPEN : undefined,
+  )
+}
+
+/**
+ * Removes the directories of waiting items, so that no item comes any more.
+ *
+ * @param removed - Gets the directories that were removed, also if there is an obstacle.
+ */
+async function removePlaces(
+  aside: string,
+  layout: Layout,
+  settings: Settings,
+  removed: Map<string, Stats>,
+): Promise<Obstacle | undefined> {
+  let place = layout.directories[Place.queue] ?? ''
   try {
+    for (place of await waitingPlaces(aside, layout, settings)) {
+      const directory = path.join(aside, place)
+      try {
+        const info = await fs.stat(directory)
+        await removeDeleted(directory)
+        await fs.rmdir(directory)
+        removed.set(directory, info)
+      } catch (error) {
+        // A host may have none, and what another process has left of a queue.
+        if (!isMissing(error)) throw error
+      }
+    }
+    // Items come to claimed/ from queue/ alone, so none comes there from now on.
     for (const claimed of await claimedPlaces(aside, layout, settings)) {
+      place = path.relative(aside, claimed)
       const { length } = await claimedIn(claimed)
-      if (length > 0) throw notEmpty(layout, path.join(layout.path, path.relative(aside, claimed)), length)
+      if (length > 0) return { place, claimed: length, error: undefined }
     }
   } catch (error) {
-    await putBack(layout, aside, hidden, removed)
-    throw error
+    return { place, claimed: 0, error }
   }
+  return undefined
+}
+
+function isNotEmpty(error: unknown): boolean {
+  return ['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')
+}
+
+/**
+ * Removes a directory that an installation or an uninstallation has left under a hidden name, unless a producer had the queue open and has added
+ * an item.
+ *
+ * @returns Whether it has been removed. Otherwise an item is in it.
+ * @throws As `node:fs`, or a file system error.
+ */
+export async function removeHidden(hidden: string, settings: Settings): Promise<boolean> {
+  const removed = new Map<string, Stats>()
+  const obstacle = await removePlaces(hidden, layoutAt(hidden, settings), settings, removed)
+  if (obstacle !== undefined) {
+    for (const [directory, info] of removed) await remake(directory, info)
+    if (obstacle.claimed > 0 || isNotEmpty(obstacle.error)) return false
+    throw obstacle.error
+  }
+  await fs.rm(hidden, { recursive: true, force: true })
+  return true
 }
 
 /**

@@ -67,11 +67,14 @@ function problemOf(name: unknown): string | undefined {
  */
 export function layoutOf(name: string, settings: Settings): Layout {
   checkQueueName(name)
-  const root = path.resolve(settings.root)
-  const queue = path.join(root, name)
+  return layoutAt(path.join(path.resolve(settings.root), name), settings)
+}
+
+/** The layout of the queue that is this directory, which may be hidden. */
+export function layoutAt(queue: string, settings: Settings): Layout {
   return {
-    name,
-    root,
+    name: path.basename(queue),
+    root: path.dirname(queue),
     path: queue,
     downPath: path.join(queue, settings.down),
     renameDownPath: path.join(queue, downOfRename(settings.down)),

@@ -480,6 +480,8 @@ export class RetryLater extends FsqError {
 /**
  * The worker closes, and the time that it gives its handlers has passed. This is the reason with which it aborts the signal of each
  * handler that still runs. The item of a handler that throws then goes back to the queue, with no try counted.
+ *
+ * `worker.idle()` rejects with it, too, and `queue.work(url, { processes })` if a signal closes the worker while the module loads.
  */
 export class ClosingError extends FsqError {
   static override readonly code: string = 'ERR_FSQ_CLOSING'

@@ -12,6 +12,7 @@ import type { FileCalls } from '../directory/calls.js'
 import { claimKindBy } from '../directory/claim-kind.js'
 import { WORKER_OWNED } from '../directory/claimed.js'
 import { hostsOf } from '../directory/hosts.js'
+import { removeHidden } from '../directory/install.js'
 import { type Layout, hostLayoutOf, placePath } from '../directory/layout.js'
 import { receivedPath } from '../directory/received.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -35,6 +36,7 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 const REASONS: Readonly<Record<Unchanged, string>> = {
   busy: 'A worker holds it',
   gone: 'It has moved meanwhile',
+  full: 'It holds items: give it the name of a queue or a host, or remove it by hand',
 }
 
 /** How a queue is repaired. */
@@ -193,8 +195,13 @@ export async function mend(
     case 'remove':
       if (found !== undefined) await calls.unlink(found.path)
       return undefined
-    case 'remove directory':
-      return underLock(file, undefined, calls, () => calls.removeAll(file))
+    case 'remove directory': {
+      const outcome = { isRemoved: false }
+      const unchanged = await underLock(file, undefined, calls, async () => {
+        outcome.isRemoved = await removeHidden(file, settings)
+      })
+      return unchanged ?? (outcome.isRemoved ? undefined : 'full')
+    }
     case 'move to fail/': {
       if (found === undefined || layout === undefined) return undefined
       const fail = placePath(layout, Place.fail)

@@ -16,8 +16,8 @@ import { LOCK_MARKER } from '../settings.js'
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR } = constants
 const { EAGAIN } = os.constants.errno
 
-/** Why nothing was changed. `busy`: a worker holds it. `gone`: it is not there any more. */
-export type Unchanged = 'busy' | 'gone'
+/** Why nothing was changed. `busy`: a worker holds it. `gone`: it is not there any more. `full`: it holds items. */
+export type Unchanged = 'busy' | 'gone' | 'full'
 
 /**
  * Changes a file or a directory while it holds the lock that a worker would hold. Not for a look: workers would skip the item

@@ -105,7 +105,7 @@ export abstract class Worker<Item = WorkItem>
     const { signal } = options
     checkSignal(signal)
     signal?.throwIfAborted()
-    if (this.#closing !== undefined) throw closingError()
+    if (this.#closing !== undefined) throw new ClosingError(NEVER_IDLE)
     await new Promise<void>((resolve, reject) => {
       const settle = (error?: unknown): void => {
         this.#idleWaiters.delete(settle)
@@ -219,7 +219,7 @@ export abstract class Worker<Item = WorkItem>
   }
 
   async #close(): Promise<{ left: readonly Item[] }> {
-    for (const settle of [...this.#idleWaiters]) settle(closingError())
+    for (const settle of [...this.#idleWaiters]) settle(new ClosingError(NEVER_IDLE))
     try {
       return await this.closeInTime()
     } finally {
@@ -228,12 +228,7 @@ export abstract class Worker<Item = WorkItem>
   }
 }
 
-/** The reason with which a worker that closes aborts signals. */
-export function closingError(): ClosingError {
-  return new ClosingError('The worker closes', {
-    advice: 'End soon: the item goes back to the queue untried if the handler throws',
-  })
-}
+const NEVER_IDLE = 'The worker closes, so it does not become idle'
 
 function warn(code: string, message: string): void {
   process.emitWarning(message, { type: 'FsqWarning', code })

@@ -7,10 +7,11 @@
  *
  * @module
  */
+import { ClosingError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { WorkerEvents } from './events.js'
 import { Feed } from './feed.js'
-import { Worker, closingError } from './handle.js'
+import { Worker } from './handle.js'
 import { type Counters, type Journal, type WorkerState, noCounts } from './journal.js'
 import { type CheckedOptions, LONGEST_TIMER, checkConcurrency } from './options.js'
 import { Pool } from './pool.js'
@@ -217,7 +218,9 @@ export class HandlerWorker<Item extends WorkableItem = WorkItem> extends Worker<
 
   async #abortHandlers(): Promise<void> {
     this.#closingState.aborted = true
-    const error = closingError()
+    const error = new ClosingError('The worker closes', {
+      advice: 'End soon: the item goes back to the queue untried if the handler throws',
+    })
     this.#pool.abort(error)
     const end = performance.now() + AFTERMATH_MS
     await this.#emptyBy(() => end)

@@ -172,3 +172,26 @@ test('a death of a worker is told', async () => {
     together: 1,
   })
 })
+
+test.each(['EMFILE', 'ENOSPC'])(
+  'a watch that the kernel refuses (%s) says which limit to raise',
+  async (code) => {
+    await bed.sh('fsq install q')
+    const preload = bed.bed.path('no-watch.cjs')
+    fs.writeFileSync(
+      preload,
+      `
+    const fs = require('node:fs')
+    const errno = -require('node:os').constants.errno.${code}
+    fs.watch = () => {
+      throw Object.assign(new Error('${code}: watch'), { code: '${code}', errno, syscall: 'watch' })
+    }`,
+    )
+    const { code: exit, stderr } = await bed.sh('fsq watch q', {
+      env: { NODE_OPTIONS: `--require=${preload}` },
+    })
+    expect(exit).toBe(111)
+    expect(stderr).toContain(`(${code}, watch`)
+    expect(stderr).toContain('fs.inotify.max_user_instances or fs.inotify.max_user_watches')
+  },
+)

@@ -484,6 +484,20 @@ test.each<object>([{ allHosts: 'no' }, { link: 1 }, { toHosts: 'h1' }])(
   },
 )
 
+test.each<[unknown, unknown, string]>([
+  [undefined, 'x', 'SettingError'],
+  [5, 'x', 'SettingError'],
+  ['_20120710213904_0_13044_mss_0_a', undefined, 'PayloadError'],
+  ['_20120710213904_0_13044_mss_0_a', 5, 'PayloadError'],
+  ['_20120710213904_0_13044_mss_0_a', [120], 'PayloadError'],
+])('sreenqueue(%p, %p) says what is wrong', async (id, data, name) => {
+  await bed.install()
+  const call = async (): Promise<unknown> =>
+    fsq.vsreenqueue(id as string, data as string, ['q'], { root: bed.root })
+  expect(await errorOf(call)).toMatchObject({ name })
+  expect(fs.readdirSync(bed.path('q', 'queue'))).toEqual([])
+})
+
 test('the functions of the first implementation', async () => {
   const settings = { root: bed.root }
   await bed.install()

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url'
 
 import { afterEach, describe, expect, test } from '@jest/globals'
 
-import type { FsqError } from '../../src/errors/classes.js'
+import { ClosingError, type FsqError } from '../../src/errors/classes.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
 import { setConst } from '../../src/settings.js'
 import type { WorkerEvents } from '../../src/work/events.js'
@@ -15,7 +15,7 @@ import type { RemoteItem } from '../../src/work/processes/messages.js'
 import type { ProcessOptions } from '../../src/work/processes/options.js'
 import type { WorkerState } from '../../src/work/journal.js'
 import { Child, filesOf, isFree } from '../support/child.js'
-import { until } from '../support/queue.js'
+import { type ShownError, checkError, inProgram, until } from '../support/queue.js'
 
 type Events = WorkerEvents<RemoteItem>
 
@@ -724,5 +724,25 @@ describe('a parent in a process of its own', () => {
     expect(await parent.ended).toEqual({ code: 0, signal: null })
     expect(parent.said('done')).toHaveLength(2)
     expect(parent.said('error')).toEqual([])
+  })
+
+  test('a signal that closes the worker while the module loads: work() says so', async () => {
+    const made = await bench()
+    const module = made.path('loads.mjs')
+    fs.writeFileSync(
+      module,
+      "process.kill(process.ppid, 'SIGTERM')\nawait new Promise((resolve) => setTimeout(resolve, 60_000))\n",
+    )
+    const error = await inProgram<ShownError>(
+      `
+      const queue = new Queue('q', { root: given.root })
+      const options = { processes: 1, closeOn: ['SIGTERM'], execArgv: [] }
+      return errorOf(() => queue.work(new URL(given.module), options))`,
+      { given: { root: made.root, module: pathToFileURL(module).href } },
+    )
+    checkError(error, {
+      type: ClosingError,
+      says: /^The worker was closed before .* had loaded the module\. No item/,
+    })
   })
 })

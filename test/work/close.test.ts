@@ -96,8 +96,11 @@ describe('close()', () => {
     const worker = shop.work(async () => opened)
     const idle = errorOf(async () => worker.idle())
     await worker.close({ grace: 0 })
-    expect(await idle).toBeInstanceOf(ClosingError)
-    expect(await errorOf(async () => worker.idle())).toBeInstanceOf(ClosingError)
+    // The advice to handlers is not for a caller who waits.
+    for (const error of [await idle, await errorOf(async () => worker.idle())]) {
+      expect(error).toBeInstanceOf(ClosingError)
+      expect(error).toMatchObject({ message: 'The worker closes, so it does not become idle' })
+    }
     open()
   })
 

@@ -6,14 +6,16 @@
  */
 import { Buffer } from 'node:buffer'
 import fs from 'node:fs'
+import os from 'node:os'
 import { basename } from 'node:path'
 import process from 'node:process'
 
 import { Place } from '../../addon/native.js'
 import { claimKindSync, isDownSync } from '../../directory/claim-kind.js'
 import { type Layout, isDeleted, placePath } from '../../directory/layout.js'
+import { TooManyFilesError } from '../../errors/classes.js'
 import { failureOf } from '../../errors/errno.js'
-import { fileSystemError } from '../../errors/system-error.js'
+import { type ErrnoMeaning, fileSystemError } from '../../errors/system-error.js'
 import { entryNamed } from '../../inspect/entries.js'
 import { DirectoryChanges } from '../../meta/directory-changes.js'
 import { namesAt } from '../../meta/files.js'
@@ -31,6 +33,14 @@ const CORRECT_MS = 5000
 /** The share of a processor that these listings may take. */
 const MOST_SHARE = 0.01
 const MERGE_MS = 50
+
+const { EMFILE, ENOSPC } = os.constants.errno
+/** inotify has no instance (EMFILE) or no watch (ENOSPC) left. */
+const NO_ROOM = [EMFILE, ENOSPC]
+const MORE_WATCHES: ErrnoMeaning = [
+  TooManyFilesError,
+  'Raise the limits fs.inotify.max_user_instances or fs.inotify.max_user_watches, or that of open files (ulimit -n). fsq top needs none of them',
+]
 
 /** inotify reports each name in the order of the changes. */
 const IS_EXACT = process.platform === 'linux'
@@ -145,7 +155,12 @@ export class QueueWatcher {
       })
       this.#watches.set(path, watch)
     } catch (error) {
-      throw fileSystemError(failureOf(error, 'watch', path), 'watch a queue')
+      const failure = failureOf(error, 'watch', path)
+      throw fileSystemError(
+        failure,
+        'watch a queue',
+        NO_ROOM.includes(-failure.errno) ? MORE_WATCHES : undefined,
+      )
     }
   }
 

@@ -6,10 +6,10 @@
  */
 import { inspect } from 'node:util'
 
-import { SettingError } from '../../errors/classes.js'
+import { ClosingError, SettingError } from '../../errors/classes.js'
 import { type SettingOverrides, type Settings, isGiven } from '../../settings.js'
 import type { WorkerEvents } from '../events.js'
-import { Worker, closingError } from '../handle.js'
+import { Worker } from '../handle.js'
 import { type Counters, type WorkerState, noCounts } from '../journal.js'
 import type { WorkedQueue } from '../local.js'
 import { checkConcurrency } from '../options.js'
@@ -182,7 +182,9 @@ class ProcessWorker extends Worker<RemoteItem> {
     if (this.#isClosing) {
       this.#signal?.throwIfAborted()
       this.#context.directory.checkOpen()
-      throw closingError()
+      throw new ClosingError('The worker was closed before its processes had loaded the module', {
+        advice: 'No item was claimed. Call work() again to work the queue',
+      })
     }
     const errors = ends.filter((error) => error !== undefined)
     const [first] = errors
