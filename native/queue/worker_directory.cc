@@ -141,6 +141,13 @@ std::shared_ptr<WorkerDirectory> WorkerDirectory::Seize(const QueueDirectory& qu
   return worker->fence_ ? worker : nullptr;
 }
 
+Descriptor WorkerDirectory::LockUnused(int directory) {
+  Descriptor lock(FSQ_CALL("takeover.open", ::openat(directory, kLockName, kLockFlags)));
+  LockKind kind = LockKind::kNone;
+  if (lock.valid() && FSQ_CALL("takeover.lock", TryLockOf(lock.get(), &kind)) == -1) lock.Reset();
+  return lock;
+}
+
 // Opens the directory of another worker, for a take-over.
 Failure WorkerDirectory::OpenIn(int claimed) {
   claimed_ = Descriptor(FSQ_CALL("worker.open", ::openat(claimed, ".", kOpenFlags)));

@@ -44,6 +44,10 @@ class WorkerDirectory {
   static std::shared_ptr<WorkerDirectory> Seize(const QueueDirectory& queue, int claimed,
                                                 const std::string& name, int64_t lease_ms, Failure* failure);
 
+  // Locks `.lock` in the directory of another worker, given by a descriptor. Invalid: the worker lives, or another
+  // one is taking it over, or that is not known.
+  static Descriptor LockUnused(int directory);
+
   WorkerDirectory(const QueueDirectory& queue, std::string name);
   ~WorkerDirectory();
   WorkerDirectory(const WorkerDirectory&) = delete;

@@ -610,6 +610,56 @@ describe('a worker that dies', () => {
     expect(files()).toEqual(NONE)
   })
 
+  test('after another one has claimed the item of its half-done give-back, and two take over: the item is not lost', async () => {
+    const name = await new Worker().enqueue('x')
+    const directories = ['host-1-00000000000000aa', 'host-2-00000000000000bb'].map((worker) =>
+      path.join(queue, 'claimed', worker),
+    )
+    for (const directory of directories) {
+      fs.mkdirSync(directory)
+      for (const file of WORKER_FILES) fs.writeFileSync(path.join(directory, file), '')
+      fs.linkSync(path.join(queue, 'queue', name), path.join(directory, name))
+    }
+    fs.rmSync(path.join(queue, 'queue', name))
+    const pauses = ['one', 'other'].map((file) => path.join(queue, file))
+    const workers = pauses.map(
+      (pause) => new Worker(`${BY_LINK};takeover.read#1=pause:${pause};claim.complete=delay:500`),
+    )
+    const seizures = workers.map(async (worker) => worker.ask('seize'))
+    for (const pause of pauses) await until('it has the lock of one directory', () => fs.existsSync(pause))
+    for (const pause of pauses) fs.rmSync(pause)
+    await Promise.all(seizures)
+    expect(files()['claimed']).not.toEqual([])
+    for (const worker of workers) await worker.ask('dismiss')
+    await new Worker(BY_LINK).takeOver()
+    expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
+    expect(fs.readdirSync(path.join(queue, 'claimed'))).toEqual([])
+  })
+
+  test('between the link and the unlink of a give-back: the item is claimed while another looks for its other name, and is not given back', async () => {
+    const dying = new Worker(BY_LINK)
+    const name = await dying.enqueue('x')
+    await dying.claimOne()
+    await dying.ask('setFaults', { faults: `${BY_LINK};finish.unlink=kill` })
+    await dying.dieIn('finish', { name, place: 'queue' })
+    const pauses = [path.join(queue, 'one'), path.join(queue, 'other')] as const
+    const taker = new Worker(`${BY_LINK};claim.twin#2=pause:${pauses[0]}`)
+    const seizure = taker.ask('seize')
+    await until('it looks for the other name', () => fs.existsSync(pauses[0]))
+    const worker = new Worker(`${BY_LINK};claim.rename#2=pause-after:${pauses[1]}`)
+    const claimed = worker.claimOne()
+    await until('the item is claimed', () => fs.existsSync(pauses[1]))
+    fs.rmSync(pauses[0])
+    expect(await seizure).toMatchObject([{ names: [] }])
+    await taker.ask('dismiss')
+    fs.rmSync(pauses[1])
+    expect(await claimed).toMatchObject({ name, content: 'x' })
+    expect(files()).toEqual({ ...NONE, claimed: [`${name}: x`] })
+    expect(await worker.finish(name, 'done')).toBeNull()
+    expect(await new Worker().takeOver()).toEqual([])
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+
   test('two take over at once: each item goes back once', async () => {
     const dead = new Worker()
     const names = []
