@@ -699,6 +699,47 @@ describe('a worker that dies', () => {
     expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
   })
 
+  test('one directory that cannot be taken over does not keep the items in the others', async () => {
+    const worker = new Worker()
+    const names = []
+    // A listing has them in any order.
+    for (let count = 0; count < 16; count++) {
+      const name = await worker.enqueue(`${count}`)
+      const directory = path.join(queue, 'claimed', `host-${count}-0123456789abcdef`)
+      fs.mkdirSync(directory)
+      fs.writeFileSync(path.join(directory, '.lock'), '')
+      if (count === 7) fs.mkdirSync(path.join(directory, '.owned'))
+      else names.push(name)
+      fs.renameSync(path.join(queue, 'queue', name), path.join(directory, name))
+    }
+    expect((await worker.takeOver()).sort()).toEqual(names.sort())
+    expect(await worker.ask('seize')).toMatchObject({
+      path: 'claimed/host-7-0123456789abcdef/.owned',
+      syscall: 'unlinkat',
+    })
+  })
+
+  test('files in a directory that a person has put into claimed/ are no items', async () => {
+    const hexadecimal = '0123456789abcdef'
+    const strange = [
+      'backup',
+      `host-1-${hexadecimal}0`,
+      `host-1-${hexadecimal.toUpperCase()}`,
+      `host-x-${hexadecimal}`,
+      `host--${hexadecimal}`,
+      `-1-${hexadecimal}`,
+      `${'h'.repeat(66)}-1-${hexadecimal}`,
+    ]
+    const known = [`a-b-1-${hexadecimal}`, `${'h'.repeat(65)}-99-${hexadecimal}`]
+    for (const name of [...strange, ...known]) {
+      fs.mkdirSync(path.join(queue, 'claimed', name))
+      fs.writeFileSync(path.join(queue, 'claimed', name, 'x'), '')
+    }
+    const seized = await new Worker().ask<{ name: string }[]>('seize')
+    expect(seized.map(({ name }) => name).sort()).toEqual(known.sort())
+    for (const name of strange) expect(fs.readdirSync(path.join(queue, 'claimed', name))).toEqual(['x'])
+  })
+
   test('the directory of a worker that lives is left alone, as is all that is no directory of a worker', async () => {
     const [worker, other] = [new Worker(), new Worker()]
     await worker.enqueue('x')
