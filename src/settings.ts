@@ -83,7 +83,8 @@ export interface Settings {
   readonly allowNetwork: boolean
   /**
    * `FSQ_LEASE` (0): of a queue with claims by renaming, how many seconds the file system keeps the locks of a machine that it no longer
-   * hears from. 0: as the system tells it, or 20 on a network or FUSE file system that does not, and none on a local one.
+   * hears from. Where the system tells it (NFSv4), only a shorter one takes effect. 0: as the system tells it, or 20 on a network or FUSE file
+   * system that does not, and none on a local one.
    */
   readonly lease: number
 }

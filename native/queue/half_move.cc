@@ -107,7 +107,15 @@ int Completer::LookInClaimed() const {
     const int twin = FindByInode(other.get(), {}, &name);
     if (twin == -1) return -1;
     if (twin == 0) continue;
-    if (item_.is_dead || WasLeft(item_.name, name)) return RemoveOurs();
+    if (item_.is_dead) {
+      // The other worker may be dead, too, and be taken over at this moment. If each of the two that take
+      // over removed the name that it has seized, the item would be lost. So this one removes its name only
+      // while no process has the other directory. Else the item stays: the worker there removes this name
+      // when it claims the item, or the next look for dead workers decides.
+      const Descriptor lock = WorkerDirectory::LockUnused(other.get());
+      return lock.valid() ? RemoveOurs() : 1;
+    }
+    if (WasLeft(item_.name, name)) return RemoveOurs();
     if (RemoveOther(other.get(), name) == -1) return -1;
   }
   return 0;
@@ -116,8 +124,13 @@ int Completer::LookInClaimed() const {
 int Completer::Run() {
   const int building = HasTwin(directory_.fd(Place::kTmp), item_.name);
   if (building != 0) return building == 1 ? 0 : -1;
-  // First: a worker that has lost its lock may just be finishing. Once its name is gone, it cannot, and the
-  // looks after that see what it has done.
+  // A worker that claims the item moves it from queue/ to claimed/. If claimed/ were looked at first, both
+  // looks could miss it, and the item would be given back while that worker has it.
+  if (item_.is_dead) {
+    if (const int known = LookInQueue(); known != 0) return known;
+  }
+  // Before done/ and fail/: a worker that has lost its lock may just be finishing. Once its name is gone, it
+  // cannot, and the looks after that see what it has done.
   if (item_.holder != nullptr) {
     if (const int known = LookInClaimed(); known != 0) return known;
   }

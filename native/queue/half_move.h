@@ -25,8 +25,9 @@ struct HalfMove {
   bool is_dead = false;
 };
 
-// 1: the move is completed, and the name is removed; 0: it is an ordinary item (its other name is still in
-// tmp/, or belongs to a backup, or was left behind and is removed now); -1: errno.
+// 1: the move is completed, and the name is removed, or another worker decides about it; 0: it is an ordinary
+// item (its other name is still in tmp/, or belongs to a backup, or was left behind and is removed now); -1:
+// errno.
 int CompleteHalfMove(const QueueDirectory& directory, const HalfMove& item);
 
 }  // namespace fsq

@@ -28,7 +28,8 @@ int ListWorkers(const QueueDirectory& queue, const Descriptor& claimed, std::vec
   return platform::ReadEntries(claimed.get(), [&](const platform::DirectoryEntry& entry) {
     const bool may_be =
         entry.type == platform::EntryType::kDirectory || entry.type == platform::EntryType::kUnknown;
-    if (may_be && (!own || entry.name != own->name())) names->emplace_back(entry.name);
+    if (may_be && WorkerDirectory::IsName(entry.name) && (!own || entry.name != own->name()))
+      names->emplace_back(entry.name);
     return true;
   });
 }
@@ -90,18 +91,22 @@ std::vector<Seized> SeizeDead(const QueueDirectory& queue, Stopping stopping, Fa
     fail("getdents64");
     return all;
   }
+  // One directory that cannot be taken over must not keep the items in the others.
+  const auto note = [&](Failure problem) {
+    if (!*failure) *failure = std::move(problem);
+  };
   for (const std::string& name : names) {
     if (stopping.requested()) break;
     Seized seized;
-    seized.directory = WorkerDirectory::Seize(queue, claimed.get(), name, queue.lease_ms(), failure);
-    if (*failure) break;
+    Failure problem;
+    seized.directory = WorkerDirectory::Seize(queue, claimed.get(), name, queue.lease_ms(), &problem);
+    if (problem) note(std::move(problem));
     if (!seized.directory) continue;
     seized.lines = ReadLines(seized.directory->lock_descriptor());
     if (FindItems(queue, seized) == -1) {
-      *failure = Failure{LastError(), "fstatat", queue.PathOfClaimed(name)};
+      problem = Failure{LastError(), "fstatat", queue.PathOfClaimed(name)};
       // A cached look at `.lock` may have missed that another worker has taken it over and removed it.
-      if (!seized.directory->HasVanished()) break;
-      *failure = {};
+      if (!seized.directory->HasVanished()) note(std::move(problem));
       continue;
     }
     all.push_back(std::move(seized));

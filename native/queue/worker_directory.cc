@@ -29,6 +29,7 @@ constexpr int kMostNames = 16;
 
 constexpr size_t kHostBytes = 64;
 constexpr size_t kLineBytes = 512;
+constexpr size_t kRandomDigits = 16;
 
 std::string NewName() {
   std::array<char, 256> host{};
@@ -57,6 +58,20 @@ int TryLockOf(int fd, LockKind* kind) {
 }
 
 }  // namespace
+
+// As parseWorkerName in src/directory/claimed.ts.
+bool WorkerDirectory::IsName(std::string_view name) {
+  const size_t random = name.rfind('-');
+  if (random == std::string_view::npos || random == 0) return false;
+  const size_t pid = name.rfind('-', random - 1);
+  if (pid == std::string_view::npos || pid == 0) return false;
+  const std::string_view process = name.substr(pid + 1, random - pid - 1);
+  const std::string_view digits = name.substr(random + 1);
+  return pid <= kHostBytes + 1 && !process.empty() &&
+         process.find_first_not_of("0123456789") == std::string_view::npos &&
+         digits.size() == kRandomDigits &&
+         digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 WorkerDirectory::WorkerDirectory(const QueueDirectory& queue, std::string name)
     : name_(std::move(name)), path_(queue.PathOfClaimed(name_)) {}
@@ -139,6 +154,13 @@ std::shared_ptr<WorkerDirectory> WorkerDirectory::Seize(const QueueDirectory& qu
   }
   worker->fence_ = Fence::Start(std::move(lock), kind, begun_ns, lease_ms, failure);
   return worker->fence_ ? worker : nullptr;
+}
+
+Descriptor WorkerDirectory::LockUnused(int directory) {
+  Descriptor lock(FSQ_CALL("takeover.open", ::openat(directory, kLockName, kLockFlags)));
+  LockKind kind = LockKind::kNone;
+  if (lock.valid() && FSQ_CALL("takeover.lock", TryLockOf(lock.get(), &kind)) == -1) lock.Reset();
+  return lock;
 }
 
 // Opens the directory of another worker, for a take-over.

@@ -35,6 +35,10 @@ class WorkerDirectory {
   static constexpr const char* kOwnedName = ".owned";
   static bool IsItem(std::string_view name) { return name != kLockName && name != kOwnedName; }
 
+  // Whether a directory in claimed/ can be one of a worker: HOST-PID-RANDOM. A directory that a person has
+  // put there is not, so its files are no items.
+  static bool IsName(std::string_view name);
+
   // Makes a directory of a new name, and locks it.
   static std::shared_ptr<WorkerDirectory> Make(const QueueDirectory& queue, int64_t lease_ms,
                                                Failure* failure);
@@ -43,6 +47,10 @@ class WorkerDirectory {
   // another worker was faster, or `failure`.
   static std::shared_ptr<WorkerDirectory> Seize(const QueueDirectory& queue, int claimed,
                                                 const std::string& name, int64_t lease_ms, Failure* failure);
+
+  // Locks `.lock` in the directory of another worker, given by a descriptor. Invalid: the worker lives, or
+  // another one is taking it over, or that is not known.
+  static Descriptor LockUnused(int directory);
 
   WorkerDirectory(const QueueDirectory& queue, std::string name);
   ~WorkerDirectory();

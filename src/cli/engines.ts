@@ -147,6 +147,9 @@ function natsOptions(given: Arguments, urls: string, handOver: HandOver): NatsOp
   }
   const tls = Object.fromEntries(Object.entries(files).filter(([, file]) => file !== undefined))
   const creds = given.text('creds')
+  // The client would look for a missing file at each connection, for ever.
+  for (const file of [...Object.values(tls), creds ?? process.env['NATS_CREDS']])
+    if (file !== undefined && file !== '') fs.accessSync(file, fs.constants.R_OK)
   const domain = given.text('domain')
   return {
     servers: checkNatsUrl(given, urls),

@@ -72,7 +72,8 @@ export class HandOver {
    */
   async run({ numbers, count, close }: Running, done?: Promise<unknown>): Promise<void> {
     const { interval } = this.#options
-    const print = (): void => write(`${JSON.stringify(numbers())}\n`)
+    const print = (): void => write(`${JSON.stringify({ ...numbers(), ...connection })}\n`)
+    let connection: object = {}
     let onBroken: (error: unknown) => void = () => undefined
     const broken = new Promise<never>((_, reject) => (onBroken = reject))
     const timers = [setInterval(() => this.#progress.show(count()), SHOW_MS)]
@@ -91,11 +92,17 @@ export class HandOver {
     } finally {
       for (const timer of timers) clearInterval(timer)
       this.#progress.clear()
+      // The close ends the connection, which is no news.
+      connection = connectionOf(numbers())
       await close()
       for (const signal of SIGNALS) process.off(signal, this.#end)
     }
     if (interval !== undefined) print()
   }
+}
+
+function connectionOf(numbers: object): object {
+  return 'connected' in numbers ? { connected: numbers.connected } : {}
 }
 
 /** The message of an error of an engine, without its stack. */

@@ -26,7 +26,13 @@ import { claimKindSync, downFileOf } from './claim-kind.js'
 import { type Layout, shownName } from './layout.js'
 import { notADirectory, queueMissing } from './presence.js'
 import { pathText } from '../name/charset.js'
-import { leaseOf, leaseOfSync, mountRefusals, mountRefusalsSync } from '../probe/mount-options.js'
+import {
+  leaseOf,
+  leaseOfSync,
+  leaseToKeep,
+  mountRefusals,
+  mountRefusalsSync,
+} from '../probe/mount-options.js'
 import { type QueueHandle, Reach, isFailure, native } from '../addon/native.js'
 import { CLAIMED_DIRECTORY, LOCK_MARKER, RENAME_MARKER, type Settings, downOfRename } from '../settings.js'
 
@@ -34,9 +40,6 @@ const { EBADF, ENOENT, ENOTDIR, ELOOP, EINVAL, ENOLCK, ENOSYS, ENOTSUP, ESTALE }
 const NO_FLOCK = [EINVAL, ENOLCK, ENOSYS, ENOTSUP]
 const FLOCK_ADVICE =
   "This file system offers no flock: install the queue with lockKind: 'fcntl', or put it on a local one (probe() tells what it offers)"
-
-/** Where the system does not tell the lease: no server is known that gives locks to others sooner. */
-const USUAL_LEASE_MS = 20_000
 
 const NO_DELAYS =
   'This file system keeps no time in the future (CephFS is one), and an item is due at the time of its file: enqueue it without a delay'
@@ -370,8 +373,8 @@ export class QueueDirectory {
    *
    * @param known - The lease as the system tells it, in milliseconds; 0: locks end with their processes only; `undefined`: it is not known.
    */
-  #setLease(handle: QueueHandle, known = USUAL_LEASE_MS): void {
-    native.setLease(handle, this.#lease > 0 ? this.#lease * 1000 : known)
+  #setLease(handle: QueueHandle, known: number | undefined): void {
+    native.setLease(handle, leaseToKeep(this.#lease * 1000, known))
   }
 
   /** @param reasons - Why several machines cannot work a queue on the mount. */

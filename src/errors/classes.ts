@@ -709,7 +709,7 @@ export class TooLargeError extends FsqError {
  * - `away`: no server can be reached.
  * - `timeout`: the server has not answered in time. It may have done what was asked.
  * - `missing`: the stream, the consumer or the object does not exist, or no stream takes the subject.
- * - `denied`: the server refuses the credentials, or they lack a right.
+ * - `denied`: the server refuses the credentials, or they lack a right; or TLS has failed, for example because of a certificate.
  * - `full`: a limit of the stream or of the server is reached.
  * - `other`: as the message says.
  */

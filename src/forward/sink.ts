@@ -51,6 +51,11 @@ export type PutOutcome =
        * error. Then an outage leaves no item in doubt, however long it lasts. Default: false.
        */
       readonly isUnsent?: boolean | undefined
+      /**
+       * `true`: no time mends the error: a user has to change something first, for example the credentials. The forwarder tries again all the
+       * same, and a program that forwards what is there, such as `fsq forward --once`, can end. Default: false.
+       */
+      readonly isLasting?: boolean | undefined
     }
 
 /** Options of {@link Sink.put}. */

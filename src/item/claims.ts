@@ -116,7 +116,10 @@ export class Claim {
     return this.lend()
   }
 
-  /** Closes the descriptor that {@link lend} has opened. */
+  /**
+   * Closes the descriptor that {@link lend} has opened. A claim that is lost keeps it until the worker tries to end the claim: until then, the
+   * handler may use the number, and it must not become that of another file.
+   */
   takeBack(): void {
     if (this.#lent !== undefined) closeItemLater(this.#lent)
     this.#lent = undefined
@@ -241,6 +244,7 @@ export class Claim {
 
   /** {@link release}, of an item that is due then: milliseconds since the epoch. Only a claim by rename sets the time itself. */
   releaseUntil(due: number): void {
+    if (this.state === 'lost') this.takeBack()
     if (this.state !== 'claimed') return
     this.#claims.unlock(this, due)
     if (!this.isRename) this.#claims.notifyReleased(this.name)

@@ -110,7 +110,10 @@ export class Finish {
 
   #run(target: Target): Promise<void> {
     const refusal = this.#refusal(target)
-    if (refusal !== undefined) return Promise.reject(refusal)
+    if (refusal !== undefined) {
+      if (this.#claim.state === 'lost') this.#claim.takeBack()
+      return Promise.reject(refusal)
+    }
     this.#lastRun = this.#attempt(this.#target ?? target)
     return this.#lastRun
   }
@@ -223,6 +226,7 @@ export class Finish {
     if (failure !== undefined && isLost(failure)) {
       this.#isGone = true
       claims.lost(this.#claim)
+      this.#claim.takeBack()
       throw this.#claim.lostError(`finish (${action})`)
     }
     if (failure !== undefined && isGone(failure)) {

@@ -133,7 +133,7 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   /**
    * The descriptor of the item's file, for the stdin of a child process. Its offset is 0 until a child has read from it. The lock
    * belongs to this descriptor: do not close it, and do not finish the item before the child has ended. In a queue whose claims are renames,
-   * the first use opens the file, on this thread, and the end of the claim closes it.
+   * the first use opens the file, on this thread, and the end of the claim closes it. If the claim is lost, the next finish or release does.
    *
    * @throws {@link ItemFinishedError} if the item is no longer claimed.
    */

@@ -21,6 +21,12 @@ const NOT_FOUND = [10059, 10014]
 const FULL = [10077, 10023, 10028, 10047, 10122]
 const WRONG_STREAM = 10060
 
+const UNANSWERED = ['NoResponders', 'JetStreamNotEnabled']
+// The text of the client for a server without TLS.
+const NO_TLS = "server does not support 'tls'"
+/** The codes of Node for a certificate that one side does not take. */
+const BAD_CERTIFICATE = /CERT|^ERR_SSL_|UNABLE_TO_VERIFY/
+
 const ADVICE: Readonly<Record<NatsReason, string>> = {
   away: 'It is tried again until the server is back',
   timeout: 'The server may have done it nevertheless. It is tried again',
@@ -36,7 +42,7 @@ export function awayError(cause: unknown): NatsError {
   return new NatsError(
     `There is no connection to the NATS server${textOf(cause)}`,
     reason === 'denied' ? 'denied' : 'away',
-    { cause, advice: reason === 'denied' ? ADVICE.denied : ADVICE.away },
+    { cause, advice: reason === 'denied' ? adviceOn(reason, cause) : ADVICE.away },
   )
 }
 
@@ -46,7 +52,7 @@ export function natsError(error: unknown, doing: string): NatsError {
   const reason = reasonOf(error)
   return new NatsError(`${doing} has failed${textOf(error)}`, reason, {
     cause: error,
-    advice: ADVICE[reason],
+    advice: adviceOn(reason, error),
   })
 }
 
@@ -62,6 +68,13 @@ export function apiError({ err_code, description }: ApiError, doing: string): Na
   })
 }
 
+/** Whether an error stays until a user changes something. Without a responder, a stream may only have no leader for a moment. */
+export function isLasting(error: unknown): boolean {
+  if (!(error instanceof NatsError)) return false
+  if (error.reason === 'denied') return true
+  return error.reason === 'missing' && !causesOf(error).some(({ name }) => UNANSWERED.includes(name))
+}
+
 /** Also for errors of another realm, such as that of a test runner. */
 export function isError(error: unknown): error is Error {
   return types.isNativeError(error)
@@ -72,9 +85,26 @@ function reasonOfCode(code: number): NatsReason {
   return FULL.includes(code) ? 'full' : 'other'
 }
 
+function adviceOn(reason: NatsReason, error: unknown): string {
+  return causesOf(error).some(isOfTls)
+    ? 'Give the authority of the certificate of the server, the certificate that the server wants, or a server with TLS'
+    : ADVICE[reason]
+}
+
+function causesOf(error: unknown): readonly (Error & { readonly code?: unknown })[] {
+  const causes: Error[] = []
+  for (let cause = error; isError(cause) && causes.length < 5; cause = cause.cause) causes.push(cause)
+  return causes
+}
+
+function isOfTls({ code, message }: Error & { readonly code?: unknown }): boolean {
+  return (typeof code === 'string' && BAD_CERTIFICATE.test(code)) || message === NO_TLS
+}
+
 /** By names and not by classes: the client is loaded late, and there may be several copies of it. */
 function reasonOf(error: unknown): NatsReason {
-  for (let cause = error, depth = 0; isError(cause) && depth < 5; cause = cause.cause, depth++) {
+  for (const cause of causesOf(error)) {
+    if (isOfTls(cause)) return 'denied'
     switch (cause.name) {
       case 'TimeoutError':
         return 'timeout'
@@ -89,7 +119,7 @@ function reasonOf(error: unknown): NatsReason {
       case 'ConsumerNotFoundError':
         return 'missing'
       case 'JetStreamApiError':
-        return reasonOfCode((cause as Error & { code?: number }).code ?? 0)
+        return reasonOfCode(Number(cause.code ?? 0))
       case 'ClosedConnectionError':
       case 'DrainingConnectionError':
       case 'ConnectionError':

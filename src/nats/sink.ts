@@ -4,6 +4,7 @@
  * @module
  */
 import { Buffer } from 'node:buffer'
+import { inspect } from 'node:util'
 
 import type { MsgHdrs } from '@nats-io/transport-node'
 
@@ -17,6 +18,7 @@ import {
   WRONG_LAST_SEQUENCE,
   apiError,
   isError,
+  isLasting,
   natsError,
 } from './errors.js'
 import { type Headers, headersOf, headersOfObject, sizeOf } from './headers.js'
@@ -89,6 +91,8 @@ interface PublishAnswer {
 interface Checked {
   readonly remembers: number
   readonly maxMessageSize: number
+  /** `undefined`: not known. */
+  readonly subjects: readonly string[] | undefined
 }
 
 /** An item that is ready to be published. */
@@ -218,13 +222,15 @@ export class NatsSink implements Sink {
       this.#checked = {
         remembers: rememberedBy(config, this.#strict),
         maxMessageSize: size > 0 ? size : Infinity,
+        // A mirror has none.
+        subjects: (config.subjects as readonly string[] | undefined) ?? [],
       }
     } catch (thrown) {
       const error = natsError(thrown, `Reading the configuration of the stream ${this.#stream}`)
       // What was true before must not be taken for true after a stream has been replaced.
       this.#checked = undefined
       if (this.#given === undefined || error.reason !== 'denied') throw error
-      this.#checked = { remembers: this.#given, maxMessageSize: Infinity }
+      this.#checked = { remembers: this.#given, maxMessageSize: Infinity, subjects: undefined }
       this.#connection.warn({
         code: 'unchecked',
         message: `The credentials do not allow to read the configuration of the stream ${this.#stream}, so it was not checked`,
@@ -291,7 +297,24 @@ export class NatsSink implements Sink {
     } catch (thrown) {
       const error = asError(thrown, doing)
       // No stream takes the subject. A link that is cut, and no answer, tell nothing.
-      return { outcome: 'again', error, isUnsent: error instanceof NatsError && error.reason === 'missing' }
+      if (error instanceof NatsError && error.reason === 'missing')
+        return unsent(await this.#whyMissing(error, message.subject))
+      return { outcome: 'again', error, isUnsent: false, isLasting: isLasting(error) }
+    }
+  }
+
+  /** No stream has answered: there may be none, it may have another subject, or it may have no leader for a moment. */
+  async #whyMissing(unanswered: NatsError, subject: string): Promise<unknown> {
+    try {
+      const { subjects } = await this.#check()
+      if (subjects?.some((pattern) => matches(pattern, subject)) !== false) return unanswered
+      return new NatsError(
+        `The stream ${this.#stream} does not take the subject ${subject}: its subjects are ${inspect(subjects)}`,
+        'missing',
+        { advice: 'Correct the subject, or the subjects of the stream' },
+      )
+    } catch (error) {
+      return isLasting(error) ? error : unanswered
     }
   }
 
@@ -345,8 +368,9 @@ function encode({ peers }: Session, headers: Headers): MsgHdrs {
 }
 
 /** The stream has certainly not stored it. */
-function unsent(error: unknown): PutOutcome {
-  return { outcome: 'again', error: asError(error, 'Publishing'), isUnsent: true }
+function unsent(thrown: unknown): PutOutcome {
+  const error = asError(thrown, 'Publishing')
+  return { outcome: 'again', error, isUnsent: true, isLasting: isLasting(error) }
 }
 
 function asError(error: unknown, doing: string): Error {
@@ -355,6 +379,15 @@ function asError(error: unknown, doing: string): Error {
 
 function refused(error: unknown): PutOutcome {
   return { outcome: 'refused', error: isError(error) ? error : new Error(String(error)) }
+}
+
+/** Whether a pattern of a stream, with its wildcards, takes a subject. */
+function matches(pattern: string, subject: string): boolean {
+  const tokens = subject.split('.')
+  const parts = pattern.split('.')
+  const takes = (part: string, index: number): boolean =>
+    part === '>' ? tokens.length > index : part === '*' || part === tokens[index]
+  return parts.every(takes) && (parts.at(-1) === '>' || parts.length === tokens.length)
 }
 
 function isSubject(subject: unknown): subject is string {

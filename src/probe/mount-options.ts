@@ -139,6 +139,21 @@ export function mountRefusalsSync(directory: string): readonly string[] {
   return refusalsFor(mountOfSync(directory))
 }
 
+/** Where the system does not tell the lease: no server is known that gives locks to others sooner. */
+const USUAL_LEASE_MS = 20_000
+
+/**
+ * The lease by which a worker stops, in milliseconds. A setting makes it shorter than what the system tells, but never longer: the server
+ * decides, and a worker that went by a longer lease would go on after another one has its items.
+ *
+ * @param chosen - The setting; 0: none.
+ * @param known - As {@link leaseOf} tells; 0: the file system is local.
+ */
+export function leaseToKeep(chosen: number, known: number | undefined): number {
+  if (chosen === 0) return known ?? USUAL_LEASE_MS
+  return known === undefined || known === 0 ? chosen : Math.min(chosen, known)
+}
+
 /**
  * How long the server of this directory keeps the locks of a machine that it no longer hears from, in milliseconds; `undefined`: the
  * system does not say (it does for NFSv4).

@@ -109,7 +109,8 @@ export class PushSink implements Sink {
       const { reason } = error
       this.#connected = !['away', 'timeout', 'other'].includes(reason)
       if (reason === 'refused' || reason === 'unable') return { outcome: 'refused', error }
-      return { outcome: 'again', error, isUnsent: ['away', 'denied', 'missing'].includes(reason) }
+      const isLasting = reason === 'denied' || reason === 'missing'
+      return { outcome: 'again', error, isUnsent: isLasting || reason === 'away', isLasting }
     }
   }
 

@@ -87,7 +87,13 @@ withNats.describe('with a server', () => {
     await bed.sh("for i in 1 2 3; do echo $i | fsq enqueue q a$i 'ü b' \"$(printf '\\n')\"; done")
     const sent = await bed.sh(`fsq forward q --to ${server.url} --stream S --once --json`)
     expect(sent.code).toBe(0)
-    expect(JSON.parse(sent.stdout)).toMatchObject({ forwarded: 3, duplicates: 0, refused: 0, held: 0 })
+    expect(JSON.parse(sent.stdout)).toMatchObject({
+      forwarded: 3,
+      duplicates: 0,
+      refused: 0,
+      held: 0,
+      connected: true,
+    })
     expect(fs.readdirSync(bed.path('q', 'done'))).toHaveLength(3)
 
     const shell = bed.start(
@@ -121,6 +127,33 @@ withNats.describe('with a server', () => {
     expect(stderr).toContain('refused, in fail/')
     expect(fs.readdirSync(bed.path('q', 'fail'))).toHaveLength(1)
     expect(fs.readdirSync(bed.path('q', 'done'))).toHaveLength(1)
+  })
+
+  test.each([
+    ['a stream that is missing', (url: string) => `--to ${url} --stream NONE`, 'stream not found'],
+    [
+      'a subject that no stream takes',
+      (url: string) => `--to ${url} --stream S --subject x.y`,
+      "does not take the subject x.y: its subjects are [ 'fsq.q' ]",
+    ],
+    ['a server without TLS', (url: string) => `--to ${url.replace('nats:', 'tls:')} --stream S`, "'tls'"],
+    ['a missing file', (url: string) => `--to ${url} --stream S --creds none.creds`, 'none.creds'],
+  ])('with --once, %s ends the run with 111, and the item waits', async (_, target, message) => {
+    await bed.sh('fsq enqueue -e q a')
+    const { code, stderr } = await bed.sh(`fsq forward q --once ${target(server.url)}`)
+    expect({ code, stderr }).toEqual({ code: 111, stderr: expect.stringContaining(message) })
+    expect(fs.readdirSync(bed.path('q', 'queue'))).toHaveLength(1)
+  })
+
+  test('with --once, refused credentials end the run with 111', async () => {
+    await bed.sh('fsq enqueue -e q a')
+    await using guarded = await NatsServer.start({ config: 'authorization { user: u, password: p }' })
+    const url = guarded.url.replace('//', '//u:wrong@')
+    const { code, stderr } = await bed.sh(`fsq forward q --once --to ${url} --stream S`)
+    expect({ code, stderr }).toEqual({
+      code: 111,
+      stderr: expect.stringContaining('Authorization Violation'),
+    })
   })
 
   test('a second receiver of the source is refused', async () => {

@@ -4,6 +4,7 @@ import {
   leaseIn,
   leaseOf,
   leaseOfSync,
+  leaseToKeep,
   mountRefusals,
   mountRefusalsSync,
   refusalsOf,
@@ -102,6 +103,18 @@ describe('the lease', () => {
     ['/', undefined],
   ])('of %s', (point, lease) => {
     expect(leaseIn(statistics, point)).toBe(lease)
+  })
+
+  test.each([
+    ['the system tells it', 0, 90_000, 90_000],
+    ['the setting is shorter than what the system tells', 30_000, 90_000, 30_000],
+    ['the setting is longer: the server decides', 60_000, 20_000, 20_000],
+    ['only the setting tells it', 60_000, undefined, 60_000],
+    ['neither tells it', 0, undefined, 20_000],
+    ['the file system is local', 0, 0, 0],
+    ['the file system is local, and a test sets it', 1000, 0, 1000],
+  ])('%s', (_, chosen, known, lease) => {
+    expect(leaseToKeep(chosen, known)).toBe(lease)
   })
 
   test('where the system has no such file', () => {

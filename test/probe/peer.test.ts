@@ -16,6 +16,7 @@ test('two programs find the same, as plain data', async () => {
   const programs = [1, 2].map(async () => inProgram<PeerProbe>(body, { given: { root: bed.root } }))
   const [one, other] = await Promise.all(programs)
   expect(one).toMatchObject({ path: bed.root, promises: { renameClaims: { kept: 'yes' } } })
+  expect(one?.peer).toEqual({ host: expect.any(String), pid: expect.any(Number) })
   expect(one?.peer.pid).not.toBe(other?.peer.pid)
   expect(one?.clocks.apart).toBe(-(other?.clocks.apart ?? 0) || 0)
   const { peer: _peer, clocks: _clocks, promises: _promises, ...shared } = one as PeerProbe

@@ -30,6 +30,9 @@ const commands = {
     const outcome = await item[action](options)
     return { id: item.id, outcome: outcome ?? item.outcome }
   },
+  async descriptor({ id }) {
+    return { number: held.get(id).fd }
+  },
   async read({ id }) {
     return { text: await held.get(id).text() }
   },

@@ -32,6 +32,15 @@ function told({ child }: SharedWorker): string[] {
   })
 }
 
+/** The path of an open file of a process. `undefined`: it has no such descriptor. */
+function linkTarget(pid: number, descriptor: number): string | undefined {
+  try {
+    return fs.readlinkSync(`/proc/${pid}/fd/${descriptor}`)
+  } catch {
+    return undefined
+  }
+}
+
 describe('a worker whose lock the server takes away', () => {
   test('is told by the signals of all its items, and can neither read nor finish them', async () => {
     const queue = await installRename(bed)
@@ -70,6 +79,23 @@ describe('a worker whose lock the server takes away', () => {
     expect(await worker.ask('close')).toEqual({ held: 0 })
     expect(workerNames(queue)).toEqual([])
   })
+
+  test.each(['done', 'release'])(
+    'keeps the descriptor of its item open until its handler ends: until its %s',
+    async (action) => {
+      const queue = await installRename(bed)
+      plant(queue, NAME)
+      const worker = new SharedWorker(bed.root, '', { lease: 1 })
+      await worker.claim()
+      const { number } = (await worker.ask('descriptor', { id: NAME })) as { number: number }
+      const target = (): string | undefined => linkTarget(worker.child.pid, number)
+      await worker.ask('faults', { faults: REVOKED })
+      await worker.child.says('aborted')
+      expect(target()).toMatch(NAME)
+      await worker.finish(NAME, action)
+      await until('it is closed', () => target()?.endsWith(NAME) !== true)
+    },
+  )
 
   test('a finish in flight, too, rejects, and its signal is aborted before', async () => {
     const queue = await installRename(bed)

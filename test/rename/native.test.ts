@@ -610,6 +610,56 @@ describe('a worker that dies', () => {
     expect(files()).toEqual(NONE)
   })
 
+  test('after another one has claimed the item of its half-done give-back, and two take over: the item is not lost', async () => {
+    const name = await new Worker().enqueue('x')
+    const directories = ['host-1-00000000000000aa', 'host-2-00000000000000bb'].map((worker) =>
+      path.join(queue, 'claimed', worker),
+    )
+    for (const directory of directories) {
+      fs.mkdirSync(directory)
+      for (const file of WORKER_FILES) fs.writeFileSync(path.join(directory, file), '')
+      fs.linkSync(path.join(queue, 'queue', name), path.join(directory, name))
+    }
+    fs.rmSync(path.join(queue, 'queue', name))
+    const pauses = ['one', 'other'].map((file) => path.join(queue, file))
+    const workers = pauses.map(
+      (pause) => new Worker(`${BY_LINK};takeover.read#1=pause:${pause};claim.complete=delay:500`),
+    )
+    const seizures = workers.map(async (worker) => worker.ask('seize'))
+    for (const pause of pauses) await until('it has the lock of one directory', () => fs.existsSync(pause))
+    for (const pause of pauses) fs.rmSync(pause)
+    await Promise.all(seizures)
+    expect(files()['claimed']).not.toEqual([])
+    for (const worker of workers) await worker.ask('dismiss')
+    await new Worker(BY_LINK).takeOver()
+    expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
+    expect(fs.readdirSync(path.join(queue, 'claimed'))).toEqual([])
+  })
+
+  test('between the link and the unlink of a give-back: the item is claimed while another looks for its other name, and is not given back', async () => {
+    const dying = new Worker(BY_LINK)
+    const name = await dying.enqueue('x')
+    await dying.claimOne()
+    await dying.ask('setFaults', { faults: `${BY_LINK};finish.unlink=kill` })
+    await dying.dieIn('finish', { name, place: 'queue' })
+    const pauses = [path.join(queue, 'one'), path.join(queue, 'other')] as const
+    const taker = new Worker(`${BY_LINK};claim.twin#2=pause:${pauses[0]}`)
+    const seizure = taker.ask('seize')
+    await until('it looks for the other name', () => fs.existsSync(pauses[0]))
+    const worker = new Worker(`${BY_LINK};claim.rename#2=pause-after:${pauses[1]}`)
+    const claimed = worker.claimOne()
+    await until('the item is claimed', () => fs.existsSync(pauses[1]))
+    fs.rmSync(pauses[0])
+    expect(await seizure).toMatchObject([{ names: [] }])
+    await taker.ask('dismiss')
+    fs.rmSync(pauses[1])
+    expect(await claimed).toMatchObject({ name, content: 'x' })
+    expect(files()).toEqual({ ...NONE, claimed: [`${name}: x`] })
+    expect(await worker.finish(name, 'done')).toBeNull()
+    expect(await new Worker().takeOver()).toEqual([])
+    expect(files()).toEqual({ ...NONE, done: [`${name}: x`] })
+  })
+
   test('two take over at once: each item goes back once', async () => {
     const dead = new Worker()
     const names = []
@@ -647,6 +697,47 @@ describe('a worker that dies', () => {
     )
     expect(await worker.takeOver()).toEqual([name])
     expect(files()).toEqual({ ...NONE, queue: [`${name}: x`] })
+  })
+
+  test('one directory that cannot be taken over does not keep the items in the others', async () => {
+    const worker = new Worker()
+    const names = []
+    // A listing has them in any order.
+    for (let count = 0; count < 16; count++) {
+      const name = await worker.enqueue(`${count}`)
+      const directory = path.join(queue, 'claimed', `host-${count}-0123456789abcdef`)
+      fs.mkdirSync(directory)
+      fs.writeFileSync(path.join(directory, '.lock'), '')
+      if (count === 7) fs.mkdirSync(path.join(directory, '.owned'))
+      else names.push(name)
+      fs.renameSync(path.join(queue, 'queue', name), path.join(directory, name))
+    }
+    expect((await worker.takeOver()).sort()).toEqual(names.sort())
+    expect(await worker.ask('seize')).toMatchObject({
+      path: 'claimed/host-7-0123456789abcdef/.owned',
+      syscall: 'unlinkat',
+    })
+  })
+
+  test('files in a directory that a person has put into claimed/ are no items', async () => {
+    const hexadecimal = '0123456789abcdef'
+    const strange = [
+      'backup',
+      `host-1-${hexadecimal}0`,
+      `host-1-${hexadecimal.toUpperCase()}`,
+      `host-x-${hexadecimal}`,
+      `host--${hexadecimal}`,
+      `-1-${hexadecimal}`,
+      `${'h'.repeat(66)}-1-${hexadecimal}`,
+    ]
+    const known = [`a-b-1-${hexadecimal}`, `${'h'.repeat(65)}-99-${hexadecimal}`]
+    for (const name of [...strange, ...known]) {
+      fs.mkdirSync(path.join(queue, 'claimed', name))
+      fs.writeFileSync(path.join(queue, 'claimed', name, 'x'), '')
+    }
+    const seized = await new Worker().ask<{ name: string }[]>('seize')
+    expect(seized.map(({ name }) => name).sort()).toEqual(known.sort())
+    for (const name of strange) expect(fs.readdirSync(path.join(queue, 'claimed', name))).toEqual(['x'])
   })
 
   test('the directory of a worker that lives is left alone, as is all that is no directory of a worker', async () => {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { PushError } from '../../errors/classes.js'
 import type { ForwarderEvents } from '../../forward/events.js'
 import { forward } from '../../forward/forward.js'
 import type { Forwarder } from '../../forward/forwarder.js'
@@ -180,7 +179,7 @@ class Outages {
     const put = sink.put.bind(sink)
     return async (items, options) => {
       const outcomes = await put(items, options)
-      const lasting = outcomes.find((one) => one.outcome === 'again' && isLasting(one.error))
+      const lasting = outcomes.find((one) => one.outcome === 'again' && one.isLasting === true)
       if (lasting?.outcome === 'again') this.#onLasting(lasting.error)
       return outcomes
     }
@@ -189,7 +188,7 @@ class Outages {
   begun({ error, by }: ForwarderEvents['away'][0]): void {
     this.#isOfQueue = by === 'queue'
     if (this.#isOfQueue) this.#handOver.note(`nothing is forwarded: ${explain(error)}`)
-    else if (!isLasting(error))
+    else if (error.message !== this.#lasting?.message)
       this.#handOver.note(`the target takes nothing: ${reasonOf(error)}. Trying again`)
   }
 
@@ -207,11 +206,6 @@ class Outages {
     else this.#handOver.tell(`${text}. No time mends that, so this run ends`)
     this.#giveUp?.()
   }
-}
-
-/** Whether an error stays until the user of this machine or of the receiver changes something. */
-function isLasting(error: Error): boolean {
-  return error instanceof PushError && ['denied', 'missing'].includes(error.reason)
 }
 
 function speak(forwarder: Forwarder, handOver: HandOver, outages: Outages, isVerbose: boolean): void {

@@ -77,7 +77,10 @@ export class Meeting {
         await this.#note('takes', partner.id)
         const [, , taken] =
           names.find((name) => name.startsWith(`takes_${partner?.id ?? ''}_`))?.split('_') ?? []
-        if (taken === this.#id) return [partner, this.#begin(partner)]
+        if (taken === this.#id) {
+          const { host, pid } = partner
+          return [{ host, pid }, this.#begin(partner)]
+        }
         if (taken !== undefined) throw busy(partner)
       } else if (!isWaiting) {
         isWaiting = true
