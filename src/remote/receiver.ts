@@ -216,7 +216,7 @@ class RequestHandler {
     if (size > (isStream ? this.#limits.contents : this.#limits.body))
       return refuse(request, response, 413, `${size} bytes are too many`)
     // As by a parser of bodies before this handler.
-    if (request.readableDidRead)
+    if (request.readableDidRead || request.readableEncoding !== null)
       return refuse(request, response, 500, 'The body was read before it came here')
     if (isStream) await this.#put(request, response, target, size)
     else await this.#call(request, response, size)
@@ -328,6 +328,8 @@ async function* readAhead(request: IncomingMessage): AsyncGenerator<Uint8Array, 
   // It would never say so again.
   if (request.destroyed) throw new Error('The connection is closed')
   const events = on(request, 'data', { close: ['end'], highWaterMark: AHEAD, lowWaterMark: 1 })
+  // A handler before this one may have paused it.
+  request.resume()
   for await (const [chunk] of events as AsyncIterable<[Uint8Array]>) yield chunk
 }
 

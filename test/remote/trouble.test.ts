@@ -217,6 +217,37 @@ test('a handler whose request was read by others before says so', async () => {
   await served.close()
 })
 
+test('a body that a handler before has paused comes in', async () => {
+  const served = await serve()
+  const { url, server } = await listen((request, response) => {
+    request.pause()
+    setImmediate(() => served.handler(request, response))
+  })
+  const signal = AbortSignal.timeout(10_000)
+  const answer = await fetch(`http://${url}/q/${I}`, { method: 'PUT', body: 'xx', signal })
+  expect(answer.status).toBe(200)
+  server.close()
+  server.closeAllConnections()
+  await served.close()
+})
+
+test('a handler whose request was set to text by others before says so', async () => {
+  const served = await serve()
+  const { url, server } = await listen((request, response) => {
+    served.handler(request.setEncoding('utf8'), response)
+  })
+  for (const [method, place] of [
+    ['POST', '/'],
+    ['PUT', `/q/${I}`],
+  ] as const) {
+    const answer = await fetch(`http://${url}${place}`, { method, body: 'xx' })
+    expect([answer.status, await answer.text()]).toEqual([500, 'The body was read before it came here'])
+  }
+  server.close()
+  server.closeAllConnections()
+  await served.close()
+})
+
 test('the rest of a batch that takes longer than close() has is answered with errors', async () => {
   const served = await serve({ limits: { closeTime: 0 } })
   const requests = Array.from({ length: 1000 }, (_, id) => ({
