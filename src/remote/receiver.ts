@@ -17,7 +17,7 @@ import { clearTimeout, performance, setTimeout } from '../real-timers.js'
 import { BodyBudget, type BodyShare } from './budget.js'
 import { Credentials } from './credentials.js'
 import { Code, Fault, briefly, faultOf, serverFault } from './faults.js'
-import { checkKeys, number } from './options.js'
+import { checkKeys, checkText, number } from './options.js'
 import { answerTo, failure, isRefusal, success } from './rpc.js'
 import { Targets } from './targets.js'
 
@@ -112,7 +112,7 @@ export interface PushReceiver {
  * The handler is for a server of `node:http` or `node:https`. Without `credentials` and without client certificates, let the server listen on
  * a loopback address or on a unix socket only.
  *
- * @throws `SettingError`; `FsqError` or a file system error for the file of credentials.
+ * @throws `SettingError`; `QueueNameError`; `FsqError` or a file system error for the file of credentials.
  * @example
  * ```ts
  * import { createServer } from 'node:http'
@@ -154,6 +154,9 @@ class RequestHandler {
       throw new SettingError('queues', queues, "an array of names, or 'all'")
     this.#keep = number('keep', keep, KEEP_MS, 1000)
     this.#limits = checkedLimits(limits)
+    if (credentials !== undefined) checkText('credentials', credentials)
+    if (onError !== undefined && typeof onError !== 'function')
+      throw new SettingError('onError', onError, 'a function')
     this.#memory = new BodyBudget(this.#limits.memory)
     this.#onError = onError ?? warn
     this.#credentials =

@@ -12,7 +12,7 @@ import { Queue, ReceivingError, SettingError, openIntake } from '../../src/index
 import { tryLockSync } from '../../src/lock.js'
 import { Client } from '../../src/remote/client.js'
 import { Credentials } from '../../src/remote/credentials.js'
-import { credentialLine, pushItem } from '../../src/remote.js'
+import { credentialLine, push, pushItem } from '../../src/remote.js'
 import { makeDirectory, until } from '../support/child.js'
 import { I, type Said, exchange, filesIn, serve } from './server.js'
 
@@ -198,6 +198,13 @@ test('an answer that trickles is given up in time', async () => {
   client.close()
   server.close()
   server.closeAllConnections()
+})
+
+test('a push without a queue, or with options that are no object, is a SettingError', async () => {
+  const served = await serve()
+  await expect(push(served.queue, served.url, null as never)).rejects.toThrow(SettingError)
+  await expect(push(undefined as never, served.url)).rejects.toThrow(SettingError)
+  await served.close()
 })
 
 test('a handler whose request was read by others before says so', async () => {
