@@ -200,6 +200,18 @@ test('an answer that trickles is given up in time', async () => {
   server.closeAllConnections()
 })
 
+test('a connection that is closed without an answer: the error names https://, as a receiver with TLS closes it so', async () => {
+  const { url, server } = await listen((request) => void request.destroy())
+  const client = new Client(`http://${url}`, {})
+  const asked = client.request({ method: 'POST', type: 'x', body: Buffer.from('') })
+  await expect(asked).rejects.toMatchObject({
+    reason: 'other',
+    message: expect.stringContaining('needs https://'),
+  })
+  client.close()
+  server.close()
+})
+
 test('a push without a queue, or with options that are no object, is a SettingError', async () => {
   const served = await serve()
   await expect(push(served.queue, served.url, null as never)).rejects.toThrow(SettingError)
