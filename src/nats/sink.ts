@@ -223,7 +223,7 @@ export class NatsSink implements Sink {
         remembers: rememberedBy(config, this.#strict),
         maxMessageSize: size > 0 ? size : Infinity,
         // A mirror has none.
-        subjects: (config.subjects as readonly string[] | undefined) ?? [],
+        subjects: config.subjects ?? [],
       }
     } catch (thrown) {
       const error = natsError(thrown, `Reading the configuration of the stream ${this.#stream}`)
