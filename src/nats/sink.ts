@@ -219,11 +219,12 @@ export class NatsSink implements Sink {
       for (const warning of warningsOfStream(config, this.#strict, nc.info?.version ?? ''))
         this.#connection.warn(warning)
       const { max_msg_size: size } = config
+      // A mirror has none.
+      const { subjects = [] }: { readonly subjects?: readonly string[] } = config
       this.#checked = {
         remembers: rememberedBy(config, this.#strict),
         maxMessageSize: size > 0 ? size : Infinity,
-        // A mirror has none.
-        subjects: config.subjects ?? [],
+        subjects,
       }
     } catch (thrown) {
       const error = natsError(thrown, `Reading the configuration of the stream ${this.#stream}`)
