@@ -91,7 +91,7 @@ interface PublishAnswer {
 interface Checked {
   readonly remembers: number
   readonly maxMessageSize: number
-  /** `undefined`: not known. */
+  /** `undefined`: not known, or those of a mirror. */
   readonly subjects: readonly string[] | undefined
 }
 
@@ -219,12 +219,10 @@ export class NatsSink implements Sink {
       for (const warning of warningsOfStream(config, this.#strict, nc.info?.version ?? ''))
         this.#connection.warn(warning)
       const { max_msg_size: size } = config
-      // A mirror has none.
-      const { subjects = [] }: { readonly subjects?: readonly string[] } = config
       this.#checked = {
         remembers: rememberedBy(config, this.#strict),
         maxMessageSize: size > 0 ? size : Infinity,
-        subjects,
+        subjects: config.subjects,
       }
     } catch (thrown) {
       const error = natsError(thrown, `Reading the configuration of the stream ${this.#stream}`)
