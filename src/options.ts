@@ -86,3 +86,9 @@ export function checkIdOrKey(idOrKey: unknown): asserts idOrKey is string {
   if (typeof idOrKey === 'string') return
   throw new SettingError('id', idOrKey, 'the id or the key of an item, a string')
 }
+
+/** @throws {@link SettingError} unless a value is a handle of a queue. */
+export function checkQueue(queue: unknown): void {
+  if (typeof queue !== 'object' || queue === null || !('worked' in queue))
+    throw new SettingError('queue', queue, 'a Queue')
+}

@@ -4,6 +4,7 @@
  * @module
  */
 import { SettingError } from '../errors/classes.js'
+import { checkQueue } from '../options.js'
 import type { Queue } from '../queue.js'
 import type { Shape, Untyped } from '../schema/shape.js'
 import { closeInTime } from '../work/close-in-time.js'
@@ -44,6 +45,7 @@ export async function forward<T extends Shape = Untyped>(
   sink: Sink,
   options: ForwardOptions = {},
 ): Promise<Forwarder> {
+  checkQueue(queue)
   checkSink(sink)
   const checked = checkForwardOptions(options)
   const { inFlight, keep, inDoubt, ...rest } = checked

@@ -91,7 +91,7 @@ interface PublishAnswer {
 interface Checked {
   readonly remembers: number
   readonly maxMessageSize: number
-  /** `undefined`: not known. */
+  /** `undefined`: not known, or those of a mirror. */
   readonly subjects: readonly string[] | undefined
 }
 
@@ -222,8 +222,7 @@ export class NatsSink implements Sink {
       this.#checked = {
         remembers: rememberedBy(config, this.#strict),
         maxMessageSize: size > 0 ? size : Infinity,
-        // A mirror has none.
-        subjects: (config.subjects as readonly string[] | undefined) ?? [],
+        subjects: config.subjects,
       }
     } catch (thrown) {
       const error = natsError(thrown, `Reading the configuration of the stream ${this.#stream}`)

@@ -5,7 +5,7 @@
  */
 import { isSourceName } from '../directory/received.js'
 import { SettingError } from '../errors/classes.js'
-import { checkMilliseconds, checkOptions } from '../options.js'
+import { checkMilliseconds, checkOptions, checkQueue } from '../options.js'
 import type { Queue } from '../queue.js'
 import type { Shape } from '../schema/shape.js'
 import { type WorkerOptions, checkWorkerOptions } from '../work/options.js'
@@ -66,6 +66,9 @@ export async function receive<Item extends Delivery>(
     throw new SettingError('inFlight', inFlight, 'a whole number of 1 or more')
   checkMilliseconds('keep', keep)
   if (keep < SHORTEST_KEEP) throw new SettingError('keep', keep, `milliseconds, ${SHORTEST_KEEP} or more`)
+  if (typeof source !== 'object' || (source as unknown) === null)
+    throw new SettingError('source', source, 'a source of deliveries')
+  checkQueue(queue)
   if (!isSourceName(source.name))
     throw new SettingError(
       'the name of the source',

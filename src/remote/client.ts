@@ -137,6 +137,11 @@ export class Client {
     this.#agent.destroy()
   }
 
+  /** A receiver with TLS closes a connection without it, and says nothing. */
+  #hint(message: string): string {
+    return message === 'socket hang up' && !this.#secure ? ' (a receiver with TLS needs https://)' : ''
+  }
+
   /** Keeps the time-outs, and knows whether the connection was there. */
   #watch(request: http.ClientRequest): {
     readonly errorOf: (error: unknown) => Error
@@ -175,7 +180,7 @@ export class Client {
           return isConnected
             ? new PushError(said('no answer in time'), 'timeout', options)
             : new PushError(said('no connection in time'), 'away', options)
-        if (isConnected) return new PushError(said(message), 'other', options)
+        if (isConnected) return new PushError(said(`${message}${this.#hint(message)}`), 'other', options)
         if (AWAY.includes(code) || code === 'ECONNRESET') return new PushError(said(message), 'away', options)
         return new PushError(said(message), this.#secure ? 'denied' : 'away', options)
       },

@@ -9,6 +9,7 @@ import type { ForwardOptions } from '../forward/options.js'
 import {
   type Forwarder,
   type Queue,
+  SettingError,
   type Shape,
   type Untyped,
   type WorkItem,
@@ -46,6 +47,10 @@ export async function push<T extends Shape = Untyped>(
   url: string | URL,
   options: PushOptions = {},
 ): Promise<Forwarder> {
+  if ((queue as unknown) === undefined || (queue as unknown) === null)
+    throw new SettingError('queue', queue, 'a Queue')
+  if (typeof options !== 'object' || (options as unknown) === null)
+    throw new SettingError('push', options, 'an object of options')
   const own = Object.fromEntries(
     Object.entries(options).filter(([key]) => (SINK_KEYS as readonly string[]).includes(key)),
   )

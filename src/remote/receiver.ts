@@ -17,7 +17,7 @@ import { clearTimeout, performance, setTimeout } from '../real-timers.js'
 import { BodyBudget, type BodyShare } from './budget.js'
 import { Credentials } from './credentials.js'
 import { Code, Fault, briefly, faultOf, serverFault } from './faults.js'
-import { checkKeys, number } from './options.js'
+import { checkKeys, checkText, number } from './options.js'
 import { answerTo, failure, isRefusal, success } from './rpc.js'
 import { Targets } from './targets.js'
 
@@ -112,7 +112,7 @@ export interface PushReceiver {
  * The handler is for a server of `node:http` or `node:https`. Without `credentials` and without client certificates, let the server listen on
  * a loopback address or on a unix socket only.
  *
- * @throws `SettingError`; `FsqError` or a file system error for the file of credentials.
+ * @throws `SettingError`; `QueueNameError`; `FsqError` or a file system error for the file of credentials.
  * @example
  * ```ts
  * import { createServer } from 'node:http'
@@ -154,6 +154,9 @@ class RequestHandler {
       throw new SettingError('queues', queues, "an array of names, or 'all'")
     this.#keep = number('keep', keep, KEEP_MS, 1000)
     this.#limits = checkedLimits(limits)
+    if (credentials !== undefined) checkText('credentials', credentials)
+    if (onError !== undefined && typeof onError !== 'function')
+      throw new SettingError('onError', onError, 'a function')
     this.#memory = new BodyBudget(this.#limits.memory)
     this.#onError = onError ?? warn
     this.#credentials =
@@ -216,7 +219,7 @@ class RequestHandler {
     if (size > (isStream ? this.#limits.contents : this.#limits.body))
       return refuse(request, response, 413, `${size} bytes are too many`)
     // As by a parser of bodies before this handler.
-    if (request.readableDidRead)
+    if (request.readableDidRead || request.readableEncoding !== null)
       return refuse(request, response, 500, 'The body was read before it came here')
     if (isStream) await this.#put(request, response, target, size)
     else await this.#call(request, response, size)
@@ -328,6 +331,8 @@ async function* readAhead(request: IncomingMessage): AsyncGenerator<Uint8Array, 
   // It would never say so again.
   if (request.destroyed) throw new Error('The connection is closed')
   const events = on(request, 'data', { close: ['end'], highWaterMark: AHEAD, lowWaterMark: 1 })
+  // A handler before this one may have paused it.
+  request.resume()
   for await (const [chunk] of events as AsyncIterable<[Uint8Array]>) yield chunk
 }
 

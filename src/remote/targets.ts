@@ -43,6 +43,8 @@ export class Targets {
   constructor(options: TargetsOptions) {
     this.#options = options
     this.settings = this.#make('settings').settings
+    // A name that no queue can have is an error now, not at each request.
+    if (options.queues !== 'all') for (const name of options.queues) this.#make(name)
   }
 
   /** Brings an item into a queue. @throws As {@link Intake.take}; a {@link Fault} for a queue that is not allowed. */

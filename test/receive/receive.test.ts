@@ -7,6 +7,7 @@ import process from 'node:process'
 import { expect, jest, test } from '@jest/globals'
 
 import { ReceivingError, SettingError } from '../../src/errors/classes.js'
+import { forward } from '../../src/forward/forward.js'
 import { receive } from '../../src/receive/receive.js'
 import { GuardedSource } from '../../src/receive/source.js'
 import { Queue } from '../../src/queue.js'
@@ -235,6 +236,11 @@ test('without a ledger, which another program has removed, the receiver begins a
 test('bad options and names are refused', async () => {
   const queue = await newQueue()
   const stream = new MemoryStream()
+  for (const wrong of [undefined, null, {}] as never[]) {
+    await expect(receive(wrong, queue)).rejects.toThrow(SettingError)
+    await expect(receive(stream, wrong)).rejects.toThrow(SettingError)
+    await expect(forward(wrong, {} as never)).rejects.toThrow(SettingError)
+  }
   await expect(receive(stream, queue, { inFlight: 0 })).rejects.toThrow(SettingError)
   await expect(receive(stream, queue, { keep: 999 })).rejects.toThrow(SettingError)
   await expect(receive(stream, queue, { grace: -1 })).rejects.toThrow(SettingError)

@@ -4,8 +4,10 @@ import fs from 'node:fs'
 
 import { expect, test } from '@jest/globals'
 
+import { makeDirectory, until } from '../support/child.js'
 import { useCommandBed } from '../support/command.js'
 import { given } from '../support/needs.js'
+import { Fsq } from './daemon.js'
 import { I } from './server.js'
 
 const bed = useCommandBed()
@@ -86,4 +88,16 @@ test('a socket that a killed receiver has left is taken, and no other file', asy
     echo text > socket; fsq jsonrpcd "unix://$PWD/socket" trg; echo $?; cat socket`)
   expect(stdout).toBe('111\n0\n111\ntext\n')
   expect(stderr).toContain('EADDRINUSE')
+})
+
+test('a receiver says which of its queues are missing, and refuses a name that no queue can have', async () => {
+  const root = makeDirectory({ quick: true })
+  const wrong = await new Fsq(root, ['jsonrpcd', '127.0.0.1', '0', '../x']).ended
+  expect({ code: wrong.code, stderr: wrong.stderr }).toEqual({
+    code: 111,
+    stderr: expect.stringContaining("'../x' cannot be the name of a queue"),
+  })
+  const receiving = new Fsq(root, ['jsonrpcd', '127.0.0.1', '0', 'nosuchq'])
+  await until('it is told', () => receiving.stderr.includes("There is no queue 'nosuchq'"))
+  expect(await receiving.kill('SIGTERM')).toMatchObject({ code: 0 })
 })

@@ -6,7 +6,7 @@ import path from 'node:path'
 
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { Queue, SettingError } from '../../src/index.js'
+import { Queue, QueueNameError, SettingError } from '../../src/index.js'
 import { credentialLine, pushItem, receiver } from '../../src/remote.js'
 
 import { makeDirectory } from '../support/child.js'
@@ -279,4 +279,7 @@ test('options are checked', () => {
   expect(() => receiver({ queues: 'q' as 'all' })).toThrow(SettingError)
   expect(() => receiver({ queues: [], limits: { body: 0 } })).toThrow(SettingError)
   expect(() => receiver({ queues: [], nosuch: 1 } as never)).toThrow(SettingError)
+  expect(() => receiver({ queues: [], credentials: 3 } as never)).toThrow(SettingError)
+  expect(() => receiver({ queues: [], onError: 3 } as never)).toThrow(SettingError)
+  expect(() => receiver({ queues: ['../x'] })).toThrow(QueueNameError)
 })

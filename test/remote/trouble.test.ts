@@ -12,7 +12,7 @@ import { Queue, ReceivingError, SettingError, openIntake } from '../../src/index
 import { tryLockSync } from '../../src/lock.js'
 import { Client } from '../../src/remote/client.js'
 import { Credentials } from '../../src/remote/credentials.js'
-import { credentialLine, pushItem } from '../../src/remote.js'
+import { credentialLine, push, pushItem } from '../../src/remote.js'
 import { makeDirectory, until } from '../support/child.js'
 import { I, type Said, exchange, filesIn, serve } from './server.js'
 
@@ -200,10 +200,60 @@ test('an answer that trickles is given up in time', async () => {
   server.closeAllConnections()
 })
 
+test('a connection that is closed without an answer: the error names https://, as a receiver with TLS closes it so', async () => {
+  const { url, server } = await listen((request) => void request.destroy())
+  const client = new Client(`http://${url}`, {})
+  const asked = client.request({ method: 'POST', type: 'x', body: Buffer.from('') })
+  await expect(asked).rejects.toMatchObject({
+    reason: 'other',
+    message: expect.stringContaining('needs https://'),
+  })
+  client.close()
+  server.close()
+})
+
+test('a push without a queue, or with options that are no object, is a SettingError', async () => {
+  const served = await serve()
+  await expect(push(served.queue, served.url, null as never)).rejects.toThrow(SettingError)
+  await expect(push(undefined as never, served.url)).rejects.toThrow(SettingError)
+  await served.close()
+})
+
 test('a handler whose request was read by others before says so', async () => {
   const served = await serve()
   const { url, server } = await listen((request, response) => {
     request.resume().once('end', () => setImmediate(() => served.handler(request, response)))
+  })
+  for (const [method, place] of [
+    ['POST', '/'],
+    ['PUT', `/q/${I}`],
+  ] as const) {
+    const answer = await fetch(`http://${url}${place}`, { method, body: 'xx' })
+    expect([answer.status, await answer.text()]).toEqual([500, 'The body was read before it came here'])
+  }
+  server.close()
+  server.closeAllConnections()
+  await served.close()
+})
+
+test('a body that a handler before has paused comes in', async () => {
+  const served = await serve()
+  const { url, server } = await listen((request, response) => {
+    request.pause()
+    setImmediate(() => served.handler(request, response))
+  })
+  const signal = AbortSignal.timeout(10_000)
+  const answer = await fetch(`http://${url}/q/${I}`, { method: 'PUT', body: 'xx', signal })
+  expect(answer.status).toBe(200)
+  server.close()
+  server.closeAllConnections()
+  await served.close()
+})
+
+test('a handler whose request was set to text by others before says so', async () => {
+  const served = await serve()
+  const { url, server } = await listen((request, response) => {
+    served.handler(request.setEncoding('utf8'), response)
   })
   for (const [method, place] of [
     ['POST', '/'],

@@ -10,7 +10,9 @@ import process from 'node:process'
 
 import { FsqError } from '../../errors/classes.js'
 import { codeOf } from '../../errors/errno.js'
+import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
+import { explain } from '../advice.js'
 import { type Arguments, type OptionTable, UsageError } from '../arguments.js'
 import { FAILURE, SUCCESS } from '../command.js'
 import { listen } from '../listen.js'
@@ -109,6 +111,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   speakAs('')
   say(`starting fsq server on: ${port === undefined ? shown : `${place.host ?? ''}:${port}`}`)
   speakAs('jsonrpcd')
+  await noteMissing(queues, settings)
   await Promise.race([stop, failed])
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
@@ -117,6 +120,14 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   server.closeAllConnections()
   await closed
   return SUCCESS
+}
+
+/** A queue may be installed later, or its name may be wrong. */
+async function noteMissing(names: readonly string[], settings: SettingOverrides): Promise<void> {
+  for (const name of names) {
+    await using queue = new Queue(name, settings)
+    await queue.isEmpty().catch((error: unknown) => say(explain(error)))
+  }
 }
 
 interface Listening {
