@@ -234,13 +234,13 @@ std::shared_ptr<Lane>* WriterOf(JsArguments& arguments) {
 class WriteDraftTask : public Task {
  public:
   explicit WriteDraftTask(JsArguments& arguments)
-      : draft_(Opened<DraftBox>(arguments[0])), payload_(PayloadOf(arguments[1])) {
+      : draft_(Opened<DraftBox>(arguments[0])), piece_(arguments[1].Memory()) {
     KeepAlive(arguments[1]);
   }
 
   void Run() override {
     const Draft::Use use(draft_);
-    failure_ = draft_->file.Write(payload_, {});
+    failure_ = draft_->file.Append({piece_.data(), piece_.size()});
   }
 
   napi_value Answer(napi_env env, AddonData&) override {
@@ -250,7 +250,7 @@ class WriteDraftTask : public Task {
 
  private:
   std::shared_ptr<Draft> draft_;
-  Payload payload_;
+  std::span<char> piece_;
   Failure failure_;
 };
 

@@ -69,6 +69,9 @@ class ItemFile {
   // Appends. ECANCELED: it was asked to stop.
   Failure Write(const Payload& payload, Stopping stopping);
 
+  // Appends a piece of contents that come one after the other.
+  Failure Append(std::string_view piece);
+
   // Call it after the last write. Sets the owner, the mode and, for a delayed item, the time when it is due
   // (milliseconds since the epoch; 0: not delayed).
   Failure SetAttributes(const ItemForm& form, int64_t due_ms) const;
