@@ -62,7 +62,7 @@ async function argumentsOf({ root, at, name }, queue) {
     replace: false,
   }
   const form = addon.newItemForm(values)
-  const dead = path.join(root, name, 'claimed', `dead${at}`)
+  const dead = path.join(root, name, 'claimed', `host-1-${String(at).padStart(16, '0')}`)
   fs.mkdirSync(dead, { recursive: true })
   fs.writeFileSync(path.join(dead, '.lock'), '')
   const [seized] = await addon.seize(queue)
