@@ -271,6 +271,15 @@ export const META_DIRECTORY = 'meta'
 export const FORWARDED_DIRECTORY = 'forwarded'
 /** The directory of what receivers keep (fsq standard, section 13). */
 export const RECEIVED_DIRECTORY = 'received'
+/** The entries of a queue whose names are no settings, and what each is. */
+export const FIXED_NAMES: ReadonlyMap<string, string> = new Map([
+  [LOCK_MARKER, 'the marker of fcntl locks'],
+  [RENAME_MARKER, 'the marker of claims by renaming'],
+  [CLAIMED_DIRECTORY, 'the directory of claimed items'],
+  [META_DIRECTORY, 'the directory of the workers'],
+  [FORWARDED_DIRECTORY, 'the directory of the forwarders'],
+  [RECEIVED_DIRECTORY, 'the directory of the receivers'],
+])
 
 /**
  * The down file of a queue whose claims are renames. Its `down` always exists: a worker that does not know such queues does not scan a
@@ -422,13 +431,8 @@ function checkTogether(settings: Settings, settingName: (key: SettingKey) => str
     )
   }
   const taken = new Map([
-    [LOCK_MARKER, 'the marker of fcntl locks'],
-    [RENAME_MARKER, 'the marker of claims by renaming'],
-    [CLAIMED_DIRECTORY, 'the directory of claimed items'],
+    ...FIXED_NAMES,
     [downOfRename(settings.down), 'the down file of a queue whose claims are renames'],
-    [META_DIRECTORY, 'the directory of the workers'],
-    [FORWARDED_DIRECTORY, 'the directory of the forwarders'],
-    [RECEIVED_DIRECTORY, 'the directory of the receivers'],
   ])
   for (const key of ENTRY_KEYS) {
     const name = settings[key]

@@ -45,15 +45,7 @@ import {
   native,
 } from '../addon/native.js'
 import { checkFlag } from '../options.js'
-import {
-  CLAIMED_DIRECTORY,
-  FORWARDED_DIRECTORY,
-  LOCK_MARKER,
-  META_DIRECTORY,
-  RECEIVED_DIRECTORY,
-  RENAME_MARKER,
-  type Settings,
-} from '../settings.js'
+import { CLAIMED_DIRECTORY, FIXED_NAMES, LOCK_MARKER, RENAME_MARKER, type Settings } from '../settings.js'
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants
 const { EBUSY, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY } = os.constants.errno
@@ -63,15 +55,6 @@ const MOST_ATTEMPTS = 20
 const STILL_OPEN: ErrnoMeaning = [
   FileSystemError,
   'Files that were deleted from it (.nfs…, .fuse_hidden…) are still open: end the processes that have them open, and try again',
-]
-/** The entries of a queue whose names are no settings. */
-const FIXED_NAMES: readonly string[] = [
-  CLAIMED_DIRECTORY,
-  FORWARDED_DIRECTORY,
-  LOCK_MARKER,
-  META_DIRECTORY,
-  RECEIVED_DIRECTORY,
-  RENAME_MARKER,
 ]
 const LOCK_KINDS: readonly LockKind[] = ['flock', 'fcntl']
 
@@ -357,7 +340,12 @@ async function checkIsQueue(layout: Layout): Promise<void> {
 /** A directory with an entry that no queue has is user data. */
 async function checkIsPartOfQueue(layout: Layout): Promise<void> {
   const { downPath, renameDownPath, directories } = layout
-  const known = [...directories, path.basename(downPath), path.basename(renameDownPath), ...FIXED_NAMES]
+  const known = [
+    ...directories,
+    path.basename(downPath),
+    path.basename(renameDownPath),
+    ...FIXED_NAMES.keys(),
+  ]
   const names = await entriesOf(layout.path, 'look into', layout)
   const foreign = names.find((name) => !known.includes(name))
   if (foreign === undefined) return

@@ -219,11 +219,14 @@ test('a push without a queue, or with options that are no object, is a SettingEr
   await served.close()
 })
 
-test('a handler whose request was read by others before says so', async () => {
+test.each<[string, (request: http.IncomingMessage, go: () => void) => void]>([
+  ['was read', (request, go) => request.resume().once('end', () => setImmediate(go))],
+  ['was set to text', (request, go) => (request.setEncoding('utf8'), go())],
+])('a handler whose request %s by others before says so', async (_, before) => {
   const served = await serve()
-  const { url, server } = await listen((request, response) => {
-    request.resume().once('end', () => setImmediate(() => served.handler(request, response)))
-  })
+  const { url, server } = await listen((request, response) =>
+    before(request, () => served.handler(request, response)),
+  )
   for (const [method, place] of [
     ['POST', '/'],
     ['PUT', `/q/${I}`],
@@ -245,23 +248,6 @@ test('a body that a handler before has paused comes in', async () => {
   const signal = AbortSignal.timeout(10_000)
   const answer = await fetch(`http://${url}/q/${I}`, { method: 'PUT', body: 'xx', signal })
   expect(answer.status).toBe(200)
-  server.close()
-  server.closeAllConnections()
-  await served.close()
-})
-
-test('a handler whose request was set to text by others before says so', async () => {
-  const served = await serve()
-  const { url, server } = await listen((request, response) => {
-    served.handler(request.setEncoding('utf8'), response)
-  })
-  for (const [method, place] of [
-    ['POST', '/'],
-    ['PUT', `/q/${I}`],
-  ] as const) {
-    const answer = await fetch(`http://${url}${place}`, { method, body: 'xx' })
-    expect([answer.status, await answer.text()]).toEqual([500, 'The body was read before it came here'])
-  }
   server.close()
   server.closeAllConnections()
   await served.close()
