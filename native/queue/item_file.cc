@@ -22,9 +22,9 @@ constexpr size_t kCopyBuffer = size_t{256} * 1024;
 // Few enough bytes that Sync has little left to wait for, and enough that the disk writes long runs.
 constexpr size_t kSyncStep = size_t{8} * 1024 * 1024;
 
-// For one long write, the kernel takes large blocks of free memory. In a virtual machine whose host takes free
-// memory back, the host must give them anew, so a stream takes longer. Short writes take other memory, which is
-// mostly there. docs/benchmarks.md has the figures.
+// For one long write, the kernel takes large blocks of free memory. In a virtual machine whose host takes
+// free memory back, the host must give them anew, so a stream takes longer. Short writes take other memory,
+// which is mostly there. docs/benchmarks.md has the figures.
 constexpr size_t kAppendStep = size_t{16} * 1024;
 
 // 0 or -1 with errno. A full file system causes a short write first, and ENOSPC at the next call.
