@@ -8,15 +8,14 @@ import { once } from 'node:events'
 import fs from 'node:fs'
 import { type ListenOptions, type Server, connect } from 'node:net'
 import path from 'node:path'
-import process from 'node:process'
 
 import { FsqError } from '../errors/classes.js'
 import { codeOf } from '../errors/errno.js'
 import { lock } from '../lock.js'
+import { MOST_SOCKET_PATH } from '../socket-path.js'
 
 const SOCKET_MODE = 0o660
 const BACKLOG = 511
-const MOST_PATH = process.platform === 'linux' ? 107 : 103
 /** The lock is held for milliseconds. */
 const LOCK_MS = 10_000
 
@@ -32,8 +31,8 @@ export async function listen(
   const { path: file } = place
   if (file === undefined) return bind(server, place)
   // Node 20 cuts a longer path off, and listens there.
-  if (Buffer.byteLength(file) > MOST_PATH)
-    throw new FsqError(`the path has more than the ${MOST_PATH} bytes of a unix socket`)
+  if (Buffer.byteLength(file) > MOST_SOCKET_PATH)
+    throw new FsqError(`the path has more than the ${MOST_SOCKET_PATH} bytes of a unix socket`)
   const directory = fs.openSync(path.dirname(file), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
   try {
     // Otherwise another receiver could bind its socket between the look and the unlink, which would remove that one.

@@ -162,11 +162,11 @@ function sharedTrigger(name: string, options: SettingOverrides): [layout: Layout
 /**
  * Puts an item into other queues, under the name that it has. The item itself stays as it is.
  *
- * @param item - A claimed item.
- * @param queues - The names of the queues.
  * A queue that has an item of this name with these contents keeps it as it is. In a queue whose claims are renames, an item that a worker claims
  * at the same moment may come twice.
  *
+ * @param item - A claimed item.
+ * @param queues - The names of the queues.
  * @returns The name of the item.
  * @throws {@link ContentError} if a queue has another item of this name, with other contents; {@link QueueMissingError}, before any queue
  * gets the item; a file system error.

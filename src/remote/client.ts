@@ -6,17 +6,16 @@
 import { Buffer } from 'node:buffer'
 import http from 'node:http'
 import https from 'node:https'
-import process from 'node:process'
 import { Readable } from 'node:stream'
 import { type SecureContextOptions, createSecureContext } from 'node:tls'
 import { gunzipSync } from 'node:zlib'
 
 import { FsqError, PushError, SettingError } from '../index.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
+import { MOST_SOCKET_PATH } from '../socket-path.js'
 import { checkKeys, checkText, number } from './options.js'
 import type { RemoteOptions } from './types.js'
 
-const MOST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
 const MOST_ANSWER = 1024 * 1024
 const CONNECTIONS = 16
 const CONNECT_MS = 10_000
@@ -65,7 +64,7 @@ export class Client {
     const isUnix = protocol === 'unix:'
     this.#secure = protocol === 'https:'
     const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
-    checkTls(given)
+    if (Object.keys(given).length > 0) checkTls(given)
     const options = { keepAlive: true, maxSockets: number('connections', connections, CONNECTIONS, 1, 1024) }
     this.#agent = this.#secure ? new https.Agent(options) : new http.Agent(options)
     this.#connectMs = number('connectTimeout', connectTimeout, CONNECT_MS, 1, 2 ** 31 - 1)
