@@ -142,5 +142,8 @@ export async function boot() {
   await Promise.all([server.serve(), a.up(), b.up()])
   await server.sh(`rm -rf ${EXPORT}/*`)
   for (const client of [a, b]) await client.mount()
+  // A server that has just started grants no lock until the clients of its former life have had time to take theirs back.
+  for (const client of [a, b]) await client.sh('flock /q/.grace true')
+  await a.sh('rm /q/.grace')
   return { server, a, b, end: () => [server, a, b].forEach((machine) => machine.end()) }
 }

@@ -18,20 +18,28 @@ type Outcomes<Outcome> = readonly Outcome[]
 /**
  * Runs a batch.
  *
- * @param isLone - The batch has one entry, and no other is in flight.
+ * @param mayRunHere - Whether it suits the thread of JavaScript: it has one entry and no other is in flight, or all batches suit it.
  * @returns One outcome for each entry, in the same order. If it throws or rejects, all its entries fail.
  */
 export type RunBatch<Entry, Outcome> = (
   entries: readonly Entry[],
-  isLone: boolean,
+  mayRunHere: boolean,
 ) => Outcomes<Outcome> | Promise<Outcomes<Outcome>>
+
+/** Which batches the thread of JavaScript may run. */
+export interface RunsHere {
+  /** Says when: entries wait for the turn of the event loop in which this thread may run them. */
+  readonly thread: CallThread
+  /** Whether it may run all batches now, rather than only those of a lone entry. */
+  readonly isForAll?: () => boolean
+}
 
 /** Runs entries in batches, in the order in which they were submitted. */
 export class Batcher<Entry, Outcome> {
   readonly #run: RunBatch<Entry, Outcome>
   readonly #limit: number
   readonly #overlapping: boolean
-  readonly #thread: CallThread | undefined
+  readonly #here: RunsHere | undefined
   #waiting: Waiting<Entry, Outcome>[] = []
   #isPlanned = false
   /** How many batches are in flight. */
@@ -43,19 +51,21 @@ export class Batcher<Entry, Outcome> {
    * much, and little more for each further entry. True: a batch begins as soon as it is full, and at the end of the
    * tick, without waiting for earlier ones: while one is in flight, the outcomes of the last one prepare the next.
    * The limit is small in this case.
-   * @param thread - Where `run` makes lone calls: entries wait for the turn of the event loop in which this thread may make them.
+   * @param here - The batches for which `run` may make its call on this thread. Default: none.
    */
-  constructor(run: RunBatch<Entry, Outcome>, limit: number, overlapping: boolean, thread?: CallThread) {
+  constructor(run: RunBatch<Entry, Outcome>, limit: number, overlapping: boolean, here?: RunsHere) {
     this.#run = run
     this.#limit = limit
     this.#overlapping = overlapping
-    this.#thread = thread
+    this.#here = here
   }
 
   /** Hot path: no promises. One of the two functions is called once, never before this returns. Neither may throw. */
   submit(entry: Entry, settle: (outcome: Outcome) => void, fail: (error: unknown) => void): void {
     this.#waiting.push({ entry, settle, fail })
-    if (this.#overlapping && this.#waiting.length === this.#limit) this.#begin(this.#take())
+    // A batch that runs here waits for the end of the tick, because its outcomes must not come before this returns.
+    if (this.#overlapping && this.#waiting.length === this.#limit && !this.#isAllHere())
+      this.#begin(this.#take())
     if (this.#waiting.length > 0) this.#plan()
   }
 
@@ -63,13 +73,21 @@ export class Batcher<Entry, Outcome> {
     if (this.#isPlanned || (!this.#overlapping && this.#running > 0)) return
     this.#isPlanned = true
     // Neither now nor among the microtasks: those handle item after item, and may submit more.
-    if (this.#thread?.isTurnOver === true && this.#running === 0) setImmediate(this.#drain)
+    const isForNextTurn = this.#here?.thread.isTurnOver === true && (this.#running === 0 || this.#isAllHere())
+    if (isForNextTurn) setImmediate(this.#drain)
     else nextTick(this.#drain)
   }
 
   readonly #drain = (): void => {
     this.#isPlanned = false
-    while (this.#waiting.length > 0 && (this.#overlapping || this.#running === 0)) this.#begin(this.#take())
+    while (this.#waiting.length > 0 && (this.#overlapping || this.#running === 0)) {
+      if (this.#isAllHere() && this.#here?.thread.isTurnOver === true) return this.#plan()
+      this.#begin(this.#take())
+    }
+  }
+
+  #isAllHere(): boolean {
+    return this.#here?.isForAll?.() === true
   }
 
   #take(): readonly Waiting<Entry, Outcome>[] {
@@ -81,12 +99,13 @@ export class Batcher<Entry, Outcome> {
 
   #begin(batch: readonly Waiting<Entry, Outcome>[]): void {
     const isLone = batch.length === 1 && this.#running === 0
+    const mayRunHere = isLone || this.#isAllHere()
     this.#running++
     let outcomes: Outcomes<Outcome> | Promise<Outcomes<Outcome>>
     try {
       outcomes = this.#run(
         batch.map(({ entry }) => entry),
-        isLone,
+        mayRunHere,
       )
     } catch (error) {
       nextTick(() => this.#failed(batch, error))

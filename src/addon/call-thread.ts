@@ -40,7 +40,10 @@ function hasSlept(): boolean {
 export interface CallLimits {
   /** Microseconds per item, of a call in the pool. Waking another thread takes longer. */
   readonly quick: number
-  /** Microseconds per item, of a call on this thread. More than `quick`, so that a small disturbance ends no run. */
+  /**
+   * Microseconds per item, of a call on this thread. More than `quick`, so that a small disturbance ends no run. A call of a millisecond
+   * is slow however many items it has.
+   */
   readonly slow: number
   /** How many items make the first run. */
   readonly run: number
@@ -48,8 +51,8 @@ export interface CallLimits {
   readonly turn: number
 }
 
-/** For a call of one item, beside no other. */
-export const LONE_CALLS: CallLimits = { quick: 50, slow: 1000, run: 4, turn: 8 }
+/** For a call of one item, or of a few that came together. */
+export const FEW_ITEMS: CallLimits = { quick: 50, slow: 1000, run: 4, turn: 8 }
 
 /** Measures how fast the calls of one kind are. */
 export class CallThread {
@@ -91,7 +94,7 @@ export class CallThread {
    */
   noteHere(items: number, spent: number): void {
     handled += Math.max(items, 1)
-    if (spent <= items * this.#limits.slow || !hasSlept()) return
+    if (spent <= Math.min(items * this.#limits.slow, NOTICED) || !hasSlept()) return
     this.#missing = NEXT_RUN
     if (spent > NOTICED) this.#restsUntil = performance.now() + REST_MS
   }

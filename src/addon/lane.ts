@@ -1,5 +1,5 @@
 /**
- * Calls that native code runs one after the other on one thread, the lane; and the same calls for one item, on this thread.
+ * Calls that native code runs one after the other on one thread, the lane; and the same calls for a few items, on this thread.
  *
  * @module
  */
@@ -40,13 +40,17 @@ export function finish(
   })
 }
 
-/** {@link finish} of one item, on this thread and not durable. */
-export function finishHere(queue: QueueHandle, move: PackableMove, thread: CallThread): FinishResult {
-  const names = packMoves([move], numbers)
+/** {@link finish} of a few items, on this thread and not durable. */
+export function finishHere(
+  queue: QueueHandle,
+  moves: readonly PackableMove[],
+  thread: CallThread,
+): readonly FinishResult[] {
+  const names = packMoves(moves, numbers)
   const begun = thread.beginHere()
-  const results = native.finishSync(queue, numbers, 1, names, false)
-  thread.noteHere(1, (performance.now() - begun) * 1000)
-  return typeof results === 'object' ? results[0] : undefined
+  const results = native.finishSync(queue, numbers, moves.length, names, false)
+  thread.noteHere(moves.length, (performance.now() - begun) * 1000)
+  return typeof results === 'object' ? results : ALL_MOVED
 }
 
 /** Enqueues one small item in memory, on this thread and not durable. See `enqueueSync` of native code. */

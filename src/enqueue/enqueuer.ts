@@ -8,7 +8,7 @@ import { Buffer } from 'node:buffer'
 import os from 'node:os'
 
 import { Batcher } from '../addon/batcher.js'
-import { CallThread, LONE_CALLS } from '../addon/call-thread.js'
+import { CallThread, FEW_ITEMS } from '../addon/call-thread.js'
 import { BufferPool } from './buffer-pool.js'
 import { MOST_REOPENINGS, type QueueDirectory } from '../directory/open-directory.js'
 import {
@@ -85,7 +85,7 @@ export class Enqueuer {
   readonly #reporter: Reporter
   readonly #pool = new BufferPool()
   readonly #batcher: Batcher<ReadyEntry, Result>
-  readonly #thread = new CallThread(LONE_CALLS)
+  readonly #thread = new CallThread(FEW_ITEMS)
   /** Batches of large items that are durable, apart from small ones, which would wait for them. */
   readonly #largeBatcher: Batcher<ReadyEntry, Result>
   readonly #turns: Turns
@@ -102,11 +102,11 @@ export class Enqueuer {
     this.#batcher = this.isDurable
       ? new Batcher((entries) => this.enqueueAll(entries, 'enqueue'), DURABLE_BATCH, false)
       : new Batcher(
-          (entries, isLone) =>
-            isLone ? this.#enqueueLone(entries) : this.enqueueAll(entries, 'enqueueInLane'),
+          (entries, mayRunHere) =>
+            mayRunHere ? this.#enqueueLone(entries) : this.enqueueAll(entries, 'enqueueInLane'),
           SMALL_BATCH,
           true,
-          this.#thread,
+          { thread: this.#thread },
         )
     this.#largeBatcher = new Batcher((entries) => this.enqueueAll(entries, 'enqueue'), LARGE_BATCH, false)
     this.#turns = new Turns(this.isDurable ? LARGE_BATCH : LARGE_IN_FLIGHT)

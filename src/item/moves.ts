@@ -6,10 +6,10 @@
 import os from 'node:os'
 
 import { Batcher } from '../addon/batcher.js'
-import { CallThread, LONE_CALLS } from '../addon/call-thread.js'
+import { CallThread, FEW_ITEMS } from '../addon/call-thread.js'
 import { MOST_MOVES, finish, finishHere } from '../addon/lane.js'
 import type { LogEntry } from '../addon/packing.js'
-import type { FinishResult, Place, QueueHandle } from '../addon/native.js'
+import { type FinishResult, Place, type QueueHandle } from '../addon/native.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import type { Failure } from '../errors/errno.js'
 import type { RawName } from '../name/charset.js'
@@ -62,7 +62,7 @@ export class Moves {
   readonly #encode: string
   readonly #durable: boolean
   readonly #batcher: Batcher<Move, FinishResult>
-  readonly #thread = new CallThread(LONE_CALLS)
+  readonly #thread = new CallThread(FEW_ITEMS)
 
   constructor(directory: QueueDirectory, settings: Settings) {
     this.#directory = directory
@@ -71,10 +71,12 @@ export class Moves {
     this.#batcher = this.#durable
       ? new Batcher((moves) => this.#moveAll(moves), DURABLE_BATCH, false)
       : new Batcher(
-          (moves, isLone) => (isLone ? this.#moveLone(moves) : this.#moveAll(moves)),
+          (moves, mayRunHere) => (mayRunHere ? this.#moveHere(moves) : this.#moveAll(moves)),
           SMALL_BATCH,
           true,
-          this.#thread,
+          // Claims by renaming are made in the pool, and renames between directories exclude each other. So a third thread for the moves
+          // would gain nothing, and a wake-up costs as much as some moves.
+          { thread: this.#thread, isForAll: () => directory.claimsByRename && directory.isLocal },
         )
   }
 
@@ -116,21 +118,20 @@ export class Moves {
     return new Promise((resolve, reject) => this.submit(move, resolve, reject))
   }
 
-  /** Makes a move while no other is in flight: on this thread, while that is quick. */
-  #moveLone(moves: readonly Move[]): readonly FinishResult[] | Promise<readonly FinishResult[]> {
-    const [move] = moves
-    const directory = this.#directory
+  /** Makes moves on this thread, while that is quick. */
+  #moveHere(moves: readonly Move[]): readonly FinishResult[] | Promise<readonly FinishResult[]> {
+    const handle = this.#directory.opened
+    const isFit =
+      this.#thread.isQuick && this.#directory.isLocal && moves.every((move) => this.#isForHere(move))
+    return isFit && handle !== undefined ? finishHere(handle, moves, this.#thread) : this.#moveAll(moves)
+  }
+
+  #isForHere({ claim, log, place }: Move): boolean {
+    if (claim.handle !== this.#directory.opened) return false
     // A log is locked, and another process may hold that lock.
-    if (
-      move === undefined ||
-      move.log !== undefined ||
-      !this.#thread.isQuick ||
-      !directory.isLocal ||
-      move.claim.handle !== directory.opened
-    ) {
-      return this.#moveAll(moves)
-    }
-    return [finishHere(move.claim.handle, move, this.#thread)]
+    if (log !== undefined) return false
+    // An item that goes back to queue/ may have to wait for the clock of the file system.
+    return place !== Place.queue || !this.#directory.claimsByRename
   }
 
   #moveAll(moves: readonly Move[]): Promise<readonly FinishResult[]> {

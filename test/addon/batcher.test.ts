@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 
 import { Batcher } from '../../src/addon/batcher.js'
+import { CallThread } from '../../src/addon/call-thread.js'
 
 interface Batch {
   readonly entries: readonly number[]
@@ -114,13 +115,37 @@ test.each([true, false])(
   },
 )
 
+test('where all batches suit this thread, they wait for the end of the tick, and for the next turn when this one is over', async () => {
+  const thread = new CallThread({ quick: 10, slow: 20, run: 1, turn: 4 })
+  thread.noteInPool(1, 1)
+  const run = (entries: readonly number[], mayRunHere: boolean): readonly number[] => {
+    thread.beginHere()
+    thread.noteHere(entries.length, 1)
+    batches.push({ entries, mayRunHere, turn })
+    return entries
+  }
+  const batches: { entries: readonly number[]; mayRunHere: boolean; turn: number }[] = []
+  let turn = 0
+  const batcher = new Batcher(run, 4, true, { thread, isForAll: () => true })
+  let isSubmitting = true
+  const during: boolean[] = []
+  await tick()
+  for (let entry = 0; entry < 9; entry++) batcher.submit(entry, () => during.push(isSubmitting), fail)
+  isSubmitting = false
+  for (; turn < 4; turn++) await tick()
+  expect(during).toEqual(Array(9).fill(false))
+  expect(batches.map(({ entries }) => entries)).toEqual([[0, 1, 2, 3], [4, 5, 6, 7], [8]])
+  expect(batches.map(({ mayRunHere }) => mayRunHere)).toEqual([true, true, true])
+  expect(new Set(batches.map((batch) => batch.turn)).size).toBe(3)
+})
+
 test('an entry is lone if it shares no batch, and none is in flight', async () => {
   const lone: boolean[] = []
   let end = (): void => undefined
   const batcher = new Batcher<number, number>(
-    (entries, isLone) => {
-      lone.push(isLone)
-      if (isLone && lone.length === 1) return entries
+    (entries, mayRunHere) => {
+      lone.push(mayRunHere)
+      if (mayRunHere && lone.length === 1) return entries
       return new Promise((resolve) => (end = () => resolve(entries)))
     },
     8,

@@ -67,6 +67,16 @@ test('after a call that took longer than a millisecond, the pool has a fifth of 
   expect(performance.now() - since).toBeGreaterThan(190)
 })
 
+test('a call of a millisecond is slow however many items it has', async () => {
+  const thread = newThread()
+  thread.noteInPool(16, 16)
+  thread.beginHere()
+  sleep()
+  thread.noteHere(100, 1001)
+  await turn()
+  expect(thread.isQuick).toBe(false)
+})
+
 // Elsewhere, the kernel counts the sleeps of the process alone.
 onLinux('a call that was slow because this process was preempted ends no run', async () => {
   const thread = newThread()

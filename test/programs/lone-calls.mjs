@@ -1,4 +1,4 @@
-// Counts the calls for one item that block this thread, and says them: { root, kind }.
+// Counts the calls for a few items that block this thread, and says them: { root, kind, claims? }.
 import { performance } from 'node:perf_hooks'
 
 import { Queue } from '../../dist/index.js'
@@ -8,11 +8,11 @@ const CALLS = ['enqueueSync', 'finishSync', 'claimSync']
 const SLOW = 'enqueue.link=delay:5;finish.rename=delay:5;claim.lock=delay:5'
 const SLOW_MS = 5
 
-/** For each function: how often this thread has called it, and how often that took long. */
+/** For each function: how often this thread has called it, how often that took long, and the items of its largest call. */
 let counts = {}
 
 function restart() {
-  counts = Object.fromEntries(CALLS.map((name) => [name, { here: 0, blocked: 0 }]))
+  counts = Object.fromEntries(CALLS.map((name) => [name, { here: 0, blocked: 0, most: 0 }]))
 }
 
 for (const name of CALLS) {
@@ -21,6 +21,7 @@ for (const name of CALLS) {
     const begun = performance.now()
     const answer = call(...args)
     counts[name].here++
+    if (name === 'finishSync') counts[name].most = Math.max(counts[name].most, args[2])
     if (performance.now() - begun >= SLOW_MS) counts[name].blocked++
     return answer
   }
@@ -51,7 +52,28 @@ async function warm(queue) {
   }
 }
 
+/** Finishes up to 16 items at a time. */
+async function drainTogether(queue, finish, items = 300) {
+  await queue.enqueueMany(Array.from({ length: items }, () => ({ data: 'x' })))
+  let finishing = []
+  for await (const item of queue.scan()) {
+    finishing.push(finish(item))
+    if (finishing.length === 16) await Promise.all(finishing.splice(0))
+  }
+  await Promise.all(finishing)
+}
+
 const KINDS = {
+  async together(queue) {
+    await drainTogether(queue, (item) => item.done())
+  },
+  async 'together, slow'(queue) {
+    addon.setFaults(SLOW)
+    await drainTogether(queue, (item) => item.done(), 60)
+  },
+  async 'together, back'(queue) {
+    await drainTogether(queue, (item) => item.release())
+  },
   async quick(queue) {
     await warm(queue)
   },
@@ -77,8 +99,9 @@ const KINDS = {
 }
 
 restart()
-const queue = await Queue.install('q', { root: job.root, durability: 'none', allowNetwork: true })
-await KINDS[job.kind](queue)
+const { root, kind, claims = 'lock' } = job
+const queue = await Queue.install('q', { root, durability: 'none', allowNetwork: true, claims })
+await KINDS[kind](queue)
 say({ counts })
 addon.setFaults('')
 await queue.close()
