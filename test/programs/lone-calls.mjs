@@ -55,7 +55,7 @@ async function warm(queue) {
 /** Finishes up to 16 items at a time. */
 async function drainTogether(queue, finish, items = 300) {
   await queue.enqueueMany(Array.from({ length: items }, () => ({ data: 'x' })))
-  let finishing = []
+  const finishing = []
   for await (const item of queue.scan()) {
     finishing.push(finish(item))
     if (finishing.length === 16) await Promise.all(finishing.splice(0))
