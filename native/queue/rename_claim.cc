@@ -85,10 +85,9 @@ bool RenameClaimer::Look(const Listing::Entry& entry, bool* skip) {
 
 bool RenameClaimer::MayRead(const Listing::Entry& entry, const struct stat& named) const {
   using Reach = platform::FileSystem::Reach;
-  const uid_t user = ::geteuid();
   // A server may refuse root.
-  if (user == 0 && directory_.file_system().reach == Reach::kLocal) return true;
-  if (user == named.st_uid && (named.st_mode & S_IRUSR) != 0) return true;
+  if (user_ == 0 && directory_.file_system().reach == Reach::kLocal) return true;
+  if (user_ == named.st_uid && (named.st_mode & S_IRUSR) != 0) return true;
   const int queue = directory_.fd(Place::kQueue);
   return FSQ_CALL("claim.access", ::faccessat(queue, entry.name, R_OK, AT_EACCESS)) == 0 || errno != EACCES;
 }

@@ -3,6 +3,9 @@
 // this machine.
 #pragma once
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <string>
 
 #include "queue/claimer.h"
@@ -36,6 +39,8 @@ class RenameClaimer : public Claimer {
   Found Examine(Attempt& attempt);
   void GiveBack(Attempt& attempt);
   Found FailMine(const char* syscall, Attempt& attempt);
+
+  const uid_t user_ = ::geteuid();
 };
 
 }  // namespace fsq

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 export const FOLDER = `${REPOSITORY}build/nfs-lab`
-export const LEASE_S = 20
+export const LEASE_S = 30
 const NETWORK_OF = { a: 1, b: 2 }
 export const EXPORT = '/srv/disk/export'
 

@@ -15,7 +15,7 @@ import { Prefetch } from './prefetch.js'
 export interface ScanOptions {
   /**
    * How many items the loop holds at a time, including the one that it hands out: so many locks. 1 holds only the item that is
-   * handed out. Default: 1 at first, and up to 32 while the items are used up within milliseconds.
+   * handed out. Default: 1 at first, and up to 32 while the items are used up within milliseconds; up to 64 where claims are renames.
    */
   readonly prefetch?: number | undefined
   /**
@@ -90,7 +90,7 @@ export function loopOptions(context: ItemContext, options: ScanOptions, forever:
       ttl: limit('ttl', ttl, settings.ttl),
     },
     context: onReport === undefined ? context : { ...context, reporter: reporter.forScan(onReport) },
-    prefetch: new Prefetch(prefetch),
+    prefetch: new Prefetch(prefetch, () => context.directory.claimsByRename),
     relaxed: checkOrder(order) === 'relaxed',
     waits: forever || wait,
     signal,

@@ -66,6 +66,19 @@ describe('a scan', () => {
     expect(await drain(queue)).toEqual(ids.slice(1))
   })
 
+  test('without being asked, claims one at first and more than 32 later, but no more than 64', async () => {
+    const queue = await installRename(bed)
+    plantNumbered(queue, 300)
+    const held: number[] = []
+    for await (const item of queue.scan()) {
+      held.push(claimedNames(queue).length)
+      await item.done()
+    }
+    expect(held[0]).toBe(1)
+    expect(Math.max(...held)).toBeGreaterThan(32)
+    expect(Math.max(...held)).toBeLessThanOrEqual(64)
+  })
+
   test('gives the items that it has claimed ahead to others after 100 ms', async () => {
     const queue = await installRename(bed)
     const ids = plantNumbered(queue, 5)
