@@ -8,11 +8,12 @@ import { fileURLToPath } from 'node:url'
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 export const FOLDER = `${REPOSITORY}build/nfs-lab`
-export const LEASE_S = 30
+/** Short, so that the trials are. */
+export const LEASE_S = 20
 const NETWORK_OF = { a: 1, b: 2 }
 export const EXPORT = '/srv/disk/export'
 
-const SERVE = `
+const serving = (leaseS, graceS) => `
   set -e
   mkdir -p /srv/disk /run/rpcbind && mount /dev/vda /srv/disk
   mkdir -p ${EXPORT} /srv/disk/nfs/nfsdcld && chmod 777 ${EXPORT}
@@ -24,7 +25,7 @@ const SERVE = `
   rpcbind && nfsdcld
   exportfs -o rw,sync,no_subtree_check,no_root_squash,fsid=0 '*:${EXPORT}'
   rpc.mountd
-  rpc.nfsd -L ${LEASE_S} -G ${LEASE_S} 4`
+  rpc.nfsd -L ${leaseS} -G ${graceS} 4`
 
 function optionsOf(name) {
   const share = (
@@ -106,16 +107,16 @@ class Machine {
     this.#process.stdin.write(`${command}\n`)
   }
 
-  async serve() {
+  async serve(leaseS = LEASE_S, graceS = leaseS) {
     await this.up()
-    await this.sh(SERVE)
+    await this.sh(serving(leaseS, graceS))
   }
 
   /** As by the button: nothing is written out. */
-  async reset() {
+  async reset(leaseS, graceS) {
     this.#wait()
     this.monitor('system_reset')
-    await this.serve()
+    await this.serve(leaseS, graceS)
   }
 
   /** Mounts the export, by default with vers=4.2 and no other option. */
@@ -132,6 +133,13 @@ class Machine {
 
 const linkPath = (client) => `${FOLDER}/link-${client}`
 
+/** Mounts the export on both clients, and waits until the server grants locks: one that has just started has its grace time first. */
+export async function mountBoth(a, b) {
+  for (const client of [a, b]) await client.mount()
+  for (const client of [a, b]) await client.sh('flock /q/.grace true')
+  await a.sh('rm /q/.grace')
+}
+
 /** Boots the three machines, and mounts the empty export on both clients. */
 export async function boot() {
   for (const client of ['a', 'b']) fs.rmSync(linkPath(client), { force: true })
@@ -141,9 +149,6 @@ export async function boot() {
   const [a, b] = [new Machine('a'), new Machine('b')]
   await Promise.all([server.serve(), a.up(), b.up()])
   await server.sh(`rm -rf ${EXPORT}/*`)
-  for (const client of [a, b]) await client.mount()
-  // A server that has just started grants no lock until the clients of its former life have had time to take theirs back.
-  for (const client of [a, b]) await client.sh('flock /q/.grace true')
-  await a.sh('rm /q/.grace')
+  await mountBoth(a, b)
   return { server, a, b, end: () => [server, a, b].forEach((machine) => machine.end()) }
 }
