@@ -102,3 +102,17 @@ test('a run that follows tells of such an error once, also when it comes after a
   expect(stderr.match(/takes nothing/g)).toHaveLength(2)
   await queue.close()
 })
+
+test.each(['SIGTERM', 'SIGINT'] as const)(
+  'with --once, %s before all has arrived: the run ends with 111, and says so',
+  async (signal) => {
+    const { command, queue } = await push(`http://${await listen(status(503))}`, '--once')
+    await until('it is told', () => command.stderr.includes('503'))
+    expect(await command.kill(signal)).toMatchObject({
+      code: 111,
+      stderr: expect.stringContaining(`${signal} has ended this run before all items had arrived`),
+    })
+    expect(await queue.counts()).toMatchObject({ waiting: 3, done: 0, failed: 0 })
+    await queue.close()
+  },
+)

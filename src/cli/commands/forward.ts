@@ -137,7 +137,7 @@ export async function forwardAll(
   sink.put = outages.watching(sink)
   speak(forwarder, handOver, outages, given.has('verbose'))
   forwarder.resume()
-  await handOver.run(
+  const signal = await handOver.run(
     {
       numbers: () => forwarder.numbers,
       count: () => forwarder.numbers.forwarded,
@@ -145,7 +145,9 @@ export async function forwardAll(
     },
     isDraining ? Promise.race([forwarder.idle(), isHopeless]) : undefined,
   )
-  return isDraining && handOver.hasFailed ? FAILURE : SUCCESS
+  if (!isDraining) return SUCCESS
+  if (signal !== undefined) handOver.tell(`${signal} has ended this run before all items had arrived`)
+  return handOver.hasFailed ? FAILURE : SUCCESS
 }
 
 async function printStream(given: Arguments, queue: string): Promise<number> {
