@@ -284,3 +284,18 @@ test('the query of a URL is sent', async () => {
   server.close()
   expect(seen).toEqual(['/', '/q/n', '/?a=b', '/q/n?a=b', '/x/?a=b', '/x/q/n?a=b'])
 })
+
+test('a receiver does not look at the query of a URL, which a proxy before it may want', async () => {
+  const served = await serve()
+  await using queue = await Queue.install('q', { root: makeDirectory({ quick: true }) })
+  await queue.enqueue('text')
+  await queue.enqueue(Buffer.from([0xff]))
+  for (const place of ['?a=b', '/RPC2?a=/b?c'])
+    for await (const item of queue.scan()) {
+      await pushItem(item, `${served.url}${place}`, { queue: 'q' })
+      item.release()
+    }
+  expect(Object.values(filesIn(served.queue, 'queue'))).toEqual(['text', '\xff'])
+  expect(await exchange(served.port, 'POST /other?a=/ HTTP/1.1\r\nHost: x\r\n\r\n')).toContain('404')
+  await served.close()
+})
