@@ -63,8 +63,10 @@ test.each([
   ['a path that is wrong', 'http', status(404), '404'],
   ['a redirection', 'http', status(301), '301'],
   ['another service', 'http', noSuchMethod, 'Method not found'],
-  ['https:// of a server without TLS', 'https', status(200), 'SSL'],
-] as const)(
+  ['a page that takes all', 'http', status(200), 'no JSON'],
+  ['a service without HTTP', 'http', (request) => request.socket.end('SSH-2.0-x\r\n'), 'no HTTP'],
+  ['https:// of a server without TLS', 'https', status(200), 'no TLS: use http://'],
+] satisfies readonly [string, string, http.RequestListener, string][])(
   'with --once, %s: the run ends with 111, and the items wait',
   async (_, scheme, handler, says) => {
     const { command, queue } = await push(`${scheme}://${await listen(handler)}/`, '--once')
@@ -72,7 +74,7 @@ test.each([
     expect(ended).toMatchObject({ code: 111, signal: null })
     const { stderr } = ended as Ended
     expect(stderr).toContain(says)
-    expect(stderr).toContain('this run ends')
+    expect(stderr).toMatch(/^fsq push: .*this run ends\n$/)
     expect(await queue.counts()).toMatchObject({ waiting: 3, done: 0, failed: 0 })
     await queue.close()
   },

@@ -200,13 +200,13 @@ test('an answer that trickles is given up in time', async () => {
   server.closeAllConnections()
 })
 
-test('a connection that is closed without an answer: the error names https://, as a receiver with TLS closes it so', async () => {
+test('a connection that is closed without an answer may be that of a receiver that was killed: nothing is said of TLS', async () => {
   const { url, server } = await listen((request) => void request.destroy())
   const client = new Client(`http://${url}`, {})
   const asked = client.request({ method: 'POST', type: 'x', body: Buffer.from('') })
   await expect(asked).rejects.toMatchObject({
     reason: 'other',
-    message: expect.stringContaining('needs https://'),
+    message: expect.not.stringContaining('TLS'),
   })
   client.close()
   server.close()
