@@ -118,3 +118,21 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
     await queue.close()
   },
 )
+
+test('credentials that are refused are told of at the start, also while nothing waits', async () => {
+  const url = `http://${await listen(status(401))}`
+  const root = makeDirectory({ quick: true })
+  await (await Queue.install('q', { root })).close()
+  const start = (...options: readonly string[]): Fsq => {
+    const command = new Fsq(root, ['push', '--follow', ...options, url, 'q', 'q'])
+    commands.push(command)
+    return command
+  }
+  const following = start()
+  expect(await inTime(start('--once').ended)).toMatchObject({
+    code: 111,
+    stderr: expect.stringContaining('refuses the credentials (401). No time mends that'),
+  })
+  await until('it is told', () => following.stderr.includes('refuses the credentials (401). Trying again'))
+  expect(await following.kill('SIGTERM')).toMatchObject({ code: 0 })
+})
