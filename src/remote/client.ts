@@ -11,9 +11,10 @@ import { Readable } from 'node:stream'
 import { type SecureContextOptions, connect as connectByTls, createSecureContext } from 'node:tls'
 import { gunzipSync } from 'node:zlib'
 
-import { FsqError, PushError, SettingError } from '../index.js'
+import { PushError, SettingError } from '../index.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 import { MOST_SOCKET_PATH } from '../socket-path.js'
+import { certificateError } from './certificates.js'
 import { checkKeys, checkText, number } from './options.js'
 import type { RemoteOptions } from './types.js'
 
@@ -280,11 +281,7 @@ function checkTls(given: SecureContextOptions): void {
   try {
     createSecureContext(given)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new FsqError(`The certificates or the key for TLS cannot be used: ${reason}`, {
-      cause: error,
-      advice: 'Give files in PEM, and the key that belongs to the certificate',
-    })
+    throw certificateError(error)
   }
 }
 
