@@ -35,6 +35,9 @@ export const PUSH_OPTIONS: OptionTable = {
   trigger: {},
 }
 
+/** A sink that knows from the start if no time mends that it stores nothing, as with credentials that are refused. */
+export type EngineSink = Sink & { readonly lastingError?: Error | undefined }
+
 /** Where items are pushed. */
 export interface PushPlace {
   readonly url: string
@@ -75,7 +78,7 @@ export async function pushTarget(
   given: Arguments,
   { url, queue }: PushPlace,
   settings: Settings,
-): Promise<Sink> {
+): Promise<EngineSink> {
   const { pushSink } = await import('../remote.js')
   const name = given.text('name')
   return pushSink({
@@ -101,7 +104,7 @@ export function checkNatsUrl(given: Arguments, option: string): string {
 }
 
 /** A sink that puts items into a stream. */
-export async function natsTarget(given: Arguments, queue: string, handOver: HandOver): Promise<Sink> {
+export async function natsTarget(given: Arguments, queue: string, handOver: HandOver): Promise<EngineSink> {
   const { natsSink } = await import('../nats.js')
   const objectBucket = given.text('object-bucket')
   const name = given.text('name')

@@ -37,8 +37,8 @@ export interface HandOverOptions {
 export class HandOver {
   readonly #options: HandOverOptions
   readonly #progress: Progress
-  readonly #stop: Promise<void>
-  #end: () => void = () => undefined
+  readonly #stop: Promise<NodeJS.Signals>
+  #end: (signal: NodeJS.Signals) => void = () => undefined
   #hasFailed = false
 
   constructor(options: HandOverOptions) {
@@ -69,8 +69,9 @@ export class HandOver {
    * Shows numbers until a signal comes or all is done, and closes.
    *
    * @param done - Resolves when nothing is left to do. Default: never.
+   * @returns The signal; `undefined`: all is done.
    */
-  async run({ numbers, count, close }: Running, done?: Promise<unknown>): Promise<void> {
+  async run({ numbers, count, close }: Running, done?: Promise<void>): Promise<NodeJS.Signals | undefined> {
     const { interval } = this.#options
     const print = (): void => write(`${JSON.stringify({ ...numbers(), ...connection })}\n`)
     let connection: object = {}
@@ -87,8 +88,10 @@ export class HandOver {
           }
         }, interval),
       )
+    let signal: NodeJS.Signals | undefined
     try {
-      await Promise.race([this.#stop, broken, ...(done === undefined ? [] : [done])])
+      const ends = done === undefined ? [] : [done.then(() => undefined)]
+      signal = await Promise.race([this.#stop, broken, ...ends])
     } finally {
       for (const timer of timers) clearInterval(timer)
       this.#progress.clear()
@@ -98,6 +101,7 @@ export class HandOver {
       for (const signal of SIGNALS) process.off(signal, this.#end)
     }
     if (interval !== undefined) print()
+    return signal
   }
 }
 

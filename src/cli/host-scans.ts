@@ -33,6 +33,8 @@ export class HostScans {
   /** The hosts that are down, of which a message has told. */
   readonly #isDown = new Set<string>()
   readonly #skipped = new Set<string>()
+  /** What was told last of the hosts that cannot be scanned: each look finds it again. */
+  readonly #told = new Map<string, string>()
 
   /** @param names - The hosts that the command line names. Default: all there are. */
   constructor(
@@ -81,9 +83,18 @@ export class HostScans {
 
   #begin(host: Layout): void {
     const { name } = host
-    if (this.#running.has(name)) return
-    // A host that was named on the command line is to be scanned: its scan tells that it is down.
-    if (this.#names === undefined && this.#isHostDown(host)) return
+    if (this.#running.has(name)) {
+      // It has lived since the last look.
+      this.#told.delete(name)
+      return
+    }
+    try {
+      // A host that was named on the command line is to be scanned: its scan tells that it is down.
+      if (this.#names === undefined && this.#isHostDown(host)) return
+    } catch (error) {
+      this.#tell(host, explain(error))
+      return
+    }
     const openQueue = (onReport: ReportListener): Queue =>
       new Queue(this.#queue.name, { ...this.#overrides, onReport }).host(name)
     const scanner = new Scanner(openQueue, { ...this.#options, host: name }, this.#share)
@@ -107,7 +118,12 @@ export class HostScans {
   }
 
   #isQueueDown(): boolean {
-    return isDownSync(this.#queue)
+    try {
+      return isDownSync(this.#queue)
+    } catch {
+      // The next look tells of a queue that cannot be looked at.
+      return false
+    }
   }
 
   #onError(host: Layout, error: unknown): void {
@@ -121,7 +137,14 @@ export class HostScans {
     if (error instanceof QueueMissingError && isOfHost && this.#options.isFollowing) return
     // The scans of the other hosts go on, unless there is nothing that they could do.
     if (error instanceof QueueDownError) stop.fail(explain(error))
-    else stop.tell(explain(error))
+    else this.#tell(host, explain(error))
+  }
+
+  /** Says, once, that a host cannot be scanned. */
+  #tell({ name }: Layout, message: string): void {
+    if (this.#told.get(name) === message) return
+    this.#told.set(name, message)
+    this.#share.stop.tell(message)
   }
 
   #saySkipped(file: string): void {

@@ -73,14 +73,7 @@ export function checkNatsOptions(
   options: NatsOptions,
   own: readonly string[],
 ): CheckedNatsOptions {
-  if (typeof options !== 'object' || (options as unknown) === null)
-    throw new SettingError('options', options, `an object with options of ${call}`)
-  const known: readonly string[] = [...own, ...NATS_OPTIONS]
-  for (const key of Object.keys(options)) {
-    if (known.includes(key)) continue
-    const message = `${call} has no option ${inspect(key)}. It has ${known.join(', ')}`
-    throw new SettingError(key, undefined, 'an existing option', undefined, message)
-  }
+  checkOptions(call, options, [...own, ...NATS_OPTIONS])
   const { servers, creds, connection = {}, domain, timeout = 5000, onWarning } = options
   checkText('creds', creds)
   checkText('domain', domain)
@@ -96,6 +89,21 @@ export function checkNatsOptions(
     domain,
     timeout,
     onWarning,
+  }
+}
+
+/**
+ * Checks that options are an object, and that the call has each of them.
+ *
+ * @throws `SettingError`
+ */
+export function checkOptions(call: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null)
+    throw new SettingError('options', options, `an object with options of ${call}`)
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue
+    const message = `${call} has no option ${inspect(key)}. It has ${known.join(', ')}`
+    throw new SettingError(key, undefined, 'an existing option', undefined, message)
   }
 }
 
@@ -200,8 +208,8 @@ function withoutPasswords(urls: readonly string[]): ConnectionOptions {
     const at = rest.lastIndexOf('@')
     if (at < 0) return rest
     const [user, pass] = splitAt(rest.slice(0, at), ':')
-    if (pass === '') found.token = decodeURIComponent(user)
-    else Object.assign(found, { user: decodeURIComponent(user), pass: decodeURIComponent(pass) })
+    if (pass === '') found.token = percentDecoded(user)
+    else Object.assign(found, { user: percentDecoded(user), pass: percentDecoded(pass) })
     return rest.slice(at + 1)
   })
   return { ...found, servers }
@@ -210,4 +218,15 @@ function withoutPasswords(urls: readonly string[]): ConnectionOptions {
 function splitAt(text: string, separator: string): [string, string] {
   const at = text.indexOf(separator)
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)]
+}
+
+/** A part of a URL. What is no percent-encoded UTF-8 stands for itself: an error would keep the sink away for ever. */
+function percentDecoded(text: string): string {
+  return text.replace(/(?:%[0-9A-Fa-f]{2})+/g, (coded) => {
+    try {
+      return decodeURIComponent(coded)
+    } catch {
+      return coded
+    }
+  })
 }

@@ -17,6 +17,7 @@ import {
   MESSAGE_TOO_LARGE,
   WRONG_LAST_SEQUENCE,
   apiError,
+  awayError,
   isError,
   isLasting,
   natsError,
@@ -124,6 +125,8 @@ export class NatsSink implements Sink {
   #remembers: number | undefined
   /** The check in flight. */
   #checking: Promise<Checked> | undefined
+  /** Why the last check has failed. */
+  #problem: NatsError | undefined
 
   /** @internal */
   constructor(options: NatsSinkOptions) {
@@ -156,6 +159,13 @@ export class NatsSink implements Sink {
   /** Whether there is a connection to a server. */
   get connected(): boolean {
     return this.#connection.session !== undefined
+  }
+
+  /** @internal Why nothing is stored until a user changes something. */
+  get lastingError(): Error | undefined {
+    const { session, lastError } = this.#connection
+    const error = session === undefined ? awayError(lastError) : this.#problem
+    return isLasting(error) ? error : undefined
   }
 
   /** Begins to connect, and waits a moment for the first success. Called by `forward()`. */
@@ -228,6 +238,7 @@ export class NatsSink implements Sink {
       const error = natsError(thrown, `Reading the configuration of the stream ${this.#stream}`)
       // What was true before must not be taken for true after a stream has been replaced.
       this.#checked = undefined
+      this.#problem = error
       if (this.#given === undefined || error.reason !== 'denied') throw error
       this.#checked = { remembers: this.#given, maxMessageSize: Infinity, subjects: undefined }
       this.#connection.warn({
@@ -235,6 +246,7 @@ export class NatsSink implements Sink {
         message: `The credentials do not allow to read the configuration of the stream ${this.#stream}, so it was not checked`,
       })
     }
+    this.#problem = undefined
     this.#checkedAt = performance.now()
     this.#remembers = this.#checked.remembers
     return this.#checked

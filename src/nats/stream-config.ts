@@ -6,12 +6,16 @@
 import type { ConsumerConfig, StreamConfig } from '@nats-io/jetstream'
 
 import { SettingError } from '../index.js'
-import { checkName, checkPositive } from './options.js'
+import { checkFlag, checkName, checkOptions, checkPositive } from './options.js'
 import type { NatsWarning } from './options.js'
 
 const NANOS = 1_000_000
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
+const STREAM_OPTIONS = ['stream', 'subject', 'strict', 'maxAge', 'window', 'maxBytes', 'replicas']
+const CONSUMER_OPTIONS = ['consumer', 'ackWait', 'maxAckPending']
+/** The most that a server takes. */
+const MOST_REPLICAS = 5
 
 /** Options of {@link streamConfig}. */
 export interface StreamConfigOptions {
@@ -67,9 +71,14 @@ export type ConsumerConfiguration = Pick<
  * ```
  */
 export function streamConfig(options: StreamConfigOptions): StreamConfiguration {
+  checkOptions('streamConfig', options, STREAM_OPTIONS)
   const { stream, subject, strict = false, maxAge = 72 * HOUR, window = HOUR } = options
   const { maxBytes = 10 * 2 ** 30, replicas = 3 } = options
   checkName('stream', stream)
+  checkFlag('strict', strict)
+  checkSubjects(subject, strict)
+  checkCount('maxBytes', maxBytes)
+  checkCount('replicas', replicas, MOST_REPLICAS)
   checkPositive('maxAge', maxAge)
   checkPositive('window', window)
   if (window > maxAge) throw new SettingError('window', window, 'at most maxAge')
@@ -92,6 +101,24 @@ export function streamConfig(options: StreamConfigOptions): StreamConfiguration 
   }
 }
 
+/** @throws `SettingError` */
+function checkSubjects(given: unknown, isStrict: boolean): void {
+  const subjects: readonly unknown[] = [given].flat()
+  const wanted = isStrict ? /^[^\s>]+$/ : /^\S+$/
+  if (subjects.length > 0 && subjects.every((one) => typeof one === 'string' && wanted.test(one))) return
+  throw new SettingError(
+    'subject',
+    given,
+    `a subject without spaces${isStrict ? ' and `>`' : ''}, or an array of such`,
+  )
+}
+
+/** @throws `SettingError` */
+function checkCount(option: string, value: unknown, most = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= most) return
+  throw new SettingError(option, value, `a whole number from 1 to ${most}`)
+}
+
 /** Options of {@link consumerConfig}. */
 export interface ConsumerConfigOptions {
   /** The name of the consumer. */
@@ -112,9 +139,11 @@ export interface ConsumerConfigOptions {
  * @throws `SettingError`
  */
 export function consumerConfig(options: ConsumerConfigOptions): ConsumerConfiguration {
+  checkOptions('consumerConfig', options, CONSUMER_OPTIONS)
   const { consumer, ackWait = 30_000, maxAckPending = 1024 } = options
   checkName('consumer', consumer)
   checkPositive('ackWait', ackWait)
+  checkCount('maxAckPending', maxAckPending)
   return {
     durable_name: consumer,
     ack_policy: 'explicit',

@@ -6,13 +6,15 @@
 import { Buffer } from 'node:buffer'
 import http from 'node:http'
 import https from 'node:https'
+import { isIP } from 'node:net'
 import { Readable } from 'node:stream'
-import { type SecureContextOptions, createSecureContext } from 'node:tls'
+import { type SecureContextOptions, connect as connectByTls, createSecureContext } from 'node:tls'
 import { gunzipSync } from 'node:zlib'
 
-import { FsqError, PushError, SettingError } from '../index.js'
+import { PushError, SettingError } from '../index.js'
 import { clearTimeout, setTimeout } from '../real-timers.js'
 import { MOST_SOCKET_PATH } from '../socket-path.js'
+import { certificateError } from './certificates.js'
 import { checkKeys, checkText, number } from './options.js'
 import type { RemoteOptions } from './types.js'
 
@@ -20,11 +22,16 @@ const MOST_ANSWER = 1024 * 1024
 const CONNECTIONS = 16
 const CONNECT_MS = 10_000
 const ANSWER_MS = 60_000
+const HTTP_PORT = 80
 /** Errors of a connection that was not made. The request was not sent. */
 const AWAY = [
   ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT', 'ETIMEDOUT'],
   ...['EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EMFILE', 'EAGAIN', 'EACCES'],
 ]
+
+/** What Node says of bytes that are not the beginning of an answer. */
+const NO_HTTP = 'HPE_INVALID_CONSTANT'
+const NO_TLS = 'wrong version number'
 
 export const REMOTE_KEYS = ['tls', 'connections', 'connectTimeout', 'answerTimeout'] as const
 
@@ -53,6 +60,9 @@ export class Client {
   readonly #headers: Readonly<Record<string, string>>
   readonly #connectMs: number
   readonly #answerMs: number
+  readonly #closing = new AbortController()
+  /** Whether a server of HTTP has answered. */
+  #hasAnswered = false
 
   /**
    * @param url - `http://`, `https://` or `unix:///PATH`. It may have a user and a password.
@@ -113,7 +123,7 @@ export class Client {
     })
     const watch = this.#watch(request)
     try {
-      return await new Promise<Answer>((resolve, reject) => {
+      const answer = await new Promise<Answer>((resolve, reject) => {
         request.on('error', reject)
         request.on('response', (response) => {
           watch.answerBegins()
@@ -122,10 +132,18 @@ export class Client {
         if (isWhole) request.end(body)
         else send(request, body.chunks, reject)
       })
+      // So do servers of TLS that speak HTTP.
+      if (answer.status === 400) await this.#checkPlain(signal)
+      this.#hasAnswered = true
+      return answer
     } catch (error) {
       request.destroy()
       signal?.throwIfAborted()
-      throw watch.errorOf(error)
+      const known = watch.errorOf(error)
+      if (known.reason !== 'other' || this.#hasAnswered) throw known
+      await this.#checkPlain(signal)
+      if ((error as NodeJS.ErrnoException).code !== NO_HTTP) throw known
+      throw new PushError(`${this.shown}: the server there speaks no HTTP`, 'missing', { cause: error })
     } finally {
       watch.end()
     }
@@ -133,17 +151,45 @@ export class Client {
 
   /** Closes the connections. */
   close(): void {
+    this.#closing.abort()
     this.#agent.destroy()
   }
 
-  /** A receiver with TLS closes a connection without it, and says nothing. */
-  #hint(message: string): string {
-    return message === 'socket hang up' && !this.#secure ? ' (a receiver with TLS needs https://)' : ''
+  /**
+   * A server of TLS closes a connection without it, mostly without a word, as one does that is killed. So this asks it, until it has answered
+   * once.
+   *
+   * @throws {@link PushError} if it is one; the reason of the signal.
+   */
+  async #checkPlain(signal: AbortSignal | undefined): Promise<void> {
+    const { port, socketPath } = this.#place
+    const host = this.#place.host ?? ''
+    const signals = [this.#closing.signal, ...(signal === undefined ? [] : [signal])]
+    const ending = AbortSignal.any(signals)
+    if (this.#secure || this.#hasAnswered || socketPath !== undefined || ending.aborted) return
+    const socket = connectByTls({
+      host,
+      port: Number(port ?? HTTP_PORT),
+      ...(isIP(host) === 0 && { servername: host }),
+      rejectUnauthorized: false,
+    })
+    const end = (): void => void socket.destroy()
+    ending.addEventListener('abort', end)
+    const timer = setTimeout(end, this.#connectMs)
+    const isSecure = await new Promise<boolean>((resolve) => {
+      socket.once('secureConnect', () => resolve(true))
+      socket.on('error', () => undefined).once('close', () => resolve(false))
+    })
+    clearTimeout(timer)
+    ending.removeEventListener('abort', end)
+    end()
+    signal?.throwIfAborted()
+    if (isSecure) throw new PushError(`${this.shown}: the server there wants TLS: use https://`, 'missing')
   }
 
   /** Keeps the time-outs, and knows whether the connection was there. */
   #watch(request: http.ClientRequest): {
-    readonly errorOf: (error: unknown) => Error
+    readonly errorOf: (error: unknown) => PushError
     /** An answer is short, so all of it has to come in time. */
     readonly answerBegins: () => void
     readonly end: () => void
@@ -179,8 +225,10 @@ export class Client {
           return isConnected
             ? new PushError(said('no answer in time'), 'timeout', options)
             : new PushError(said('no connection in time'), 'away', options)
-        if (isConnected) return new PushError(said(`${message}${this.#hint(message)}`), 'other', options)
+        if (isConnected) return new PushError(said(message), 'other', options)
         if (AWAY.includes(code) || code === 'ECONNRESET') return new PushError(said(message), 'away', options)
+        if (message.includes(NO_TLS))
+          return new PushError(said('the server there speaks no TLS: use http://'), 'denied', options)
         return new PushError(said(message), this.#secure ? 'denied' : 'away', options)
       },
     }
@@ -233,11 +281,7 @@ function checkTls(given: SecureContextOptions): void {
   try {
     createSecureContext(given)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new FsqError(`The certificates or the key for TLS cannot be used: ${reason}`, {
-      cause: error,
-      advice: 'Give files in PEM, and the key that belongs to the certificate',
-    })
+    throw certificateError(error)
   }
 }
 

@@ -9,7 +9,7 @@
 import { Buffer } from 'node:buffer'
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 
-import { FsqError } from '../index.js'
+import { FsqError, SettingError } from '../index.js'
 import { Budget } from './budget.js'
 
 const COST = 16_384
@@ -26,8 +26,15 @@ interface Hash {
   readonly hash: Buffer
 }
 
-/** Makes a line of the file of credentials. Keep the file readable for the receiver only. */
+/**
+ * Makes a line of the file of credentials. Keep the file readable for the receiver only.
+ *
+ * @throws `SettingError` if one of both is not a text; `FsqError` for a name that no user can have.
+ */
 export async function credentialLine(user: string, password: string): Promise<string> {
+  if (typeof (user as unknown) !== 'string') throw new SettingError('user', user, 'a text')
+  // An error must not show what was meant as a password.
+  if (typeof (password as unknown) !== 'string') throw new SettingError('password', typeof password, 'a text')
   if (!isUser(user))
     throw new FsqError(
       'The name of a user is empty, begins with # or a blank, or has a colon or a control character',

@@ -36,3 +36,13 @@ export function checkText(option: string, value: unknown): asserts value is stri
   if (typeof value !== 'string' || value === '')
     throw new SettingError(option, value, 'a text that is not empty')
 }
+
+/**
+ * An object of this package, known by one of its properties: programs may have several copies of the package.
+ *
+ * @throws {@link SettingError}
+ */
+export function checkObject(name: string, value: unknown, property: string, wanted: string): void {
+  if (typeof value !== 'object' || value === null || !(property in value))
+    throw new SettingError(name, value, wanted)
+}

@@ -17,7 +17,7 @@ import {
   getConst,
 } from '../index.js'
 import { REMOTE_KEYS } from './client.js'
-import { checkKeys, checkText } from './options.js'
+import { checkKeys, checkObject, checkText } from './options.js'
 import { Sender } from './sender.js'
 import { SINK_KEYS, pushSink } from './sink.js'
 import type { PushOptions, RemoteOptions } from './types.js'
@@ -47,8 +47,7 @@ export async function push<T extends Shape = Untyped>(
   url: string | URL,
   options: PushOptions = {},
 ): Promise<Forwarder> {
-  if ((queue as unknown) === undefined || (queue as unknown) === null)
-    throw new SettingError('queue', queue, 'a Queue')
+  checkObject('queue', queue, 'worked', 'a Queue')
   if (typeof options !== 'object' || (options as unknown) === null)
     throw new SettingError('push', options, 'an object of options')
   const own = Object.fromEntries(
@@ -103,6 +102,7 @@ export async function pushItem(
   url: string | URL,
   options: PushItemOptions,
 ): Promise<PushedItem> {
+  checkObject('item', item, 'rawUntried', 'an item of a scan or a worker')
   checkKeys('pushItem', options, [...REMOTE_KEYS, 'queue', 'trigger', 'ignoreListener', 'signal'])
   const { queue, trigger = false, ignoreListener = false, signal, ...remote } = options
   checkText('queue', queue)

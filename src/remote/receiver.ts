@@ -206,8 +206,10 @@ class RequestHandler {
     if (this.#isClosing) return refuse(request, response, 503, CLOSING)
     if (request.method !== 'POST' && request.method !== 'PUT')
       return refuse(request, response, 501, `Unsupported method ('${request.method ?? ''}')`)
-    const target = targetOf(request.url ?? '')
-    const isKnown = request.method === 'POST' ? PATHS.includes(request.url ?? '') : target !== undefined
+    // A query is for a proxy before this receiver: a sender sends that of its URL with each request.
+    const [place = ''] = (request.url ?? '').split('?', 1)
+    const target = targetOf(place)
+    const isKnown = request.method === 'POST' ? PATHS.includes(place) : target !== undefined
     if (this.#credentials !== undefined && !(await this.#credentials.admits(request.headers.authorization))) {
       response.setHeader('WWW-Authenticate', 'Basic realm="fsq"')
       return refuse(request, response, 401, 'Unauthorized')
@@ -343,8 +345,8 @@ interface PutTarget {
 }
 
 /** The queue and the name in the path of a PUT, each percent-encoded; `undefined`: it has none. */
-function targetOf(url: string): PutTarget | undefined {
-  const [, queue = '', name = ''] = /^(?:\/RPC2)?\/([^/?#]+)\/([^/?#]+)$/.exec(url) ?? []
+function targetOf(place: string): PutTarget | undefined {
+  const [, queue = '', name = ''] = /^(?:\/RPC2)?\/([^/?#]+)\/([^/?#]+)$/.exec(place) ?? []
   if (name === '') return undefined
   try {
     return { queue: decodeURIComponent(queue), name: percentDecoded(name) }

@@ -161,7 +161,9 @@ export class Sender {
     try {
       answer = parsedJson(body)
     } catch {
-      throw this.#error(status === 200 ? 'the answer is no JSON' : `the answer is ${status}`, 'failed')
+      if (status === 200)
+        throw this.#error('there is no receiver at this URL: the answer is no JSON', 'missing')
+      throw this.#error(`the answer is ${status}`, 'failed')
     }
     const { error, result } = isObject(answer) ? answer : {}
     if (isObject(error)) {

@@ -44,6 +44,8 @@ export class PushSink implements Sink {
   /** When the next item may go, by `performance.now()`. */
   #next = 0
   #connected: boolean | undefined
+  /** @internal Why the receiver takes nothing until a user changes something, as it was asked in {@link open}. */
+  lastingError: Error | undefined
 
   /** @internal */
   constructor(options: PushSinkOptions) {
@@ -76,7 +78,9 @@ export class PushSink implements Sink {
     const patience = new Promise<void>((resolve) => setTimeout(resolve, PATIENCE_MS).unref())
     const asked = this.#sender.ask().then(
       () => undefined,
-      () => undefined,
+      (error: unknown) => {
+        if (isLasting(error)) this.lastingError = error
+      },
     )
     await Promise.race([asked, patience])
   }
@@ -109,8 +113,8 @@ export class PushSink implements Sink {
       const { reason } = error
       this.#connected = !['away', 'timeout', 'other'].includes(reason)
       if (reason === 'refused' || reason === 'unable') return { outcome: 'refused', error }
-      const isLasting = reason === 'denied' || reason === 'missing'
-      return { outcome: 'again', error, isUnsent: isLasting || reason === 'away', isLasting }
+      const isHopeless = isLasting(error)
+      return { outcome: 'again', error, isUnsent: isHopeless || reason === 'away', isLasting: isHopeless }
     }
   }
 
@@ -121,6 +125,11 @@ export class PushSink implements Sink {
     this.#next = at + this.#interval
     if (at > now) await new Promise((resolve) => setTimeout(resolve, at - now))
   }
+}
+
+/** Whether an error stays until a user changes something. */
+function isLasting(error: unknown): error is PushError {
+  return error instanceof PushError && (error.reason === 'denied' || error.reason === 'missing')
 }
 
 function nameOf(shown: string, queue: string): string {

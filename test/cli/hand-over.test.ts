@@ -146,14 +146,18 @@ withNats.describe('with a server', () => {
   })
 
   test('with --once, refused credentials end the run with 111', async () => {
-    await bed.sh('fsq enqueue -e q a')
     await using guarded = await NatsServer.start({ config: 'authorization { user: u, password: p }' })
     const url = guarded.url.replace('//', '//u:wrong@')
-    const { code, stderr } = await bed.sh(`fsq forward q --once --to ${url} --stream S`)
-    expect({ code, stderr }).toEqual({
-      code: 111,
-      stderr: expect.stringContaining('Authorization Violation'),
-    })
+    // Also while nothing waits.
+    for (const before of ['true', 'fsq enqueue -e q a']) {
+      const { code, stderr } = await bed.sh(`${before}; fsq forward q --once --to ${url} --stream S`)
+      expect({ code, stderr }).toEqual({
+        code: 111,
+        stderr: expect.stringContaining('Authorization Violation'),
+      })
+    }
+    const missing = await bed.sh(`fsq install e; fsq forward e --once --to ${server.url} --stream NONE`)
+    expect(missing).toMatchObject({ code: 111, stderr: expect.stringContaining('stream not found') })
   })
 
   test('a second receiver of the source is refused', async () => {

@@ -50,9 +50,10 @@ suite('with a server', () => {
   })
 
   test('takes the server, its user and its password from NATS_URL', async () => {
-    const admin = { user: 'a b', pass: 'p@:/' }
-    await startServer({ config: 'authorization { user: "a b", password: "p@:/" }', admin })
-    process.env['NATS_URL'] = `nats://127.0.0.1:1, nats://a%20b:p%40%3A%2F@127.0.0.1:${server.port}`
+    const admin = { user: 'a b', pass: 'p@:/100%' }
+    await startServer({ config: 'authorization { user: "a b", password: "p@:/100%" }', admin })
+    // The last `%` is not encoded.
+    process.env['NATS_URL'] = `nats://127.0.0.1:1, nats://a%20b:p%40%3A%2F100%@127.0.0.1:${server.port}`
     expect(await put(await openSink({}))).toEqual({ outcome: 'stored' })
   })
 

@@ -63,6 +63,15 @@ test.each<[string, () => unknown]>([
     () => streamConfig({ stream: 'S', subject: 's', maxAge: 1000, window: 2000 }),
   ],
   ['a name with a dot', () => consumerConfig({ consumer: 'a.b' })],
+  ['no options of a stream', () => streamConfig(undefined as never)],
+  ['no options of a consumer', () => consumerConfig(null as never)],
+  ['an option that there is not', () => streamConfig({ stream: 'S', subject: 's', maxage: 1 } as never)],
+  ['a stream without a subject', () => streamConfig({ stream: 'S' } as never)],
+  ['no subject of several', () => streamConfig({ stream: 'S', subject: [] })],
+  ['a subject that takes no ids', () => streamConfig({ stream: 'S', subject: 'a.>', strict: true })],
+  ['too many replicas', () => streamConfig({ stream: 'S', subject: 's', replicas: 6 })],
+  ['bytes that are no number', () => streamConfig({ stream: 'S', subject: 's', maxBytes: '1' as never })],
+  ['messages that are none', () => consumerConfig({ consumer: 'C', maxAckPending: 0 })],
 ])('refuses %s', (_, make) => {
   expect(make).toThrow(expect.objectContaining({ code: 'ERR_FSQ_SETTING' }))
 })

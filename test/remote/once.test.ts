@@ -63,8 +63,10 @@ test.each([
   ['a path that is wrong', 'http', status(404), '404'],
   ['a redirection', 'http', status(301), '301'],
   ['another service', 'http', noSuchMethod, 'Method not found'],
-  ['https:// of a server without TLS', 'https', status(200), 'SSL'],
-] as const)(
+  ['a page that takes all', 'http', status(200), 'no JSON'],
+  ['a service without HTTP', 'http', (request) => request.socket.end('SSH-2.0-x\r\n'), 'no HTTP'],
+  ['https:// of a server without TLS', 'https', status(200), 'no TLS: use http://'],
+] satisfies readonly [string, string, http.RequestListener, string][])(
   'with --once, %s: the run ends with 111, and the items wait',
   async (_, scheme, handler, says) => {
     const { command, queue } = await push(`${scheme}://${await listen(handler)}/`, '--once')
@@ -72,7 +74,7 @@ test.each([
     expect(ended).toMatchObject({ code: 111, signal: null })
     const { stderr } = ended as Ended
     expect(stderr).toContain(says)
-    expect(stderr).toContain('this run ends')
+    expect(stderr).toMatch(/^fsq push: .*this run ends\n$/)
     expect(await queue.counts()).toMatchObject({ waiting: 3, done: 0, failed: 0 })
     await queue.close()
   },
@@ -101,4 +103,36 @@ test('a run that follows tells of such an error once, also when it comes after a
   expect(exit).toBe(0)
   expect(stderr.match(/takes nothing/g)).toHaveLength(2)
   await queue.close()
+})
+
+test.each(['SIGTERM', 'SIGINT'] as const)(
+  'with --once, %s before all has arrived: the run ends with 111, and says so',
+  async (signal) => {
+    const { command, queue } = await push(`http://${await listen(status(503))}`, '--once')
+    await until('it is told', () => command.stderr.includes('503'))
+    expect(await command.kill(signal)).toMatchObject({
+      code: 111,
+      stderr: expect.stringContaining(`${signal} has ended this run before all items had arrived`),
+    })
+    expect(await queue.counts()).toMatchObject({ waiting: 3, done: 0, failed: 0 })
+    await queue.close()
+  },
+)
+
+test('credentials that are refused are told of at the start, also while nothing waits', async () => {
+  const url = `http://${await listen(status(401))}`
+  const root = makeDirectory({ quick: true })
+  await (await Queue.install('q', { root })).close()
+  const start = (...options: readonly string[]): Fsq => {
+    const command = new Fsq(root, ['push', '--follow', ...options, url, 'q', 'q'])
+    commands.push(command)
+    return command
+  }
+  const following = start()
+  expect(await inTime(start('--once').ended)).toMatchObject({
+    code: 111,
+    stderr: expect.stringContaining('refuses the credentials (401). No time mends that'),
+  })
+  await until('it is told', () => following.stderr.includes('refuses the credentials (401). Trying again'))
+  expect(await following.kill('SIGTERM')).toMatchObject({ code: 0 })
 })

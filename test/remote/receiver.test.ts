@@ -7,7 +7,7 @@ import path from 'node:path'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Queue, QueueNameError, SettingError } from '../../src/index.js'
-import { credentialLine, pushItem, receiver } from '../../src/remote.js'
+import { credentialLine, push, pushItem, receiver } from '../../src/remote.js'
 
 import { makeDirectory } from '../support/child.js'
 import { I, type Served, exchange, filesIn, serve } from './server.js'
@@ -282,4 +282,16 @@ test('options are checked', () => {
   expect(() => receiver({ queues: [], credentials: 3 } as never)).toThrow(SettingError)
   expect(() => receiver({ queues: [], onError: 3 } as never)).toThrow(SettingError)
   expect(() => receiver({ queues: ['../x'] })).toThrow(QueueNameError)
+})
+
+test.each<[string, () => Promise<unknown>, RegExp]>([
+  ['no item', async () => pushItem(null as never, 'http://127.0.0.1:1', { queue: 'q' }), /^item is null/],
+  ['an id as an item', async () => pushItem(I as never, 'http://127.0.0.1:1', { queue: 'q' }), /^item is/],
+  ['a name as a queue', async () => push('q' as never, 'http://127.0.0.1:1'), /^queue is 'q'/],
+  ['no user', async () => credentialLine(undefined as never, 'p'), /^user is undefined/],
+  ['no password', async () => credentialLine('edge', undefined as never), /^password is 'undefined'/],
+])('an argument that is missing, or of another type, is a SettingError: %s', async (_, call, message) => {
+  const error: unknown = await call().catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(SettingError)
+  expect(error).toMatchObject({ message: expect.stringMatching(message) })
 })

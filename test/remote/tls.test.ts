@@ -118,8 +118,11 @@ given(hasOpenssl).test(
       // The sender has no certificate, or one of theirs.
       await expect(pushed(url, { ca })).rejects.toThrow()
       await expect(pushed(url, { ...pair('stranger'), ca })).rejects.toThrow()
-      // No TLS at all.
-      await expect(pushed(daemon.url, {})).rejects.toThrow()
+      // No TLS at all: no time mends that.
+      await expect(pushed(daemon.url, {})).rejects.toMatchObject({
+        reason: 'missing',
+        message: expect.stringContaining('use https://'),
+      })
       expect(filesIn(to, 'queue')).toEqual({})
       await pushed(url, { ...pair('sender'), ca })
       expect(filesIn(to, 'queue')).toEqual({ [item.id]: 'text' })

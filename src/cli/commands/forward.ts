@@ -136,8 +136,9 @@ export async function forwardAll(
   const outages = new Outages(handOver, isDraining ? giveUp : undefined)
   sink.put = outages.watching(sink)
   speak(forwarder, handOver, outages, given.has('verbose'))
+  if (sink.lastingError !== undefined) outages.onLasting(sink.lastingError)
   forwarder.resume()
-  await handOver.run(
+  const signal = await handOver.run(
     {
       numbers: () => forwarder.numbers,
       count: () => forwarder.numbers.forwarded,
@@ -145,7 +146,9 @@ export async function forwardAll(
     },
     isDraining ? Promise.race([forwarder.idle(), isHopeless]) : undefined,
   )
-  return isDraining && handOver.hasFailed ? FAILURE : SUCCESS
+  if (!isDraining) return SUCCESS
+  if (signal !== undefined) handOver.tell(`${signal} has ended this run before all items had arrived`)
+  return handOver.hasFailed ? FAILURE : SUCCESS
 }
 
 async function printStream(given: Arguments, queue: string): Promise<number> {
@@ -180,9 +183,19 @@ class Outages {
     return async (items, options) => {
       const outcomes = await put(items, options)
       const lasting = outcomes.find((one) => one.outcome === 'again' && one.isLasting === true)
-      if (lasting?.outcome === 'again') this.#onLasting(lasting.error)
+      if (lasting?.outcome === 'again') this.onLasting(lasting.error)
       return outcomes
     }
+  }
+
+  /** The target stores nothing until a user changes something. */
+  onLasting(error: Error): void {
+    if (error.message === this.#lasting?.message) return
+    this.#lasting = error
+    const text = `the target takes nothing: ${reasonOf(error)}`
+    if (this.#giveUp === undefined) this.#handOver.note(`${text}. Trying again`)
+    else this.#handOver.tell(`${text}. No time mends that, so this run ends`)
+    this.#giveUp?.()
   }
 
   begun({ error, by }: ForwarderEvents['away'][0]): void {
@@ -196,15 +209,6 @@ class Outages {
     this.#lasting = undefined
     const what = this.#isOfQueue ? 'items are forwarded' : 'the target takes items'
     this.#handOver.note(`${what} again, after ${ageText(ms / 1000)}`)
-  }
-
-  #onLasting(error: Error): void {
-    if (error.message === this.#lasting?.message) return
-    this.#lasting = error
-    const text = `the target takes nothing: ${reasonOf(error)}`
-    if (this.#giveUp === undefined) this.#handOver.note(`${text}. Trying again`)
-    else this.#handOver.tell(`${text}. No time mends that, so this run ends`)
-    this.#giveUp?.()
   }
 }
 

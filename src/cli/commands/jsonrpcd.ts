@@ -178,11 +178,8 @@ async function makeServer(handler: RequestListener, tls: Tls | undefined): Promi
   try {
     return createServer({ ...options, ...tls, ...asked, handshakeTimeout: HANDSHAKE_MS }, handler)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new FsqError(`The certificates or the key for TLS cannot be used: ${reason}`, {
-      cause: error,
-      advice: 'Give files in PEM, and the key that belongs to the certificate',
-    })
+    const { certificateError } = await import('../../remote/certificates.js')
+    throw certificateError(error)
   }
 }
 
