@@ -7,7 +7,6 @@
 import { EventEmitter } from 'node:events'
 import os from 'node:os'
 import process from 'node:process'
-import { inspect } from 'node:util'
 
 import { ClosingError, SettingError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
@@ -16,6 +15,7 @@ import type { WorkerEvents } from './events.js'
 import type { Counters, WorkerState } from './journal.js'
 import { type CheckedOptions, checkTimer } from './options.js'
 import { nextTick } from '../real-timers.js'
+import { shown } from '../shown.js'
 
 let workers = 0
 
@@ -171,13 +171,13 @@ export abstract class Worker<Item = WorkItem>
     this.#handle.onEvent?.(name, event)
     if (this.listenerCount(name) === 0) {
       if (name === 'error')
-        warn('FSQ_WORKER', `A worker without a listener for 'error' has met ${inspect(event[0])}`)
+        warn('FSQ_WORKER', `A worker without a listener for 'error' has met ${shown(event[0])}`)
       return
     }
     try {
       ;(this as EventEmitter).emit(name, ...event)
     } catch (thrown) {
-      warn('FSQ_LISTENER', `A listener for the event '${name}' of a worker threw ${inspect(thrown)}`)
+      warn('FSQ_LISTENER', `A listener for the event '${name}' of a worker threw ${shown(thrown)}`)
     }
   }
 

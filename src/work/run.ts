@@ -161,8 +161,8 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
     let answer: Promise<unknown> | undefined
     try {
       const given = handler(this.item, this)
-      if (types.isPromise(given) && given.then === Promise.prototype.then) answer = given
-      // Its then() may throw, or call both functions.
+      if (isPlainPromise(given)) answer = given
+      // Its then() may throw, or call both functions, and so may that of a subclass.
       else if (isThenable(given)) answer = new Promise((resolve) => resolve(given))
     } catch (error) {
       this.#thrown(error)
@@ -441,8 +441,12 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   /** After a timeout the handler may throw anything. The log is to say that the timeout was the cause. */
   #blameTimeout(error: unknown): void {
     if (this.#timeout === undefined || error === this.#timeout) return
-    if (!(error instanceof Error) || error.cause !== undefined || !Object.isExtensible(error)) return
-    Object.defineProperty(error, 'cause', { value: this.#timeout, configurable: true, writable: true })
+    try {
+      if (!(error instanceof Error) || error.cause !== undefined || !Object.isExtensible(error)) return
+      Object.defineProperty(error, 'cause', { value: this.#timeout, configurable: true, writable: true })
+    } catch {
+      // A proxy, or an error whose cause cannot be set or read.
+    }
   }
 
   #setTimer(ms: number, callback: () => void): void {
@@ -481,6 +485,11 @@ function asMoved(moving: Promise<void> | void): Promise<undefined> {
 /** What a source has thrown instead of a rejection. */
 async function asRejected(error: unknown): Promise<undefined> {
   throw error
+}
+
+/** Whether its then() is the one of Node, which calls no code of others. */
+function isPlainPromise(answer: unknown): answer is Promise<unknown> {
+  return types.isPromise(answer) && answer.then === Promise.prototype.then && answer.constructor === Promise
 }
 
 function isThenable(answer: unknown): answer is PromiseLike<unknown> {
