@@ -130,7 +130,7 @@ export abstract class Worker<Item = WorkItem>
    * Each call gives the same promise. A later call can make the grace shorter.
    *
    * @param options - `grace`: in milliseconds. Default: the option of the worker.
-   * @returns `left`: the items whose handlers still run.
+   * @returns `left`: the items whose handlers still run, and those that cannot be finished.
    * @throws {@link SettingError}
    */
   close(options: CloseOptions = {}): Promise<{ left: readonly Item[] }> {
@@ -156,6 +156,11 @@ export abstract class Worker<Item = WorkItem>
   /** @internal Ends handlers that still run after {@link close}, if that is possible without ending this process. */
   abandon(): void {
     // A function cannot be ended.
+  }
+
+  /** @internal Whether a handler runs for an item that {@link close} has left. If none does, the item cannot be finished. */
+  handles(_item: Item): boolean {
+    return true
   }
 
   /** {@link close}, for `await using`. */

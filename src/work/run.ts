@@ -112,6 +112,7 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   readonly item: Item
   #startedAt = 0
   #isParsed = false
+  #hasEnded = false
   /** Of the timeout, and then of the report that the handler is stuck. */
   #timer: NodeJS.Timeout | undefined
   /** Of an item that cannot abort its own signal. */
@@ -127,6 +128,11 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
     this.#desk = desk
     this.item = item
     this.#leave = onGone
+  }
+
+  /** Whether the handler has ended, or does not run at all: what is left is to move the item. */
+  get hasEnded(): boolean {
+    return this.#hasEnded
   }
 
   get signal(): AbortSignal {
@@ -270,6 +276,7 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   }
 
   #end(ending: Ending): void {
+    this.#hasEnded = true
     this.#stopTimer()
     const ms = performance.now() - this.#startedAt
     this.#log(ending, ms)
