@@ -204,7 +204,9 @@ export abstract class Worker<Item = WorkItem>
 
   /** Listens to the signals that close the worker, and for listeners of `idle`. */
   protected listen(): void {
-    const { signal, closeOn } = this.#handle.options
+    const { closeOn } = this.#handle.options
+    // A signal of its own: Node warns of a leak where more than ten workers listen to one.
+    const signal = this.#handle.options.signal && AbortSignal.any([this.#handle.options.signal])
     const close = (): void => void this.close()
     signal?.addEventListener('abort', close)
     // Once: without a listener, the next signal has the effect that it has on any process.
