@@ -780,9 +780,7 @@ export class Queue<out T extends Shape = Untyped> {
     this.#isClosing = true
     const workers = [...this.#workers]
     // Without workers, the claims are released before this call returns.
-    const ends = workers.length === 0 ? [] : await Promise.all(workers.map(async (worker) => worker.close()))
-    // Those of child processes are not claimed by this handle.
-    const left = ends.flatMap((end) => end.left).filter((item) => item instanceof WorkItem)
+    const left = workers.length === 0 ? [] : (await Promise.all(workers.map(closeWorker))).flat()
     for (const item of left) item.outlive(!force)
     if (force) for (const worker of workers) worker.abandon()
     this.#directory.close()
@@ -827,6 +825,12 @@ export class Queue<out T extends Shape = Untyped> {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+/** @returns The items of this handle whose handlers still run. Those of child processes are not claimed by it. */
+async function closeWorker(worker: Worker<unknown>): Promise<readonly WorkItem[]> {
+  const { left } = await worker.close()
+  return left.filter((item) => item instanceof WorkItem).filter((item) => worker.handles(item))
 }
 
 // Bundlers rename a class that refers to itself by its name.

@@ -8,6 +8,7 @@ import { inspect } from 'node:util'
 import { type FsqError, SettingError } from './errors/classes.js'
 import type { Layout } from './directory/layout.js'
 import { type RawName, printable } from './name/charset.js'
+import { shown } from './shown.js'
 
 /**
  * Why a file in the queue was not handed out, or what happened to it.
@@ -140,7 +141,7 @@ export class Reporter {
     try {
       this.report(type, rawName, message, error)
     } catch (thrown) {
-      process.emitWarning(`onReport threw: ${inspect(thrown)}`, {
+      process.emitWarning(`onReport threw: ${shown(thrown)}`, {
         type: 'FsqWarning',
         code: 'FSQ_ON_REPORT',
       })

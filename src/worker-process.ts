@@ -187,6 +187,8 @@ class WorkerProcess {
     if (worker !== undefined) {
       await worker.close({ grace })
       this.#outbox.send({ type: 'closed' })
+      // Releases what cannot be finished: that must not keep the process alive.
+      await this.#queue?.close()
       await worker.gone
     }
     this.#end()

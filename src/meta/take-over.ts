@@ -17,7 +17,7 @@ import os from 'node:os'
 import { debuglog } from 'node:util'
 
 import { Place, type QueueHandle, type Seized, isFailure, native } from '../addon/native.js'
-import type { LogEntry, LogForm } from '../addon/packing.js'
+import type { LogForm } from '../addon/packing.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
 import type { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
@@ -34,7 +34,7 @@ import type { Reporter } from '../report.js'
 import { CLAIMED_DIRECTORY, type Settings } from '../settings.js'
 import { clearInterval, performance, setInterval } from '../real-timers.js'
 
-const { ENOENT, ENOTEMPTY } = os.constants.errno
+const { EDQUOT, ENOENT, ENOSPC, ENOTEMPTY } = os.constants.errno
 const LOOK_MS = 1000
 const READ_WRITE = 0o666
 const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
@@ -154,9 +154,10 @@ export class TakeOver implements DeadWorkers {
       )
     } catch (error) {
       // Without the marks, the items stay where they are: a full disk must not lose a mark.
+      const at = pathOf(error) ?? metaPath(this.#context.directory.layout)
       this.#report(
         worker.name,
-        fileSystemError(failureOf(error, 'open', ''), 'mark the items of a dead worker'),
+        fileSystemError(failureOf(error, 'open', at), 'mark the items of a dead worker'),
       )
     } finally {
       native.release(worker.claims)
@@ -175,13 +176,13 @@ export class TakeOver implements DeadWorkers {
     form: LogForm | undefined,
   ): Promise<void> {
     const { claims, directory } = this.#context
-    const log = mark === undefined || form === undefined ? undefined : this.#entryOf(mark, form)
+    // Not by the call that moves it: a full disk must not lose a mark, so without it the item stays where it is.
+    if (mark !== undefined && form !== undefined && !(await this.#append(claim.name, mark, form))) return
     const { left, name, failure } = await claims.moves.make({
       claim,
       place: Place.queue,
       to: claim.name,
       due: 0,
-      log,
     })
     if (left) {
       if (mark !== undefined) for (const callback of this.#crashListeners) callback(mark.crash)
@@ -203,15 +204,23 @@ export class TakeOver implements DeadWorkers {
     )
   }
 
-  #entryOf({ key, line }: CrashMark, form: LogForm): LogEntry {
-    return {
-      path: rawLogPath(this.#context.directory.layout, key),
-      line: textOf(line),
-      form,
-      settle: (result) => {
-        if (isFailure(result)) this.#report(key, fileSystemError(result, 'mark an item of a dead worker'))
-      },
+  /** @returns Whether the item may go back. After an error that another look cannot mend, it does so without its mark. */
+  async #append(
+    name: RawName,
+    { key, line }: CrashMark,
+    [lock, mode, user, group]: LogForm,
+  ): Promise<boolean> {
+    const path = rawLogPath(this.#context.directory.layout, key)
+    const result = await native.appendLog(path, textOf(line), lock, mode, user, group)
+    if (!isFailure(result)) return true
+    const error = fileSystemError(result, 'mark an item of a dead worker')
+    if (result.errno === -ENOSPC || result.errno === -EDQUOT) {
+      this.#report(name, error)
+      return false
     }
+    const message = `goes back to queue/ without a crash mark: ${error.message}`
+    this.#context.reporter.reportBeside('meta', name, message, error)
+    return true
   }
 
   /** Makes the files that tell which items have marks, beside this thread: a file server may keep each call waiting. */
@@ -237,6 +246,10 @@ export class TakeOver implements DeadWorkers {
   #report(name: RawName, error: FsqError): void {
     this.#context.reporter.reportBeside('unmovable', name, `is left in claimed/: ${error.message}`, error)
   }
+}
+
+function pathOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | null | undefined)?.path
 }
 
 /** Makes a directory that each user of the queue may write to; harmless if it exists. */

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { inspect } from 'node:util'
-
 import { SettingError } from '../errors/classes.js'
 import { LONGEST_DELAY, checkMilliseconds, checkOptions } from '../options.js'
+import { shown } from '../shown.js'
 
 /** Delays that grow from try to try: `min(max, delay * factor ** tries) * (1 - jitter * random())`. */
 export interface BackoffOptions {
@@ -86,9 +85,19 @@ export function askBackoff<Item>(
   } catch (thrown) {
     return {
       delay: defaultBackoff(tries),
-      problem: thrown instanceof Error ? thrown : new Error(`The backoff function threw ${inspect(thrown)}`),
+      problem: errorOf(thrown),
     }
   }
+}
+
+/** Never throws, whatever was thrown. */
+function errorOf(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error) return thrown
+  } catch {
+    // A proxy, say.
+  }
+  return new Error(`The backoff function threw ${shown(thrown)}`)
 }
 
 function grown({ delay, factor, max, jitter }: typeof DEFAULT, tries: number): number {

@@ -235,7 +235,7 @@ export class Feed<Item extends WorkableItem> {
       this.#listener.onSourceClosed()
       return undefined
     }
-    const code = codeOf(error) ?? 'unknown'
+    const code = codeIfAny(error) ?? 'unknown'
     const isNews = code !== session.problem
     session.problem = code
     this.#listener.onOutage(outage, error, isNews)
@@ -249,6 +249,15 @@ export class Feed<Item extends WorkableItem> {
       .catch(() => undefined)
       .finally(() => this.#leaving.delete(leaving))
     this.#leaving.add(leaving)
+  }
+}
+
+/** The error is the source's, and may throw here. */
+function codeIfAny(error: unknown): string | undefined {
+  try {
+    return codeOf(error)
+  } catch {
+    return undefined
   }
 }
 

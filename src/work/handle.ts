@@ -7,7 +7,6 @@
 import { EventEmitter } from 'node:events'
 import os from 'node:os'
 import process from 'node:process'
-import { inspect } from 'node:util'
 
 import { ClosingError, SettingError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
@@ -16,6 +15,7 @@ import type { WorkerEvents } from './events.js'
 import type { Counters, WorkerState } from './journal.js'
 import { type CheckedOptions, checkTimer } from './options.js'
 import { nextTick } from '../real-timers.js'
+import { shown } from '../shown.js'
 
 let workers = 0
 
@@ -130,7 +130,7 @@ export abstract class Worker<Item = WorkItem>
    * Each call gives the same promise. A later call can make the grace shorter.
    *
    * @param options - `grace`: in milliseconds. Default: the option of the worker.
-   * @returns `left`: the items whose handlers still run.
+   * @returns `left`: the items whose handlers still run, and those that cannot be finished.
    * @throws {@link SettingError}
    */
   close(options: CloseOptions = {}): Promise<{ left: readonly Item[] }> {
@@ -158,6 +158,11 @@ export abstract class Worker<Item = WorkItem>
     // A function cannot be ended.
   }
 
+  /** @internal Whether a handler runs for an item that {@link close} has left. If none does, the item cannot be finished. */
+  handles(_item: Item): boolean {
+    return true
+  }
+
   /** {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
@@ -171,13 +176,13 @@ export abstract class Worker<Item = WorkItem>
     this.#handle.onEvent?.(name, event)
     if (this.listenerCount(name) === 0) {
       if (name === 'error')
-        warn('FSQ_WORKER', `A worker without a listener for 'error' has met ${inspect(event[0])}`)
+        warn('FSQ_WORKER', `A worker without a listener for 'error' has met ${shown(event[0])}`)
       return
     }
     try {
       ;(this as EventEmitter).emit(name, ...event)
     } catch (thrown) {
-      warn('FSQ_LISTENER', `A listener for the event '${name}' of a worker threw ${inspect(thrown)}`)
+      warn('FSQ_LISTENER', `A listener for the event '${name}' of a worker threw ${shown(thrown)}`)
     }
   }
 
@@ -199,7 +204,9 @@ export abstract class Worker<Item = WorkItem>
 
   /** Listens to the signals that close the worker, and for listeners of `idle`. */
   protected listen(): void {
-    const { signal, closeOn } = this.#handle.options
+    const { closeOn } = this.#handle.options
+    // A signal of its own: Node warns of a leak where more than ten workers listen to one.
+    const signal = this.#handle.options.signal && AbortSignal.any([this.#handle.options.signal])
     const close = (): void => void this.close()
     signal?.addEventListener('abort', close)
     // Once: without a listener, the next signal has the effect that it has on any process.

@@ -64,6 +64,11 @@ export class Pool<Item extends WorkableItem> {
     return new Set(this.#runs.keys())
   }
 
+  /** Whether the handler of the item runs. */
+  isHandled(item: Item): boolean {
+    return this.#runs.get(item)?.hasEnded === false
+  }
+
   /** Asks all handlers to end. */
   abort(reason: unknown): void {
     for (const run of this.#runs.values()) run.abort(reason)

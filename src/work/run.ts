@@ -112,6 +112,7 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   readonly item: Item
   #startedAt = 0
   #isParsed = false
+  #hasEnded = false
   /** Of the timeout, and then of the report that the handler is stuck. */
   #timer: NodeJS.Timeout | undefined
   /** Of an item that cannot abort its own signal. */
@@ -127,6 +128,11 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
     this.#desk = desk
     this.item = item
     this.#leave = onGone
+  }
+
+  /** Whether the handler has ended, or does not run at all: what is left is to move the item. */
+  get hasEnded(): boolean {
+    return this.#hasEnded
   }
 
   get signal(): AbortSignal {
@@ -161,8 +167,8 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
     let answer: Promise<unknown> | undefined
     try {
       const given = handler(this.item, this)
-      if (types.isPromise(given) && given.then === Promise.prototype.then) answer = given
-      // Its then() may throw, or call both functions.
+      if (isPlainPromise(given)) answer = given
+      // Its then() may throw, or call both functions, and so may that of a subclass.
       else if (isThenable(given)) answer = new Promise((resolve) => resolve(given))
     } catch (error) {
       this.#thrown(error)
@@ -270,6 +276,7 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   }
 
   #end(ending: Ending): void {
+    this.#hasEnded = true
     this.#stopTimer()
     const ms = performance.now() - this.#startedAt
     this.#log(ending, ms)
@@ -441,8 +448,12 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
   /** After a timeout the handler may throw anything. The log is to say that the timeout was the cause. */
   #blameTimeout(error: unknown): void {
     if (this.#timeout === undefined || error === this.#timeout) return
-    if (!(error instanceof Error) || error.cause !== undefined || !Object.isExtensible(error)) return
-    Object.defineProperty(error, 'cause', { value: this.#timeout, configurable: true, writable: true })
+    try {
+      if (!(error instanceof Error) || error.cause !== undefined || !Object.isExtensible(error)) return
+      Object.defineProperty(error, 'cause', { value: this.#timeout, configurable: true, writable: true })
+    } catch {
+      // A proxy, or an error whose cause cannot be set or read.
+    }
   }
 
   #setTimer(ms: number, callback: () => void): void {
@@ -481,6 +492,11 @@ function asMoved(moving: Promise<void> | void): Promise<undefined> {
 /** What a source has thrown instead of a rejection. */
 async function asRejected(error: unknown): Promise<undefined> {
   throw error
+}
+
+/** Whether its then() is the one of Node, which calls no code of others. */
+function isPlainPromise(answer: unknown): answer is Promise<unknown> {
+  return types.isPromise(answer) && answer.then === Promise.prototype.then && answer.constructor === Promise
 }
 
 function isThenable(answer: unknown): answer is PromiseLike<unknown> {

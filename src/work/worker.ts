@@ -108,6 +108,10 @@ export class HandlerWorker<Item extends WorkableItem = WorkItem> extends Worker<
     return this
   }
 
+  override handles(item: Item): boolean {
+    return this.#pool.isHandled(item)
+  }
+
   /** @internal */
   count(what: keyof Counters): void {
     this.#counters[what]++

@@ -84,6 +84,23 @@ describe('a worker that is killed in a handler', () => {
     expect(id).not.toBe('')
   })
 
+  test.each([
+    ['a full disk', 'ENOSPC', ['FSQ_UNMOVABLE']],
+    ['a log that cannot be written', 'EIO', ['FSQ_META']],
+  ] as const)('%s: no mark is lost that the next look can write', async (_, code, warnings) => {
+    const shop = await bench(['a'], ['b'])
+    const dead = worker(shop, 'deaf', { concurrency: 2 })
+    await until('both run', () => dead.said('started').length === 2)
+    dead.kill()
+    await dead.ended
+    const job = { root: shop.root, handler: 'quick', queue: { durability: 'none', maxTries: 3 } }
+    const next = new Child('work.mjs', job, { faults: `log.write#1=errno:${os.constants.errno[code]}` })
+    await until('both are done', () => next.said('done').length === 2)
+    expect(next.said('warning').map(({ warning }) => warning)).toEqual(warnings)
+    expect(await marks(shop)).toHaveLength(code === 'ENOSPC' ? 2 : 1)
+    next.kill('SIGTERM')
+  })
+
   test('a running loop learns of it', async () => {
     const shop = await bench(['a'])
     const dead = worker(shop, 'deaf')

@@ -598,6 +598,20 @@ describe('close()', () => {
     expect(filesOf(made.queue.path, 'done')).toHaveLength(1)
   })
 
+  test('an item that cannot be finished is free when the worker has closed: its process ends', async () => {
+    const made = await bench('waits')
+    const worker = await made.work({ processes: 1 })
+    await until('it runs', () => worker.running.size === 1)
+    fs.rmdirSync(path.join(made.queue.path, 'done'))
+    fs.writeFileSync(made.path('go'), '')
+    await until('it is unfinished', () => worker.state === 'unfinished')
+    expect((await worker.close({ grace: 0 })).left).toHaveLength(1)
+    await worker.gone
+    const [file] = filesOf(made.queue.path, 'queue')
+    expect(isFree(file?.path ?? '')).toBe(true)
+    expect(made.marks).toEqual([])
+  })
+
   test('a signal closes, also while the children start', async () => {
     const made = await bench('quick')
     const stop = new AbortController()

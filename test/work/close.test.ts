@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as later } from 'node:timers/promises'
 
 import { describe, expect, test } from '@jest/globals'
@@ -36,6 +37,17 @@ describe('close()', () => {
     expect(shop.told).toEqual(['released'])
     expect([...shop.source.items]).toMatchObject([{ tries: 0, claimed: false }])
     expect(shop.journal.attempts).toEqual([])
+  })
+
+  test('one signal closes many workers, and has no listener of each, of which Node would warn', async () => {
+    const stop = new AbortController()
+    const workers = Array.from({ length: 12 }, () =>
+      new Workshop().work(() => undefined, { signal: stop.signal }),
+    )
+    expect(getEventListeners(stop.signal, 'abort').length).toBeLessThan(10)
+    stop.abort()
+    await Promise.all(workers.map(async ({ gone }) => gone))
+    expect(workers.map(({ state }) => state)).toEqual(workers.map(() => 'closed'))
   })
 
   test('a throw within the grace is a try like any other', async () => {

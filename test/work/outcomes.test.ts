@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { setTimeout as later } from 'node:timers/promises'
+import { inspect } from 'node:util'
 
 import { describe, expect, jest, test } from '@jest/globals'
 
@@ -90,6 +92,76 @@ describe('throws, tries left', () => {
       )
       .idle()
     expect(shop.told).toEqual(['retried'])
+  })
+})
+
+describe('throws what cannot be read', () => {
+  const hostile = (): never => {
+    throw new Error('a trap')
+  }
+  const values: [string, () => unknown][] = [
+    ['a proxy', () => new Proxy(new Error('a'), { get: hostile, getPrototypeOf: hostile })],
+    [
+      'an error whose cause is fixed',
+      () => Object.defineProperty(new Error('a'), 'cause', { value: undefined }),
+    ],
+    ['an object that cannot be shown', () => ({ [inspect.custom]: hostile })],
+  ]
+
+  test.each(values)('%s, after the timeout: the item is retried', async (_name, value) => {
+    const shop = new Workshop('a')
+    const worker = shop.work(
+      async (_item, { signal }) => {
+        await once(signal, 'abort')
+        throw value()
+      },
+      { timeout: 5, backoff: 1000 },
+    )
+    await once(worker, 'retried')
+    expect(shop.told).toEqual(['retried'])
+  })
+
+  test.each(values)('%s, after its finish, without a listener: a warning', async (_name, value) => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const worker = await work(new Workshop('a').source, async (item) => {
+      await item.done()
+      throw value()
+    })
+    await worker.idle()
+    expect(warn).toHaveBeenCalledTimes(1)
+    warn.mockRestore()
+    expect(await worker.close()).toEqual({ left: [] })
+  })
+
+  test.each(values)('%s by backoff: the default delay, and an error event', async (_name, value) => {
+    const shop = new Workshop('a')
+    const backoff = (): never => {
+      throw value()
+    }
+    await shop.work(fails, { backoff }).idle()
+    expect(shop.told).toEqual(['error', 'retried'])
+  })
+
+  test('the promise of the handler, by its own then(): that is an error of the handler', async () => {
+    class Hostile<T> extends Promise<T> {
+      static override get [Symbol.species](): PromiseConstructor {
+        return hostile()
+      }
+    }
+    const shop = new Workshop('a')
+    await shop.work(() => new Hostile<void>((resolve) => resolve()), { backoff: 1000 }).idle()
+    expect(shop.told).toEqual(['retried'])
+  })
+
+  test('the source, too: the worker asks it again', async () => {
+    const shop = new Workshop('a')
+    const scan = jest.spyOn(shop.source, 'scan').mockImplementationOnce(() => {
+      throw Object.defineProperty(new Error('a'), 'code', { get: hostile })
+    })
+    shop.work(() => undefined)
+    await until('the item is done', () => shop.told.length === 2)
+    expect(scan).toHaveBeenCalledTimes(2)
+    expect(shop.told).toEqual(['error', 'done'])
   })
 })
 

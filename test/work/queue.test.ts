@@ -15,6 +15,7 @@ import { setConst } from '../../src/settings.js'
 import {
   EMPTY,
   contents,
+  drain,
   errorOf,
   isLocked,
   itemName,
@@ -321,6 +322,23 @@ describe('queue.close()', () => {
     await worker.gone
     expect(errors).toEqual([])
     expect(names(queue, 'queue')).toHaveLength(1)
+  })
+
+  test('an item whose handler has ended, and that cannot be finished, is released, and keeps no process alive', async () => {
+    const releaseOf = async (claims?: 'rename'): Promise<void> => {
+      const queue = await bed.install(claims === undefined ? {} : { claims }, `q-${claims}`)
+      await queue.enqueue('a')
+      const worker = await queue.work(() => fs.rmdirSync(`${queue.path}/done`), { grace: 0 })
+      worker.on('error', () => undefined)
+      await until('it is unfinished', () => worker.state === 'unfinished')
+      const [item] = worker.running
+      await queue.close()
+      expect(item?.claimed).toBe(false)
+      await worker.gone
+      fs.mkdirSync(`${queue.path}/done`)
+      expect(await drain(bed.open({}, queue.name))).toEqual([item?.id])
+    }
+    await Promise.all([releaseOf(), releaseOf('rename')])
   })
 
   test('work() while it closes rejects', async () => {
