@@ -69,6 +69,11 @@ export const forwarding = async (queue: fsq.Queue<{ body: number }>): Promise<fs
   forwarder.on('stuck', () => undefined)
   return forwarder.numbers
 }
+// @ts-expect-error: what is for fsq itself is not declared
+export const internal = (item: fsq.WorkItem): void => item.outlive(true)
+// @ts-expect-error: nor is this
+export const alsoInternal = (queue: fsq.Queue): unknown => queue.worked
+export const noneGiven: fsq.EnqueueEntry = { data: undefined, args: undefined, delay: undefined, trigger: undefined }
 // @ts-expect-error: an outcome says why
 export const outcome: fsq.PutOutcome = { outcome: 'refused' }
 // @ts-expect-error: all of them are 'all'

@@ -52,9 +52,9 @@ export interface EnqueueManyOptions {
 /** One item of a bulk enqueue. */
 export interface EnqueueEntry extends EnqueueSyncOptions {
   /** The contents. Default: `null`, no contents. */
-  readonly data?: Payload
+  readonly data?: Payload | undefined
   /** The arguments. Default: none. */
-  readonly args?: readonly NameArgument[]
+  readonly args?: readonly NameArgument[] | undefined
 }
 
 interface Named {
