@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { type InspectOptions, inspect } from 'node:util'
+
 import { Claims } from './item/claims.js'
 import { QueueDirectory } from './directory/open-directory.js'
 import { isQueueDown, makeDown, removeDown } from './directory/down.js'
@@ -52,6 +54,7 @@ import type { PushOptions } from './remote/types.js'
 import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
 import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+import { shown } from './shown.js'
 import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
 import { enqueueChannel, isTraced } from './tracing.js'
 import { type WorkOptions, type WorkedQueue, workQueue } from './work/local.js'
@@ -811,6 +814,11 @@ export class Queue<out T extends Shape = Untyped> {
   /** @internal Suspends once the running loops have ended. If they leave items claimed, the garbage collector closes the descriptors. */
   [suspendLater](): void {
     void this.#scans.idle().then(() => this[suspend]())
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    return shown('Queue', { name: this.name, path: this.path }, depth, options)
   }
 
   get #traced(): { readonly layout: Layout; readonly settings: Settings } {
