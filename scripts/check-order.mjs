@@ -10,6 +10,7 @@ import process from 'node:process'
 const CHAPTERS = [
   'errors',
   'shown.ts',
+  'nearest.ts',
   'real-timers.ts',
   'socket-path.ts',
   'tracing.ts',
