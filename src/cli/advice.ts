@@ -12,6 +12,7 @@ import {
   networkAdvice,
   problemOf,
 } from '../errors/classes.js'
+import { adviceOn, errnoOf } from '../errors/errno.js'
 import type { Arguments } from './arguments.js'
 
 // The package advises calls and options. Here is the same advice with commands and their options.
@@ -68,7 +69,11 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
  */
 export function explain(error: unknown, ...given: readonly Arguments[]): string {
   if (!(error instanceof Error)) return String(error)
-  if (!(error instanceof FsqError)) return 'syscall' in error ? error.message : (error.stack ?? error.message)
+  if (!(error instanceof FsqError)) {
+    return 'syscall' in error
+      ? messageOf(error.message, adviceOn(errnoOf(error)))
+      : (error.stack ?? error.message)
+  }
   if (error instanceof SettingError) return explainSetting(error, optionOf(error.setting, given))
   return messageOf(problemOf(error), adviceOf(error))
 }
