@@ -139,6 +139,7 @@ export {
   FileSystemError,
   FinishError,
   FsqError,
+  type FsqErrorCode,
   type FsqErrorOptions,
   InDoubtError,
   ItemFinishedError,

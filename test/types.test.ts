@@ -246,6 +246,10 @@ export const testing = async (): Promise<fsq.Queue> => {
   return queue
 }
 export const issuesOf = (error: fsq.PayloadError): readonly PropertyKey[] | undefined => error.issues?.[0]?.path
+export const isDown = (error: fsq.FsqError): boolean => error.code === 'ERR_FSQ_QUEUE_DOWN'
+// @ts-expect-error: no error has this code
+export const isDwon = (error: fsq.FsqError): boolean => error.code === 'ERR_FSQ_QUEUE_DWON'
+export const code: fsq.FsqErrorCode = fsq.SettingError.code
 export const advice = (error: fsq.FsqError): string | undefined => error.advice
 export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
 // @ts-expect-error: the advice is read-only
