@@ -18,7 +18,7 @@ import type { Arguments } from './arguments.js'
 // The package advises calls and options. Here is the same advice with commands and their options.
 const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError) => string)>> = {
   'install-queue': "Make it with 'fsq install', or set fsq -r (FSQ_ROOT) to the directory that it is in",
-  'make-root': 'Make it, or set fsq -r',
+  'make-root': 'Make it (mkdir -p), or name another directory by fsq -r (FSQ_ROOT)',
   'name-queue': "Use a name such as 'a_queue'; the directory it is in is fsq -r (FSQ_ROOT)",
   'take-up': "Take it up again with 'fsq up', or scan it anyway with -i",
   'take-up-host': "Take it up again with 'fsq up-host'",
