@@ -52,7 +52,7 @@ _fsq_read() {
 
 _fsq_options() {
   case $1 in
-    '') echo --help --list --charset= --exec-dir= --root-dir= --queue-dir= --tmp-dir= --done-dir= --down-file= --trigger-fifo= ;;
+    '') echo --help --list --version --charset= --exec-dir= --root-dir= --queue-dir= --tmp-dir= --done-dir= --down-file= --trigger-fifo= ;;
     install) echo --verbose --force --ignore-exists --down --triggered --owner= --group= --mode= --claims= --lock-kind= --add-host= --help ;;
     uninstall) echo --force --verbose --help ;;
     enqueue) echo --verbose --user= --group= --mode= --file= --empty --trigger --batch --null --id --help ;;

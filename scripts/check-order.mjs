@@ -9,6 +9,9 @@ import process from 'node:process'
 /** The lowest comes first. A file directly in src/ is a chapter of its own. */
 const CHAPTERS = [
   'errors',
+  'shown.ts',
+  'inspected.ts',
+  'nearest.ts',
   'real-timers.ts',
   'socket-path.ts',
   'tracing.ts',

@@ -61,7 +61,7 @@ export type { ClaimKind } from './directory/claim-kind.js'
 export type { InstallOptions, UninstallOptions } from './directory/install.js'
 export type { AddHostOptions } from './directory/hosts.js'
 export type { DistributeOptions, Distributed } from './hosts/distribute.js'
-export type { NamedItem } from './item/named-item.js'
+export type { ItemSummary, NamedItem } from './item/named-item.js'
 export { ListedItem, type Counts, type ItemsOptions } from './inspect/lister.js'
 export type { ItemState } from './inspect/states.js'
 export type { FinishedStats, Stats, WaitingStats } from './inspect/stats.js'
@@ -139,6 +139,7 @@ export {
   FileSystemError,
   FinishError,
   FsqError,
+  type FsqErrorCode,
   type FsqErrorOptions,
   InDoubtError,
   ItemFinishedError,

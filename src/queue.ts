@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { type InspectOptions, inspect } from 'node:util'
+
 import { Claims } from './item/claims.js'
 import { QueueDirectory } from './directory/open-directory.js'
 import { isQueueDown, makeDown, removeDown } from './directory/down.js'
@@ -51,7 +53,8 @@ import { type Parsers, parsersOf } from './schema/parsers.js'
 import type { PushOptions } from './remote/types.js'
 import type { ArgsOf, BodyOf, ParserOptions, Shape, Untyped } from './schema/shape.js'
 import { type ScanForeverOptions, type ScanOptions, scanQueue } from './scan/options.js'
-import { type SettingOverrides, type Settings, resolveSettings } from './settings.js'
+import { type SettingOverrides, type Settings, checkNames, resolveSettings } from './settings.js'
+import { inspected } from './inspected.js'
 import { traceEnqueue, traceEnqueueMany, traceEnqueueSync } from './enqueue/traced.js'
 import { enqueueChannel, isTraced } from './tracing.js'
 import { type WorkOptions, type WorkedQueue, workQueue } from './work/local.js'
@@ -87,6 +90,11 @@ export type ItemOf<T extends Shape> = WorkItem<BodyOf<T>, ArgsOf<T>>
 // For compat/shared-queues.ts only: by symbols, as no user of the package is to call them.
 export const suspend = Symbol('suspend')
 export const suspendLater = Symbol('suspendLater')
+
+/** The options of a handle that are no settings. */
+const HANDLE_OPTIONS: readonly string[] = ['body', 'args', 'onReport']
+/** Those of {@link Queue.install} alone. */
+const INSTALL_OPTIONS: readonly string[] = ['force', 'lockKind', 'claims', 'triggered', 'addHosts']
 
 // By a symbol, as only {@link Queue.host} gives it.
 const PARENT = Symbol('parent')
@@ -142,6 +150,7 @@ export class Queue<out T extends Shape = Untyped> {
    */
   constructor(name: string, options: QueueOptions<T> = {} as QueueOptions<T>) {
     checkAreSettings(options)
+    checkNames(options, HANDLE_OPTIONS)
     this.#options = options
     const { [PARENT]: parent } = options as HostOptions
     const { onReport, body, args, ...overrides }: QueueOptions<Shape> = options
@@ -185,6 +194,7 @@ export class Queue<out T extends Shape = Untyped> {
     options: QueueOptions<T> & InstallOptions = {} as QueueOptions<T>,
   ): Promise<Queue<T>> {
     checkAreSettings(options)
+    checkNames(options, [...INSTALL_OPTIONS, ...HANDLE_OPTIONS])
     const { force, lockKind, claims, triggered, addHosts, ...rest } = options
     const queue = newQueue(name, rest as QueueOptions<T>)
     await installQueue(queue.#layout, queue.#settings, { force, lockKind, claims, triggered, addHosts })
@@ -809,6 +819,11 @@ export class Queue<out T extends Shape = Untyped> {
   /** @internal Suspends once the running loops have ended. If they leave items claimed, the garbage collector closes the descriptors. */
   [suspendLater](): void {
     void this.#scans.idle().then(() => this[suspend]())
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    return inspected('Queue', { name: this.name, path: this.path }, depth, options)
   }
 
   get #traced(): { readonly layout: Layout; readonly settings: Settings } {

@@ -10,6 +10,7 @@ import { inspect } from 'node:util'
 import { SettingError, overrideError, unknownSetting } from './errors/classes.js'
 import { type Charset, parseCharset } from './name/charset.js'
 import { LARGEST_NUMBER, LONGEST_NAME, WHOLE_NUMBER } from './name/limits.js'
+import { nearest } from './nearest.js'
 
 /** All settings, validated and typed. */
 export interface Settings {
@@ -336,10 +337,16 @@ export function isSetting(name: string): name is SettingKey {
 function keyOf(name: string): SettingKey {
   const key = KEY_OF_VARIABLE.get(name)
   if (key !== undefined) return key
-  // Inspected, because it may be '' or a symbol.
-  const shown = inspect(name)
-  const known = [...KEY_OF_VARIABLE.keys()].join(', ')
-  throw unknownSetting(name, undefined, `There is no setting ${shown}. There are ${known}`)
+  const known = [...KEY_OF_VARIABLE.keys()]
+  // It may be a symbol.
+  const text = typeof name === 'string' ? name : ''
+  // `maxTries` is the option, FSQ_MAX_TRIES the setting.
+  const meant = nearest(/^fsq/i.test(text) ? text : `fsq${text}`, known)
+  throw unknownSetting(
+    name,
+    undefined,
+    `There is no setting ${inspect(name)}${meaning(meant)}. There are ${known.join(', ')}`,
+  )
 }
 
 /**
@@ -402,11 +409,7 @@ export function resolveSettings(overrides: SettingOverrides = {}): Settings {
   if (typeof overrides !== 'object' || (overrides as unknown) === null) {
     throw new SettingError('options', overrides, 'an object of settings')
   }
-  for (const name of Object.keys(overrides)) {
-    if (isSetting(name)) continue
-    const given = (overrides as Readonly<Record<string, unknown>>)[name]
-    throw unknownSetting(name, given, `There is no option ${name}. There are ${KEYS.join(', ')}`)
-  }
+  checkNames(overrides)
   const resolved = Object.fromEntries(
     KEYS.map((key) => {
       const override = overrides[key]
@@ -419,6 +422,25 @@ export function resolveSettings(overrides: SettingOverrides = {}): Settings {
   const settings = resolved as unknown as Settings
   checkTogether(settings, (key) => (overrides[key] === undefined ? definitions[key].variable : key))
   return Object.freeze(settings)
+}
+
+/**
+ * Refuses an option of a queue that does not exist.
+ *
+ * @param others - The options of the call that are no settings.
+ * @throws {@link SettingError}
+ */
+export function checkNames(options: object, others: readonly string[] = []): void {
+  for (const [name, given] of Object.entries(options)) {
+    if (isSetting(name) || others.includes(name)) continue
+    const known = [...others, ...KEYS]
+    const meant = meaning(nearest(name, known))
+    throw unknownSetting(name, given, `There is no option ${name}${meant}. There are ${known.join(', ')}`)
+  }
+}
+
+function meaning(name: string | undefined): string {
+  return name === undefined ? '' : ` (do you mean ${name}?)`
 }
 
 function checkTogether(settings: Settings, settingName: (key: SettingKey) => string): void {

@@ -24,7 +24,7 @@ import {
 
 const bed = useTestBed()
 const advice =
-  /permission denied \(EACCES, .*Give the user of this process read, write and search permission for it/
+  /permission denied \(EACCES, .*Run as the owner of this path .* give the user of this process read, write and search permission/
 
 /** A root in which every user may install. */
 function openRoot(): string {

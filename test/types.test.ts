@@ -69,6 +69,11 @@ export const forwarding = async (queue: fsq.Queue<{ body: number }>): Promise<fs
   forwarder.on('stuck', () => undefined)
   return forwarder.numbers
 }
+// @ts-expect-error: what is for fsq itself is not declared
+export const internal = (item: fsq.WorkItem): void => item.outlive(true)
+// @ts-expect-error: nor is this
+export const alsoInternal = (queue: fsq.Queue): unknown => queue.worked
+export const noneGiven: fsq.EnqueueEntry = { data: undefined, args: undefined, delay: undefined, trigger: undefined }
 // @ts-expect-error: an outcome says why
 export const outcome: fsq.PutOutcome = { outcome: 'refused' }
 // @ts-expect-error: all of them are 'all'
@@ -241,6 +246,10 @@ export const testing = async (): Promise<fsq.Queue> => {
   return queue
 }
 export const issuesOf = (error: fsq.PayloadError): readonly PropertyKey[] | undefined => error.issues?.[0]?.path
+export const isDown = (error: fsq.FsqError): boolean => error.code === 'ERR_FSQ_QUEUE_DOWN'
+// @ts-expect-error: no error has this code
+export const isDwon = (error: fsq.FsqError): boolean => error.code === 'ERR_FSQ_QUEUE_DWON'
+export const code: fsq.FsqErrorCode = fsq.SettingError.code
 export const advice = (error: fsq.FsqError): string | undefined => error.advice
 export const advised = new fsq.QueueDownError('It is down', { advice: 'Take it up' })
 // @ts-expect-error: the advice is read-only

@@ -12,20 +12,21 @@ import {
   networkAdvice,
   problemOf,
 } from '../errors/classes.js'
+import { adviceOn, errnoOf } from '../errors/errno.js'
 import type { Arguments } from './arguments.js'
 
 // The package advises calls and options. Here is the same advice with commands and their options.
 const ADVICE: Readonly<Record<AdviceKey, string | undefined | ((error: FsqError) => string)>> = {
   'install-queue': "Make it with 'fsq install', or set fsq -r (FSQ_ROOT) to the directory that it is in",
-  'make-root': 'Make it, or set fsq -r',
+  'make-root': 'Make it (mkdir -p), or name another directory by fsq -r (FSQ_ROOT)',
   'name-queue': "Use a name such as 'a_queue'; the directory it is in is fsq -r (FSQ_ROOT)",
   'take-up': "Take it up again with 'fsq up', or scan it anyway with -i",
   'take-up-host': "Take it up again with 'fsq up-host'",
   'add-host': "'fsq add-host' adds a host",
   'use-or-replace-host': 'Use it as it is (add-host -i), or replace it with all its items (add-host -f)',
-  'empty-host': 'Let them be worked, or remove them with the host (rm-host -f)',
+  'empty-host': 'Wait until workers have finished, or remove the items with the host (rm-host -f)',
   'use-or-replace-queue': 'Use it as it is (install -i), or replace it with all its items (install -f)',
-  'empty-queue': 'Let them be worked, or remove them with the queue (uninstall -f)',
+  'empty-queue': 'Wait until workers have finished, or remove the items with the queue (uninstall -f)',
   'leave-network': networkAdvice('fsq doctor --peer', 'FSQ_ALLOW_NETWORK=1'),
   'mount-otherwise': 'If one machine alone works the queue, install it with --claims=lock',
   'make-trigger': ({ path }) => `Make it with 'mkfifo ${path ?? ''}'; 'fsq install -t' makes queues with one`,
@@ -68,7 +69,11 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
  */
 export function explain(error: unknown, ...given: readonly Arguments[]): string {
   if (!(error instanceof Error)) return String(error)
-  if (!(error instanceof FsqError)) return 'syscall' in error ? error.message : (error.stack ?? error.message)
+  if (!(error instanceof FsqError)) {
+    return 'syscall' in error
+      ? messageOf(error.message, adviceOn(errnoOf(error)))
+      : (error.stack ?? error.message)
+  }
   if (error instanceof SettingError) return explainSetting(error, optionOf(error.setting, given))
   return messageOf(problemOf(error), adviceOf(error))
 }

@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util'
 
 import { LARGEST_NUMBER, WHOLE_NUMBER } from '../name/limits.js'
+import { nearest } from '../nearest.js'
 
 /** The command line is wrong or incomplete: the command prints its short usage and exits 100. */
 export class UsageError extends Error {}
@@ -73,7 +74,9 @@ export class Arguments {
     if (number >= least && number <= most) return number
     return this.refuse(
       name,
-      most < LARGEST_NUMBER ? `a whole number from ${least} to ${most}` : 'a whole number',
+      most < LARGEST_NUMBER
+        ? `a whole number from ${least} to ${most}`
+        : `a whole number${least < 0 ? '' : ` of ${least} or more`}`,
     )
   }
 
@@ -137,8 +140,10 @@ export function readArguments(args: readonly string[], table: OptionTable, mixed
     const { name, rawName: typed, value } = token
     const option = Object.hasOwn(table, name) ? table[name] : undefined
     if (option === undefined) {
+      const meant = typed.startsWith('--') ? nearest(name, Object.keys(table)) : undefined
+      const guess = meant === undefined ? '' : ` (do you mean --${meant}?)`
       const hint = mixed ? "; what begins with a dash and is no option goes after '--'" : ''
-      throw new UsageError(`there is no option ${typed}${hint}`)
+      throw new UsageError(`there is no option ${typed}${guess}${hint}`)
     }
     if (option.value === undefined && value !== undefined) throw new UsageError(`${typed} takes no value`)
     if (option.value !== undefined && value === undefined) {

@@ -23,6 +23,6 @@ export async function checkArguments(): Promise<void> {
   }
   if (bytes !== undefined && isUtf8(bytes)) return
   throw new EncodingError('an argument is not valid UTF-8', {
-    advice: 'Put bytes that are no text into the payload',
+    advice: 'Names and arguments are texts; put other bytes into the payload',
   })
 }

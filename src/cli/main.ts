@@ -4,8 +4,11 @@
  *
  * @module
  */
+import fs from 'node:fs'
+import path from 'node:path'
 import process from 'node:process'
 
+import { nearest } from '../nearest.js'
 import type { SettingOverrides } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError, readArguments } from './arguments.js'
 import { BAD_USAGE, type Command, FAILURE, SUCCESS } from './command.js'
@@ -96,6 +99,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 const OPTIONS: OptionTable = {
   help: { short: 'h' },
   list: { short: 'l' },
+  version: { short: 'V' },
   charset: { short: 'c', value: 'utf8, ascii or latin-1' },
   // The first implementation looked for its commands there.
   'exec-dir': { short: 'e', value: 'a path' },
@@ -127,7 +131,7 @@ A work queue of files. 'fsq COMMAND --help' has the help of a command.
   -c, --charset=CHARSET  of names: utf8, ascii or latin-1 (FSQ_CHARSET)
   -q, --queue-dir=NAME, -t, --tmp-dir=NAME, -d, --done-dir=NAME,
   -D, --down-file=NAME, -T, --trigger-fifo=NAME    names of what is in a queue
-  -l, --list, -h, --help  list the commands; this help
+  -l, --list, -V, --version, -h, --help    list the commands; version; this help
 Example:
   fsq install mail && echo hello | fsq enqueue mail bob && fsq scan mail ./send
 Exit codes: 0 success, 100 bad usage, 111 an error. See fsq(1), fsq(7).
@@ -141,17 +145,21 @@ function summaries(indent: string): string {
 
 async function run(args: readonly string[]): Promise<number> {
   let help = HELP
+  let called = 'fsq'
   const lines: Arguments[] = []
   try {
     const given = readArguments(args, OPTIONS)
     lines.push(given)
     if (given.has('help')) return answer(HELP)
     if (given.has('list')) return answer(summaries(''))
+    if (given.has('version')) return answer(`fsq ${version()}\n`)
     const [name, ...rest] = given.operands
     if (name === undefined) throw new UsageError('the command is missing')
+    if (name === 'help') return answer(rest[0] === undefined ? HELP : (await find(rest[0]).load()).help)
     const { mixed, load } = find(name)
     const command = await load()
     help = command.help
+    called = `fsq ${name}`
     speakAs(name)
     const own = readArguments(rest, { ...command.options, help: { short: 'h' } }, mixed)
     if (own.has('help')) return answer(help)
@@ -163,10 +171,10 @@ async function run(args: readonly string[]): Promise<number> {
       if (!error.isClosed) say(error.message)
       return FAILURE
     }
-    if (error instanceof UsageError) return refuse(error.message, help)
+    if (error instanceof UsageError) return refuse(error.message, help, called)
     const { explain, isAboutOption } = await import('./advice.js')
     const message = explain(error, ...lines)
-    if (isAboutOption(error)) return refuse(message, help)
+    if (isAboutOption(error)) return refuse(message, help, called)
     say(message)
     return FAILURE
   }
@@ -175,7 +183,9 @@ async function run(args: readonly string[]): Promise<number> {
 function find(name: string): Entry {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (entry !== undefined) return entry
-  throw new UsageError(`there is no command '${name}'; fsq --list has those that there are`)
+  const meant = nearest(name, Object.keys(COMMANDS))
+  const guess = meant === undefined ? '' : ` (do you mean ${meant}?)`
+  throw new UsageError(`there is no command '${name}'${guess}; fsq --list has those that there are`)
 }
 
 function settingsOf(given: Arguments): SettingOverrides {
@@ -196,9 +206,17 @@ function answer(text: string): number {
   return SUCCESS
 }
 
-function refuse(message: string, help: string): number {
-  say(`${message}\n${help.slice(0, help.indexOf('\n\n'))}`)
+/** @param called - The command as the user calls it. */
+function refuse(message: string, help: string, called: string): number {
+  say(`${message}\n${help.slice(0, help.indexOf('\n\n'))}\nTry '${called} --help'`)
   return BAD_USAGE
+}
+
+/** The version of the package that this program, dist/command/cli/main.js, belongs to. */
+function version(): string {
+  const folder = path.dirname(fs.realpathSync(process.argv[1] ?? ''))
+  const text = fs.readFileSync(path.join(folder, '../../../package.json'), 'utf8')
+  return (JSON.parse(text) as { readonly version: string }).version
 }
 
 // Warnings of Node are printed as messages. With NODE_NO_WARNINGS, Node has no listener for them.

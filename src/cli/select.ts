@@ -44,7 +44,7 @@ export function checkSelection(given: Arguments, more: Readonly<Record<string, s
   const isByNames = given.operands.length > 1
   const isByProperty = ['argument', 'older-than', ...Object.keys(more)].some((option) => given.has(option))
   if (given.has('all') && (isByNames || isByProperty))
-    throw new UsageError('-a is all items, so that it goes alone')
+    throw new UsageError('-a means all items; use it alone')
   if (given.has('all') || isByNames || isByProperty) return
   const letters = ['A', 'o', ...Object.values(more)].map((letter) => `-${letter}`).join(', ')
   throw new UsageError(`which items? Name them by id or key, or use ${letters} or -a`)
@@ -52,7 +52,9 @@ export function checkSelection(given: Arguments, more: Readonly<Record<string, s
 
 /** Prints a message for an id or key without an item. */
 export function sayMissing(id: string, layout: Layout): void {
-  say(`there is no such item in ${layout.path}: ${id}; 'fsq list -s all' lists the items`)
+  say(
+    `there is no such item in ${layout.path}: ${id === '' ? "''" : id}; 'fsq list -s all ${layout.name}' lists the items`,
+  )
 }
 
 /** The selected items of a queue: by id or key, by an argument, by the time since they were last moved, or all. */

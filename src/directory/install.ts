@@ -182,7 +182,7 @@ async function build(layout: Layout, plan: Omit<InstallPlan, 'hidden'>): Promise
 function checkHosts(hosts: readonly string[] | undefined): readonly string[] {
   if (hosts === undefined) return []
   if (!Array.isArray(hosts)) throw new SettingError('addHosts', hosts, 'an array of the names of hosts')
-  for (const host of hosts) checkQueueName(host)
+  for (const host of hosts) checkQueueName(host, 'host')
   return [...new Set<string>(hosts as readonly string[])]
 }
 
@@ -465,7 +465,7 @@ function notEmpty(layout: Layout, waiting: string, count: number): QueueNotEmpty
       `(${inspect(waiting)}), so it is not uninstalled`,
     {
       path: waiting,
-      advice: 'Let workers finish them, or remove them together with the queue (option force)',
+      advice: 'Wait until workers have finished, or remove the items together with the queue (option force)',
       adviceKey: layout.parent === undefined ? 'empty-queue' : 'empty-host',
     },
   )

@@ -36,13 +36,16 @@ export interface Layout {
  * Checks the name of a queue: not empty, no leading `.` (reserved for queues under installation or removal), no `/`,
  * no NUL, at most 255 bytes.
  *
+ * @param of - What has the name. That of a host obeys the same rules.
  * @throws {@link QueueNameError}
  */
-export function checkQueueName(name: unknown): asserts name is string {
+export function checkQueueName(name: unknown, of: 'queue' | 'host' = 'queue'): asserts name is string {
   const problem = problemOf(name)
   if (problem === undefined) return
   const shown = inspect(name, { depth: 0, maxStringLength: 80 })
-  throw new QueueNameError(`${shown} cannot be the name of a queue: ${problem}`, {
+  const message = `${shown} cannot be the name of a ${of}: ${problem}`
+  if (of === 'host') throw new QueueNameError(message, { advice: "Use a label such as 'berlin'" })
+  throw new QueueNameError(message, {
     advice: "Use a name such as 'a_queue'; the directory it is in is the option 'root' (FSQ_ROOT)",
     adviceKey: 'name-queue',
   })
@@ -100,6 +103,7 @@ export function hostsTriggerPath(queue: Layout, { hostsTrigger }: Settings): str
  * @throws {@link QueueNameError} if the name is not valid for a queue.
  */
 export function hostLayoutOf(parent: Layout, host: string, settings: Settings): Layout {
+  checkQueueName(host, 'host')
   return {
     ...layoutOf(host, { ...settings, root: hostsPath(parent, settings) }),
     triggerPath: hostsTriggerPath(parent, settings),

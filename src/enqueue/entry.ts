@@ -7,7 +7,7 @@ import os from 'node:os'
 import { inspect } from 'node:util'
 
 import type { BufferPool } from './buffer-pool.js'
-import { EncodingError, FsqError, NameTooLongError, PayloadError } from '../errors/classes.js'
+import { EncodingError, FsqError, NameTooLongError, PayloadError, SettingError } from '../errors/classes.js'
 import type { NativePayload, StopHandle } from '../addon/native.js'
 import type { RawName } from '../name/charset.js'
 import type { NameArgument } from '../name/codec.js'
@@ -52,9 +52,9 @@ export interface EnqueueManyOptions {
 /** One item of a bulk enqueue. */
 export interface EnqueueEntry extends EnqueueSyncOptions {
   /** The contents. Default: `null`, no contents. */
-  readonly data?: Payload
+  readonly data?: Payload | undefined
   /** The arguments. Default: none. */
-  readonly args?: readonly NameArgument[]
+  readonly args?: readonly NameArgument[] | undefined
 }
 
 interface Named {
@@ -167,7 +167,8 @@ export class EntryMaker {
   #makeOrFail(given: EnqueueEntry): Entry | FsqError {
     const call = 'an entry of enqueueMany'
     try {
-      if (!isObject(given)) checkOptionsOf(call, given)
+      if (!isObject(given))
+        throw new SettingError('the entry', given, `an object of ${OPTIONS[call].join(', ')}`)
       const { data = null, args = NO_ARGUMENTS } = given
       return this.make(call, data, args, given)
     } catch (error) {

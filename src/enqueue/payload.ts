@@ -239,5 +239,15 @@ function unfit(data: unknown): PayloadError {
   return new PayloadError(
     `The payload is ${inspect(data, { depth: 0, maxStringLength: 80 })}, expected a string, bytes, a Blob, a ` +
       'readable stream or another AsyncIterable, { json }, { path }, { fd }, or null for an item without contents',
+    { advice: adviceOnUnfit(data) },
   )
+}
+
+function adviceOnUnfit(data: unknown): string | undefined {
+  if (types.isPromise(data)) return 'Await the promise, and pass its value'
+  const isValue =
+    typeof data === 'object'
+      ? !('pipe' in (data ?? {}))
+      : typeof data === 'number' || typeof data === 'boolean'
+  return isValue ? 'To write a value as JSON, pass { json: value }' : undefined
 }

@@ -41,8 +41,8 @@ export type EntryOf<T> = T extends { readonly body: unknown }
     : EnqueueEntry
 
 interface TypedEntry<T> extends EnqueueSyncOptions {
-  readonly data?: PayloadOf<T>
-  readonly args?: ArgumentsOf<T>
+  readonly data?: PayloadOf<T> | undefined
+  readonly args?: ArgumentsOf<T> | undefined
 }
 
 /** An item that has passed the parsers. */

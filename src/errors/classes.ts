@@ -29,6 +29,54 @@ export type AdviceKey =
   | 'wait-for-finish'
   | 'leave-out-setting'
 
+/** All values of {@link FsqError.code}. Further ones may come with further errors. */
+export type FsqErrorCode =
+  | 'ERR_FSQ'
+  | 'ERR_FSQ_ADDON_MISSING'
+  | 'ERR_FSQ_CLAIM_LOST'
+  | 'ERR_FSQ_CLOSING'
+  | 'ERR_FSQ_CONTENT'
+  | 'ERR_FSQ_DISK_FULL'
+  | 'ERR_FSQ_ENCODING'
+  | 'ERR_FSQ_ENQUEUE_ABORTED'
+  | 'ERR_FSQ_ENQUEUE_MANY'
+  | 'ERR_FSQ_FILE_SYSTEM'
+  | 'ERR_FSQ_FINISH'
+  | 'ERR_FSQ_IN_DOUBT'
+  | 'ERR_FSQ_ITEM_FINISHED'
+  | 'ERR_FSQ_ITEM_GONE'
+  | 'ERR_FSQ_LOCK_NOT_HELD'
+  | 'ERR_FSQ_LOCK_TIMEOUT'
+  | 'ERR_FSQ_MALFORMED_NAME'
+  | 'ERR_FSQ_MISSING_PEER'
+  | 'ERR_FSQ_MOUNT'
+  | 'ERR_FSQ_NAME_TOO_LONG'
+  | 'ERR_FSQ_NATS'
+  | 'ERR_FSQ_NETWORK_FS'
+  | 'ERR_FSQ_NOT_A_QUEUE'
+  | 'ERR_FSQ_NOT_DURABLE'
+  | 'ERR_FSQ_NOT_LOCKABLE'
+  | 'ERR_FSQ_PAYLOAD'
+  | 'ERR_FSQ_PEER'
+  | 'ERR_FSQ_PERMANENT_FAILURE'
+  | 'ERR_FSQ_PERMISSION'
+  | 'ERR_FSQ_PUSH'
+  | 'ERR_FSQ_QUEUE_CLOSED'
+  | 'ERR_FSQ_QUEUE_DOWN'
+  | 'ERR_FSQ_QUEUE_EXISTS'
+  | 'ERR_FSQ_QUEUE_MISSING'
+  | 'ERR_FSQ_QUEUE_NAME'
+  | 'ERR_FSQ_QUEUE_NOT_EMPTY'
+  | 'ERR_FSQ_READ_ONLY'
+  | 'ERR_FSQ_RECEIVING'
+  | 'ERR_FSQ_RETRY_LATER'
+  | 'ERR_FSQ_SEPARATE_MOUNTS'
+  | 'ERR_FSQ_SETTING'
+  | 'ERR_FSQ_TOO_LARGE'
+  | 'ERR_FSQ_TOO_MANY_FILES'
+  | 'ERR_FSQ_TRIGGER'
+  | 'ERR_FSQ_WORKER_PROCESS'
+
 /** Details of an error, besides its cause. */
 export interface FsqErrorOptions extends ErrorOptions {
   /** The path that the error is about, if no failed system call has it. */
@@ -62,10 +110,10 @@ export function problemOf({ message, advice }: FsqError): string {
  */
 export class FsqError extends Error {
   /** The code of all errors of this class. */
-  static readonly code: string = 'ERR_FSQ'
+  static readonly code: FsqErrorCode = 'ERR_FSQ'
 
   /** `ERR_FSQ_…`: stable across releases, unlike messages. */
-  readonly code: string
+  readonly code: FsqErrorCode
   /**
    * What to do next, as a sentence without its full stop; `undefined` if there is no advice. The message ends with
    * it.
@@ -104,7 +152,7 @@ export class FsqError extends Error {
 
 /** The queue does not exist. Install it, or correct its name or root (`FSQ_ROOT`). */
 export class QueueMissingError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_QUEUE_MISSING'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_QUEUE_MISSING'
 }
 
 /**
@@ -112,12 +160,12 @@ export class QueueMissingError extends FsqError {
  * `force`, or choose another name.
  */
 export class QueueExistsError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_QUEUE_EXISTS'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_QUEUE_EXISTS'
 }
 
 /** The queue is down and must not be scanned. Call `queue.up()` to take it up again. */
 export class QueueDownError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_QUEUE_DOWN'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_QUEUE_DOWN'
 }
 
 /**
@@ -125,7 +173,7 @@ export class QueueDownError extends FsqError {
  * Create it with `queue.trigger()`, start a listener, or move the other file away.
  */
 export class TriggerError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_TRIGGER'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_TRIGGER'
 }
 
 /**
@@ -133,7 +181,7 @@ export class TriggerError extends FsqError {
  * missing part, or move what is there away and install the queue.
  */
 export class NotAQueueError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_NOT_A_QUEUE'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_NOT_A_QUEUE'
 }
 
 /**
@@ -141,19 +189,19 @@ export class NotAQueueError extends FsqError {
  * `force`.
  */
 export class QueueNotEmptyError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_QUEUE_NOT_EMPTY'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_QUEUE_NOT_EMPTY'
 }
 
 /**
  * The text cannot be the name of a queue (fsq standard, section 1). Use a name such as 'a_queue', without the path.
  */
 export class QueueNameError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_QUEUE_NAME'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_QUEUE_NAME'
 }
 
 /** The queue handle has been closed. Open the queue again with a new handle. */
 export class QueueClosedError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_QUEUE_CLOSED'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_QUEUE_CLOSED'
 }
 
 /**
@@ -161,7 +209,7 @@ export class QueueClosedError extends FsqError {
  * value, or put it into the payload.
  */
 export class EncodingError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_ENCODING'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_ENCODING'
 }
 
 /**
@@ -169,7 +217,7 @@ export class EncodingError extends FsqError {
  * or the settings that it was written with.
  */
 export class MalformedNameError extends EncodingError {
-  static override readonly code: string = 'ERR_FSQ_MALFORMED_NAME'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_MALFORMED_NAME'
 
   /** What is wrong with the name, without the name. */
   readonly reason: string
@@ -189,7 +237,7 @@ export class MalformedNameError extends EncodingError {
  * the payload.
  */
 export class NameTooLongError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_NAME_TOO_LONG'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_NAME_TOO_LONG'
 
   /** The length that the name would have, in bytes. */
   readonly bytes: number
@@ -211,7 +259,7 @@ export class NameTooLongError extends FsqError {
  * `expected` say what to correct.
  */
 export class SettingError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_SETTING'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_SETTING'
 
   /** The environment variable or the option with the value. */
   readonly setting: string
@@ -269,7 +317,7 @@ export interface PayloadErrorOptions extends FsqErrorOptions {
  * the schema of the queue. Pass another value, or a stream that nothing else reads.
  */
 export class PayloadError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_PAYLOAD'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_PAYLOAD'
 
   /** Why the body or the arguments do not fit the parser of the queue; not set if the error is of another kind. */
   declare readonly issues?: readonly PayloadIssue[]
@@ -286,7 +334,7 @@ export class PayloadError extends FsqError {
  * the disk.
  */
 export class NotDurableError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_NOT_DURABLE'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_NOT_DURABLE'
 
   /** The item, or the name of the queue. */
   readonly id: string
@@ -322,7 +370,7 @@ function describeOutcome(id: string, action: string): string {
  * signal. Enqueue the item again if it is still wanted.
  */
 export class EnqueueAbortedError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_ENQUEUE_ABORTED'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_ENQUEUE_ABORTED'
 
   constructor(cause: unknown) {
     super('The item was not enqueued: the signal was aborted first', {
@@ -340,7 +388,7 @@ export type EnqueueOutcome = { readonly id: string } | { readonly error: FsqErro
  * {@link NotDurableError} is in the queue, too, and must not be enqueued again.
  */
 export class EnqueueManyError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_ENQUEUE_MANY'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_ENQUEUE_MANY'
 
   /** One outcome for each entry, in the order of the entries. */
   readonly outcomes: readonly EnqueueOutcome[]
@@ -369,7 +417,7 @@ export class EnqueueManyError extends FsqError {
  * claimed and the move is retried until the queue is closed; fix the cause.
  */
 export class FinishError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_FINISH'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_FINISH'
 
   /** The item, which stays claimed. */
   readonly id: string
@@ -411,7 +459,7 @@ export function finishAdvice(cause: unknown, then: string): string {
 
 /** The item has already been finished or released. Finish an item only once. */
 export class ItemFinishedError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_ITEM_FINISHED'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_ITEM_FINISHED'
 }
 
 /**
@@ -419,7 +467,7 @@ export class ItemFinishedError extends FsqError {
  * the next one, and find out what else changes files in the queue.
  */
 export class ItemGoneError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_ITEM_GONE'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_ITEM_GONE'
 }
 
 /**
@@ -430,7 +478,7 @@ export class ItemGoneError extends FsqError {
  * finished the item: never do two workers believe that they have.
  */
 export class ClaimLostError extends ItemGoneError {
-  static override readonly code: string = 'ERR_FSQ_CLAIM_LOST'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_CLAIM_LOST'
 }
 
 /**
@@ -442,7 +490,7 @@ export class ClaimLostError extends ItemGoneError {
  * ```
  */
 export class PermanentFailure extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_PERMANENT_FAILURE'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_PERMANENT_FAILURE'
 }
 
 /** Options of {@link RetryLater}. */
@@ -461,7 +509,7 @@ export interface RetryLaterOptions extends ErrorOptions {
  * ```
  */
 export class RetryLater extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_RETRY_LATER'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_RETRY_LATER'
 
   /** Milliseconds until the item is due again. */
   readonly after: number
@@ -484,7 +532,7 @@ export class RetryLater extends FsqError {
  * `worker.idle()` rejects with it, too, and `queue.work(url, { processes })` if a signal closes the worker while the module loads.
  */
 export class ClosingError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_CLOSING'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_CLOSING'
 }
 
 /**
@@ -492,7 +540,7 @@ export class ClosingError extends FsqError {
  * out whether the target has it: remove it then. Otherwise retry it; a retry ends the doubt.
  */
 export class InDoubtError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_IN_DOUBT'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_IN_DOUBT'
 
   /** Since when the target may have the item, by the clock of the forwarder that put it. */
   readonly since: Date
@@ -519,7 +567,7 @@ export class InDoubtError extends FsqError {
  * source a name of its own.
  */
 export class ReceivingError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_RECEIVING'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_RECEIVING'
 }
 
 /** Details of a {@link WorkerProcessError}. */
@@ -534,7 +582,7 @@ export interface WorkerProcessErrorOptions extends FsqErrorOptions {
  * handler did not end in time. The worker replaces it. Find out from the message, the `cause` and the output of the process why it ends.
  */
 export class WorkerProcessError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_WORKER_PROCESS'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_WORKER_PROCESS'
 
   /** The process; `undefined`: it was not started. */
   readonly pid: number | undefined
@@ -556,12 +604,12 @@ export class WorkerProcessError extends FsqError {
  * them yet. Read large contents with `stream()`, and call `queue.parse(item)` before `item.body` in a scan.
  */
 export class ContentError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_CONTENT'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_CONTENT'
 }
 
 /** The native addon of this package cannot be loaded here. The message says why, and what to install or to allow. */
 export class AddonMissingError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_ADDON_MISSING'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_ADDON_MISSING'
 }
 
 /**
@@ -569,7 +617,7 @@ export class AddonMissingError extends FsqError {
  * one.
  */
 export class SeparateMountsError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_SEPARATE_MOUNTS'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_SEPARATE_MOUNTS'
 }
 
 /**
@@ -577,14 +625,14 @@ export class SeparateMountsError extends FsqError {
  * /proc/locks).
  */
 export class LockTimeoutError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_LOCK_TIMEOUT'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_LOCK_TIMEOUT'
 }
 
 /**
  * The lock has already been unlocked, or was lost while it was being changed. Take it again before you rely on it.
  */
 export class LockNotHeldError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_LOCK_NOT_HELD'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_LOCK_NOT_HELD'
 }
 
 /**
@@ -592,7 +640,7 @@ export class LockNotHeldError extends FsqError {
  * for writing if the message says so.
  */
 export class NotLockableError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_NOT_LOCKABLE'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_NOT_LOCKABLE'
 }
 
 /**
@@ -601,7 +649,7 @@ export class NotLockableError extends FsqError {
  * by rename, which several machines may work.
  */
 export class NetworkFileSystemError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_NETWORK_FS'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_NETWORK_FS'
 
   /** The name of the file system, such as 'nfs'. */
   readonly fileSystem: string
@@ -643,7 +691,7 @@ export function networkAdvice(check: string, allow: string): string {
  * its options allow lost locks or lost answers. Mount the file system as the message says.
  */
 export class MountError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_MOUNT'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_MOUNT'
 
   /** The reasons, each with what to mount instead. */
   readonly reasons: readonly string[]
@@ -663,12 +711,12 @@ export class MountError extends FsqError {
  * file system did not answer in time. The message says which.
  */
 export class PeerError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_PEER'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_PEER'
 }
 
 /** A package that a part of this package needs is not installed. The message has the command that installs it. */
 export class MissingPeerError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_MISSING_PEER'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_MISSING_PEER'
 
   /** The name of the missing package. */
   readonly peer: string
@@ -688,7 +736,7 @@ export class MissingPeerError extends FsqError {
 
 /** The contents of an item are larger than its target takes. The item is not forwarded. */
 export class TooLargeError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_TOO_LARGE'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_TOO_LARGE'
 
   /** The size of the contents, in bytes. */
   readonly bytes: number
@@ -717,7 +765,7 @@ export type NatsReason = 'away' | 'timeout' | 'missing' | 'denied' | 'full' | 'o
 
 /** A NATS server cannot be reached, or has refused a request. `reason` says which, and `cause` has the error of the client, if there is one. */
 export class NatsError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_NATS'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_NATS'
 
   readonly reason: NatsReason
 
@@ -743,7 +791,7 @@ export type PushReason = 'away' | 'timeout' | 'denied' | 'missing' | 'refused' |
 
 /** An item could not be pushed to another machine. `reason` says why. */
 export class PushError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_PUSH'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_PUSH'
 
   readonly reason: PushReason
 
@@ -755,29 +803,29 @@ export class PushError extends FsqError {
 
 /** A system call failed. `errno`, `syscall` and `path` say which, and `advice` what to do. */
 export class FileSystemError extends FsqError {
-  static override readonly code: string = 'ERR_FSQ_FILE_SYSTEM'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_FILE_SYSTEM'
 }
 
 /** The user of this process lacks the permission. Give it to the user, or run as the owner. */
 export class PermissionError extends FileSystemError {
-  static override readonly code: string = 'ERR_FSQ_PERMISSION'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_PERMISSION'
 }
 
 /** The file system is mounted read-only. Mount it for writing, or put the queue on another one. */
 export class ReadOnlyError extends FileSystemError {
-  static override readonly code: string = 'ERR_FSQ_READ_ONLY'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_READ_ONLY'
 }
 
 /** The disk is full: no space, inodes or quota are left. Make room, for example in done/ and fail/, and try again. */
 export class DiskFullError extends FileSystemError {
-  static override readonly code: string = 'ERR_FSQ_DISK_FULL'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_DISK_FULL'
 }
 
 /**
  * The process or the system has no file descriptors left. Hold fewer items and files at a time, or raise the limit.
  */
 export class TooManyFilesError extends FileSystemError {
-  static override readonly code: string = 'ERR_FSQ_TOO_MANY_FILES'
+  static override readonly code: FsqErrorCode = 'ERR_FSQ_TOO_MANY_FILES'
 }
 
 // On the prototypes and not enumerable, like the names of built-in errors, so that util.inspect() does not print them

@@ -30,7 +30,8 @@ const UNKNOWN_TO_NODE: Readonly<Record<string, string>> = {
 const NO_ADVICE = 'The man page of the system call explains the error'
 
 const ADVICE: Readonly<Record<string, string>> = {
-  EACCES: 'Give the user of this process read, write and search permission for it',
+  EACCES:
+    'Run as the owner of this path or as a member of its group; or give the user of this process read, write and search permission for it and the directories above it',
   EPERM: 'Only its owner or root may do this; run as one of them, or change its owner',
   EROFS: 'Mount the file system for writing, or put FSQ_ROOT on one that is',
   ENOSPC: 'Make room (inodes, too: see df -i), for example in done/ and fail/, and try again',
@@ -41,7 +42,7 @@ const ADVICE: Readonly<Record<string, string>> = {
     'Parts of the queue are on separate mounts (Docker volumes?): mount the whole queue, or FSQ_ROOT, as one',
   ENOENT:
     'Check that it exists. Where a queue has lost a directory, create it again with the owner and mode of the others',
-  ENOTDIR: 'Something on the path is not a directory; move it out of the way',
+  ENOTDIR: 'A part of the path is not a directory; correct the path (FSQ_ROOT), or move that file away',
   EEXIST: 'Something is there already; move it out of the way',
   ELOOP: 'Symbolic links are not followed here; put the real file or directory in its place',
   ENAMETOOLONG: 'Use a shorter name or path',

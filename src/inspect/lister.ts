@@ -17,7 +17,7 @@ import { claimedIn } from '../directory/claimed.js'
 import { isDeleted, placePath } from '../directory/layout.js'
 import { type RawName, pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
-import { NamedItem } from '../item/named-item.js'
+import { type ItemSummary, NamedItem } from '../item/named-item.js'
 import { Place } from '../addon/native.js'
 import { checkIdOrKey, checkOptions } from '../options.js'
 import type { Settings } from '../settings.js'
@@ -48,6 +48,10 @@ export class ListedItem extends NamedItem {
     this.#directory = directory
     this.state = state
     this.#worker = worker
+  }
+
+  override toJSON(): ItemSummary {
+    return { ...super.toJSON(), state: this.state }
   }
 
   /** The path at which its file was seen. */

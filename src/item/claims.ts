@@ -187,7 +187,8 @@ export class Claim {
     if (this.state === 'lost') return this.lostError(doing)
     const what = this.state === 'released' ? 'released' : 'finished'
     return new ItemFinishedError(`Cannot ${doing} the item ${this.#id}: it has been ${what} already`, {
-      advice: 'Do so once for each item',
+      advice:
+        doing === 'finish' ? 'Do so once for each item' : 'Read an item before it is finished or released',
     })
   }
 

@@ -76,7 +76,7 @@ export function judge(
   if (isExhausted(parsed.tries, maxTries)) {
     return {
       type: 'exhausted',
-      message: `has been tried ${parsed.tries} times, and ${maxTries} are allowed`,
+      message: `has been tried ${parsed.tries === 1 ? 'once' : `${parsed.tries} times`}, and the limit is ${maxTries}`,
     }
   }
   if (ttl > 0) {

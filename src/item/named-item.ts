@@ -3,14 +3,31 @@
  *
  * @module
  */
+import { type InspectOptions, inspect } from 'node:util'
+
 import { type RawName, fromRaw } from '../name/charset.js'
 import { type ParsedName, itemKey, parseItemName, withTries } from '../name/item-name.js'
 import { parseTimestamp } from '../name/timestamp.js'
 import type { Arguments } from '../schema/shape.js'
 import type { Settings } from '../settings.js'
+import { inspected } from '../inspected.js'
 
 /** The method by which a finish gives an item another name; callers of the package must not have it. */
 export const RENAME = Symbol('rename')
+
+/** What a log shows of an item. */
+export interface ItemSummary {
+  readonly id: string
+  readonly key: string
+  /** As the item was enqueued, also where a parser made others. */
+  readonly args: readonly string[]
+  readonly tries: number
+  readonly enqueuedAt: Date
+  /** The size of the contents in bytes, of a claimed item. */
+  readonly size?: number
+  /** The directory in which a listed item was seen. */
+  readonly state?: string
+}
 
 /** An item as its name describes it. */
 export abstract class NamedItem<Args extends Arguments = readonly string[]> {
@@ -70,6 +87,17 @@ export abstract class NamedItem<Args extends Arguments = readonly string[]> {
   /** The part that makes the name unique; opaque. */
   get entropy(): string {
     return this.#parsed.entropy
+  }
+
+  /** What `JSON.stringify()` writes of the item, and `console.log()` shows: for logs. */
+  toJSON(): ItemSummary {
+    const { id, key, arguments: args, tries, enqueuedAt } = this
+    return { id, key, args, tries, enqueuedAt }
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    return inspected(this.constructor.name, this.toJSON(), depth, options)
   }
 
   /** @internal When the item was enqueued, as its name has it. */

@@ -21,7 +21,7 @@ import { placePath } from '../directory/layout.js'
 import { ContentError } from '../errors/classes.js'
 import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
-import { NamedItem } from './named-item.js'
+import { type ItemSummary, NamedItem } from './named-item.js'
 import { type RetryDecision, decideRetry } from './retry.js'
 import { Place } from '../addon/native.js'
 import type { LogEntry } from '../addon/packing.js'
@@ -105,6 +105,10 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
   /** The size of the contents in bytes. */
   get size(): number {
     return this.#claim.file.size
+  }
+
+  override toJSON(): ItemSummary {
+    return { ...super.toJSON(), size: this.size }
   }
 
   /** The path of the item's file while it is claimed. */

@@ -5,12 +5,13 @@
  */
 import fs from 'node:fs'
 import os from 'node:os'
-import { inspect } from 'node:util'
+import { type InspectOptions, inspect } from 'node:util'
 
 import { type FsqError, LockNotHeldError, LockTimeoutError } from '../errors/classes.js'
 import { type LockKind, native } from '../addon/native.js'
 import { packLock } from '../addon/packing.js'
 import { checkOptions } from '../options.js'
+import { inspected } from '../inspected.js'
 import { lockError } from './failure.js'
 import {
   about,
@@ -117,6 +118,12 @@ export class FileLock {
   /** Whether the lock is held: neither released, nor lost during an upgrade or downgrade. */
   get held(): boolean {
     return this.#state === 'shared' || this.#state === 'exclusive'
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    const { path, kind, shared, held } = this
+    return inspected('FileLock', { path, kind, shared, held }, depth, options)
   }
 
   /**

@@ -144,10 +144,7 @@ function parse(raw: RawName, settings: ReadSettings): ParsedName {
   const codec = codecFor(delimiterOf(name, settings.encode), settings.encode, settings.charset)
   const encoded = codec.split(name.slice(1))
   if (encoded.length < REQUIRED_FIELDS) {
-    throw new MalformedNameError(
-      `it has ${encoded.length} fields, expected at least ${REQUIRED_FIELDS}`,
-      name,
-    )
+    throw new MalformedNameError(`it has ${encoded.length} of at least ${REQUIRED_FIELDS} fields`, name)
   }
   // Most names have no escapes.
   const fields = name.includes(settings.encode) ? encoded.map((field) => codec.decode(field)) : encoded
@@ -175,7 +172,7 @@ function requireFields(raw: RawName, encode: string): string[] {
   const fields = rawFields(raw, encode)
   if (fields.length >= REQUIRED_FIELDS) return fields
   throw new MalformedNameError(
-    `it has ${fields.length} fields, expected at least ${REQUIRED_FIELDS}`,
+    `it has ${fields.length} of at least ${REQUIRED_FIELDS} fields`,
     printable(raw),
   )
 }

@@ -1,6 +1,7 @@
 // The help, the manual and the completion agree.
 import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
+import { createRequire } from 'node:module'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -40,6 +41,15 @@ const commands = fsq('-l')
   .filter((name) => name !== '')
 const longOptions = (help: string): string[] =>
   [...help.matchAll(/(?<=[ ,])--[a-z][a-z-]*/g)].map(([option]) => option)
+interface CommandModule {
+  readonly help: string
+  readonly options: Readonly<Record<string, { readonly short?: string; readonly value?: string }>>
+}
+const moduleOf = (command: string): CommandModule =>
+  createRequire(MAIN)(`./commands/${command}.js`) as CommandModule
+/** The options that a command reads. That of one letter is an old one that `fsq up` ignores. */
+const optionsOf = (command: string): [name: string, option: { short?: string; value?: string }][] =>
+  Object.entries({ ...moduleOf(command).options, help: { short: 'h' } }).filter(([name]) => name.length > 1)
 const page = (name: string): string => fs.readFileSync(path.join(MANUAL, name), 'utf8').replaceAll('\\-', '-')
 
 describe.each(commands)('%s', (command) => {
@@ -53,6 +63,25 @@ describe.each(commands)('%s', (command) => {
     for (const [option] of help.matchAll(/(?<=^ *|, )-[A-Za-z0-9](?=, --)/gm))
       expect(page(`fsq-${command}.1`)).toContain(option)
   })
+})
+
+test.each(commands)('%s has all that it reads in its help', (command) => {
+  const { help } = moduleOf(command)
+  for (const [name, { short, value }] of optionsOf(command)) {
+    expect(help).toMatch(new RegExp(`(?<=[ ,])--${name}${value === undefined ? '(?![a-z=-])' : '='}`))
+    if (short !== undefined) expect(help).toMatch(new RegExp(`(?<=[ ,])-${short}(?=[ ,])`))
+  }
+})
+
+ifBash.test('the completion has the options of each command, and no other (needs bash)', () => {
+  const script = `. '${COMPLETION}'; for command; do echo $(_fsq_options "$command"); done`
+  const lines = execFileSync('bash', ['-c', script, 'bash', ...commands], { encoding: 'utf8' }).split('\n')
+  const read = commands.map((command) =>
+    optionsOf(command).map(([name, { value }]) => `--${name}${value === undefined ? '' : '='}`),
+  )
+  expect(commands.map((_command, at) => lines[at]?.split(' ').sort())).toEqual(
+    read.map((names) => names.sort()),
+  )
 })
 
 test.each(['', ...commands])(

@@ -17,8 +17,12 @@ test('a queue goes down and comes up, and each may be said twice', async () => {
   expect(bed.state()).toEqual({})
 })
 
-test('no queue is none too few', async () => {
-  expect(await bed.sh('fsq down && fsq up')).toEqual({ code: 0, stdout: '', stderr: '' })
+test('no queue is none too few, but a message tells', async () => {
+  const { code, stdout, stderr } = await bed.sh('fsq down && fsq up')
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+  expect(stderr).toBe(
+    'fsq down: no queue is named: nothing is done\nfsq up: no queue is named: nothing is done\n',
+  )
 })
 
 test('one that is missing is an error; those after it stay as they are', async () => {

@@ -10,6 +10,9 @@ describe('bad usage', () => {
   test.each([
     ['fsq', 'the command is missing'],
     ['fsq -x', 'there is no option -x'],
+    ['fsq lsit', "there is no command 'lsit' (do you mean list?)"],
+    ['fsq scan --max-tris=5 q true', 'there is no option --max-tris (do you mean --max-tries?)'],
+    ['fsq prune -k -1 q', "-k is '-1', expected a whole number of 0 or more"],
     ['fsq --bogus', 'there is no option --bogus'],
     ['fsq -c', '-c needs a value'],
     ['fsq --help=yes', '--help takes no value'],
@@ -46,6 +49,7 @@ describe('bad usage', () => {
     expect({ code, stdout }).toEqual({ code: 100, stdout: '' })
     expect(stderr).toContain(message)
     expect(stderr).toContain('Usage: fsq')
+    expect(stderr).toMatch(/: Try 'fsq(?: [a-z-]+)? --help'\n$/)
     expect(stderr.split('\n').length).toBeLessThan(8)
     expect(fs.readdirSync(bed.root)).toEqual([])
   })
@@ -56,6 +60,21 @@ test.each(['-h', '--help'])('fsq %s is one screen with an example', async (flag)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).toMatch(/^Usage: fsq.*\nExample:\n {2}/s)
   expect(stdout.split('\n').length).toBeLessThanOrEqual(45)
+})
+
+test('fsq help is fsq --help, and fsq help COMMAND is fsq COMMAND --help', async () => {
+  for (const command of ['', 'scan']) {
+    const { code, stdout } = await bed.sh(`fsq help ${command}`)
+    expect({ code, stdout }).toEqual({ code: 0, stdout: (await bed.sh(`fsq ${command} --help`)).stdout })
+  }
+  expect((await bed.sh('fsq help nosuchcmd')).code).toBe(100)
+})
+
+test.each(['-V', '--version'])('fsq %s', async (option) => {
+  const { version } = JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  expect(await bed.sh(`fsq ${option}`)).toEqual({ code: 0, stdout: `fsq ${version}\n`, stderr: '' })
 })
 
 test.each(['scan -j 4 --help', 'install -fh q'])('fsq %s does nothing else', async (args) => {

@@ -42,9 +42,7 @@ function readmeBlock(text: string): string {
 }
 
 test('the lines of the README work as they are written', () => {
-  const file = bed.path('data.file')
-  fs.writeFileSync(file, 'from a file')
-  const program = readmeBlock('fsq.senqueue').replace('/path/to/data.file', file)
+  const program = readmeBlock('fsq.senqueue')
   const root = bed.path('root')
   fs.mkdirSync(root)
   const output = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
@@ -53,11 +51,11 @@ test('the lines of the README work as they are written', () => {
     encoding: 'utf8',
   })
   expect(output).toBe('args to enqueue\nargs to enqueue\n')
-  const done = path.join(root, 'a_queue', 'done')
+  const done = path.join(root, 'b_queue', 'done')
   const texts = fs.readdirSync(done).map((name) => fs.readFileSync(path.join(done, name), 'utf8'))
-  expect(texts.sort()).toEqual(['data', 'from a file'])
-  expect(fs.readdirSync(path.join(root, 'a_queue', 'queue'))).toEqual([])
-  expect(fs.existsSync(path.join(root, 'a_queue', 'down'))).toBe(false)
+  expect(texts.sort()).toEqual(['data', fs.readFileSync('/etc/hosts', 'utf8')].sort())
+  expect(fs.readdirSync(path.join(root, 'b_queue', 'queue'))).toEqual([])
+  expect(fs.existsSync(path.join(root, 'b_queue', 'down'))).toBe(false)
 })
 
 test('a queue from its installation to its end', async () => {

@@ -291,7 +291,7 @@ describe('fileSystemError', () => {
     }
     expect(fileSystemError(failure, 'finish the item').message).toBe(
       "Cannot finish the item: permission denied (EACCES, renameat2 '/q/queue/_a' -> '/q/done/_a\\n'). " +
-        'Give the user of this process read, write and search permission for it',
+        'Run as the owner of this path or as a member of its group; or give the user of this process read, write and search permission for it and the directories above it',
     )
   })
 

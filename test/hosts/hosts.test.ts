@@ -67,6 +67,9 @@ test('hosts are installed together with their queue, or not at all', async () =>
   expect(fs.statSync(bed.path('q', 'hosts-trigger-s')).isFIFO()).toBe(true)
   const error = await failureOf(async () => bed.install({ addHosts: ['h1', 'a/b'] }, 'other'))
   expect(error).toBeInstanceOf(QueueNameError)
+  const says = "'a/b' cannot be the name of a host: it has a '/'. Use a label such as 'berlin'"
+  expect(String(error)).toContain(says)
+  expect(String(await failureOf(async () => queue.addHost('a/b')))).toContain(says)
   expect(fs.existsSync(bed.path('other'))).toBe(false)
 })
 

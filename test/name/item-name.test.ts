@@ -105,9 +105,9 @@ describe('parseItemName', () => {
 
   test.each([
     ['', 'it is empty, so it has no delimiter'],
-    ['_', 'it has 1 fields, expected at least 5'],
-    ['_20120710213904_0_1_h', 'it has 4 fields, expected at least 5'],
-    ['.hidden', 'it has 1 fields, expected at least 5'],
+    ['_', 'it has 1 of at least 5 fields'],
+    ['_20120710213904_0_1_h', 'it has 4 of at least 5 fields'],
+    ['.hidden', 'it has 1 of at least 5 fields'],
     ['%20120710213904%0%1%h%0', 'its first character, the delimiter, is the encode character (FSQ_ENCODE)'],
     ['_20120710213960_0_1_h_0', 'its timestamp does not match %Y%m%d%H%M%S (FSQ_TIMEFMT)'],
     ['_2012071021390_0_1_h_0', 'its timestamp does not match %Y%m%d%H%M%S (FSQ_TIMEFMT)'],

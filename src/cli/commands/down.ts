@@ -43,7 +43,8 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
       itemMode: given.mode('mode'),
     }),
   )
-  // No queue is no error: scripts name queues by a pattern, which may match none.
+  // No queue is no error: scripts name queues by a pattern, which may match none. But a typing error must show.
+  if (given.operands.length === 0) say('no queue is named: nothing is done')
   for (const name of given.operands) {
     await makeDown(layoutOf(name, own), own)
     if (given.has('verbose')) say(`${name}: down`)

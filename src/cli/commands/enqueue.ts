@@ -59,7 +59,7 @@ export async function run(given: Arguments, settings: SettingOverrides): Promise
   const [name, ...args] = someOperands(given, 'the name of a queue')
   const isBatch = given.has('batch')
   if (isBatch && (given.has('file') || given.has('empty'))) {
-    throw new UsageError('--batch reads the contents from standard input, so that it goes without -f and -e')
+    throw new UsageError('--batch reads the contents from standard input; leave out -f and -e')
   }
   if (given.has('null') && !isBatch) throw new UsageError('-0 goes with --batch')
   const own = resolveSettings(

@@ -51,9 +51,9 @@ they have arrived there; without a host, they are those of src_queue itself.
   -i, --ignore-listener it is no error if nothing listens to it
   -L, --no-lock         push items that others hold; not with --follow
   -p, --protocol=NAME   jsonrpc, the only one
-  -v, --verbose         a line for each item
+  -v, --verbose         a line for each item; -h, --help  this help
       --tls-ca=FILE, --tls-cert=FILE, --tls-key=FILE    for https
-      --timeout=SECONDS for an answer (60); --once  end when no item is left
+      --timeout=SECONDS for an answer (60); -1, --once  end when no item is left
   -j, --jobs=N          items in flight (64); 1 keeps the order
       --connections=N   at most (16); --rate=N  items in a second
       --keep=AGE, --in-doubt=..., --name=NAME, --json, --interval=SECONDS

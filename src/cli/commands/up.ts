@@ -32,7 +32,8 @@ Exit codes: 0 success, 100 bad usage, 111 an error; those before it are up.
 /** See `help`. */
 export async function run(given: Arguments, settings: SettingOverrides): Promise<number> {
   const own = resolveSettings(settings)
-  // No queue is no error: scripts name queues by a pattern, which may match none.
+  // No queue is no error: scripts name queues by a pattern, which may match none. But a typing error must show.
+  if (given.operands.length === 0) say('no queue is named: nothing is done')
   for (const name of given.operands) {
     await removeDown(layoutOf(name, own))
     if (given.has('verbose')) say(`${name}: up`)
