@@ -35,6 +35,8 @@ export interface PruneKeep {
   readonly failed?: Keep | undefined
 }
 
+const LIMITS = 'limits: { age }, { count }, or both'
+
 /** The states of finished items. */
 export type FinishedState = Exclude<ItemState, 'waiting'>
 
@@ -74,11 +76,11 @@ export async function prune(
  * @param option - The name of the limits.
  * @throws {@link SettingError}
  */
-export function checkKeep(call: string, option: string, keep: Keep): Keep {
+export function checkKeep(call: string, option: string, keep: unknown): Keep {
+  if (typeof keep !== 'object' || keep === null) throw new SettingError(option, keep, LIMITS)
   checkOptions(call, keep, ['age', 'count'])
-  const { age, count } = keep
-  if (age === undefined && count === undefined)
-    throw new SettingError(option, keep, 'an age, a count, or both')
+  const { age, count } = keep as Keep
+  if (age === undefined && count === undefined) throw new SettingError(option, keep, LIMITS)
   if (age !== undefined) checkMilliseconds('age', age)
   if (count !== undefined && !(Number.isSafeInteger(count) && count >= 0))
     throw new SettingError('count', count, 'a whole number of 0 or more')

@@ -47,6 +47,9 @@ export function backoffFunction<Item>(backoff: Backoff<Item> | undefined): Backo
     checkMilliseconds('backoff', backoff)
     return () => backoff
   }
+  if (typeof backoff !== 'object') {
+    throw new SettingError('backoff', backoff, 'milliseconds, a function, or { delay, factor, max, jitter }')
+  }
   checkOptions('backoff', backoff, ['delay', 'factor', 'max', 'jitter'])
   const {
     delay = DEFAULT.delay,

@@ -8,7 +8,7 @@ import { EventEmitter } from 'node:events'
 import os from 'node:os'
 import process from 'node:process'
 
-import { ClosingError, SettingError } from '../errors/classes.js'
+import { ClosingError, FsqError, SettingError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
 import { checkOptions, checkSignal } from '../options.js'
 import type { WorkerEvents } from './events.js'
@@ -16,6 +16,8 @@ import type { Counters, WorkerState } from './journal.js'
 import { type CheckedOptions, checkTimer } from './options.js'
 import { nextTick } from '../real-timers.js'
 import { shown } from '../shown.js'
+
+const CALL_WORK = 'Call queue.work(handler), or work(source, handler)'
 
 let workers = 0
 
@@ -61,6 +63,8 @@ export abstract class Worker<Item = WorkItem>
   /** @internal */
   constructor(parts: HandleParts<Item>) {
     super()
+    // The class is abstract for TypeScript only.
+    if (new.target === Worker) throw new FsqError('new Worker() makes no worker', { advice: CALL_WORK })
     this.#handle = parts
   }
 

@@ -180,8 +180,8 @@ function limitsOf(
   keep: boolean | Keep | undefined,
 ): (readonly [FinishedState, Keep])[] {
   if (keep === undefined || keep === true || (keep === false && state === 'done')) return []
-  if (keep === false) throw new SettingError(option, keep, 'true, or limits: an age, a count, or both')
-  return [[state, checkKeep('work', option, keep)]]
+  if (keep === false) throw new SettingError(option, keep, 'true, or limits: { age }, { count }, or both')
+  return [[state, checkKeep(option, option, keep)]]
 }
 
 /** The items of a queue, as they come. */

@@ -84,7 +84,8 @@ export function checkConcurrency(
 
 /** @throws {@link SettingError} */
 export function checkHandler(handler: unknown): void {
-  if (typeof handler !== 'function') throw new SettingError('handler', handler, 'a function')
+  if (typeof handler === 'function') return
+  throw new SettingError('handler', handler, 'a function, or the URL of a module and the option processes')
 }
 
 /** Milliseconds. Node runs a longer timer at once. */

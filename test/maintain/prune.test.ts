@@ -100,8 +100,8 @@ describe('prune', () => {
   test.each<[unknown, RegExp]>([
     [{}, /limits for done or failed/],
     [{ done: undefined }, /limits for done or failed/],
-    [{ done: {} }, /an age, a count, or both/],
-    [{ done: 5 }, /an object/],
+    [{ done: {} }, /^done is \{\}, expected limits: \{ age \}, \{ count \}, or both/],
+    [{ done: 5 }, /^done is 5, expected limits/],
     [{ waiting: { count: 0 } }, /'waiting'/],
     [{ done: { size: 5 } }, /'size'/],
     [{ done: { age: -1 } }, /milliseconds/],

@@ -35,6 +35,16 @@ test('items come over a unix socket with credentials only, and SIGTERM ends the 
   expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: '111\n0\n0\n' })
 })
 
+test('--add-user keeps the mode of the file, the other users and a link to it', async () => {
+  const { stdout, stderr } =
+    await bed.sh(`cd "$FSQ_ROOT/.."; printf old | fsq jsonrpcd --add-user=u --credentials=users
+    printf other | fsq jsonrpcd --add-user=v --credentials=users
+    stat -c %a users; chmod 640 users; ln -s users link
+    printf new | fsq jsonrpcd --add-user=u --credentials=link; echo $?
+    stat -c %a users; test -h link && echo link; cut -d: -f1 users; ls users*`)
+  expect({ stdout, stderr }).toMatchObject({ stdout: '600\n0\n640\nlink\nv\nu\nusers\n', stderr: '' })
+})
+
 test('one item and a whole host come over a unix socket', async () => {
   const { stdout, stderr } = await bed.sh(`cd "$FSQ_ROOT/.."; fsq install src trg; ${HOST_ITEM}
     ${START('')}

@@ -2,9 +2,12 @@ import { describe, expect, test } from '@jest/globals'
 
 import { RetryLater, SettingError } from '../../src/errors/classes.js'
 import { askBackoff, backoffFunction, defaultBackoff } from '../../src/work/backoff.js'
+import { Worker } from '../../src/work/handle.js'
 import { work } from '../../src/work/work.js'
-import { errorOf } from '../support/queue.js'
+import { checkError, errorOf, useTestBed } from '../support/queue.js'
 import { MemorySource } from './memory-source.js'
+
+const bed = useTestBed()
 
 describe('Bad input: SettingError at the call', () => {
   test.each<[string, object]>([
@@ -33,8 +36,30 @@ describe('Bad input: SettingError at the call', () => {
   })
 
   test('no function', async () => {
-    const error = await errorOf(async () => work(new MemorySource(), 'handler' as never))
-    expect(error).toBeInstanceOf(SettingError)
+    const error = await errorOf(async () => work(new MemorySource(), './handler.js' as never))
+    checkError(error, {
+      type: SettingError,
+      says: /^handler is '.\/handler.js', expected a function, or the URL of/,
+    })
+  })
+
+  test('the message names the option, not the options', async () => {
+    const refused = async (options: object): Promise<unknown> =>
+      errorOf(async () => work(new MemorySource(), () => undefined, options))
+    checkError(await refused({ backoff: 'soon' }), {
+      type: SettingError,
+      says: /^backoff is 'soon', expected /,
+    })
+    const queue = await bed.install()
+    const keep = await errorOf(async () => queue.work(() => undefined, { keepDone: 5 as never }))
+    checkError(keep, { type: SettingError, says: /^keepDone is 5, expected limits/ })
+    const ages = await errorOf(async () => queue.work(() => undefined, { keepFailed: { ages: 5 } as never }))
+    checkError(ages, { type: SettingError, says: /keepFailed has no option 'ages' \(do you mean age\?\)/ })
+  })
+
+  test('new Worker(), as of other queues', () => {
+    const Made = Worker as unknown as new (...args: unknown[]) => unknown
+    expect(() => new Made('mail', () => undefined)).toThrow(/makes no worker\. Call queue\.work\(handler\)/)
   })
 
   test('a signal that is aborted already rejects with its reason', async () => {

@@ -191,18 +191,30 @@ async function addUser(given: Arguments): Promise<number> {
   if (password === '') throw new FsqError('The password on standard input is empty')
   const { credentialLine } = await import('../../remote.js')
   const line = await credentialLine(user, password)
-  const others = fs.existsSync(file)
-    ? fs
-        .readFileSync(file, 'utf8')
-        .split('\n')
-        .filter((one) => one !== '' && !one.startsWith(`${user}:`))
-    : []
-  const hidden = `${file}.${process.pid}.new`
-  fs.writeFileSync(hidden, `${[...others, line].join('\n')}\n`, {
-    mode: SECRET_MODE,
-    flag: 'wx',
-    flush: true,
-  })
-  fs.renameSync(hidden, file)
+  replaceLine(file, `${user}:`, line)
   return SUCCESS
+}
+
+/** Replaces the line that begins so, or adds it. A file that exists keeps its owner and mode, and a link to it stays a link. */
+function replaceLine(file: string, beginning: string, line: string): void {
+  const known = fs.statSync(file, { throwIfNoEntry: false })
+  const target = known === undefined ? file : fs.realpathSync(file)
+  const others = known === undefined ? [] : fs.readFileSync(target, 'utf8').split('\n')
+  const lines = [...others.filter((one) => one !== '' && !one.startsWith(beginning)), line]
+  const hidden = `${target}.${process.pid}.new`
+  const fd = fs.openSync(hidden, 'wx', SECRET_MODE)
+  try {
+    if (known !== undefined) {
+      const made = fs.fstatSync(fd)
+      if (made.uid !== known.uid || made.gid !== known.gid) fs.fchownSync(fd, known.uid, known.gid)
+      fs.fchmodSync(fd, known.mode & 0o7777)
+    }
+    fs.writeFileSync(fd, `${lines.join('\n')}\n`, { flush: true })
+    fs.renameSync(hidden, target)
+  } catch (error) {
+    fs.rmSync(hidden, { force: true })
+    throw error
+  } finally {
+    fs.closeSync(fd)
+  }
 }
