@@ -17,8 +17,8 @@ const HOST_ITEM = `mkdir -p queues/src/hosts/h1/tmp queues/src/hosts/h1/queue qu
   printf text > queues/src/hosts/h1/queue/${I}`
 /** Starts a receiver on a socket, and waits for it. */
 const START = (options: string): string =>
-  `fsq jsonrpcd ${options} "unix://$PWD/socket" trg 2> log & D=$!
-  until grep -q starting log; do kill -0 $D || exit 9; done`
+  `rm -f log; fsq jsonrpcd ${options} "unix://$PWD/socket" trg 2> log & D=$!
+  until grep -qs starting log; do kill -0 $D || exit 9; done`
 
 test('a receiver without credentials listens on no other address than a loopback one', async () => {
   const { code, stderr } = await bed.sh('fsq jsonrpcd 0.0.0.0 0')
