@@ -22,6 +22,8 @@ const MOST_TEXT = 1024 * 1024
 /** The most contents that are sent as text to a receiver of the first implementation. */
 const MOST_WHOLE = 64 * 1024 * 1024
 const MOST_SAID = 300
+/** Methods that send no item. */
+const QUESTIONS: readonly string[] = ['system.listMethods', ABOUT]
 /** The statuses by which another server, or a receiver at another path, answers a POST. */
 const ELSEWHERE = [301, 302, 303, 307, 308, 404, 405, 410, 501]
 
@@ -147,11 +149,14 @@ export class Sender {
       { method: 'POST', type: JSON_TYPE, body: Buffer.from(text, 'latin1') },
       signal,
     )
-    return this.#resultOf(answer)
+    return this.#resultOf(answer, QUESTIONS.includes(method))
   }
 
-  /** @throws {@link PushError} unless the answer has a result. */
-  #resultOf({ status, body }: Answer): unknown {
+  /**
+   * @param isAsked - The request was a question, which sends no item.
+   * @throws {@link PushError} unless the answer has a result.
+   */
+  #resultOf({ status, body }: Answer, isAsked = false): unknown {
     if (status === 401 || status === 403)
       throw this.#error(`the receiver refuses the credentials (${status})`, 'denied')
     if (ELSEWHERE.includes(status))
@@ -161,9 +166,12 @@ export class Sender {
     try {
       answer = parsedJson(body)
     } catch {
-      if (status === 200)
-        throw this.#error('there is no receiver at this URL: the answer is no JSON', 'missing')
-      throw this.#error(`the answer is ${status}`, 'failed')
+      if (status !== 200) throw this.#error(`the answer is ${status}`, 'failed')
+      // A proxy may have spoiled the answer of a receiver that has taken an item.
+      throw this.#error(
+        'there is no receiver at this URL: the answer is no JSON',
+        isAsked ? 'missing' : 'failed',
+      )
     }
     const { error, result } = isObject(answer) ? answer : {}
     if (isObject(error)) {

@@ -63,8 +63,9 @@ export abstract class Worker<Item = WorkItem>
   /** @internal */
   constructor(parts: HandleParts<Item>) {
     super()
-    // The class is abstract for TypeScript only.
-    if (new.target === Worker) throw new FsqError('new Worker() makes no worker', { advice: CALL_WORK })
+    // The class is abstract for TypeScript only. A comparison of new.target with it would cost it its name in the bundle.
+    if ((parts as Partial<HandleParts<Item>> | undefined)?.options === undefined)
+      throw new FsqError('new Worker() makes no worker', { advice: CALL_WORK })
     this.#handle = parts
   }
 

@@ -12,6 +12,7 @@ import { Queue, ReceivingError, SettingError, openIntake } from '../../src/index
 import { tryLockSync } from '../../src/lock.js'
 import { Client } from '../../src/remote/client.js'
 import { Credentials } from '../../src/remote/credentials.js'
+import { Sender } from '../../src/remote/sender.js'
 import { credentialLine, push, pushItem } from '../../src/remote.js'
 import { makeDirectory, until } from '../support/child.js'
 import { I, type Said, exchange, filesIn, serve } from './server.js'
@@ -209,6 +210,18 @@ test('a connection that is closed without an answer may be that of a receiver th
     message: expect.not.stringContaining('TLS'),
   })
   client.close()
+  server.close()
+})
+
+test('an answer that is no JSON: no receiver, if it was asked what it can do; else it may have the item', async () => {
+  const { url, server } = await listen((request, response) =>
+    request.resume().once('end', () => response.end('no')),
+  )
+  const sender = new Sender(`http://${url}`, 'trg', {})
+  await expect(sender.ask()).rejects.toMatchObject({ reason: 'missing' })
+  const item = { nameBytes: Buffer.from(I), size: 1, bytes: async () => Promise.resolve(Buffer.from('x')) }
+  await expect(sender.send(item as never)).rejects.toMatchObject({ reason: 'failed' })
+  sender.client.close()
   server.close()
 })
 
