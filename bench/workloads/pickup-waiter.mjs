@@ -27,12 +27,21 @@ const KINDS = {
   /** The same with plain node:fs, without a lock: also an asynchronous loop over the events of a watch. */
   async 'fs/promises with a watch'() {
     const folder = `${root}/${name}/queue`
-    for await (const change of watch(folder, { signal: stop.signal })) {
-      if (change.eventType !== 'rename') continue
+    const takeAll = async () => {
       for (const entry of (await readdir(folder)).sort()) {
         took(await readFile(`${folder}/${entry}`, 'utf8'))
         await rename(`${folder}/${entry}`, `${root}/${name}/done/${entry}`)
       }
+    }
+    const changes = watch(folder, { signal: stop.signal })
+    // The watch begins with the first call. No event tells of the items that were there before.
+    let next = changes.next()
+    await takeAll()
+    for (;;) {
+      const { value: change, done } = await next
+      if (done) return
+      next = changes.next()
+      if (change.eventType === 'rename') await takeAll()
     }
   },
 
@@ -40,7 +49,7 @@ const KINDS = {
   async 'node:fs in the callback of a watch'() {
     const buffer = Buffer.allocUnsafe(LARGEST)
     const folder = `${root}/${name}/queue`
-    fs.watch(folder, { signal: stop.signal }, () => {
+    const takeAll = () => {
       for (const entry of fs.readdirSync(folder).sort()) {
         const descriptor = fs.openSync(`${folder}/${entry}`)
         const size = fs.readSync(descriptor, buffer)
@@ -48,7 +57,9 @@ const KINDS = {
         took(buffer.toString('utf8', 0, size))
         fs.renameSync(`${folder}/${entry}`, `${root}/${name}/done/${entry}`)
       }
-    })
+    }
+    fs.watch(folder, { signal: stop.signal }, takeAll)
+    takeAll()
   },
 
   /** Claims an item, and holds it until it is killed. */
