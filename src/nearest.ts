@@ -21,6 +21,12 @@ export function nearest(typed: string, names: Iterable<string>): string | undefi
   return found
 }
 
+/** The part of a message that names it, with a space before: `(do you mean force?)`. Empty: none is. */
+export function guess(typed: string, names: Iterable<string>, dashes = ''): string {
+  const name = nearest(typed, names)
+  return name === undefined ? '' : ` (do you mean ${dashes}${name}?)`
+}
+
 function plainOf(name: string): string {
   return name.toLowerCase().replaceAll(/[-_]/g, '')
 }

@@ -6,7 +6,7 @@
 import { inspect } from 'node:util'
 
 import { SettingError, unknownSetting } from './errors/classes.js'
-import { nearest } from './nearest.js'
+import { guess } from './nearest.js'
 
 /**
  * Checks that `signal` is an AbortSignal.
@@ -44,11 +44,10 @@ export function checkOptions(call: string, options: unknown, known: readonly str
   // Unlike Object.keys, this allocates no array.
   for (const key in options) {
     if (known.includes(key) || !Object.hasOwn(options, key)) continue
-    const meant = nearest(key, known)
     throw unknownSetting(
       key,
       (options as Readonly<Record<string, unknown>>)[key],
-      `${call} has no option ${inspect(key)}${meant === undefined ? '' : ` (do you mean ${meant}?)`}. It has ${known.join(', ')}`,
+      `${call} has no option ${inspect(key)}${guess(key, known)}. It has ${known.join(', ')}`,
     )
   }
 }

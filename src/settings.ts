@@ -10,7 +10,7 @@ import { inspect } from 'node:util'
 import { SettingError, overrideError, unknownSetting } from './errors/classes.js'
 import { type Charset, parseCharset } from './name/charset.js'
 import { LARGEST_NUMBER, LONGEST_NAME, WHOLE_NUMBER } from './name/limits.js'
-import { nearest } from './nearest.js'
+import { guess } from './nearest.js'
 
 /** All settings, validated and typed. */
 export interface Settings {
@@ -341,11 +341,11 @@ function keyOf(name: string): SettingKey {
   // It may be a symbol.
   const text = typeof name === 'string' ? name : ''
   // `maxTries` is the option, FSQ_MAX_TRIES the setting.
-  const meant = nearest(/^fsq/i.test(text) ? text : `fsq${text}`, known)
+  const meant = guess(/^fsq/i.test(text) ? text : `fsq${text}`, known)
   throw unknownSetting(
     name,
     undefined,
-    `There is no setting ${inspect(name)}${meaning(meant)}. There are ${known.join(', ')}`,
+    `There is no setting ${inspect(name)}${meant}. There are ${known.join(', ')}`,
   )
 }
 
@@ -434,13 +434,9 @@ export function checkNames(options: object, others: readonly string[] = []): voi
   for (const [name, given] of Object.entries(options)) {
     if (isSetting(name) || others.includes(name)) continue
     const known = [...others, ...KEYS]
-    const meant = meaning(nearest(name, known))
+    const meant = guess(name, known)
     throw unknownSetting(name, given, `There is no option ${name}${meant}. There are ${known.join(', ')}`)
   }
-}
-
-function meaning(name: string | undefined): string {
-  return name === undefined ? '' : ` (do you mean ${name}?)`
 }
 
 function checkTogether(settings: Settings, settingName: (key: SettingKey) => string): void {

@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util'
 
 import { LARGEST_NUMBER, WHOLE_NUMBER } from '../name/limits.js'
-import { nearest } from '../nearest.js'
+import { guess } from '../nearest.js'
 
 /** The command line is wrong or incomplete: the command prints its short usage and exits 100. */
 export class UsageError extends Error {}
@@ -140,10 +140,9 @@ export function readArguments(args: readonly string[], table: OptionTable, mixed
     const { name, rawName: typed, value } = token
     const option = Object.hasOwn(table, name) ? table[name] : undefined
     if (option === undefined) {
-      const meant = typed.startsWith('--') ? nearest(name, Object.keys(table)) : undefined
-      const guess = meant === undefined ? '' : ` (do you mean --${meant}?)`
+      const meant = typed.startsWith('--') ? guess(name, Object.keys(table), '--') : ''
       const hint = mixed ? "; what begins with a dash and is no option goes after '--'" : ''
-      throw new UsageError(`there is no option ${typed}${guess}${hint}`)
+      throw new UsageError(`there is no option ${typed}${meant}${hint}`)
     }
     if (option.value === undefined && value !== undefined) throw new UsageError(`${typed} takes no value`)
     if (option.value !== undefined && value === undefined) {

@@ -8,7 +8,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 
-import { nearest } from '../nearest.js'
+import { guess } from '../nearest.js'
 import type { SettingOverrides } from '../settings.js'
 import { type Arguments, type OptionTable, UsageError, readArguments } from './arguments.js'
 import { BAD_USAGE, type Command, FAILURE, SUCCESS } from './command.js'
@@ -183,9 +183,8 @@ async function run(args: readonly string[]): Promise<number> {
 function find(name: string): Entry {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (entry !== undefined) return entry
-  const meant = nearest(name, Object.keys(COMMANDS))
-  const guess = meant === undefined ? '' : ` (do you mean ${meant}?)`
-  throw new UsageError(`there is no command '${name}'${guess}; fsq --list has those that there are`)
+  const meant = guess(name, Object.keys(COMMANDS))
+  throw new UsageError(`there is no command '${name}'${meant}; fsq --list has those that there are`)
 }
 
 function settingsOf(given: Arguments): SettingOverrides {
