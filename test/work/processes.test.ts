@@ -188,13 +188,17 @@ describe('SIGKILL, OOM, segfault', () => {
       isOver = true
       for (const child of fleet) child.kill('SIGTERM')
       await Promise.all(keepers)
-      const failed: string[] = []
-      for await (const item of queue.items({ state: 'failed' })) failed.push(item.args[0] ?? '')
-      expect(failed).toEqual(['poison', 'poison', 'poison'])
+      const failed: unknown[] = []
+      for await (const { id, args } of queue.items({ state: 'failed' })) {
+        const attempts = await queue.attempts(id)
+        failed.push([...args, attempts.at(-1)?.reason])
+      }
+      expect(failed).toEqual(poison.map(() => ['poison', 'crashed']))
       expect((await queue.counts()).done).toBe(117)
       expect(deaths).toBeLessThanOrEqual(4 * poison.length)
       const reasons = [...fleet].flatMap((child) => child.said('failed')).map(({ reason }) => reason)
-      expect(reasons).toEqual(['crashed', 'crashed', 'crashed'])
+      // A worker that fails one poison item can die of another one before it says so.
+      expect(new Set(reasons)).toEqual(new Set(['crashed']))
       await queue.close()
     },
   )
