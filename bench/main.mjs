@@ -30,6 +30,7 @@ import { pickUp } from './workloads/pickup.mjs'
 import { processesRows } from './workloads/processes.mjs'
 import { push } from './workloads/push.mjs'
 import { readRows } from './workloads/read.mjs'
+import { retention } from './workloads/retention.mjs'
 import { startup } from './workloads/startup.mjs'
 import { stream } from './workloads/stream.mjs'
 import { workRows } from './workloads/work.mjs'
@@ -49,7 +50,19 @@ const ROWS = [enqueueRows, largeRows, drainRows, renameRows, readRows, workRows,
  * Workloads with output of their own: `{ name, measure(run), lines(result), bytes(counts)? }`. `bytes`: the space
  * needed on the file system.
  */
-const REPORTS = [backlog, million, among, pickUp, loopDelay, stream, handOver, push, startup, commandStartup]
+const REPORTS = [
+  backlog,
+  million,
+  among,
+  pickUp,
+  loopDelay,
+  stream,
+  retention,
+  handOver,
+  push,
+  startup,
+  commandStartup,
+]
 
 const FULL = {
   rounds: 7,
@@ -71,6 +84,7 @@ const FULL = {
     idleAfterMs: 5000,
     idleMs: 5000,
     looped: 50_000,
+    done: 50_000,
     streamMB: 5120,
     warmUp: 5000,
   },
@@ -95,6 +109,7 @@ const QUICK = {
     idleAfterMs: 200,
     idleMs: 200,
     looped: 2000,
+    done: 2000,
     streamMB: 64,
     warmUp: 100,
   },

@@ -88,6 +88,8 @@ const PICK_UP = { ratio: 1.2, work: 1.1, killedMs: 50, idle: 0.01 }
 // In milliseconds.
 const DELAY = { more: 1 }
 const STREAM = { megabytes: 120 }
+/** Items per second. A forwarder must not make done items faster than its worker removes them. */
+const RETENTION = { rate: 15_000 }
 /** Items per second. */
 const HAND_OVER = { forward: 8000, receive: 5000, distribute: 5350 }
 /** Memory with many items waiting, in times of that with few. */
@@ -111,6 +113,7 @@ export function targetLines({
   'pick-up': pickUp,
   'event loop delay': delay,
   stream,
+  retention,
   'hand-over': handOver,
   push,
   'start-up': startup,
@@ -143,6 +146,15 @@ export function targetLines({
       judged(
         median < STREAM.megabytes,
         `stream of ${number(stream.megabytes)} MiB: below ${STREAM.megabytes} MB: ${number(median, 1)} MB`,
+      ),
+    )
+  }
+  if (retention !== undefined) {
+    const { median } = retention.rate
+    lines.push(
+      judged(
+        median >= RETENTION.rate,
+        `retention: at least ${number(RETENTION.rate)} done items/s removed: ${number(median)}`,
       ),
     )
   }

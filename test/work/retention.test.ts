@@ -8,7 +8,8 @@ import type { Queue } from '../../src/queue.js'
 import { inProgram, itemName, names, pathOf, plant, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
-const OLD = 50_000
+// More than one step takes.
+const OLD = 5_000
 const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 /** After so many finishes, a worker looks at done/. */
@@ -16,15 +17,13 @@ async function finishThousand(queue: Queue): Promise<void> {
   await queue.enqueueMany(Array.from({ length: 1000 }, () => ({ data: null })))
 }
 
-test('removes old items several times faster than a forwarder makes them', async () => {
+// The benchmark 'retention' measures how fast.
+test('removes old items in several steps', async () => {
   const queue = await bed.install({ durability: 'none' })
   for (let entropy = 1; entropy <= OLD; entropy++) plant(queue, itemName({ entropy }), '', 'done')
   await finishThousand(queue)
-  const begun = performance.now()
   await queue.work(() => undefined, { concurrency: 32, keepDone: { age: 0 } })
   await until('they are gone', () => !names(queue, 'done').some((name) => name.includes('20120710')))
-  // With 15,000 in a second, it takes 3.3 s. With 4,000, it took 12.
-  expect(performance.now() - begun).toBeLessThan(8000)
 })
 
 test('keeps the last ones; of those that came at one moment, as many as it shall', async () => {
