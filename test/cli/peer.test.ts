@@ -195,7 +195,7 @@ describe('the other process', () => {
       const apart = ['one', 'other'].map((name) => bed.sh(`fsq doctor --peer $FSQ_ROOT/${name}`))
       fs.mkdirSync(bed.path('hung'))
       const hang = bed.bed.path('pause')
-      const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: `lock.open=pause:${hang}` }
+      const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: `lock.lock=pause:${hang}` }
       const hung = bed.sh('fsq doctor --peer $FSQ_ROOT/hung', { env })
       const waits = bed.sh('fsq doctor --peer $FSQ_ROOT/hung')
       for (const { code, stdout, stderr } of await Promise.all(apart)) {

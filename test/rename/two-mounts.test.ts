@@ -75,19 +75,18 @@ async function onMounts<Result>(body: string, options: MountOptions = {}): Promi
 
 given(isPossible).describe(suite, () => {
   given(isPossible).test('a mount does not see what the other one has just changed', async () => {
-    const seen = await onMounts<object>(`
-    fs.writeFileSync(a + '/old', '')
-    const isThere = (...parts) => fs.existsSync(path.join(...parts))
-    const before = [isThere(b, 'old'), isThere(b, 'new')]
-    fs.renameSync(a + '/old', a + '/new')
-    const after = [isThere(b, 'old'), isThere(b, 'new')]
-    return { before, after, listed: fs.readdirSync(b), there: fs.readdirSync(back) }`)
-    expect(seen).toEqual({
-      before: [true, false],
-      after: [true, false],
-      listed: ['new'],
-      there: ['new'],
-    })
+    const { stale, listed, there } = await onMounts<{ stale: number; listed: string[]; there: string[] }>(`
+    const at = (mount, name) => mount + '/' + name
+    const names = Array.from({ length: 8 }, (_, number) => 'name' + number)
+    const isThere = (name) => fs.existsSync(at(b, name))
+    for (const name of names) fs.writeFileSync(at(a, name), '')
+    if (!names.every(isThere)) throw new Error('they are not there')
+    for (const name of names) fs.renameSync(at(a, name), at(a, 'moved-' + name))
+    const stale = names.filter(isThere).length
+    return { stale, listed: fs.readdirSync(b).sort(), there: fs.readdirSync(back).sort() }`)
+    // The kernel may drop a name from its cache at any time.
+    expect(stale).toBeGreaterThan(0)
+    expect(listed).toEqual(there)
   })
 
   // A worker stands still between its look at the queue and its claim. Meanwhile another one, on the other mount, does the work.
@@ -95,7 +94,11 @@ given(isPossible).describe(suite, () => {
     ['a lock', 'lock', 'claim.lock', 1],
     ['a rename', 'rename', 'claim.rename', 0],
   ])('a stale name and a claim by %s', async (_way, claims, point, twice) => {
-    const [runs, isStale] = await onMounts<[number, boolean]>(
+    const { runs, isStale, staysStale } = await onMounts<{
+      runs: number
+      isStale: boolean
+      staysStale: boolean
+    }>(
       `
     const pause = path.join(given.logs, 'pause')
     const queue = await Queue.install('q', { root: a, claims: '${claims}' })
@@ -110,17 +113,19 @@ given(isPossible).describe(suite, () => {
       runs++
       await item.done()
     }
-    // The kernel may drop a name from its cache at any time.
     const isStale = fs.existsSync(b + '/q/queue/' + id)
     fs.unlinkSync(pause)
     const { value } = await slow
     if (value !== undefined) runs++
+    const staysStale = fs.existsSync(b + '/q/queue/' + id)
     await other.close()
     await queue.close()
-    return [runs, isStale]`,
+    return { runs, isStale, staysStale }`,
       { flags: ['--require', FAULT_BUILD] },
     )
-    expect(runs).toBe(isStale ? 1 + twice : 1)
+    // The kernel may drop a name from its cache at any time: then the slow worker has seen either state.
+    const expected = isStale === staysStale ? [isStale ? 1 + twice : 1] : [1, 1 + twice]
+    expect(expected).toContain(runs)
   })
 
   given(isPossible).test(
@@ -204,12 +209,11 @@ given(isPossible).describe(suite, () => {
       const probes = await onMounts<PeerProbe[]>(probing('a', 'b'))
       for (const { promises, locks, names, renames } of probes) {
         expect(locks).toEqual({ fcntl: { works: true }, flock: { works: true } })
-        expect(names).toEqual({
-          looks: names.looks,
-          stale: names.looks,
-          staleAfterAsking: names.looks,
-          renamed: 0,
-        })
+        // The kernel may drop a name from its cache at any time.
+        expect(names.staleAfterAsking).toBeGreaterThan(0)
+        expect(names.stale).toBeGreaterThanOrEqual(names.staleAfterAsking)
+        expect(names.looks).toBeGreaterThanOrEqual(names.stale)
+        expect(names.renamed).toBe(0)
         expect(renames).toMatchObject({ twice: 0, lost: 0 })
         expect(promises).toMatchObject({
           lockClaims: { kept: 'no', reason: expect.stringMatching(/^names are stale/) },

@@ -5,18 +5,19 @@ const fs = require('node:fs')
 const addon = require('../../binding.cjs')
 
 const { promises } = fs
-const { lockPath } = addon
-const { lstat } = promises
+const { lstat, open } = promises
 const { now } = Date
 const { readFileSync } = fs
 
 const ODDITIES = {
   // As with nolock: the lock of each machine is its own.
   'local locks': () => {
-    addon.lockPath = (file, ...rest) => lockPath(`${file}-${process.pid}`, ...rest)
+    const isLock = /\/(lock-\w+|handover)$/
+    promises.open = async (file, ...rest) =>
+      open(isLock.test(file) ? `${file}-${process.pid}` : file, ...rest)
   },
   'no locks': () => {
-    addon.lockPath = async () => ({ errno: -95, syscall: 'fcntl' })
+    addon.lockDescriptorLater = async () => -95
   },
   // As a name cache does: a name that was seen stays.
   'stale names': () => {

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import fs, { constants } from 'node:fs'
 
 import { type LockKind, native } from '../../addon/native.js'
 import { LockOperation, packLock } from '../../addon/packing.js'
 import { type Failure, failureOf } from '../../errors/errno.js'
+
+const { open } = fs.promises
 
 /** A lock that this process holds. */
 export interface Held {
