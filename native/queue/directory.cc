@@ -100,6 +100,10 @@ int QueueDirectory::HasMarker(const std::string& marker) const {
   return HasFile(root_.get(), marker);
 }
 
+void QueueDirectory::RefreshIfShared(const Descriptor& directory) const {
+  if (file_system_.reach != platform::FileSystem::Reach::kLocal) (void)platform::Refresh(directory.get());
+}
+
 int QueueDirectory::HasFile(int directory, const std::string& name) const {
   struct stat info;
   if (FSQ_CALL("claim.kind", ::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0) return 1;
@@ -109,6 +113,7 @@ int QueueDirectory::HasFile(int directory, const std::string& name) const {
 // The kind of the parent is not remembered: a conversion of the parent does not open its host queues again.
 int QueueDirectory::IsParentDown() const {
   if (!parent_.valid()) return 0;
+  RefreshIfShared(parent_);
   const int marked = HasFile(parent_.get(), layout_.rename_marker);
   return marked == -1 ? -1 : HasFile(parent_.get(), marked == 1 ? layout_.rename_down : layout_.down);
 }
@@ -153,6 +158,7 @@ int QueueDirectory::IsDown() const {
   const int64_t begun = NowNs();
   struct stat info;
   const std::string& down = claims_by_rename_ ? layout_.rename_down : layout_.down;
+  RefreshIfShared(root_);
   if (FSQ_CALL("claim.down", ::fstatat(root_.get(), down.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0) {
     // It may be the guard of a queue that has been converted to claims by renames since it was opened: the
     // caller opens it again.

@@ -156,6 +156,9 @@ class QueueDirectory {
   Failure MakeGuard() const;
 
  private:
+  // If other machines may change the directory: later looks at its names are not answered from this machine's
+  // cache. A hint where it is not supported.
+  void RefreshIfShared(const Descriptor& directory) const;
   int HasMarker(const std::string& marker) const;
   int HasFile(int directory, const std::string& name) const;
   int IsParentDown() const;

@@ -38,10 +38,13 @@ int FindType(int directory, const char* name, platform::EntryType* type) {
   return 0;
 }
 
-// Opens the directory, if `stream` is not open yet. Uses an open file description of its own: two concurrent
-// listings would move the offset of a shared one. Returns the system call that has failed, with errno.
+// Opens the directory, unless `stream` is open and the directory is a local one. Uses an open file
+// description of its own: two concurrent listings would move the offset of a shared one. A client of a file
+// server that reads an open directory again may answer from its cache, on NFS for a minute; an open asks the
+// server. Returns the system call that has failed, with errno.
 const char* Rewind(const QueueDirectory& directory, Place place, Descriptor* stream) {
-  if (stream->valid()) return RetryInterrupted(::lseek, stream->get(), 0, SEEK_SET) == -1 ? "lseek" : nullptr;
+  if (stream->valid() && directory.file_system().reach == platform::FileSystem::Reach::kLocal)
+    return RetryInterrupted(::lseek, stream->get(), 0, SEEK_SET) == -1 ? "lseek" : nullptr;
   *stream = Descriptor(
       FSQ_CALL("list.open", ::openat(directory.fd(place), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
   return stream->valid() ? nullptr : "openat";

@@ -110,6 +110,20 @@ export async function withOpenPath<Result>(
   }
 }
 
+/**
+ * Has the kernel ask the file server which names these directories have: it may look a name up in its cache otherwise, on NFS for a minute. The
+ * open of a directory asks. A directory that is missing is skipped.
+ */
+export async function askForNames(directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
+    try {
+      await (await open(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)).close()
+    } catch (error) {
+      undefinedIfMissing(error)
+    }
+  }
+}
+
 /** Reads from the beginning of a file to its end. */
 export function readAll(descriptor: number): Buffer {
   const { size } = fs.fstatSync(descriptor)

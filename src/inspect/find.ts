@@ -4,6 +4,7 @@
  * @module
  */
 import { Place } from '../addon/native.js'
+import { HERE, askForNames } from '../directory/calls.js'
 import { claimKindOf } from '../directory/claim-kind.js'
 import { claimedIn, workerPath, workersIn } from '../directory/claimed.js'
 import type { QueueDirectory } from '../directory/open-directory.js'
@@ -49,6 +50,7 @@ export class Finder {
    */
   async find(idOrKey: string, states: readonly ItemState[]): Promise<FoundItem | undefined> {
     const wanted = toRaw(idOrKey, this.#settings.charset)
+    await this.#askForNames(states)
     const found = await this.#findById(wanted, states)
     if (found !== undefined) return found
     const keys = new Set(this.#keysOf(wanted))
@@ -72,6 +74,7 @@ export class Finder {
     states: readonly ItemState[],
   ): Promise<ReadonlyMap<string, readonly FoundItem[]>> {
     const found = new Map<string, FoundItem[]>()
+    await this.#askForNames(states)
     // Two ids that differ only in their tries have one key.
     const wanted = new Map<RawName, FoundItem[][]>()
     for (const idOrKey of idsOrKeys) {
@@ -129,6 +132,14 @@ export class Finder {
     await lookAtClaimed()
     await lookByName()
     return waiting
+  }
+
+  /** Looks by name are of now, even if this machine has looked at these names before. */
+  async #askForNames(states: readonly ItemState[]): Promise<void> {
+    const { layout } = this.#directory
+    if ((await this.#directory.findCalls()) === HERE) return
+    const places = states.map((state) => placePath(layout, PLACES[state]))
+    await askForNames([layout.path, ...places, layout.claimedPath])
   }
 
   async #findById(wanted: RawName, states: readonly ItemState[]): Promise<FoundItem | undefined> {

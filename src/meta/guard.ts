@@ -165,8 +165,8 @@ export class Guard implements Journal<WorkItem> {
     if (looks === undefined) return
     if (item.isDiscarded) {
       // Without a failed try or a crash it has no log.
-      if (!this.#isFar || item.tries > 0 || looks.crashed.size > 0) looks.forgetLog(item.rawKey)
-    } else if (looks.crashed.size > 0 && isOver(item)) looks.forgetMarks(item.rawKey)
+      if (!this.#isFar || item.tries > 0 || looks.areMarks) looks.forgetLog(item.rawKey)
+    } else if (looks.areMarks && isOver(item)) looks.forgetMarks(item.rawKey)
   }
 
   failed(item: WorkItem, { error, ms, due, reason }: FailedAttempt): void {
@@ -227,9 +227,9 @@ export class Guard implements Journal<WorkItem> {
 
   /** `undefined`: no item has a mark. */
   #suspicions(items: readonly WorkItem[]): readonly Suspicion[] | undefined {
-    const crashed = this.#looks?.crashed
-    if (crashed === undefined || crashed.size === 0 || this.#options.suspects === false) return undefined
-    return items.map((item) => (crashed.has(item.rawKey) ? this.#suspicion(item) : 'none'))
+    const looks = this.#looks
+    if (looks === undefined || !looks.areMarks || this.#options.suspects === false) return undefined
+    return items.map((item) => (looks.isMarked(item.rawKey) ? this.#suspicion(item) : 'none'))
   }
 
   #suspicion(item: WorkItem): Suspicion {

@@ -64,10 +64,14 @@ export async function appendLineLater(meta: MetaDirectory, key: RawName, line: L
   await trimLater(meta, key, appended)
 }
 
-/** Makes meta/log/, unless it is there. Returns how its logs are locked and made. */
+/**
+ * Makes meta/log/ and meta/crashed/, unless they are there: a client of a file server may take a directory for missing long after another machine
+ * has made it. Returns how its logs are locked and made.
+ */
 export async function makeLogs(meta: MetaDirectory): Promise<LogForm> {
   const access = await meta.findAccess(BESIDE)
-  for (const directory of [metaPath(meta.layout), partPath(meta.layout, 'log')])
+  const { layout } = meta
+  for (const directory of [metaPath(layout), partPath(layout, 'log'), partPath(layout, 'crashed')])
     await makeDirectory(directory, access)
   return logForm(await meta.findLockKind(BESIDE), access)
 }

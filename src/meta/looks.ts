@@ -7,6 +7,7 @@
  */
 import fs from 'node:fs/promises'
 
+import { BESIDE, askForNames } from '../directory/calls.js'
 import type { Layout } from '../directory/layout.js'
 import type { RawName } from '../name/charset.js'
 import type { Settings } from '../settings.js'
@@ -96,18 +97,23 @@ export class Looks {
     return this.#presence.isThere()
   }
 
-  /** The keys of the items that have crash marks, as of the last look. */
-  get crashed(): ReadonlySet<RawName> {
-    return this.#crashed.keys
+  /** Whether any items have crash marks, as of the last look. */
+  get areMarks(): boolean {
+    return this.#crashed.areAny
   }
 
-  /** The log of an item of {@link crashed}, as it was when the item was claimed or, on a local file system, is now. Never throws. */
+  /** Whether an item has crash marks, as of the last look. Never throws. */
+  isMarked(key: RawName): boolean {
+    return this.#isFar ? this.#crashed.wasRead(key) : this.#crashed.has(key)
+  }
+
+  /** The log of an item that is marked, as it was when the item was claimed or, on a local file system, is now. Never throws. */
   logOf(key: RawName): readonly LogLine[] {
     if (this.#isFar) return this.#crashed.linesOf(key)
     return this.#crashed.readNow(key)
   }
 
-  /** For items that are about to be in hand: {@link crashed} and {@link logOf} are those of now, and {@link logs} is ready. Never rejects. */
+  /** For items that are about to be in hand: {@link isMarked} and {@link logOf} are those of now, and {@link logs} is ready. Never rejects. */
   async readMarks(keys: readonly RawName[]): Promise<void> {
     await Promise.all([this.#crashed.lookLater(), this.logs.prepareLater()])
     await Promise.all(keys.map(async (key) => this.#crashed.readLater(key)))
@@ -121,7 +127,7 @@ export class Looks {
 
   /** The marks of an item that is finished no longer count. Never throws. */
   forgetMarks(key: RawName): void {
-    if (!this.crashed.has(key)) return
+    if (!this.isMarked(key)) return
     if (this.#isFar) this.#crashed.removeLater(key, false)
     else this.#crashed.removeNow(key, false)
   }
@@ -206,16 +212,29 @@ class LogPresence {
   }
 }
 
-const NO_KEYS: ReadonlySet<RawName> = new Set()
+/**
+ * With more marks than this, a change of meta/crashed/ is not answered by a list of it, as each item that ends makes such a change: then each
+ * item is looked up by its name.
+ */
+const MOST_LISTED = 256
+/** After such a time, also a large directory is listed again. */
+const LIST_MS = 10_000
+/** A directory may change again within the tick of the clock that its time has. */
+const CLOCK_TICK_MS = 20
 
 /** The names in meta/crashed/, and the logs of these items. */
 class CrashedKeys {
   readonly #meta: MetaDirectory
   readonly #directory: string
   readonly #changes: DirectoryChanges
-  #keys = NO_KEYS
-  /** When meta/crashed/ was changed, as {@link lookLater} has found it. */
+  #keys: ReadonlySet<RawName> = new Set()
+  #listedAt = Number.NEGATIVE_INFINITY
+  /** The directory has changed since it was listed. */
+  #isBehind = false
+  /** When meta/crashed/ was changed, as {@link lookLater} has found it; when it found that; whether no other change can have the same time. */
   #changedAt = Number.NaN
+  #foundAt = 0
+  #isSettled = false
   /** The logs that {@link readLater} has read. */
   readonly #lines = new Map<RawName, readonly LogLine[]>()
 
@@ -225,27 +244,57 @@ class CrashedKeys {
     this.#changes = new DirectoryChanges(this.#directory)
   }
 
-  /** As of the last look. */
-  get keys(): ReadonlySet<RawName> {
-    return this.#keys
+  /** Whether there were any at the last list. */
+  get areAny(): boolean {
+    return this.#keys.size > 0
+  }
+
+  /** Whether an item has marks, as of the last look. Never throws. */
+  has(key: RawName): boolean {
+    if (!this.#isBehind) return this.#keys.has(key)
+    return this.#meta.attempt('log', () => infoAt(crashedPath(this.#meta.layout, key)) !== undefined) ?? false
+  }
+
+  /** {@link has} where this thread makes no calls: for an item that {@link readLater} has looked at. */
+  wasRead(key: RawName): boolean {
+    return this.#isBehind ? this.#lines.has(key) : this.#keys.has(key)
   }
 
   /** Never throws. */
   look(): void {
     this.#meta.attempt('log', () => {
-      if (this.#changes.take()) this.#keys = new Set(namesAt(this.#directory))
+      if (!this.#changes.take() && !this.#isBehind) return
+      if (!this.#fallBehind()) this.#take(namesAt(this.#directory))
     })
   }
 
   /** {@link look} beside this thread. Never rejects. */
   async lookLater(): Promise<void> {
     await this.#attemptLater(async () => {
+      await askForNames([this.#directory])
       const { mtimeMs } = await fs.stat(this.#directory)
-      if (mtimeMs === this.#changedAt) return
-      this.#keys = new Set(await fs.readdir(this.#directory, 'latin1'))
-      this.#changedAt = mtimeMs
+      if (mtimeMs !== this.#changedAt) {
+        this.#changedAt = mtimeMs
+        this.#foundAt = performance.now()
+        this.#isSettled = false
+      } else if (this.#isSettled && !this.#isBehind) return
+      const isSettled = performance.now() - this.#foundAt > CLOCK_TICK_MS
+      if (this.#fallBehind()) return
+      this.#take(await fs.readdir(this.#directory, 'latin1'))
+      this.#isSettled = isSettled
       for (const key of this.#lines.keys()) if (!this.#keys.has(key)) this.#lines.delete(key)
     })
+  }
+
+  /** @returns False: the directory is to be listed. */
+  #fallBehind(): boolean {
+    this.#isBehind = this.#keys.size > MOST_LISTED && performance.now() - this.#listedAt < LIST_MS
+    return this.#isBehind
+  }
+
+  #take(names: readonly RawName[]): void {
+    this.#keys = new Set(names)
+    this.#listedAt = performance.now()
   }
 
   /** What {@link readLater} has read. */
@@ -260,9 +309,13 @@ class CrashedKeys {
 
   /** Reads the log of an item with marks, beside this thread. Never rejects. */
   async readLater(key: RawName): Promise<void> {
-    if (!this.#keys.has(key)) return
+    if (!this.#isBehind && !this.#keys.has(key)) return
+    const { layout } = this.#meta
     await this.#attemptLater(async () => {
-      this.#lines.set(key, await readLogLater(this.#meta.layout, key))
+      this.#lines.delete(key)
+      if ((await BESIDE.lstat(crashedPath(layout, key))) === undefined) return
+      await askForNames([partPath(layout, 'log')])
+      this.#lines.set(key, await readLogLater(layout, key))
     })
   }
 
