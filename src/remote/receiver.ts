@@ -190,8 +190,12 @@ class RequestHandler {
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const running = this.#answer(request, response).catch((error: unknown) => {
-      // The connection has broken, or was too slow.
-      this.#note(error)
+      const hasBroken = request.destroyed && !request.complete
+      if (!hasBroken) this.#note(error)
+      // The contents are not at fault, as the error says that follows.
+      else if (response.headersSent)
+        this.#onError(`a body was given up with the status ${response.statusCode}`)
+      else this.#onError('a sender broke off before the end of its request')
       response.destroy()
     })
     this.#running.add(running)

@@ -166,6 +166,8 @@ test('bodies that end too soon are no items', async () => {
     await later(20)
     gone.destroy()
   }
+  await until('the receiver has told of all four', () => served.errors.length === 4)
+  expect(new Set(served.errors)).toEqual(new Set(['a sender broke off before the end of its request']))
   expect(
     await exchange(
       served.port,
