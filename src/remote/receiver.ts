@@ -16,7 +16,7 @@ import { OtherSize, type Report, SettingError, type SettingOverrides } from '../
 import { clearTimeout, performance, setTimeout } from '../real-timers.js'
 import { BodyBudget, type BodyShare } from './budget.js'
 import { Credentials } from './credentials.js'
-import { Code, Fault, briefly, faultOf, serverFault } from './faults.js'
+import { Fault, briefly, faultOf, serverFault } from './faults.js'
 import { checkKeys, checkText, number } from './options.js'
 import { answerTo, failure, isRefusal, success } from './rpc.js'
 import { Targets } from './targets.js'
@@ -261,7 +261,7 @@ class RequestHandler {
       if (request.destroyed && !request.complete) throw error
       this.#note(error)
       const fault = faultOf(error)
-      send(request, response, fault.code === Code.server ? 500 : 422, failure(fault, null))
+      send(request, response, isRefusal(fault.code, fault.message) ? 422 : 500, failure(fault, null))
       return
     }
     send(request, response, 200, success(name.toString(), null))
