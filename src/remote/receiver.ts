@@ -175,6 +175,8 @@ class RequestHandler {
     server.headersTimeout = headersTime
     // That of the whole request, which may have many gigabytes. The handler watches that it goes on.
     server.requestTimeout = 0
+    // A sender that ends its side behind its request reads its answer. This option of node:http has no type.
+    Object.assign(server, { httpAllowHalfOpen: true })
   }
 
   async close(): Promise<void> {
