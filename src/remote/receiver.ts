@@ -22,6 +22,8 @@ import { answerTo, failure, isRefusal, success } from './rpc.js'
 import { Targets } from './targets.js'
 
 const PATHS = ['/', '/RPC2']
+/** What a request to a proxy has before the path. A proxy may pass it on. */
+const ORIGIN = /^https?:\/\/[^/?#]*/i
 const TYPE = 'application/json-rpc'
 const KEEP_MS = 7 * 24 * 3600 * 1000
 const MIB = 1024 * 1024
@@ -213,7 +215,7 @@ class RequestHandler {
     if (request.method !== 'POST' && request.method !== 'PUT')
       return refuse(request, response, 501, `Unsupported method ('${request.method ?? ''}')`)
     // A query is for a proxy before this receiver: a sender sends that of its URL with each request.
-    const [place = ''] = (request.url ?? '').split('?', 1)
+    const [place = ''] = (request.url ?? '').replace(ORIGIN, '').split('?', 1)
     const target = targetOf(place)
     const isKnown = request.method === 'POST' ? PATHS.includes(place) : target !== undefined
     if (this.#credentials !== undefined && !(await this.#credentials.admits(request.headers.authorization))) {

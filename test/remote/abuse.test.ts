@@ -179,6 +179,30 @@ test('bodies that end too soon are no items', async () => {
   expect(staged(served)).toEqual([])
 })
 
+test('a sender that ends its side behind a request gets its answer', async () => {
+  const served = await serve()
+  const text = enqueue(I)
+  for (const request of [
+    post(text.length) + text,
+    put(named('b'), 1) + 'x',
+    'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+  ]) {
+    const peer = new Peer(served.port).write(request).end()
+    await peer.closed
+    expect(peer.text).toMatch(/^HTTP\/1\.1 (200|501) /)
+  }
+  await served.close()
+})
+
+test('a request with an absolute URL, as proxies may send it, is answered as one with a path', async () => {
+  const served = await serve()
+  const text = enqueue(I)
+  for (const request of [post(text.length) + text, put(named('b'), 1) + 'x'])
+    expect(await exchange(served.port, request.replace(' /', ' http://x/'))).toMatch(/^HTTP\/1\.1 200 /)
+  await served.close()
+  expect(Object.keys(filesIn(served.queue, 'queue')).toSorted()).toEqual([I, named('b')])
+})
+
 test('a refusal reaches a sender that is still sending', async () => {
   const served = await serve({ limits: { contents: 1000, body: 1000 } })
   for (const start of [post(8_000_000), put(I, 8_000_000)]) {
