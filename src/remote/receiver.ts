@@ -92,6 +92,8 @@ interface CheckedLimits {
   readonly closeTime: number
 }
 
+type Listener = (request: IncomingMessage, response: ServerResponse) => void
+
 /** A handler of requests, made by {@link receiver}. */
 export interface PushReceiver {
   (request: IncomingMessage, response: ServerResponse): void
@@ -128,12 +130,13 @@ export interface PushReceiver {
  */
 export function receiver(options: PushReceiverOptions): PushReceiver {
   const handler = new RequestHandler(options)
-  return Object.assign(
-    (request: IncomingMessage, response: ServerResponse): void => {
-      void handler.handle(request, response)
-    },
-    { protect: (server: Server) => handler.protect(server), close: async () => handler.close() },
-  )
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    void handler.handle(request, response)
+  }
+  return Object.assign(listener, {
+    protect: (server: Server) => handler.protect(server, listener),
+    close: async () => handler.close(),
+  })
 }
 
 class RequestHandler {
@@ -146,6 +149,8 @@ class RequestHandler {
   readonly #running = new Set<Promise<void>>()
   /** Each gives up a body that is still coming. */
   readonly #coming = new Set<(status: number, text: string) => void>()
+  /** Their senders wait until they are asked for the body (`Expect: 100-continue`). */
+  readonly #asking = new WeakSet<IncomingMessage>()
   #isClosing = false
 
   constructor(options: PushReceiverOptions) {
@@ -171,7 +176,7 @@ class RequestHandler {
     })
   }
 
-  protect(server: Server): void {
+  protect(server: Server, listener: Listener): void {
     const { connections, headersTime } = this.#limits
     server.maxConnections = connections
     server.headersTimeout = headersTime
@@ -179,6 +184,13 @@ class RequestHandler {
     server.requestTimeout = 0
     // A sender that ends its side behind its request reads its answer. This option of node:http has no type.
     Object.assign(server, { httpAllowHalfOpen: true })
+    // Node asks for the body of each request, also of one that is refused. A program that handles other requests itself keeps that.
+    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      const isOurs = server.listenerCount('request') === 1 && server.listeners('request')[0] === listener
+      if (isOurs) this.#asking.add(request)
+      else response.writeContinue()
+      server.emit('request', request, response)
+    })
   }
 
   async close(): Promise<void> {
@@ -303,6 +315,7 @@ class RequestHandler {
       request.once('close', () => clearTimeout(timer))
       response.end(end)
     }
+    if (this.#asking.delete(request)) response.writeContinue()
     let left = SLOWEST_BYTES
     let time = this.#limits.bodyTime
     let begun = performance.now()
