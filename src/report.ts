@@ -6,7 +6,7 @@
 import { inspect } from 'node:util'
 
 import { type FsqError, SettingError } from './errors/classes.js'
-import type { Layout } from './directory/layout.js'
+import { type Layout, shownName } from './directory/layout.js'
 import { type RawName, printable } from './name/charset.js'
 import { shown } from './shown.js'
 
@@ -127,7 +127,7 @@ export class Reporter {
       return
     }
     if (!warned.add(`${this.#layout.path} ${key}`)) return
-    process.emitWarning(`${inspect(name)} in the queue ${inspect(this.#layout.name)} ${message}`, {
+    process.emitWarning(`${inspect(name)} in the ${shownName(this.#layout)} ${message}`, {
       type: 'FsqWarning',
       code: `FSQ_${type.toUpperCase()}`,
     })

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import os from 'node:os'
+
 import {
   type AdviceKey,
   FsqError,
@@ -71,11 +73,16 @@ export function explain(error: unknown, ...given: readonly Arguments[]): string 
   if (!(error instanceof Error)) return String(error)
   if (!(error instanceof FsqError)) {
     return 'syscall' in error
-      ? messageOf(error.message, adviceOn(errnoOf(error)))
+      ? messageOf(error.message, adviceOnFile(errnoOf(error)))
       : (error.stack ?? error.message)
   }
   if (error instanceof SettingError) return explainSetting(error, optionOf(error.setting, given))
   return messageOf(problemOf(error), adviceOf(error))
+}
+
+/** Of a call of `node:fs`, which is about a file that the command line names, not about a part of a queue. */
+function adviceOnFile(errno: number): string {
+  return errno === -os.constants.errno.ENOENT ? 'Check that it exists' : adviceOn(errno)
 }
 
 function explainSetting(error: SettingError, option: string | undefined): string {

@@ -35,7 +35,7 @@ export const PUSH_OPTIONS: OptionTable = {
   trigger: {},
 }
 
-/** A sink that knows from the start if no time mends that it stores nothing, as with credentials that are refused. */
+/** A sink that knows from the start if it stores nothing until a user changes something, as with credentials that are refused. */
 export type EngineSink = Sink & { readonly lastingError?: Error | undefined }
 
 /** Where items are pushed. */

@@ -134,9 +134,10 @@ export class HostScans {
       return
     }
     // Removed while it was scanned.
-    if (error instanceof QueueMissingError && isOfHost && this.#options.isFollowing) return
+    const isRemoved = error instanceof QueueMissingError && this.#options.isFollowing
+    if (isRemoved && isOfHost) return
     // The scans of the other hosts go on, unless there is nothing that they could do.
-    if (error instanceof QueueDownError) stop.fail(explain(error))
+    if (error instanceof QueueDownError || isRemoved) stop.fail(explain(error))
     else this.#tell(host, explain(error))
   }
 

@@ -28,6 +28,8 @@ export class ScanMessages {
   readonly #isVerbose: boolean
   /** Whether to say that nothing can be written beside the items: scans have always run where that is so. */
   readonly #saysOfMeta: boolean
+  /** The names of retried items whose delay could not be set, until their retry is told. */
+  readonly #undelayed = new Set<string>()
   #failed = 0
   #left = 0
 
@@ -77,6 +79,7 @@ export class ScanMessages {
   report({ type, name, message }: Report): void {
     if (type === 'meta' && !this.#saysOfMeta) return
     say(`${name} ${message}`)
+    if (type === 'undelayed') this.#undelayed.add(name)
     if (['malformed', 'expired', 'exhausted'].includes(type)) this.#failed++
     if (['unreadable', 'unmovable'].includes(type)) this.#left++
   }
@@ -89,7 +92,9 @@ export class ScanMessages {
   #tellOfRetry({ item, error, due }: Events['retried'][0]): void {
     this.#left++
     const { id, why } = failureOf(item.id, error)
-    const seconds = due === undefined ? 0 : Math.round((due.getTime() - Date.now()) / 1000)
+    // The report has said that the item is due at once.
+    const isUndelayed = this.#undelayed.delete(item.id)
+    const seconds = due === undefined || isUndelayed ? 0 : Math.round((due.getTime() - Date.now()) / 1000)
     say(`${id}: failed temporarily (${why}${seconds > 0 ? `; due again in ${ageText(seconds)}` : ''})`)
   }
 

@@ -4,7 +4,9 @@
  *
  * @module
  */
-import { FinishError } from '../errors/classes.js'
+import { setTimeout as later } from 'node:timers/promises'
+
+import { FinishError, QueueDownError, QueueMissingError } from '../errors/classes.js'
 import type { WorkItem } from '../item/work-item.js'
 import type { Keep } from '../maintain/prune.js'
 import type { Crash } from '../item/dead-workers.js'
@@ -26,6 +28,8 @@ import { ScanShare, type ShareOptions } from './scan-share.js'
 import type { ScanStop } from './scan-stop.js'
 
 const MAX_CRASHES = 3
+/** Within this time after an uninstallation has taken a queue down, the queue is gone. */
+const GONE_MS = 200
 
 /** How to scan. */
 export interface ScannerOptions extends ProgramOptions {
@@ -122,7 +126,8 @@ export class Scanner {
       await this.#takeAll()
     } catch (error) {
       // A message has told of a failed finish already. A waiting scan ends by throwing the reason of its signal.
-      if (!(error instanceof FinishError) && error !== this.#stop.signal.reason) onError(error)
+      if (!(error instanceof FinishError) && error !== this.#stop.signal.reason)
+        onError(await this.#settled(error))
     } finally {
       await this.#ended()
       if (this.#hasPlace) this.#share.places?.give(1)
@@ -132,6 +137,16 @@ export class Scanner {
       await this.#doneLimit?.end()
       await this.#queue.close()
     }
+  }
+
+  /** An uninstallation takes the queue down first: a user is to read that the queue is gone, not to take it up again. */
+  async #settled(error: unknown): Promise<unknown> {
+    if (!(error instanceof QueueDownError) || !this.#options.isFollowing) return error
+    await later(GONE_MS)
+    return this.#queue.isDown().then(
+      () => error,
+      (other: unknown) => (other instanceof QueueMissingError ? other : error),
+    )
   }
 
   async #takeAll(): Promise<void> {

@@ -7,13 +7,12 @@
 import fs from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import path from 'node:path'
-import { inspect } from 'node:util'
 
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
 import type { FileCalls } from './calls.js'
 import { RENAME_MARKER } from '../settings.js'
-import type { Layout } from './layout.js'
+import { type Layout, shownName } from './layout.js'
 
 /**
  * - `lock`: by a lock on the item, which stays in queue/.
@@ -66,7 +65,7 @@ export function claimKindSync(layout: Layout): ClaimKind {
 function kindAfter(error: unknown, layout: Layout): ClaimKind {
   if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return 'lock'
   const failure = failureOf(error, 'lstat', renameMarkerPath(layout))
-  throw fileSystemError(failure, `find out how items of the queue ${inspect(layout.name)} are claimed`)
+  throw fileSystemError(failure, `find out how items of the ${shownName(layout)} are claimed`)
 }
 
 /** The file that stops the scans of a queue of this kind while it exists. */

@@ -6,14 +6,13 @@
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
 import os from 'node:os'
-import { inspect } from 'node:util'
 
 import { GUARD_TEXT, claimKindOf, downFileOf } from './claim-kind.js'
 import { ownerOf } from './owner.js'
 import { FsqError, NotAQueueError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
 import { fileSystemError } from '../errors/system-error.js'
-import type { Layout } from './layout.js'
+import { type Layout, shownName } from './layout.js'
 import { native } from '../addon/native.js'
 import { checkQueue, notADirectory, queueMissing } from './presence.js'
 import type { Settings } from '../settings.js'
@@ -154,7 +153,7 @@ function downError(error: unknown, layout: Layout, doing: string): FsqError {
   // The directory no longer exists: the queue has just been uninstalled.
   if (errno === -ENOENT) return queueMissing(layout, syscall)
   if (errno === -ENOTDIR) return notADirectory(layout)
-  return fileSystemError(failure, `${doing} the queue ${inspect(layout.name)}`)
+  return fileSystemError(failure, `${doing} the ${shownName(layout)}`)
 }
 
 function notPlain(layout: Layout): NotAQueueError {

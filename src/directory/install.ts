@@ -243,14 +243,14 @@ function lockKindFor(lockKind: LockKind | undefined, { name }: FileSystem): Lock
 }
 
 /** Warns if users who may claim items of a queue with fcntl locks cannot open them for writing. */
-function warnOfUnwritable({ name }: Layout, { queueMode, itemMode }: Settings): void {
+function warnOfUnwritable(layout: Layout, { queueMode, itemMode }: Settings): void {
   // Users who may write to its directories may work the queue, and need read and write permission for its items.
   const others = queueMode & 0o022
   const needed = others | (others << 1)
   if ((itemMode & needed) === needed) return
   const mode = (bits: number): string => `0${bits.toString(8)}`
   process.emitWarning(
-    `Users other than its owner may work the queue ${inspect(name)} (FSQ_QUEUE_MODE ${mode(queueMode)}), but cannot open items of ` +
+    `Users other than its owner may work the ${shownName(layout)} (FSQ_QUEUE_MODE ${mode(queueMode)}), but cannot open items of ` +
       `FSQ_ITEM_MODE ${mode(itemMode)} for writing, as its fcntl locks require: they would skip these items. Enqueue with ` +
       `${mode(itemMode | needed)}, or deny others access`,
     { type: 'FsqWarning', code: 'FSQ_ITEM_MODE' },
@@ -296,7 +296,7 @@ async function attempt<Result>(doing: string, layout: Layout, call: () => Promis
   try {
     return await call()
   } catch (error) {
-    throw fileSystemError(failureOf(error, 'stat', layout.path), `${doing} the queue ${inspect(layout.name)}`)
+    throw fileSystemError(failureOf(error, 'stat', layout.path), `${doing} the ${shownName(layout)}`)
   }
 }
 
@@ -452,10 +452,7 @@ async function entriesOf(directory: string, doing: string, layout: Layout): Prom
     return (await fs.readdir(directory)).filter((name) => !isDeleted(name))
   } catch (error) {
     if (isMissing(error)) return []
-    throw fileSystemError(
-      failureOf(error, 'scandir', directory),
-      `${doing} the queue ${inspect(layout.name)}`,
-    )
+    throw fileSystemError(failureOf(error, 'scandir', directory), `${doing} the ${shownName(layout)}`)
   }
 }
 
@@ -479,7 +476,7 @@ async function takeApart(layout: Layout, settings: Settings, force: boolean): Pr
     if (failure?.moved === false) {
       // Another process has uninstalled it first.
       if (failure.errno === -ENOENT) throw queueMissing(layout, failure.syscall)
-      throw fileSystemError(pathsAsText(failure), `uninstall the queue ${inspect(layout.name)}`)
+      throw fileSystemError(pathsAsText(failure), `uninstall the ${shownName(layout)}`)
     }
     const aside = path.join(layout.root, hidden)
     if (!force) await removeEmptyQueue(layout, settings, aside, hidden)
@@ -539,7 +536,7 @@ async function removeEmptyQueue(
   }
   throw fileSystemError(
     failureOf(error, 'rmdir', path.join(aside, place)),
-    `uninstall the queue ${inspect(layout.name)}`,
+    `uninstall the ${shownName(layout)}`,
     isFull ? STILL_OPEN : undefined,
   )
 }
@@ -628,12 +625,12 @@ async function putBack(
   if (failure?.moved === false)
     throw fileSystemError(
       { errno: failure.errno, syscall: failure.syscall, path: aside, dest: layout.path },
-      `put back the queue ${inspect(layout.name)}, which is now called ${aside} and holds items,`,
+      `put back the ${shownName(layout)}, which is now called ${aside} and holds items,`,
     )
   if (problem !== undefined)
     throw fileSystemError(
       failureOf(problem, 'mkdir', layout.path),
-      `make a directory of the queue ${inspect(layout.name)} again, which holds items,`,
+      `make a directory of the ${shownName(layout)} again, which holds items,`,
     )
 }
 

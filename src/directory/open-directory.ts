@@ -298,7 +298,7 @@ export class QueueDirectory {
   error(failure: Failure, doing: string): FsqError {
     return fileSystemError(
       this.located(failure),
-      `${doing} the queue ${inspect(this.layout.name)}`,
+      `${doing} the ${shownName(this.layout)}`,
       this.#lockMeaning(failure) ?? delayMeaning(failure) ?? ownerMeaning(failure, 'item'),
     )
   }
@@ -337,7 +337,7 @@ export class QueueDirectory {
   }
 
   closedError(): QueueClosedError {
-    return new QueueClosedError(`The handle of the queue ${inspect(this.layout.name)} has been closed`, {
+    return new QueueClosedError(`The handle of the ${shownName(this.layout)} has been closed`, {
       advice: 'Make another with new Queue()',
     })
   }
@@ -389,7 +389,7 @@ export class QueueDirectory {
   }
 
   #openError(failure: Failure): FsqError {
-    const { name, path: queuePath } = this.layout
+    const { path: queuePath } = this.layout
     const cause = systemError(failure)
     const isQueueItself = failure.path === queuePath
     if (isQueueItself && failure.errno === -ENOENT) return queueMissing(this.layout, failure.syscall)
@@ -409,7 +409,7 @@ export class QueueDirectory {
         },
       )
     }
-    return fileSystemError(failure, `open the queue ${inspect(name)}`)
+    return fileSystemError(failure, `open the ${shownName(this.layout)}`)
   }
 }
 
@@ -417,7 +417,8 @@ export class QueueDirectory {
 const warned = new Set<string>()
 
 /** Warns once for each queue. */
-function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons: readonly string[]): void {
+function warnOfLocks(layout: Layout, fileSystem: string, reasons: readonly string[]): void {
+  const { name, path: queue } = layout
   if (warned.has(queue)) return
   warned.add(queue)
   const instead =
@@ -425,7 +426,7 @@ function warnOfLocks({ name, path: queue }: Layout, fileSystem: string, reasons:
       ? `Convert it with queue.repair({ claims: 'rename' }), 'fsq repair --claims=rename ${name}', or let one machine alone work it`
       : `Let one machine alone work it, as its mount is not for several: ${reasons.join('; ')}`
   process.emitWarning(
-    `The queue ${inspect(name)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
+    `The ${shownName(layout)} (${queue}) is on a network file system (${fileSystem}), and its workers lock items: with workers on several ` +
       `machines, items can run twice there, although the locks hold. ${instead}`,
     { type: 'FsqWarning', code: 'FSQ_NETWORK_LOCKS' },
   )

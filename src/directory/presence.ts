@@ -10,7 +10,7 @@ import { inspect } from 'node:util'
 import { NotAQueueError, QueueMissingError } from '../errors/classes.js'
 import { type Failure, codeOf, errnoOf, failureOf } from '../errors/errno.js'
 import { fileSystemError, systemError } from '../errors/system-error.js'
-import { type Layout, placePath } from './layout.js'
+import { type Layout, placePath, shownName } from './layout.js'
 import { Place } from '../addon/native.js'
 
 const { ELOOP, ENOENT, ENOTDIR } = os.constants.errno
@@ -23,7 +23,7 @@ export async function checkQueue(layout: Layout): Promise<void> {
   } catch (error) {
     const failure = failureOf(error, 'lstat', waiting)
     if (![ENOENT, ENOTDIR, ELOOP].includes(-failure.errno))
-      throw fileSystemError(failure, `find the queue ${inspect(layout.name)}`)
+      throw fileSystemError(failure, `find the ${shownName(layout)}`)
     const isQueueMissing = await fs.stat(layout.path).then(
       () => false,
       (cause: unknown) => codeOf(cause) !== 'ELOOP',

@@ -52,7 +52,7 @@ export type PutOutcome =
        */
       readonly isUnsent?: boolean | undefined
       /**
-       * `true`: no time mends the error: a user has to change something first, for example the credentials. The forwarder tries again all the
+       * `true`: the error lasts until a user changes something, for example the credentials. The forwarder tries again all the
        * same, and a program that forwards what is there, such as `fsq forward --once`, can end. Default: false.
        */
       readonly isLasting?: boolean | undefined

@@ -16,12 +16,14 @@ import { OtherSize, type Report, SettingError, type SettingOverrides } from '../
 import { clearTimeout, performance, setTimeout } from '../real-timers.js'
 import { BodyBudget, type BodyShare } from './budget.js'
 import { Credentials } from './credentials.js'
-import { Code, Fault, briefly, faultOf, serverFault } from './faults.js'
+import { Fault, briefly, faultOf, serverFault } from './faults.js'
 import { checkKeys, checkText, number } from './options.js'
 import { answerTo, failure, isRefusal, success } from './rpc.js'
 import { Targets } from './targets.js'
 
 const PATHS = ['/', '/RPC2']
+/** What a request to a proxy has before the path. A proxy may pass it on. */
+const ORIGIN = /^https?:\/\/[^/?#]*/i
 const TYPE = 'application/json-rpc'
 const KEEP_MS = 7 * 24 * 3600 * 1000
 const MIB = 1024 * 1024
@@ -90,6 +92,8 @@ interface CheckedLimits {
   readonly closeTime: number
 }
 
+type Listener = (request: IncomingMessage, response: ServerResponse) => void
+
 /** A handler of requests, made by {@link receiver}. */
 export interface PushReceiver {
   (request: IncomingMessage, response: ServerResponse): void
@@ -126,12 +130,13 @@ export interface PushReceiver {
  */
 export function receiver(options: PushReceiverOptions): PushReceiver {
   const handler = new RequestHandler(options)
-  return Object.assign(
-    (request: IncomingMessage, response: ServerResponse): void => {
-      void handler.handle(request, response)
-    },
-    { protect: (server: Server) => handler.protect(server), close: async () => handler.close() },
-  )
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    void handler.handle(request, response)
+  }
+  return Object.assign(listener, {
+    protect: (server: Server) => handler.protect(server, listener),
+    close: async () => handler.close(),
+  })
 }
 
 class RequestHandler {
@@ -144,6 +149,8 @@ class RequestHandler {
   readonly #running = new Set<Promise<void>>()
   /** Each gives up a body that is still coming. */
   readonly #coming = new Set<(status: number, text: string) => void>()
+  /** Their senders wait until they are asked for the body (`Expect: 100-continue`). */
+  readonly #asking = new WeakSet<IncomingMessage>()
   #isClosing = false
 
   constructor(options: PushReceiverOptions) {
@@ -169,12 +176,21 @@ class RequestHandler {
     })
   }
 
-  protect(server: Server): void {
+  protect(server: Server, listener: Listener): void {
     const { connections, headersTime } = this.#limits
     server.maxConnections = connections
     server.headersTimeout = headersTime
     // That of the whole request, which may have many gigabytes. The handler watches that it goes on.
     server.requestTimeout = 0
+    // A sender that ends its side behind its request reads its answer. This option of node:http has no type.
+    Object.assign(server, { httpAllowHalfOpen: true })
+    // Node asks for the body of each request, also of one that is refused. A program that handles other requests itself keeps that.
+    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      const isOurs = server.listenerCount('request') === 1 && server.listeners('request')[0] === listener
+      if (isOurs) this.#asking.add(request)
+      else response.writeContinue()
+      server.emit('request', request, response)
+    })
   }
 
   async close(): Promise<void> {
@@ -190,8 +206,12 @@ class RequestHandler {
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const running = this.#answer(request, response).catch((error: unknown) => {
-      // The connection has broken, or was too slow.
-      this.#note(error)
+      const hasBroken = request.destroyed && !request.complete
+      if (!hasBroken) this.#note(error)
+      // The contents are not at fault, as the error says that follows.
+      else if (response.headersSent)
+        this.#onError(`a body was given up with the status ${response.statusCode}`)
+      else this.#onError('a sender broke off before the end of its request')
       response.destroy()
     })
     this.#running.add(running)
@@ -207,7 +227,7 @@ class RequestHandler {
     if (request.method !== 'POST' && request.method !== 'PUT')
       return refuse(request, response, 501, `Unsupported method ('${request.method ?? ''}')`)
     // A query is for a proxy before this receiver: a sender sends that of its URL with each request.
-    const [place = ''] = (request.url ?? '').split('?', 1)
+    const [place = ''] = (request.url ?? '').replace(ORIGIN, '').split('?', 1)
     const target = targetOf(place)
     const isKnown = request.method === 'POST' ? PATHS.includes(place) : target !== undefined
     if (this.#credentials !== undefined && !(await this.#credentials.admits(request.headers.authorization))) {
@@ -257,7 +277,7 @@ class RequestHandler {
       if (request.destroyed && !request.complete) throw error
       this.#note(error)
       const fault = faultOf(error)
-      send(request, response, fault.code === Code.server ? 500 : 422, failure(fault, null))
+      send(request, response, isRefusal(fault.code, fault.message) ? 422 : 500, failure(fault, null))
       return
     }
     send(request, response, 200, success(name.toString(), null))
@@ -295,6 +315,7 @@ class RequestHandler {
       request.once('close', () => clearTimeout(timer))
       response.end(end)
     }
+    if (this.#asking.delete(request)) response.writeContinue()
     let left = SLOWEST_BYTES
     let time = this.#limits.bodyTime
     let begun = performance.now()

@@ -8,10 +8,9 @@
  */
 import fs from 'node:fs'
 import process from 'node:process'
-import { inspect } from 'node:util'
 
 import { Place } from '../addon/native.js'
-import { type Layout, placePath } from '../directory/layout.js'
+import { type Layout, placePath, shownName } from '../directory/layout.js'
 import { clearInterval, setInterval } from '../real-timers.js'
 
 /** Files in done/ above which looking at the directory takes a noticeable time. */
@@ -41,7 +40,7 @@ export class DoneBacklog {
 
   /** Warns if there are too many files. */
   async look(): Promise<void> {
-    const { path: queue, name } = this.#layout
+    const { path: queue } = this.#layout
     if (warned.has(queue)) {
       this.end()
       return
@@ -51,7 +50,7 @@ export class DoneBacklog {
     warned.add(queue)
     this.end()
     process.emitWarning(
-      `${count} files are in done/ of the queue ${inspect(name)}, and its workers keep all done items. Let them remove old ones: ` +
+      `${count} files are in done/ of the ${shownName(this.#layout)}, and its workers keep all done items. Let them remove old ones: ` +
         `keepDone: { age: 86_400_000 }, in milliseconds, or keepDone: { count: 10_000 }; or keep none: keepDone: false`,
       { type: 'FsqWarning', code: 'FSQ_MANY_DONE' },
     )

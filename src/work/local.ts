@@ -7,6 +7,7 @@ import process from 'node:process'
 import { inspect } from 'node:util'
 
 import { isQueueDown } from '../directory/down.js'
+import { shownName } from '../directory/layout.js'
 import { FinishError, QueueClosedError, QueueDownError, SettingError } from '../errors/classes.js'
 import type { InFlight } from '../in-flight.js'
 import type { ItemContext } from '../item/context.js'
@@ -255,7 +256,7 @@ class TriesAdvice {
     if (option === undefined || !isSet || option === settings.maxTries) return
     this.#warn(
       'FSQ_MIXED_TRIES',
-      `The worker has maxTries ${option}, and other users of the queue ${inspect(directory.layout.name)} in this environment have ` +
+      `The worker has maxTries ${option}, and other users of the ${shownName(directory.layout)} in this environment have ` +
         `${settings.maxTries} (FSQ_MAX_TRIES). A worker with fewer tries moves an item to fail/ that has more tries behind it, without ` +
         'running it. Give all workers the same number',
     )

@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import { beforeEach, describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
+import { ifRoot } from '../support/needs.js'
 import { until } from '../support/queue.js'
 
 const bed = useCommandBed()
@@ -76,6 +77,15 @@ describe('--backoff', () => {
     const [attempt] = await attemptsOf(`${OLD}_4_a`)
     expect(Math.abs(Date.parse(String(attempt?.['due'])) - mtimeMs)).toBeLessThan(1000)
     expect((await bed.sh('fsq scan -m 9 q echo RUN')).stdout).toBe('')
+  })
+
+  ifRoot("another user's item is due at once, and no message says that it is due later", async () => {
+    await bed.sh(`chmod 755 "$FSQ_ROOT"; umask 0; export FSQ_ITEM_MODE=666
+      fsq install -m 2777 q2; fsq enqueue -e q2 a`)
+    const { stderr } = await bed.sh('fsq scan -T 1 -m 9 --backoff=1h q2 false', { asNobody: true })
+    expect(stderr).toMatch(
+      /^fsq scan: \S+ is due at once: .*\nfsq scan: \S+: failed temporarily \(exit code 1\)\n$/,
+    )
   })
 
   test('--follow tries again when the item is due', async () => {

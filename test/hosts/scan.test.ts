@@ -69,3 +69,31 @@ test('a queue that cannot be looked at any more ends the scan by messages', asyn
     stderr: expect.stringMatching(/^(fsq scan: .*permission denied.*\n)+$/),
   })
 })
+
+test('a scan of a host, or of a queue, that is removed says that it is gone, not that it is down', async () => {
+  await install()
+  const scan = bed.start(`exec fsq scan -A h2 --follow ${SCAN}`)
+  await until('the host is scanned', () => scan.stdout.includes('h2 one'))
+  await bed.sh('fsq rm-host -f h2 q')
+  expect(await scan.ended).toMatchObject({
+    code: 111,
+    stderr: expect.stringMatching(/^fsq scan: The queue 'q' has no host 'h2' .*\n$/),
+  })
+
+  await bed.sh('fsq install q2; fsq enqueue -e q2 one')
+  const other = bed.start('exec fsq scan --follow q2 echo')
+  await until('the queue is scanned', () => other.stdout !== '')
+  await bed.sh('fsq uninstall -f q2')
+  expect(await other.ended).toMatchObject({
+    code: 111,
+    stderr: expect.stringMatching(/^fsq scan: There is no queue 'q2' .*\n$/),
+  })
+})
+
+test('an error of a host names it as a host', async () => {
+  await install()
+  await bed.sh(`${H}; chmod 0 "$H/h2"`)
+  const { stderr } = await bed.sh(`fsq scan -A h2 ${SCAN}`, { asNobody: true })
+  await bed.sh(`${H}; chmod 755 "$H/h2"`)
+  expect(stderr).toMatch(/^fsq scan: Cannot .* the host 'h2' of the queue 'q'/)
+})

@@ -166,6 +166,8 @@ test('bodies that end too soon are no items', async () => {
     await later(20)
     gone.destroy()
   }
+  await until('the receiver has told of all four', () => served.errors.length === 4)
+  expect(new Set(served.errors)).toEqual(new Set(['a sender broke off before the end of its request']))
   expect(
     await exchange(
       served.port,
@@ -175,6 +177,50 @@ test('bodies that end too soon are no items', async () => {
   await served.close()
   expect(filesIn(served.queue, 'queue')).toEqual({})
   expect(staged(served)).toEqual([])
+})
+
+test('a sender that ends its side behind a request gets its answer', async () => {
+  const served = await serve()
+  const text = enqueue(I)
+  for (const request of [
+    post(text.length) + text,
+    put(named('b'), 1) + 'x',
+    'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+  ]) {
+    const peer = new Peer(served.port).write(request).end()
+    await peer.closed
+    expect(peer.text).toMatch(/^HTTP\/1\.1 (200|501) /)
+  }
+  await served.close()
+})
+
+test('a sender that asks first is asked for its body only if the receiver reads it', async () => {
+  const served = await serve({ limits: { contents: 1000 } })
+  const asking = (request: string): string => request.replace('Host: x', 'Host: x\r\nExpect: 100-continue')
+  const statuses = async (request: string): Promise<string[]> => {
+    const peer = new Peer(served.port).write(asking(request))
+    await until('an answer', () => peer.text !== '')
+    if (peer.text.startsWith('HTTP/1.1 100 ')) {
+      peer.write('x')
+      await until('the answer', () => peer.text.includes('HTTP/1.1 200 '))
+    }
+    peer.destroy()
+    return [...peer.text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status = '']) => status)
+  }
+  expect(await statuses(put(I, 1))).toEqual(['100', '200'])
+  expect(await statuses(put('/', 1))).toEqual(['404'])
+  expect(await statuses(put(I, 2000))).toEqual(['413'])
+  expect(await statuses(put('junk', 1))).toEqual(['422'])
+  await served.close()
+})
+
+test('a request with an absolute URL, as proxies may send it, is answered as one with a path', async () => {
+  const served = await serve()
+  const text = enqueue(I)
+  for (const request of [post(text.length) + text, put(named('b'), 1) + 'x'])
+    expect(await exchange(served.port, request.replace(' /', ' http://x/'))).toMatch(/^HTTP\/1\.1 200 /)
+  await served.close()
+  expect(Object.keys(filesIn(served.queue, 'queue')).toSorted()).toEqual([I, named('b')])
 })
 
 test('a refusal reaches a sender that is still sending', async () => {

@@ -88,6 +88,18 @@ test('certificates that cannot be used are an error of one line that says so, in
   expect(lines.map((line) => line.includes('for TLS cannot be used'))).toEqual([true, true, true])
 })
 
+test.each([
+  'jsonrpcd --tls-cert=/nope --tls-key=/nope 127.0.0.1 0',
+  'jsonrpcd --credentials=/nope 127.0.0.1 0',
+  'push --tls-ca=/nope https://127.0.0.1:1 q q h i',
+])('fsq %s: the message is about the missing file, not about a queue', async (command) => {
+  const { code, stderr } = await bed.sh(`fsq ${command}`)
+  expect({ code, stderr }).toEqual({
+    code: 111,
+    stderr: expect.stringMatching(/^fsq \w+: ENOENT: .*'\/nope'\. Check that it exists\n$/),
+  })
+})
+
 test('a socket that a killed receiver has left is taken, and no other file', async () => {
   const { stdout, stderr } = await bed.sh(`cd "$FSQ_ROOT/.."; fsq install trg
     ${START('')}

@@ -1,4 +1,4 @@
-// Errors that no time mends: a run that is to end with the last item ends with them, and a run that goes on tells of them.
+// Errors that last until a user changes something: a run that is to end with the last item ends with them, and a run that goes on tells of them.
 import { once } from 'node:events'
 import fs from 'node:fs'
 import http from 'node:http'
@@ -131,7 +131,7 @@ test('credentials that are refused are told of at the start, also while nothing 
   const following = start()
   expect(await inTime(start('--once').ended)).toMatchObject({
     code: 111,
-    stderr: expect.stringContaining('refuses the credentials (401). No time mends that'),
+    stderr: expect.stringContaining('refuses the credentials (401). Waiting does not change that'),
   })
   await until('it is told', () => following.stderr.includes('refuses the credentials (401). Trying again'))
   expect(await following.kill('SIGTERM')).toMatchObject({ code: 0 })

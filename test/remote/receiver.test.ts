@@ -93,7 +93,8 @@ test('contents of any kind and size come as a stream, and half of them never bec
     fetch(`${served.url}/q/${encodeURIComponent(name)}`, { method: 'PUT', body })
   expect((await put(I, bytes)).status).toBe(200)
   expect((await put(I, bytes)).status).toBe(200)
-  expect((await put(I, bytes.subarray(1))).status).toBe(500)
+  // It will not pass.
+  expect((await put(I, bytes.subarray(1))).status).toBe(422)
   expect((await put('../victim', bytes)).status).toBe(422)
   const file = fs.readFileSync(path.join(served.queue.path, 'queue', I))
   expect(createHash('sha256').update(file).digest('hex')).toBe(

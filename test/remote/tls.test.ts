@@ -118,7 +118,7 @@ given(hasOpenssl).test(
       // The sender has no certificate, or one of theirs.
       await expect(pushed(url, { ca })).rejects.toThrow()
       await expect(pushed(url, { ...pair('stranger'), ca })).rejects.toThrow()
-      // No TLS at all: no time mends that.
+      // No TLS at all: that lasts.
       await expect(pushed(daemon.url, {})).rejects.toMatchObject({
         reason: 'missing',
         message: expect.stringContaining('use https://'),

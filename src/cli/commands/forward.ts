@@ -168,10 +168,10 @@ class Outages {
   readonly #handOver: HandOver
   readonly #giveUp: (() => void) | undefined
   #isOfQueue = false
-  /** The last error that no time mends. */
+  /** The last error that lasts until a user changes something. */
   #lasting: Error | undefined
 
-  /** @param giveUp - Ends the run after an error that no time mends. Default: the run goes on. */
+  /** @param giveUp - Ends the run after an error that lasts until a user changes something. Default: the run goes on. */
   constructor(handOver: HandOver, giveUp: (() => void) | undefined) {
     this.#handOver = handOver
     this.#giveUp = giveUp
@@ -194,7 +194,7 @@ class Outages {
     this.#lasting = error
     const text = `the target takes nothing: ${reasonOf(error)}`
     if (this.#giveUp === undefined) this.#handOver.note(`${text}. Trying again`)
-    else this.#handOver.tell(`${text}. No time mends that, so this run ends`)
+    else this.#handOver.tell(`${text}. Waiting does not change that, so this run ends`)
     this.#giveUp?.()
   }
 
