@@ -110,7 +110,7 @@ export class BackMoves {
     try {
       for (const to of this.#candidates(raw)) {
         if (!(await link(held, bytePath(placePath(this.#layout, Place.queue), to)))) continue
-        await fs.unlink(held)
+        await unlinkIfThere(held)
         return to
       }
     } catch (error) {
@@ -135,6 +135,15 @@ export class BackMoves {
     const key = itemKey(raw, this.#settings.encode)
     if (this.#calls === HERE) meta.attempt('log', () => forgetMarks(meta, key))
     else await meta.attemptLater('log', async () => forgetMarksLater(meta, key))
+  }
+}
+
+/** A worker that has claimed the item since the link has removed its other name. */
+async function unlinkIfThere(file: Buffer): Promise<void> {
+  try {
+    await fs.unlink(file)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
   }
 }
 

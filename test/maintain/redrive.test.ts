@@ -290,3 +290,24 @@ test('where no rename can be exclusive, an item that cannot move replaces no oth
   }
   expect(taken).toEqual(['mine'])
 })
+
+test('where no rename can be exclusive, a worker may claim an item before its move has ended', async () => {
+  const queue = await bed.install({ claims: 'rename' })
+  const [first, second] = [itemName({ entropy: 1 }), itemName({ entropy: 2 })]
+  for (const name of [first, second]) plant(queue, name, name, 'fail')
+  jest
+    .spyOn(native, 'relocate')
+    .mockResolvedValue({ errno: -os.constants.errno.EINVAL, syscall: 'rename', moved: false })
+  const { link } = fs.promises
+  const taken: string[] = []
+  jest.spyOn(fs.promises, 'link').mockImplementation(async (from, to) => {
+    await link(from, to)
+    for await (const item of bed.open().scan()) {
+      taken.push(await item.text())
+      await item.done()
+    }
+  })
+  expect(await queue.redrive('all')).toEqual({ moved: 2, gone: 0 })
+  expect(taken).toEqual([first, second])
+  expect([names(queue, 'queue'), names(queue, 'fail')]).toEqual([[], []])
+})
