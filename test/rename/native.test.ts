@@ -231,9 +231,18 @@ describe('an item', () => {
       const [name, other] = [await worker.enqueue('x'), await worker.enqueue('y')]
       await worker.claim()
       expect(await worker.finish(name, 'queue')).toBeNull()
+      expect(await worker.finish(other, 'queue', { to: withTries(other, 1) })).toBeNull()
+      expect(await worker.ask('hits')).toMatchObject({ 'worker.clock': 2 })
+    })
+
+    test('and waits for about a second at most', async () => {
+      const worker = new Worker()
+      const name = await worker.enqueue('x')
+      const { claimedAt } = await worker.claimOne()
+      await worker.ask('setFaults', { faults: `worker.clock=answer:${claimedAt - 500_000}` })
+      expect(await worker.finish(name, 'queue')).toBeNull()
       const { 'worker.clock': looks } = await worker.ask<Record<string, number>>('hits')
       expect(looks).toBeGreaterThan(1000)
-      expect(await worker.finish(other, 'queue', { to: withTries(other, 1) })).toBeNull()
     })
 
     test('and is finished without a look at the clock', async () => {
