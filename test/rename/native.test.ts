@@ -278,6 +278,13 @@ describe('an item', () => {
     expect(await worker.ask('hits')).toMatchObject({ 'claim.rename': 0 })
   })
 
+  test('that seems delayed only after its rename is claimed: the clock was set back', async () => {
+    const worker = new Worker('claim.look=answer:0')
+    const name = await worker.ask<string>('enqueue', { content: 'x', due: Date.now() + 3_600_000 })
+    expect((await worker.claim()).items).toMatchObject([{ name }])
+    expect(await worker.finish(name, 'done')).toBeNull()
+  })
+
   test('that came to be delayed after the look is given back', async () => {
     const pause = path.join(queue, 'tmp', 'pause')
     const worker = new Worker(`claim.rename#1=pause:${pause}`)
