@@ -15,6 +15,17 @@
 #include "queue/half_move.h"
 
 namespace fsq {
+namespace {
+
+// Whether the look ahead of the rename has seen this file, with this modification time. Then the item is not
+// delayed: after a clock was set back, the rename makes it seem so, as it sets the change time.
+bool IsAsLooked(const struct stat& info, const struct stat& looked) {
+  const timespec& modified = platform::ModifiedAt(info);
+  const timespec& before = platform::ModifiedAt(looked);
+  return IdOf(info) == IdOf(looked) && modified.tv_sec == before.tv_sec && modified.tv_nsec == before.tv_nsec;
+}
+
+}  // namespace
 
 bool RenameClaimer::Try(const Listing::Entry& entry, size_t position) {
   outcome_ = Course::Outcome::kSkipped;
@@ -51,7 +62,7 @@ bool RenameClaimer::TryTaken(Attempt& attempt, bool in_doubt) {
     if (found != Found::kNothing) return found == Found::kFile;
   }
   bool skip = false;
-  if (!Look(attempt.entry, &skip)) return false;
+  if (!Look(attempt, &skip)) return false;
   if (skip) return true;
   // No failure yet: the next call finds the fence fallen, and reports it.
   if (batch_.holder->IsLost()) return false;
@@ -65,15 +76,16 @@ bool RenameClaimer::TryTaken(Attempt& attempt, bool in_doubt) {
 // Decides whether to skip the name. To rename an item that is delayed or unreadable, and then to rename it
 // back, would wake all other workers, and theirs would wake this one. False: stop; batch.failure has the
 // reason.
-bool RenameClaimer::Look(const Listing::Entry& entry, bool* skip) {
-  struct stat named;
+bool RenameClaimer::Look(Attempt& attempt, bool* skip) {
+  const Listing::Entry& entry = attempt.entry;
+  struct stat& named = attempt.looked;
   const int queue = directory_.fd(Place::kQueue);
   *skip = true;
   if (FSQ_CALL("claim.look", ::fstatat(queue, entry.name, &named, AT_SYMLINK_NOFOLLOW)) == -1)
     return Gone() || Stop("fstatat", entry);
   if (!S_ISREG(named.st_mode)) {
     NoteForeign(entry, platform::TypeOfMode(named.st_mode));
-  } else if (IsDelayed(named)) {
+  } else if (FSQ_ANSWER("claim.look", IsDelayed(named))) {
     NoteDelayed(entry, named);
   } else if (!MayRead(entry, named)) {
     NoteUnreadable("faccessat", entry);
@@ -165,7 +177,7 @@ RenameClaimer::Found RenameClaimer::Examine(Attempt& attempt) {
   }
   struct stat info;
   if (FSQ_CALL("claim.fstat", ::fstat(opened.get(), &info)) == -1) return FailMine("fstat", attempt);
-  if (!S_ISREG(info.st_mode) || IsDelayed(info)) {
+  if (!S_ISREG(info.st_mode) || (IsDelayed(info) && !IsAsLooked(info, attempt.looked))) {
     if (S_ISREG(info.st_mode))
       NoteDelayed(entry, info);
     else

@@ -3,6 +3,7 @@
 // this machine.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -28,11 +29,13 @@ class RenameClaimer : public Claimer {
     const Listing::Entry& entry;
     const size_t position;
     const std::string name;
+    // What the look ahead of the rename has found; zeros: there was none.
+    struct stat looked {};
     bool is_kept = false;
   };
 
   bool TryTaken(Attempt& attempt, bool in_doubt);
-  bool Look(const Listing::Entry& entry, bool* skip);
+  bool Look(Attempt& attempt, bool* skip);
   bool MayRead(const Listing::Entry& entry, const struct stat& named) const;
   int Rename(const std::string& name) const;
   bool AfterFailedRename(Attempt& attempt);

@@ -253,8 +253,9 @@ int WorkerDirectory::ProveOwned() {
 // Changes `.lock` to read the clock of the file system from its change time: no call asks for that clock.
 void WorkerDirectory::AwaitClock(int64_t claimed_us) {
   constexpr timespec kPause{0, 1'000'000};
-  // The clock of an old file system counts in seconds. One that was set back must keep nothing waiting.
+  // The clock of an old file system counts in seconds.
   constexpr int kMostPauses = 1100;
+  constexpr int64_t kMostBehindUs = int64_t{kMostPauses} * 1000;
   for (int pauses = 0; clock_us_ <= claimed_us; pauses++) {
     if (pauses > 0) ::nanosleep(&kPause, nullptr);
     struct stat info;
@@ -264,6 +265,8 @@ void WorkerDirectory::AwaitClock(int64_t claimed_us) {
         LookAt(directory_.get(), kLockName, &info) == -1)
       return;
     clock_us_ = pauses == kMostPauses ? claimed_us + 1 : FSQ_ANSWER("worker.clock", ChangedUs(info));
+    // It was set back. To wait would be in vain, and each item that was claimed before would wait.
+    if (claimed_us - clock_us_ > kMostBehindUs) return;
   }
 }
 

@@ -23,7 +23,7 @@ import { type ClaimKind, claimKindOf } from '../directory/claim-kind.js'
 import { type Layout, placePath } from '../directory/layout.js'
 import { FsqError } from '../errors/classes.js'
 import { codeOf, failureOf } from '../errors/errno.js'
-import { systemError } from '../errors/system-error.js'
+import { fileSystemError, systemError } from '../errors/system-error.js'
 import { type Entry, isStillWaiting } from '../inspect/entries.js'
 import { isFile } from '../inspect/names.js'
 import { PLACES } from '../inspect/states.js'
@@ -87,7 +87,7 @@ export class BackMoves {
       if (failure.errno === -ENOENT) return undefined
       if (failure.errno === -EEXIST) continue
       if (this.#kind === 'rename' && [EINVAL, ENOSYS].includes(-failure.errno)) return this.#moveByLink(raw)
-      throw refused(this.#layout, raw, systemError(failure))
+      throw refused(this.#layout, raw, systemError({ ...failure, path: path.join(this.#layout.path, from) }))
     }
     throw refused(this.#layout, raw)
   }
@@ -98,9 +98,9 @@ export class BackMoves {
   }
 
   async #moveByLink(raw: RawName): Promise<RawName | undefined> {
-    this.#own ??= await OwnDirectory.make(this.#layout)
+    const own = await this.#openOwn(raw)
     const from = bytePath(placePath(this.#layout, this.#from), raw)
-    const held = this.#own.of(raw)
+    const held = own.of(raw)
     try {
       await fs.rename(from, held)
     } catch (error) {
@@ -110,7 +110,7 @@ export class BackMoves {
     try {
       for (const to of this.#candidates(raw)) {
         if (!(await link(held, bytePath(placePath(this.#layout, Place.queue), to)))) continue
-        await fs.unlink(held)
+        await unlinkIfThere(held)
         return to
       }
     } catch (error) {
@@ -120,6 +120,14 @@ export class BackMoves {
       throw refused(this.#layout, raw, error)
     }
     throw refused(this.#layout, raw)
+  }
+
+  async #openOwn(raw: RawName): Promise<OwnDirectory> {
+    try {
+      return (this.#own ??= await OwnDirectory.make(this.#layout))
+    } catch (error) {
+      throw refused(this.#layout, raw, error)
+    }
   }
 
   *#candidates(raw: RawName): Generator<RawName> {
@@ -138,6 +146,15 @@ export class BackMoves {
   }
 }
 
+/** A worker that has claimed the item since the link has removed its other name. */
+async function unlinkIfThere(file: Buffer): Promise<void> {
+  try {
+    await fs.unlink(file)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+}
+
 /** @returns Whether the file has the name. Otherwise another file has it. */
 async function link(from: Buffer, to: Buffer): Promise<boolean> {
   try {
@@ -152,10 +169,11 @@ async function link(from: Buffer, to: Buffer): Promise<boolean> {
 }
 
 function refused(layout: Layout, raw: RawName, cause?: unknown): FsqError {
-  const item = `Cannot retry the item ${printable(raw)} of ${layout.path}`
-  if (cause === undefined) return new FsqError(`${item}: there is no free name for it`)
-  const error = cause instanceof FsqError ? cause : systemError(failureOf(cause, 'rename', layout.path))
-  return new FsqError(`${item}: ${error.message}`, { cause: error })
+  const doing = `retry the item ${printable(raw)} of ${layout.path}`
+  if (cause === undefined) return new FsqError(`Cannot ${doing}: there is no free name for it`)
+  if (cause instanceof FsqError) return new FsqError(`Cannot ${doing}: ${cause.message}`, { cause })
+  const { path: at = layout.path } = cause as NodeJS.ErrnoException
+  return fileSystemError(failureOf(cause, 'rename', at), doing)
 }
 
 /** The name as text, as native code takes it. */

@@ -16,7 +16,7 @@ import { lstat, rm, rmdir } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 
-import { type LockKind, Place } from '../addon/native.js'
+import { type LockKind, Place, native } from '../addon/native.js'
 import type { FileCalls } from '../directory/calls.js'
 import { claimKindOf } from '../directory/claim-kind.js'
 import { makeDownFile } from '../directory/down.js'
@@ -36,7 +36,7 @@ import { mountRefusals } from '../probe/mount-options.js'
 import { setTimeout } from '../real-timers.js'
 import { LOCK_MARKER, type Settings } from '../settings.js'
 import { hasGuardText } from '../directory/down.js'
-import { makeClaimed, makeGuard, makePlainDown, makeRenameMarker } from './queue-files.js'
+import { makeClaimed, makeGuard, makePlainDown, makeRenameMarker, placeGuard } from './queue-files.js'
 
 /** A worker looks for the down file at least every 10 ms while it claims; the rest is for busy machines. */
 const NOTICED_MS = 1000
@@ -67,13 +67,7 @@ export async function convertToRename(
   const reasons = await mountRefusals(layout.path)
   if (reasons.length > 0) throw new MountError(layout.path, reasons)
   try {
-    const down = { ...layout, downPath: layout.renameDownPath }
-    const wasDown =
-      (await isThere(down.downPath)) || ((await isThere(layout.downPath)) && !(await hasGuardText(layout)))
-    if (wasDown) await makeDownFile(down, settings)
-    await makeDownFile(layout, settings)
-    // From now on, a conversion that was cut short is known by the text.
-    if (!wasDown) await makeGuard(layout)
+    const wasDown = await takeDown(layout, settings)
     const inode = await inodeOf(layout.downPath)
     const holder = await lastHolder(layout, settings, calls)
     if (holder !== undefined) {
@@ -83,11 +77,11 @@ export async function convertToRename(
     await makeClaimed(layout)
     // A worker that has started since then may lock an item, and another would claim it by a rename.
     if (inode === undefined || (await inodeOf(layout.downPath)) !== inode) {
-      await rm(down.downPath, { force: true })
+      await rm(layout.renameDownPath, { force: true })
       await rmdir(layout.claimedPath)
       return 'It was taken up meanwhile. Try again'
     }
-    await makeGuard(layout)
+    if (wasDown) await makeGuard(layout)
     await makeRenameMarker(layout)
     await rm(path.join(layout.path, LOCK_MARKER), { force: true })
     return undefined
@@ -95,6 +89,23 @@ export async function convertToRename(
     if (error instanceof FsqError || !isOfSystem(error)) throw error
     throw fileSystemError(failureOf(error, 'open', layout.path), 'convert the queue')
   }
+}
+
+/**
+ * Takes the queue down for the conversion, by the guard: a conversion that was cut short is known by its text, and a person who takes the
+ * queue down meanwhile makes the new down file. So the guard must not be there without its text.
+ *
+ * @returns Whether it was down before. Then it has its new down file, and the old one is not the guard yet.
+ */
+async function takeDown(layout: Layout, settings: Settings): Promise<boolean> {
+  const down = { ...layout, downPath: layout.renameDownPath }
+  if (!(await isThere(down.downPath)) && ((await placeGuard(layout)) || (await hasGuardText(layout)))) {
+    native.noteDown()
+    return false
+  }
+  await makeDownFile(down, settings)
+  await makeDownFile(layout, settings)
+  return true
 }
 
 /** The queue is again as it was, and down if it has been taken down meanwhile. */

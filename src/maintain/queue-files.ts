@@ -3,17 +3,23 @@
  *
  * @module
  */
+import { randomUUID } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
 
+import { Place, native } from '../addon/native.js'
 import { GUARD_TEXT, renameMarkerPath } from '../directory/claim-kind.js'
 import { WORKER_LOCK } from '../directory/claimed.js'
-import type { Layout } from '../directory/layout.js'
+import { type Layout, placePath } from '../directory/layout.js'
 import { codeOf } from '../errors/errno.js'
+import { systemError } from '../errors/system-error.js'
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } =
   constants
+const { EINVAL, ENOSYS } = os.constants.errno
 const FILE_MODE = 0o666
 const MODE_BITS = 0o7777
 
@@ -46,6 +52,37 @@ export async function makeGuard({ path: queue, downPath }: Layout): Promise<void
   await sync(queue)
 }
 
+/**
+ * Makes the guard, whole at once, unless the queue has a down file.
+ *
+ * @returns Whether it has made the guard.
+ * @throws As `node:fs`.
+ */
+export async function placeGuard(layout: Layout): Promise<boolean> {
+  const draft = path.join(placePath(layout, Place.tmp), `guard-${randomUUID()}`)
+  try {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK
+    await makeFile(draft, flags, GUARD_TEXT, await fs.stat(layout.path))
+    await moveWithoutReplacing(layout, draft, layout.downPath)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
+  } finally {
+    await fs.rm(draft, { force: true })
+  }
+  await sync(layout.path)
+  return true
+}
+
+/** @throws As `node:fs`: EEXIST if there is a file. */
+async function moveWithoutReplacing({ path: queue }: Layout, from: string, to: string): Promise<void> {
+  const failure = await native.relocate(queue, path.relative(queue, from), path.relative(queue, to), true)
+  if (failure === undefined || failure.moved) return
+  // A link leaves the file with two names for a moment, and a down file with two may be a planted one.
+  if ([EINVAL, ENOSYS].includes(-failure.errno)) await fs.link(from, to)
+  else throw systemError(failure)
+}
+
 /** Takes the text of the guard out of the down file. @throws As `node:fs`. */
 export async function makePlainDown({ path: queue, downPath }: Layout): Promise<void> {
   await makeFile(downPath, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, '', await fs.stat(queue))
@@ -75,8 +112,8 @@ export async function makeWorkerLock(directory: string, like: Stats): Promise<fs
   }
 }
 
-async function makeFile(path: string, flags: number, text: string, like: Stats): Promise<void> {
-  const file = await fs.open(path, flags, 0o600)
+async function makeFile(name: string, flags: number, text: string, like: Stats): Promise<void> {
+  const file = await fs.open(name, flags, 0o600)
   try {
     if (text !== '') await file.writeFile(text)
     await adorn(file, like, like.mode & FILE_MODE)

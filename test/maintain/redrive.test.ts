@@ -4,7 +4,13 @@ import os from 'node:os'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
 import { native } from '../../src/addon/native.js'
-import { QueueClosedError, QueueMissingError, SettingError } from '../../src/errors/classes.js'
+import {
+  DiskFullError,
+  PermissionError,
+  QueueClosedError,
+  QueueMissingError,
+  SettingError,
+} from '../../src/errors/classes.js'
 import type { FailedFilter, RedriveOptions } from '../../src/maintain/redrive.js'
 import type { Queue } from '../../src/queue.js'
 import { ifRoot } from '../support/needs.js'
@@ -289,4 +295,62 @@ test('where no rename can be exclusive, an item that cannot move replaces no oth
     item.release()
   }
   expect(taken).toEqual(['mine'])
+})
+
+test('where no rename can be exclusive, a worker may claim an item before its move has ended', async () => {
+  const queue = await bed.install({ claims: 'rename' })
+  const [first, second] = [itemName({ entropy: 1 }), itemName({ entropy: 2 })]
+  for (const name of [first, second]) plant(queue, name, name, 'fail')
+  jest
+    .spyOn(native, 'relocate')
+    .mockResolvedValue({ errno: -os.constants.errno.EINVAL, syscall: 'rename', moved: false })
+  const { link } = fs.promises
+  const taken: string[] = []
+  jest.spyOn(fs.promises, 'link').mockImplementation(async (from, to) => {
+    await link(from, to)
+    for await (const item of bed.open().scan()) {
+      taken.push(await item.text())
+      await item.done()
+    }
+  })
+  expect(await queue.redrive('all')).toEqual({ moved: 2, gone: 0 })
+  expect(taken).toEqual([first, second])
+  expect([names(queue, 'queue'), names(queue, 'fail')]).toEqual([[], []])
+})
+
+describe('an item that cannot be moved', () => {
+  const { EACCES, EINVAL, ENOSPC } = os.constants.errno
+
+  const cannotRename = (errno: number): void => {
+    jest.spyOn(native, 'relocate').mockResolvedValue({ errno: -errno, syscall: 'renameat2', moved: false })
+  }
+
+  test('for lack of permission is told as everywhere', async () => {
+    const queue = await failed('x')
+    cannotRename(EACCES)
+    const error = await errorOf(async () => queue.redrive('all'))
+    checkError(error, {
+      type: PermissionError,
+      says: /^Cannot retry the item .*: permission denied \(EACCES, renameat2 '.*\/q\/fail\/_.*'\)\. /,
+    })
+  })
+
+  test('as the disk is full, where no rename can be exclusive, is told as everywhere', async () => {
+    const queue = await bed.install({ claims: 'rename' })
+    plant(queue, itemName(), 'x', 'fail')
+    cannotRename(EINVAL)
+    const full = Object.assign(new Error('full'), {
+      code: 'ENOSPC',
+      errno: -ENOSPC,
+      syscall: 'mkdir',
+      path: '/there',
+    })
+    jest.spyOn(fs.promises, 'mkdir').mockRejectedValue(full)
+    const error = await errorOf(async () => queue.redrive('all'))
+    checkError(error, {
+      type: DiskFullError,
+      says: /^Cannot retry the item .*: no space left on device \(ENOSPC, mkdir '\/there'\)\. Make room/,
+    })
+    expect(names(queue, 'fail')).toEqual([itemName()])
+  })
 })

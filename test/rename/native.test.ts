@@ -231,9 +231,18 @@ describe('an item', () => {
       const [name, other] = [await worker.enqueue('x'), await worker.enqueue('y')]
       await worker.claim()
       expect(await worker.finish(name, 'queue')).toBeNull()
+      expect(await worker.finish(other, 'queue', { to: withTries(other, 1) })).toBeNull()
+      expect(await worker.ask('hits')).toMatchObject({ 'worker.clock': 2 })
+    })
+
+    test('and waits for about a second at most', async () => {
+      const worker = new Worker()
+      const name = await worker.enqueue('x')
+      const { claimedAt } = await worker.claimOne()
+      await worker.ask('setFaults', { faults: `worker.clock=answer:${claimedAt - 500_000}` })
+      expect(await worker.finish(name, 'queue')).toBeNull()
       const { 'worker.clock': looks } = await worker.ask<Record<string, number>>('hits')
       expect(looks).toBeGreaterThan(1000)
-      expect(await worker.finish(other, 'queue', { to: withTries(other, 1) })).toBeNull()
     })
 
     test('and is finished without a look at the clock', async () => {
@@ -267,6 +276,13 @@ describe('an item', () => {
     expect({ items, delayed }).toEqual({ items: [], delayed: 1 })
     expect(notes).toMatchObject([{ kind: 0, name: 'directory' }])
     expect(await worker.ask('hits')).toMatchObject({ 'claim.rename': 0 })
+  })
+
+  test('that seems delayed only after its rename is claimed: the clock was set back', async () => {
+    const worker = new Worker('claim.look=answer:0')
+    const name = await worker.ask<string>('enqueue', { content: 'x', due: Date.now() + 3_600_000 })
+    expect((await worker.claim()).items).toMatchObject([{ name }])
+    expect(await worker.finish(name, 'done')).toBeNull()
   })
 
   test('that came to be delayed after the look is given back', async () => {

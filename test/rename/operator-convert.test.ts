@@ -1,15 +1,21 @@
 /** Conversions of queues to claims by renaming. */
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 
-import { describe, expect, test } from '@jest/globals'
+import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
+import { native } from '../../src/addon/native.js'
 import { SettingError } from '../../src/errors/classes.js'
 import { tryLockSync } from '../../src/lock.js'
 import type { Queue } from '../../src/queue.js'
 import { checkError, errorOf, names, pathOf, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
+
+afterEach(() => {
+  jest.restoreAllMocks()
+})
 const CONVERTED = ['claimed', 'claims-rename', 'done', 'down', 'fail', 'queue', 'tmp']
 const LOCKING = ['done', 'fail', 'queue', 'tmp']
 
@@ -132,6 +138,35 @@ describe('during a conversion', () => {
     },
   )
 })
+
+// Else the queue stays down after a conversion that was cut short there, and up after a person has taken it down there.
+test.each([true, false])(
+  'the down file of a conversion is never there without its text, where renames can be exclusive: %p',
+  async (isExclusive) => {
+    const queue = await bed.install()
+    const down = path.join(queue.path, 'down')
+    const texts = new Set<string | undefined>()
+    const look = (): void => {
+      texts.add(fs.existsSync(down) ? fs.readFileSync(down, 'utf8') : undefined)
+    }
+    for (const call of ['open', 'mkdir', 'stat', 'rm'] as const) {
+      const made = fs.promises[call] as (...args: unknown[]) => Promise<unknown>
+      jest.spyOn(fs.promises, call).mockImplementation((async (...args: unknown[]) => {
+        const result = await made(...args)
+        look()
+        return result
+      }) as never)
+    }
+    if (!isExclusive)
+      jest
+        .spyOn(native, 'relocate')
+        .mockResolvedValue({ errno: -os.constants.errno.EINVAL, syscall: 'rename', moved: false })
+    expect((await queue.repair({ claims: 'rename' })).unmended).toEqual([])
+    expect([...texts]).toEqual([undefined, expect.stringMatching(/^This queue is worked by renames/)])
+    expect(partsOf(queue)).toEqual(CONVERTED)
+    expect(names(queue, 'tmp')).toEqual([])
+  },
+)
 
 test('a dry run changes nothing', async () => {
   const queue = await bed.install()
