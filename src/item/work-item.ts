@@ -18,7 +18,7 @@ import { Finish } from './finish.js'
 import type { Limits } from './limits.js'
 import type { Outcome, RetryLimit } from './outcome.js'
 import { placePath } from '../directory/layout.js'
-import { ContentError } from '../errors/classes.js'
+import { ContentError, FsqError } from '../errors/classes.js'
 import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { type ItemSummary, NamedItem } from './named-item.js'
@@ -41,6 +41,9 @@ interface ParsedParts {
   readonly args: Arguments | undefined
   readonly body: { readonly value: unknown } | undefined
 }
+
+const CLAIM_ITEM =
+  'Get claimed items from queue.work(handler) or queue.scan(). A test can use testQueue() of fsq/testing'
 
 const RETRY_OPTIONS = ['delay'] as const
 
@@ -76,6 +79,8 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
 
   /** @internal */
   constructor(context: ItemContext, claim: Claim, parsed: ParsedName, limits: Limits) {
+    if ((context as ItemContext | undefined) === undefined)
+      throw new FsqError('new WorkItem() makes no item', { advice: CLAIM_ITEM })
     super(parsed, context.settings)
     this.#context = context
     this.#claim = claim
