@@ -651,6 +651,7 @@ describe('options', () => {
     const made = await bench()
     await expect(made.queue.work(handler, {} as ProcessOptions)).rejects.toMatchObject({
       setting: 'processes',
+      message: `processes is undefined, expected a whole number of 1 or more. '${handler.href}' is a module, which runs in child processes`,
     })
     const options = { processes: 2 } as object
     await expect(made.queue.work(() => undefined, options)).rejects.toMatchObject({ setting: 'handler' })
