@@ -250,6 +250,7 @@ export const testing = async (): Promise<fsq.Queue> => {
   const untyped: Drained<fsq.WorkItem> = await drain(await testQueue(), (item) => item.text())
   console.log(cents, retried.map((event) => event.try), failed.map(({ reason }) => reason), errors, due, untyped.done.length)
   await queue.remove()
+  await testQueue({ claims: 'rename', triggered: true })
   // @ts-expect-error: the directory is a temporary one
   await testQueue({ root: '/' })
   // @ts-expect-error: it is not to be paused
