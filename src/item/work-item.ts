@@ -144,7 +144,8 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
    * belongs to this descriptor: do not close it, and do not finish the item before the child has ended. In a queue whose claims are renames,
    * the first use opens the file, on this thread, and the end of the claim closes it. If the claim is lost, the next finish or release does.
    *
-   * @throws {@link ItemFinishedError} if the item is no longer claimed.
+   * @throws {@link ItemFinishedError} if the item is no longer claimed; {@link ClaimLostError} if the claim is lost, also where a descriptor
+   * that was asked for before is still open.
    */
   get fd(): number {
     this.#claim.check('use the descriptor of')
