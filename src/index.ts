@@ -38,7 +38,7 @@ export { WorkItem, type ReleaseOptions, type RetryOptions, type RetryOutcome } f
 export type { ScanForeverOptions, ScanOptions } from './scan/options.js'
 export type { PullOptions } from './directory/trigger.js'
 export type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
-export type { ArgumentsOf, EntryOf, PayloadOf } from './enqueue/typed.js'
+export type { ArgumentsOf, ArgumentsParameter, EntryOf, PayloadOf } from './enqueue/typed.js'
 export type {
   ArgsOf,
   Arguments,

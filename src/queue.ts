@@ -11,7 +11,7 @@ import { isQueueDown, makeDown, removeDown } from './directory/down.js'
 import { enqueueMany } from './enqueue/bulk.js'
 import { Enqueuer } from './enqueue/enqueuer.js'
 import type { EnqueueEntry, EnqueueManyOptions, EnqueueOptions, EnqueueSyncOptions } from './enqueue/entry.js'
-import { type ArgumentsOf, type EntryOf, type PayloadOf, TypedEnqueuer } from './enqueue/typed.js'
+import { type ArgumentsParameter, type EntryOf, type PayloadOf, TypedEnqueuer } from './enqueue/typed.js'
 import {
   type InstallOptions,
   type UninstallOptions,
@@ -241,7 +241,7 @@ export class Queue<out T extends Shape = Untyped> {
    * await queue.enqueue(request, ['upload'], { signal: AbortSignal.timeout(60_000) })
    * ```
    */
-  enqueue(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueOptions): Promise<string> {
+  enqueue(data: PayloadOf<T>, args: ArgumentsParameter<T>, options?: EnqueueOptions): Promise<string> {
     const enqueuer = this.#typedEnqueuer ?? this.#enqueuer
     const payload = data as Payload
     const given = args as readonly NameArgument[] | undefined
@@ -254,7 +254,7 @@ export class Queue<out T extends Shape = Untyped> {
    * Blobs and pipes, because those have to be awaited. For the same reason it throws a {@link PayloadError} if a parser of the queue is
    * asynchronous.
    */
-  enqueueSync(data: PayloadOf<T>, args?: ArgumentsOf<T>, options?: EnqueueSyncOptions): string {
+  enqueueSync(data: PayloadOf<T>, args: ArgumentsParameter<T>, options?: EnqueueSyncOptions): string {
     const enqueuer = this.#typedEnqueuer ?? this.#enqueuer
     const payload = data as Payload
     const given = args as readonly NameArgument[] | undefined

@@ -30,10 +30,10 @@ import { performance } from './real-timers.js'
 // A handler that never lets an item go would make drain() run for ever.
 const MOST_RETURNS = 100
 
-/** Options of {@link testQueue}: those of a queue, without its root. */
+/** Options of {@link testQueue}: those of `Queue.install()`, without the root. */
 export type TestQueueOptions<T extends Shape = Untyped> = Omit<QueueSettings, 'root'> &
   ParserOptions<T> &
-  Pick<InstallOptions, 'lockKind'> & {
+  InstallOptions & {
     /** The name of the queue. Default: `test`. */
     readonly name?: string | undefined
   }
@@ -69,13 +69,13 @@ export async function testQueue<T extends Shape = Untyped>(
 ): Promise<TestQueue<T>> {
   if (typeof options !== 'object' || (options as unknown) === null)
     throw new SettingError('options', options, 'an object with options of testQueue')
-  const { name = 'test', lockKind, ...settings } = options
+  const { name = 'test', force, lockKind, claims, triggered, addHosts, ...settings } = options
   if ('root' in settings)
     throw new SettingError('root', settings.root, 'no root, because a test queue has a temporary one')
   const root = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fsq-test-'))
   const own = { durability: 'none', ...settings, root } as unknown as QueueOptions<T>
   try {
-    const installed = await Queue.install<T>(name, { ...own, lockKind })
+    const installed = await Queue.install<T>(name, { ...own, force, lockKind, claims, triggered, addHosts })
     await installed.close()
     return new TestQueue<T>(name, own)
   } catch (error) {

@@ -47,6 +47,20 @@ describe('testQueue', () => {
     expect(fs.existsSync(queue.settings.root)).toBe(false)
   })
 
+  test('takes the other options of an installation', async () => {
+    await using queue = await testQueue({ claims: 'rename', triggered: true, addHosts: ['a'], maxTries: 3 })
+    expect(fs.existsSync(`${queue.path}/trigger-s`)).toBe(true)
+    expect(await queue.hosts()).toEqual(['a'])
+    await queue.enqueue('x', [], { delay: HOUR })
+    const claims: unknown[] = []
+    const { done, retried } = await drain(queue, (item) => {
+      claims.push(item.claim)
+      if (item.tries === 0) throw new Error('no luck')
+    })
+    expect([done.length, retried.length]).toEqual([1, 1])
+    expect(claims).toEqual([expect.any(Number), expect.any(Number)])
+  })
+
   test('takes no root, and leaves nothing behind if an option is wrong', async () => {
     const roots = (): string[] => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith('fsq-test-'))
     const before = roots()

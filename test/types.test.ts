@@ -193,6 +193,12 @@ export const typed = async (): Promise<void> => {
   await queue.enqueue({ json: { to: 'a' }, path: '/' }, ['user'])
   // @ts-expect-error: there is one argument
   await queue.enqueue({ json: { to: 'a' } }, ['user', 'more'])
+  // @ts-expect-error: the argument is needed
+  await queue.enqueue({ json: { to: 'a' } })
+  // @ts-expect-error: also by a synchronous call
+  queue.enqueueSync({ json: { to: 'a' } }, undefined)
+  // @ts-expect-error: also in an entry
+  await queue.enqueueMany([{ data: { json: { to: 'a' } } }])
   // @ts-expect-error: an entry needs a body
   await queue.enqueueMany([{ args: ['user'] }])
   // @ts-expect-error: the output has no such field
@@ -215,6 +221,11 @@ export const typesAreGiven = (): fsq.Queue<{ args: [userId: string]; body: Invoi
 export const inferred = async (): Promise<void> => {
   const queue = new fsq.Queue('q', { body: async (value) => ({ text: String(value) }) })
   await queue.enqueue({ json: { text: 'a' } }, ['any', 1, true])
+  await queue.enqueue({ json: { text: 'a' } })
+  const optional = new fsq.Queue('q', { args: (value) => value as [user?: string] })
+  await optional.enqueue('text')
+  optional.enqueueSync('text', undefined, { delay: 1 })
+  await optional.enqueueMany([{ data: 'text' }, { args: ['user'] }])
   await queue.work(({ body }) => body.text.length)
   const untyped = new fsq.Queue('q', { maxTries: 2 })
   const options: fsq.QueueOptions = { maxTries: 2, onReport: () => undefined }
@@ -239,6 +250,7 @@ export const testing = async (): Promise<fsq.Queue> => {
   const untyped: Drained<fsq.WorkItem> = await drain(await testQueue(), (item) => item.text())
   console.log(cents, retried.map((event) => event.try), failed.map(({ reason }) => reason), errors, due, untyped.done.length)
   await queue.remove()
+  await testQueue({ claims: 'rename', triggered: true })
   // @ts-expect-error: the directory is a temporary one
   await testQueue({ root: '/' })
   // @ts-expect-error: it is not to be paused

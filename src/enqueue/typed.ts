@@ -33,17 +33,32 @@ export type PayloadOf<T> = T extends { readonly body: infer Body }
 /** The arguments that `enqueue` takes. */
 export type ArgumentsOf<T> = T extends { readonly args: infer Args } ? InputOf<Args> : readonly NameArgument[]
 
-/** One item of a bulk enqueue. With a `body` parser, it has `data: { json: body }`. */
-export type EntryOf<T> = T extends { readonly body: unknown }
-  ? TypedEntry<T> & { readonly data: PayloadOf<T> }
-  : T extends { readonly args: unknown }
-    ? TypedEntry<T>
-    : EnqueueEntry
+/**
+ * {@link ArgumentsOf}, as a parameter. It may be left out only if an item without arguments fits: TypeScript lets callers leave out a parameter
+ * that takes `void`. A rest parameter would say the same, but then a queue of invoices would be no queue of any items.
+ */
+export type ArgumentsParameter<T> = T extends { readonly args: infer Args }
+  ? [] extends InputOf<Args>
+    ? InputOf<Args> | Omitted
+    : InputOf<Args>
+  : readonly NameArgument[] | Omitted
 
-interface TypedEntry<T> extends EnqueueSyncOptions {
-  readonly data?: PayloadOf<T> | undefined
-  readonly args?: ArgumentsOf<T> | undefined
-}
+// Only `void` makes a parameter optional depending on a type.
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type
+type Omitted = void | undefined
+
+/** One item of a bulk enqueue. With a `body` parser, it has `data: { json: body }`; with an `args` parser, the arguments that it needs. */
+export type EntryOf<T> = EnqueueSyncOptions & DataOf<T> & EntryArgumentsOf<T>
+
+type DataOf<T> = T extends { readonly body: unknown }
+  ? { readonly data: PayloadOf<T> }
+  : Pick<EnqueueEntry, 'data'>
+
+type EntryArgumentsOf<T> = T extends { readonly args: infer Args }
+  ? [] extends InputOf<Args>
+    ? { readonly args?: InputOf<Args> | undefined }
+    : { readonly args: InputOf<Args> }
+  : Pick<EnqueueEntry, 'args'>
 
 /** An item that has passed the parsers. */
 interface Checked {

@@ -5,8 +5,10 @@
  */
 import { EventEmitter } from 'node:events'
 import process from 'node:process'
-import { inspect } from 'node:util'
+import { type InspectOptions, inspect } from 'node:util'
 
+import { FsqError } from '../errors/classes.js'
+import { inspected } from '../inspected.js'
 import type { CloseOptions, IdleOptions, Worker } from '../work/handle.js'
 import type { ForwarderEvents, ForwarderNumbers, ForwarderState } from './events.js'
 import type { Handover } from './handover.js'
@@ -35,6 +37,8 @@ export class Forwarder extends EventEmitter<ForwarderEvents> implements AsyncDis
   /** @internal */
   constructor(sink: string, isPaused: boolean, parts: ForwarderParts) {
     super()
+    if ((parts as ForwarderParts | undefined) === undefined)
+      throw new FsqError('new Forwarder() makes no forwarder', { advice: 'Call forward(queue, sink)' })
     this.sink = sink
     this.#parts = parts
     this.#isPaused = isPaused
@@ -115,6 +119,12 @@ export class Forwarder extends EventEmitter<ForwarderEvents> implements AsyncDis
   /** {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    const { id, sink, state, inFlight, numbers } = this
+    return inspected('Forwarder', { id, sink, state, inFlight, numbers }, depth, options)
   }
 
   /** @internal The worker claims unless the caller has paused the forwarder, or the target is away. */

@@ -18,7 +18,7 @@ import { Finish } from './finish.js'
 import type { Limits } from './limits.js'
 import type { Outcome, RetryLimit } from './outcome.js'
 import { placePath } from '../directory/layout.js'
-import { ContentError } from '../errors/classes.js'
+import { ContentError, FsqError } from '../errors/classes.js'
 import { pathText } from '../name/charset.js'
 import type { ParsedName } from '../name/item-name.js'
 import { type ItemSummary, NamedItem } from './named-item.js'
@@ -41,6 +41,9 @@ interface ParsedParts {
   readonly args: Arguments | undefined
   readonly body: { readonly value: unknown } | undefined
 }
+
+const CLAIM_ITEM =
+  'Get claimed items from queue.work(handler) or queue.scan(). A test can use testQueue() of fsq/testing'
 
 const RETRY_OPTIONS = ['delay'] as const
 
@@ -76,6 +79,8 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
 
   /** @internal */
   constructor(context: ItemContext, claim: Claim, parsed: ParsedName, limits: Limits) {
+    if ((context as ItemContext | undefined) === undefined)
+      throw new FsqError('new WorkItem() makes no item', { advice: CLAIM_ITEM })
     super(parsed, context.settings)
     this.#context = context
     this.#claim = claim
@@ -139,7 +144,8 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
    * belongs to this descriptor: do not close it, and do not finish the item before the child has ended. In a queue whose claims are renames,
    * the first use opens the file, on this thread, and the end of the claim closes it. If the claim is lost, the next finish or release does.
    *
-   * @throws {@link ItemFinishedError} if the item is no longer claimed.
+   * @throws {@link ItemFinishedError} if the item is no longer claimed; {@link ClaimLostError} if the claim is lost, also where a descriptor
+   * that was asked for before is still open.
    */
   get fd(): number {
     this.#claim.check('use the descriptor of')

@@ -7,8 +7,10 @@
 import { EventEmitter } from 'node:events'
 import os from 'node:os'
 import process from 'node:process'
+import { type InspectOptions, inspect } from 'node:util'
 
 import { ClosingError, FsqError, SettingError } from '../errors/classes.js'
+import { inspected } from '../inspected.js'
 import type { WorkItem } from '../item/work-item.js'
 import { checkOptions, checkSignal } from '../options.js'
 import type { WorkerEvents } from './events.js'
@@ -171,6 +173,12 @@ export abstract class Worker<Item = WorkItem>
   /** {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions): string {
+    const { id, state, concurrency, running, counters } = this
+    return inspected('Worker', { id, state, concurrency, running: running.size, counters }, depth, options)
   }
 
   /** @internal Emits an event. A listener that throws changes nothing. */

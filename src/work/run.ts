@@ -304,6 +304,8 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
         unfinished(problem)
       }
       await later(pause)
+      // The source was closed. That no other event tells, and the error of the move that was wanted says so.
+      if (this.item.outcome === 'released') rest = ending
       try {
         this.#tellOf((await this.#move(rest)) ?? rest, ms)
         problem = undefined
@@ -349,7 +351,9 @@ export class Run<Item extends WorkableItem> implements HandlerContext {
         case 'release':
           return asMoved(item.release())
         case 'none':
-          if (item.claimed !== false) throw ending.error
+          // Only the source can have released an item that could not be finished.
+          if (item.claimed !== false || (ending.error !== undefined && item.outcome === 'released'))
+            throw ending.error
           return asMoved(undefined)
       }
     } catch (error) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SettingError } from '../errors/classes.js'
 import type { Journal } from './journal.js'
 import { type WorkerOptions, checkHandler, checkWorkerOptions } from './options.js'
 import type { Handler } from './run.js'
@@ -24,6 +25,7 @@ export async function work<Item extends WorkableItem>(
   handler: Handler<Item>,
   options: WorkerOptions<Item> = {},
 ): Promise<Worker<Item>> {
+  checkSource(source)
   checkHandler(handler)
   const checked = checkWorkerOptions(options)
   checked.signal?.throwIfAborted()
@@ -35,6 +37,14 @@ export async function work<Item extends WorkableItem>(
   const worker = new HandlerWorker({ source, handler, options: checked, journal: NO_JOURNAL })
   void worker.gone.then(async () => source.close?.()).catch((error: unknown) => worker.tell('error', error))
   return worker.start()
+}
+
+/** A queue has a function `scan`, too, but one that takes other options. */
+function checkSource(source: unknown): void {
+  if (typeof source === 'object' && source !== null && 'worked' in source)
+    throw new SettingError('source', source, 'a source of items', 'Call queue.work(handler) to work a queue')
+  if (typeof (source as Partial<Source> | null | undefined)?.scan !== 'function')
+    throw new SettingError('source', source, 'an object with a function scan', 'See the interface Source')
 }
 
 /** Keeps nothing. */

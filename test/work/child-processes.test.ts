@@ -1,4 +1,5 @@
 // queue.work(url, { processes }): real child processes, on dist/.
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -311,6 +312,27 @@ describe('working', () => {
     } finally {
       setConst('FSQ_MAX_TRIES', undefined)
     }
+  })
+
+  test('the parent is a program in a command line', async () => {
+    const made = await bench('quick')
+    const [fsq, handler] = ['../../dist/index.js', '../programs/handlers/by-argument.mjs'].map(
+      (file) => pathToFileURL(path.resolve(import.meta.dirname, file)).href,
+    )
+    const program = `
+      import { Queue } from '${fsq}'
+      const queue = new Queue('q', { root: '${made.root}' })
+      const worker = await queue.work(new URL('${handler}'), { processes: 1 })
+      await worker.idle()
+      await queue.close()`
+    const env = { ...process.env, FSQ_TEST_LOG: made.log }
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--no-warnings', '--input-type=module', '-e', program],
+      { env, encoding: 'utf8' },
+    )
+    expect([status, stderr]).toEqual([0, ''])
+    expect(await made.queue.counts()).toMatchObject({ done: 1 })
   })
 
   test('pause(), resume(), and a concurrency that changes', async () => {
@@ -651,6 +673,7 @@ describe('options', () => {
     const made = await bench()
     await expect(made.queue.work(handler, {} as ProcessOptions)).rejects.toMatchObject({
       setting: 'processes',
+      message: `processes is undefined, expected a whole number of 1 or more. '${handler.href}' is a module, which runs in child processes`,
     })
     const options = { processes: 2 } as object
     await expect(made.queue.work(() => undefined, options)).rejects.toMatchObject({ setting: 'handler' })

@@ -62,6 +62,19 @@ describe('Bad input: SettingError at the call', () => {
     expect(() => new Made('mail', () => undefined)).toThrow(/makes no worker\. Call queue\.work\(handler\)/)
   })
 
+  test('work() of a queue, and of no source', async () => {
+    const queue = await bed.install()
+    const ofQueue = await errorOf(async () => work(queue as never, () => undefined))
+    checkError(ofQueue, { type: SettingError, says: /^source is Queue .*\. Call queue\.work\(handler\)/ })
+    for (const source of [undefined, null, {}, ['item'], () => undefined]) {
+      const error = await errorOf(async () => work(source as never, () => undefined))
+      checkError(error, {
+        type: SettingError,
+        says: /^source is .*, expected an object with a function scan/,
+      })
+    }
+  })
+
   test('a signal that is aborted already rejects with its reason', async () => {
     const signal = AbortSignal.abort('stop')
     expect(await errorOf(async () => work(new MemorySource(), () => undefined, { signal }))).toBe('stop')

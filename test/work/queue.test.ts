@@ -6,11 +6,13 @@ import { describe, expect, jest, test } from '@jest/globals'
 
 import {
   FinishError,
+  type FsqError,
   QueueClosedError,
   QueueMissingError,
   RetryLater,
   SettingError,
 } from '../../src/errors/classes.js'
+import type { WorkItem } from '../../src/item/work-item.js'
 import { setConst } from '../../src/settings.js'
 import {
   EMPTY,
@@ -339,6 +341,38 @@ describe('queue.close()', () => {
       expect(await drain(bed.open({}, queue.name))).toEqual([item?.id])
     }
     await Promise.all([releaseOf(), releaseOf('rename')])
+  })
+
+  test('an item that cannot be finished by the worker or by its handler: the last event is an error', async () => {
+    const lastOf = async (place: 'done' | 'fail', end: Handler, claims?: 'rename'): Promise<void> => {
+      const queue = await bed.install(claims === undefined ? {} : { claims }, `q-${++queues}`)
+      await queue.enqueue('a')
+      const handler = (item: WorkItem): unknown => {
+        fs.rmdirSync(`${queue.path}/${place}`)
+        return end(item)
+      }
+      const worker = await queue.work(handler, { grace: 0 })
+      const told: unknown[] = []
+      worker.on('released', ({ why }) => told.push(why))
+      worker.on('error', (error) => told.push((error as FsqError).code))
+      await until('it is unfinished', () => worker.state === 'unfinished')
+      told.length = 0
+      await queue.close()
+      await worker.gone
+      expect(told).toEqual([expect.stringMatching(/^ERR_FSQ_(QUEUE_CLOSED|FINISH)$/)])
+      expect(worker.counters).toMatchObject({ released: 0 })
+    }
+    type Handler = (item: WorkItem) => unknown
+    const itself: readonly Handler[] = [
+      async (item) => item.fail(),
+      async (item) => item.fail().catch(() => undefined),
+    ]
+    let queues = 0
+    await Promise.all([
+      lastOf('done', () => undefined),
+      lastOf('done', () => undefined, 'rename'),
+      ...itself.flatMap((end) => [lastOf('fail', end), lastOf('fail', end, 'rename')]),
+    ])
   })
 
   test('work() while it closes rejects', async () => {

@@ -4,6 +4,7 @@
  * @module
  */
 import { type ChildProcess, fork } from 'node:child_process'
+import process from 'node:process'
 
 import type { Envelope, FromChild, ToChild } from './messages.js'
 import { clearTimeout, setTimeout } from '../../real-timers.js'
@@ -38,7 +39,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options
-    const { program, execArgv, env } = options
+    const { program, execArgv = inheritedExecArgv(), env } = options
     this.#child = fork(program, [], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
@@ -97,4 +98,20 @@ export class Link {
     clearTimeout(this.#patience)
     this.#options.onEnd(ending)
   }
+}
+
+// Options whose value is the next argument.
+const PROGRAM_OPTIONS: readonly string[] = ['--input-type', '-e', '--eval', '-p', '--print', '-pe']
+
+/**
+ * The options of this process, but those of a program in its command line or on its stdin: with `--input-type`, Node runs no file. Without
+ * that option, fork() itself leaves out the program.
+ */
+function inheritedExecArgv(): readonly string[] | undefined {
+  const given = process.execArgv
+  if (!given.some((option) => option.startsWith('--input-type'))) return undefined
+  return given.filter((option, index) => {
+    const isValue = PROGRAM_OPTIONS.includes(given[index - 1] ?? '')
+    return !isValue && !PROGRAM_OPTIONS.includes(option.split('=')[0] ?? '')
+  })
 }

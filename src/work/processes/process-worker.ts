@@ -330,6 +330,6 @@ export function checkGoTogether(handler: unknown, options: unknown): void {
     'processes',
     undefined,
     'a whole number of 1 or more',
-    `${inspect(handler)} is a module`,
+    `${inspect((handler as URL).href)} is a module, which runs in child processes`,
   )
 }
