@@ -16,10 +16,11 @@ import { cut, frozen } from './cut.mjs'
 import { doctors } from './doctor.mjs'
 import { killed } from './killed.mjs'
 import { FOLDER, boot } from './machines.mjs'
+import { news } from './news.mjs'
 import { race } from './race.mjs'
 import { resets } from './resets.mjs'
 
-const TRIALS = { race, calls, killed, doctor: doctors, cut, frozen, resets }
+const TRIALS = { race, calls, killed, news, doctor: doctors, cut, frozen, resets }
 const PATIENCE_MS = 900_000
 const PACKAGES = ['qemu-system-x86', 'busybox-static', 'cpio', 'e2fsprogs']
 

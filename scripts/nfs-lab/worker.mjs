@@ -1,4 +1,4 @@
-// A program of the trials, in a machine: feed QUEUE LABEL [COUNT], work QUEUE [MS], drain QUEUE. Each item has one argument, its label.
+// A program of the trials, in a machine: feed QUEUE LABEL [COUNT], work QUEUE [MS], wait QUEUE LABEL, drain QUEUE. Each item has one argument, its label.
 import { once } from 'node:events'
 import process from 'node:process'
 import { setTimeout as later } from 'node:timers/promises'
@@ -44,6 +44,14 @@ const ROLES = {
     say('ready')
     await once(process, 'SIGTERM')
     await worker.close()
+  },
+
+  /** Enqueues an item, and waits for its end. */
+  async wait(label) {
+    const id = await queue.enqueue('text', [label])
+    say('fed', label)
+    await queue.finished(id)
+    say('ended', label)
   },
 
   /** Claims, reads and finishes all items, one by one. */
