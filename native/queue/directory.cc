@@ -19,6 +19,8 @@ constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
 // Section 4 of the standard allows this age of a look for `down` when an item is handed out.
 constexpr int64_t kLookLastsNs = 10'000'000;
+// A down file of another machine is seen after at most this time.
+constexpr int64_t kRefreshLastsNs = 1'000'000'000;
 
 constinit std::atomic<int64_t> down_at_ns{0};
 
@@ -100,8 +102,13 @@ int QueueDirectory::HasMarker(const std::string& marker) const {
   return HasFile(root_.get(), marker);
 }
 
-void QueueDirectory::RefreshIfShared(const Descriptor& directory) const {
-  if (file_system_.reach != platform::FileSystem::Reach::kLocal) (void)platform::Refresh(directory.get());
+void QueueDirectory::RefreshLately() const {
+  if (file_system_.reach == platform::FileSystem::Reach::kLocal) return;
+  const int64_t now = NowNs();
+  if (now - refreshed_at_ns_ < kRefreshLastsNs) return;
+  refreshed_at_ns_ = now;
+  (void)platform::Refresh(root_.get());
+  if (parent_.valid()) (void)platform::Refresh(parent_.get());
 }
 
 int QueueDirectory::HasFile(int directory, const std::string& name) const {
@@ -113,7 +120,6 @@ int QueueDirectory::HasFile(int directory, const std::string& name) const {
 // The kind of the parent is not remembered: a conversion of the parent does not open its host queues again.
 int QueueDirectory::IsParentDown() const {
   if (!parent_.valid()) return 0;
-  RefreshIfShared(parent_);
   const int marked = HasFile(parent_.get(), layout_.rename_marker);
   return marked == -1 ? -1 : HasFile(parent_.get(), marked == 1 ? layout_.rename_down : layout_.down);
 }
@@ -158,7 +164,7 @@ int QueueDirectory::IsDown() const {
   const int64_t begun = NowNs();
   struct stat info;
   const std::string& down = claims_by_rename_ ? layout_.rename_down : layout_.down;
-  RefreshIfShared(root_);
+  RefreshLately();
   if (FSQ_CALL("claim.down", ::fstatat(root_.get(), down.c_str(), &info, AT_SYMLINK_NOFOLLOW)) == 0) {
     // It may be the guard of a queue that has been converted to claims by renames since it was opened: the
     // caller opens it again.

@@ -156,9 +156,9 @@ class QueueDirectory {
   Failure MakeGuard() const;
 
  private:
-  // If other machines may change the directory: later looks at its names are not answered from this machine's
-  // cache. A hint where it is not supported.
-  void RefreshIfShared(const Descriptor& directory) const;
+  // If other machines may change the queue, revalidates its directory, unless that was done a moment ago:
+  // later looks at its names are not answered from this machine's cache. A hint where it is not supported.
+  void RefreshLately() const;
   int HasMarker(const std::string& marker) const;
   int HasFile(int directory, const std::string& name) const;
   int IsParentDown() const;
@@ -184,6 +184,7 @@ class QueueDirectory {
   std::array<std::atomic<int64_t>, kPlaces> exact_looks_{};
   // When the last look that found no down file began; 0: there was none.
   mutable std::atomic<int64_t> up_at_ns_{0};
+  mutable std::atomic<int64_t> refreshed_at_ns_{0};
   enum class Known : int { kUnknown, kNo, kYes };
   mutable std::atomic<Known> writes_out_{Known::kUnknown};
   mutable std::atomic<bool> lacks_exclusive_rename_{false};

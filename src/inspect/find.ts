@@ -50,7 +50,6 @@ export class Finder {
    */
   async find(idOrKey: string, states: readonly ItemState[]): Promise<FoundItem | undefined> {
     const wanted = toRaw(idOrKey, this.#settings.charset)
-    await this.#askForNames(states)
     const found = await this.#findById(wanted, states)
     if (found !== undefined) return found
     const keys = new Set(this.#keysOf(wanted))
@@ -74,7 +73,6 @@ export class Finder {
     states: readonly ItemState[],
   ): Promise<ReadonlyMap<string, readonly FoundItem[]>> {
     const found = new Map<string, FoundItem[]>()
-    await this.#askForNames(states)
     // Two ids that differ only in their tries have one key.
     const wanted = new Map<RawName, FoundItem[][]>()
     for (const idOrKey of idsOrKeys) {
@@ -121,6 +119,7 @@ export class Finder {
     }
     // Its errors tell what is wrong with a queue that cannot be opened.
     await this.#directory.open()
+    await this.#askForNames([placePath(layout, Place.queue)])
     if (await lookByName()) return waiting
     const lookAtClaimed = async (): Promise<void> => {
       if ((await claimKindOf(layout)) === 'rename')
@@ -134,17 +133,16 @@ export class Finder {
     return waiting
   }
 
-  /** Looks by name are of now, even if this machine has looked at these names before. */
-  async #askForNames(states: readonly ItemState[]): Promise<void> {
-    const { layout } = this.#directory
-    if ((await this.#directory.findCalls()) === HERE) return
-    const places = states.map((state) => placePath(layout, PLACES[state]))
-    await askForNames([layout.path, ...places, layout.claimedPath])
+  /** Looks by name in these directories are of now, even if this machine has looked at these names before. */
+  async #askForNames(directories: readonly string[]): Promise<void> {
+    if ((await this.#directory.findCalls()) !== HERE) await askForNames(directories)
   }
 
   async #findById(wanted: RawName, states: readonly ItemState[]): Promise<FoundItem | undefined> {
     const parsed = isFileName(wanted) ? parseIfItem(wanted, this.#settings) : undefined
     if (parsed === undefined) return undefined
+    const { layout } = this.#directory
+    await this.#askForNames([layout.path, ...states.map((state) => placePath(layout, PLACES[state]))])
     for (let round = 0; round < ROUNDS; round++) {
       for (const state of states) {
         const place = await this.#placeOf(state, wanted)
@@ -179,8 +177,11 @@ export class Finder {
     // Perhaps the queue is missing, not the item.
     await this.#directory.open()
     if (state !== 'waiting' || (await claimKindOf(layout)) === 'lock') return undefined
-    for (const worker of await workersIn(layout.claimedPath))
-      if (await isFile(workerPath(layout, worker), raw)) return { raw, worker }
+    for (const worker of await workersIn(layout.claimedPath)) {
+      const claimed = workerPath(layout, worker)
+      await this.#askForNames([claimed])
+      if (await isFile(claimed, raw)) return { raw, worker }
+    }
     return undefined
   }
 }
