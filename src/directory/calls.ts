@@ -112,15 +112,13 @@ export async function withOpenPath<Result>(
 
 /**
  * Has the kernel ask the file server which names these directories have: it may look a name up in its cache otherwise, on NFS for a minute. The
- * open of a directory asks. A directory that is missing is skipped.
+ * open of a directory asks. Never rejects: the looks that follow tell why one cannot be opened.
  */
 export async function askForNames(directories: readonly string[]): Promise<void> {
   for (const directory of directories) {
-    try {
-      await (await open(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)).close()
-    } catch (error) {
-      undefinedIfMissing(error)
-    }
+    await open(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+      .then(async (opened) => opened.close())
+      .catch(() => undefined)
   }
 }
 

@@ -7,7 +7,7 @@ import { type RawName, toRaw } from '../name/charset.js'
 import { modifiedAt } from './files.js'
 
 /** A directory may change again within the tick of the clock that its time has. */
-const CLOCK_TICK_MS = 20
+export const CLOCK_TICK_MS = 20
 
 /** Remembers the time that a directory had when it was listed. */
 export class DirectoryChanges {

@@ -13,7 +13,7 @@ import type { RawName } from '../name/charset.js'
 import type { Settings } from '../settings.js'
 import { Graveyard } from './burial.js'
 import type { Crash } from '../item/dead-workers.js'
-import { DirectoryChanges } from './directory-changes.js'
+import { CLOCK_TICK_MS, DirectoryChanges } from './directory-changes.js'
 import { MetaDirectory } from './directory.js'
 import { hasNames, infoAt, isMissing, namesAt, removeFile } from './files.js'
 import { crashedPath, logPath, partPath } from './layout.js'
@@ -219,8 +219,6 @@ class LogPresence {
 const MOST_LISTED = 256
 /** After such a time, also a large directory is listed again. */
 const LIST_MS = 10_000
-/** A directory may change again within the tick of the clock that its time has. */
-const CLOCK_TICK_MS = 20
 
 /** The names in meta/crashed/, and the logs of these items. */
 class CrashedKeys {

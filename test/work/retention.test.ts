@@ -5,7 +5,16 @@ import path from 'node:path'
 import { expect, test } from '@jest/globals'
 
 import type { Queue } from '../../src/queue.js'
-import { inProgram, itemName, names, pathOf, plant, until, useTestBed } from '../support/queue.js'
+import {
+  type ShownError,
+  inProgram,
+  itemName,
+  names,
+  pathOf,
+  plant,
+  until,
+  useTestBed,
+} from '../support/queue.js'
 
 const bed = useTestBed()
 // More than one step takes.
@@ -60,7 +69,7 @@ test('an item that cannot be removed is told, and keeps no other one', async () 
   const queue = await bed.install({ durability: 'none' })
   for (let entropy = 0; entropy < 100; entropy++) plant(queue, itemName({ entropy }), '', 'done')
   await finishThousand(queue)
-  const told = await inProgram(
+  const told = await inProgram<ShownError>(
     `const queue = new Queue('q', { root: given.root, durability: 'none' })
     const worker = await queue.work(() => undefined, { concurrency: 32, keepDone: { age: 0 } })
     const told = await new Promise((resolve) => worker.once('error', resolve))
@@ -78,5 +87,8 @@ test('an item that cannot be removed is told, and keeps no other one', async () 
     name: 'PermissionError',
     path: expect.stringContaining(path.join('q', 'done')),
   })
-  expect(names(queue, 'done')).toHaveLength(1)
+  const kept = path.basename(told.path ?? '')
+  expect(names(queue, 'done')).toContain(kept)
+  // Items that were finished within the millisecond of the clean-up may stay.
+  expect(names(queue, 'done').filter((name) => name.includes('20120710') && name !== kept)).toEqual([])
 })
