@@ -11,6 +11,7 @@ import type { WorkItem } from '../../src/item/work-item.js'
 import type { Guard } from '../../src/meta/guard.js'
 import { parseWorkerLines } from '../../src/meta/worker-lines.js'
 import type { Queue } from '../../src/queue.js'
+import type { Suspicion } from '../../src/work/journal.js'
 import { Taker, inProgram, itemName, names, plant, until, useTestBed } from '../support/queue.js'
 import { SINCE, leaveDeadWorker, logFiles, openGuard, workerFiles } from './dead-workers.js'
 
@@ -176,6 +177,28 @@ describe('a dead worker', () => {
     const items = await claimAll(queue)
     expect(guard.begin(items)).toEqual(['alone', 'alone'])
     for (const item of items) item.release()
+  })
+
+  // So many are not listed anew at each change.
+  test('of 300 items: each runs alone, also one that is marked while others end', async () => {
+    const queue = await bed.install({ durability: 'none' })
+    const ids = Array.from({ length: 301 }, (_, entropy) => itemName({ entropy }))
+    for (const id of ids) plant(queue, id)
+    leaveDeadWorker(queue, ids.slice(1))
+    const { guard } = guardOf(queue)
+    const [late, ...items] = (await claimAll(queue)) as [WorkItem, ...WorkItem[]]
+    expect(guard.begin([late])).toEqual(['none'])
+    guard.end([late])
+    const seen = new Set<Suspicion>()
+    for (const item of items) {
+      for (const suspicion of guard.begin([item])) seen.add(suspicion)
+      await item.done()
+      guard.end([item])
+      if (item === items[100]) leaveDeadWorker(queue, [late.id], {}, 'web1.4711.2')
+    }
+    expect([...seen]).toEqual(['alone'])
+    expect(guard.begin([late])).toEqual(['alone'])
+    late.release()
   })
 
   test('is noticed before the next item runs', async () => {
