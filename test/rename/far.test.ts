@@ -57,6 +57,21 @@ onLinux('a retry with a delay is due at once there, and that is reported', async
   expect(reports).toEqual([['undelayed', expect.stringContaining('keeps no time in the future')]])
 })
 
+// A client of NFS answers a second reading of an open directory from its cache, for up to a minute.
+onLinux('a loop that waits opens the directory anew for each look', async () => {
+  const code = await onNfs<string>(
+    `
+    const queue = open()
+    try {
+      for await (const item of queue.scanForever({ signal: AbortSignal.timeout(10_000) })) await item.done()
+    } catch (error) {
+      return error.cause?.code ?? error.name
+    }`,
+    'list.open#2=errno:5',
+  )
+  expect(code).toBe('EIO')
+})
+
 onLinux('a delay is kept where the file system keeps it', async () => {
   const due = await onNfs<number>(`
     const queue = open()
