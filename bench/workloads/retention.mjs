@@ -4,8 +4,8 @@ import { setTimeout as later } from 'node:timers/promises'
 
 import { floorEnqueue } from '../lib/floor.mjs'
 import { Queue } from '../lib/fsq.mjs'
-import { timed } from '../lib/rounds.mjs'
-import { ratioOf, spreadOf } from '../lib/statistics.mjs'
+import { interleave, timed } from '../lib/rounds.mjs'
+import { ratioOf, spread } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
 
 // After so many finishes, a worker looks at done/.
@@ -15,39 +15,29 @@ const LOOK_MS = 5
 /** A worker with `keepDone` removes old done items beside its work. */
 export const retention = { name: 'retention', measure, lines }
 
-async function measure({ counts, longRounds, folder }) {
-  const samples = { fsq: [], 'node:fs': [] }
-  for (let round = -1; round < longRounds; round++) {
-    for (const [name, remove] of [
-      ['fsq', byWorker],
-      ['node:fs', bySyncCalls],
-    ]) {
-      const path = folder.make()
-      const queue = await Queue.install(basename(path), {
-        root: dirname(path),
-        force: true,
-        durability: 'none',
-      })
-      const { milliseconds } = await withDone(queue, counts.done, remove)
-      await queue.close()
-      rmSync(path, { recursive: true })
-      if (round >= 0) samples[name].push({ rate: (counts.done * 1000) / milliseconds })
-    }
-  }
-  const rates = Object.values(samples).map((results) => results.map(({ rate }) => rate))
-  const { rate } = spreadOf(samples.fsq, ['rate'])
-  return { done: counts.done, rounds: longRounds, rate, ratio: ratioOf(...rates) }
+async function measure({ counts: { done, warmUp }, longRounds, folder }) {
+  const contenders = [byWorker, bySyncCalls].map((remove) => ({
+    measure: (path, count) => withDone(path, count, remove),
+  }))
+  const rounds = { items: done, warmUp, rounds: longRounds, folder }
+  const [fsq, nodeFs] = await interleave(contenders, rounds)
+  return { done, rounds: longRounds, rate: spread(fsq), ratio: ratioOf(fsq, nodeFs) }
 }
 
-async function withDone(queue, count, remove) {
-  await floorEnqueue(queue.path, { count, size: 0 })
-  const done = join(queue.path, 'done')
+/** How many milliseconds the removal of so many done items takes in a new queue. */
+async function withDone(path, count, remove) {
+  const root = dirname(path)
+  const queue = await Queue.install(basename(path), { root, force: true, durability: 'none' })
+  await floorEnqueue(path, { count, size: 0 })
+  const done = join(path, 'done')
   rmSync(done, { recursive: true })
-  renameSync(join(queue.path, 'queue'), done)
-  mkdirSync(join(queue.path, 'queue'))
+  renameSync(join(path, 'queue'), done)
+  mkdirSync(join(path, 'queue'))
   const names = readdirSync(done)
   await queue.enqueueMany(Array.from({ length: FINISHES }, () => ({ data: null })))
-  return timed(queue.path, () => remove(queue, done, names))
+  const { milliseconds } = await timed(path, () => remove(queue, done, names))
+  await queue.close()
+  return milliseconds
 }
 
 async function byWorker(queue, done, names) {

@@ -50,6 +50,7 @@ export class Finder {
    */
   async find(idOrKey: string, states: readonly ItemState[]): Promise<FoundItem | undefined> {
     const wanted = toRaw(idOrKey, this.#settings.charset)
+    await this.#askForStates(states)
     const found = await this.#findById(wanted, states)
     if (found !== undefined) return found
     const keys = new Set(this.#keysOf(wanted))
@@ -73,6 +74,7 @@ export class Finder {
     states: readonly ItemState[],
   ): Promise<ReadonlyMap<string, readonly FoundItem[]>> {
     const found = new Map<string, FoundItem[]>()
+    await this.#askForStates(states)
     // Two ids that differ only in their tries have one key.
     const wanted = new Map<RawName, FoundItem[][]>()
     for (const idOrKey of idsOrKeys) {
@@ -138,11 +140,14 @@ export class Finder {
     if ((await this.#directory.findCalls()) !== HERE) await askForNames(directories)
   }
 
+  async #askForStates(states: readonly ItemState[]): Promise<void> {
+    const { layout } = this.#directory
+    await this.#askForNames([layout.path, ...states.map((state) => placePath(layout, PLACES[state]))])
+  }
+
   async #findById(wanted: RawName, states: readonly ItemState[]): Promise<FoundItem | undefined> {
     const parsed = isFileName(wanted) ? parseIfItem(wanted, this.#settings) : undefined
     if (parsed === undefined) return undefined
-    const { layout } = this.#directory
-    await this.#askForNames([layout.path, ...states.map((state) => placePath(layout, PLACES[state]))])
     for (let round = 0; round < ROUNDS; round++) {
       for (const state of states) {
         const place = await this.#placeOf(state, wanted)

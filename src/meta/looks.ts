@@ -311,7 +311,7 @@ class CrashedKeys {
     const { layout } = this.#meta
     await this.#attemptLater(async () => {
       this.#lines.delete(key)
-      if ((await BESIDE.lstat(crashedPath(layout, key))) === undefined) return
+      if (this.#isBehind && (await BESIDE.lstat(crashedPath(layout, key))) === undefined) return
       await askForNames([partPath(layout, 'log')])
       this.#lines.set(key, await readLogLater(layout, key))
     })
