@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import os from 'node:os'
+import path from 'node:path'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
@@ -62,11 +63,18 @@ describe('testQueue', () => {
   })
 
   test('takes no root, and leaves nothing behind if an option is wrong', async () => {
-    const roots = (): string[] => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith('fsq-test-'))
-    const before = roots()
-    expect(await errorOf(async () => testQueue({ root: '/' } as never))).toBeInstanceOf(SettingError)
-    expect(await errorOf(async () => testQueue({ nothing: 1 } as never))).toBeInstanceOf(SettingError)
-    expect(roots()).toEqual(before)
+    // Other programs make directories in the common one.
+    const own = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'fsq-own-'))
+    const tmpdir = jest.spyOn(os, 'tmpdir').mockReturnValue(own)
+    try {
+      expect(await errorOf(async () => testQueue({ root: '/' } as never))).toBeInstanceOf(SettingError)
+      expect(await errorOf(async () => testQueue({ nothing: 1 } as never))).toBeInstanceOf(SettingError)
+      expect(tmpdir).toHaveBeenCalled()
+      expect(fs.readdirSync(own)).toEqual([])
+    } finally {
+      tmpdir.mockRestore()
+      fs.rmSync(own, { recursive: true })
+    }
   })
 })
 
