@@ -28,19 +28,29 @@ async function forwardAll(ignoresIds: boolean): Promise<Outcome> {
   await queue.enqueueMany(texts.map((data) => ({ data })))
   const socket = path.join(root, 'socket')
   let kills = 0
+  let puts = 0
   let held = 0
   let isOver = false
   const children = new Set<Child>()
+  const kill = (child: Child | undefined, signal: NodeJS.Signals): void => {
+    if (child === undefined || !children.delete(child)) return
+    kills++
+    child.kill(signal)
+  }
   const server = new SinkServer({
     socket,
     ignoresIds,
-    at: () => {
-      if (isOver || Math.random() > 0.04) return
+    at: (step, pid) => {
+      if (isOver) return
+      // Kills at any moment may all miss the one that makes a duplicate, so each seventh put meets it.
+      if (step === 'stored' && ++puts % 7 === 0)
+        kill(
+          [...children].find((child) => child.pid === pid),
+          'SIGKILL',
+        )
+      if (Math.random() > 0.04) return
       const [child] = [...children].sort(() => Math.random() - 0.5)
-      if (child === undefined) return
-      kills++
-      children.delete(child)
-      child.kill(Math.random() < 0.2 ? 'SIGTERM' : 'SIGKILL')
+      kill(child, Math.random() < 0.2 ? 'SIGTERM' : 'SIGKILL')
     },
   })
   await server.listen()

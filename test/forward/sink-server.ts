@@ -11,8 +11,8 @@ export interface ServerOptions {
   readonly socket: string
   /** A target that takes every message for a new one. */
   readonly ignoresIds?: boolean
-  /** Called at each step of each put. */
-  readonly at: (step: 'before' | 'stored' | 'answered') => void
+  /** Called at each step of each put, with the process that puts. */
+  readonly at: (step: 'before' | 'stored' | 'answered', pid: number) => void
 }
 
 export class SinkServer {
@@ -44,10 +44,11 @@ export class SinkServer {
       text += part
       if (!text.endsWith('\n')) return
       const { at } = this.#options
-      at('before')
-      const outcomes = (JSON.parse(text) as Sent[]).map((sent) => ({ outcome: this.#store(sent) }))
-      at('stored')
-      connection.end(JSON.stringify(outcomes), () => at('answered'))
+      const { pid, items } = JSON.parse(text) as { pid: number; items: Sent[] }
+      at('before', pid)
+      const outcomes = items.map((sent) => ({ outcome: this.#store(sent) }))
+      at('stored', pid)
+      connection.end(JSON.stringify(outcomes), () => at('answered', pid))
     })
   }
 

@@ -13,7 +13,7 @@ const sink = {
       items.map(async (item) => ({ id: item.id, text: Buffer.from(await item.bytes()).toString() })),
     )
     const connection = net.connect(job.socket)
-    connection.write(`${JSON.stringify(sent)}\n`)
+    connection.write(`${JSON.stringify({ pid: process.pid, items: sent })}\n`)
     return JSON.parse(await text(connection))
   },
 }
