@@ -22,11 +22,14 @@ function missing(cause) {
 }
 
 /** Says what to allow, if the binary exists but a permission is missing. */
-function forbidden({ name, code }) {
+function forbidden({ name, code, resource }) {
   if (code === 'ERR_DLOPEN_DISABLED')
     return 'Let Node load addons: --allow-addons beside --permission, no --no-addons'
   if (process.permission && !process.permission.has('fs.read', __dirname))
     return `Let Node read the package: --allow-fs-read="${__dirname}"`
+  // node-gyp-build asks whether /etc/alpine-release is there.
+  if (code === 'ERR_ACCESS_DENIED' && resource)
+    return `Let Node read this file, too: --allow-fs-read="${resource}"`
   if (name === 'NotCapable')
     return 'Let Deno load and find the addon: --allow-ffi --allow-read --allow-env --allow-sys'
 }
