@@ -9,6 +9,8 @@ _fsq_read() {
     word=${COMP_WORDS[at]} valued=''
     case $word in
       --) end=1 ;;
+      # Bash makes words of their own of the ':' and '@' in a URL, and of what is after them.
+      [:@]*) valued=: && ((at += 1)) ;;
       --?*)
         if [[ $long == *" $word= "* ]]; then
           valued=$word
@@ -135,8 +137,9 @@ _fsq() {
     return
   fi
   case $command:${#operands[@]} in
-    :*)
-      COMPREPLY=($(compgen -W 'add-host audit cat doctor down down-host enqueue forward host-dist install jsonrpcd list log prune push receive repair retry rm rm-host scan show stats top uninstall up up-host wait watch' -- "$cur")) ;;
+    :* | help:0)
+      COMPREPLY=($(compgen -W 'add-host audit cat doctor down down-host enqueue forward host-dist install jsonrpcd list log prune push receive repair retry rm rm-host scan show stats top uninstall up up-host wait watch' -- "$cur"))
+      [[ -z $command && help == "$cur"* ]] && COMPREPLY+=(help) ;;
     add-host:0) ;;
     rm-host:0 | down-host:0 | up-host:0) _fsq_names "$root"/*/"${FSQ_HOSTS:-hosts}"/"$cur"*/"${FSQ_QUEUE:-queue}" ;;
     add-host:* | rm-host:* | down-host:* | up-host:* | host-dist:0) _fsq_names "$root/$cur"*/"${FSQ_QUEUE:-queue}" ;;

@@ -4,6 +4,7 @@ import process from 'node:process'
 
 import { describe, expect, test } from '@jest/globals'
 
+import { onLinux } from './support/needs.js'
 import { run, useTestBed } from './support/queue.js'
 
 const bed = useTestBed()
@@ -14,7 +15,7 @@ describe('the addon is missing', () => {
   function installWithout(): string {
     const folder = bed.path('node_modules', 'fsq')
     fs.mkdirSync(folder, { recursive: true })
-    for (const file of ['dist', 'binding.cjs', 'package.json']) {
+    for (const file of ['dist', 'binding.cjs', 'package.json', 'CMakeLists.txt']) {
       fs.cpSync(path.join(PROJECT, file), path.join(folder, file), { recursive: true })
     }
     fs.cpSync(
@@ -79,6 +80,39 @@ describe('the addon is missing', () => {
     const { stdout } = await run(process.execPath, [bed.path('program.mjs')])
     expect(stdout).toMatch(
       /^ERR_FSQ_ADDON_MISSING fsq has no addon that loads on .*fsq\.node.*\nBuild it with/,
+    )
+  })
+  test('in a bundle it says how to bundle', async () => {
+    const folder = installWithout()
+    for (const file of ['worker-process.cjs', 'targets']) {
+      fs.cpSync(path.join(PROJECT, file), path.join(folder, file), { recursive: true })
+    }
+    fs.writeFileSync(bed.path('app.mjs'), `import { Queue } from 'fsq'\nnew Queue('q')\n`)
+    const esbuild = path.join(PROJECT, 'node_modules/esbuild/bin/esbuild')
+    for (const [format, file] of [
+      ['esm', bed.path('out', 'app.mjs')],
+      ['cjs', bed.path('out', 'app.cjs')],
+    ] as const) {
+      const options = ['--bundle', '--platform=node', `--format=${format}`, `--outfile=${file}`]
+      expect((await run(esbuild, [bed.path('app.mjs'), ...options])).code).toBe(0)
+      expect((await run(process.execPath, [file])).stderr).toMatch(
+        /^AddonMissingError: fsq has no addon that loads on .*\n.*Leave fsq outside of the bundle.*\(docs\/bundling\.md\)$/m,
+      )
+    }
+  })
+  // Elsewhere the loader does not look for Alpine.
+  onLinux('Node may not read what the loader reads: it says which file to allow', async () => {
+    installWithout()
+    fs.writeFileSync(
+      bed.path('program.mjs'),
+      `await import('fsq').catch(({ message }) => console.log(message))`,
+    )
+    const isOld = Number.parseInt(process.versions.node) < 23
+    const permission = isOld ? '--experimental-permission' : '--permission'
+    const flags = ['--no-warnings', permission, '--allow-addons', `--allow-fs-read=${bed.path('')}`]
+    const { stdout } = await run(process.execPath, [...flags, bed.path('program.mjs')])
+    expect(stdout).toMatch(
+      /^fsq has no addon that loads on .*\nLet Node read this file, too: --allow-fs-read="\/etc/,
     )
   })
 })

@@ -127,7 +127,9 @@ ifBash.test('completion knows commands, options and queues (needs bash)', async 
       )
     ).code,
   ).toBe(0)
-  expect(complete('fsq', '')).toEqual([...commands].sort())
+  expect(complete('fsq', '')).toEqual([...commands, 'help'].sort())
+  expect(complete('fsq', 'help', '')).toEqual([...commands].sort())
+  expect(complete('fsq', 'help', 's')).toEqual(['scan', 'show', 'stats'])
   expect(complete('fsq', 's')).toEqual(['scan', 'show', 'stats'])
   expect(complete('fsq', '--ro')).toEqual(['--root-dir='])
   expect(complete('fsq', 'scan', '--no')).toEqual(['--no-done', '--no-env', '--no-lock', '--no-open'])
@@ -148,9 +150,14 @@ ifBash.test('completion knows commands, options and queues (needs bash)', async 
   expect(complete('fsq', 'scan', 'mail', 'ls', '--j')).toEqual([''])
   const id = '_20120710213904_0_1_h_0_a'
   await bed.sh(`fsq install -a h1 -a h2 hosted; : > "$FSQ_ROOT/hosted/hosts/h1/queue/${id}"`)
-  expect(complete('fsq', 'push', 'http://x', 'ho')).toEqual(['hosted'])
-  expect(complete('fsq', 'push', 'http://x', 'hosted', 'mail', '')).toEqual(['h1', 'h2'])
-  expect(complete('fsq', 'push', 'http://x', 'hosted', 'mail', 'h1', '')).toEqual([id])
+  // As bash splits https://edge:pass@x:8181.
+  const url = ['https', ':', '//edge', ':', 'pass', '@', 'x', ':', '8181']
+  expect(complete('fsq', 'push', ...url, 'ho')).toEqual(['hosted'])
+  expect(complete('fsq', 'push', ...url, 'hosted', 'mail', '')).toEqual(['h1', 'h2'])
+  expect(complete('fsq', 'push', ...url, 'hosted', 'mail', 'h1', '')).toEqual([id])
+  expect(complete('fsq', 'push', ...url.slice(0, -1), '')).toEqual([''])
+  expect(complete('fsq', 'forward', '--to', '=', ...url, 'ho')).toEqual(['hosted'])
+  expect(complete('fsq', 'receive', '--from', ...url, 'ho')).toEqual(['hosted'])
 })
 
 ifBash.test('completion knows items, and quotes (needs bash)', async () => {

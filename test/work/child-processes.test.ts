@@ -763,6 +763,22 @@ describe('a parent in a process of its own', () => {
     expect(parent.said('error')).toEqual([])
   })
 
+  test('a process that has inherited the channel of a dead child does not keep the parent alive', async () => {
+    const made = await new Bench().install()
+    const file = made.path('late')
+    await made.add(`leavesHeir ${file}`)
+    const parent = new Child(
+      'work-in-processes.mjs',
+      { root: made.root, options: { processes: 1, closeOn: ['SIGTERM'] } },
+      { env: { FSQ_TEST_LOG: made.log } },
+    )
+    await until('the child is dead', () => parent.said('error').length === 1)
+    const heir = Number(fs.readFileSync(`${file}.pid`, 'utf8'))
+    parent.kill('SIGTERM')
+    expect(await parent.ended).toEqual({ code: 0, signal: null })
+    expect(isAlive(heir)).toBe(true)
+  })
+
   test('a signal that closes the worker while the module loads: work() says so', async () => {
     const made = await bench()
     const module = made.path('loads.mjs')

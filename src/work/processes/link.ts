@@ -96,6 +96,8 @@ export class Link {
     if (this.#isOver) return
     this.#isOver = true
     clearTimeout(this.#patience)
+    // An open channel keeps this process alive: one that another process has inherited, or whose end Deno does not tell.
+    if (this.#child.connected) this.#child.disconnect()
     this.#options.onEnd(ending)
   }
 }
