@@ -191,7 +191,7 @@ test.each(['EMFILE', 'ENOSPC'])(
     }`,
     )
     const { code: exit, stderr } = await bed.sh('fsq watch q', {
-      env: { NODE_OPTIONS: `--require=${preload}` },
+      env: { NODE_OPTIONS: `--require="${preload}"` },
     })
     expect(exit).toBe(111)
     expect(stderr).toContain(`(${code}, watch`)
