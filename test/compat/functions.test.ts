@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
@@ -7,17 +7,11 @@ import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import * as fsq from 'fsq'
 
-import { given, onLinux } from '../support/needs.js'
+import { ifManyFiles, onLinux } from '../support/needs.js'
 import { checkError, contents, errorOf, inProgram, names, plant, useTestBed } from '../support/queue.js'
 
 // The handles that the functions share outlive the directories, whose closing then takes its time on a busy disk.
 const bed = useTestBed({ quick: true })
-/** The handles that the functions share take up to 64 * 5 descriptors. */
-const MAY_OPEN_MANY = spawnSync('sh', ['-c', 'ulimit -n 1000']).status === 0
-
-if (!MAY_OPEN_MANY)
-  console.warn('SKIPPED tests of shared handles: they take a limit of 1000 open files (ulimit -Hn)')
-
 const PROJECT = path.resolve(import.meta.dirname, '../..')
 
 beforeEach(() => {
@@ -317,7 +311,8 @@ describe('settings', () => {
   })
 })
 
-given(MAY_OPEN_MANY).describe('handles are shared', () => {
+// They take up to 64 * 5 descriptors.
+ifManyFiles().describe('handles are shared', () => {
   test('calls in one tick go through in one batch, and in order', async () => {
     await fsq.install('q')
     const ids = await Promise.all(
