@@ -169,8 +169,8 @@ describe('a loop that waits', () => {
   test('hands out an item that came because of a delay', async () => {
     const queue = await installRename(bed)
     const loop = new Loop(queue)
-    const id = await queue.enqueue('x', [], { delay: 150 })
     const begun = performance.now()
+    const id = await queue.enqueue('x', [], { delay: 150 })
     await loop.has(1)
     expect(loop.ids).toEqual([id])
     expect(performance.now() - begun).toBeGreaterThan(100)
