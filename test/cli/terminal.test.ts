@@ -42,7 +42,7 @@ ifPython.describe('on a terminal (needs python3)', () => {
     await bed.sh('fsq install q')
     fs.writeFileSync(bed.bed.path('items'), '["a"]\n["b"]\n')
     const work = [
-      [`fsq enqueue --batch q < ${bed.bed.path('items')}`, '2 items queued'],
+      [`fsq enqueue --batch q < "${bed.bed.path('items')}"`, '2 items queued'],
       ['fsq scan q false >/dev/null 2>&1; fsq retry -a q', '1 items moved'],
       ['fsq rm -A a q', '1 items removed'],
       ['fsq scan q true; fsq prune -k 0 q', '1 files removed from '],
