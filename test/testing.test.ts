@@ -197,6 +197,16 @@ describe('drain', () => {
     expect(done).toHaveLength(1)
     expect(await ends).toMatchObject({ state: 'done' })
   })
+
+  test('under a fake Date that is ahead, a loop rests until a delayed item is due', async () => {
+    await using queue = await testQueue()
+    await queue.enqueue('', [], { delay: 1000 })
+    jest.useFakeTimers({ now: Date.now() + HOUR })
+    // A loop that never rests lets no signal come through before the item is due.
+    const signal = AbortSignal.timeout(50)
+    const items = queue.scanForever({ signal })
+    expect(await errorOf(async () => items.next())).toBe(signal.reason)
+  })
 })
 
 describe('advance', () => {

@@ -29,8 +29,8 @@ constexpr Binding kFunctions[] = {
     {"skippedKept", NumberOf<SkippedBox, &Skipped::kept>},
     // How many items others hold of which only the names are remembered.
     {"skippedUnkept", NumberOf<SkippedBox, &Skipped::unkept>},
-    // When the first delayed item is due, in milliseconds since the epoch; 0: there is none.
-    {"skippedDue", NumberOf<SkippedBox, &Skipped::next_due_ms>},
+    // Milliseconds until the first delayed item is due, 0: it is due; -1: there is none.
+    {"skippedDueIn", NumberOf<SkippedBox, &Skipped::due_in_ms>},
     {"skippedQuiet", SkippedQuiet},
 };
 

@@ -243,7 +243,7 @@ napi_value CancelWatch(napi_env env, napi_callback_info info) {
   return JsBuilder(env).Number(BitsOf(*waiter, waiter->watch.Take()));
 }
 
-// (listing, skipped, watch, names, kept, unkept, now): refills the listing with the names that have appeared,
+// (listing, skipped, watch, names, kept, unkept): refills the listing with the names that have appeared,
 // the given names (if any), items that others hold (see Skipped::Names) and items that are due -> how many
 napi_value ListNews(napi_env env, napi_callback_info info) {
   JsArguments arguments(env, info);
@@ -257,13 +257,12 @@ napi_value ListNews(napi_env env, napi_callback_info info) {
   }
   const bool kept = arguments[4].Flag();
   const bool unkept = arguments[5].Flag();
-  const int64_t now = arguments[6].Integer();
   if (!arguments.ok()) return nullptr;
-  std::ranges::move(skipped->Names(kept, unkept, now), std::back_inserter(names));
+  std::ranges::move(skipped->Names(kept, unkept), std::back_inserter(names));
   std::ranges::move(waiter->names, std::back_inserter(names));
   waiter->names.clear();
   *listing = std::move(*Listing::Of(std::move(names)));
-  if (skipped->next_due_ms() == 0) listing->look_first = 0;
+  if (!skipped->has_delayed()) listing->look_first = 0;
   return JsBuilder(env).Number(static_cast<double>(listing->size()));
 }
 

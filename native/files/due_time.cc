@@ -24,6 +24,12 @@ bool IsLater(const timespec& left, const timespec& right) {
   return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
 }
 
+timespec Now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now;
+}
+
 }  // namespace
 
 int SetDue(int fd, int64_t due_ms) {
@@ -41,9 +47,12 @@ int SetDueAt(int directory, const std::string& name, int64_t due_ms) {
 bool IsDelayed(const struct stat& info) {
   const timespec& modified = platform::ModifiedAt(info);
   if (!IsLater(modified, platform::ChangedAt(info))) return false;
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return IsLater(modified, now);
+  return IsLater(modified, Now());
+}
+
+int64_t DueClockMs() {
+  const timespec now = Now();
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
 // After a short delay, or where the clock of the server is ahead, the time has passed by now: it is kept if

@@ -18,6 +18,9 @@ bool IsDelayed(const struct stat& info);
 // Whether the file system has kept the due time that was set a moment ago. CephFS keeps none.
 bool KeepsDue(const struct stat& info, int64_t due_ms);
 
+// The clock by which IsDelayed decides, in milliseconds since the epoch.
+int64_t DueClockMs();
+
 // Milliseconds since the epoch, rounded up, so that the item is due at that millisecond.
 int64_t DueOf(const struct stat& info);
 

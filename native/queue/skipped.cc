@@ -3,9 +3,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <utility>
+
+#include "files/due_time.h"
 
 namespace fsq {
 namespace {
@@ -72,7 +75,12 @@ void Skipped::KeepDelayed(std::string_view name, int64_t due_ms) {
   if (!delayed_.Add(due_ms, name)) all_remembered_ = false;
 }
 
-std::vector<std::string> Skipped::Names(bool kept, bool unkept, int64_t now_ms) {
+int64_t Skipped::due_in_ms() const {
+  if (!has_delayed()) return -1;
+  return std::max<int64_t>(0, delayed_.next_due_ms() - DueClockMs());
+}
+
+std::vector<std::string> Skipped::Names(bool kept, bool unkept) {
   std::vector<std::string> names;
   for (const auto& [name, busy] : busy_) {
     if (kept || busy.locked) names.push_back(name);
@@ -82,7 +90,7 @@ std::vector<std::string> Skipped::Names(bool kept, bool unkept, int64_t now_ms) 
     names.push_back(std::move(unkept_.front()));
     unkept_.pop_front();
   }
-  delayed_.Take(now_ms, kAtOnce, &names);
+  delayed_.Take(DueClockMs(), kAtOnce, &names);
   return names;
 }
 

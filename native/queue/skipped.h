@@ -36,11 +36,12 @@ class Skipped {
   void KeepDelayed(std::string_view name, int64_t due_ms);
 
   // The names that may be claimable now: with `kept`, the busy ones whose descriptor is kept; with `unkept`,
-  // the first kAtOnce of the other busy ones; and up to kAtOnce delayed ones that are due at `now_ms`.
-  std::vector<std::string> Names(bool kept, bool unkept, int64_t now_ms);
+  // the first kAtOnce of the other busy ones; and up to kAtOnce delayed ones that are due now.
+  std::vector<std::string> Names(bool kept, bool unkept);
 
-  // When the first of the delayed ones is due; 0: there are none.
-  int64_t next_due_ms() const { return delayed_.next_due_ms(); }
+  bool has_delayed() const { return delayed_.next_due_ms() != 0; }
+  // Milliseconds until the first of the delayed ones is due, 0: it is due; -1: there are none.
+  int64_t due_in_ms() const;
   size_t kept() const { return busy_.size(); }
   size_t unkept() const { return unkept_.size(); }
 

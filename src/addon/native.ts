@@ -374,8 +374,8 @@ interface Native {
   skippedUnkept(skipped: SkippedHandle): number
   /** Whether another pass would find only delayed and unreadable items. Cheap. */
   skippedQuiet(skipped: SkippedHandle, queue: QueueHandle): boolean
-  /** When the first of the delayed items is due, in milliseconds since the epoch; 0: there is none. */
-  skippedDue(skipped: SkippedHandle): number
+  /** Milliseconds until the first of the delayed items is due, 0: it is due; -1: there is none. */
+  skippedDueIn(skipped: SkippedHandle): number
 
   /** @param inLoop - Whether the event loop of Node may poll, instead of another thread. The first call decides for all. */
   newWatch(inLoop: boolean): WatchHandle
@@ -405,7 +405,7 @@ interface Native {
   /** The bits of {@link Happened}; the callback will not be called. */
   cancelWatch(watch: WatchHandle): number
   /**
-   * Fills a listing anew: with the names that have appeared, the given names, and the items that are due at `now`; if `kept`, with the
+   * Fills a listing anew: with the names that have appeared, the given names, and the items that are due; if `kept`, with the
    * items of {@link skippedKept}; if `unkept`, with a part of the items of {@link skippedUnkept}. Lists each name once.
    *
    * @returns The number of names.
@@ -417,7 +417,6 @@ interface Native {
     names: readonly RawName[] | undefined,
     kept: boolean,
     unkept: boolean,
-    now: number,
   ): number
   /** mkfifo(2); the umask applies. */
   makeFifo(path: string, mode: number): Promise<Failure | undefined>

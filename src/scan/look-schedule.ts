@@ -102,7 +102,7 @@ export class LookSchedule {
 
   /** Milliseconds until an item is due or it is time to look or to try again. */
   rest(): number {
-    const due = Math.max(0, this.#pass.nextDue - Date.now())
+    const due = this.#pass.dueIn
     const next = Math.max(0, Math.min(this.#lookAt, this.#retryAt) - performance.now())
     // If the clock is set meanwhile, an item may be due sooner.
     return Math.ceil(Math.min(due, next, LOOK_MS))
@@ -115,8 +115,7 @@ export class LookSchedule {
   postponeIfQuiet(): boolean {
     const now = performance.now()
     // This kernel may not know yet that a shared directory has changed.
-    if (this.#pass.nextDue <= Date.now() || this.#reach.isShared || this.#hasLost || this.#wasPulled)
-      return false
+    if (this.#pass.dueIn === 0 || this.#reach.isShared || this.#hasLost || this.#wasPulled) return false
     if (now >= this.#retryAt) return false
     const longest = Math.max(LOOK_MS, this.#leastInterval)
     if (!this.#last.isOnlyBusy && now - this.#passedAt > longest) return false

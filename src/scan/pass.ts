@@ -158,10 +158,13 @@ export class Pass {
     return this.#skipped !== undefined && native.skippedUnkept(this.#skipped) > 0
   }
 
-  /** When the first of the delayed items is due, in milliseconds since the epoch; Infinity: none is delayed. */
-  get nextDue(): number {
-    const due = this.#skipped === undefined ? 0 : native.skippedDue(this.#skipped)
-    return due === 0 ? Infinity : due
+  /**
+   * Milliseconds until the first of the delayed items is due, 0: it is due; Infinity: none is delayed. By the clock of native code, which
+   * decides whether an item is delayed: `Date` may be that of a test, and a loop that calls an item due which native code skips never rests.
+   */
+  get dueIn(): number {
+    const due = this.#skipped === undefined ? -1 : native.skippedDueIn(this.#skipped)
+    return due === -1 ? Infinity : due
   }
 
   /**
@@ -297,7 +300,7 @@ export class Pass {
    */
   revisit(watch: WatchHandle, { released, kept, unkept }: Revisited): boolean {
     if (this.#skipped === undefined || this.#listing === undefined) return false
-    const size = native.listNews(this.#listing, this.#skipped, watch, released, kept, unkept, Date.now())
+    const size = native.listNews(this.#listing, this.#skipped, watch, released, kept, unkept)
     if (size === 0) return false
     this.#restart(size)
     this.#isFull = false

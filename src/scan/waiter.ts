@@ -208,7 +208,7 @@ export class Waiter {
 
   /** `undefined`: nothing yet; the watch wakes this loop. */
   #pollWatch(): number | undefined {
-    if (this.#released.size > 0 || this.#pass.nextDue <= Date.now()) return native.cancelWatch(this.#watch)
+    if (this.#released.size > 0 || this.#pass.dueIn === 0) return native.cancelWatch(this.#watch)
     return native.awaitWatch(this.#watch, this.#pass.hasKept, this.#wake)
   }
 

@@ -41,7 +41,7 @@ describe('audit', () => {
 
   test('finds what is wrong, and changes nothing', async () => {
     spoil()
-    const before = await bed.sh('cd $FSQ_ROOT; ls -lRA --time-style=full-iso')
+    const before = await bed.sh('cd "$FSQ_ROOT"; ls -lRA --time-style=full-iso')
     expect(await kinds()).toEqual([
       'clock',
       'foreign',
@@ -56,13 +56,13 @@ describe('audit', () => {
       ['clock', 'foreign', 'foreign', 'malformed', 'mode', 'mode', 'ungrowable', 'expired', 'expired'].sort(),
     )
     expect((await bed.sh('fsq audit --exit-code')).code).toBe(111)
-    expect(await bed.sh('cd $FSQ_ROOT; ls -lRA --time-style=full-iso')).toEqual(before)
+    expect(await bed.sh('cd "$FSQ_ROOT"; ls -lRA --time-style=full-iso')).toEqual(before)
   })
 
   test('knows what else belongs to a queue, and finds what does not', async () => {
-    await bed.sh('fsq install -f -t -d q; fsq install --lock-kind=fcntl -m 2700 f; mkdir $FSQ_ROOT/q/hosts')
+    await bed.sh('fsq install -f -t -d q; fsq install --lock-kind=fcntl -m 2700 f; mkdir "$FSQ_ROOT"/q/hosts')
     expect(await kinds()).toEqual([])
-    await bed.sh('cd $FSQ_ROOT/q; rm down trigger-s; touch trigger-s core; ln -s core down')
+    await bed.sh('cd "$FSQ_ROOT"/q; rm down trigger-s; touch trigger-s core; ln -s core down')
     expect(await kinds()).toEqual(['foreign', 'foreign', 'foreign'])
     expect((await bed.sh('fsq repair -y')).stderr).toContain('3 findings are not for a program to mend')
   })
@@ -112,7 +112,7 @@ describe('repair', () => {
   })
 
   ifRoot('moves what is another user’s (needs root)', async () => {
-    await bed.sh('chmod 755 $FSQ_ROOT; fsq install -f -m 2777 q')
+    await bed.sh('chmod 755 "$FSQ_ROOT"; fsq install -f -m 2777 q')
     bed.plant('README')
     fs.chmodSync(bed.path('q', 'queue', 'README'), 0o644)
     expect((await bed.sh('fsq repair', { asNobody: true })).code).toBe(0)
@@ -122,7 +122,7 @@ describe('repair', () => {
   test('leaves what is worked on, and what is being installed', async () => {
     bed.plant('README')
     fs.mkdirSync(bed.path('.fsq-abcdef'))
-    const script = `exec 8<$FSQ_ROOT/.fsq-abcdef 9<$FSQ_ROOT/q/queue/README; flock 8; flock 9; fsq repair -y`
+    const script = `exec 8<"$FSQ_ROOT"/.fsq-abcdef 9<"$FSQ_ROOT"/q/queue/README; flock 8; flock 9; fsq repair -y`
     const { code, stderr } = await bed.sh(script)
     expect(code).toBe(111)
     expect(stderr.match(/is being worked on/g)?.length).toBe(2)
@@ -137,7 +137,7 @@ describe('repair', () => {
     // Times of change cannot be set; but the clock can.
     const later = bed.bed.path('later.cjs')
     fs.writeFileSync(later, 'const { now } = Date; Date.now = () => now() + 37 * 3600 * 1000')
-    const env = { NODE_OPTIONS: `--require ${later}` }
+    const env = { NODE_OPTIONS: `--require "${later}"` }
     expect((await bed.sh('fsq audit', { env })).stdout).toMatch(/stale .*1d 13h ago +remove /)
     expect((await bed.sh('fsq audit', { env })).stdout).toMatch(/stale .*from a probe .*remove directory /)
     expect((await bed.sh('fsq repair -y', { env })).code).toBe(0)

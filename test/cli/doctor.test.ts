@@ -11,7 +11,7 @@ const bed = useCommandBed()
 const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 
 test('tells people what a file system can do and promises, in 80 columns, and leaves nothing', async () => {
-  const { code, stdout, stderr } = await bed.sh('fsq doctor $FSQ_ROOT')
+  const { code, stdout, stderr } = await bed.sh('fsq doctor "$FSQ_ROOT"')
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).toMatch(/^WHAT +RESULT +WHY\ndirectory +\//)
   expect(stdout).toMatch(/^hard links +yes$/m)
@@ -21,7 +21,7 @@ test('tells people what a file system can do and promises, in 80 columns, and le
 })
 
 test('--json is all of it', async () => {
-  const { code, stdout } = await bed.sh('cd $FSQ_ROOT && fsq doctor --json .')
+  const { code, stdout } = await bed.sh('cd "$FSQ_ROOT" && fsq doctor --json .')
   expect(code).toBe(0)
   const found = JSON.parse(stdout) as Probe
   expect(found.path).toBe(fs.realpathSync(bed.root))
@@ -30,8 +30,8 @@ test('--json is all of it', async () => {
 })
 
 test('where flock does not work it names the kind of lock that does, as the command line has it', async () => {
-  const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: 'probe.flock=errno:95' }
-  const { code, stdout } = await bed.sh('fsq doctor $FSQ_ROOT', { env })
+  const env = { NODE_OPTIONS: `--require "${FAULT_BUILD}"`, FSQ_FAULTS: 'probe.flock=errno:95' }
+  const { code, stdout } = await bed.sh('fsq doctor "$FSQ_ROOT"', { env })
   expect(code).toBe(0)
   expect(stdout).toMatch(/^lock kind +fcntl +install queues with --lock-kind=fcntl$/m)
   expect(stdout).not.toContain('lockKind')

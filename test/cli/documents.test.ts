@@ -123,7 +123,7 @@ ifBash.test('completion knows commands, options and queues (needs bash)', async 
   expect(
     (
       await bed.sh(
-        'fsq install mail mall other; mkdir $FSQ_ROOT/.fsq-abcdef; mkdir $FSQ_ROOT/.fsq-abcdef/queue',
+        'fsq install mail mall other; mkdir "$FSQ_ROOT"/.fsq-abcdef; mkdir "$FSQ_ROOT"/.fsq-abcdef/queue',
       )
     ).code,
   ).toBe(0)

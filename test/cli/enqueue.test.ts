@@ -37,7 +37,7 @@ describe('the contents', () => {
       report,
       "process.on('exit', () => require('node:fs').writeSync(2, `${process.resourceUsage().maxRSS}\\n`))",
     )
-    const env = { NODE_OPTIONS: `--require ${report}` }
+    const env = { NODE_OPTIONS: `--require "${report}"` }
     const size = 256 * 1024 * 1024
     const fifo = `mkfifo f; head -c ${size} /dev/zero > f & fsq enqueue -f f q a`
     for (const script of [`head -c ${size} /dev/zero | fsq enqueue q a`, fifo]) {
@@ -124,8 +124,8 @@ describe('nothing is queued, and that is an error', () => {
     ['fsq enqueue -u nosuch -e q a', 'nosuch'],
     ['fsq enqueue -g nosuch -e q a', 'nosuch'],
     ['fsq enqueue q a < /', 'standard input: it is a directory'],
-    ['rmdir $FSQ_ROOT/q/tmp; fsq enqueue -e q a', 'tmp is missing'],
-    ['rmdir $FSQ_ROOT/q/queue; fsq enqueue -e q a', 'queue is missing'],
+    ['rmdir "$FSQ_ROOT"/q/tmp; fsq enqueue -e q a', 'tmp is missing'],
+    ['rmdir "$FSQ_ROOT"/q/queue; fsq enqueue -e q a', 'queue is missing'],
   ])('%s', async (script, message) => {
     const { code, stdout, stderr } = await bed.sh(script)
     expect({ code, stdout }).toEqual({ code: 111, stdout: '' })
@@ -149,7 +149,7 @@ describe('nothing is queued, and that is an error', () => {
   test('no space', async () => {
     const { code, stderr } = await bed.sh('fsq enqueue q a', {
       input: 'data',
-      env: { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: 'enqueue.write=errno:28' },
+      env: { NODE_OPTIONS: `--require "${FAULT_BUILD}"`, FSQ_FAULTS: 'enqueue.write=errno:28' },
     })
     expect(code).toBe(111)
     expect(stderr).toContain('ENOSPC')
@@ -157,7 +157,7 @@ describe('nothing is queued, and that is an error', () => {
   })
 
   onLinux('a network, unless that is allowed', async () => {
-    const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: `open.fstatfs=answer:26985` }
+    const env = { NODE_OPTIONS: `--require "${FAULT_BUILD}"`, FSQ_FAULTS: `open.fstatfs=answer:26985` }
     const { code, stderr } = await bed.sh('fsq enqueue -e q a', { env })
     expect(code).toBe(111)
     expect(stderr).toContain('Or run fsq doctor --peer on two machines, and set FSQ_ALLOW_NETWORK=1')
@@ -240,7 +240,7 @@ describe('the trigger', () => {
 
   test.each(['-t -e q a', '--trigger -e q a'])('wakes a listener: %s', async (args) => {
     const { code, stdout } = await bed.sh(
-      `fsq install -f -t q; head -c 1 < $FSQ_ROOT/q/trigger-s | od -An -tx1 & fsq enqueue ${args}; r=$?; until [ -z "$(jobs -r)" ]; do fsq enqueue ${args}; done; exit $r`,
+      `fsq install -f -t q; head -c 1 < "$FSQ_ROOT"/q/trigger-s | od -An -tx1 & fsq enqueue ${args}; r=$?; until [ -z "$(jobs -r)" ]; do fsq enqueue ${args}; done; exit $r`,
     )
     expect(code).toBe(0)
     expect(stdout.trim()).toBe('00')
@@ -365,7 +365,7 @@ describe('a batch', () => {
   test('ends where there is no space', async () => {
     const { code, stderr } = await bed.sh('fsq enqueue --batch q', {
       input: '{"data":"a"}\n{"data":"b"}\n{"data":"c"}\n\nwrong\n{"data":"d"}\n{"data":"e"}',
-      env: { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: 'enqueue.link=errno:28' },
+      env: { NODE_OPTIONS: `--require "${FAULT_BUILD}"`, FSQ_FAULTS: 'enqueue.link=errno:28' },
     })
     expect(code).toBe(111)
     expect(stderr.replaceAll(/^fsq enqueue: |(?<=Cannot enqueue|no JSON).*/gm, '').split('\n')).toEqual([
@@ -382,7 +382,7 @@ describe('a batch', () => {
 
   test('is queued as it comes', async () => {
     const { code } = await bed.sh(
-      `(echo '["a"]'; until [ "$(ls $FSQ_ROOT/q/queue)" ]; do :; done; echo '["b"]') | fsq enqueue --batch q`,
+      `(echo '["a"]'; until [ "$(ls "$FSQ_ROOT"/q/queue)" ]; do :; done; echo '["b"]') | fsq enqueue --batch q`,
     )
     expect(code).toBe(0)
     expect(bed.state()).toEqual({ queue: ['0_a', '0_b'] })

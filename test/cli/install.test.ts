@@ -126,7 +126,7 @@ describe('uninstall', () => {
 
 onLinux('on NFS the lock kind is fcntl, by itself, and flock is refused', async () => {
   const env = {
-    NODE_OPTIONS: `--require ${FAULT_BUILD}`,
+    NODE_OPTIONS: `--require "${FAULT_BUILD}"`,
     FSQ_FAULTS: 'open.fstatfs=answer:0x6969',
     FSQ_ALLOW_NETWORK: '1',
   }

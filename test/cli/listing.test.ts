@@ -28,7 +28,7 @@ test.each(['list', 'stats', 'audit', 'repair'])(
   '%s: a queue that may not be looked into does not hide the others',
   async (command) => {
     await bed.sh(
-      'chmod 755 $FSQ_ROOT; fsq install -m 777 b; touch $FSQ_ROOT/b/queue/junk; mkdir -m 0 $FSQ_ROOT/a $FSQ_ROOT/lost+found',
+      'chmod 755 "$FSQ_ROOT"; fsq install -m 777 b; touch "$FSQ_ROOT"/b/queue/junk; mkdir -m 0 "$FSQ_ROOT"/a "$FSQ_ROOT"/lost+found',
     )
     const { code, stdout, stderr } = await bed.sh(`fsq ${command}`, { asNobody: true })
     expect(code).toBe(111)
@@ -40,7 +40,7 @@ test.each(['list', 'stats', 'audit', 'repair'])(
 )
 
 test('list tells of files that it leaves out for their names', async () => {
-  await bed.sh('fsq install q; touch $FSQ_ROOT/q/queue/README; fsq scan q true')
+  await bed.sh('fsq install q; touch "$FSQ_ROOT"/q/queue/README; fsq scan q true')
   const { code, stdout, stderr } = await bed.sh('fsq list -s all q')
   expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
   expect(stderr).toContain(`not listed: 1 in ${bed.path('q', 'fail')}`)
@@ -102,7 +102,7 @@ test('audit: an item of a queue that one user has to himself may be his alone', 
 
 test('audit and repair: drafts that were not written to for long are left over', async () => {
   await bed.sh(
-    'fsq install q; cd $FSQ_ROOT/q/tmp; touch new; touch -d "37 hours ago" old; touch -d "1 day" later',
+    'fsq install q; cd "$FSQ_ROOT"/q/tmp; touch new; touch -d "37 hours ago" old; touch -d "1 day" later',
   )
   expect(JSON.parse((await bed.sh('fsq audit --json')).stdout)).toMatchObject({
     kind: 'stale',

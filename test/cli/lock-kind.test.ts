@@ -69,7 +69,7 @@ onLinux('list tells who works', async () => {
 
 test('audit finds items that not all workers can open for writing, and repair mends them', async () => {
   expect((await bed.sh('fsq audit')).stdout).toBe('')
-  expect((await bed.sh('chmod 2770 $FSQ_ROOT/q $FSQ_ROOT/q/*/; fsq audit')).stdout).toMatch(
+  expect((await bed.sh('chmod 2770 "$FSQ_ROOT"/q "$FSQ_ROOT"/q/*/; fsq audit')).stdout).toMatch(
     /mode .*not all workers can lock it/,
   )
   expect((await bed.sh('fsq repair && fsq audit')).stdout).toBe('')

@@ -38,7 +38,7 @@ describe('list', () => {
   test('has the queues', async () => {
     await workOff()
     await bed.sh(
-      'fsq install empty; fsq down empty; mkdir $FSQ_ROOT/.hidden $FSQ_ROOT/none; touch $FSQ_ROOT/file',
+      'fsq install empty; fsq down empty; mkdir "$FSQ_ROOT"/.hidden "$FSQ_ROOT"/none; touch "$FSQ_ROOT"/file',
     )
     const counts = { working: 0, delayed: 0 }
     expect(await json('fsq list --json')).toEqual([
@@ -76,7 +76,7 @@ describe('list', () => {
     const [first = '', second = ''] = fs.readdirSync(bed.path('q', 'queue')).sort()
     const late = Date.now() / 1000 + 1000
     fs.utimesSync(bed.path('q', 'queue', second), late, late)
-    expect((await bed.sh('mkfifo $FSQ_ROOT/wait')).code).toBe(0)
+    expect((await bed.sh('mkfifo "$FSQ_ROOT"/wait')).code).toBe(0)
     const shell = bed.start(
       `exec 9<"$FSQ_ROOT/q/queue/${first}"; flock 9; echo $$; read line <"$FSQ_ROOT/wait"`,
     )

@@ -17,8 +17,8 @@ const FAULT_BUILD = support('fault-build.cjs')
 // Two trials end at their time limit of 10 s.
 const LONG_MS = 40_000
 
-function start(mount = '', script = 'fsq doctor --peer --json $FSQ_ROOT'): Shell {
-  return bed.start(script, { env: { NODE_OPTIONS: `--require ${ODD_MOUNT}`, FSQ_TEST_MOUNT: mount } })
+function start(mount = '', script = 'fsq doctor --peer --json "$FSQ_ROOT"'): Shell {
+  return bed.start(script, { env: { NODE_OPTIONS: `--require "${ODD_MOUNT}"`, FSQ_TEST_MOUNT: mount } })
 }
 
 async function play(...mounts: [one: string, other: string]): Promise<[one: Outcome, other: Outcome]> {
@@ -42,7 +42,7 @@ const ALL = {
 
 describe('two processes in one directory', () => {
   test('agree that all promises are kept, and leave nothing', async () => {
-    const [one, other] = [start(), start('', 'cd $FSQ_ROOT && fsq doctor --peer .')]
+    const [one, other] = [start(), start('', 'cd "$FSQ_ROOT" && fsq doctor --peer .')]
     const [shown, told] = await Promise.all([one.ended, other.ended])
     expect([shown.code, told.code]).toEqual([0, 0])
     expect(keptIn(shown)).toEqual(ALL)
@@ -157,7 +157,7 @@ describe('a mount that does not fit', () => {
 
 describe('the other process', () => {
   test('is interrupted: both end at once, and nothing is left', async () => {
-    const [one, other] = [start(), start('a look that hangs', 'exec fsq doctor --peer $FSQ_ROOT')]
+    const [one, other] = [start(), start('a look that hangs', 'exec fsq doctor --peer "$FSQ_ROOT"')]
     await until('the trials have begun', () => {
       const place = path.join(bed.root, '.fsq-peer')
       const entries = fs.existsSync(place) ? fs.readdirSync(place, { recursive: true }) : []
@@ -192,12 +192,12 @@ describe('the other process', () => {
     async () => {
       fs.mkdirSync(bed.path('one'))
       fs.mkdirSync(bed.path('other'))
-      const apart = ['one', 'other'].map((name) => bed.sh(`fsq doctor --peer $FSQ_ROOT/${name}`))
+      const apart = ['one', 'other'].map((name) => bed.sh(`fsq doctor --peer "$FSQ_ROOT"/${name}`))
       fs.mkdirSync(bed.path('hung'))
       const hang = bed.bed.path('pause')
-      const env = { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: `lock.lock=pause:${hang}` }
-      const hung = bed.sh('fsq doctor --peer $FSQ_ROOT/hung', { env })
-      const waits = bed.sh('fsq doctor --peer $FSQ_ROOT/hung')
+      const env = { NODE_OPTIONS: `--require "${FAULT_BUILD}"`, FSQ_FAULTS: `lock.lock=pause:${hang}` }
+      const hung = bed.sh('fsq doctor --peer "$FSQ_ROOT"/hung', { env })
+      const waits = bed.sh('fsq doctor --peer "$FSQ_ROOT"/hung')
       for (const { code, stdout, stderr } of await Promise.all(apart)) {
         expect([code, stdout]).toEqual([111, ''])
         expect(stderr).toMatch(

@@ -54,7 +54,7 @@ describe('the ends of items', () => {
     ['fsq scan --exit-code q true', 0, { done: ['0_a', '0_b'] }],
     ['fsq scan --exit-code q false', 100, { fail: ['0_a', '0_b'] }],
     ['fsq scan --exit-code -m 2 q sh -c "exit 111"', 111, { queue: ['1_a', '1_b'] }],
-    ['rmdir $FSQ_ROOT/q/done; fsq scan q true', 111, { queue: ['0_a', '0_b'] }],
+    ['rmdir "$FSQ_ROOT"/q/done; fsq scan q true', 111, { queue: ['0_a', '0_b'] }],
   ])('%s', async (command, code, state) => {
     const outcome = await scan(command)
     expect([outcome.code, outcome.state]).toEqual([code, state])
@@ -87,7 +87,7 @@ describe('the ends of items', () => {
     for (const name of ['README', '.x.swp', `${OLD}_1_a`]) bed.plant(name)
     fs.mkdirSync(bed.path('q', 'queue', 'd'))
     fs.symlinkSync('/etc/passwd', bed.path('q', 'queue', `${OLD}_0_link`))
-    expect((await bed.sh(`mkfifo $FSQ_ROOT/q/queue/${OLD}_0_fifo`)).code).toBe(0)
+    expect((await bed.sh(`mkfifo "$FSQ_ROOT"/q/queue/${OLD}_0_fifo`)).code).toBe(0)
     const { code, stdout, stderr } = await scan('fsq scan -D q echo', ['x ü'])
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'x ü\n' })
     for (const name of ['README', '.x.swp', 'd', 'link', 'fifo']) expect(stderr).toContain(name)
@@ -212,7 +212,7 @@ describe('the program', () => {
 })
 
 describe('locks', () => {
-  const HELD = 'exec 9<"$(ls -d $FSQ_ROOT/q/queue/*_a)"; flock -n 9 || exit 9;'
+  const HELD = 'exec 9<"$(ls -d "$FSQ_ROOT"/q/queue/*_a)"; flock -n 9 || exit 9;'
 
   test.each([
     ['fsq scan q echo', 'b\n'],

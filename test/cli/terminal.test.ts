@@ -42,11 +42,11 @@ ifPython.describe('on a terminal (needs python3)', () => {
     await bed.sh('fsq install q')
     fs.writeFileSync(bed.bed.path('items'), '["a"]\n["b"]\n')
     const work = [
-      [`fsq enqueue --batch q < ${bed.bed.path('items')}`, '2 items queued'],
+      [`fsq enqueue --batch q < "${bed.bed.path('items')}"`, '2 items queued'],
       ['fsq scan q false >/dev/null 2>&1; fsq retry -a q', '1 items moved'],
       ['fsq rm -A a q', '1 items removed'],
       ['fsq scan q true; fsq prune -k 0 q', '1 files removed from '],
-      ['touch $FSQ_ROOT/q/queue/junk; fsq repair', '1 repairs'],
+      ['touch "$FSQ_ROOT"/q/queue/junk; fsq repair', '1 repairs'],
     ] as const
     for (const [script, shown] of work) {
       const { code, stdout } = await terminal(script)
@@ -92,12 +92,12 @@ test.each([
   'show q $ID',
   'cat q $ID',
   'audit',
-  'doctor $FSQ_ROOT',
+  'doctor "$FSQ_ROOT"',
   '-l',
   '--help',
 ])('standard output that takes nothing is an error: fsq %s', async (command) => {
-  await bed.sh('fsq install q; echo data | fsq enqueue q a; mkdir $FSQ_ROOT/q/queue/directory')
-  const { code, stderr } = await bed.sh(`ID=$(ls $FSQ_ROOT/q/queue | head -1); fsq ${command} >/dev/full`)
+  await bed.sh('fsq install q; echo data | fsq enqueue q a; mkdir "$FSQ_ROOT"/q/queue/directory')
+  const { code, stderr } = await bed.sh(`ID=$(ls "$FSQ_ROOT"/q/queue | head -1); fsq ${command} >/dev/full`)
   expect(code).toBe(111)
   expect(stderr).toContain('cannot write to standard output: ENOSPC')
 })

@@ -2,8 +2,11 @@
 import fs from 'node:fs'
 import process from 'node:process'
 
-import { expect, test } from '@jest/globals'
+import { expect, jest, test } from '@jest/globals'
 
+import { QueueWatcher } from '../../src/cli/watch/watcher.js'
+import { layoutOf } from '../../src/directory/layout.js'
+import { resolveSettings } from '../../src/settings.js'
 import { type Shell, useCommandBed } from '../support/command.js'
 import { onLinux } from '../support/needs.js'
 import { until } from '../support/queue.js'
@@ -188,10 +191,51 @@ test.each(['EMFILE', 'ENOSPC'])(
     }`,
     )
     const { code: exit, stderr } = await bed.sh('fsq watch q', {
-      env: { NODE_OPTIONS: `--require=${preload}` },
+      env: { NODE_OPTIONS: `--require="${preload}"` },
     })
     expect(exit).toBe(111)
     expect(stderr).toContain(`(${code}, watch`)
     expect(stderr).toContain('fs.inotify.max_user_instances or fs.inotify.max_user_watches')
   },
 )
+
+onLinux('a clock that is set back hides no end of an item and no crash', async () => {
+  const item = '_20120710213904_0_1_h_0_a'
+  await bed.sh('fsq install q')
+  const settings = resolveSettings({ root: bed.root })
+  const seen: string[] = []
+  const clock = Date.now()
+  let steps = 0
+  // Each look at the clock finds it an hour further back.
+  const now = jest.spyOn(Date, 'now').mockImplementation(() => clock - ++steps * 3_600_000)
+  bed.plant(item)
+  const watcher = new QueueWatcher(layoutOf('q', settings), settings, {
+    onChange: ({ what }) => seen.push(what),
+    onCrash: ({ worker }) => seen.push(worker),
+    onDown: () => seen.push('down'),
+    onRemoved: () => seen.push('removed'),
+    onError: (error) => seen.push(String(error)),
+  })
+  try {
+    fs.unlinkSync(bed.path('q', 'queue', item))
+    await until('the end is told', () => seen.length > 0)
+    const mark = {
+      crashed: true,
+      together: 1,
+      try: 1,
+      host: 'h',
+      pid: 1,
+      id: item,
+      worker: 'the worker',
+      since: '',
+    }
+    fs.mkdirSync(bed.path('q', 'meta', 'log'), { recursive: true })
+    const at = new Date(Date.now()).toISOString()
+    fs.writeFileSync(bed.path('q', 'meta', 'log', item), `${JSON.stringify({ at, ...mark })}\n`)
+    await until('the crash is told', () => seen.length > 1)
+    expect(seen).toEqual(['gone', 'the worker'])
+  } finally {
+    watcher.close()
+    now.mockRestore()
+  }
+})

@@ -7,7 +7,7 @@ import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import * as fsq from 'fsq'
 
-import { onLinux } from '../support/needs.js'
+import { ifManyFiles, onLinux } from '../support/needs.js'
 import { checkError, contents, errorOf, inProgram, names, plant, useTestBed } from '../support/queue.js'
 
 // The handles that the functions share outlive the directories, whose closing then takes its time on a busy disk.
@@ -311,7 +311,8 @@ describe('settings', () => {
   })
 })
 
-describe('handles are shared', () => {
+// They take up to 64 * 5 descriptors.
+ifManyFiles().describe('handles are shared', () => {
   test('calls in one tick go through in one batch, and in order', async () => {
     await fsq.install('q')
     const ids = await Promise.all(

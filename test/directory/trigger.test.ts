@@ -330,7 +330,7 @@ describe('a loop that waits', () => {
       await until('it has looked', () => looks.mock.calls.length >= pull)
     }
     // By any program.
-    expect(spawnSync('sh', ['-c', `printf x > ${fifo()}`]).status).toBe(0)
+    expect(spawnSync('sh', ['-c', `printf x > '${fifo()}'`]).status).toBe(0)
     await until('it has looked', () => looks.mock.calls.length >= 4)
     stop.abort()
     expect(await ended).toBe(stop.signal.reason)

@@ -18,7 +18,8 @@ import {
 } from '../support/queue.js'
 import { payloads } from './ways.js'
 
-const bed = useTestBed()
+// In memory: the path of a library that is preloaded has no blank.
+const bed = useTestBed({ quick: true })
 const HOUR = 3_600_000
 
 describe('a delay', () => {

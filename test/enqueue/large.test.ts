@@ -11,6 +11,7 @@ import { type EnqueueManyError, PayloadError } from '../../src/errors/classes.js
 import type { Payload } from '../../src/enqueue/payload.js'
 import { Turns } from '../../src/enqueue/turns.js'
 import type { Queue } from '../../src/queue.js'
+import { ifManyFiles } from '../support/needs.js'
 import {
   EMPTY,
   checkError,
@@ -224,24 +225,27 @@ describe('many at once', () => {
     expect(contents(queue)).toEqual({ ...EMPTY, queue: added.toSorted() })
   })
 
-  test.each(durabilities)('in one call keep their order among small ones (%s)', async (durability) => {
-    const queue = await openQueue(durability)
-    const large = Buffer.alloc(300_000, 'x')
-    const datas = [null, 'x', large, 'y'.repeat(300_000)]
-    const entries = Array.from({ length: 300 }, (_, index) => ({
-      data: datas[(index * 7 + (index >> 5)) % 4] as Payload,
-      args: [index],
-    }))
-    const ids = await queue.enqueueMany(entries)
-    const order: string[] = []
-    for await (const item of queue.scan()) order.push(item.id)
-    expect(order).toEqual(ids)
-    for (const [index, { data }] of entries.entries()) {
-      const size = data === null ? 0 : (data as string | Buffer).length
-      expect(fs.statSync(pathOf(queue, 'queue', ids[index] ?? '')).size).toBe(size)
-    }
-    expect(names(queue, 'tmp')).toEqual([])
-  })
+  ifManyFiles().test.each(durabilities)(
+    'in one call keep their order among small ones (%s)',
+    async (durability) => {
+      const queue = await openQueue(durability)
+      const large = Buffer.alloc(300_000, 'x')
+      const datas = [null, 'x', large, 'y'.repeat(300_000)]
+      const entries = Array.from({ length: 300 }, (_, index) => ({
+        data: datas[(index * 7 + (index >> 5)) % 4] as Payload,
+        args: [index],
+      }))
+      const ids = await queue.enqueueMany(entries)
+      const order: string[] = []
+      for await (const item of queue.scan()) order.push(item.id)
+      expect(order).toEqual(ids)
+      for (const [index, { data }] of entries.entries()) {
+        const size = data === null ? 0 : (data as string | Buffer).length
+        expect(fs.statSync(pathOf(queue, 'queue', ids[index] ?? '')).size).toBe(size)
+      }
+      expect(names(queue, 'tmp')).toEqual([])
+    },
+  )
 
   test('one that fails does not touch the others of its call', async () => {
     const queue = await openQueue('none')

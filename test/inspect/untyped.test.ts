@@ -71,7 +71,7 @@ const untyped = (faults = ''): ProgramOptions => ({
   env: { FSQ_FAULTS: `list.getdents=answer:0;${faults}` },
 })
 
-const inShell = { env: { NODE_OPTIONS: `--require ${FAULT_BUILD}`, FSQ_FAULTS: 'list.getdents=answer:0' } }
+const inShell = { env: { NODE_OPTIONS: `--require "${FAULT_BUILD}"`, FSQ_FAULTS: 'list.getdents=answer:0' } }
 
 async function expectCommands(options: { env?: NodeJS.ProcessEnv } = {}): Promise<void> {
   const ids = async (state: string): Promise<number> =>

@@ -13,7 +13,7 @@ const WORKER = 'h-1-0123456789abcdef'
 const bed = useCommandBed()
 
 function startWithFaults(script: string, faults: string): Shell {
-  return bed.start(script, { env: { NODE_OPTIONS: `--require=${FAULT_BUILD}`, FSQ_FAULTS: faults } })
+  return bed.start(script, { env: { NODE_OPTIONS: `--require="${FAULT_BUILD}"`, FSQ_FAULTS: faults } })
 }
 
 function hiddenIn(root: string): string {
@@ -68,7 +68,7 @@ test.each([['queue/0'], ['hosts/h1/queue/0'], [`claimed/${WORKER}/0`], [`hosts/h
   async (item) => {
     const hidden = bed.path('.fsq-abcdef')
     await bed.sh(
-      `fsq install --claims=rename q && fsq add-host h1 q && fsq add-host h2 q && mv $FSQ_ROOT/q ${hidden} && cd ${hidden} && mkdir -p ${item} && chmod 2770 queue hosts/*/queue`,
+      `fsq install --claims=rename q && fsq add-host h1 q && fsq add-host h2 q && mv "$FSQ_ROOT/q" "${hidden}" && cd "${hidden}" && mkdir -p ${item} && chmod 2770 queue hosts/*/queue`,
     )
     const before = fs.readdirSync(hidden, { recursive: true }).toSorted()
     expect(before).toContain(item)

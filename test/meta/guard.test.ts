@@ -12,6 +12,7 @@ import type { Guard } from '../../src/meta/guard.js'
 import { parseWorkerLines } from '../../src/meta/worker-lines.js'
 import type { Queue } from '../../src/queue.js'
 import type { Suspicion } from '../../src/work/journal.js'
+import { ifManyFiles } from '../support/needs.js'
 import { Taker, inProgram, itemName, names, plant, until, useTestBed } from '../support/queue.js'
 import { SINCE, leaveDeadWorker, logFiles, openGuard, workerFiles } from './dead-workers.js'
 
@@ -180,7 +181,7 @@ describe('a dead worker', () => {
   })
 
   // So many are not listed anew at each change.
-  test('of 300 items: each runs alone, also one that is marked while others end', async () => {
+  ifManyFiles().test('of 300 items: each runs alone, also one that is marked while others end', async () => {
     const queue = await bed.install({ durability: 'none' })
     const ids = Array.from({ length: 301 }, (_, entropy) => itemName({ entropy }))
     for (const id of ids) plant(queue, id)

@@ -10,7 +10,8 @@ import { given } from '../support/needs.js'
 import { Fsq } from './daemon.js'
 import { I } from './server.js'
 
-const bed = useCommandBed()
+// The path of a socket has room for about a hundred bytes.
+const bed = useCommandBed({ quick: true })
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0
 
 const HOST_ITEM = `mkdir -p queues/src/hosts/h1/tmp queues/src/hosts/h1/queue queues/src/hosts/h1/done queues/src/hosts/h1/fail
@@ -55,6 +56,14 @@ test('one item and a whole host come over a unix socket', async () => {
     kill $D; wait $D; echo $?`)
   expect(stdout).toBe(`0\n${I}\n111\n0\n0\nqueues/src/hosts/h1/done:\n${I}\n\nqueues/trg/queue:\n${I}\n0\n`)
   expect(stderr).toContain('-L')
+})
+
+test('an item is found also where the path of its queue is not ASCII', async () => {
+  const { stdout, stderr } = await bed.sh(`cd "$FSQ_ROOT/.."; mkdir größe; export FSQ_ROOT="$PWD/größe"
+    fsq install src trg; ${HOST_ITEM.replaceAll('queues', 'größe')}
+    ${START('')}
+    fsq push "unix://$PWD/socket" src trg h1 ${I}; echo $?; ls größe/trg/queue; kill $D; wait $D; echo $?`)
+  expect({ stdout, stderr }).toEqual({ stdout: `0\n${I}\n0\n`, stderr: '' })
 })
 
 given(hasOpenssl).test(

@@ -85,7 +85,7 @@ const MOUNT = `execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', fa
 ifMounts.describe(
   `a full disk${canMount ? '' : ' (skipped: unshare --map-root-user --mount does not work here)'}`,
   () => {
-    const mend = `execFileSync('mount', ['-o', 'remount,size=100m', far])`
+    const mend = `execFileSync('mount', ['-o', 'remount,size=100m', 'none', far])`
 
     test.each([
       ['text', 700_000],

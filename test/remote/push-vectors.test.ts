@@ -26,7 +26,8 @@ interface Push extends Recorded {
 }
 
 const { push: records } = RECORDS as { readonly push: readonly Push[] }
-const bed = useCommandBed()
+// The path of a socket has room for about a hundred bytes.
+const bed = useCommandBed({ quick: true })
 const K = '_20120710213906_0_13044_mss_1_c'
 const METHODS = '{"error": null, "result": ["api_version", "enqueue", "trigger_pull"], "id": "$ID"}'
 

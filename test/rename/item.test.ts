@@ -93,7 +93,7 @@ describe('the end of a claim', () => {
       {
         given: { root: bed.root },
         env: {
-          NODE_OPTIONS: `--require ${FAULT_BUILD}`,
+          NODE_OPTIONS: `--require "${FAULT_BUILD}"`,
           // Twice: a failure that goes on is told once.
           FSQ_FAULTS: [1, 2].map((nth) => `finish.rename#${nth}=errno:${os.constants.errno.EROFS}`).join(';'),
         },

@@ -17,7 +17,7 @@ const bed = useCommandBed()
 const ODD_MOUNT = fileURLToPath(new URL('../support/odd-mount.cjs', import.meta.url))
 const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 /** The file system seems to have no rename that refuses to replace a file. */
-const NO_EXCLUSIVE = { FSQ_FAULTS: 'retire.rename=errno:22', NODE_OPTIONS: `--require ${FAULT_BUILD}` }
+const NO_EXCLUSIVE = { FSQ_FAULTS: 'retire.rename=errno:22', NODE_OPTIONS: `--require "${FAULT_BUILD}"` }
 
 let queue: Queue
 let worker: HandWorker
@@ -199,7 +199,7 @@ describe('audit and repair', () => {
 
   test.each(['-n', ''])('--claims=rename %s leaves a queue on an unfit mount as it is', async (dry) => {
     await bed.sh('fsq install l')
-    const env = { NODE_OPTIONS: `--require ${ODD_MOUNT}`, FSQ_TEST_MOUNT: 'a soft mount' }
+    const env = { NODE_OPTIONS: `--require "${ODD_MOUNT}"`, FSQ_TEST_MOUNT: 'a soft mount' }
     const { code, stderr } = await bed.sh(`fsq repair ${dry} --claims=rename l`, { env })
     expect(code).toBe(111)
     expect(stderr).toMatch(/l is left as it is: Its mount is not for several machines: .*soft mount/)

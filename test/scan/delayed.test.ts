@@ -105,15 +105,19 @@ describe('a loop that waits', () => {
     const queue = await install()
     // These make a look so dear that the loop makes none for some seconds.
     await enqueueDelayed(queue, MANY)
-    const due = Date.now() + 1000
-    const ids = await enqueueDelayed(queue, 3000, due - Date.now())
-    const loop = await waitingLoop(queue)
-    expect(Date.now()).toBeLessThan(due)
-    const { looks } = watchLooks()
-    await loop.has(3000)
-    expect(loop.ids).toEqual(ids)
-    expect(looks()).toBe(0)
-    await loop.stop()
+    // On a busy machine, they may be due before the loop waits: then the next ones have more time.
+    for (let lead = 1000, isEarly = false; !isEarly; lead *= 3) {
+      jest.restoreAllMocks()
+      const due = Date.now() + lead
+      const ids = await enqueueDelayed(queue, 3000, due - Date.now())
+      const loop = await waitingLoop(queue)
+      const { looks } = watchLooks()
+      isEarly = Date.now() < due
+      await loop.has(3000)
+      expect(loop.ids).toEqual(ids)
+      if (isEarly) expect(looks()).toBe(0)
+      await loop.stop()
+    }
   })
 
   onLinux('is notified of an item whose times are set by hand', async () => {

@@ -155,9 +155,13 @@ function short(name: string): string {
   return name.replace(/^_20[2-9][0-9]{11}_[0-9]+_[0-9]+_[^_]+_/, '')
 }
 
-/** For each test of the file: a bed. */
-export function useCommandBed(): CommandBed {
-  const commands = new CommandBed(useTestBed())
+/**
+ * For each test of the file: a bed.
+ *
+ * @param options - Those of {@link useTestBed}.
+ */
+export function useCommandBed(options: Parameters<typeof useTestBed>[0] = {}): CommandBed {
+  const commands = new CommandBed(useTestBed(options))
   beforeEach(() => {
     commands.begin()
   })

@@ -1,4 +1,5 @@
 /** Tests of what not every user and system has; elsewhere they are skipped, and jest says so. */
+import { spawnSync } from 'node:child_process'
 import process from 'node:process'
 
 import { describe, test } from '@jest/globals'
@@ -24,3 +25,10 @@ export const ifRoot: typeof test.skip = given(isRoot).test
 
 /** inotify, /proc and what statfs(2) answers are Linux's, and so is the way in which a child shares a lock. */
 export const onLinux: typeof test.skip = given(process.platform === 'linux').test
+
+/** For tests that hold hundreds of items or queues. Node raises its own limit to the hard one, and cannot raise that. */
+export function ifManyFiles(): Declarations {
+  const isThere = spawnSync('sh', ['-c', 'ulimit -n 1000']).status === 0
+  if (!isThere) console.warn('SKIPPED tests of many open files: they take a limit of 1000 (ulimit -Hn)')
+  return given(isThere)
+}

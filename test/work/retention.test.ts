@@ -78,7 +78,7 @@ test('an item that cannot be removed is told, and keeps no other one', async () 
     {
       given: { root: bed.root },
       env: {
-        NODE_OPTIONS: `--require ${FAULT_BUILD}`,
+        NODE_OPTIONS: `--require "${FAULT_BUILD}"`,
         FSQ_FAULTS: `prune.unlink#50=errno:${os.constants.errno.EACCES}`,
       },
     },

@@ -12,7 +12,7 @@ import { placePath } from '../../directory/layout.js'
 import { FsqError, PushError } from '../../errors/classes.js'
 import { codeOf } from '../../errors/errno.js'
 import { tryLock } from '../../meta/files.js'
-import { toRaw } from '../../name/charset.js'
+import { bytePath, toRaw } from '../../name/charset.js'
 import { parseItemName, withTries } from '../../name/item-name.js'
 import { Queue } from '../../queue.js'
 import type { SettingOverrides } from '../../settings.js'
@@ -131,7 +131,7 @@ async function pushOne(queue: Queue, id: string, sender: SenderLike, isLocking: 
   parseItemName(raw, settings)
   const handle = await directory.open()
   const kind = native.usesFcntl(handle) ? 'fcntl' : 'flock'
-  const file = Buffer.from(`${placePath(directory.layout, Place.queue)}/${raw}`, 'latin1')
+  const file = bytePath(placePath(directory.layout, Place.queue), raw)
   const opened = await openItem(file, isLocking && kind === 'fcntl')
   try {
     const info = await opened.stat()

@@ -33,7 +33,7 @@ export interface Change {
   readonly what: What
   /** The name that the item has now, or had at last. */
   readonly raw: RawName
-  /** Milliseconds since the epoch. */
+  /** Milliseconds, by the clock of the caller. */
   readonly at: number
 }
 

@@ -73,6 +73,8 @@ export class QueueWatcher {
   /** The keys whose logs have changed. */
   readonly #logged = new Set<RawName>()
   readonly #begun = Date.now()
+  /** The same by `performance.now()`, which all waits go by: the clock of the day may be set meanwhile. */
+  readonly #begunAt = performance.now()
   /** The crash marks that have been told. */
   readonly #marks = new Set<string>()
 
@@ -125,7 +127,7 @@ export class QueueWatcher {
       this.#names(),
       (place, raw) => entryNamed(this.#path(place), raw)?.info.isFile() === true,
       (change) => {
-        this.#events.onChange(change)
+        this.#events.onChange({ ...change, at: timeOfDay(change.at) })
       },
       this.#isRename,
     )
@@ -135,7 +137,7 @@ export class QueueWatcher {
     this.#plan(0)
   }
 
-  /** @param onName - Called with each name that has come or gone, and the time. */
+  /** @param onName - Called with each name that has come or gone, and the time by `performance.now()`. */
   #watch(path: string, onName: (raw: RawName, at: number) => void): void {
     const self = Buffer.from(basename(path)).toString('latin1')
     try {
@@ -146,7 +148,7 @@ export class QueueWatcher {
         // The directory itself reports its removal by its own name.
         if (isDeleted(raw) || raw === self) return
         this.#guarded(() => {
-          onName(raw, Date.now())
+          onName(raw, performance.now())
           this.#settleSoon()
         })
       })
@@ -192,7 +194,7 @@ export class QueueWatcher {
   }
 
   #settle(): void {
-    this.#changes?.settle(Date.now(), this.#isRename ? this.#claimedNames() : undefined)
+    this.#changes?.settle(performance.now(), this.#isRename ? this.#claimedNames() : undefined)
   }
 
   #claimedNames(): ReadonlySet<RawName> {
@@ -201,9 +203,11 @@ export class QueueWatcher {
   }
 
   #tellCrashes(): void {
+    // Set back, the clock gives new marks an earlier time than that of the beginning; set ahead, marks from before that still count.
+    const begun = Math.min(this.#begun, timeOfDay(this.#begunAt))
     for (const raw of this.#logged) {
       for (const line of readableLog(this.#layout, raw)) {
-        if (!('crashed' in line) || Date.parse(line.at) < this.#begun) continue
+        if (!('crashed' in line) || Date.parse(line.at) < begun) continue
         const mark = `${line.worker} ${line.since} ${line.id}`
         if (this.#marks.has(mark)) continue
         this.#marks.add(mark)
@@ -251,7 +255,7 @@ export class QueueWatcher {
   #correct(): void {
     const began = performance.now()
     const changes = this.#changes
-    changes?.correct(this.#names(), Date.now())
+    changes?.correct(this.#names(), performance.now())
     if (changes !== undefined) trustLater(changes)
     this.#settleSoon()
     this.#plan(performance.now() - began)
@@ -292,6 +296,11 @@ export class QueueWatcher {
     this.close()
     this.#events.onError(error)
   }
+}
+
+/** The time of the day, in milliseconds since the epoch, of a moment by `performance.now()`. */
+function timeOfDay(at: number): number {
+  return Math.floor(Date.now() - (performance.now() - at))
 }
 
 /** The second turn of the event loop from now begins after it has read all events of before. */
