@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import process from 'node:process'
 
 import { describe, expect, test } from '@jest/globals'
 
@@ -469,3 +470,23 @@ ifRoot.each(['down', 'up', 'isDown', 'trigger'] as const)(
     })
   },
 )
+
+test('what Node forbids with --permission: says that it is Node, and what to allow', async () => {
+  const queue = await bed.install()
+  const isOld = Number.parseInt(process.versions.node) < 23
+  const down = await inProgram<ShownError>(
+    `try { await new Queue('q', { root: given.root }).down() } catch (error) { return show(error) }`,
+    {
+      given: { root: bed.root },
+      flags: [
+        isOld ? '--experimental-permission' : '--permission',
+        ...['--no-warnings', '--allow-addons', '--allow-fs-read=*'],
+      ],
+    },
+  )
+  expect(down).toMatchObject({
+    name: 'PermissionError',
+    message: expect.stringMatching(/\(EACCES, .*Node runs with --permission/),
+  })
+  expect(await queue.isDown()).toBe(false)
+})

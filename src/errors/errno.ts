@@ -4,6 +4,7 @@
  * @module
  */
 import os from 'node:os'
+import process from 'node:process'
 import { getSystemErrorMap, inspect } from 'node:util'
 
 /** A failed system call, which native code returns instead of throwing. */
@@ -26,6 +27,10 @@ const UNKNOWN_TO_NODE: Readonly<Record<string, string>> = {
   EDQUOT: 'disk quota exceeded',
   ESTALE: 'stale file handle',
 }
+
+const DENIED = -os.constants.errno.EACCES
+const UNDER_PERMISSION =
+  'Node runs with --permission: allow it to read and write the queue (--allow-fs-read, --allow-fs-write). It then still forbids some calls: leave them to the command fsq (docs/platforms.md)'
 
 const NO_ADVICE = 'The man page of the system call explains the error'
 
@@ -69,6 +74,8 @@ export function describeErrno(errno: number): readonly [code: string, text: stri
 
 /** What to do about an error number, unless the call gives it a meaning of its own. */
 export function adviceOn(errno: number): string {
+  if (errno === DENIED && (process as Partial<typeof process>).permission !== undefined)
+    return UNDER_PERMISSION
   const [code] = describeErrno(errno)
   return ADVICE[code] ?? NO_ADVICE
 }
@@ -88,9 +95,10 @@ function failed(error: unknown): Partial<SystemError> {
   return typeof error === 'object' && error !== null ? error : {}
 }
 
-/** The negative error number of an error from `node:fs`; 0 if it has none. */
+/** The negative error number of an error from `node:fs`; 0 if it has none. With `--permission`, Node refuses calls without one. */
 export function errnoOf(error: unknown): number {
-  return failed(error).errno ?? 0
+  const { errno, code } = failed(error)
+  return errno ?? (code === 'ERR_ACCESS_DENIED' ? DENIED : 0)
 }
 
 /** The code of an error from Node, such as ENOENT, if it has one. */
@@ -106,6 +114,5 @@ export function codeOf(error: unknown): string | undefined {
  * @param path - The path of the call.
  */
 export function failureOf(error: unknown, syscall: string, path: string): Failure {
-  const { errno = 0, syscall: reported = syscall } = failed(error)
-  return { errno, syscall: reported, path }
+  return { errno: errnoOf(error), syscall: failed(error).syscall ?? syscall, path }
 }
