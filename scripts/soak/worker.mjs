@@ -105,6 +105,7 @@ const worker = await queue.work(handle, {
   grace: 100,
   keepFailed: { count: 1_000_000 },
 })
+note('listens')
 for (const name of Object.keys(events)) worker.on(name, () => events[name]++)
 worker.on('error', (error) => {
   // A handler may throw after it has finished its item, and a release takes the item from a handler that is in flight.
