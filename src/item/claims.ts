@@ -63,6 +63,8 @@ export class Claim {
   cameByEvent = false
   /** Made when it is first asked for: most items have no use for one. */
   #controller: AbortController | undefined
+  /** The first attempt to move the item of a claim by rename back to queue/. Never rejects. */
+  givingBack: Promise<void> | undefined
   /** The reads of the contents that are in flight; a finish and a release wait for them. */
   #reads: InFlight | undefined
   /** The descriptor of a claim by rename, once other code has asked for one. */
@@ -448,7 +450,7 @@ export class Claims {
     claim.takeBack()
     this.inFlight.begin()
     const end = (): void => this.inFlight.end()
-    this.moves.make({ claim, place: Place.queue, to: claim.name, due }).then(
+    claim.givingBack = this.moves.make({ claim, place: Place.queue, to: claim.name, due }).then(
       ({ left, name, failure }) => {
         end()
         if (left) {

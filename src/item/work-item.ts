@@ -334,6 +334,11 @@ export class WorkItem<Body = unknown, Args extends Arguments = readonly string[]
     else this.#release(due)
   }
 
+  /** @internal After a {@link release}: resolves when the item is back in queue/, or cannot go there; `undefined`: at once. */
+  get givingBack(): Promise<void> | undefined {
+    return this.#claim.givingBack
+  }
+
   /** @internal The parsers of the queue have read the item. */
   setParsed(parts: ParsedParts): void {
     this.#read = parts

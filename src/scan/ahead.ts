@@ -205,7 +205,7 @@ export class Ahead {
     const { handle } = pass
     claimer.restart()
     const failure = await pass.listMore()
-    if (failure !== undefined && handle !== undefined) this.#fail(handle, failure)
+    if (failure !== undefined && handle !== undefined) this.#failFor(handle, failure)
   }
 
   #whenFilled(filling: Promise<void>): Promise<void> {
@@ -244,8 +244,10 @@ export class Ahead {
     this.#reportNotes(handle, batch)
     // An item that is taken at once needs no timer.
     if (this.#ready.length > (this.#isAwaited ? 1 : 0)) this.#startIdleTimer()
-    if (batch.failure !== undefined) this.#fail(handle, batch.failure)
-    else if (batch.isDown) this.#failWith(directory.downError())
+    if (batch.failure !== undefined) {
+      const givingBack = this.#fail(handle, batch.failure)
+      if (givingBack !== undefined) rejecting.push(givingBack)
+    } else if (batch.isDown) this.#failWith(directory.downError())
     return rejecting.length === 0 ? undefined : allSettled(rejecting)
   }
 
@@ -258,13 +260,19 @@ export class Ahead {
     }
   }
 
-  #fail(handle: QueueHandle, failure: Failure): void {
+  /** @returns As {@link #giveBack}: too few descriptors for the items claimed ahead are an error only if not even one can be claimed. */
+  #fail(handle: QueueHandle, failure: Failure): Promise<void> | undefined {
+    if (!isOutOfDescriptors(failure) || this.#isEmpty()) {
+      this.#failFor(handle, failure)
+      return undefined
+    }
+    const { prefetch } = this.#options
+    return this.#giveBack(this.#ready.splice(prefetch.halve(this.#ready.length)))
+  }
+
+  #failFor(handle: QueueHandle, failure: Failure): void {
     const { directory } = this.#context
     const { pass, waits } = this.#options
-    if (isOutOfDescriptors(failure) && this.#ready.length > 0) {
-      this.#claimLess()
-      return
-    }
     if (isLost(failure)) {
       // The items know of it. The next claim makes another directory in claimed/; a loop looks for all names again.
       if (waits) pass.endStale()
@@ -279,14 +287,6 @@ export class Ahead {
       }
     }
     this.#failWith(directory.error(failure, 'scan'))
-  }
-
-  /** Too few descriptors for the items claimed ahead. That is an error only if not even one item can be claimed. */
-  #claimLess(): void {
-    const { pass, prefetch } = this.#options
-    const surplus = this.#ready.splice(prefetch.halve(this.#ready.length))
-    for (const { item } of surplus) item.release()
-    pass.reopen(surplus.map(({ position }) => position))
   }
 
   #failWith(error: unknown): void {
@@ -314,9 +314,8 @@ export class Ahead {
         this.#startIdleTimer()
         return
       }
-      const positions = this.#ready.map(({ position }) => position)
-      this.#releaseReady()
-      this.#options.pass.reopen(positions)
+      const givingBack = this.#giveBack(this.#ready.splice(0))
+      if (givingBack !== undefined) this.#filling = this.#whenFilled(givingBack)
     }, IDLE_MS)
     this.#idle.unref()
   }
@@ -324,6 +323,20 @@ export class Ahead {
   #stopIdleTimer(): void {
     if (this.#idle !== undefined) clearTimeout(this.#idle)
     this.#idle = undefined
+  }
+
+  /**
+   * Releases items. The pass claims them again at their turn.
+   *
+   * @returns Where claims are renames: resolves when they are back in queue/. A claim before that would take them for another worker's.
+   */
+  #giveBack(ready: readonly Ready[]): Promise<void> | undefined {
+    for (const { item } of ready) item.release()
+    const reopen = (): void => this.#options.pass.reopen(ready.map(({ position }) => position))
+    const givingBack = ready.flatMap(({ item }) => item.givingBack ?? [])
+    if (givingBack.length > 0) return Promise.all(givingBack).then(reopen)
+    reopen()
+    return undefined
   }
 
   #releaseReady(): void {

@@ -16,6 +16,7 @@ import {
   Taker,
   contents,
   drain,
+  inProgram,
   itemName,
   names,
   plant,
@@ -27,6 +28,7 @@ import {
 import { claimedNames, installRename, openFiles, workerNames } from './claimed.js'
 
 const bed = useTestBed()
+const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 /** The time within which a loop has to find an item again, in milliseconds. */
 const FOUND_MS = 2000
@@ -91,6 +93,27 @@ describe('a scan', () => {
     expect(await drain(bed.open())).toEqual(ids.slice(1))
     await first.done()
     expect(await taker.next()).toBeUndefined()
+  })
+
+  test('hands out what it has given back for a while, also if that has not arrived yet', async () => {
+    const queue = await installRename(bed)
+    const ids = plantNumbered(queue, 5)
+    const answer = await inProgram<string[]>(
+      `const queue = new Queue('q', { root: given.root })
+      const got = []
+      for await (const item of queue.scan({ prefetch: 4 })) {
+        if (got.push(item.id) > 1) continue
+        const { setFaults } = (await import('node:module')).createRequire(given.addon)(given.addon)
+        setFaults('finish.rename=delay:300')
+        await new Promise((resolve) => setTimeout(resolve, 150))
+      }
+      return got`,
+      {
+        given: { root: bed.root, addon: path.join(import.meta.dirname, '../../binding.cjs') },
+        flags: ['--require', FAULT_BUILD],
+      },
+    )
+    expect(answer).toEqual(ids)
   })
 
   test('does not see what another handle of this process has claimed, nor what it has claimed itself', async () => {
