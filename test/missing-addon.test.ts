@@ -4,7 +4,7 @@ import process from 'node:process'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { onLinux } from './support/needs.js'
+import { PERMISSION_FLAG, onLinux } from './support/needs.js'
 import { run, useTestBed } from './support/queue.js'
 
 const bed = useTestBed()
@@ -107,9 +107,7 @@ describe('the addon is missing', () => {
       bed.path('program.mjs'),
       `await import('fsq').catch(({ message }) => console.log(message))`,
     )
-    const isOld = Number.parseInt(process.versions.node) < 23
-    const permission = isOld ? '--experimental-permission' : '--permission'
-    const flags = ['--no-warnings', permission, '--allow-addons', `--allow-fs-read=${bed.path('')}`]
+    const flags = ['--no-warnings', PERMISSION_FLAG, '--allow-addons', `--allow-fs-read=${bed.path('')}`]
     const { stdout } = await run(process.execPath, [...flags, bed.path('program.mjs')])
     expect(stdout).toMatch(
       /^fsq has no addon that loads on .*\nLet Node read this file, too: --allow-fs-read="\/etc/,

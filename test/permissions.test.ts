@@ -4,12 +4,11 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import process from 'node:process'
 
 import { describe, expect, test } from '@jest/globals'
 
 import { PayloadError, PermissionError } from '../src/errors/classes.js'
-import { ifRoot, isRoot } from './support/needs.js'
+import { PERMISSION_FLAG, ifRoot, isRoot } from './support/needs.js'
 import {
   type ShownError,
   EMPTY,
@@ -473,15 +472,11 @@ ifRoot.each(['down', 'up', 'isDown', 'trigger'] as const)(
 
 test('what Node forbids with --permission: says that it is Node, and what to allow', async () => {
   const queue = await bed.install()
-  const isOld = Number.parseInt(process.versions.node) < 23
   const down = await inProgram<ShownError>(
     `try { await new Queue('q', { root: given.root }).down() } catch (error) { return show(error) }`,
     {
       given: { root: bed.root },
-      flags: [
-        isOld ? '--experimental-permission' : '--permission',
-        ...['--no-warnings', '--allow-addons', '--allow-fs-read=*'],
-      ],
+      flags: [PERMISSION_FLAG, '--no-warnings', '--allow-addons', '--allow-fs-read=*'],
     },
   )
   expect(down).toMatchObject({

@@ -32,3 +32,7 @@ export function ifManyFiles(): Declarations {
   if (!isThere) console.warn('SKIPPED tests of many open files: they take a limit of 1000 (ulimit -Hn)')
   return given(isThere)
 }
+
+/** The option that turns on Node's permission model. */
+export const PERMISSION_FLAG =
+  Number.parseInt(process.versions.node) < 23 ? '--experimental-permission' : '--permission'
