@@ -50,6 +50,7 @@ describe('claimed ahead', () => {
     const all = plantNumbered(queue, 5)
     const taker = new Taker(queue, { prefetch: 4 })
     const first = await taker.take()
+    await until('three are claimed ahead', () => native.heldClaims() === 4)
     expect(lockedNames(queue)).toEqual(all.slice(0, 4))
     await until('the idle claims are free', () => lockedNames(queue).length === 1)
     expect(lockedNames(queue)).toEqual([all[0]])

@@ -184,8 +184,33 @@ export function isLockedBesides(descriptor: number): boolean {
   return lock === undefined
 }
 
-export const lockedNames = (queue: Queue): string[] =>
-  names(queue, 'queue').filter((name) => isLocked(pathOf(queue, 'queue', name)))
+/**
+ * The items that this process has locked. A try to lock an item would make a scan skip it that is about to claim it on another thread,
+ * so this asks the kernel, where the kernel tells.
+ */
+export function lockedNames(queue: Queue): string[] {
+  const held = heldFiles()
+  return names(queue, 'queue').filter((name) => {
+    const file = pathOf(queue, 'queue', name)
+    return held === undefined ? isLocked(file) : held.has(fs.statSync(file, { bigint: true }).ino)
+  })
+}
+
+/** The inodes of the files that descriptors of this process have locked; `undefined`: this system does not list them. */
+function heldFiles(): Set<bigint> | undefined {
+  const descriptors = '/proc/self/fdinfo'
+  if (!fs.existsSync(descriptors)) return undefined
+  const held = new Set<bigint>()
+  for (const descriptor of fs.readdirSync(descriptors)) {
+    try {
+      if (!fs.readFileSync(`${descriptors}/${descriptor}`, 'utf8').includes('FLOCK')) continue
+      held.add(fs.fstatSync(Number(descriptor), { bigint: true }).ino)
+    } catch {
+      // It was closed meanwhile.
+    }
+  }
+  return held
+}
 
 /** Hands out one item after the other, and leaves the loop to the test. */
 export class Taker {
