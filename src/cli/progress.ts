@@ -26,7 +26,7 @@ export class Progress {
     if (!this.#isShown || performance.now() < this.#due) return
     this.#due = performance.now() + INTERVAL_MS
     this.#isOnScreen = true
-    this.#put(`${CLEAR_LINE}${count.toLocaleString('en')} ${this.#doing}`)
+    this.#put(`${CLEAR_LINE}${this.#doing}: ${count.toLocaleString('en')}`)
   }
 
   /** Clears the line, so that a message can take it. */

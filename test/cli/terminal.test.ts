@@ -42,11 +42,11 @@ ifPython.describe('on a terminal (needs python3)', () => {
     await bed.sh('fsq install q')
     fs.writeFileSync(bed.bed.path('items'), '["a"]\n["b"]\n')
     const work = [
-      [`fsq enqueue --batch q < "${bed.bed.path('items')}"`, '2 items queued'],
-      ['fsq scan q false >/dev/null 2>&1; fsq retry -a q', '1 items moved'],
-      ['fsq rm -A a q', '1 items removed'],
-      ['fsq scan q true; fsq prune -k 0 q', '1 files removed from '],
-      ['touch "$FSQ_ROOT"/q/queue/junk; fsq repair', '1 repairs'],
+      [`fsq enqueue --batch q < "${bed.bed.path('items')}"`, 'items queued: 2'],
+      ['fsq scan q false >/dev/null 2>&1; fsq retry -a q', 'items moved: 1'],
+      ['fsq rm -A a q', 'items removed: 1'],
+      ['fsq scan q true; fsq prune -k 0 q', 'files removed from '],
+      ['touch "$FSQ_ROOT"/q/queue/junk; fsq repair', 'repairs: 1'],
     ] as const
     for (const [script, shown] of work) {
       const { code, stdout } = await terminal(script)

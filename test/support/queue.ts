@@ -192,7 +192,9 @@ export function lockedNames(queue: Queue): string[] {
   const held = heldFiles()
   return names(queue, 'queue').filter((name) => {
     const file = pathOf(queue, 'queue', name)
-    return held === undefined ? isLocked(file) : held.has(fs.statSync(file, { bigint: true }).ino)
+    if (held === undefined) return isLocked(file)
+    const info = fs.statSync(file, { bigint: true, throwIfNoEntry: false })
+    return info !== undefined && held.has(info.ino)
   })
 }
 
