@@ -382,9 +382,11 @@ async function chaos(
     )
     await child.says('ready')
     stream.publish(...all.splice(0, count / 8))
-    await later(Math.random() * 30)
+    // The longer it takes, the longer a receiver lives: on a busy machine it may get nowhere in 60 ms.
+    const halfLife = 30 + 2 * kills
+    await later(Math.random() * halfLife)
     if (setsClock) setClock()
-    await later(Math.random() * 30)
+    await later(Math.random() * halfLife)
     child.kill()
     await child.ended
     kills++
