@@ -9,5 +9,5 @@ test.each(namesOf('enqueue', 'install', 'uninstall'))(
   async (name) => {
     await failEverywhere(name, makeDirectory({ quick: true }))
   },
-  120_000,
+  240_000,
 )

@@ -9,5 +9,5 @@ test.each(namesOf('work'))(
   async (name) => {
     await failEverywhere(name, makeDirectory({ quick: true }))
   },
-  120_000,
+  240_000,
 )

@@ -8,5 +8,5 @@ test.each(namesOf('shared'))(
   async (name) => {
     await killEverywhere(name, makeDirectory({ quick: true }))
   },
-  120_000,
+  240_000,
 )

@@ -105,7 +105,7 @@ test.each(['enqueue.write=errno:28', 'enqueue.link#1=errno:28', 'enqueue.open=er
     }
     await queue.close()
   },
-  60_000,
+  240_000,
 )
 
 test.each([{}, { claims: 'rename' as const }])(

@@ -21,7 +21,7 @@ export type Directory = 'queue' | 'tmp' | 'done' | 'fail'
 
 /** The user and group that programs become which give up root. */
 export const NOBODY = 65534
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 100_000
 
 /** A directory for queues that lives as long as one test, and what is in it. */
 export class TestBed {
