@@ -143,8 +143,8 @@ export class TakeOver implements DeadWorkers {
   }
 
   async #bury(queue: QueueHandle, worker: Seized): Promise<void> {
-    const marks = this.#marksOf(worker)
     try {
+      const marks = this.#marksOf(worker)
       const form = marks.size === 0 ? undefined : await this.#prepareMarks([...marks.values()])
       await Promise.all(
         worker.names.map(async (name, index) => {
