@@ -40,7 +40,7 @@ import type { Settings } from '../settings.js'
 import { closeItemLater } from './descriptors.js'
 import { FenceWatch } from './fence-watch.js'
 import { EOWNERDEAD, Moves, isLost } from './moves.js'
-import { setTimeout } from '../real-timers.js'
+import { clearTimeout, setTimeout } from '../real-timers.js'
 
 /** The state of a claim; the module comment shows the moves between them. */
 export type ClaimState = 'claimed' | 'finishing' | 'unfinished' | 'finished' | 'released' | 'lost'
@@ -292,6 +292,8 @@ export class Claims {
   readonly #open = new Map<number, Claim>()
   #registersSoon = false
   readonly #unfinished = new Map<Claim, Unfinished>()
+  /** The released claims by rename whose items could not go back, and the timers of the next attempts. */
+  readonly #keptBack = new Map<Claim, NodeJS.Timeout>()
   readonly #releaseListeners = new Set<(name: RawName) => void>()
 
   constructor(directory: QueueDirectory, settings: Settings, reporter: Reporter) {
@@ -426,6 +428,11 @@ export class Claims {
       cancel()
       this.#unfinished.delete(claim)
     }
+    for (const [claim, timer] of this.#keptBack) {
+      clearTimeout(timer)
+      native.release([claim.number])
+    }
+    this.#keptBack.clear()
     for (const claim of [...this.#open.values()]) {
       if (claim.outlives) continue
       this.unlock(claim)
@@ -458,9 +465,9 @@ export class Claims {
           if (hasFailed) this.#reporter.reportBeside('recovered', claim.name, 'is back in queue/')
         } else if (failure !== undefined && !isLost(failure) && !this.isClosed) {
           if (!hasFailed) this.#reportKept(claim, failure)
-          setTimeout(() => this.#giveBack(claim, due, true), GIVE_BACK_MS).unref()
+          this.#giveBackLater(claim, due)
         }
-        // The end of this worker frees the item; it is another worker's already if the claim is lost.
+        // The end of this worker frees the item. It is another worker's already if the claim is lost.
         else native.release([claim.number])
       },
       // The handle of the queue is closed, and with it the lock on the directory of the worker.
@@ -469,6 +476,15 @@ export class Claims {
         native.release([claim.number])
       },
     )
+  }
+
+  #giveBackLater(claim: Claim, due: number): void {
+    const timer = setTimeout(() => {
+      this.#keptBack.delete(claim)
+      this.#giveBack(claim, due, true)
+    }, GIVE_BACK_MS)
+    timer.unref()
+    this.#keptBack.set(claim, timer)
   }
 
   /** @returns Whether there is anything left to look after. */

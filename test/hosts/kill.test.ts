@@ -55,9 +55,10 @@ test.each([{}, { claims: 'rename' as const }])(
     const all = keysIn(root, 'q', 'queue').toSorted()
     // Workers that retry change the names of items, and finish others: both hide an item from a look at its name.
     let turn = 0
+    const hosts = HOSTS.map((host) => queue.host(host))
     const workers = await Promise.all(
-      HOSTS.map(async (host) =>
-        queue.host(host).work(
+      hosts.map(async (host) =>
+        host.work(
           async (item) => {
             if (turn++ % 3 === 0 && item.tries < 2) throw new Error('again')
             await later(0)
@@ -79,6 +80,8 @@ test.each([{}, { claims: 'rename' as const }])(
     }
     expect(kills).toBeGreaterThan(2)
     for (const worker of workers) await worker.close()
+    // What the workers had claimed ahead is back by then.
+    for (const host of hosts) await host.close()
     expect(keysIn(root, 'q', 'done').toSorted()).toEqual(all)
     for (const host of HOSTS) expect(keysAt(root, host)).toEqual(all)
     await queue.close()

@@ -104,6 +104,31 @@ describe('the end of a claim', () => {
     await allBack(queue)
   })
 
+  test('a release that fails is not tried again when the handle is closed', async () => {
+    const queue = await installRename(bed)
+    plant(queue, NAME)
+    const left = await inProgram<[number, number]>(
+      `const { createRequire } = process.getBuiltinModule('node:module')
+      let reported
+      const report = new Promise((resolve) => (reported = resolve))
+      const queue = new Queue('q', { root: given.root, onReport: reported })
+      for await (const item of queue.scan()) item.release()
+      await report
+      const addon = createRequire(given.project)('./binding.cjs')
+      const held = addon.heldClaims()
+      await queue.close()
+      return [held, addon.heldClaims()]`,
+      {
+        given: { root: bed.root, project: path.join(import.meta.dirname, '../../package.json') },
+        env: {
+          NODE_OPTIONS: `--require "${FAULT_BUILD}"`,
+          FSQ_FAULTS: `finish.rename=errno:${os.constants.errno.EROFS}`,
+        },
+      },
+    )
+    expect(left).toEqual([1, 0])
+  })
+
   test.each([
     ['release', NAME],
     ['retry', NEXT],

@@ -411,7 +411,7 @@ export async function run(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env, timeout: 50_000, killSignal: 'SIGKILL', maxBuffer: 2 ** 26 } as const
+    const options = { env, timeout: 200_000, killSignal: 'SIGKILL', maxBuffer: 2 ** 26 } as const
     const child = execFile(command, args, options, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr })
     })
