@@ -21,7 +21,7 @@ export default {
     '^fsq/testing$': '<rootDir>/src/testing.ts',
     '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'],
   },
-  testTimeout: 240_000,
+  testTimeout: 60_000,
   maxWorkers: 2,
   reporters: [
     'default',

@@ -336,9 +336,9 @@ test.each([
   (_what, libraries) => {
     expect(problemsOf(PROGRAM, libraries)).toBe('')
   },
-  240_000,
+  120_000,
 )
 
 test('types: fsq/nats and fsq/remote', () => {
   expect(problemsOf(BRIDGES, { lib: ['es2023', 'esnext.disposable'], skipLibCheck: true })).toBe('')
-}, 240_000)
+}, 120_000)

@@ -45,7 +45,7 @@ ifPython.describe('on a terminal (needs python3)', () => {
       [`fsq enqueue --batch q < "${bed.bed.path('items')}"`, 'items queued: 2'],
       ['fsq scan q false >/dev/null 2>&1; fsq retry -a q', 'items moved: 1'],
       ['fsq rm -A a q', 'items removed: 1'],
-      ['fsq scan q true; fsq prune -k 0 q', 'files removed from '],
+      ['fsq scan q true; fsq prune -k 0 q', `files removed from ${bed.path('q', 'done')}: 1`],
       ['touch "$FSQ_ROOT"/q/queue/junk; fsq repair', 'repairs: 1'],
     ] as const
     for (const [script, shown] of work) {

@@ -59,7 +59,7 @@ test('two processes never collide', async () => {
   for (const child of children) child.tell('go')
   await expectAll(children, queue.path, ['a', 'b'])
   await queue.close()
-}, 240_000)
+}, 60_000)
 
 test('two threads never collide', async () => {
   const root = makeRoot()
@@ -67,4 +67,4 @@ test('two threads never collide', async () => {
   const job = { root, pid: 1, host: 'container', count: COUNT, label: 't', threads: 2 }
   await expectAll([new Child('producer.mjs', job)], queue.path, ['t0', 't1'])
   await queue.close()
-}, 240_000)
+}, 60_000)

@@ -38,7 +38,7 @@ test.each(KINDS)(
       tried: { done: COUNT, release: COUNT },
     })
   },
-  240_000,
+  120_000,
 )
 
 test.each(KINDS)(
@@ -48,5 +48,5 @@ test.each(KINDS)(
     const { done, release } = busy as { done: number; release: number }
     expect(done + release).toBeGreaterThan(0)
   },
-  240_000,
+  120_000,
 )

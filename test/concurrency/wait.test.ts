@@ -57,7 +57,7 @@ test.each(WAYS)(
     expect(filesOf(queue.path, 'done')).toHaveLength(ids.length)
     await queue.close()
   },
-  240_000,
+  60_000,
 )
 
 test.each(WAYS)(
@@ -83,5 +83,5 @@ test.each(WAYS)(
     expect(filesOf(queue.path, 'done')).toHaveLength(KILLS)
     await Promise.all([side.close(), queue.close()])
   },
-  240_000,
+  60_000,
 )

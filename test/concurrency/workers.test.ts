@@ -54,7 +54,7 @@ test.each(KINDS)(
     expect(await queue.counts()).toEqual({ waiting: 0, done: COUNT, failed: 0, tmp: 0 })
     await queue.close()
   },
-  240_000,
+  120_000,
 )
 
 test.each(KINDS)(
@@ -129,7 +129,7 @@ test.each(KINDS)(
     for (const [id, count] of runs) expect(count).toBeLessThanOrEqual(1 + (heldAtDeath.get(id) ?? 0))
     await queue.close()
   },
-  240_000,
+  120_000,
 )
 
 test.each(KINDS)(
@@ -158,5 +158,5 @@ test.each(KINDS)(
     expect(await queue.counts()).toMatchObject({ waiting: 0, done: 15 })
     await queue.close()
   },
-  240_000,
+  60_000,
 )

@@ -9,5 +9,5 @@ test.each(namesOf('enqueue', 'install', 'uninstall'))(
   async (name) => {
     await failEverywhere(name, makeDirectory({ quick: true }))
   },
-  240_000,
+  120_000,
 )

@@ -9,5 +9,5 @@ test.each(namesOf('work'))(
   async (name) => {
     await failEverywhere(name, makeDirectory({ quick: true }))
   },
-  240_000,
+  120_000,
 )

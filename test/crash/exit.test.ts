@@ -96,7 +96,7 @@ test('process.exit() at each stage: the exit code is the one asked for', async (
     // A long copy gives up.
     if (operation === 'enqueue a path') expect(filesOf(path.join(setting.root, 'q'), 'done')).toHaveLength(4)
   })
-}, 240_000)
+}, 120_000)
 
 test.each([
   'enqueue',
@@ -120,7 +120,7 @@ test.each([
       await verify(setting)
     }
   },
-  240_000,
+  60_000,
 )
 
 test.each(['terminate', 'thread-exit'])(
@@ -159,7 +159,7 @@ test.each(['terminate', 'thread-exit'])(
       expect(filesOf(path.join(setting.root, 'q'), 'done')).toHaveLength(before)
     }
   },
-  240_000,
+  120_000,
 )
 
 test('many threads that hold items end, each in its way, and the process goes on', async () => {
@@ -173,4 +173,4 @@ test('many threads that hold items end, each in its way, and the process goes on
   expect(files.map(({ where, path: file }) => [where, isFree(file)])).toEqual(
     Array.from({ length: 4 + 16 }, () => ['queue', true]),
   )
-}, 240_000)
+}, 60_000)

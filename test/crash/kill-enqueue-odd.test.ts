@@ -9,5 +9,5 @@ test.each(namesOf('enqueue').filter((_, index) => index % 2 === 1))(
   async (name) => {
     await killEverywhere(name, makeDirectory({ quick: true }))
   },
-  240_000,
+  120_000,
 )

@@ -8,5 +8,5 @@ test.each(namesOf('install', 'uninstall'))(
   async (name) => {
     await killEverywhere(name, makeDirectory({ quick: true }))
   },
-  240_000,
+  120_000,
 )

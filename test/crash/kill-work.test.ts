@@ -8,5 +8,5 @@ test.each(namesOf('work'))(
   async (name) => {
     await killEverywhere(name, makeDirectory({ quick: true }))
   },
-  240_000,
+  120_000,
 )

@@ -185,4 +185,4 @@ test('two workers and their deaths against a model', async () => {
     }),
     { numRuns: 25, endOnFailure: false, interruptAfterTimeLimit: 60_000 },
   )
-}, 240_000)
+}, 120_000)

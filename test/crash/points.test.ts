@@ -38,4 +38,4 @@ test('each fault point that there is lies on the way of a scenario that is kille
     for (const { point } of calls) reached.add(point)
   })
   expect([...reached].toSorted()).toEqual(all.toSorted())
-}, 240_000)
+}, 120_000)

@@ -11,7 +11,7 @@ import { SetClock } from '../support/set-clock.js'
 import { SinkServer } from './sink-server.js'
 
 const HOURS = [-1, 0, 1]
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 45_000
 
 interface Site extends AsyncDisposable {
   readonly root: string

@@ -9,7 +9,7 @@ import { Child, makeDirectory } from '../support/child.js'
 import { SinkServer } from './sink-server.js'
 
 const ITEMS = 600
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 45_000
 
 interface Outcome {
   readonly kills: number

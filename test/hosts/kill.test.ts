@@ -108,7 +108,7 @@ test.each(['enqueue.write=errno:28', 'enqueue.link#1=errno:28', 'enqueue.open=er
     }
     await queue.close()
   },
-  240_000,
+  60_000,
 )
 
 test.each([{}, { claims: 'rename' as const }])(

@@ -233,7 +233,7 @@ ifPython.describe('with the calls of the first implementation', () => {
     const id = await queue.enqueue('x', ['x'])
     const holder = python(root, 'hold')
     await holder.says('held')
-    const waiting = queue.scanForever({ signal: AbortSignal.timeout(100_000) })
+    const waiting = queue.scanForever({ signal: AbortSignal.timeout(30_000) })
     const next = waiting.next()
     const other = await queue.enqueue('y', ['y'])
     expect((await next).value?.id).toBe(other)
@@ -288,7 +288,7 @@ ifPython.describe('with the calls of the first implementation', () => {
       expect([...ours, ...theirs].sort()).toEqual([...ids].sort())
       expect(ours.length).toBeGreaterThan(0)
       expect(theirs.length).toBeGreaterThan(0)
-    }, 240_000)
+    }, 120_000)
 
     test('whose other half fails for now all the time', async () => {
       const { ours, theirs, ids, queue } = await workTogether('done', 'retry')
@@ -296,13 +296,13 @@ ifPython.describe('with the calls of the first implementation', () => {
       // As many tries as there were failures: no item was ever there twice.
       const tries = namesIn(queue, 'done').map((name) => Number(name.split('_')[5]))
       expect(tries.reduce((sum, count) => sum + count, 0)).toBe(theirs.length)
-    }, 240_000)
+    }, 120_000)
 
     test('where ours is the one that fails', async () => {
       const { ours, theirs, ids, queue } = await workTogether('retry', 'done')
       expect(theirs.map(keyOf).sort()).toEqual(ids.map(keyOf).sort())
       const tries = namesIn(queue, 'done').map((name) => Number(name.split('_')[5]))
       expect(tries.reduce((sum, count) => sum + count, 0)).toBe(ours.length)
-    }, 240_000)
+    }, 120_000)
   })
 })

@@ -56,7 +56,7 @@ beforeAll(() => {
     })
     if (status !== 0) throw new Error(stderr)
   }
-}, 240_000)
+}, 180_000)
 
 afterAll(() => {
   if (built !== '') fs.rmSync(built, { recursive: true })

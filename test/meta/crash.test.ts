@@ -14,7 +14,7 @@ import { itemName, names, plant } from '../support/queue.js'
 import { SINCE, leaveDeadWorker, logFiles, openGuard, workerFiles } from './dead-workers.js'
 
 // Each test starts some fifty processes.
-jest.setTimeout(240_000)
+jest.setTimeout(180_000)
 
 const WIDTH = 3
 const A = itemName({ entropy: 0, args: ['a'] })

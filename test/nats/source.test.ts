@@ -277,7 +277,7 @@ suite('with a server', () => {
     expect(worker.state).toBe('missing')
     await addConsumer()
     await until('it goes on', () => worker.counters.done === 1)
-  }, 240_000)
+  }, 60_000)
 
   test('retries with a delay, up to maxTries', async () => {
     await addConsumer()
@@ -357,7 +357,7 @@ suite('with a server', () => {
     }
     await until('all are done', () => done.size === 30)
     expect(worker.state).toBe('running')
-  }, 240_000)
+  }, 60_000)
 
   test('tells that the server is away, once, and that it is back', async () => {
     await server.stop()

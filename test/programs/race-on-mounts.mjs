@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { Queue } from '../../dist/index.js'
 
 const PROGRAM = fileURLToPath(new URL('mounted-worker.mjs', import.meta.url))
-const PATIENCE_MS = 100_000
+const PATIENCE_MS = 20_000
 const LINES = 10
 const LINES_MS = 1_000
 

@@ -6,7 +6,7 @@ takes the terminal away.
 """
 import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 
-PATIENCE = 100
+PATIENCE = 40
 job = json.loads(sys.argv[1])
 pid, terminal = pty.fork()
 if pid == 0:

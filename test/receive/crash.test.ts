@@ -413,16 +413,16 @@ test.each([
     expect(runs.size).toBe(500)
     expect(twice(runs)).toEqual([])
   },
-  240_000,
+  120_000,
 )
 
 test('the same with a clock of the day that is set by an hour, ahead and back, all the time', async () => {
   const { runs } = await chaos('lock', {}, 'discard', 500, true)
   expect(runs.size).toBe(500)
   expect(twice(runs)).toEqual([])
-}, 240_000)
+}, 120_000)
 
 test('the same with a receiver without a ledger: messages run twice, so this test can fail', async () => {
   const { runs } = await chaos('lock', { forgetful: true }, 'discard', 500)
   expect(twice(runs).length).toBeGreaterThan(0)
-}, 240_000)
+}, 120_000)

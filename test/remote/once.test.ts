@@ -40,7 +40,7 @@ async function push(url: string, ...options: readonly string[]): Promise<{ comma
 }
 
 async function inTime(ended: Promise<Ended>): Promise<Ended | 'late'> {
-  const late = new Promise<'late'>((resolve) => setTimeout(resolve, 100_000, 'late').unref())
+  const late = new Promise<'late'>((resolve) => setTimeout(resolve, 20_000, 'late').unref())
   return Promise.race([ended, late])
 }
 

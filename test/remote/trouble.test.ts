@@ -54,12 +54,12 @@ test('a receiver that keeps the turn for ever keeps neither the senders nor clos
   // The second push of one item has a turn of its own.
   said.push(intake.take(named('a'), Buffer.from('a')))
   const closed = intake.close()
-  const late = new Promise((resolve) => setTimeout(resolve, 100_000, 'late').unref())
+  const late = new Promise((resolve) => setTimeout(resolve, 15_000, 'late').unref())
   const ended = await Promise.race([Promise.allSettled([...said, closed]), late])
   fs.closeSync(held)
   const isStuck = { status: 'rejected', reason: expect.any(ReceivingError) }
   expect(ended).toMatchObject([isStuck, isStuck, isStuck, { status: 'fulfilled' }])
-}, 240_000)
+}, 40_000)
 
 test.each(['fifo', 'link'])(
   'a %s in place of an item is other contents, and does not block',
@@ -68,7 +68,7 @@ test.each(['fifo', 'link'])(
     const planted = path.join(served.queue.path, 'queue', I)
     if (kind === 'fifo') expect(spawnSync('mkfifo', [planted]).status).toBe(0)
     else fs.symlinkSync('/etc/passwd', planted)
-    const late = new Promise((resolve) => setTimeout(resolve, 60_000, 'late').unref())
+    const late = new Promise((resolve) => setTimeout(resolve, 3000, 'late').unref())
     const said = await Promise.race([served.call('enqueue', I, 'q', 'x'), late])
     if (said === 'late') fs.closeSync(fs.openSync(planted, 'w'))
     expect(said).toMatchObject({
@@ -143,7 +143,7 @@ test('an abort ends a push that waits for what the receiver can do', async () =>
   await queue.enqueue(Buffer.from([0xff]))
   for await (const item of queue.scan()) {
     const signal = AbortSignal.timeout(100)
-    const late = new Promise((resolve) => setTimeout(resolve, 60_000, 'late').unref())
+    const late = new Promise((resolve) => setTimeout(resolve, 3000, 'late').unref())
     const pushing = pushItem(item, `http://${url}`, { queue: 'q', signal }).catch((error: unknown) => error)
     expect(await Promise.race([pushing, late])).toBe(signal.reason)
     item.release()
@@ -191,7 +191,7 @@ test('an answer that trickles is given up in time', async () => {
     response.on('close', () => clearInterval(timer))
   })
   const client = new Client(`http://${url}`, { answerTimeout: 200 })
-  const late = new Promise((resolve) => setTimeout(resolve, 60_000, 'late').unref())
+  const late = new Promise((resolve) => setTimeout(resolve, 3000, 'late').unref())
   const asked = client
     .request({ method: 'POST', type: 'x', body: Buffer.from('') })
     .catch((error: unknown) => error)
@@ -258,7 +258,7 @@ test('a body that a handler before has paused comes in', async () => {
     request.pause()
     setImmediate(() => served.handler(request, response))
   })
-  const signal = AbortSignal.timeout(60_000)
+  const signal = AbortSignal.timeout(10_000)
   const answer = await fetch(`http://${url}/q/${I}`, { method: 'PUT', body: 'xx', signal })
   expect(answer.status).toBe(200)
   server.close()

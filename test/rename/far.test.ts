@@ -63,7 +63,7 @@ onLinux('a loop that waits opens the directory anew for each look', async () => 
     `
     const queue = open()
     try {
-      for await (const item of queue.scanForever({ signal: AbortSignal.timeout(100_000) })) await item.done()
+      for await (const item of queue.scanForever({ signal: AbortSignal.timeout(10_000) })) await item.done()
     } catch (error) {
       return error.cause?.code ?? error.name
     }`,

@@ -108,18 +108,17 @@ describe('the end of a claim', () => {
     const queue = await installRename(bed)
     plant(queue, NAME)
     const left = await inProgram<[number, number]>(
-      `const { createRequire } = process.getBuiltinModule('node:module')
+      `const addon = (await import('node:module')).createRequire(given.addon)(given.addon)
       let reported
       const report = new Promise((resolve) => (reported = resolve))
       const queue = new Queue('q', { root: given.root, onReport: reported })
       for await (const item of queue.scan()) item.release()
       await report
-      const addon = createRequire(given.project)('./binding.cjs')
       const held = addon.heldClaims()
       await queue.close()
       return [held, addon.heldClaims()]`,
       {
-        given: { root: bed.root, project: path.join(import.meta.dirname, '../../package.json') },
+        given: { root: bed.root, addon: path.join(import.meta.dirname, '../../binding.cjs') },
         env: {
           NODE_OPTIONS: `--require "${FAULT_BUILD}"`,
           FSQ_FAULTS: `finish.rename=errno:${os.constants.errno.EROFS}`,

@@ -343,5 +343,5 @@ describe('in a process of its own', () => {
       { given: { root: bed.root } },
     )
     expect(answer).toEqual({ waiting: 0, watches: 0 })
-  }, 240_000)
+  }, 60_000)
 })

@@ -15,7 +15,7 @@ import { Queue, type QueueOptions } from '../../src/queue.js'
 
 const PROGRAMS = fileURLToPath(new URL('../programs', import.meta.url))
 const FAULT_BUILD = fileURLToPath(new URL('fault-build.cjs', import.meta.url))
-const PATIENCE = 100_000
+const PATIENCE = 40_000
 const DIRECTORIES = ['queue', 'tmp', 'done', 'fail'] as const
 
 /** One line of a child: what it said. */

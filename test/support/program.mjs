@@ -80,7 +80,7 @@ export function lockedFiles(queuePath) {
 
 /** Resolves when the file is there; rejects after a generous time. */
 export async function appears(file) {
-  const deadline = Date.now() + 100_000
+  const deadline = Date.now() + 30_000
   while (!fs.existsSync(file)) {
     if (Date.now() > deadline) throw new Error(`${file} did not appear`)
     await new Promise((resolve) => setTimeout(resolve, 1))
@@ -88,7 +88,7 @@ export async function appears(file) {
 }
 
 /** Resolves when the condition holds; rejects after a generous time. */
-export async function until(what, condition, patience = 100_000) {
+export async function until(what, condition, patience = 30_000) {
   const deadline = Date.now() + patience
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`not so in time: ${what}`)

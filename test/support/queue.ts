@@ -21,7 +21,7 @@ export type Directory = 'queue' | 'tmp' | 'done' | 'fail'
 
 /** The user and group that programs become which give up root. */
 export const NOBODY = 65534
-const PATIENCE_MS = 100_000
+const PATIENCE_MS = 20_000
 
 /** A directory for queues that lives as long as one test, and what is in it. */
 export class TestBed {
@@ -411,7 +411,7 @@ export async function run(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env, timeout: 200_000, killSignal: 'SIGKILL', maxBuffer: 2 ** 26 } as const
+    const options = { env, timeout: 50_000, killSignal: 'SIGKILL', maxBuffer: 2 ** 26 } as const
     const child = execFile(command, args, options, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr })
     })

@@ -187,7 +187,7 @@ class Run {
 
   /** Waits until the worker has done what it can do, and compares all that there is with the model. */
   async check(): Promise<void> {
-    const deadline = Date.now() + 60_000
+    const deadline = Date.now() + 10_000
     while (!this.#isQuiet() || !this.#isCounted()) {
       if (Date.now() > deadline)
         throw new Error(
