@@ -115,6 +115,9 @@ const QUICK = {
   },
 }
 
+/** A workload takes up to 20 s with --quick, where the machine is not busy. */
+const QUICK_LIMIT_S = 600
+
 const options = optionsOrExit()
 if (options.help) {
   process.stdout.write(USAGE)
@@ -182,7 +185,7 @@ async function main(parent) {
   if (chosen.length > 0) say(`\n${head()}`)
   for (const row of chosen) {
     const begin = performance.now()
-    const measured = await measureRow(row, { rounds, warmUp: counts.warmUp, folder })
+    const measured = await limited(row.name, () => measureRow(row, { rounds, warmUp: counts.warmUp, folder }))
     result.rows.push(measured)
     say(rowLines(measured))
     finish(result, row.name, begin, { rows: [measured] })
@@ -193,7 +196,7 @@ async function main(parent) {
       continue
     }
     const begin = performance.now()
-    result[name] = await measure({ counts, rounds, longRounds, folder })
+    result[name] = await limited(name, () => measure({ counts, rounds, longRounds, folder }))
     sayAll(['', ...lines(result[name])])
     finish(result, name, begin, { rows: [], [name]: result[name] })
   }
@@ -201,6 +204,19 @@ async function main(parent) {
   if (!options.quick) sayAll(['', ...noiseSummary(comparisonsOf(result))])
   sayAll(['', ...secondsLines(result.seconds)])
   if (options.plot !== undefined) sayAll(await plot([result], options.plot))
+}
+
+/** With --quick a workload that waits for ever rejects: it would hold up CI, and not say which it is. */
+async function limited(name, run) {
+  if (!options.quick) return run()
+  let timer
+  const limit = new Promise((resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`'${name}' takes more than ${QUICK_LIMIT_S} s`)),
+      QUICK_LIMIT_S * 1000,
+    )
+  })
+  return Promise.race([run(), limit]).finally(() => clearTimeout(timer))
 }
 
 /** Warns of noise in what a workload has measured, and saves all results so far: a long run may be cut short. */

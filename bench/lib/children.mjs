@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 
-const SILENCE_MS = 60_000
+export const SILENCE_MS = 60_000
 
 const running = new Map()
 

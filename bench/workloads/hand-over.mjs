@@ -98,8 +98,16 @@ async function withServer(root, use) {
       stdio: ['pipe', 'pipe', 'ignore'],
     },
   )
+  const ended = new Promise((resolve, reject) =>
+    server.once('exit', () => reject(new Error('nats-server has ended'))),
+  )
+  // At the end it is ended here.
+  ended.catch(() => undefined)
   const url = `nats://127.0.0.1:${port}`
-  const connection = await connect({ servers: url, maxReconnectAttempts: -1, waitOnFirstConnect: true })
+  const connection = await Promise.race([
+    connect({ servers: url, maxReconnectAttempts: -1, waitOnFirstConnect: true }),
+    ended,
+  ])
   try {
     const manager = await jetstreamManager(connection)
     await manager.streams.add({ name: 'BENCH', subjects: ['bench'], duplicate_window: 3600e9 })

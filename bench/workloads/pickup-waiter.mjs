@@ -12,6 +12,7 @@ const KINDS = {
   /** Takes items as they arrive, and prints how long each was under way. */
   async fsq() {
     const queue = new Queue(name, { root, durability: 'none' })
+    say({ ready: true })
     for await (const item of queue.scanForever({ signal: stop.signal })) {
       took(await item.text())
       await item.done()
@@ -22,6 +23,7 @@ const KINDS = {
   async work() {
     const queue = new Queue(name, { root, durability: 'none' })
     await queue.work(async (item) => took(await item.text()), { signal: stop.signal })
+    say({ ready: true })
   },
 
   /** The same with plain node:fs, without a lock: also an asynchronous loop over the events of a watch. */
@@ -34,13 +36,20 @@ const KINDS = {
       }
     }
     const changes = watch(folder, { signal: stop.signal })
+    const nextChange = () => {
+      const change = changes.next()
+      // The end may come during takeAll(), while nothing awaits the change.
+      change.catch(() => undefined)
+      return change
+    }
     // The watch begins with the first call. No event tells of the items that were there before.
-    let next = changes.next()
+    let next = nextChange()
     await takeAll()
+    say({ ready: true })
     for (;;) {
       const { value: change, done } = await next
       if (done) return
-      next = changes.next()
+      next = nextChange()
       if (change.eventType === 'rename') await takeAll()
     }
   },
@@ -60,6 +69,7 @@ const KINDS = {
     }
     fs.watch(folder, { signal: stop.signal }, takeAll)
     takeAll()
+    say({ ready: true })
   },
 
   /** Claims an item, and holds it until it is killed. */
@@ -70,7 +80,7 @@ const KINDS = {
     }
   },
 
-  /** Many waiting loops. When asked, prints how much of a CPU they all took since the last time. */
+  /** Many waiting loops. */
   async idle() {
     const queue = new Queue(name, { root })
     for (let waiter = 0; waiter < Number(count); waiter++) {
@@ -79,7 +89,7 @@ const KINDS = {
         .next()
         .catch(() => undefined)
     }
-    tellCpu()
+    say({ ready: true })
   },
 
   /** Many waiting workers, in the same way. */
@@ -87,28 +97,27 @@ const KINDS = {
     const queue = new Queue(name, { root })
     for (let worker = 0; worker < Number(count); worker++)
       await queue.work(() => undefined, { signal: stop.signal })
-    tellCpu()
+    say({ ready: true })
   },
-}
-
-function tellCpu() {
-  let since = { cpu: process.cpuUsage(), at: performance.now() }
-  process.stdin.on('data', () => {
-    const { user, system } = process.cpuUsage(since.cpu)
-    say({ cpu: (user + system) / 1000 / (performance.now() - since.at) })
-    since = { cpu: process.cpuUsage(), at: performance.now() }
-  })
 }
 
 const [, , kind, root, name, count] = process.argv
 const stop = new AbortController()
 // Each worker listens to the one signal.
 setMaxListeners(0, stop.signal)
-process.stdin.resume().on('end', () => stop.abort())
-say({ ready: true })
+let since = { cpu: process.cpuUsage(), at: performance.now() }
+// Before anything is awaited: what arrives while nothing listens is lost.
+process.stdin.on('data', tellCpu).on('end', () => stop.abort())
 await KINDS[kind]().catch((error) => {
   if (!stop.signal.aborted) throw error
 })
+
+/** Prints the share of a CPU that this process has used since the last time. */
+function tellCpu() {
+  const { user, system } = process.cpuUsage(since.cpu)
+  say({ cpu: (user + system) / 1000 / (performance.now() - since.at) })
+  since = { cpu: process.cpuUsage(), at: performance.now() }
+}
 
 /** The contents of an item are the time at which it was made. */
 function took(text) {

@@ -1,11 +1,10 @@
 import { renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { createInterface } from 'node:readline'
 import { setTimeout as later } from 'node:timers/promises'
 
-import { start } from '../lib/children.mjs'
 import { Queue } from '../lib/fsq.mjs'
+import { JsonProcess } from '../lib/json-process.mjs'
 import { quantile, ratioOf, spread } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
 
@@ -108,7 +107,7 @@ async function measureKills({ counts, folder, waiters }) {
     renameSync(join(side.path, 'queue', id), join(queue.path, 'queue', id))
     await later(SETTLE_MS / 10)
     const before = Number(process.hrtime.bigint()) / 1e6
-    holder.process.kill('SIGKILL')
+    holder.kill()
     const at = await Promise.any(running.map(async (waiter) => waiter.next('took')))
     took.push(at - before)
   }
@@ -164,54 +163,21 @@ async function shareOfCpu(state, { counts, folder }) {
   for (const waiter of running) waiter.tell()
   const used = await Promise.all(running.map(async (waiter) => waiter.all('cpu', 2)))
   for (const waiter of running) await waiter.end()
-  holder?.process.kill('SIGKILL')
+  holder?.kill()
   await queue.close()
   rmSync(root, { recursive: true })
   return used.reduce((sum, [, cpu]) => sum + cpu, 0)
 }
 
-/** A waiting process, and the values that it has printed. */
-class Waiter {
-  #lines = []
-  #wake = () => {}
-
+/** A waiting process (pickup-waiter.mjs). */
+class Waiter extends JsonProcess {
   constructor(...args) {
-    this.process = start(process.execPath, [WAITER, ...args.map(String)])
-    this.process.stdin.on('error', () => {})
-    this.ended = new Promise((resolve) => this.process.once('close', resolve))
-    createInterface({ input: this.process.stdout }).on('line', (line) => {
-      this.#lines.push(JSON.parse(line))
-      this.#wake()
-    })
+    super(WAITER, args)
   }
 
   async ready() {
     await this.all('ready', 1)
-    // It prints this just before it waits.
+    // It prints this just before it waits, or just after it began to.
     await later(SETTLE_MS)
-  }
-
-  /** The first `count` values of this kind. */
-  async all(key, count) {
-    for (;;) {
-      const values = this.#lines.filter((line) => key in line).map((line) => line[key])
-      if (values.length >= count) return values
-      await new Promise((resolve) => (this.#wake = resolve))
-    }
-  }
-
-  /** The next value of this kind. */
-  async next(key) {
-    const known = this.#lines.filter((line) => key in line).length
-    return (await this.all(key, known + 1)).at(-1)
-  }
-
-  tell() {
-    this.process.stdin.write('\n')
-  }
-
-  async end() {
-    this.process.stdin.end()
-    await this.ended
   }
 }

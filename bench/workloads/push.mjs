@@ -5,11 +5,9 @@ import { readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import http from 'node:http'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import process from 'node:process'
-import { createInterface } from 'node:readline'
 
 import { byteSource } from '../lib/byte-source.mjs'
-import { start } from '../lib/children.mjs'
+import { JsonProcess } from '../lib/json-process.mjs'
 import { settle } from '../lib/rounds.mjs'
 import { ratioOf, spread, spreadOf } from '../lib/statistics.mjs'
 import { number, range } from '../lib/table.mjs'
@@ -94,9 +92,8 @@ async function upload(program, root, bytes) {
 
 /** Runs a server while it is used. Resolves with the time of the use, and the peak memory of the server. */
 async function served(program, root, use) {
-  const child = start(process.execPath, [PROGRAM, program, root])
-  const said = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const { port } = JSON.parse((await said.next()).value)
+  const server = new JsonProcess(PROGRAM, [program, root])
+  const [port] = await server.all('port', 1)
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const send = (options, body) => request({ ...options, host: '127.0.0.1', port, agent }, body)
   settle(root)
@@ -104,8 +101,8 @@ async function served(program, root, use) {
   await use(send)
   const milliseconds = performance.now() - begin
   agent.destroy()
-  child.stdin.end()
-  const { peakMB } = JSON.parse((await said.next()).value)
+  await server.end()
+  const [peakMB] = await server.all('peakMB', 1)
   return { milliseconds, peakMB }
 }
 
