@@ -1,14 +1,13 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 import { expect, test } from '@jest/globals'
 
 import type { Probe } from '../../src/probe/promises.js'
 import { useCommandBed } from '../support/command.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 
 const bed = useCommandBed()
-const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 
 test('tells people what a file system can do and promises, in 80 columns, and leaves nothing', async () => {
   const { code, stdout, stderr } = await bed.sh('fsq doctor "$FSQ_ROOT"')

@@ -1,14 +1,13 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 import { beforeEach, describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { ifRoot, onLinux } from '../support/needs.js'
 
 const bed = useCommandBed()
-const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 
 beforeEach(async () => {
   expect((await bed.sh('fsq install q')).code).toBe(0)

@@ -1,13 +1,12 @@
 import fs from 'node:fs'
-import { fileURLToPath } from 'node:url'
 
 import { describe, expect, test } from '@jest/globals'
 
 import { useCommandBed } from '../support/command.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { ifRoot, onLinux } from '../support/needs.js'
 
 const bed = useCommandBed()
-const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 const PARTS = ['.', 'done', 'fail', 'queue', 'tmp']
 
 describe('install', () => {

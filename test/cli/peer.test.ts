@@ -7,13 +7,13 @@ import { describe, expect, test } from '@jest/globals'
 
 import type { PeerProbe } from '../../src/probe/peer/probe-peer.js'
 import { type Outcome, type Shell, useCommandBed } from '../support/command.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { onLinux } from '../support/needs.js'
 import { until } from '../support/queue.js'
 
 const bed = useCommandBed()
 const support = (name: string): string => fileURLToPath(new URL(`../support/${name}`, import.meta.url))
 const ODD_MOUNT = support('odd-mount.cjs')
-const FAULT_BUILD = support('fault-build.cjs')
 // Two trials end at their time limit of 10 s.
 const LONG_MS = 40_000
 

@@ -8,6 +8,7 @@ import { describe, expect, test } from '@jest/globals'
 import { Queue } from '../../src/index.js'
 import { inProgram } from '../support/queue.js'
 import { Child, filesOf, isFree, makeDirectory, workOff } from '../support/child.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { scenarios } from '../support/scenarios.mjs'
 
 const { EIO, ENOSPC, EACCES } = os.constants.errno
@@ -87,7 +88,6 @@ test.each([
   if (where === 'queue') expect(undurable.toSorted()).toEqual(files.map(({ name }) => name).toSorted())
 })
 
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 const RENAME = 'finish.rename#1'
 const REMOVE = 'finish.unlink#1'
 const WITHOUT = 'finish.rename=errno:22'

@@ -11,6 +11,7 @@ import {
   NetworkFileSystemError,
   SettingError,
 } from '../../src/errors/classes.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { onLinux } from '../support/needs.js'
 import {
   type ProgramOptions,
@@ -23,7 +24,6 @@ import {
 } from '../support/queue.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 function on(type: number, options: ProgramOptions = {}): ProgramOptions {
   return {

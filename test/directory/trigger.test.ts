@@ -13,6 +13,7 @@ import {
 } from '../../src/errors/classes.js'
 import { native } from '../../src/addon/native.js'
 import type { Queue } from '../../src/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { checkError, errorOf, inProgram, names, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
@@ -178,7 +179,7 @@ test.each([
     return { code, reports: reports.length, types: reports.filter((type) => type !== 'trigger') }`,
     {
       given: { root: bed.root },
-      flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
+      flags: ['--require', FAULT_BUILD],
       env: { FSQ_FAULTS: faults },
     },
   )

@@ -14,6 +14,7 @@ import {
   QueueNotEmptyError,
 } from '../../src/errors/classes.js'
 import type { WorkItem } from '../../src/item/work-item.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import {
   type ShownError,
   checkError,
@@ -50,7 +51,7 @@ describe('uninstall', () => {
       return { error, after: await errorOf(() => queue.counts()), open: open.filter((file) => file.includes('.fsq-')) }`,
       {
         given: { root: bed.root },
-        flags: ['--require', path.join(import.meta.dirname, '../support/fault-build.cjs')],
+        flags: ['--require', FAULT_BUILD],
         env: { FSQ_FAULTS: 'retire.fsyncroot=errno:5' },
       },
     )

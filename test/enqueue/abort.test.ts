@@ -2,17 +2,16 @@
 import { Buffer } from 'node:buffer'
 import { getEventListeners } from 'node:events'
 import fs from 'node:fs'
-import path from 'node:path'
 import { Readable } from 'node:stream'
 
 import { describe, expect, test } from '@jest/globals'
 
 import { EnqueueAbortedError, EnqueueManyError, SettingError } from '../../src/errors/classes.js'
 import type { Payload } from '../../src/enqueue/payload.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { EMPTY, contents, errorOf, inProgram, names, until, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support', 'fault-build.cjs')
 const UNNAMED_MISSING = 'enqueue.open#1=errno:95;'
 const large = Buffer.alloc(800_000, 'x')
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length

@@ -2,7 +2,6 @@
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
-import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 
 import { describe, expect, test } from '@jest/globals'
@@ -11,6 +10,7 @@ import { type EnqueueManyError, PayloadError } from '../../src/errors/classes.js
 import type { Payload } from '../../src/enqueue/payload.js'
 import { Turns } from '../../src/enqueue/turns.js'
 import type { Queue } from '../../src/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { ifManyFiles } from '../support/needs.js'
 import {
   EMPTY,
@@ -25,7 +25,6 @@ import {
 } from '../support/queue.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support', 'fault-build.cjs')
 const SIZE = 3 * 1024 * 1024
 
 const durabilities = ['none', 'enqueue'] as const

@@ -4,6 +4,7 @@ import { EncodingError, NameTooLongError } from '../../src/errors/classes.js'
 import { fromRaw, toRaw } from '../../src/name/charset.js'
 import { parseItemName } from '../../src/name/item-name.js'
 import type { Queue } from '../../src/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import {
   EMPTY,
   checkError,
@@ -190,7 +191,7 @@ describe('a timestamp', () => {
         return { resumed, stamped }`,
         {
           given: { root: bed.root, pause, durability, way, timefmt },
-          flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
+          flags: ['--require', FAULT_BUILD],
           env: { FSQ_FAULTS: `enqueue.write#1=pause:${pause}` },
         },
       )

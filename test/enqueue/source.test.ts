@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import { QueueMissingError } from '../../src/errors/classes.js'
 import type { Payload } from '../../src/enqueue/payload.js'
 import { Queue } from '../../src/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { EMPTY, contents, inProgram, names, pathOf, run, takeOne, useTestBed } from '../support/queue.js'
 import { LARGE, large, ways, cut, generator, webStream } from './sources.js'
 
@@ -286,16 +287,15 @@ describe('where an item under construction has a name in tmp/', () => {
       await new Promise((resolve) => setTimeout(resolve, 1_000_000))
     }
     await queue.enqueue(source())`
-  const preload = path.join(import.meta.dirname, '../support', 'fault-build.cjs')
   const env = (): Record<string, string> => ({
-    FAULT_BUILD: preload,
+    FAULT_BUILD,
     DIST: `file://${path.resolve(import.meta.dirname, '../../dist/index.js')}`,
     ROOT: bed.root,
   })
 
   test('nothing of it stays when the process exits', async () => {
     const queue = await bed.install()
-    const args = ['--require', preload, '--input-type=module', '--eval', program]
+    const args = ['--require', FAULT_BUILD, '--input-type=module', '--eval', program]
     const ended = await run(process.execPath, args, { ...process.env, ...env() })
     expect(ended).toMatchObject({ code: 7, stderr: '' })
     expect(ended.stdout).toMatch(/^_/)
@@ -311,7 +311,7 @@ describe('where an item under construction has a name in tmp/', () => {
       const name = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
       await worker.terminate()
       return name`,
-      { given: program, flags: ['--require', preload], env: env() },
+      { given: program, flags: ['--require', FAULT_BUILD], env: env() },
     )
     expect(name).toMatch(/^_/)
     expect(contents(queue)).toEqual(EMPTY)
@@ -334,7 +334,7 @@ describe('where an item under construction has a name in tmp/', () => {
       const content = fs.readFileSync(path.join(queue.path, 'queue', id), 'latin1')
       const expected = 'a'.repeat(800_000) + 'b'.repeat(800_000)
       return [content === expected, fs.readdirSync(path.join(queue.path, 'tmp'))]`,
-      { given: { root: bed.root, preload }, flags: ['--require', preload] },
+      { given: { root: bed.root, preload: FAULT_BUILD }, flags: ['--require', FAULT_BUILD] },
     )
     expect(answer).toEqual([true, []])
   })

@@ -1,7 +1,6 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 import { expect, jest, test } from '@jest/globals'
 
@@ -18,6 +17,7 @@ import {
 } from '../../src/index.js'
 import { itemKey } from '../../src/name/item-name.js'
 import { until } from '../support/child.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { onLinux } from '../support/needs.js'
 import { errorOf, inProgram, useTestBed } from '../support/queue.js'
 
@@ -81,7 +81,7 @@ test('each directory of hosts is made durable when it has its entries', async ()
         `return Queue.install('q', { root: given, addHosts: ['h1'] }).then(() => '', (error) => error.path)`,
         {
           given: bed.root,
-          flags: ['--require', fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))],
+          flags: ['--require', FAULT_BUILD],
           env: { FSQ_FAULTS: `install.fsync#${call}=errno:${os.constants.errno.EIO}` },
         },
       ),

@@ -11,6 +11,7 @@ import { expect } from '@jest/globals'
 
 import { FileSystemError } from '../../src/errors/classes.js'
 import { useCommandBed } from '../support/command.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { given, isRoot, onLinux } from '../support/needs.js'
 import {
   type ProgramOptions,
@@ -22,7 +23,6 @@ import {
 } from '../support/queue.js'
 
 const bed = useCommandBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 const LOOKS = `
   const reports = []

@@ -1,14 +1,13 @@
 /** Repairs of directories that an uninstallation has left under a hidden name, or is just about to remove. */
 import fs from 'node:fs'
-import { fileURLToPath } from 'node:url'
 
 import { expect, test } from '@jest/globals'
 
 import { Queue } from '../../src/queue.js'
 import { until } from '../support/child.js'
 import { type Shell, useCommandBed } from '../support/command.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 
-const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 const WORKER = 'h-1-0123456789abcdef'
 const bed = useCommandBed()
 

@@ -18,11 +18,11 @@ import { Reach } from '../../src/addon/native.js'
 import { networkOf, probe } from '../../src/probe/probe.js'
 import type { Features, Probe } from '../../src/probe/promises.js'
 import type { Promises } from '../../src/probe/promises.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { onLinux } from '../support/needs.js'
 import { type ShownError, checkError, errorOf, inProgram, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 const FEATURES = [
   'caseSensitive',

@@ -11,6 +11,7 @@ import { ItemFinishedError, QueueClosedError } from '../../src/errors/classes.js
 import { itemKey } from '../../src/name/item-name.js'
 import type { Queue } from '../../src/queue.js'
 import { makeDirectory } from '../support/child.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import {
   EMPTY,
   contents,
@@ -26,7 +27,6 @@ import {
 import { BY_LINK, SharedWorker, claimedNames, installRename, textsIn, workerNames } from './claimed.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 const NAME = itemName()
 const NEXT = itemName({ tries: 1 })
 

@@ -6,9 +6,9 @@ import { expect } from '@jest/globals'
 
 import { onLinux } from '../support/needs.js'
 import { inProgram, useTestBed } from '../support/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 const NFS = 0x6969
 
 interface Warned {

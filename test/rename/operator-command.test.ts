@@ -10,12 +10,12 @@ import { Model } from '../../src/cli/top/model.js'
 import type { Queue } from '../../src/queue.js'
 import { resolveSettings } from '../../src/settings.js'
 import { type Shell, useCommandBed } from '../support/command.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { names, until } from '../support/queue.js'
 import { HandWorker } from './by-hand.js'
 
 const bed = useCommandBed()
 const ODD_MOUNT = fileURLToPath(new URL('../support/odd-mount.cjs', import.meta.url))
-const FAULT_BUILD = fileURLToPath(new URL('../support/fault-build.cjs', import.meta.url))
 /** The file system seems to have no rename that refuses to replace a file. */
 const NO_EXCLUSIVE = { FSQ_FAULTS: 'retire.rename=errno:22', NODE_OPTIONS: `--require "${FAULT_BUILD}"` }
 

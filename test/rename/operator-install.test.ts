@@ -6,12 +6,12 @@ import { describe, expect, test } from '@jest/globals'
 
 import { QueueNotEmptyError, SettingError } from '../../src/errors/classes.js'
 import type { Queue } from '../../src/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { onLinux } from '../support/needs.js'
 import { checkError, errorOf, inProgram, names, until, useTestBed } from '../support/queue.js'
 import { HandWorker } from './by-hand.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 const PARTS = ['claimed', 'claims-rename', 'done', 'down', 'fail', 'queue', 'tmp']
 
 const rename = async (): Promise<Queue> => bed.install({ claims: 'rename' })

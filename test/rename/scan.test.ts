@@ -9,6 +9,7 @@ import { describe, expect, jest, test } from '@jest/globals'
 import { native } from '../../src/addon/native.js'
 import type { WorkItem } from '../../src/item/work-item.js'
 import { Child } from '../support/child.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { Loop } from '../support/loop.js'
 import { onLinux } from '../support/needs.js'
 import {
@@ -28,7 +29,6 @@ import {
 import { claimedNames, installRename, openFiles, workerNames } from './claimed.js'
 
 const bed = useTestBed()
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 /** The time within which a loop has to find an item again, in milliseconds. */
 const FOUND_MS = 2000

@@ -11,12 +11,12 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, expect } from '@jest/globals'
 
 import type { PeerProbe } from '../../src/probe/peer/probe-peer.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { given } from '../support/needs.js'
 import { OWN_PROCESSES, type ProgramOptions, inProgram, useTestBed } from '../support/queue.js'
 
 const bed = useTestBed({ quick: true })
 
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 const LOCKS = fileURLToPath(new URL('../support/description-locks.cc', import.meta.url))
 const RACE = new URL('../programs/race-on-mounts.mjs', import.meta.url)
 /** Longer than a test takes. */

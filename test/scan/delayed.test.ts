@@ -7,6 +7,7 @@ import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import { Happened, Place, isFailure, native, newWatch } from '../../src/addon/native.js'
 import type { WorkItem } from '../../src/item/work-item.js'
 import type { Queue } from '../../src/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { waitingLoop, watchLooks } from '../support/loop.js'
 import { onLinux } from '../support/needs.js'
 import { inProgram, names, pathOf, plant, takeOne, until, useTestBed } from '../support/queue.js'
@@ -227,7 +228,7 @@ describe('no caller waits for a long walk', () => {
       ${end}`,
       {
         given: { root: bed.root, gate },
-        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
+        flags: ['--require', FAULT_BUILD],
         env: { FSQ_FAULTS: faults.replace('GATE', gate) },
       },
     )

@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals'
 
 import { onLinux } from '../support/needs.js'
 import { inProgram, useTestBed } from '../support/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 
 const bed = useTestBed()
 
@@ -40,7 +41,7 @@ describe('in a process of its own', () => {
       return { text, warnings }`,
       {
         given: { root: bed.root },
-        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
+        flags: ['--require', FAULT_BUILD],
         env: { FSQ_FAULTS: faults },
       },
     )
@@ -60,7 +61,7 @@ describe('in a process of its own', () => {
       return { warnings, counts: await queue.counts() }`,
       {
         given: { root: bed.root },
-        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
+        flags: ['--require', FAULT_BUILD],
         env: { FSQ_FAULTS: faults },
       },
     )
@@ -139,7 +140,7 @@ describe('in a process of its own', () => {
       for await (const item of queue.scanForever({ signal: stop.signal })) return item.text()`,
       {
         given: { root: bed.root },
-        flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
+        flags: ['--require', FAULT_BUILD],
         env: { FSQ_FAULTS: 'watch.read=errno:5' },
       },
     )
@@ -166,7 +167,7 @@ describe('in a process of its own', () => {
       return waits`,
         {
           given: { root: bed.root },
-          flags: ['--require', `${import.meta.dirname}/../support/fault-build.cjs`],
+          flags: ['--require', FAULT_BUILD],
           // nfs, whose watches are silent.
           env: { FSQ_FAULTS: `open.fstatfs=answer:26985;watch.read=errno:${os.constants.errno.EAGAIN}` },
         },

@@ -12,9 +12,9 @@ import { afterEach } from '@jest/globals'
 
 import { tryLockSync, unlockSync } from '../../src/lock.js'
 import { Queue, type QueueOptions } from '../../src/queue.js'
+import { FAULT_BUILD } from './fault-build.js'
 
 const PROGRAMS = fileURLToPath(new URL('../programs', import.meta.url))
-const FAULT_BUILD = fileURLToPath(new URL('fault-build.cjs', import.meta.url))
 const PATIENCE = 40_000
 const DIRECTORIES = ['queue', 'tmp', 'done', 'fail'] as const
 

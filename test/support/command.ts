@@ -142,7 +142,6 @@ export class CommandBed {
   }
 }
 
-/** The name of a new item without what differs from run to run: its tries and its arguments. */
 /** By code units, and numbers by their values. */
 function byNumbers(one: string, other: string): number {
   const [left = '', right = ''] = [one, other].map((name) =>
@@ -151,6 +150,7 @@ function byNumbers(one: string, other: string): number {
   return left < right ? -1 : Number(left > right)
 }
 
+/** The name of a new item without what differs from run to run: its tries and its arguments. */
 function short(name: string): string {
   return name.replace(/^_20[2-9][0-9]{11}_[0-9]+_[0-9]+_[^_]+_/, '')
 }

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { expect, test } from '@jest/globals'
 
 import type { Queue } from '../../src/queue.js'
+import { FAULT_BUILD } from '../support/fault-build.js'
 import {
   type ShownError,
   inProgram,
@@ -19,7 +20,6 @@ import {
 const bed = useTestBed()
 // More than one step takes.
 const OLD = 5_000
-const FAULT_BUILD = path.join(import.meta.dirname, '../support/fault-build.cjs')
 
 /** After so many finishes, a worker looks at done/. */
 async function finishThousand(queue: Queue): Promise<void> {
