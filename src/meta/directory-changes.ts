@@ -8,13 +8,20 @@ import { modifiedAt } from './files.js'
 
 /** A directory may change again within the tick of the clock that its time has. */
 export const CLOCK_TICK_MS = 20
+const MISSING = -1
 
-/** Remembers the time that a directory had when it was listed. */
+/**
+ * Remembers the time that a directory had when it was listed. It compares such times with one another only: a file server has a
+ * clock of its own.
+ */
 export class DirectoryChanges {
   readonly #directory: RawName
-  /** When the directory was listed, and its time then; -1: it did not exist. */
-  #listed = 0
-  #changed = -1
+  /** The time of the directory, in milliseconds since the epoch. */
+  #changedAt = MISSING
+  /** When this process found that time. */
+  #foundAt = 0
+  /** Another change would have another time. */
+  #isSettled = false
 
   constructor(directory: string) {
     this.#directory = toRaw(directory, 'utf8')
@@ -22,24 +29,30 @@ export class DirectoryChanges {
 
   /** Whether the directory existed at the last {@link take}. */
   get exists(): boolean {
-    return this.#changed !== -1
+    return this.#changedAt !== MISSING
   }
 
   /**
    * To be called before the directory is listed.
    *
-   * @returns False: it cannot have changed since the last call that returned true.
+   * @returns False: the directory cannot have changed since the last call that returned true.
    */
   take(): boolean {
-    const changed = modifiedAt(this.#directory) ?? -1
-    if (changed === this.#changed && this.#listed - changed > CLOCK_TICK_MS) return false
-    this.#changed = changed
-    this.#listed = Date.now()
+    const changedAt = modifiedAt(this.#directory) ?? MISSING
+    const now = performance.now()
+    if (changedAt !== this.#changedAt) {
+      this.#changedAt = changedAt
+      this.#foundAt = now
+      this.#isSettled = changedAt === MISSING
+      return true
+    }
+    if (this.#isSettled) return false
+    this.#isSettled = now - this.#foundAt > CLOCK_TICK_MS
     return true
   }
 
   /** The next {@link take} returns true. */
   forget(): void {
-    this.#changed = Number.NaN
+    this.#changedAt = Number.NaN
   }
 }
