@@ -101,7 +101,7 @@ async function withServer(root, use) {
   const ended = new Promise((resolve, reject) =>
     server.once('exit', () => reject(new Error('nats-server has ended'))),
   )
-  // At the end it is ended here.
+  // Its end after the workload is no error.
   ended.catch(() => undefined)
   const url = `nats://127.0.0.1:${port}`
   const connection = await Promise.race([
