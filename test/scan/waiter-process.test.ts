@@ -2,9 +2,9 @@ import os from 'node:os'
 
 import { describe, expect, test } from '@jest/globals'
 
+import { FAULT_BUILD } from '../support/fault-build.js'
 import { onLinux } from '../support/needs.js'
 import { inProgram, useTestBed } from '../support/queue.js'
-import { FAULT_BUILD } from '../support/fault-build.js'
 
 const bed = useTestBed()
 
